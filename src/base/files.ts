@@ -1,0 +1,69 @@
+// Files that appear whole or not at all: write beside, flush, rename. Node's file errors become ResourceErrors that
+// name the path and the next step.
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { ResourceError } from './errors.js';
+
+const HINTS: Readonly<Record<string, readonly [code: string, hint: string]>> = {
+  ENOSPC: ['E_RESOURCE_DISK_FULL', 'The disk is full; free some space and run the same command with --resume.'],
+  EDQUOT: [
+    'E_RESOURCE_DISK_FULL',
+    'The disk quota is used up; free some space and run the same command with --resume.',
+  ],
+  EACCES: ['E_RESOURCE_PERMISSION', 'Permission denied; choose a path that you may use.'],
+  EPERM: ['E_RESOURCE_PERMISSION', 'Permission denied; choose a path that you may use.'],
+  EROFS: ['E_RESOURCE_PERMISSION', 'The file system is read-only; choose another path.'],
+  ENOENT: ['E_RESOURCE_NOT_FOUND', 'It does not exist; check the path.'],
+  ENOTDIR: ['E_RESOURCE_NOT_FOUND', 'A part of the path is not a directory; check the path.'],
+  EISDIR: ['E_RESOURCE_NOT_FILE', 'It is a directory where a file was expected; check the path.'],
+  EMFILE: ['E_RESOURCE_HANDLES', 'Too many files are open; raise the limit (ulimit -n).'],
+};
+
+/** Wraps a file-system error as a ResourceError that names `path`; other errors pass through unchanged. */
+export function fileError(error: unknown, path: string): unknown {
+  const errno = (error as NodeJS.ErrnoException | undefined)?.code;
+  if (typeof errno !== 'string' || !/^E[A-Z]+$/.test(errno)) return error;
+  const [code, hint] = HINTS[errno] ?? ['E_RESOURCE_FILE', `The system said ${errno}.`];
+  return new ResourceError(code, `${path}: ${hint}`, { path, errno }, { cause: error });
+}
+
+/** Writes `data` to `path` so that the file is either absent (or old) or complete. @throws ResourceError E_RESOURCE_… */
+export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    const handle = await open(temporary, 'w');
+    try {
+      await handle.writeFile(data);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw fileError(error, path);
+  }
+}
+
+/** Flushes a directory's entries, so that a rename survives a power cut; does nothing where the system cannot. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, 'r').catch(() => undefined);
+  if (!handle) return;
+  await handle.sync().catch(() => {});
+  await handle.close();
+}
+
+/** The SHA-256 of a file's bytes, in hexadecimal. @throws ResourceError E_RESOURCE_… */
+export async function hashFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  } catch (error) {
+    throw fileError(error, path);
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,14 @@
+export {
+  CheckpointError,
+  type Facts,
+  InternalError,
+  LayerwiseError,
+  NumericError,
+  OptionError,
+  ResourceError,
+  ShapeError,
+  UnsupportedError,
+} from './errors.js';
+export { fileError, hashFile, syncDirectory, writeFileAtomic } from './files.js';
+export { type OnProgress, type ProgressEvent, silent } from './progress.js';
+export { createRng, type Rng } from './rng.js';
