@@ -1,0 +1,30 @@
+// What a model scored on a text, and the trials of a search. Negative log-likelihoods are in nats per token, one mean
+// per window, so that every interval can be computed again from the record.
+
+import { z } from 'zod';
+
+export const evaluationSchema = z.object({
+  /** exp of the mean of the windows' mean negative log-likelihoods. */
+  perplexity: z.number(),
+  /** Number of windows, and of tokens scored in them (the first of each window is not). */
+  windows: z.number().int(),
+  tokens: z.number().int(),
+  /** Mean negative log-likelihood of each window, nats per token. */
+  nll: z.array(z.number()),
+});
+export type Evaluation = Readonly<z.infer<typeof evaluationSchema>>;
+
+export const trialSchema = z.object({
+  /** The searched number: ATP's common difference β; null for a plan without one. */
+  beta: z.number().nullable(),
+  /** Sparsity of each block. */
+  rates: z.array(z.number()),
+  /** true: the real sequential procedure on all validation windows. false: a surrogate (masks from dense statistics). */
+  exact: z.boolean(),
+  validation: evaluationSchema,
+  /** Paired 95 % interval of perplexity(trial) / perplexity(uniform) over the same windows; [1, 1] for uniform. */
+  interval: z.tuple([z.number(), z.number()]),
+  /** Relative reconstruction error ‖X − X̃‖_F / ‖X‖_F of each block's output; empty for a surrogate. */
+  errors: z.array(z.number()),
+});
+export type Trial = Readonly<z.infer<typeof trialSchema>>;

@@ -1,0 +1,4 @@
+export { type Evaluation, evaluationSchema, type Trial, trialSchema } from './evaluation.js';
+export { type Manifest, type ManifestText, manifestSchema, parseManifest, type ResultRow } from './manifest.js';
+export { parseRecord } from './parse.js';
+export { type Plan, parsePlan, planSchema } from './plan.js';

@@ -1,0 +1,78 @@
+// layerwise.json: what a run did, beside the checkpoint it wrote. It holds nothing that depends on when or how fast
+// the run went, so equal inputs give equal bytes; times are printed, not written.
+
+import { z } from 'zod';
+import { evaluationSchema, trialSchema } from './evaluation.js';
+import { parseRecord } from './parse.js';
+import { planSchema } from './plan.js';
+
+const textSchema = z.object({
+  /** File name, SHA-256 of its bytes, tokens in it. */
+  name: z.string(),
+  hash: z.string(),
+  tokens: z.number().int(),
+  /** Windows used and their length in tokens. */
+  windows: z.number().int(),
+  length: z.number().int(),
+  order: z.enum(['all', 'random', 'sequential']),
+});
+
+/** One line of the result table. `test` is null where no test text was given. */
+const rowSchema = z.object({
+  validation: evaluationSchema.nullable(),
+  test: evaluationSchema.nullable(),
+  /** Relative reconstruction error of each block's output; empty for the dense model. */
+  errors: z.array(z.number()),
+});
+
+export const manifestSchema = z.object({
+  format: z.literal('layerwise-run'),
+  version: z.literal(1),
+  tool: z.object({ version: z.string(), node: z.string(), engine: z.string(), device: z.string() }),
+  /** The command that repeats the run, without machine-dependent options. */
+  command: z.string(),
+  source: z.object({
+    name: z.string(),
+    family: z.string(),
+    blocks: z.number().int(),
+    dtype: z.string(),
+    /** All parameters (tied ones once), and those of the prunable linears. */
+    parameters: z.number().int(),
+    prunable: z.number().int(),
+    /** Bytes of the weight files. */
+    bytes: z.number().int(),
+    hashes: z.record(z.string(), z.string()),
+  }),
+  texts: z.object({
+    calibration: textSchema.nullable(),
+    validation: textSchema.nullable(),
+    test: textSchema.nullable(),
+  }),
+  seed: z.number().int(),
+  criterion: z.string(),
+  pattern: z.string(),
+  plan: planSchema,
+  sparsity: z.object({
+    target: z.number(),
+    /** Zeros counted from the files written, over all prunable weights. */
+    realised: z.number(),
+    blocks: z.array(z.number()),
+    linears: z.record(z.string(), z.object({ weights: z.number().int(), zeros: z.number().int() })),
+  }),
+  dense: rowSchema,
+  uniform: rowSchema.nullable(),
+  chosen: rowSchema,
+  /** What the search tried, in order; empty where nothing was searched. */
+  trials: z.array(trialSchema),
+  /** How the choice was made, in one sentence, and whether it is distinguishable from uniform ('better' | 'tie' | 'worse'). */
+  search: z.object({ method: z.string(), verdict: z.enum(['better', 'tie', 'worse']) }).nullable(),
+});
+
+export type Manifest = Readonly<z.infer<typeof manifestSchema>>;
+export type ManifestText = Readonly<z.infer<typeof textSchema>>;
+export type ResultRow = Readonly<z.infer<typeof rowSchema>>;
+
+/** Reads a layerwise.json. @throws OptionError E_OPTION_MANIFEST with the place and what was expected. */
+export function parseManifest(text: string, path: string): Manifest {
+  return parseRecord(manifestSchema, text, path, 'E_OPTION_MANIFEST', 'a layerwise.json');
+}
