@@ -1,0 +1,2 @@
+export { fromFloat32, toFloat32 } from './convert.js';
+export { bytesPerElement, type DType, dtypes, elementCount, isDType, isFloat } from './dtype.js';
