@@ -1,0 +1,50 @@
+// Which files of a checkpoint directory belong beside the weights: everything small that describes the model, and no
+// second copy of its weights. `Checkpoint.files` states the rule for readers.
+
+import type { Dirent } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileError } from '../base/index.js';
+import { statIfThere } from './io.js';
+
+const MAX_FOLDERS = 3;
+const SKIPPED_FOLDERS: ReadonlySet<string> = new Set(['.git', '.cache']);
+const OWN: ReadonlySet<string> = new Set(['layerwise.json', 'report.html']);
+const WEIGHTS =
+  /\.(safetensors|bin|pt|pth|ckpt|gguf|ggml|msgpack|h5|npz|ot|tflite|onnx|onnx_data|onnx\.data)(\.index\.json)?$/i;
+
+/** Relative paths ('/' between folders), sorted, without `known`. A link that leads nowhere is left out. */
+export async function listFiles(dir: string, known: ReadonlySet<string>): Promise<readonly string[]> {
+  const found: string[] = [];
+  const walk = async (folder: string, depth: number): Promise<void> => {
+    for (const entry of await entries(join(dir, folder))) {
+      const path = folder ? `${folder}/${entry.name}` : entry.name;
+      if (entry.isDirectory()) {
+        if (depth < MAX_FOLDERS && !SKIPPED_FOLDERS.has(entry.name)) await walk(path, depth + 1);
+      } else if (!known.has(path) && !WEIGHTS.test(entry.name) && !OWN.has(path) && (await isFile(dir, path, entry))) {
+        found.push(path);
+      }
+    }
+  };
+  await walk('', 0);
+  return found.sort();
+}
+
+/** Names of weight files directly in `dir`, for a message. */
+export async function listForeignWeights(dir: string): Promise<readonly string[]> {
+  const names = (await entries(dir)).map((entry) => entry.name);
+  return names.filter((name) => WEIGHTS.test(name) && !name.endsWith('.index.json')).sort();
+}
+
+async function isFile(dir: string, path: string, entry: Dirent): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return entry.isFile();
+  return (await statIfThere(join(dir, path)))?.isFile() ?? false;
+}
+
+async function entries(path: string): Promise<Dirent[]> {
+  try {
+    return await readdir(path, { withFileTypes: true });
+  } catch (error) {
+    throw fileError(error, path);
+  }
+}

@@ -1,0 +1,4 @@
+export { type Checkpoint, openCheckpoint } from './open.js';
+export { hashCheckpoint, readRows, readTensor, readTensorFloat32, readTensorRange } from './read.js';
+export { readSafetensors, type SafetensorsFile, type TensorInfo } from './safetensors.js';
+export { type TensorToWrite, writeCheckpoint, writeSafetensors } from './write.js';

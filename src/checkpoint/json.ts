@@ -1,0 +1,98 @@
+// JSON from strangers. Before JSON.parse builds anything, one pass over the text bounds its depth and the number of
+// values (a header of 100 MB may not become gigabytes of objects), and refuses what readers disagree about: a key
+// that occurs twice in one object (JSON.parse keeps the last, others the first) and `__proto__`.
+
+import { CheckpointError } from '../base/index.js';
+
+const MAX_DEPTH = 64;
+const MAX_VALUES = 8_000_000;
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** `value` for a message: JSON, at most 80 characters. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+}
+
+/** What is wrong with the text before parsing, or undefined. Assumes nothing about its validity. */
+function findFault(text: string): string | undefined {
+  const stack: (Set<string> | undefined)[] = []; // keys of the open objects; undefined for an array
+  let values = 0;
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case 0x22: {
+        const start = i++;
+        for (; i < text.length; i++) {
+          const c = text.charCodeAt(i);
+          if (c === 0x22) break;
+          if (c === 0x5c) i++;
+        }
+        let next = i + 1;
+        while (next < text.length && text.charCodeAt(next) <= 0x20) next++;
+        const keys = stack.at(-1);
+        if (!keys || text.charCodeAt(next) !== 0x3a) break;
+        const key = decodeKey(text.slice(start, i + 1));
+        if (key === '__proto__') return 'the key "__proto__"';
+        if (keys.has(key)) return `the key ${show(key)} twice in one object`;
+        keys.add(key);
+        break;
+      }
+      case 0x7b:
+      case 0x5b:
+        stack.push(text.charCodeAt(i) === 0x7b ? new Set() : undefined);
+        if (stack.length > MAX_DEPTH) return `more than ${MAX_DEPTH} levels of nesting`;
+        values++;
+        break;
+      case 0x7d:
+      case 0x5d:
+        stack.pop();
+        break;
+      case 0x2c:
+        values++;
+        break;
+    }
+    if (values > MAX_VALUES) return `more than ${MAX_VALUES} values`;
+  }
+  return undefined;
+}
+
+function decodeKey(quoted: string): string {
+  if (!quoted.includes('\\')) return quoted.slice(1, -1);
+  try {
+    return JSON.parse(quoted) as string;
+  } catch {
+    return quoted; // JSON.parse of the whole reports it
+  }
+}
+
+/** Parses bytes that must be one JSON object in UTF-8. @throws CheckpointError with `code` */
+export function parseJsonObject(bytes: Uint8Array, file: string, code: string): JsonObject {
+  const fail = (got: string, cause?: unknown): CheckpointError =>
+    new CheckpointError(
+      code,
+      `${file}: expected a JSON object, got ${got}; download or export the checkpoint again.`,
+      { file, expected: 'a JSON object', got },
+      { cause },
+    );
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw fail('bytes that are not UTF-8', cause);
+  }
+  const fault = findFault(text);
+  if (fault) throw fail(fault);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw fail(`text that does not parse (${(cause as Error).message})`, cause);
+  }
+  if (!isObject(value)) throw fail(show(value));
+  return value;
+}

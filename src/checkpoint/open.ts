@@ -1,0 +1,117 @@
+// A Hugging Face checkpoint directory: config.json, one model.safetensors or shards with an index, and whatever else
+// lies there. Only headers are read. As transformers does, model.safetensors wins over an index beside it. Names of
+// shards must be plain; a shard may be a symbolic link, since the Hub's cache is made of them.
+
+import { join, resolve } from 'node:path';
+import { CheckpointError } from '../base/index.js';
+import { listFiles, listForeignWeights } from './files.js';
+import { allocate, readFully, statIfThere, withFile } from './io.js';
+import { isObject, type JsonObject, parseJsonObject, show } from './json.js';
+import { readSafetensors, type TensorInfo } from './safetensors.js';
+
+const MAX_CONFIG = 16_000_000;
+const MAX_INDEX = 100_000_000;
+const SINGLE = 'model.safetensors';
+const INDEX = 'model.safetensors.index.json';
+
+/**
+ * A checkpoint whose headers have been checked. `dir` is absolute; `tensors` are in the order of shards and of the data
+ * in them; `files` are the relative paths of all that is copied byte for byte beside the weights: every regular file
+ * down to three folders deep (links to files count, linked folders do not), without `.git` and `.cache`, without an
+ * earlier run's `layerwise.json` and `report.html`, and without weights in any other file or format: a dense copy
+ * beside pruned weights would mislead.
+ */
+export type Checkpoint = {
+  readonly dir: string;
+  readonly config: JsonObject;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly shards: readonly string[];
+  readonly files: readonly string[];
+};
+
+/**
+ * Opens a checkpoint directory and checks everything but the numbers in it.
+ *
+ * @throws CheckpointError E_CHECKPOINT_DIRECTORY, E_CHECKPOINT_CONFIG, E_CHECKPOINT_WEIGHTS (none, or in another
+ * format), E_CHECKPOINT_INDEX, E_CHECKPOINT_SHARD (index and shards disagree), E_CHECKPOINT_HEADER, E_CHECKPOINT_TENSOR
+ * @throws ResourceError E_RESOURCE_… when a file cannot be read
+ */
+export async function openCheckpoint(dir: string): Promise<Checkpoint> {
+  const path = resolve(dir);
+  const stats = await statIfThere(path);
+  if (!stats?.isDirectory()) {
+    const got = stats ? 'something else' : 'nothing';
+    const message = `${dir}: expected the directory of a checkpoint, got ${got}; download the model into a directory first.`;
+    throw new CheckpointError('E_CHECKPOINT_DIRECTORY', message, { file: dir, expected: 'a directory', got });
+  }
+  const config = await readJson(path, 'config.json', MAX_CONFIG, 'E_CHECKPOINT_CONFIG');
+  const single = await statIfThere(join(path, SINGLE));
+  const indexed = !single && (await statIfThere(join(path, INDEX)));
+  if (!single && !indexed) throw await noWeights(path);
+  const tensors = single ? (await readSafetensors(join(path, SINGLE))).tensors : await readShards(path);
+  if (tensors.size === 0) throw fail('E_CHECKPOINT_WEIGHTS', SINGLE, 'tensors', 'none');
+  const shards = [...new Set([...tensors.values()].map((tensor) => tensor.file))];
+  const files = await listFiles(path, new Set(single ? shards : [...shards, INDEX]));
+  return { dir: path, config, tensors, shards, files: indexed ? [...files, INDEX].sort() : files };
+}
+
+async function readShards(dir: string): Promise<Map<string, TensorInfo>> {
+  const { weight_map: map } = await readJson(dir, INDEX, MAX_INDEX, 'E_CHECKPOINT_INDEX');
+  if (!isObject(map)) throw fail('E_CHECKPOINT_INDEX', INDEX, 'an object weight_map', show(map));
+  const wanted = new Map(Object.entries(map));
+  for (const [tensor, shard] of wanted) {
+    if (isShardName(shard)) continue;
+    throw fail('E_CHECKPOINT_INDEX', INDEX, 'a plain file name that ends in .safetensors', show(shard), tensor);
+  }
+  if (wanted.size === 0) throw fail('E_CHECKPOINT_INDEX', INDEX, 'tensors in weight_map', 'none');
+
+  const tensors = new Map<string, TensorInfo>();
+  for (const shard of [...new Set(wanted.values() as Iterable<string>)].sort()) {
+    if (!(await statIfThere(join(dir, shard)))) {
+      throw fail('E_CHECKPOINT_SHARD', shard, 'the shard that the index names', 'no such file');
+    }
+    for (const [name, tensor] of (await readSafetensors(join(dir, shard))).tensors) {
+      const other = wanted.get(name);
+      if (other === undefined)
+        throw fail('E_CHECKPOINT_SHARD', shard, 'only tensors that the index names', 'one more', name);
+      if (other !== shard)
+        throw fail('E_CHECKPOINT_SHARD', shard, `the tensor in ${show(other)} only`, 'it here', name);
+      tensors.set(name, tensor);
+    }
+  }
+  for (const [name, shard] of wanted) {
+    if (!tensors.has(name))
+      throw fail('E_CHECKPOINT_SHARD', shard as string, 'the tensor the index puts there', 'none', name);
+  }
+  return tensors;
+}
+
+/** A name that cannot lead out of the directory, on any system. */
+function isShardName(name: unknown): name is string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: NUL and its kin are what must not get through
+  return typeof name === 'string' && name.endsWith('.safetensors') && !/[/\\:\u0000-\u001f]|^\.\.?$/.test(name);
+}
+
+async function readJson(dir: string, file: string, limit: number, code: string): Promise<JsonObject> {
+  const path = join(dir, file);
+  const stats = await statIfThere(path);
+  if (!stats?.isFile()) throw fail(code, file, `a file in ${dir}`, stats ? 'something else' : 'none');
+  if (stats.size > limit) throw fail(code, file, `at most ${limit} bytes`, `${stats.size}`);
+  const bytes = allocate(stats.size, path);
+  await withFile(path, (handle) => readFully(handle, bytes, 0, path));
+  return parseJsonObject(bytes, file, code);
+}
+
+async function noWeights(dir: string): Promise<CheckpointError> {
+  const foreign = await listForeignWeights(dir);
+  if (foreign.length === 0) return fail('E_CHECKPOINT_WEIGHTS', dir, `${SINGLE} or ${INDEX}`, 'neither');
+  const got = foreign.slice(0, 3).join(', ');
+  const message = `${dir}: expected ${SINGLE} or ${INDEX}, got ${got}; convert the weights to safetensors first.`;
+  return new CheckpointError('E_CHECKPOINT_WEIGHTS', message, { file: dir, expected: SINGLE, got });
+}
+
+function fail(code: string, file: string, expected: string, got: string, tensor?: string): CheckpointError {
+  const place = tensor === undefined ? file : `${file}: tensor ${show(tensor)}`;
+  const message = `${place}: expected ${expected}, got ${got}; download or export the checkpoint again.`;
+  return new CheckpointError(code, message, { file, expected, got, ...(tensor === undefined ? {} : { tensor }) });
+}

@@ -1,0 +1,132 @@
+// One safetensors file: 8 bytes little-endian header length, a JSON header, the data. The header is checked as the
+// format's reference implementation checks it: entries sorted by offset cover the data without hole, overlap or rest,
+// and each has exactly the bytes of its dtype and shape. Stricter in one point: no key may occur twice anywhere.
+
+import { basename } from 'node:path';
+import { CheckpointError, ShapeError } from '../base/index.js';
+import { bytesPerElement, type DType, dtypes, elementCount, isDType } from '../tensor/index.js';
+import { allocate, readFully, statIfThere, withFile } from './io.js';
+import { isObject, parseJsonObject, show } from './json.js';
+
+export const MAX_HEADER = 100_000_000;
+
+/** Where a tensor lies. `file` is the shard's name inside the directory, `offset` counts from the file's first byte, `length` in bytes. */
+export type TensorInfo = {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
+};
+
+/** The header of one file: its tensors in the order of their data, and its `__metadata__` ({} where absent). */
+export type SafetensorsFile = {
+  readonly tensors: Map<string, TensorInfo>;
+  readonly metadata: Readonly<Record<string, string>>;
+};
+
+/**
+ * Reads and checks the header of a safetensors file; the data stays on the disk.
+ *
+ * @throws CheckpointError E_CHECKPOINT_HEADER for a broken file or header, E_CHECKPOINT_TENSOR for a broken entry
+ * @throws UnsupportedError E_UNSUPPORTED_DTYPE for dtypes below one byte
+ */
+export async function readSafetensors(path: string): Promise<SafetensorsFile> {
+  const file = basename(path);
+  const stats = await statIfThere(path);
+  if (!stats?.isFile()) throw headerError(file, 'a file', stats ? 'something else' : 'nothing');
+  return withFile(path, async (handle) => {
+    const { size } = await handle.stat();
+    if (size < 8) throw headerError(file, 'at least 8 bytes', `${size}`);
+    const start = new Uint8Array(8);
+    await readFully(handle, start, 0, path);
+    if (new TextDecoder('latin1').decode(start) === 'version ') {
+      throw headerError(file, 'a safetensors file', 'a Git LFS pointer', 'run `git lfs pull`');
+    }
+    const declared = new DataView(start.buffer).getBigUint64(0, true);
+    const limit = Math.min(MAX_HEADER, size - 8);
+    if (declared > BigInt(limit)) {
+      throw headerError(file, `a header of at most ${limit} bytes in a file of ${size}`, `${declared}`);
+    }
+    const header = allocate(Number(declared), path);
+    await readFully(handle, header, 8, path);
+    return checkHeader(file, header, size - 8 - header.length);
+  });
+}
+
+function checkHeader(file: string, header: Uint8Array, dataLength: number): SafetensorsFile {
+  const dataStart = 8 + header.length;
+  const infos: TensorInfo[] = [];
+  let metadata: Readonly<Record<string, string>> = {};
+  for (const [name, entry] of Object.entries(parseJsonObject(header, file, 'E_CHECKPOINT_HEADER'))) {
+    if (name === '__metadata__') metadata = checkMetadata(file, entry);
+    else infos.push(checkEntry(file, name, entry, dataStart));
+  }
+  infos.sort((a, b) => a.offset - b.offset || a.length - b.length);
+  let end = dataStart;
+  for (const { name, offset, length } of infos) {
+    if (offset !== end) {
+      const what = offset < end ? 'an overlap' : 'a hole';
+      throw tensorError(file, name, `data from ${end - dataStart} on`, `${offset - dataStart}, which leaves ${what}`);
+    }
+    end += length;
+  }
+  if (end !== dataStart + dataLength) {
+    throw headerError(file, `${end - dataStart} bytes of data after the header`, `${dataLength}`);
+  }
+  return { tensors: new Map(infos.map((info) => [info.name, info])), metadata };
+}
+
+function checkMetadata(file: string, entry: unknown): Readonly<Record<string, string>> {
+  if (isObject(entry) && Object.values(entry).every((value) => typeof value === 'string')) {
+    return entry as Readonly<Record<string, string>>;
+  }
+  throw headerError(file, '__metadata__ to map strings to strings', show(entry));
+}
+
+function checkEntry(file: string, name: string, entry: unknown, dataStart: number): TensorInfo {
+  if (!isObject(entry)) throw tensorError(file, name, 'an object with dtype, shape and data_offsets', show(entry));
+  const { dtype, shape, data_offsets: offsets } = entry;
+  if (!isDType(dtype)) throw tensorError(file, name, `a dtype of ${dtypes.join(', ')}`, show(dtype));
+  if (!isNaturals(shape)) throw tensorError(file, name, 'a shape of integers ≥ 0', show(shape));
+  if (!isNaturals(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
+    throw tensorError(file, name, 'data_offsets [begin, end] with 0 ≤ begin ≤ end', show(offsets));
+  }
+  const [begin, end] = offsets as readonly [number, number];
+  if (!Number.isSafeInteger(end + dataStart)) throw tensorError(file, name, 'offsets below 2^53', show(offsets));
+  const length = end - begin;
+  const expected = bytesPerElement(dtype) * countOrFail(file, name, shape);
+  if (length !== expected) {
+    throw tensorError(file, name, `${expected} bytes for ${dtype} ${show(shape)}`, `${length}`);
+  }
+  return { name, dtype, shape, file, offset: dataStart + begin, length };
+}
+
+function isNaturals(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0 && !Object.is(n, -0));
+}
+
+function countOrFail(file: string, name: string, shape: readonly number[]): number {
+  try {
+    return elementCount(shape);
+  } catch (error) {
+    if (error instanceof ShapeError) throw tensorError(file, name, 'fewer than 2^53 elements', show(shape));
+    throw error;
+  }
+}
+
+function headerError(
+  file: string,
+  expected: string,
+  got: string,
+  next = 'download or export it again',
+): CheckpointError {
+  const message = `${file}: expected ${expected}, got ${got}; ${next}.`;
+  return new CheckpointError('E_CHECKPOINT_HEADER', message, { file, expected, got });
+}
+
+function tensorError(file: string, tensor: string, expected: string, got: string): CheckpointError {
+  const message = `${file}: tensor ${show(tensor)}: expected ${expected}, got ${got}; download or export it again.`;
+  return new CheckpointError('E_CHECKPOINT_TENSOR', message, { file, tensor, expected, got });
+}

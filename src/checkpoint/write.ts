@@ -1,0 +1,197 @@
+// Writing. A safetensors file of one's own appears whole or not at all. A checkpoint is written as a twin of its source:
+// headers verbatim, so that names, dtypes, order, offsets and metadata stay and tied weights stay tied; every tensor
+// is either the source's bytes or a replacement of the same length. Nothing larger than one replacement is held.
+
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { CheckpointError, fileError, InternalError, OptionError, syncDirectory } from '../base/index.js';
+import { bytesPerElement, type DType, elementCount } from '../tensor/index.js';
+import { copyRange, withFile, writeFully } from './io.js';
+import { show } from './json.js';
+import type { Checkpoint } from './open.js';
+import { MAX_HEADER, readSafetensors, type TensorInfo } from './safetensors.js';
+
+/** A tensor to be written; `read` is called once, when its turn comes, and must give exactly the bytes of dtype and shape. */
+export type TensorToWrite = {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  read(): Promise<Uint8Array>;
+};
+
+/**
+ * Writes a safetensors file, one tensor at a time in the order given, beside `path` and renames it when it is complete.
+ *
+ * @throws InternalError E_INTERNAL_TENSOR for a name given twice or reserved, and for bytes that do not fit dtype and shape
+ * @throws ResourceError E_RESOURCE_…
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: readonly TensorToWrite[],
+  metadata?: Readonly<Record<string, string>>,
+): Promise<void> {
+  const header = formatHeader(path, tensors, metadata);
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    await writeNew(temporary, 'w', async (handle) => {
+      await writeFully(handle, header);
+      for (const tensor of tensors) {
+        const bytes = await tensor.read();
+        checkLength(path, tensor.name, byteLength(tensor), bytes.length);
+        await writeFully(handle, bytes);
+      }
+    });
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw fileError(error, path);
+  }
+}
+
+const byteLength = (tensor: TensorToWrite): number => elementCount(tensor.shape) * bytesPerElement(tensor.dtype);
+
+function formatHeader(
+  path: string,
+  tensors: readonly TensorToWrite[],
+  metadata: Readonly<Record<string, string>> | undefined,
+): Uint8Array {
+  const names = new Set(['__metadata__', '__proto__']);
+  const entries = metadata ? [`"__metadata__":${JSON.stringify(metadata)}`] : [];
+  let begin = 0;
+  for (const tensor of tensors) {
+    const { name, dtype, shape } = tensor;
+    if (names.has(name)) throw internal(path, name, 'names that differ and are not reserved', 'it again');
+    names.add(name);
+    const end = begin + byteLength(tensor);
+    entries.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`);
+    begin = end;
+  }
+  const json = Buffer.from(`{${entries.join(',')}}`);
+  const length = Math.ceil(json.length / 8) * 8; // so that the data starts at a multiple of 8
+  if (length > MAX_HEADER) throw internal(path, '__metadata__', `a header up to ${MAX_HEADER} bytes`, `${length}`);
+  const header = Buffer.alloc(8 + length, ' ');
+  header.writeBigUInt64LE(BigInt(length));
+  json.copy(header, 8);
+  return header;
+}
+
+/**
+ * Writes a checkpoint like `source` into the existing, empty directory `outDir`: the same shards with the same headers,
+ * the tensors that `replacement` gives in place of the source's, and `source.files` byte for byte. `replacement` is
+ * asked once per tensor, in the order of `source.tensors`; undefined keeps the source's bytes. All files are flushed
+ * to the disk; making the directory appear at once is the caller's rename.
+ *
+ * @throws OptionError E_OPTION_OUT when `outDir` is not an empty directory
+ * @throws CheckpointError E_CHECKPOINT_CHANGED when a source file is no longer what was opened
+ * @throws InternalError E_INTERNAL_TENSOR for a replacement of another length
+ * @throws ResourceError E_RESOURCE_…
+ */
+export async function writeCheckpoint(
+  source: Checkpoint,
+  outDir: string,
+  replacement: (name: string) => Promise<Uint8Array> | undefined,
+): Promise<void> {
+  await requireEmpty(outDir);
+  for (const shard of source.shards) await writeShard(source, shard, outDir, replacement);
+  const folders = new Set([outDir]);
+  for (const file of source.files) {
+    const target = join(outDir, file);
+    for (
+      let folder = dirname(target);
+      !folders.has(folder) && folder.length > outDir.length;
+      folder = dirname(folder)
+    ) {
+      folders.add(folder);
+    }
+    await copyWhole(join(source.dir, file), target);
+  }
+  for (const folder of folders) await syncDirectory(folder);
+}
+
+async function writeShard(
+  source: Checkpoint,
+  shard: string,
+  outDir: string,
+  replacement: (name: string) => Promise<Uint8Array> | undefined,
+): Promise<void> {
+  const path = join(source.dir, shard);
+  const target = join(outDir, shard);
+  const tensors = [...source.tensors.values()].filter((tensor) => tensor.file === shard);
+  await requireUnchanged(path, tensors);
+  await withFile(path, (from) =>
+    writeNew(target, 'wx', async (to) => {
+      let copied = 0; // source bytes before this are in the target
+      let end = tensors[0]!.offset;
+      for (const tensor of tensors) {
+        end = tensor.offset + tensor.length;
+        const promise = replacement(tensor.name);
+        if (!promise) continue;
+        const bytes = await promise;
+        checkLength(target, tensor.name, tensor.length, bytes.length);
+        await copyRange(from, to, copied, tensor.offset - copied, path);
+        await writeFully(to, bytes);
+        copied = end;
+      }
+      await copyRange(from, to, copied, end - copied, path);
+    }),
+  );
+}
+
+async function requireUnchanged(path: string, tensors: readonly TensorInfo[]): Promise<void> {
+  const now = (await readSafetensors(path)).tensors;
+  if (JSON.stringify([...now.values()]) === JSON.stringify(tensors)) return;
+  const message = `${path}: expected the header that was opened, got another; leave the checkpoint alone during a run.`;
+  throw new CheckpointError('E_CHECKPOINT_CHANGED', message, { file: path });
+}
+
+async function copyWhole(path: string, target: string): Promise<void> {
+  try {
+    await mkdir(dirname(target), { recursive: true });
+  } catch (error) {
+    throw fileError(error, target);
+  }
+  await withFile(path, async (from) => {
+    const { size } = await from.stat();
+    await writeNew(target, 'wx', (to) => copyRange(from, to, 0, size, path));
+  });
+}
+
+/** Opens `path` for writing, calls `write`, flushes, closes. */
+async function writeNew(path: string, flags: 'w' | 'wx', write: (handle: FileHandle) => Promise<void>): Promise<void> {
+  try {
+    const handle = await open(path, flags);
+    try {
+      await write(handle);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw fileError(error, path);
+  }
+}
+
+async function requireEmpty(dir: string): Promise<void> {
+  let got: string;
+  try {
+    const names = await readdir(dir);
+    if (names.length === 0) return;
+    got = `${names.length} files in it`;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw fileError(error, dir);
+    got = code === 'ENOENT' ? 'nothing' : 'a file';
+  }
+  const message = `${dir}: expected an existing, empty directory to write into, got ${got}; choose another.`;
+  throw new OptionError('E_OPTION_OUT', message, { path: dir, got });
+}
+
+function checkLength(path: string, tensor: string, expected: number, got: number): void {
+  if (got !== expected) throw internal(path, tensor, `${expected} bytes`, `${got}`);
+}
+
+function internal(path: string, tensor: string, expected: string, got: string): InternalError {
+  const message = `${path}: tensor ${show(tensor)}: expected ${expected}, got ${got}; please report this.`;
+  return new InternalError('E_INTERNAL_TENSOR', message, { path, tensor, expected, got });
+}
