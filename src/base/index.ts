@@ -12,3 +12,4 @@ export {
 export { fileError, hashFile, syncDirectory, writeFileAtomic } from './files.js';
 export { type OnProgress, type ProgressEvent, silent } from './progress.js';
 export { createRng, type Rng } from './rng.js';
+export { VERSION } from './version.js';

@@ -1,0 +1,26 @@
+// What the main thread and the engine's worker threads say to each other.
+
+import type { Device, HostTensor } from '../engine.js';
+
+export type WorkerSettings = { readonly device: Device; readonly threads: number };
+
+export type Request =
+  | {
+      readonly kind: 'load';
+      readonly call: number;
+      readonly session: number;
+      readonly model: Uint8Array;
+      readonly folder: string | undefined;
+    }
+  | {
+      readonly kind: 'run';
+      readonly call: number;
+      readonly session: number;
+      readonly inputs: Readonly<Record<string, HostTensor>>;
+    }
+  | { readonly kind: 'release'; readonly call: number; readonly session: number };
+
+export type Reply =
+  | { readonly kind: 'ready'; readonly version: string }
+  | { readonly kind: 'done'; readonly call: number; readonly outputs: Record<string, HostTensor> }
+  | { readonly kind: 'failed'; readonly call: number; readonly message: string };

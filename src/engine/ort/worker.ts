@@ -1,0 +1,59 @@
+// The worker thread that owns ONNX Runtime: `run()` blocks its thread, so it never runs on the main one. One worker is
+// one lane. Everything it is sent and sends back moves by transfer, not by copy.
+
+import { parentPort, workerData } from 'node:worker_threads';
+import * as ort from 'onnxruntime-node';
+import type { HostTensor } from '../engine.js';
+import type { Reply, Request, WorkerSettings } from './messages.js';
+
+const port = parentPort!;
+const settings = workerData as WorkerSettings;
+const sessions = new Map<number, ort.InferenceSession>();
+
+const reply = (message: Reply, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
+
+async function load(request: Request & { kind: 'load' }): Promise<void> {
+  const folder = request.folder;
+  const session = await ort.InferenceSession.create(request.model, {
+    executionProviders: settings.device === 'webgpu' ? ['webgpu', 'cpu'] : ['cpu'],
+    intraOpNumThreads: settings.threads,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: 'all',
+    enableCpuMemArena: false,
+    logSeverityLevel: 3,
+    ...(folder === undefined ? {} : { extra: { session: { model_external_initializers_file_folder_path: folder } } }),
+  });
+  sessions.set(request.session, session);
+}
+
+async function run(request: Request & { kind: 'run' }): Promise<Record<string, HostTensor>> {
+  const feeds: Record<string, ort.Tensor> = {};
+  for (const [name, { type, data, shape }] of Object.entries(request.inputs)) {
+    feeds[name] = new ort.Tensor(type === 'f32' ? 'float32' : 'int64', data, shape);
+  }
+  const results = await sessions.get(request.session)!.run(feeds);
+  const outputs: Record<string, HostTensor> = {};
+  for (const [name, tensor] of Object.entries(results)) {
+    const data = (await tensor.getData()) as Float32Array;
+    outputs[name] = { type: 'f32', shape: tensor.dims, data };
+  }
+  return outputs;
+}
+
+port.on('message', async (request: Request) => {
+  try {
+    let outputs: Record<string, HostTensor> = {};
+    if (request.kind === 'load') await load(request);
+    else if (request.kind === 'run') outputs = await run(request);
+    else {
+      await sessions.get(request.session)?.release();
+      sessions.delete(request.session);
+    }
+    const buffers = Object.values(outputs).map((tensor) => tensor.data.buffer as ArrayBuffer);
+    reply({ kind: 'done', call: request.call, outputs }, buffers);
+  } catch (error) {
+    reply({ kind: 'failed', call: request.call, message: error instanceof Error ? error.message : String(error) });
+  }
+});
+
+reply({ kind: 'ready', version: ort.env.versions.node ?? ort.env.versions.common });

@@ -1,0 +1,2 @@
+export { pairedInterval, summarise, verdictOf } from './perplexity.js';
+export { scoreWindows } from './score.js';

@@ -1,0 +1,107 @@
+// A graph of ONNX operators as plain data, and a builder that writes one op per line. The same value is serialised for
+// ONNX Runtime (onnx.ts) and interpreted in plain TypeScript (engine/reference), so both run exactly the same thing.
+// Initialisers point into the user's own safetensors files: nothing is converted or copied.
+
+import type { DType } from '../tensor/index.js';
+
+/** A dimension: a size, or a name for one that is only known at run time. */
+export type Dimension = number | string;
+export type ElementType = 'f32' | 'i64';
+
+export type ValueInfo = { readonly name: string; readonly type: ElementType; readonly shape: readonly Dimension[] };
+
+export type InitializerSource =
+  /** Bytes [offset, offset + length) of `file`, a path inside the graph's folder. */
+  | { readonly kind: 'file'; readonly file: string; readonly offset: number; readonly length: number }
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
+
+export type Initializer = {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly source: InitializerSource;
+};
+
+export type Attribute =
+  | { readonly kind: 'int'; readonly value: number }
+  | { readonly kind: 'float'; readonly value: number }
+  | { readonly kind: 'ints'; readonly value: readonly number[] };
+
+export type Node = {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+};
+
+export type Graph = {
+  readonly name: string;
+  /** The folder that the initialisers' files lie in; undefined where all are inline. */
+  readonly folder: string | undefined;
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  readonly initializers: readonly Initializer[];
+  readonly nodes: readonly Node[];
+};
+
+export const int = (value: number): Attribute => ({ kind: 'int', value });
+export const float = (value: number): Attribute => ({ kind: 'float', value });
+
+/** Collects nodes and initialisers; every op method returns the name of its output. */
+export class GraphBuilder {
+  private readonly nodes: Node[] = [];
+  private readonly initializers = new Map<string, Initializer>();
+  private readonly inputs: ValueInfo[] = [];
+  private readonly outputs: ValueInfo[] = [];
+  private count = 0;
+
+  input(name: string, type: ElementType, shape: readonly Dimension[]): string {
+    this.inputs.push({ name, type, shape });
+    return name;
+  }
+
+  /** Names `value` as an output of the graph. */
+  output(value: string, name: string, shape: readonly Dimension[]): void {
+    this.nodes.push({ op: 'Identity', inputs: [value], outputs: [name], attributes: {} });
+    this.outputs.push({ name, type: 'f32', shape });
+  }
+
+  op(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}): string {
+    const output = `${op.toLowerCase()}_${this.count++}`;
+    this.nodes.push({ op, inputs, outputs: [output], attributes });
+    return output;
+  }
+
+  initializer(initializer: Initializer): string {
+    this.initializers.set(initializer.name, initializer);
+    return initializer.name;
+  }
+
+  /** An int64 constant vector, as shapes and axes are given in ONNX. */
+  shape(values: readonly number[]): string {
+    const bytes = new Uint8Array(new BigInt64Array(values.map(BigInt)).buffer);
+    return this.initializer({
+      name: `shape_${values.join('_')}`,
+      dtype: 'I64',
+      shape: [values.length],
+      source: { kind: 'bytes', bytes },
+    });
+  }
+
+  /** A constant float32 tensor. */
+  constant(name: string, values: Float32Array, shape: readonly number[]): string {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    return this.initializer({ name, dtype: 'F32', shape, source: { kind: 'bytes', bytes } });
+  }
+
+  build(name: string, folder: string | undefined): Graph {
+    return {
+      name,
+      folder,
+      inputs: this.inputs,
+      outputs: this.outputs,
+      initializers: [...this.initializers.values()],
+      nodes: this.nodes,
+    };
+  }
+}

@@ -1,0 +1,14 @@
+export {
+  type Attribute,
+  type Dimension,
+  type ElementType,
+  float,
+  type Graph,
+  GraphBuilder,
+  type Initializer,
+  type InitializerSource,
+  int,
+  type Node,
+  type ValueInfo,
+} from './graph.js';
+export { OPSET, serialiseOnnx } from './onnx.js';

@@ -1,0 +1,40 @@
+// Perplexity of a checkpoint on a text, by the papers' protocol (evaluate/perplexity.ts).
+
+import { summarise } from '../evaluate/index.js';
+import { openModel } from '../model/index.js';
+import { scoreBlockFiles } from '../pipeline/index.js';
+import type { Evaluation } from '../records/index.js';
+import { loadTokenizer } from '../text/index.js';
+import { normaliseLength, normaliseRun, type RunOptions, windowLength } from './settings.js';
+import { embedText, openEngine, prepareText } from './texts.js';
+
+export type EvaluateOptions = RunOptions & {
+  /** Directory of a Hugging Face checkpoint. */
+  readonly checkpoint: string;
+  /** Text file (.txt, .jsonl, .parquet). */
+  readonly text: string;
+  /** Tokens in a window. Defaults to the model's maximum, at most 2048. */
+  readonly sequenceLength?: number;
+};
+
+export type EvaluateResult = Evaluation & { readonly seconds: number };
+
+/** Scores a checkpoint on the whole text. @throws as `prune`, for its checkpoint, text and options */
+export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
+  const started = performance.now();
+  const settings = normaliseRun(options);
+  const asked = normaliseLength(options.sequenceLength);
+  const model = await openModel(options.checkpoint);
+  const length = windowLength(model, asked);
+  settings.onProgress({ kind: 'stage', stage: 'reading texts' });
+  const tokenizer = await loadTokenizer(model.checkpoint.dir);
+  const text = await prepareText(model, tokenizer, { path: options.text, length, order: 'all', seed: 0 });
+  const engine = await openEngine(model, settings);
+  try {
+    settings.onProgress({ kind: 'stage', stage: 'evaluating', total: model.config.blocks });
+    const nll = await scoreBlockFiles(engine, model, undefined, await embedText(model, text), settings.onProgress);
+    return { ...summarise(nll, length), seconds: (performance.now() - started) / 1000 };
+  } finally {
+    await engine.close();
+  }
+}

@@ -1,0 +1,82 @@
+// What is in a checkpoint: blocks, linears, bytes, zeros. Zeros are counted from the bytes on disk.
+
+import { readTensor } from '../checkpoint/index.js';
+import { type LinearKind, type Model, openModel } from '../model/index.js';
+import { toFloat32 } from '../tensor/index.js';
+
+export type LinearReport = {
+  readonly name: string;
+  readonly block: number;
+  readonly kind: LinearKind;
+  readonly rows: number;
+  readonly columns: number;
+  readonly dtype: string;
+  readonly zeros: number;
+  /** zeros / (rows · columns). */
+  readonly sparsity: number;
+};
+
+export type CheckpointReport = {
+  readonly checkpoint: string;
+  readonly family: string;
+  readonly blocks: number;
+  readonly hidden: number;
+  readonly intermediate: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly vocabulary: number;
+  readonly maxPositions: number;
+  readonly tied: boolean;
+  readonly shards: number;
+  /** Bytes of the weight tensors. */
+  readonly bytes: number;
+  readonly parameters: number;
+  readonly prunable: number;
+  readonly zeros: number;
+  /** Zeros over all prunable weights. */
+  readonly sparsity: number;
+  readonly blockSparsity: readonly number[];
+  readonly linears: readonly LinearReport[];
+};
+
+/** Opens a checkpoint and counts. @throws CheckpointError E_CHECKPOINT_…, UnsupportedError, ResourceError */
+export async function inspect(dir: string): Promise<CheckpointReport> {
+  const model = await openModel(dir);
+  const { config, checkpoint } = model;
+  const linears = await countZeros(model);
+  const sparsityOf = (some: readonly LinearReport[]): number =>
+    some.reduce((sum, l) => sum + l.zeros, 0) / some.reduce((sum, l) => sum + l.rows * l.columns, 0);
+  return {
+    checkpoint: dir,
+    family: config.family,
+    blocks: config.blocks,
+    hidden: config.hidden,
+    intermediate: config.intermediate,
+    heads: config.heads,
+    kvHeads: config.kvHeads,
+    vocabulary: config.vocabulary,
+    maxPositions: config.maxPositions,
+    tied: config.tied,
+    shards: checkpoint.shards.length,
+    bytes: [...checkpoint.tensors.values()].reduce((sum, tensor) => sum + tensor.length, 0),
+    parameters: model.parameters,
+    prunable: model.prunable,
+    zeros: linears.reduce((sum, linear) => sum + linear.zeros, 0),
+    sparsity: sparsityOf(linears),
+    blockSparsity: model.linears.map((_, block) => sparsityOf(linears.filter((linear) => linear.block === block))),
+    linears,
+  };
+}
+
+/** The zeros of every prunable linear, counted from the files. */
+export async function countZeros(model: Model): Promise<LinearReport[]> {
+  const reports: LinearReport[] = [];
+  for (const { name, block, kind, rows, columns } of model.linears.flat()) {
+    const { dtype } = model.checkpoint.tensors.get(`${name}.weight`)!;
+    const values = toFloat32(await readTensor(model.checkpoint, `${name}.weight`), dtype);
+    let zeros = 0;
+    for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;
+    reports.push({ name, block, kind, rows, columns, dtype, zeros, sparsity: zeros / values.length });
+  }
+  return reports;
+}

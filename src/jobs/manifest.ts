@@ -1,0 +1,132 @@
+// The record of a run, from what the run came to. Nothing in it depends on when, where or how fast it ran.
+
+import { basename, resolve } from 'node:path';
+import { VERSION } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
+import { pairedInterval, verdictOf } from '../evaluate/index.js';
+import type { Model } from '../model/index.js';
+import type { Evaluation, Manifest, Plan, Trial } from '../records/index.js';
+import type { Choice } from './choose.js';
+import type { LinearReport } from './inspect.js';
+import type { PreparedTexts } from './prune.js';
+import type { PruneSettings } from './settings.js';
+import type { TimedTrial } from './trials.js';
+
+export type RunFacts = {
+  readonly settings: PruneSettings;
+  readonly model: Model;
+  readonly engine: Engine;
+  readonly hashes: Readonly<Record<string, string>>;
+  readonly texts: PreparedTexts;
+  readonly target: number;
+  readonly choice: Choice;
+  readonly zeros: readonly LinearReport[];
+  readonly denseValidation: Evaluation | null;
+  readonly tests: {
+    readonly dense: Evaluation | null;
+    readonly uniform: Evaluation | null;
+    readonly chosen: Evaluation | null;
+  };
+};
+
+export function buildManifest(facts: RunFacts): Manifest {
+  const { settings, model, engine, choice, target, zeros, tests } = facts;
+  const scored = (trial: TimedTrial): Evaluation | null => (trial.validation.windows > 0 ? trial.validation : null);
+  const weights = (some: readonly LinearReport[]) => some.reduce((sum, l) => sum + l.rows * l.columns, 0);
+  const share = (some: readonly LinearReport[]) => some.reduce((sum, l) => sum + l.zeros, 0) / weights(some);
+  return {
+    format: 'layerwise-run',
+    version: 1,
+    tool: { version: VERSION, node: process.version.replace(/\..*/, ''), engine: engine.name, device: engine.device },
+    command: commandOf(settings),
+    source: {
+      name: basename(resolve(settings.checkpoint)),
+      family: model.config.family,
+      blocks: model.config.blocks,
+      dtype: zeros[0]!.dtype,
+      parameters: model.parameters,
+      prunable: model.prunable,
+      bytes: [...model.checkpoint.tensors.values()].reduce((sum, tensor) => sum + tensor.length, 0),
+      hashes: facts.hashes,
+    },
+    texts: {
+      calibration: facts.texts.calibration?.record ?? null,
+      validation: facts.texts.validation?.record ?? null,
+      test: facts.texts.test?.record ?? null,
+    },
+    seed: settings.seed,
+    criterion: settings.criterion.name,
+    pattern: settings.pattern,
+    plan: planOf(settings, choice, target),
+    sparsity: {
+      target,
+      realised: share(zeros),
+      blocks: model.linears.map((_, block) => share(zeros.filter((linear) => linear.block === block))),
+      linears: Object.fromEntries(zeros.map((l) => [l.name, { weights: l.rows * l.columns, zeros: l.zeros }])),
+    },
+    dense: { validation: facts.denseValidation, test: tests.dense, errors: [] },
+    uniform: choice.uniform
+      ? { validation: scored(choice.uniform.trial), test: tests.uniform, errors: choice.uniform.trial.errors }
+      : null,
+    chosen: { validation: scored(choice.trial), test: tests.chosen, errors: choice.trial.errors },
+    trials: choice.trials.map(withoutTime),
+    search: searchOf(choice, tests),
+  };
+}
+
+function withoutTime({ seconds: _, ...trial }: TimedTrial): Trial {
+  return trial;
+}
+
+function searchOf(choice: Choice, tests: RunFacts['tests']): Manifest['search'] {
+  if (!choice.method || !choice.uniform) return null;
+  const [a, b] =
+    tests.chosen && tests.uniform
+      ? [tests.chosen.nll, tests.uniform.nll]
+      : [choice.trial.validation.nll, choice.uniform.trial.validation.nll];
+  return { method: choice.method, verdict: verdictOf(pairedInterval(a, b)) };
+}
+
+function planOf(settings: PruneSettings, choice: Choice, target: number): Plan {
+  if (settings.plan) return settings.plan;
+  const { beta, rates } = choice.candidate;
+  const hyperparameters: Record<string, number> = settings.policy.name === 'atp' && beta !== null ? { beta } : {};
+  return {
+    format: 'layerwise-plan',
+    version: 1,
+    target,
+    budget: settings.budget,
+    policy: { name: settings.policy.name, hyperparameters },
+    blocks: [...rates],
+  };
+}
+
+/** The command that repeats the run; what does not change its result (threads, resume, the output's name) is left out. */
+function commandOf(settings: PruneSettings): string {
+  const words = ['layerwise', 'prune', quote(settings.checkpoint)];
+  const add = (option: string, value: string | number | undefined): void => {
+    if (value !== undefined) words.push(`--${option}`, quote(String(value)));
+  };
+  if (settings.plan) words.push('--plan', '<plan.json>');
+  add('sparsity', settings.sparsity);
+  if (!settings.plan) add('allocation', settings.policy.name);
+  add('beta', settings.beta);
+  add('criterion', settings.criterion.name);
+  add('pattern', settings.pattern);
+  add('budget', settings.budget);
+  add('calibration', settings.calibration);
+  if (settings.calibration !== undefined) {
+    add('calibration-samples', settings.calibrationSamples);
+    add('calibration-order', settings.calibrationOrder);
+  }
+  add('sequence-length', settings.sequenceLength);
+  add('validation', settings.validation);
+  add('test', settings.test);
+  add('max-trials', settings.maxTrials === 6 ? undefined : settings.maxTrials);
+  add('seed', settings.seed);
+  add('device', settings.device);
+  words.push('--out', '<dir>');
+  return words.join(' ');
+}
+
+const quote = (word: string): string => (/^[\w./:=+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);

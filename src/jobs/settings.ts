@@ -1,0 +1,229 @@
+// The options of the jobs, completed and checked before a byte of weights is read. Every message names the option as the
+// command line spells it, what was expected, what came, and the next step.
+
+import { availableParallelism } from 'node:os';
+import { type OnProgress, OptionError, silent } from '../base/index.js';
+import { DEVICES, type Device } from '../engine/index.js';
+import type { Model } from '../model/index.js';
+import { type Criterion, findCriterion, PATTERNS, type Pattern } from '../operate/index.js';
+import {
+  type AllocationPolicy,
+  BUDGETS,
+  type Budget,
+  findPolicy,
+  validateBeta,
+  validateTarget,
+} from '../plan/index.js';
+import type { Plan } from '../records/index.js';
+
+/** Where and how anything runs. */
+export type RunOptions = {
+  /** `cpu` or `webgpu`. Defaults to `cpu`. */
+  readonly device?: string;
+  /** Threads to compute with. Defaults to the number of processors. */
+  readonly threads?: number;
+  /** Told where long work stands. Defaults to nobody. */
+  readonly onProgress?: OnProgress;
+};
+
+/** What a plan is made from. */
+export type PlanOptions = {
+  /** Target sparsity S over all prunable weights, 0 < S < 1. */
+  readonly sparsity: number;
+  /** Allocation policy: `uniform` or `atp`. Defaults to `atp`. */
+  readonly allocation?: string;
+  /** ATP's common difference β; searched on validation text where absent. */
+  readonly beta?: number;
+  /** `exact` or `published`. Defaults to `exact`. */
+  readonly budget?: string;
+};
+
+export type PruneOptions = RunOptions &
+  Partial<PlanOptions> & {
+    /** Directory of a Hugging Face checkpoint. */
+    readonly checkpoint: string;
+    /** Directory to write; must not exist. */
+    readonly out: string;
+    /** A plan to replay instead of a sparsity and an allocation. */
+    readonly plan?: Plan;
+    /** `wanda` or `magnitude`. Defaults to `wanda`. */
+    readonly criterion?: string;
+    /** Where weights compete: `row` or `matrix`. Defaults to `row`. */
+    readonly pattern?: string;
+    /** Text files (.txt, .jsonl, .parquet). Validation chooses β; test is scored once, at the end. */
+    readonly calibration?: string;
+    readonly validation?: string;
+    readonly test?: string;
+    /** Number of calibration windows. Defaults to 128. */
+    readonly calibrationSamples?: number;
+    /** `random` (seeded) or `sequential` (the first windows). Defaults to `random`. */
+    readonly calibrationOrder?: string;
+    /** Tokens in a window. Defaults to the model's maximum, at most 2048. */
+    readonly sequenceLength?: number;
+    /** Seed of everything random. Defaults to 0. */
+    readonly seed?: number;
+    /** Exact trials the search may make besides uniform. Defaults to 6. */
+    readonly maxTrials?: number;
+    /** Continue a run that was interrupted. Defaults to false. */
+    readonly resume?: boolean;
+  };
+
+export type RunSettings = { readonly device: Device; readonly threads: number; readonly onProgress: OnProgress };
+
+export function normaliseRun(options: RunOptions): RunSettings {
+  return {
+    device: oneOf('device', options.device ?? 'cpu', DEVICES),
+    threads: wholeNumber('threads', options.threads ?? availableParallelism(), 1, 1024),
+    onProgress: options.onProgress ?? silent,
+  };
+}
+
+export type PruneSettings = RunSettings & {
+  readonly checkpoint: string;
+  readonly out: string;
+  readonly sparsity: number | undefined;
+  readonly policy: AllocationPolicy;
+  readonly beta: number | undefined;
+  readonly budget: Budget;
+  readonly plan: Plan | undefined;
+  readonly criterion: Criterion;
+  readonly pattern: Pattern;
+  readonly calibration: string | undefined;
+  readonly validation: string | undefined;
+  readonly test: string | undefined;
+  readonly calibrationSamples: number;
+  readonly calibrationOrder: 'random' | 'sequential';
+  readonly sequenceLength: number | undefined;
+  readonly seed: number;
+  readonly maxTrials: number;
+  readonly resume: boolean;
+};
+
+/** Completes and checks what can be checked without looking at any file. @throws OptionError E_OPTION_… */
+export function normalisePrune(options: PruneOptions): PruneSettings {
+  const { plan } = options;
+  const policy = findPolicy(options.allocation ?? 'atp');
+  if (plan === undefined && options.sparsity === undefined) {
+    throw new OptionError('E_OPTION_SPARSITY', 'Expected --sparsity (such as 0.7) or --plan; neither was given.', {
+      option: 'sparsity',
+    });
+  }
+  if (plan !== undefined) {
+    for (const option of ['sparsity', 'beta', 'allocation'] as const) {
+      if (options[option] !== undefined) conflict(option, 'plan', 'a plan already says how sparse each block is');
+    }
+  }
+  if (options.sparsity !== undefined) validateTarget(options.sparsity);
+  if (options.beta !== undefined && policy.name !== 'atp') conflict('beta', 'allocation', `${policy.name} has no β`);
+  const criterion = findCriterion(options.criterion ?? 'wanda');
+  if (criterion.needsActivations && options.calibration === undefined) {
+    throw new OptionError(
+      'E_OPTION_CALIBRATION',
+      `--calibration: expected a text file; the criterion ${criterion.name} weighs weights by activations. Give one, or use --criterion magnitude.`,
+      { option: 'calibration' },
+    );
+  }
+  const searches = plan === undefined && policy.name === 'atp' && options.beta === undefined;
+  if (searches && options.validation === undefined) {
+    throw new OptionError(
+      'E_OPTION_VALIDATION',
+      '--validation: expected a text file; β is searched on validation text. Give one, or fix --beta.',
+      { option: 'validation' },
+    );
+  }
+  return {
+    ...normaliseRun(options),
+    checkpoint: options.checkpoint,
+    out: options.out,
+    sparsity: options.sparsity,
+    policy,
+    beta: options.beta,
+    budget: oneOf('budget', options.budget ?? 'exact', BUDGETS),
+    plan,
+    criterion,
+    pattern: oneOf('pattern', options.pattern ?? 'row', PATTERNS),
+    calibration: criterion.needsActivations ? options.calibration : undefined,
+    validation: options.validation,
+    test: options.test,
+    calibrationSamples: wholeNumber('calibration-samples', options.calibrationSamples ?? 128, 1, 1_000_000),
+    calibrationOrder: oneOf('calibration-order', options.calibrationOrder ?? 'random', ['random', 'sequential']),
+    sequenceLength: normaliseLength(options.sequenceLength),
+    seed: wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1),
+    maxTrials: wholeNumber('max-trials', options.maxTrials ?? 6, 1, 1000),
+    resume: options.resume ?? false,
+  };
+}
+
+export const normaliseLength = (length: number | undefined): number | undefined =>
+  length === undefined ? undefined : wholeNumber('sequence-length', length, 2, 1 << 20);
+
+/** Longest window by default: attention and the published protocol make more of little use. */
+const LONGEST_DEFAULT = 2048;
+
+/** The window length for a model. @throws OptionError E_OPTION_SEQUENCE_LENGTH beyond what the model computes. */
+export function windowLength(model: Model, asked: number | undefined): number {
+  const { maxPositions, slidingWindow } = model.config;
+  const limit = Math.min(maxPositions, slidingWindow ?? Number.POSITIVE_INFINITY);
+  const length = asked ?? Math.min(limit, LONGEST_DEFAULT);
+  if (length > limit) {
+    const why = limit < maxPositions ? 'its sliding attention window' : 'max_position_embeddings';
+    throw new OptionError(
+      'E_OPTION_SEQUENCE_LENGTH',
+      `--sequence-length: expected at most ${limit} (${why} in config.json), got ${length}.`,
+      { option: 'sequence-length', got: length, limit },
+    );
+  }
+  return length;
+}
+
+/** Checks what depends on the model's headers: β's range and the plan's blocks and linears. */
+export function checkAgainstModel(settings: PruneSettings, model: Model): void {
+  const { plan, sparsity, beta } = settings;
+  if (beta !== undefined) validateBeta(beta, sparsity!, model.config.blocks);
+  if (plan !== undefined) checkPlan(plan, model);
+}
+
+/** @throws OptionError E_OPTION_PLAN where the plan does not fit the model */
+export function checkPlan(plan: Plan, model: Model): void {
+  if (plan.blocks && plan.blocks.length !== model.config.blocks) {
+    throw new OptionError(
+      'E_OPTION_PLAN',
+      `--plan: expected one rate per block, ${model.config.blocks} in all, got ${plan.blocks.length}.`,
+      { option: 'plan', expected: model.config.blocks, got: plan.blocks.length },
+    );
+  }
+  const names = new Set(model.linears.flat().map((linear) => linear.name));
+  for (const name of Object.keys(plan.linears ?? {})) {
+    if (names.has(name)) continue;
+    throw new OptionError(
+      'E_OPTION_PLAN',
+      `--plan: ${JSON.stringify(name)} is not a prunable linear of this checkpoint; expected names such as ${JSON.stringify([...names][0])}.`,
+      { option: 'plan', got: name },
+    );
+  }
+}
+
+export function oneOf<const T extends string>(option: string, value: string, allowed: readonly T[]): T {
+  if ((allowed as readonly string[]).includes(value)) return value as T;
+  throw new OptionError(
+    `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`,
+    `--${option}: expected one of ${allowed.join(', ')}, got ${JSON.stringify(value)}.`,
+    { option, expected: allowed, got: value },
+  );
+}
+
+export function wholeNumber(option: string, value: number, low: number, high: number): number {
+  if (Number.isInteger(value) && value >= low && value <= high) return value;
+  throw new OptionError(
+    `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`,
+    `--${option}: expected a whole number from ${low} to ${high}, got ${value}.`,
+    { option, low, high, got: value },
+  );
+}
+
+function conflict(option: string, other: string, why: string): never {
+  throw new OptionError('E_OPTION_CONFLICT', `--${option} cannot be combined with --${other}: ${why}.`, {
+    option,
+    other,
+  });
+}

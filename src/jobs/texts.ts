@@ -1,0 +1,65 @@
+// Text files → windows of tokens, checked against the model's vocabulary before any weight is read.
+
+import { homedir } from 'node:os';
+import { basename, join } from 'node:path';
+import type { Engine } from '../engine/index.js';
+import { createOrtEngine } from '../engine/index.js';
+import { embedWindows, type Model } from '../model/index.js';
+import type { Text } from '../pipeline/index.js';
+import type { ManifestText } from '../records/index.js';
+import {
+  checkVocabulary,
+  makeWindows,
+  readCorpus,
+  type Tokenizer,
+  tokenizeCorpus,
+  type Windows,
+} from '../text/index.js';
+import type { RunSettings } from './settings.js';
+
+export type WindowRequest = {
+  readonly path: string;
+  readonly length: number;
+  readonly order: 'all' | 'random' | 'sequential';
+  readonly count?: number;
+  readonly seed: number;
+};
+
+export type PreparedText = { readonly windows: Windows; readonly record: ManifestText };
+
+/** Reads, tokenises and cuts one text. @throws CheckpointError E_TEXT_…, OptionError E_OPTION_TEXT_…, ResourceError */
+export async function prepareText(model: Model, tokenizer: Tokenizer, request: WindowRequest): Promise<PreparedText> {
+  const { path, length, order, count, seed } = request;
+  const corpus = await readCorpus(path);
+  const tokens = await tokenizeCorpus(tokenizer, corpus, { cacheDir: tokenCache() });
+  const windows = makeWindows(tokens, { length, order, seed, ...(count === undefined ? {} : { count }) });
+  checkVocabulary(windows, model.config.vocabulary);
+  const record = {
+    name: basename(path),
+    hash: corpus.hash,
+    tokens: tokens.length,
+    windows: windows.windows.length,
+    length,
+    order,
+  };
+  return { windows, record };
+}
+
+const tokenCache = (): string => join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'layerwise', 'tokens');
+
+/** Windows with their embeddings, as the pipeline takes them. */
+export async function embedText(model: Model, text: PreparedText): Promise<Text> {
+  return { windows: text.windows, embedded: await embedWindows(model, text.windows) };
+}
+
+/**
+ * Blocks up to this many weights run best as several single-threaded lanes side by side; larger ones as one lane with
+ * all threads, which also holds its weights only once (docs/performance.md has the measurement).
+ */
+const SMALL_BLOCK = 4_000_000;
+
+/** The engine for a model. */
+export function openEngine(model: Model, { device, threads }: RunSettings): Promise<Engine> {
+  const small = device === 'cpu' && model.blockWeights <= SMALL_BLOCK;
+  return createOrtEngine(small ? { device, lanes: threads, threads: 1 } : { device, lanes: 1, threads });
+}

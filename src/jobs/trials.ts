@@ -1,0 +1,121 @@
+// One trial: rates → counts → the sequential procedure → a record. Everything that does not depend on the rates is
+// prepared once and shared. Of the pruned blocks on disk only uniform's and the best's are kept.
+
+import { rm } from 'node:fs/promises';
+import type { OnProgress } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
+import { pairedInterval, summarise } from '../evaluate/index.js';
+import type { Model } from '../model/index.js';
+import { type DensePass, pruneSequentially, scoreSurrogate, type Text, tapBlock } from '../pipeline/index.js';
+import { countPruned } from '../plan/index.js';
+import type { SquareSums } from '../profile/index.js';
+import type { Trial } from '../records/index.js';
+import type { PruneSettings } from './settings.js';
+import type { Workspace } from './workspace.js';
+
+/** A candidate: a name for its files, its β (null where it has none), and the rate of each linear. */
+export type Candidate = {
+  readonly key: string;
+  readonly beta: number | null;
+  readonly rates: readonly number[];
+  readonly rateOf: (linear: string) => number;
+};
+
+export type TimedTrial = Trial & { readonly seconds: number };
+
+export type TrialContext = {
+  readonly settings: PruneSettings;
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly workspace: Workspace;
+  readonly calibration: Text | undefined;
+  readonly validation: Text | undefined;
+  readonly dense: DensePass | undefined;
+};
+
+/** Rates per block as a candidate: every linear of a block gets its block's rate. */
+export function blockCandidate(model: Model, beta: number | null, rates: readonly number[]): Candidate {
+  const blockOf = new Map(model.linears.flat().map(({ name, block }) => [name, block]));
+  return { key: beta === null ? 'plan' : `beta-${beta}`, beta, rates, rateOf: (name) => rates[blockOf.get(name)!]! };
+}
+
+/** Runs trials and remembers what they share. */
+export function createTrials(context: TrialContext) {
+  const { settings, engine, model, workspace, calibration, validation, dense } = context;
+  const linears = model.linears.flat();
+  let firstSquareSums: SquareSums | undefined;
+
+  const dirOf = (key: string): string => workspace.at('trials', key);
+  const countsOf = (candidate: Candidate) => countPruned(linears, candidate.rateOf, settings.budget);
+
+  const exact = async (candidate: Candidate, uniformNll: readonly number[] | undefined): Promise<TimedTrial> => {
+    return await workspace.step(`trial-${candidate.key}`, async () => {
+      const started = performance.now();
+      if (settings.criterion.needsActivations && !firstSquareSums) {
+        firstSquareSums = dense?.squareSums[0] ?? (await tapBlock(engine, model, 0, calibration!.embedded));
+      }
+      announce(settings.onProgress, candidate, model.config.blocks);
+      const { nll, errors } = await pruneSequentially({
+        engine,
+        model,
+        criterion: settings.criterion,
+        pattern: settings.pattern,
+        counts: countsOf(candidate),
+        calibration,
+        validation,
+        trace: dense?.trace,
+        firstSquareSums,
+        dir: dirOf(candidate.key),
+        onProgress: settings.onProgress,
+      });
+      const trial = {
+        beta: candidate.beta,
+        rates: [...candidate.rates],
+        exact: true,
+        validation: summarise(nll, validation?.windows.length ?? 0),
+        interval: pairedInterval(nll, uniformNll ?? nll),
+        errors: [...errors],
+      };
+      return { ...trial, seconds: (performance.now() - started) / 1000 };
+    });
+  };
+
+  const surrogate = async (candidate: Candidate, text: Text, uniformNll: readonly number[]): Promise<TimedTrial> => {
+    return await workspace.step(`surrogate-${candidate.key}`, async () => {
+      const started = performance.now();
+      const nll = await scoreSurrogate(
+        {
+          engine,
+          model,
+          criterion: settings.criterion,
+          pattern: settings.pattern,
+          counts: countsOf(candidate),
+          calibration,
+          dir: dirOf(`surrogate-${candidate.key}`),
+        },
+        dense!,
+        text,
+      );
+      const trial = {
+        beta: candidate.beta,
+        rates: [...candidate.rates],
+        exact: false,
+        validation: summarise(nll, text.windows.length),
+        interval: pairedInterval(nll, uniformNll),
+        errors: [],
+      };
+      return { ...trial, seconds: (performance.now() - started) / 1000 };
+    });
+  };
+
+  /** Removes the pruned blocks of a candidate that lost. */
+  const discard = (key: string): Promise<void> => rm(dirOf(key), { recursive: true, force: true });
+
+  return { exact, surrogate, discard, dirOf };
+}
+
+function announce(onProgress: OnProgress, candidate: Candidate, blocks: number): void {
+  const what =
+    candidate.beta === null ? 'the plan' : candidate.beta === 0 ? 'uniform' : `β = ${candidate.beta.toPrecision(4)}`;
+  onProgress({ kind: 'stage', stage: `trial: ${what}`, total: blocks });
+}

@@ -1,0 +1,102 @@
+// The residual stream between blocks, for many windows: chunks of a few windows each, [b, T, D] in float32. Chunks stay
+// in memory up to a budget and otherwise lie in one scratch file, so memory does not grow with the number of windows.
+// How windows fall into chunks depends only on T, never on threads: sums over chunks are the same on every machine.
+
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileError, InternalError } from '../base/index.js';
+import type { HostTensor } from '../engine/index.js';
+
+/** Tokens in one run of a graph: enough to keep a core busy, few enough to stay in its cache. */
+const TOKENS_PER_RUN = 2048;
+const MEMORY_BUDGET = 1 << 30;
+
+export type Activations = {
+  /** Windows in each chunk, T, D. */
+  readonly chunks: readonly number[];
+  readonly length: number;
+  readonly width: number;
+  /** A chunk's values; not to be changed in place. */
+  read(chunk: number): Promise<Float32Array>;
+  write(chunk: number, data: Float32Array): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** How `windows` windows of `length` tokens fall into chunks. */
+export function chunksOf(windows: number, length: number): readonly number[] {
+  const perChunk = Math.max(1, Math.floor(TOKENS_PER_RUN / length));
+  const chunks: number[] = [];
+  for (let left = windows; left > 0; left -= perChunk) chunks.push(Math.min(left, perChunk));
+  return chunks;
+}
+
+/** Room for the residual of windows of `length` tokens, `width` wide, in chunks of so many windows each. */
+export async function createActivations(
+  chunks: readonly number[],
+  length: number,
+  width: number,
+  memoryBudget = MEMORY_BUDGET,
+): Promise<Activations> {
+  const shape = { chunks, length, width };
+  const windows = chunks.reduce((a, b) => a + b, 0);
+  return windows * length * width * 4 <= memoryBudget ? inMemory(shape) : onDisk(shape, Math.max(...chunks));
+}
+
+type Shape = Pick<Activations, 'chunks' | 'length' | 'width'>;
+
+function inMemory(shape: Shape): Activations {
+  const data = new Map<number, Float32Array>();
+  return {
+    ...shape,
+    read: async (chunk) => data.get(chunk)!,
+    write: async (chunk, values) => void data.set(chunk, values),
+    close: async () => data.clear(),
+  };
+}
+
+async function onDisk(shape: Shape, perChunk: number): Promise<Activations> {
+  const path = join(tmpdir(), `layerwise-${randomUUID()}.scratch`);
+  let file: FileHandle;
+  try {
+    file = await open(path, 'wx+', 0o600);
+    await rm(path); // The open handle keeps the space; nothing is left behind whatever happens.
+  } catch (error) {
+    throw fileError(error, path);
+  }
+  const stride = perChunk * shape.length * shape.width * 4;
+  return {
+    ...shape,
+    read: async (chunk) => {
+      const values = new Float32Array(shape.chunks[chunk]! * shape.length * shape.width);
+      const bytes = new Uint8Array(values.buffer);
+      for (let at = 0; at < bytes.length; ) {
+        const { bytesRead } = await file.read(bytes, at, bytes.length - at, chunk * stride + at);
+        if (bytesRead === 0)
+          throw new InternalError('E_INTERNAL_SCRATCH', 'The scratch file is shorter than it should be.');
+        at += bytesRead;
+      }
+      return values;
+    },
+    write: async (chunk, values) => {
+      const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+      try {
+        for (let at = 0; at < bytes.length; ) {
+          const { bytesWritten } = await file.write(bytes, at, bytes.length - at, chunk * stride + at);
+          at += bytesWritten;
+        }
+      } catch (error) {
+        throw fileError(error, path);
+      }
+    },
+    close: () => file.close(),
+  };
+}
+
+/** A chunk as the tensor a block graph takes. */
+export const chunkTensor = (activations: Activations, chunk: number, data: Float32Array): HostTensor => ({
+  type: 'f32',
+  shape: [activations.chunks[chunk]!, activations.length, activations.width],
+  data,
+});

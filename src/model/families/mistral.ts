@@ -1,0 +1,10 @@
+import type { FamilySpec } from './family.js';
+
+// Mistral 7B and its descendants (arXiv 2310.06825): LLaMA's block; the first release attends through a sliding window.
+export const mistral: FamilySpec = {
+  modelType: 'mistral',
+  bias: { qkv: false, o: false, mlp: false },
+  qkNorm: false,
+  slidingWindow: 'set',
+  defaults: { normEps: 1e-6, ropeTheta: 10_000, tied: false },
+};

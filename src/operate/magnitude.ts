@@ -1,0 +1,12 @@
+// Magnitude pruning: the weights of smallest |W| go. The published code compares with `sorted[int(n·s)]` and `<=`, so it
+// takes one weight too many and all ties; we take exactly as many as asked.
+
+import type { Criterion } from './criterion.js';
+import { selectMask } from './mask.js';
+
+export const magnitude: Criterion = {
+  name: 'magnitude',
+  summary: 'smallest |W| first',
+  needsActivations: false,
+  mask: (W, count, pattern) => selectMask({ ...W, data: W.data.map(Math.abs) }, count, pattern),
+};

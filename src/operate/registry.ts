@@ -1,0 +1,22 @@
+import { OptionError } from '../base/index.js';
+import type { Criterion } from './criterion.js';
+import { magnitude } from './magnitude.js';
+import { wanda } from './wanda.js';
+
+/** Every criterion, by name. */
+export const CRITERIA: ReadonlyMap<string, Criterion> = new Map(
+  [magnitude, wanda].map((criterion) => [criterion.name, criterion]),
+);
+
+/** @throws OptionError E_OPTION_CRITERION, with the names there are. */
+export function findCriterion(name: string): Criterion {
+  const criterion = CRITERIA.get(name);
+  if (!criterion) {
+    const known = [...CRITERIA.keys()].join(', ');
+    throw new OptionError('E_OPTION_CRITERION', `--criterion: expected one of ${known}, got ${JSON.stringify(name)}.`, {
+      option: 'criterion',
+      got: name,
+    });
+  }
+  return criterion;
+}

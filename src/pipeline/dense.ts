@@ -1,0 +1,85 @@
+// One pass of the dense model over the validation windows and, where asked, the calibration windows: its loss, the
+// residual after every block on a few windows (what pruned blocks are compared with), and every block's statistics.
+// None of it depends on any rate, so a search does it once.
+
+import type { OnProgress } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
+import { scoreWindows } from '../evaluate/index.js';
+import { type Activations, blockGraph, createActivations, type Model, runBlock, sameShape } from '../model/index.js';
+import { measureSquareSums, type SquareSums } from '../profile/index.js';
+import type { Windows } from '../text/index.js';
+
+/** Windows whose residual is compared block by block. */
+const TRACED_WINDOWS = 8;
+/** The trace of all blocks together stays in memory up to this many bytes. */
+const TRACE_MEMORY = 64 << 20;
+
+/** A text's windows and their embeddings. All texts of a run have windows of one length. */
+export type Text = { readonly windows: Windows; readonly embedded: Activations };
+
+/** The dense residual after each block, on the first `chunks` chunks of the validation windows. */
+export type Trace = { readonly chunks: number; readonly store: Activations };
+
+export const traceIndex = (trace: Trace, block: number, chunk: number): number => block * trace.chunks + chunk;
+
+export type DensePass = {
+  /** Mean negative log-likelihood of each validation window. */
+  readonly nll: readonly number[];
+  readonly trace: Trace;
+  /** Σ x² at each block's taps on dense inputs; empty without calibration windows. */
+  readonly squareSums: readonly SquareSums[];
+};
+
+/** Runs the dense model once over `validation`, and over `calibration` where its statistics are wanted. */
+export async function runDense(
+  engine: Engine,
+  model: Model,
+  validation: Text,
+  calibration: Text | undefined,
+  onProgress: OnProgress,
+): Promise<DensePass> {
+  const { blocks } = model.config;
+  onProgress({ kind: 'stage', stage: 'dense', total: blocks });
+  const trace = await createTrace(model, validation);
+  const seen = await sameShape(validation.embedded);
+  const calibrated = calibration && (await sameShape(calibration.embedded));
+  const squareSums: SquareSums[] = [];
+  for (let block = 0; block < blocks; block++) {
+    const first = block === 0;
+    const session = await engine.load(
+      blockGraph(model, block, { length: validation.windows.length, outputs: 'hidden' }),
+    );
+    await runBlock(engine, session, first ? validation.embedded : seen, seen);
+    if (calibration && calibrated) {
+      const from = first ? calibration.embedded : calibrated;
+      squareSums.push(await tapBlock(engine, model, block, from));
+      if (block < blocks - 1) await runBlock(engine, session, from, calibrated);
+    }
+    await session.release();
+    for (let chunk = 0; chunk < trace.chunks; chunk++) {
+      await trace.store.write(traceIndex(trace, block, chunk), await seen.read(chunk));
+    }
+    onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
+  }
+  const nll = await scoreWindows(engine, model, seen, validation.windows);
+  await seen.close();
+  await calibrated?.close();
+  return { nll, trace, squareSums };
+}
+
+/** Σ x² at the taps of one block of the checkpoint, over the residual `from`. */
+export async function tapBlock(engine: Engine, model: Model, block: number, from: Activations): Promise<SquareSums> {
+  const session = await engine.load(blockGraph(model, block, { length: from.length, outputs: 'taps' }));
+  try {
+    return await measureSquareSums(engine, session, from);
+  } finally {
+    await session.release();
+  }
+}
+
+async function createTrace(model: Model, validation: Text): Promise<Trace> {
+  const { chunks: sizes, length, width } = validation.embedded;
+  const chunks = Math.min(sizes.length, Math.ceil(TRACED_WINDOWS / sizes[0]!));
+  const all = Array.from({ length: model.config.blocks }, () => sizes.slice(0, chunks)).flat();
+  return { chunks, store: await createActivations(all, length, width, TRACE_MEMORY) };
+}

@@ -1,0 +1,119 @@
+// Block-sequential pruning, as Wanda, SparseGPT and ATP do it: the statistics of block i are taken on the output of the
+// pruned blocks before it, with the block itself still whole; all its linears are pruned; its pruned output feeds block
+// i + 1. The validation windows travel along, so pruning and evaluation are one pass. A finished block is a file; a run
+// that was killed continues after the last one and comes to the same bytes.
+
+import { mkdir } from 'node:fs/promises';
+import { NumericError, type OnProgress } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
+import { scoreWindows } from '../evaluate/index.js';
+import { type Activations, blockGraph, type Model, runBlock, sameShape } from '../model/index.js';
+import type { Criterion, Pattern } from '../operate/index.js';
+import type { SquareSums } from '../profile/index.js';
+import { blockFileSource, blockPath, exists, writePrunedBlock } from './block-file.js';
+import { type Text, type Trace, tapBlock, traceIndex } from './dense.js';
+
+export type SequentialInput = {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly criterion: Criterion;
+  readonly pattern: Pattern;
+  /** How many weights of each linear go. */
+  readonly counts: ReadonlyMap<string, number>;
+  readonly calibration: Text | undefined;
+  readonly validation: Text | undefined;
+  readonly trace: Trace | undefined;
+  /** Statistics of block 0, which no pruning precedes; the same for every plan. */
+  readonly firstSquareSums?: SquareSums | undefined;
+  /** Where the block files go. */
+  readonly dir: string;
+  readonly onProgress: OnProgress;
+};
+
+export type SequentialResult = {
+  /** Mean negative log-likelihood of each validation window. */
+  readonly nll: readonly number[];
+  /** ‖X − X̃‖_F / ‖X‖_F of each block's output, X dense and X̃ pruned, on the traced windows. */
+  readonly errors: readonly number[];
+};
+
+/** Prunes block after block into files in `dir` and scores the result on the validation windows. */
+export async function pruneSequentially(input: SequentialInput): Promise<SequentialResult> {
+  const { engine, model, criterion, pattern, counts, calibration, validation, trace, dir, onProgress } = input;
+  const { blocks } = model.config;
+  await mkdir(dir, { recursive: true });
+  const statistics = criterion.needsActivations ? calibration : undefined;
+  const calibrated = statistics && (await sameShape(statistics.embedded));
+  const seen = validation && (await sameShape(validation.embedded));
+  const errors: number[] = [];
+  for (let block = 0; block < blocks; block++) {
+    const path = blockPath(dir, block);
+    const first = block === 0;
+    if (!(await exists(path))) {
+      const squareSums =
+        statistics &&
+        ((first && input.firstSquareSums) ||
+          (await tapBlock(engine, model, block, first ? statistics.embedded : calibrated!)));
+      const sequences = statistics?.windows.windows.length ?? 0;
+      await writePrunedBlock(model, block, { criterion, pattern, counts, squareSums, sequences }, path);
+    }
+    const moves = [
+      statistics && block < blocks - 1 && ([first ? statistics.embedded : calibrated!, calibrated!] as const),
+      validation && ([first ? validation.embedded : seen!, seen!] as const),
+    ].filter((move) => !!move);
+    if (moves.length > 0) {
+      const source = await blockFileSource(path);
+      const length = moves[0]![0].length;
+      const session = await engine.load(blockGraph(model, block, { length, outputs: 'hidden', source }));
+      for (const [from, to] of moves) await runBlock(engine, session, from, to);
+      await session.release();
+    }
+    if (trace && seen) errors.push(await relativeError(trace, block, seen));
+    onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
+  }
+  const nll = validation ? await scoreWindows(engine, model, seen!, validation.windows) : [];
+  await seen?.close();
+  await calibrated?.close();
+  return { nll, errors };
+}
+
+async function relativeError(trace: Trace, block: number, pruned: Activations): Promise<number> {
+  let difference = 0;
+  let norm = 0;
+  for (let chunk = 0; chunk < trace.chunks; chunk++) {
+    const x = await trace.store.read(traceIndex(trace, block, chunk));
+    const y = await pruned.read(chunk);
+    for (let i = 0; i < x.length; i++) {
+      difference += (x[i]! - y[i]!) ** 2;
+      norm += x[i]! ** 2;
+    }
+  }
+  const error = Math.sqrt(difference / norm);
+  if (!Number.isFinite(error)) {
+    throw new NumericError('E_NUMERIC_ERROR', `The reconstruction error of block ${block} is not a number.`, { block });
+  }
+  return error;
+}
+
+/** Scores windows through block files that exist already. */
+export async function scoreBlockFiles(
+  engine: Engine,
+  model: Model,
+  dir: string | undefined,
+  text: Text,
+  onProgress: OnProgress,
+): Promise<number[]> {
+  const seen = await sameShape(text.embedded);
+  for (let block = 0; block < model.config.blocks; block++) {
+    const source = dir === undefined ? undefined : await blockFileSource(blockPath(dir, block));
+    const length = text.windows.length;
+    const graph = blockGraph(model, block, { length, outputs: 'hidden', ...(source ? { source } : {}) });
+    const session = await engine.load(graph);
+    await runBlock(engine, session, block === 0 ? text.embedded : seen, seen);
+    await session.release();
+    onProgress({ kind: 'advance', detail: `block ${block + 1} of ${model.config.blocks}` });
+  }
+  const nll = await scoreWindows(engine, model, seen, text.windows);
+  await seen.close();
+  return nll;
+}

@@ -1,0 +1,26 @@
+// A cheap stand-in for a trial: masks from dense statistics instead of the pruned prefix's, no calibration passes, few
+// validation windows. It orders candidates; it never decides.
+
+import { mkdir, rm } from 'node:fs/promises';
+import { silent } from '../base/index.js';
+import { blockPath, writePrunedBlock } from './block-file.js';
+import type { DensePass, Text } from './dense.js';
+import { type SequentialInput, scoreBlockFiles } from './sequential.js';
+
+/** Mean negative log-likelihood of each window of `text` under masks from dense statistics. Leaves no files. */
+export async function scoreSurrogate(
+  input: Pick<SequentialInput, 'engine' | 'model' | 'criterion' | 'pattern' | 'counts' | 'calibration' | 'dir'>,
+  dense: DensePass,
+  text: Text,
+): Promise<number[]> {
+  const { engine, model, criterion, pattern, counts, dir } = input;
+  await mkdir(dir, { recursive: true });
+  const sequences = input.calibration?.windows.windows.length ?? 0;
+  for (let block = 0; block < model.config.blocks; block++) {
+    const squareSums = dense.squareSums[block];
+    await writePrunedBlock(model, block, { criterion, pattern, counts, squareSums, sequences }, blockPath(dir, block));
+  }
+  const nll = await scoreBlockFiles(engine, model, dir, text, silent);
+  await rm(dir, { recursive: true });
+  return nll;
+}

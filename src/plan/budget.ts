@@ -1,0 +1,94 @@
+// Budgets that hold exactly. A policy's raw rates are shifted by one constant and water-filled into [0, 1] until their
+// mean is the target; rates become whole numbers of weights by largest remainder, so nothing is lost to rounding.
+// The published code instead takes ⌊columns × s⌋ per row and the unweighted mean over blocks: budget `published`.
+
+import { InternalError, OptionError } from '../base/index.js';
+import type { Budget, ModelFacts } from './policy.js';
+
+/** @throws OptionError E_OPTION_SPARSITY unless 0 < target < 1. */
+export function validateTarget(target: number): void {
+  if (!(target > 0 && target < 1)) {
+    throw new OptionError(
+      'E_OPTION_SPARSITY',
+      `--sparsity: expected a number between 0 and 1 (exclusive), such as 0.7, got ${target}.`,
+      { option: 'sparsity', got: target },
+    );
+  }
+}
+
+/** The weights that the mean over blocks is taken with. */
+export const meanWeights = (facts: ModelFacts, budget: Budget): readonly number[] =>
+  budget === 'exact' ? facts.blockWeights : facts.blockWeights.map(() => 1);
+
+const mean = (values: readonly number[], weights: readonly number[]): number => {
+  let sum = 0;
+  let total = 0;
+  for (const [i, weight] of weights.entries()) {
+    sum += weight * values[i]!;
+    total += weight;
+  }
+  return sum / total;
+};
+
+const clamp = (value: number): number => Math.min(1, Math.max(0, value));
+
+/**
+ * Shifts `raw` by one constant and clips to [0, 1] so that the `weights`-weighted mean is `target` (water-filling).
+ * Rates that fit already come back unchanged.
+ */
+export function fitBudget(raw: readonly number[], weights: readonly number[], target: number): readonly number[] {
+  const fits = raw.every((rate) => rate >= 0 && rate <= 1) && Math.abs(mean(raw, weights) - target) < 1e-12;
+  if (fits) return raw;
+  // The clipped mean rises with the shift: bisect until the interval is two neighbouring doubles.
+  let low = -Math.max(...raw);
+  let high = 1 - Math.min(...raw);
+  for (;;) {
+    const middle = (low + high) / 2;
+    if (middle <= low || middle >= high) break;
+    if (
+      mean(
+        raw.map((rate) => clamp(rate + middle)),
+        weights,
+      ) < target
+    )
+      low = middle;
+    else high = middle;
+  }
+  return raw.map((rate) => clamp(rate + high));
+}
+
+/** A linear to be counted: W is [rows, columns]. */
+export type Countable = { readonly name: string; readonly rows: number; readonly columns: number };
+
+/**
+ * How many weights of each linear go, from its rate. `exact`: ⌊rate × weights⌋, then one more for the largest
+ * remainders until the total is the rounded sum (ties: the earlier linear). `published`: rows × ⌊columns × rate⌋.
+ */
+export function countPruned(
+  linears: readonly Countable[],
+  rateOf: (name: string) => number,
+  budget: Budget,
+): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  if (budget === 'published') {
+    for (const { name, rows, columns } of linears) counts.set(name, rows * Math.floor(columns * rateOf(name)));
+    return counts;
+  }
+  let wanted = 0;
+  let given = 0;
+  const remainders: { name: string; remainder: number; order: number }[] = [];
+  for (const [order, { name, rows, columns }] of linears.entries()) {
+    const share = rows * columns * rateOf(name);
+    // A product such as 128 × 0.7 may miss a whole number by rounding; it still means that number.
+    const count = Math.floor(share + 1e-6);
+    counts.set(name, count);
+    remainders.push({ name, remainder: share - count, order });
+    wanted += share;
+    given += count;
+  }
+  const missing = Math.round(wanted) - given;
+  if (missing > linears.length) throw new InternalError('E_INTERNAL_BUDGET', `${missing} weights left to assign.`);
+  remainders.sort((a, b) => b.remainder - a.remainder || a.order - b.order);
+  for (const { name } of remainders.slice(0, Math.max(0, missing))) counts.set(name, counts.get(name)! + 1);
+  return counts;
+}

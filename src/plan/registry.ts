@@ -1,0 +1,26 @@
+import { OptionError } from '../base/index.js';
+import { atp } from './atp.js';
+import type { AllocationPolicy } from './policy.js';
+import { uniform } from './uniform.js';
+
+/** Every allocation policy, by name. */
+export const POLICIES: ReadonlyMap<string, AllocationPolicy> = new Map(
+  [uniform, atp].map((policy) => [policy.name, policy]),
+);
+
+/** @throws OptionError E_OPTION_ALLOCATION, with the names there are. */
+export function findPolicy(name: string): AllocationPolicy {
+  const policy = POLICIES.get(name);
+  if (!policy) {
+    const known = [...POLICIES.keys()].join(', ');
+    throw new OptionError(
+      'E_OPTION_ALLOCATION',
+      `--allocation: expected one of ${known}, got ${JSON.stringify(name)}.`,
+      {
+        option: 'allocation',
+        got: name,
+      },
+    );
+  }
+  return policy;
+}

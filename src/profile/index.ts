@@ -1,0 +1,1 @@
+export { measureSquareSums, type SquareSums } from './squares.js';

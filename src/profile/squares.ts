@@ -1,0 +1,27 @@
+// Σ x² of the input of every linear of a block, over all calibration tokens: what Wanda's ‖X_j‖₂ is made of. The sums are
+// taken inside the engine per run and added here in the order of the chunks, in double precision, so they do not depend
+// on how many lanes work or which finishes first.
+
+import type { Engine, Session } from '../engine/index.js';
+import { type Activations, chunkTensor, inLanes, TAP_SITES, type TapSite } from '../model/index.js';
+
+/** Σ x² over all tokens, for each tap site: [in]. */
+export type SquareSums = Readonly<Record<TapSite, Float64Array>>;
+
+/** Runs a block's taps over all chunks of `from` and adds them up, in the chunks' order, in double precision. */
+export async function measureSquareSums(engine: Engine, session: Session, from: Activations): Promise<SquareSums> {
+  const outputs = await inLanes(engine.lanes, from.chunks.length, async (chunk) => {
+    return await session.run({ x: chunkTensor(from, chunk, await from.read(chunk)) });
+  });
+  const sums = Object.fromEntries(
+    TAP_SITES.map((site) => [site, new Float64Array(outputs[0]![site]!.data.length)]),
+  ) as Record<TapSite, Float64Array>;
+  for (const output of outputs) {
+    for (const site of TAP_SITES) {
+      const sum = sums[site];
+      const values = output[site]!.data as Float32Array;
+      for (let j = 0; j < sum.length; j++) sum[j]! += values[j]!;
+    }
+  }
+  return sums;
+}

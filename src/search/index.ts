@@ -1,0 +1,1 @@
+export { GRID, type SearchInput, type SearchResult, searchBeta } from './bracket.js';
