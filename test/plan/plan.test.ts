@@ -1,0 +1,126 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { countPruned, findPolicy, fitBudget, maxBeta, POLICIES } from '../../src/plan/index.js';
+
+const equalBlocks = (blocks: number) => ({ blockWeights: Array.from({ length: blocks }, () => 1000) });
+const weightedMean = (rates: readonly number[], weights: readonly number[]): number =>
+  rates.reduce((sum, rate, i) => sum + rate * weights[i]!, 0) / weights.reduce((a, b) => a + b, 0);
+
+/** One row per policy: what every allocation must keep, whatever it is made from. */
+const CASES = [...POLICIES.values()].map((policy) => ({ policy, rises: policy.name === 'atp' }));
+
+describe.each(CASES)('$policy.name', ({ policy, rises }) => {
+  const target = fc.double({ min: 0.01, max: 0.99, noNaN: true });
+  const blockWeights = fc.array(fc.integer({ min: 1, max: 100_000 }), { minLength: 1, maxLength: 80 });
+  const share = fc.double({ min: 0, max: 1, noNaN: true });
+
+  test('keeps every rate in [0, 1] and the parameter-weighted mean at the target', () => {
+    fc.assert(
+      fc.property(target, blockWeights, share, (S, weights, f) => {
+        const facts = { blockWeights: weights };
+        const range = policy.range(S, facts);
+        const rates = policy.allocate(S, facts, 'exact', range && range.high * f);
+        expect(rates).toHaveLength(weights.length);
+        for (const rate of rates) expect(rate >= 0 && rate <= 1).toBe(true);
+        expect(weightedMean(rates, weights)).toBeCloseTo(S, 9);
+        if (rises) for (let i = 1; i < rates.length; i++) expect(rates[i]!).toBeGreaterThanOrEqual(rates[i - 1]!);
+      }),
+    );
+  });
+
+  test('published budget: the unweighted mean is the target', () => {
+    const facts = { blockWeights: [10, 20, 3000, 4] };
+    const rates = policy.allocate(0.6, facts, 'published', policy.range(0.6, facts) && 0.1);
+    expect(weightedMean(rates, [1, 1, 1, 1])).toBeCloseTo(0.6, 12);
+  });
+
+  test.each([0, 1, -0.1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('refuses a target of %s', (S) => {
+    expect(() => policy.allocate(S, equalBlocks(4), 'exact')).toThrowError(
+      expect.objectContaining({ code: 'E_OPTION_SPARSITY' }),
+    );
+  });
+});
+
+describe('atp', () => {
+  const atp = findPolicy('atp');
+
+  test('golden: L = 4, S = 0.7, β = 0.1', () => {
+    const rates = atp.allocate(0.7, equalBlocks(4), 'exact', 0.1);
+    for (const [i, rate] of [0.55, 0.65, 0.75, 0.85].entries()) expect(rates[i]).toBeCloseTo(rate, 12);
+  });
+
+  test.each([
+    [4, 0.7, 0.2],
+    [12, 0.7, 0.0545],
+    [32, 0.7, 0.0194],
+    [32, 0.5, 0.0323],
+    [80, 0.7, 0.0076],
+  ])('the bound for %i blocks at %s is %s, as published', (blocks, S, bound) => {
+    expect(maxBeta(S, blocks)).toBeCloseTo(bound, 4);
+  });
+
+  test('β = 0 is uniform, and the first block is S − β(L−1)/2', () => {
+    expect(atp.allocate(0.7, equalBlocks(12), 'exact', 0)).toEqual(Array.from({ length: 12 }, () => 0.7));
+    expect(atp.allocate(0.7, equalBlocks(12), 'exact', 0.02)[0]).toBeCloseTo(0.7 - (0.02 * 11) / 2, 12);
+  });
+
+  test('at its bound the last block goes whole, and no further', () => {
+    const rates = atp.allocate(0.7, equalBlocks(12), 'exact', maxBeta(0.7, 12));
+    expect(rates.at(-1)).toBe(1);
+    expect(() => atp.allocate(0.7, equalBlocks(12), 'exact', 0.0546)).toThrowError(/\[0, 0\.0545/);
+    expect(() => atp.allocate(0.7, equalBlocks(12), 'exact', -0.001)).toThrowError(
+      expect.objectContaining({ code: 'E_OPTION_BETA' }),
+    );
+  });
+
+  test('a single block has only β = 0', () => {
+    expect(maxBeta(0.5, 1)).toBe(0);
+    expect(atp.allocate(0.5, equalBlocks(1), 'exact', 0)).toEqual([0.5]);
+  });
+});
+
+describe('fitBudget', () => {
+  test('returns rates that fit unchanged, and water-fills those that do not', () => {
+    const fitting = [0.25, 0.75];
+    expect(fitBudget(fitting, [1, 1], 0.5)).toBe(fitting);
+    const filled = fitBudget([0.5, 1.2, 1.3], [1, 1, 1], 0.9);
+    expect(filled[1]).toBe(1);
+    expect(filled[2]).toBe(1);
+    expect(filled[0]).toBeCloseTo(0.7, 12);
+  });
+});
+
+describe('countPruned', () => {
+  const linears = fc.array(
+    fc.record({
+      rows: fc.integer({ min: 1, max: 300 }),
+      columns: fc.integer({ min: 1, max: 300 }),
+      rate: fc.double({ min: 0, max: 1, noNaN: true }),
+    }),
+    { minLength: 1, maxLength: 40 },
+  );
+
+  test('exact: the total is the rounded sum, and each linear is within one weight of its share', () => {
+    fc.assert(
+      fc.property(linears, (shapes) => {
+        const named = shapes.map((shape, i) => ({ name: String(i), ...shape }));
+        const counts = countPruned(named, (name) => shapes[Number(name)]!.rate, 'exact');
+        const wanted = named.map(({ rows, columns, rate }) => rows * columns * rate);
+        const total = [...counts.values()].reduce((a, b) => a + b, 0);
+        expect(Math.abs(total - wanted.reduce((a, b) => a + b, 0))).toBeLessThanOrEqual(0.5 + 1e-6);
+        for (const [i, share] of wanted.entries())
+          expect(Math.abs(counts.get(String(i))! - share)).toBeLessThan(1 + 1e-5);
+      }),
+    );
+  });
+
+  test('exact: a product that should be whole is not lost to rounding', () => {
+    const counts = countPruned([{ name: 'w', rows: 1, columns: 10 }], () => 0.7, 'exact');
+    expect(counts.get('w')).toBe(7);
+  });
+
+  test('published: ⌊columns × s⌋ in every row', () => {
+    const counts = countPruned([{ name: 'w', rows: 3, columns: 7 }], () => 0.5, 'published');
+    expect(counts.get('w')).toBe(9);
+  });
+});
