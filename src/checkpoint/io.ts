@@ -7,6 +7,14 @@ import { CheckpointError, fileError, ResourceError } from '../base/index.js';
 
 const MAX_CALL = 1 << 30;
 const COPY_BUFFER = 4 << 20;
+/** Also links in a circle, and names that no file can have. */
+const NOT_THERE: ReadonlySet<string | undefined> = new Set([
+  'ENOENT',
+  'ENOTDIR',
+  'ELOOP',
+  'ENAMETOOLONG',
+  'ERR_INVALID_ARG_VALUE',
+]);
 
 /** Status of a path, following links; undefined where nothing is there. */
 export async function statIfThere(path: string): Promise<Stats | undefined> {
@@ -14,7 +22,7 @@ export async function statIfThere(path: string): Promise<Stats | undefined> {
     return await stat(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (NOT_THERE.has(code)) return undefined;
     throw fileError(error, path);
   }
 }

@@ -44,46 +44,51 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
     const message = `${dir}: expected the directory of a checkpoint, got ${got}; download the model into a directory first.`;
     throw new CheckpointError('E_CHECKPOINT_DIRECTORY', message, { file: dir, expected: 'a directory', got });
   }
-  const config = await readJson(path, 'config.json', MAX_CONFIG, 'E_CHECKPOINT_CONFIG');
+  const config = await readJson(join(path, 'config.json'), MAX_CONFIG, 'E_CHECKPOINT_CONFIG');
   const single = await statIfThere(join(path, SINGLE));
   const indexed = !single && (await statIfThere(join(path, INDEX)));
   if (!single && !indexed) throw await noWeights(path);
   const tensors = single ? (await readSafetensors(join(path, SINGLE))).tensors : await readShards(path);
-  if (tensors.size === 0) throw fail('E_CHECKPOINT_WEIGHTS', SINGLE, 'tensors', 'none');
+  if (tensors.size === 0) throw fail('E_CHECKPOINT_WEIGHTS', join(path, SINGLE), 'tensors', 'none');
   const shards = [...new Set([...tensors.values()].map((tensor) => tensor.file))];
   const files = await listFiles(path, new Set(single ? shards : [...shards, INDEX]));
   return { dir: path, config, tensors, shards, files: indexed ? [...files, INDEX].sort() : files };
 }
 
 async function readShards(dir: string): Promise<Map<string, TensorInfo>> {
-  const { weight_map: map } = await readJson(dir, INDEX, MAX_INDEX, 'E_CHECKPOINT_INDEX');
-  if (!isObject(map)) throw fail('E_CHECKPOINT_INDEX', INDEX, 'an object weight_map', show(map));
-  const wanted = new Map(Object.entries(map));
-  for (const [tensor, shard] of wanted) {
-    if (isShardName(shard)) continue;
-    throw fail('E_CHECKPOINT_INDEX', INDEX, 'a plain file name that ends in .safetensors', show(shard), tensor);
-  }
-  if (wanted.size === 0) throw fail('E_CHECKPOINT_INDEX', INDEX, 'tensors in weight_map', 'none');
-
+  const wanted = await readIndex(join(dir, INDEX));
   const tensors = new Map<string, TensorInfo>();
-  for (const shard of [...new Set(wanted.values() as Iterable<string>)].sort()) {
-    if (!(await statIfThere(join(dir, shard)))) {
-      throw fail('E_CHECKPOINT_SHARD', shard, 'the shard that the index names', 'no such file');
-    }
-    for (const [name, tensor] of (await readSafetensors(join(dir, shard))).tensors) {
-      const other = wanted.get(name);
-      if (other === undefined)
-        throw fail('E_CHECKPOINT_SHARD', shard, 'only tensors that the index names', 'one more', name);
-      if (other !== shard)
-        throw fail('E_CHECKPOINT_SHARD', shard, `the tensor in ${show(other)} only`, 'it here', name);
+  for (const shard of [...new Set(wanted.values())].sort()) {
+    const path = join(dir, shard);
+    const refuse = (expected: string, got: string, tensor?: string) =>
+      fail('E_CHECKPOINT_SHARD', path, expected, got, tensor);
+    if (!(await statIfThere(path))) throw refuse('the shard that the index names', 'no such file');
+    for (const [name, tensor] of (await readSafetensors(path)).tensors) {
+      const home = wanted.get(name);
+      if (home === undefined) throw refuse('only tensors that the index names', 'this one too', name);
+      if (home !== shard) throw refuse(`it in ${show(home)} only, as the index says`, 'it here too', name);
       tensors.set(name, tensor);
     }
-  }
-  for (const [name, shard] of wanted) {
-    if (!tensors.has(name))
-      throw fail('E_CHECKPOINT_SHARD', shard as string, 'the tensor the index puts there', 'none', name);
+    for (const [name, home] of wanted) {
+      if (home === shard && !tensors.has(name)) throw refuse('it here, as the index says', 'no such tensor', name);
+    }
   }
   return tensors;
+}
+
+/** Which shard holds each tensor. */
+async function readIndex(path: string): Promise<ReadonlyMap<string, string>> {
+  const refuse = (expected: string, got: unknown, tensor?: string) =>
+    fail('E_CHECKPOINT_INDEX', path, expected, show(got), tensor);
+  const { weight_map: map } = await readJson(path, MAX_INDEX, 'E_CHECKPOINT_INDEX');
+  if (!isObject(map)) throw refuse('an object weight_map', map);
+  const wanted = new Map<string, string>();
+  for (const [tensor, shard] of Object.entries(map)) {
+    if (!isShardName(shard)) throw refuse('a plain file name that ends in .safetensors', shard, tensor);
+    wanted.set(tensor, shard);
+  }
+  if (wanted.size === 0) throw refuse('tensors in weight_map', map);
+  return wanted;
 }
 
 /** A name that cannot lead out of the directory, on any system. */
@@ -92,14 +97,13 @@ function isShardName(name: unknown): name is string {
   return typeof name === 'string' && name.endsWith('.safetensors') && !/[/\\:\u0000-\u001f]|^\.\.?$/.test(name);
 }
 
-async function readJson(dir: string, file: string, limit: number, code: string): Promise<JsonObject> {
-  const path = join(dir, file);
+async function readJson(path: string, limit: number, code: string): Promise<JsonObject> {
   const stats = await statIfThere(path);
-  if (!stats?.isFile()) throw fail(code, file, `a file in ${dir}`, stats ? 'something else' : 'none');
-  if (stats.size > limit) throw fail(code, file, `at most ${limit} bytes`, `${stats.size}`);
+  if (!stats?.isFile()) throw fail(code, path, 'a file', stats ? 'something else' : 'none');
+  if (stats.size > limit) throw fail(code, path, `at most ${limit} bytes`, `${stats.size}`);
   const bytes = allocate(stats.size, path);
   await withFile(path, (handle) => readFully(handle, bytes, 0, path));
-  return parseJsonObject(bytes, file, code);
+  return parseJsonObject(bytes, path, code);
 }
 
 async function noWeights(dir: string): Promise<CheckpointError> {

@@ -14,13 +14,13 @@ function find(checkpoint: Checkpoint, name: string): TensorInfo {
   const tensor = checkpoint.tensors.get(name);
   if (tensor) return tensor;
   const message = `${checkpoint.dir}: expected a tensor ${show(name)}, got none; the checkpoint has ${checkpoint.tensors.size} others.`;
-  throw new CheckpointError('E_CHECKPOINT_NO_TENSOR', message, { file: checkpoint.dir, tensor: name });
+  throw new CheckpointError('E_CHECKPOINT_MISSING', message, { file: checkpoint.dir, tensor: name });
 }
 
 /**
  * Reads a tensor's bytes, row-major and little-endian, into a buffer of their own.
  *
- * @throws CheckpointError E_CHECKPOINT_NO_TENSOR, E_CHECKPOINT_CHANGED (the file is shorter than when it was opened)
+ * @throws CheckpointError E_CHECKPOINT_MISSING, E_CHECKPOINT_CHANGED (the file is shorter than when it was opened)
  * @throws ResourceError E_RESOURCE_MEMORY, E_RESOURCE_…
  */
 export async function readTensor(checkpoint: Checkpoint, name: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -33,85 +33,84 @@ export type SafetensorsFile = {
  * @throws UnsupportedError E_UNSUPPORTED_DTYPE for dtypes below one byte
  */
 export async function readSafetensors(path: string): Promise<SafetensorsFile> {
-  const file = basename(path);
   const stats = await statIfThere(path);
-  if (!stats?.isFile()) throw headerError(file, 'a file', stats ? 'something else' : 'nothing');
+  if (!stats?.isFile()) throw headerError(path, 'a file', stats ? 'something else' : 'nothing');
   return withFile(path, async (handle) => {
     const { size } = await handle.stat();
-    if (size < 8) throw headerError(file, 'at least 8 bytes', `${size}`);
+    if (size < 8) throw headerError(path, 'at least 8 bytes', `${size}`);
     const start = new Uint8Array(8);
     await readFully(handle, start, 0, path);
     if (new TextDecoder('latin1').decode(start) === 'version ') {
-      throw headerError(file, 'a safetensors file', 'a Git LFS pointer', 'run `git lfs pull`');
+      throw headerError(path, 'a safetensors file', 'a Git LFS pointer', 'run `git lfs pull`');
     }
     const declared = new DataView(start.buffer).getBigUint64(0, true);
     const limit = Math.min(MAX_HEADER, size - 8);
     if (declared > BigInt(limit)) {
-      throw headerError(file, `a header of at most ${limit} bytes in a file of ${size}`, `${declared}`);
+      throw headerError(path, `a header of at most ${limit} bytes in a file of ${size}`, `${declared}`);
     }
     const header = allocate(Number(declared), path);
     await readFully(handle, header, 8, path);
-    return checkHeader(file, header, size - 8 - header.length);
+    return checkHeader(path, header, size - 8 - header.length);
   });
 }
 
-function checkHeader(file: string, header: Uint8Array, dataLength: number): SafetensorsFile {
+function checkHeader(path: string, header: Uint8Array, dataLength: number): SafetensorsFile {
   const dataStart = 8 + header.length;
   const infos: TensorInfo[] = [];
   let metadata: Readonly<Record<string, string>> = {};
-  for (const [name, entry] of Object.entries(parseJsonObject(header, file, 'E_CHECKPOINT_HEADER'))) {
-    if (name === '__metadata__') metadata = checkMetadata(file, entry);
-    else infos.push(checkEntry(file, name, entry, dataStart));
+  for (const [name, entry] of Object.entries(parseJsonObject(header, path, 'E_CHECKPOINT_HEADER'))) {
+    if (name === '__metadata__') metadata = checkMetadata(path, entry);
+    else infos.push(checkEntry(path, name, entry, dataStart));
   }
   infos.sort((a, b) => a.offset - b.offset || a.length - b.length);
   let end = dataStart;
   for (const { name, offset, length } of infos) {
     if (offset !== end) {
       const what = offset < end ? 'an overlap' : 'a hole';
-      throw tensorError(file, name, `data from ${end - dataStart} on`, `${offset - dataStart}, which leaves ${what}`);
+      throw tensorError(path, name, `data from ${end - dataStart} on`, `${offset - dataStart}, which leaves ${what}`);
     }
     end += length;
   }
   if (end !== dataStart + dataLength) {
-    throw headerError(file, `${end - dataStart} bytes of data after the header`, `${dataLength}`);
+    throw headerError(path, `${end - dataStart} bytes of data after the header`, `${dataLength}`);
   }
   return { tensors: new Map(infos.map((info) => [info.name, info])), metadata };
 }
 
-function checkMetadata(file: string, entry: unknown): Readonly<Record<string, string>> {
+function checkMetadata(path: string, entry: unknown): Readonly<Record<string, string>> {
   if (isObject(entry) && Object.values(entry).every((value) => typeof value === 'string')) {
     return entry as Readonly<Record<string, string>>;
   }
-  throw headerError(file, '__metadata__ to map strings to strings', show(entry));
+  throw headerError(path, '__metadata__ to map strings to strings', show(entry));
 }
 
-function checkEntry(file: string, name: string, entry: unknown, dataStart: number): TensorInfo {
-  if (!isObject(entry)) throw tensorError(file, name, 'an object with dtype, shape and data_offsets', show(entry));
+function checkEntry(path: string, name: string, entry: unknown, dataStart: number): TensorInfo {
+  if (!isObject(entry)) throw tensorError(path, name, 'an object with dtype, shape and data_offsets', show(entry));
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (!isDType(dtype)) throw tensorError(file, name, `a dtype of ${dtypes.join(', ')}`, show(dtype));
-  if (!isNaturals(shape)) throw tensorError(file, name, 'a shape of integers ≥ 0', show(shape));
+  if (!isDType(dtype)) throw tensorError(path, name, `a dtype of ${dtypes.join(', ')}`, show(dtype));
+  if (!isNaturals(shape)) throw tensorError(path, name, 'a shape of integers ≥ 0', show(shape));
   if (!isNaturals(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
-    throw tensorError(file, name, 'data_offsets [begin, end] with 0 ≤ begin ≤ end', show(offsets));
+    throw tensorError(path, name, 'data_offsets [begin, end] with 0 ≤ begin ≤ end', show(offsets));
   }
   const [begin, end] = offsets as readonly [number, number];
-  if (!Number.isSafeInteger(end + dataStart)) throw tensorError(file, name, 'offsets below 2^53', show(offsets));
+  if (!Number.isSafeInteger(end + dataStart)) throw tensorError(path, name, 'offsets below 2^53', show(offsets));
   const length = end - begin;
-  const expected = bytesPerElement(dtype) * countOrFail(file, name, shape);
+  const expected = bytesPerElement(dtype) * countOrFail(path, name, shape);
   if (length !== expected) {
-    throw tensorError(file, name, `${expected} bytes for ${dtype} ${show(shape)}`, `${length}`);
+    throw tensorError(path, name, `${expected} bytes for ${dtype} ${show(shape)}`, `${length}`);
   }
-  return { name, dtype, shape, file, offset: dataStart + begin, length };
+  return { name, dtype, shape, file: basename(path), offset: dataStart + begin, length };
 }
 
 function isNaturals(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0 && !Object.is(n, -0));
 }
 
-function countOrFail(file: string, name: string, shape: readonly number[]): number {
+function countOrFail(path: string, name: string, shape: readonly number[]): number {
   try {
     return elementCount(shape);
   } catch (error) {
-    if (error instanceof ShapeError) throw tensorError(file, name, 'fewer than 2^53 elements', show(shape));
+    if (error instanceof ShapeError) throw tensorError(path, name, 'fewer than 2^53 elements', show(shape));
     throw error;
   }
 }
