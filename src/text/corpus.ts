@@ -1,0 +1,163 @@
+// Text files: .txt as it is, .jsonl (`text` of each line) and .parquet (column `text`) with documents joined by an empty
+// line, as the papers join WikiText. Bytes must be UTF-8; a text that is not is refused with the place, not mended.
+
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { extname } from 'node:path';
+import { parquetReadObjects } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { CheckpointError, fileError, OptionError } from '../base/index.js';
+
+export type Corpus = {
+  readonly path: string;
+  readonly text: string;
+  /** SHA-256 of the file's bytes. */
+  readonly hash: string;
+};
+
+const MAX_BYTES = 1 << 30;
+const MAX_CHARACTERS = 500_000_000; // just under the longest string JavaScript holds
+const SEPARATOR = '\n\n';
+
+/**
+ * Reads a text file.
+ * @throws OptionError E_OPTION_TEXT_FORMAT; CheckpointError E_TEXT_ENCODING, E_TEXT_EMPTY, E_TEXT_JSONL, E_TEXT_PARQUET, E_TEXT_LARGE; ResourceError
+ */
+export async function readCorpus(path: string): Promise<Corpus> {
+  const extension = extname(path).toLowerCase();
+  const read = READERS[extension];
+  if (!read) {
+    const formats = Object.keys(READERS).join(', ');
+    throw new OptionError(
+      'E_OPTION_TEXT_FORMAT',
+      `${path}: expected a file ending in ${formats}, got ${JSON.stringify(extension)}.`,
+      {
+        file: path,
+        got: extension,
+      },
+    );
+  }
+  let bytes: Buffer;
+  try {
+    const { size } = await stat(path);
+    if (size > MAX_BYTES) throw tooLarge(path, `${size} bytes`);
+    bytes = await readFile(path);
+  } catch (error) {
+    throw fileError(error, path);
+  }
+  const text = await read(bytes, path);
+  if (text.trim().length === 0) {
+    throw new CheckpointError(
+      'E_TEXT_EMPTY',
+      `${path}: expected text, got none (${bytes.length} bytes). Check the file.`,
+      {
+        file: path,
+      },
+    );
+  }
+  return { path, text, hash: createHash('sha256').update(bytes).digest('hex') };
+}
+
+const READERS: Readonly<Record<string, (bytes: Buffer, path: string) => string | Promise<string>>> = {
+  '.txt': decode,
+  '.jsonl': (bytes, path) => join(parseLines(decode(bytes, path), path), path),
+  '.parquet': readParquet,
+};
+
+function decode(bytes: Buffer, path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    const offset = firstInvalidByte(bytes);
+    throw new CheckpointError(
+      'E_TEXT_ENCODING',
+      `${path}: expected UTF-8; byte ${offset} (0x${bytes[offset]?.toString(16)}) does not fit. Convert the file, for example with iconv -t utf-8.`,
+      { file: path, offset },
+      { cause },
+    );
+  }
+}
+
+/** The offset of the sequence at which decoding fails: bisect on prefixes, which fail from there on. */
+function firstInvalidByte(bytes: Buffer): number {
+  const fails = (end: number): boolean => {
+    try {
+      new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, end), { stream: true });
+      return false;
+    } catch {
+      return true;
+    }
+  };
+  let low = 0;
+  let high = bytes.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (fails(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return Math.max(0, Math.min(low, bytes.length) - 1);
+}
+
+function parseLines(text: string, path: string): string[] {
+  const documents: string[] = [];
+  for (const [index, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue;
+    const fail = (got: string, cause?: unknown): CheckpointError =>
+      new CheckpointError(
+        'E_TEXT_JSONL',
+        `${path}: line ${index + 1}: expected a JSON object with a string "text", got ${got}.`,
+        { file: path, line: index + 1 },
+        { cause },
+      );
+    let value: unknown;
+    try {
+      value = JSON.parse(line);
+    } catch (cause) {
+      throw fail((cause as Error).message, cause);
+    }
+    const document = (value as { text?: unknown } | null)?.text;
+    if (typeof document !== 'string') throw fail(`"text" of type ${typeof document}`);
+    documents.push(document);
+  }
+  return documents;
+}
+
+async function readParquet(bytes: Buffer, path: string): Promise<string> {
+  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
+  let rows: Record<string, unknown>[];
+  try {
+    rows = await parquetReadObjects({ file, columns: ['text'], compressors });
+  } catch (cause) {
+    throw new CheckpointError(
+      'E_TEXT_PARQUET',
+      `${path}: expected a Parquet file with a column "text"; ${(cause as Error).message}.`,
+      { file: path },
+      { cause },
+    );
+  }
+  const documents = rows.map(({ text }, row) => {
+    if (typeof text === 'string') return text;
+    throw new CheckpointError(
+      'E_TEXT_PARQUET',
+      `${path}: row ${row}: expected a string in column "text", got ${text === null ? 'null' : typeof text}.`,
+      { file: path, row },
+    );
+  });
+  return join(documents, path);
+}
+
+function join(documents: readonly string[], path: string): string {
+  const characters = documents.reduce((sum, document) => sum + document.length + SEPARATOR.length, 0);
+  if (characters > MAX_CHARACTERS) throw tooLarge(path, `${characters} characters`);
+  return documents.join(SEPARATOR);
+}
+
+const tooLarge = (path: string, got: string): CheckpointError =>
+  new CheckpointError(
+    'E_TEXT_LARGE',
+    `${path}: expected at most ${MAX_BYTES} bytes of text, got ${got}. Use a part of it.`,
+    {
+      file: path,
+      got,
+    },
+  );

@@ -1,0 +1,42 @@
+// The tokens of a corpus, remembered on disk under what they depend on: the tokenizer, the text, this version. A cache
+// that is damaged is made anew; one that cannot be written is done without.
+
+import { createHash } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { VERSION, writeFileAtomic } from '../base/index.js';
+import type { Corpus } from './corpus.js';
+import type { Tokenizer } from './tokenizer.js';
+
+const MAGIC = Buffer.from('LWTOKEN1');
+const DIGEST = 32;
+
+/** The token ids of a corpus. `cacheDir` keeps them for the next time; defaults to no cache. */
+export async function tokenizeCorpus(
+  tokenizer: Tokenizer,
+  corpus: Corpus,
+  options: { readonly cacheDir?: string } = {},
+): Promise<Int32Array> {
+  if (options.cacheDir === undefined) return tokenizer.encode(corpus.text);
+  const key = sha256(Buffer.from([VERSION, tokenizer.hash, corpus.hash].join('\n'))).toString('hex');
+  const path = join(options.cacheDir, `${key}.tokens`);
+  const cached = await readFile(path).then(parse, () => undefined);
+  if (cached) return cached;
+  const tokens = tokenizer.encode(corpus.text);
+  const body = Buffer.from(tokens.buffer, tokens.byteOffset, tokens.byteLength);
+  await mkdir(options.cacheDir, { recursive: true })
+    .then(() => writeFileAtomic(path, Buffer.concat([MAGIC, sha256(body), body])))
+    .catch(() => {}); // a cache is a convenience: without it the next run only takes longer
+  return tokens;
+}
+
+function parse(bytes: Buffer): Int32Array | undefined {
+  const body = bytes.subarray(MAGIC.length + DIGEST);
+  const intact =
+    bytes.subarray(0, MAGIC.length).equals(MAGIC) &&
+    body.length % 4 === 0 &&
+    sha256(body).equals(bytes.subarray(MAGIC.length, MAGIC.length + DIGEST));
+  return intact ? new Int32Array(new Uint8Array(body).buffer) : undefined;
+}
+
+const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();

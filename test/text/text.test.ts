@@ -1,0 +1,162 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
+import { afterAll, describe, expect, test } from 'vitest';
+import { LayerwiseError } from '../../src/base/index.js';
+import { checkVocabulary, loadTokenizer, makeWindows, readCorpus, tokenizeCorpus } from '../../src/text/index.js';
+import { sharedPath, testWith } from '../shared.js';
+
+const scratch = mkdtempSync(join(tmpdir(), 'layerwise-text-'));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(scratch, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+describe('readCorpus', () => {
+  test('.txt as it is, without its byte-order mark', async () => {
+    expect((await readCorpus(file('a.txt', '\uFEFFhello\nworld'))).text).toBe('hello\nworld');
+  });
+
+  test('.jsonl and .parquet documents are joined by an empty line', async () => {
+    const jsonl = file('a.jsonl', '{"text":"one"}\n\n{"text":"two","id":2}\n');
+    expect((await readCorpus(jsonl)).text).toBe('one\n\ntwo');
+    const parquet = fileURLToPath(new URL('../golden/text/documents.parquet', import.meta.url));
+    expect((await readCorpus(parquet)).text).toBe('First document.\n\nZweites Dokument, ÄÖÜ.\n\nthird\nwith two lines');
+  });
+
+  test.each([
+    ['empty.txt', '', 'E_TEXT_EMPTY', /got none/],
+    ['blank.txt', ' \n\t\n', 'E_TEXT_EMPTY', /got none/],
+    ['latin1.txt', Uint8Array.from([0x68, 0x69, 0xe9, 0x21]), 'E_TEXT_ENCODING', /byte 2|byte 3/],
+    ['bad.jsonl', '{"text":"one"}\n{"txt":"two"}\n', 'E_TEXT_JSONL', /line 2.*"text"/],
+    ['worse.jsonl', '{"text":"one"}\n[oops\n', 'E_TEXT_JSONL', /line 2/],
+    ['bad.parquet', 'PAR1 this is not one', 'E_TEXT_PARQUET', /Parquet/],
+    ['a.docx', 'x', 'E_OPTION_TEXT_FORMAT', /\.txt, \.jsonl, \.parquet/],
+  ])('%s is refused', async (name, content, code, message) => {
+    const failure = await readCorpus(file(name, content)).catch((error) => error);
+    expect(failure).toBeInstanceOf(LayerwiseError);
+    expect(failure.code).toBe(code);
+    expect(failure.message).toMatch(message);
+  });
+
+  test('a file that is not there is named', async () => {
+    await expect(readCorpus(join(scratch, 'none.txt'))).rejects.toThrowError(
+      expect.objectContaining({ code: 'E_RESOURCE_NOT_FOUND', message: expect.stringContaining('none.txt') }),
+    );
+  });
+
+  test('damaged Parquet never gets out as another error', async () => {
+    const good = readFileSync(new URL('../golden/text/documents.parquet', import.meta.url));
+    await fc.assert(
+      fc.asyncProperty(fc.nat({ max: good.length - 1 }), fc.integer({ min: 0, max: 255 }), async (at, byte) => {
+        const damaged = Buffer.from(good);
+        damaged[at] = byte;
+        const result = await readCorpus(file('damaged.parquet', damaged)).catch((error) => error);
+        expect(typeof result.text === 'string' || result instanceof LayerwiseError).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('makeWindows', () => {
+  const tokens = Int32Array.from({ length: 103 }, (_, i) => i);
+
+  test('all: one after the other, the tail dropped', () => {
+    const { windows } = makeWindows(tokens, { length: 10, order: 'all', seed: 0 });
+    expect(windows).toHaveLength(10);
+    expect([...windows[9]!]).toEqual([90, 91, 92, 93, 94, 95, 96, 97, 98, 99]);
+  });
+
+  test('sequential: the first ones', () => {
+    const { windows } = makeWindows(tokens, { length: 10, order: 'sequential', count: 3, seed: 5 });
+    expect(windows.map((window) => window[0])).toEqual([0, 10, 20]);
+  });
+
+  test('random: seeded, whole windows of the stream', () => {
+    const draw = (seed: number) => makeWindows(tokens, { length: 10, order: 'random', count: 50, seed }).windows;
+    expect(draw(7)).toEqual(draw(7));
+    expect(draw(7)).not.toEqual(draw(8));
+    for (const window of draw(7)) expect(window[9]! - window[0]!).toBe(9);
+  });
+
+  test.each([
+    ['all', undefined, 9],
+    ['random', 5, 9],
+    ['sequential', 11, 103],
+  ] as const)('%s: too few tokens say how many there are and are needed', (order, count, have) => {
+    const options = { length: 10, order, seed: 0, ...(count ? { count } : {}) };
+    expect(() => makeWindows(tokens.slice(0, have), options)).toThrowError(
+      expect.objectContaining({ code: 'E_OPTION_TEXT_SHORT', message: expect.stringContaining(`${have} tokens`) }),
+    );
+  });
+
+  test('a token outside the vocabulary is refused', () => {
+    const windows = makeWindows(tokens, { length: 10, order: 'all', seed: 0 });
+    expect(() => checkVocabulary(windows, 103)).not.toThrow();
+    expect(() => checkVocabulary(windows, 99)).toThrowError(expect.objectContaining({ code: 'E_TEXT_VOCABULARY' }));
+  });
+});
+
+describe('loadTokenizer', () => {
+  test.each([
+    ['not JSON', '{'],
+    ['an array', '[]'],
+    ['no model', '{"version":"1.0"}'],
+    ['an unknown model', '{"model":{"type":"Magic","vocab":{}}}'],
+  ])('%s is refused', async (_, content) => {
+    file('tokenizer.json', content);
+    await expect(loadTokenizer(scratch)).rejects.toThrowError(expect.objectContaining({ code: 'E_TEXT_TOKENIZER' }));
+  });
+
+  test('a directory without one is told what is missing', async () => {
+    await expect(loadTokenizer(join(scratch, 'nowhere'))).rejects.toThrowError(/tokenizer\.json beside the weights/);
+  });
+
+  const wikitext = sharedPath('data', 'wikitext2', 'test.txt');
+  testWith(wikitext, 'WikiText-2')('WikiText-2 has as many tokens as the reference implementation counts', async () => {
+    const counts = JSON.parse(readFileSync(sharedPath('data', 'tokenizers', 'counts.json')!, 'utf8'));
+    const corpus = await readCorpus(wikitext!);
+    for (const [name, count] of Object.entries(counts['wikitext2/test.txt'] as Record<string, number>)) {
+      const tokenizer = await loadTokenizer(sharedPath('data', 'tokenizers', name)!);
+      expect(tokenizer.encode(corpus.text)).toHaveLength(count);
+    }
+  });
+});
+
+describe('tokenizeCorpus', () => {
+  let encoded = 0;
+  const tokenizer = {
+    vocabularySize: 256,
+    hash: 'bytes',
+    encode: (text: string) => {
+      encoded++;
+      return Int32Array.from(Buffer.from(text));
+    },
+  };
+
+  test('remembers, and makes a damaged memory anew', async () => {
+    const cacheDir = join(scratch, 'cache');
+    const corpus = await readCorpus(file('c.txt', 'abc'));
+    const first = await tokenizeCorpus(tokenizer, corpus, { cacheDir });
+    expect(await tokenizeCorpus(tokenizer, corpus, { cacheDir })).toEqual(first);
+    expect(encoded).toBe(1);
+    const [name] = readdirSync(cacheDir);
+    const bytes = readFileSync(join(cacheDir, name!));
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(join(cacheDir, name!), bytes);
+    expect(await tokenizeCorpus(tokenizer, corpus, { cacheDir })).toEqual(first);
+    expect(encoded).toBe(2);
+  });
+
+  test('does without a cache that cannot be written', async () => {
+    const corpus = await readCorpus(file('d.txt', 'abc'));
+    const cacheDir = join(file('plain-file', 'x'), 'cache');
+    expect([...(await tokenizeCorpus(tokenizer, corpus, { cacheDir }))]).toEqual([97, 98, 99]);
+  });
+});
