@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { InternalError, ResourceError } from '../../base/index.js';
 import { type Graph, serialiseOnnx } from '../../graph/index.js';
 import type { Device, Engine, HostTensor, Session } from '../engine.js';
+import { checkFiles, checkInputs } from '../graph-inputs.js';
 import type { Reply, Request, WorkerSettings } from './messages.js';
 
 export type OrtOptions = {
@@ -19,7 +20,13 @@ export type OrtOptions = {
 
 /** Starts the engine's workers. @throws ResourceError E_RESOURCE_ENGINE where ONNX Runtime cannot be loaded. */
 export async function createOrtEngine({ device, lanes, threads }: OrtOptions): Promise<Engine> {
-  const all = await Promise.all(Array.from({ length: lanes }, () => startLane({ device, threads })));
+  const started = await Promise.allSettled(Array.from({ length: lanes }, () => startLane({ device, threads })));
+  const all = started.flatMap((lane) => (lane.status === 'fulfilled' ? [lane.value] : []));
+  const failed = started.find((lane) => lane.status === 'rejected');
+  if (failed) {
+    await Promise.all(all.map((lane) => lane.stop()));
+    throw failed.reason;
+  }
   const idle = [...all];
   const waiting: ((lane: Lane) => void)[] = [];
   const take = async (): Promise<Lane> => idle.pop() ?? (await new Promise((resolve) => waiting.push(resolve)));
@@ -31,21 +38,30 @@ export async function createOrtEngine({ device, lanes, threads }: OrtOptions): P
   let sessions = 0;
 
   const load = async (graph: Graph): Promise<Session> => {
+    await checkFiles(graph);
     const session = sessions++;
     const model = serialiseOnnx(graph);
-    await Promise.all(all.map((lane) => lane.call({ kind: 'load', session, model, folder: graph.folder }, graph.name)));
+    const release = async (): Promise<void> => {
+      await Promise.all(all.map((lane) => lane.call({ kind: 'release', session }, graph.name)));
+    };
+    const loads = all.map((lane) => lane.call({ kind: 'load', session, model, folder: graph.folder }, graph.name));
+    const failed = (await Promise.allSettled(loads)).find((result) => result.status === 'rejected');
+    if (failed) {
+      await release().catch(() => {}); // the lanes that did load it; the failure itself is what matters
+      throw failed.reason;
+    }
     return {
       run: async (inputs, transfer = false) => {
+        checkInputs(graph, inputs);
         const lane = await take();
         try {
-          return await lane.call({ kind: 'run', session, inputs }, graph.name, transfer ? buffersOf(inputs) : []);
+          const own = Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, whole(tensor)]));
+          return await lane.call({ kind: 'run', session, inputs: own }, graph.name, transfer ? buffersOf(own) : []);
         } finally {
           give(lane);
         }
       },
-      release: async () => {
-        await Promise.all(all.map((lane) => lane.call({ kind: 'release', session }, graph.name)));
-      },
+      release,
     };
   };
   const close = async (): Promise<void> => {
@@ -54,8 +70,15 @@ export async function createOrtEngine({ device, lanes, threads }: OrtOptions): P
   return { name: `onnxruntime-node ${all[0]!.version}`, device, lanes, load, close };
 }
 
-const buffersOf = (inputs: Readonly<Record<string, HostTensor>>): ArrayBuffer[] =>
-  Object.values(inputs).map((tensor) => tensor.data.buffer as ArrayBuffer);
+/** A tensor that is alone in its buffer: a message to another thread carries the whole buffer of a view. */
+function whole(tensor: HostTensor): HostTensor {
+  if (tensor.data.byteLength === tensor.data.buffer.byteLength) return tensor;
+  return tensor.type === 'f32' ? { ...tensor, data: tensor.data.slice() } : { ...tensor, data: tensor.data.slice() };
+}
+
+const buffersOf = (inputs: Readonly<Record<string, HostTensor>>): ArrayBuffer[] => [
+  ...new Set(Object.values(inputs).map((tensor) => tensor.data.buffer as ArrayBuffer)),
+];
 
 type Unnumbered<T> = T extends unknown ? Omit<T, 'call'> : never;
 type Outputs = Record<string, HostTensor>;
@@ -73,7 +96,7 @@ async function startLane(settings: WorkerSettings): Promise<Lane> {
 
   const version = await new Promise<string>((resolve, reject) => {
     const fail = (cause: unknown): void => {
-      dead = new ResourceError(
+      dead ??= new ResourceError(
         'E_RESOURCE_ENGINE',
         `The engine (ONNX Runtime, ${settings.device}) stopped: ${cause instanceof Error ? cause.message : cause}. Reinstall with npm ci, or try --device cpu.`,
         { device: settings.device },
@@ -100,11 +123,16 @@ async function startLane(settings: WorkerSettings): Promise<Lane> {
         if (dead) return reject(dead);
         const call = calls++;
         pending.set(call, { graph, resolve, reject });
-        worker.postMessage({ ...request, call }, transfer);
+        try {
+          worker.postMessage({ ...request, call }, transfer);
+        } catch (error) {
+          pending.delete(call);
+          reject(error);
+        }
       }),
     stop: async () => {
-      worker.removeAllListeners('exit');
-      await worker.terminate();
+      dead ??= new InternalError('E_INTERNAL_ENGINE', 'The engine was used after it was closed.');
+      await worker.terminate(); // its exit rejects the calls that were still under way
     },
   };
 }

@@ -31,7 +31,9 @@ async function run(request: Request & { kind: 'run' }): Promise<Record<string, H
   for (const [name, { type, data, shape }] of Object.entries(request.inputs)) {
     feeds[name] = new ort.Tensor(type === 'f32' ? 'float32' : 'int64', data, shape);
   }
-  const results = await sessions.get(request.session)!.run(feeds);
+  const session = sessions.get(request.session);
+  if (!session) throw new Error('the graph was run after it was released');
+  const results = await session.run(feeds);
   const outputs: Record<string, HostTensor> = {};
   for (const [name, tensor] of Object.entries(results)) {
     const data = (await tensor.getData()) as Float32Array;

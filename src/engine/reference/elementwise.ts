@@ -1,0 +1,61 @@
+// Ops that treat every element alike; two operands are broadcast as in NumPy.
+
+import { UnsupportedError } from '../../base/index.js';
+import type { ElementType } from '../../graph/index.js';
+import { expand } from './shapes.js';
+import { mismatch, type Op, real, scalar, type Value } from './value.js';
+
+const unary = (f: (x: number) => number): Op => ({
+  attributes: [],
+  inputs: [1, 1],
+  run: ([x]) => real(x!.shape, x!.data.map(f)),
+});
+
+const binary = (f: (a: number, b: number) => number): Op => ({
+  attributes: [],
+  inputs: [2, 2],
+  run: ([a, b]) => {
+    const shape = broadcast(a!.shape, b!.shape);
+    const left = expand(a!, shape).data;
+    const right = expand(b!, shape).data;
+    return real(
+      shape,
+      left.map((x, i) => f(x, right[i]!)),
+    );
+  },
+});
+
+/** The shape that both broadcast to. */
+export function broadcast(a: readonly number[], b: readonly number[]): readonly number[] {
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, axis) => {
+    const x = a[axis - rank + a.length] ?? 1;
+    const y = b[axis - rank + b.length] ?? 1;
+    if (x !== y && x !== 1 && y !== 1) mismatch('broadcast', a, b);
+    return x === 1 ? y : x;
+  });
+}
+
+/** onnx.TensorProto.DataType of the types we compute with. */
+const ELEMENT: Readonly<Record<number, ElementType>> = { 1: 'f32', 7: 'i64' };
+
+function cast(x: Value, to: number): Value {
+  const type = ELEMENT[to];
+  if (!type) {
+    throw new UnsupportedError('E_UNSUPPORTED_DTYPE', `Cast to ONNX type ${to}: supported are 1 (f32) and 7 (i64).`, {
+      to,
+    });
+  }
+  return { ...x, type, data: type === 'i64' ? x.data.map(Math.trunc) : x.data };
+}
+
+export const Add = binary((a, b) => a + b);
+export const Mul = binary((a, b) => a * b);
+export const Neg = unary((x) => -x);
+export const Sigmoid = unary((x) => 1 / (1 + Math.exp(-x)));
+export const Identity: Op = { attributes: [], inputs: [1, 1], run: ([x]) => x! };
+export const Cast: Op = {
+  attributes: ['to'],
+  inputs: [1, 1],
+  run: ([x], attributes) => cast(x!, scalar(attributes, 'to')),
+};

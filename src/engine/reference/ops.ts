@@ -1,0 +1,31 @@
+// Every op the interpreter knows, by its ONNX name. To add one: write it in the file of its group and name it here.
+
+import { Attention, RotaryEmbedding } from './attention.js';
+import { Add, Cast, Identity, Mul, Neg, Sigmoid } from './elementwise.js';
+import { Gemm } from './linear.js';
+import { LogSoftmax, ReduceSumSquare, RMSNormalization } from './reduce.js';
+import { Concat, Expand, GatherElements, Reshape, Shape, Slice } from './shapes.js';
+import type { Op } from './value.js';
+
+export const OPS: ReadonlyMap<string, Op> = new Map(
+  Object.entries({
+    Add,
+    Attention,
+    Cast,
+    Concat,
+    Expand,
+    GatherElements,
+    Gemm,
+    Identity,
+    LogSoftmax,
+    Mul,
+    Neg,
+    ReduceSumSquare,
+    Reshape,
+    RMSNormalization,
+    RotaryEmbedding,
+    Shape,
+    Sigmoid,
+    Slice,
+  }),
+);

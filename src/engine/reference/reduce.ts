@@ -1,0 +1,74 @@
+// Ops that look along one axis: sums of squares, root mean square, log of the softmax.
+
+import { elementCount } from '../../tensor/index.js';
+import { around, axisOf, mismatch, type Op, real, scalar, type Value } from './value.js';
+
+/** Calls `row(values)` for every vector along `axis` and writes back what it returns. */
+function alongAxis(x: Value, axis: number, row: (values: Float64Array) => Float64Array): Value {
+  const { outer, inner } = around(x.shape, axis);
+  const size = x.shape[axis]!;
+  const y = real(x.shape);
+  const values = new Float64Array(size);
+  for (let o = 0; o < outer; o++) {
+    for (let k = 0; k < inner; k++) {
+      for (let j = 0; j < size; j++) values[j] = x.data[(o * size + j) * inner + k]!;
+      const result = row(values);
+      for (let j = 0; j < size; j++) y.data[(o * size + j) * inner + k] = result[j]!;
+    }
+  }
+  return y;
+}
+
+/** log softmax, with the largest value subtracted first so that nothing overflows. */
+export function logSoftmax(values: Float64Array): Float64Array {
+  const largest = values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const log = Math.log(values.reduce((sum, value) => sum + Math.exp(value - largest), 0));
+  return values.map((value) => value - largest - log);
+}
+
+function reduceSumSquare(x: Value, axes: readonly number[], keep: boolean): Value {
+  const reduced = new Set(axes.map((axis) => axisOf(axis, x.shape.length)));
+  const kept = x.shape.map((size, axis) => (reduced.has(axis) ? 1 : size));
+  const y = real(kept);
+  for (let i = 0; i < x.data.length; i++) {
+    let rest = i;
+    let to = 0;
+    let stride = 1;
+    for (let axis = kept.length - 1; axis >= 0; axis--) {
+      const place = rest % x.shape[axis]!;
+      rest = (rest - place) / x.shape[axis]!;
+      if (!reduced.has(axis)) to += place * stride;
+      stride *= kept[axis]!;
+    }
+    y.data[to]! += x.data[i]! ** 2;
+  }
+  return keep ? y : { ...y, shape: kept.filter((_, axis) => !reduced.has(axis)) };
+}
+
+export const RMSNormalization: Op = {
+  attributes: ['axis', 'epsilon'],
+  inputs: [2, 2],
+  run: ([x, scale], attributes) => {
+    const axis = axisOf(scalar(attributes, 'axis', -1), x!.shape.length);
+    const epsilon = scalar(attributes, 'epsilon', 1e-5);
+    if (axis !== x!.shape.length - 1) mismatch('RMSNormalization: axis', 'the last axis', axis);
+    if (elementCount(scale!.shape) !== x!.shape[axis]) mismatch('RMSNormalization', x!.shape, scale!.shape);
+    return alongAxis(x!, axis, (values) => {
+      const mean = values.reduce((sum, value) => sum + value * value, 0) / values.length;
+      return values.map((value, j) => (value / Math.sqrt(mean + epsilon)) * scale!.data[j]!);
+    });
+  },
+};
+export const LogSoftmax: Op = {
+  attributes: ['axis'],
+  inputs: [1, 1],
+  run: ([x], attributes) => alongAxis(x!, axisOf(scalar(attributes, 'axis', -1), x!.shape.length), logSoftmax),
+};
+export const ReduceSumSquare: Op = {
+  attributes: ['keepdims'],
+  inputs: [1, 2],
+  run: ([x, axes], attributes) => {
+    const all = x!.shape.map((_, axis) => axis);
+    return reduceSumSquare(x!, axes ? [...axes.data] : all, scalar(attributes, 'keepdims', 1) !== 0);
+  },
+};

@@ -1,0 +1,102 @@
+// The judge: a plain interpreter of the graphs, node by node, in double precision. Slow and obvious on purpose; every
+// other engine is tested against it. Weights are read from the same files and offsets the other engines read.
+
+import { InternalError, UnsupportedError } from '../../base/index.js';
+import type { Graph, Initializer, Node } from '../../graph/index.js';
+import { toFloat32 } from '../../tensor/index.js';
+import type { Engine, HostTensor, Session } from '../engine.js';
+import { checkFiles, checkInputs, readInitializer } from '../graph-inputs.js';
+import { OPS } from './ops.js';
+import type { Op, Value } from './value.js';
+
+/** The engine in plain TypeScript: exact, slow, one run at a time, on this thread. */
+export function createReferenceEngine(): Engine {
+  return { name: 'reference', device: 'cpu', lanes: 1, load, close: async () => {} };
+}
+
+async function load(graph: Graph): Promise<Session> {
+  for (const node of graph.nodes) checkNode(node);
+  await checkFiles(graph);
+  let constants: ReadonlyMap<string, Value> | undefined = new Map(
+    await Promise.all(graph.initializers.map(async (item) => [item.name, await readValue(graph, item)] as const)),
+  );
+  return {
+    run: async (inputs) => {
+      if (!constants) {
+        throw new InternalError('E_INTERNAL_ENGINE', `${graph.name} was run after it was released.`);
+      }
+      checkInputs(graph, inputs);
+      return run(graph, constants, inputs);
+    },
+    release: async () => {
+      constants = undefined;
+    },
+  };
+}
+
+/** @throws UnsupportedError E_UNSUPPORTED_OP, E_UNSUPPORTED_ATTRIBUTE */
+function checkNode(node: Node): Op {
+  const op = OPS.get(node.op);
+  if (!op) {
+    const supported = [...OPS.keys()].join(', ');
+    throw new UnsupportedError('E_UNSUPPORTED_OP', `The reference engine has no op ${node.op}; it has ${supported}.`, {
+      op: node.op,
+      supported,
+    });
+  }
+  const unknown = Object.keys(node.attributes).find((name) => !op.attributes.includes(name));
+  if (unknown !== undefined) {
+    throw new UnsupportedError(
+      'E_UNSUPPORTED_ATTRIBUTE',
+      `The reference engine's ${node.op} has no attribute ${unknown}; it has ${op.attributes.join(', ') || 'none'}.`,
+      { op: node.op, attribute: unknown },
+    );
+  }
+  const [least, most] = op.inputs;
+  if (node.inputs.length < least || node.inputs.length > most || node.outputs.length !== 1) {
+    throw new UnsupportedError(
+      'E_UNSUPPORTED_OP',
+      `The reference engine's ${node.op} takes ${least} to ${most} inputs and gives one output; got ${node.inputs.length} and ${node.outputs.length}.`,
+      { op: node.op },
+    );
+  }
+  return op;
+}
+
+async function readValue(graph: Graph, initializer: Initializer): Promise<Value> {
+  const bytes = await readInitializer(graph, initializer);
+  const { dtype, shape } = initializer;
+  if (dtype === 'I64') {
+    const integers = new BigInt64Array(bytes.slice().buffer);
+    return { type: 'i64', shape, data: Float64Array.from(integers, Number) };
+  }
+  return { type: 'f32', shape, data: Float64Array.from(toFloat32(bytes, dtype)) };
+}
+
+function run(
+  graph: Graph,
+  constants: ReadonlyMap<string, Value>,
+  inputs: Readonly<Record<string, HostTensor>>,
+): Record<string, HostTensor> {
+  const values = new Map(constants);
+  for (const { name } of graph.inputs) {
+    const { type, shape, data } = inputs[name]!;
+    values.set(name, { type, shape, data: Float64Array.from(data as Iterable<number | bigint>, Number) });
+  }
+  const find = (name: string): Value => {
+    const value = values.get(name);
+    if (!value) throw new InternalError('E_INTERNAL_ENGINE', `${graph.name}: nothing computes ${name} before its use.`);
+    return value;
+  };
+  for (const node of graph.nodes) {
+    const read = node.inputs.map((name) => (name === '' ? undefined : find(name)));
+    values.set(node.outputs[0]!, OPS.get(node.op)!.run(read, node.attributes));
+  }
+  return Object.fromEntries(graph.outputs.map(({ name }) => [name, toHost(find(name))]));
+}
+
+function toHost({ type, shape, data }: Value): HostTensor {
+  return type === 'f32'
+    ? { type, shape, data: Float32Array.from(data) }
+    : { type, shape, data: BigInt64Array.from(data as Iterable<number>, BigInt) };
+}

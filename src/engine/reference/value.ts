@@ -1,0 +1,57 @@
+// What the interpreter computes with: row-major values in double precision, whatever their type. Nothing is rounded to
+// float32 between one op and the next, so the reference is more exact than any engine it judges. Integers of shapes and
+// positions are exact up to 2⁵³.
+
+import { ShapeError, UnsupportedError } from '../../base/index.js';
+import type { Attribute, ElementType } from '../../graph/index.js';
+import { elementCount } from '../../tensor/index.js';
+
+export type Value = { readonly type: ElementType; readonly shape: readonly number[]; readonly data: Float64Array };
+
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+/** One op: what it reads, and its single result. An input left out is undefined. */
+export type Op = {
+  /** The attributes it obeys; a node with another one is refused rather than misread. */
+  readonly attributes: readonly string[];
+  /** Fewest and most inputs. */
+  readonly inputs: readonly [least: number, most: number];
+  readonly run: (inputs: readonly (Value | undefined)[], attributes: Attributes) => Value;
+};
+
+export const real = (shape: readonly number[], data?: Float64Array): Value => ({
+  type: 'f32',
+  shape,
+  data: data ?? new Float64Array(elementCount(shape)),
+});
+
+/** The number an attribute holds, or `fallback` where the node has none. */
+export function scalar(attributes: Attributes, name: string, fallback?: number): number {
+  const attribute = attributes[name];
+  if (attribute === undefined && fallback !== undefined) return fallback;
+  if (attribute === undefined || attribute.kind === 'ints') {
+    throw new UnsupportedError('E_UNSUPPORTED_ATTRIBUTE', `Attribute ${name}: expected one number.`, { name });
+  }
+  return attribute.value;
+}
+
+/** An axis counted from the front. */
+export function axisOf(axis: number, rank: number): number {
+  const front = axis < 0 ? axis + rank : axis;
+  if (front < 0 || front >= rank) mismatch('axis', `an axis of a tensor of rank ${rank}`, axis);
+  return front;
+}
+
+/** How many entries stand before and behind axis `axis`: the tensor is [outer, shape[axis], inner]. */
+export function around(shape: readonly number[], axis: number): { readonly outer: number; readonly inner: number } {
+  return { outer: elementCount(shape.slice(0, axis)), inner: elementCount(shape.slice(axis + 1)) };
+}
+
+export function mismatch(what: string, expected: unknown, got: unknown): never {
+  const text = (value: unknown): string => (Array.isArray(value) ? `[${value.join(', ')}]` : String(value));
+  throw new ShapeError('E_SHAPE_OPERATION', `${what}: expected ${text(expected)}, got ${text(got)}.`, {
+    what,
+    expected,
+    got,
+  });
+}
