@@ -81,7 +81,7 @@ export class GraphBuilder {
   shape(values: readonly number[]): string {
     const bytes = new Uint8Array(new BigInt64Array(values.map(BigInt)).buffer);
     return this.initializer({
-      name: `shape_${values.join('_')}`,
+      name: `int64[${values}]`, // cannot be the name of an op's output
       dtype: 'I64',
       shape: [values.length],
       source: { kind: 'bytes', bytes },

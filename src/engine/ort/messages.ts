@@ -22,5 +22,6 @@ export type Request =
 
 export type Reply =
   | { readonly kind: 'ready'; readonly version: string }
+  | { readonly kind: 'unready'; readonly message: string }
   | { readonly kind: 'done'; readonly call: number; readonly outputs: Record<string, HostTensor> }
   | { readonly kind: 'failed'; readonly call: number; readonly message: string };

@@ -18,7 +18,10 @@ export type OrtOptions = {
   readonly threads: number;
 };
 
-/** Starts the engine's workers. @throws ResourceError E_RESOURCE_ENGINE where ONNX Runtime cannot be loaded. */
+/**
+ * Starts the engine's workers.
+ * @throws ResourceError E_RESOURCE_ENGINE where ONNX Runtime cannot be loaded, E_RESOURCE_DEVICE where `device` is not there
+ */
 export async function createOrtEngine({ device, lanes, threads }: OrtOptions): Promise<Engine> {
   const started = await Promise.allSettled(Array.from({ length: lanes }, () => startLane({ device, threads })));
   const all = started.flatMap((lane) => (lane.status === 'fulfilled' ? [lane.value] : []));
@@ -110,6 +113,11 @@ async function startLane(settings: WorkerSettings): Promise<Lane> {
     worker.on('exit', (code) => fail(`its thread ended with code ${code}`));
     worker.on('message', (reply: Reply) => {
       if (reply.kind === 'ready') return resolve(reply.version);
+      if (reply.kind === 'unready') {
+        dead = engineError(reply.message, 'a first graph', settings.device);
+        void worker.terminate();
+        return reject(dead);
+      }
       const call = pending.get(reply.call)!;
       pending.delete(reply.call);
       if (reply.kind === 'done') call.resolve(reply.outputs);
@@ -147,7 +155,8 @@ function engineError(message: string, graph: string, device: Device): Error {
     );
   }
   if (device !== 'cpu' && /adapter|webgpu|device/i.test(message)) {
-    return new ResourceError('E_RESOURCE_DEVICE', `The ${device} device failed: ${message}. Try --device cpu.`, facts);
+    const reason = /Failed to .*/.exec(message)?.[0] ?? message; // without the engine's own source paths
+    return new ResourceError('E_RESOURCE_DEVICE', `The ${device} device failed: ${reason}. Try --device cpu.`, facts);
   }
   return new InternalError('E_INTERNAL_ENGINE', `The engine refused ${graph} on ${device}: ${message}`, facts);
 }

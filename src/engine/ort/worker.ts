@@ -3,6 +3,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
+import { GraphBuilder, serialiseOnnx } from '../../graph/index.js';
 import type { HostTensor } from '../engine.js';
 import type { Reply, Request, WorkerSettings } from './messages.js';
 
@@ -58,4 +59,20 @@ port.on('message', async (request: Request) => {
   }
 });
 
-reply({ kind: 'ready', version: ort.env.versions.node ?? ort.env.versions.common });
+/**
+ * A GPU's device and compiled shaders live as long as some session does, and a block's session is gone before the next
+ * one loads; this one stays. It also finds out, before any work, whether there is a GPU at all.
+ */
+async function holdDevice(): Promise<void> {
+  const g = new GraphBuilder();
+  g.output(g.op('Neg', [g.input('x', 'f32', [1])]), 'y', [1]);
+  const model = serialiseOnnx(g.build('device', undefined));
+  await load({ kind: 'load', call: -1, session: -1, model, folder: undefined });
+}
+
+try {
+  if (settings.device !== 'cpu') await holdDevice();
+  reply({ kind: 'ready', version: ort.env.versions.node ?? ort.env.versions.common });
+} catch (error) {
+  reply({ kind: 'unready', message: error instanceof Error ? error.message : String(error) });
+}

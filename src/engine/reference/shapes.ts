@@ -29,7 +29,9 @@ function reshape(x: Value, asked: readonly number[]): Value {
   const kept = asked.map((size, axis) => (size === 0 ? (x.shape[axis] ?? mismatch('Reshape', x.shape, asked)) : size));
   const known = kept.reduce((product, size) => (size === -1 ? product : product * size), 1);
   const shape = kept.map((size) => (size === -1 ? x.data.length / known : size));
-  if (elementCount(shape) !== x.data.length) mismatch('Reshape', `${x.data.length} elements`, asked);
+  if (shape.reduce((product, size) => product * size, 1) !== x.data.length || !shape.every(Number.isInteger)) {
+    mismatch('Reshape', `${x.data.length} elements`, asked);
+  }
   return { ...x, shape };
 }
 
@@ -64,6 +66,9 @@ function slice(x: Value, starts: Value, ends: Value, axes?: Value, steps?: Value
 
 function concat(parts: readonly Value[], axisAsked: number): Value {
   const axis = axisOf(axisAsked, parts[0]!.shape.length);
+  for (const { shape } of parts) {
+    if (shape.with(axis, 0).join() !== parts[0]!.shape.with(axis, 0).join()) mismatch('Concat', parts[0]!.shape, shape);
+  }
   const size = parts.reduce((sum, part) => sum + part.shape[axis]!, 0);
   const shape = parts[0]!.shape.with(axis, size);
   const { outer, inner } = around(shape, axis);
@@ -76,7 +81,6 @@ function concat(parts: readonly Value[], axisAsked: number): Value {
       at += width;
     }
   }
-  if (at !== data.length) mismatch('Concat', shape, parts.at(-1)!.shape);
   return { ...parts[0]!, shape, data };
 }
 

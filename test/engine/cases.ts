@@ -1,0 +1,257 @@
+// One list of cases for all engines: every op alone over odd shapes, whole blocks of every variant, the head.
+
+import { join } from 'node:path';
+import { readSafetensors, writeSafetensors } from '../../src/checkpoint/index.js';
+import type { HostTensor } from '../../src/engine/index.js';
+import { type Attribute, float, type Graph, GraphBuilder, int } from '../../src/graph/index.js';
+import {
+  blockGraph,
+  EMBEDDING,
+  headGraph,
+  linearsOf,
+  type Model,
+  type ModelConfig,
+  readModelConfig,
+} from '../../src/model/index.js';
+import type { DType } from '../../src/tensor/index.js';
+import { f32, i64, randomBytes, randomTensor, rngOf } from './numbers.js';
+
+export type Case = {
+  readonly name: string;
+  readonly graph: Graph;
+  readonly inputs: Readonly<Record<string, HostTensor>>;
+};
+
+/** A graph of one op whose tensor inputs are the graph's inputs, in order. */
+export function oneOp(
+  name: string,
+  op: string,
+  tensors: readonly HostTensor[],
+  result: readonly number[],
+  attributes: Readonly<Record<string, Attribute>> = {},
+): Case {
+  const g = new GraphBuilder();
+  const inputs = Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor]));
+  const names = Object.entries(inputs).map(([key, { type, shape }]) => g.input(key, type, shape));
+  g.output(g.op(op, names, attributes), 'y', result);
+  return { name: `${op}: ${name}`, graph: g.build(op, undefined), inputs };
+}
+
+const rng = rngOf(23);
+const random = (shape: readonly number[], scale = 1): HostTensor => randomTensor(rng, shape, scale);
+
+export function gemm(M: number, K: number, N: number, options: { bias?: boolean; transB?: boolean } = {}): Case {
+  const { bias = false, transB = true } = options;
+  const tensors = [random([M, K]), random(transB ? [N, K] : [K, N]), ...(bias ? [random([N])] : [])];
+  return oneOp(`[${M}, ${K}] × ${N} ${JSON.stringify(options)}`, 'Gemm', tensors, [M, N], {
+    transB: int(transB ? 1 : 0),
+  });
+}
+
+export function attention(
+  B: number,
+  T: number,
+  heads: number,
+  kvHeads: number,
+  h: number,
+  options: { causal?: boolean; scale?: number } = {},
+): Case {
+  const { causal = true, scale } = options;
+  const tensors = [random([B, T, heads * h], 3), random([B, T, kvHeads * h], 3), random([B, T, kvHeads * h])];
+  const name = `[${B}, ${T}, ${heads}/${kvHeads} × ${h}] ${JSON.stringify(options)}`;
+  return oneOp(name, 'Attention', tensors, [B, T, heads * h], {
+    is_causal: int(causal ? 1 : 0),
+    q_num_heads: int(heads),
+    kv_num_heads: int(kvHeads),
+    ...(scale === undefined ? {} : { scale: float(scale) }),
+  });
+}
+
+export function rotary(B: number, T: number, heads: number, h: number): Case {
+  const rows = 2 * T + 3;
+  const positions = Array.from({ length: B * T }, () => rng.below(rows));
+  const tensors = [random([B, T, heads * h]), random([rows, h / 2]), random([rows, h / 2]), i64([B, T], positions)];
+  return oneOp(`[${B}, ${T}, ${heads} × ${h}]`, 'RotaryEmbedding', tensors, [B, T, heads * h], {
+    num_heads: int(heads),
+  });
+}
+
+/** A shape op: `x` and int64 vectors that are constants, as they are in our graphs. */
+function shaped(op: string, x: HostTensor, vectors: readonly (readonly number[])[], result: readonly number[]): Case {
+  const g = new GraphBuilder();
+  const constants = vectors.map((vector) => g.shape(vector));
+  g.output(g.op(op, [g.input('x', x.type, x.shape), ...constants]), 'y', result);
+  const name = `${op}: [${x.shape}] by ${JSON.stringify(vectors)}`;
+  return { name, graph: g.build(op, undefined), inputs: { x } };
+}
+
+/** Sizes that are only known at run time, as the block makes its position ids of them. */
+function dynamicShape(): Case {
+  const g = new GraphBuilder();
+  const x = g.input('x', 'f32', ['B', 3, 2]);
+  const batch = g.op('Slice', [g.op('Shape', [x]), g.shape([0]), g.shape([1])]);
+  const wide = g.op('Concat', [batch, g.shape([4])], { axis: int(0) });
+  const row = g.constant('row', Float32Array.of(1, 2, 3, 4), [1, 4]);
+  g.output(g.op('Expand', [row, wide]), 'y', ['B', 4]);
+  g.output(g.op('Cast', [g.op('Shape', [x])], { to: int(1) }), 'sizes', [3]);
+  return {
+    name: 'sizes at run time',
+    graph: g.build('shape', undefined),
+    inputs: { x: random([5, 3, 2]) },
+  };
+}
+
+function widened(dtype: DType): Case {
+  const g = new GraphBuilder();
+  const shape = [7, 3];
+  const bytes =
+    dtype === 'F64'
+      ? new Uint8Array(Float64Array.from({ length: 21 }, () => rng.uniform()).buffer)
+      : randomBytes(rng, shape, dtype);
+  const raw = g.initializer({ name: 'w', dtype, shape, source: { kind: 'bytes', bytes } });
+  g.output(g.op('Add', [g.input('x', 'f32', shape), g.op('Cast', [raw], { to: int(1) })]), 'y', shape);
+  return {
+    name: `Cast: ${dtype} → F32`,
+    graph: g.build('Cast', undefined),
+    inputs: { x: random(shape) },
+  };
+}
+
+const last = { axis: int(-1) };
+
+export const opCases: readonly Case[] = [
+  gemm(1, 1, 1),
+  gemm(5, 7, 3, { bias: true }),
+  gemm(2, 65, 33),
+  gemm(37, 128, 11, { bias: true }),
+  gemm(4, 6, 9, { transB: false }),
+  oneOp('one row', 'RMSNormalization', [random([1, 1]), random([1])], [1, 1], { ...last, epsilon: float(1e-6) }),
+  oneOp('rank 3', 'RMSNormalization', [random([2, 3, 37]), random([37])], [2, 3, 37], {
+    ...last,
+    epsilon: float(1e-5),
+  }),
+  oneOp('rank 4', 'RMSNormalization', [random([2, 3, 5, 6]), random([6])], [2, 3, 5, 6], last),
+  oneOp('tiny values', 'RMSNormalization', [random([3, 9], 1e-4), random([9])], [3, 9], {
+    ...last,
+    epsilon: float(1e-6),
+  }),
+  rotary(1, 1, 1, 2),
+  rotary(2, 5, 3, 6),
+  rotary(3, 4, 2, 16),
+  attention(1, 1, 1, 1, 2),
+  attention(2, 7, 4, 4, 6),
+  attention(2, 5, 6, 2, 4, { scale: 0.3 }),
+  attention(1, 9, 3, 1, 8),
+  attention(1, 4, 2, 1, 8, { causal: false }),
+  oneOp('equal shapes', 'Add', [random([3, 5]), random([3, 5])], [3, 5]),
+  oneOp('broadcast', 'Add', [random([3, 1, 5]), random([4, 1])], [3, 4, 5]),
+  oneOp('broadcast', 'Mul', [random([7, 3]), random([3])], [7, 3]),
+  oneOp('both ends', 'Sigmoid', [f32([6], Float32Array.of(-90, -20, -0, 1, 20, 90))], [6]),
+  oneOp('plain', 'Neg', [random([2, 3])], [2, 3]),
+  oneOp('plain', 'Identity', [random([2, 3])], [2, 3]),
+  oneOp('large logits', 'LogSoftmax', [random([3, 33], 1e4)], [3, 33], last),
+  oneOp('ordinary', 'LogSoftmax', [random([2, 1000], 5)], [2, 1000], last),
+  oneOp('column', 'GatherElements', [random([3, 9]), i64([3, 1], [0, 8, 4])], [3, 1], { axis: int(1) }),
+  oneOp('from the end', 'GatherElements', [random([2, 4]), i64([2, 2], [-1, 0, 3, -4])], [2, 2], { axis: int(1) }),
+  shaped('ReduceSumSquare', random([13, 7]), [[0]], [1, 7]),
+  shaped('Reshape', random([2, 3, 10]), [[0, -1, 5]], [2, 6, 5]),
+  shaped('Reshape', random([4, 3]), [[-1]], [12]),
+  shaped('Expand', random([3, 1]), [[2, 1, 4]], [2, 3, 4]),
+  shaped(
+    'Slice',
+    random([5, 4]),
+    [
+      [1, 0],
+      [-1, 100],
+      [0, 1],
+      [1, 2],
+    ],
+    [3, 2],
+  ),
+  oneOp('axis 1', 'Concat', [random([2, 3]), random([2, 1])], [2, 4], { axis: int(1) }),
+  dynamicShape(),
+  widened('F16'),
+  widened('BF16'),
+  widened('F64'),
+];
+
+const tiny = {
+  model_type: 'llama',
+  hidden_size: 24,
+  intermediate_size: 37,
+  num_hidden_layers: 1,
+  num_attention_heads: 4,
+  num_key_value_heads: 4,
+  vocab_size: 53,
+  max_position_embeddings: 64,
+  rms_norm_eps: 1e-5,
+};
+const llama3 = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 16 };
+
+/** What distinguishes a block from the plain one: config keys, dtype of the weights, window length. */
+const blocks: readonly (readonly [string, Record<string, unknown>, DType, number])[] = [
+  ['plain', {}, 'F32', 5],
+  ['one token', {}, 'F32', 1],
+  ['F16 weights, GQA', { num_key_value_heads: 2 }, 'F16', 6],
+  ['BF16 weights, one key-value head', { num_key_value_heads: 1 }, 'BF16', 9],
+  ['biases everywhere', { attention_bias: true, mlp_bias: true }, 'F32', 5],
+  ['qwen2: biases of q, k, v', { model_type: 'qwen2', num_key_value_heads: 2 }, 'BF16', 5],
+  ['qwen3: q and k norms, wide heads', { model_type: 'qwen3', num_key_value_heads: 2, head_dim: 10 }, 'F32', 7],
+  ['mistral', { model_type: 'mistral', num_key_value_heads: 2 }, 'F16', 5],
+  ['rope linear', { rope_scaling: { rope_type: 'linear', factor: 4 } }, 'F32', 12],
+  ['rope llama3', { rope_scaling: { rope_type: 'llama3', ...llama3 }, head_dim: 16, rope_theta: 5e5 }, 'F32', 12],
+  ['odd widths', { hidden_size: 15, num_attention_heads: 3, num_key_value_heads: 1, head_dim: 2 }, 'F16', 3],
+];
+
+/** A model without files; its tensors are made where a graph asks for them. */
+function modelOf(config: ModelConfig): Model {
+  const checkpoint = { dir: '.', config: {}, tensors: new Map(), shards: [], files: [] };
+  return { checkpoint, config, linears: [linearsOf(config, 0)], parameters: 0, prunable: 0, blockWeights: 0 };
+}
+
+function shapeOf(config: ModelConfig, tensor: string): readonly number[] {
+  const linear = linearsOf(config, 0).find(({ name }) => tensor.startsWith(`${name}.`));
+  if (linear) return tensor.endsWith('.weight') ? [linear.rows, linear.columns] : [linear.rows];
+  return tensor.includes('self_attn') ? [config.headDim] : [config.hidden];
+}
+
+/** A block of random weights that lie in the graph itself, over `B` windows of `T` tokens. */
+export function blockOf(name: string, config: ModelConfig, dtype: DType, T: number, B: number): Case {
+  const find = (tensor: string) => {
+    const shape = shapeOf(config, tensor);
+    const bytes = randomBytes(rng, shape, dtype, 3 / Math.sqrt(shape.at(-1)!)); // keeps what a linear gives at about 1
+    return { name: tensor, dtype, shape, source: { kind: 'bytes', bytes } as const };
+  };
+  const graph = blockGraph(modelOf(config), 0, { length: T, outputs: 'both', source: { folder: '.', find } });
+  return { name: `block: ${name}`, graph, inputs: { x: random([B, T, config.hidden]) } };
+}
+
+export const blockCases: readonly Case[] = blocks.map(([name, change, dtype, T]) =>
+  blockOf(name, readModelConfig({ ...tiny, ...change }), dtype, T, 3),
+);
+
+/** The head over a file in `dir`, which is written here: losses and logits. */
+export async function writeHeadCases(dir: string): Promise<readonly Case[]> {
+  const config = readModelConfig({ ...tiny, tie_word_embeddings: true });
+  const { hidden: D, vocabulary: V } = config;
+  const tensor = (name: string, shape: readonly number[]) => {
+    const bytes = randomBytes(rng, shape, 'F16', 2);
+    return { name, dtype: 'F16', shape, read: async () => bytes } as const;
+  };
+  const path = join(dir, 'model.safetensors');
+  await writeSafetensors(path, [tensor(EMBEDDING, [V, D]), tensor('model.norm.weight', [D])]);
+  const { tensors } = await readSafetensors(path);
+  const plain = modelOf(config);
+  const model = { ...plain, checkpoint: { ...plain.checkpoint, dir, tensors } };
+  const N = 7;
+  const x = random([N, D]);
+  const targets = Array.from({ length: N }, () => rng.below(V));
+  return [
+    { name: 'head: logits', graph: headGraph(model, 'logits'), inputs: { x } },
+    {
+      name: 'head: losses',
+      graph: headGraph(model, 'nll'),
+      inputs: { x, target: i64([N, 1], targets) },
+    },
+  ];
+}
