@@ -8,7 +8,7 @@ import { createOrtEngine, createReferenceEngine, type Engine } from '../../src/e
 import { ENGINE } from '../tolerances.js';
 import { blockCases, type Case, opCases, writeHeadCases } from './cases.js';
 import { excess } from './numbers.js';
-import { startWebgpu } from './webgpu.js';
+import { startHost, startWebgpu } from './webgpu.js';
 
 const dir = await mkdtemp(join(tmpdir(), 'layerwise-engines-'));
 const cases = [...opCases, ...blockCases, ...(await writeHeadCases(dir))];
@@ -48,5 +48,13 @@ describe('ONNX Runtime on the CPU agrees with the reference', () => {
 describe.skipIf('reason' in webgpu)('ONNX Runtime on WebGPU agrees with the reference', () => {
   test.each(cases.map((item) => [item.name, item] as const))('%s', async (_, item) => {
     if ('engine' in webgpu) await compare(webgpu.engine, item);
+  });
+});
+
+test.runIf(process.platform === 'linux')('a GPU that is not there is said before anything is loaded', async () => {
+  const nowhere = { VK_ICD_FILENAMES: '/dev/null', VK_DRIVER_FILES: '/dev/null' };
+  await expect(startHost(nowhere)).rejects.toMatchObject({
+    code: 'E_RESOURCE_DEVICE',
+    message: expect.stringMatching(/Failed to get a WebGPU adapter.*--device cpu/),
   });
 });

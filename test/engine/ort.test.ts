@@ -1,6 +1,9 @@
 // The engine's threads: results that depend neither on lanes nor on threads, calls that overlap, and ends of every kind.
 // The workers are seen through Node's own 'worker' event.
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -189,11 +192,11 @@ describe('the end', () => {
     const { engine, workers } = await spied(1);
     expect(workers).toHaveLength(1);
     const session = await engine.load(twice());
-    const calls = [session.run({ x }), session.run({ x })];
-    const ends = Promise.allSettled(calls);
+    const calls = Promise.allSettled([session.run({ x }), session.run({ x })]);
+    workers[0]!.emit('error', new Error('out of luck')); // as Node says that a thread has failed
+    const reason = { code: 'E_RESOURCE_ENGINE', message: expect.stringContaining('out of luck') };
+    expect(await calls).toMatchObject([{ reason }, { reason }]);
     await workers[0]!.terminate();
-    const dead = { status: 'rejected', reason: { code: 'E_RESOURCE_ENGINE' } };
-    expect((await ends).at(-1)).toMatchObject(dead);
     await expect(session.run({ x })).rejects.toMatchObject({ code: 'E_RESOURCE_ENGINE' });
     await expect(engine.load(twice())).rejects.toMatchObject({ code: 'E_RESOURCE_ENGINE' });
     await engine.close();
@@ -208,5 +211,25 @@ describe('the end', () => {
     expect(workers.map((worker) => worker.threadId)).toEqual([-1, -1]);
     await expect(session.run({ x })).rejects.toMatchObject({ code: 'E_INTERNAL_ENGINE' });
     await engine.close();
+  });
+});
+
+// A process that ends inside a run would abort, with no exit code or message of its own.
+describe('the process may end in the middle of a run', () => {
+  const script = fileURLToPath(new URL('./ending.mjs', import.meta.url));
+  test.each([
+    ['process.exit', 'exit', 3, ''],
+    ['an uncaught error', 'throw', 1, 'Error: the end'],
+    ['close', 'close', 0, ''],
+  ])('by %s', async (_, how, code, said) => {
+    const child = spawn(process.execPath, [script, how], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let errors = '';
+    child.stderr.on('data', (chunk) => {
+      errors += chunk;
+    });
+    const [exit, signal] = await once(child, 'close');
+    expect({ exit, signal }).toEqual({ exit: code, signal: null });
+    expect(errors).toContain(said);
+    expect(errors).not.toContain('Napi');
   });
 });

@@ -4,7 +4,7 @@
 import { createOrtEngine } from '../../dist/engine/index.js';
 
 const engine = await createOrtEngine({ device: 'webgpu', lanes: 1, threads: 1 }).catch((error) => {
-  process.send({ unready: error.message }, () => process.exit());
+  process.send({ failure: { code: error.code, message: error.message } }, () => process.exit());
 });
 const sessions = new Map();
 

@@ -9,12 +9,13 @@ import type { Engine, HostTensor } from '../../src/engine/index.js';
 const CHROMIUM = '/usr/lib/chromium';
 const SOFTWARE = `${CHROMIUM}/vk_swiftshader_icd.json`;
 
+type Failure = { readonly code: string; readonly message: string };
+
 type Answer = {
   readonly ready?: string;
-  readonly unready?: string;
   readonly call?: number;
   readonly result?: unknown;
-  readonly failure?: { readonly code: string; readonly message: string };
+  readonly failure?: Failure;
 };
 
 /** The engine, or the reason why there is none. */
@@ -32,7 +33,10 @@ export async function startWebgpu(): Promise<{ readonly engine: Engine } | { rea
   return { reason };
 }
 
-async function startHost(environment: Readonly<Record<string, string>>): Promise<Engine> {
+const toError = ({ code, message }: Failure): Error => Object.assign(new Error(message), { code });
+
+/** The engine in a process with these variables. Rejects with the `code` of the engine's own error. */
+export async function startHost(environment: Readonly<Record<string, string>>): Promise<Engine> {
   const child: ChildProcess = fork(fileURLToPath(new URL('./webgpu-host.mjs', import.meta.url)), {
     serialization: 'advanced',
     env: { ...process.env, ...environment },
@@ -42,12 +46,12 @@ async function startHost(environment: Readonly<Record<string, string>>): Promise
   const pending = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
   let calls = 0;
   const name = await new Promise<string>((resolve, reject) => {
-    child.on('message', ({ ready, unready, call, result, failure }: Answer) => {
+    child.on('message', ({ ready, call, result, failure }: Answer) => {
       if (ready !== undefined) return resolve(ready);
-      if (unready !== undefined) return reject(new Error(unready));
-      const { resolve: done, reject: failed } = pending.get(call!)!;
-      pending.delete(call!);
-      if (failure) failed(Object.assign(new Error(failure.message), { code: failure.code }));
+      if (call === undefined) return reject(toError(failure!));
+      const { resolve: done, reject: failed } = pending.get(call)!;
+      pending.delete(call);
+      if (failure) failed(toError(failure));
       else done(result);
     });
     child.on('exit', (code, signal) => {

@@ -2,7 +2,18 @@
 
 import type { Device, HostTensor } from '../engine.js';
 
-export type WorkerSettings = { readonly device: Device; readonly threads: number };
+export type WorkerSettings = {
+  readonly device: Device;
+  readonly threads: number;
+  /** Two integers that both threads see; see LANE_STATE. */
+  readonly state: Int32Array<SharedArrayBuffer>;
+};
+
+/**
+ * Places in a lane's shared state. A thread that is ended inside ONNX Runtime takes the whole process down, so `busy`
+ * counts the calls into it and `stopping`, once 1, keeps new ones from beginning.
+ */
+export const LANE_STATE = { stopping: 0, busy: 1 } as const;
 
 export type Request =
   | {
@@ -18,7 +29,8 @@ export type Request =
       readonly session: number;
       readonly inputs: Readonly<Record<string, HostTensor>>;
     }
-  | { readonly kind: 'release'; readonly call: number; readonly session: number };
+  | { readonly kind: 'release'; readonly call: number; readonly session: number }
+  | { readonly kind: 'stop'; readonly call: number };
 
 export type Reply =
   | { readonly kind: 'ready'; readonly version: string }

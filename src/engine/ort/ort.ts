@@ -2,13 +2,10 @@
 // side, a large one with one lane of several threads (and then holds its weights once); `lanes × threads` never exceeds
 // the threads asked for. Results do not depend on the number of lanes: each run is one lane's, whole.
 
-import { createRequire } from 'node:module';
-import { Worker } from 'node:worker_threads';
-import { InternalError, ResourceError } from '../../base/index.js';
 import { type Graph, serialiseOnnx } from '../../graph/index.js';
 import type { Device, Engine, HostTensor, Session } from '../engine.js';
 import { checkFiles, checkInputs } from '../graph-inputs.js';
-import type { Reply, Request, WorkerSettings } from './messages.js';
+import { type Lane, startLane } from './lane.js';
 
 export type OrtOptions = {
   readonly device: Device;
@@ -82,81 +79,3 @@ function whole(tensor: HostTensor): HostTensor {
 const buffersOf = (inputs: Readonly<Record<string, HostTensor>>): ArrayBuffer[] => [
   ...new Set(Object.values(inputs).map((tensor) => tensor.data.buffer as ArrayBuffer)),
 ];
-
-type Unnumbered<T> = T extends unknown ? Omit<T, 'call'> : never;
-type Outputs = Record<string, HostTensor>;
-type Lane = {
-  readonly version: string;
-  call(request: Unnumbered<Request>, graph: string, transfer?: ArrayBuffer[]): Promise<Outputs>;
-  stop(): Promise<void>;
-};
-
-async function startLane(settings: WorkerSettings): Promise<Lane> {
-  const worker = new Worker(createRequire(import.meta.url).resolve('#engine-worker'), { workerData: settings });
-  const pending = new Map<number, { graph: string; resolve(outputs: Outputs): void; reject(error: unknown): void }>();
-  let calls = 0;
-  let dead: unknown;
-
-  const version = await new Promise<string>((resolve, reject) => {
-    const fail = (cause: unknown): void => {
-      dead ??= new ResourceError(
-        'E_RESOURCE_ENGINE',
-        `The engine (ONNX Runtime, ${settings.device}) stopped: ${cause instanceof Error ? cause.message : cause}. Reinstall with npm ci, or try --device cpu.`,
-        { device: settings.device },
-        { cause },
-      );
-      reject(dead);
-      for (const call of pending.values()) call.reject(dead);
-      pending.clear();
-    };
-    worker.on('error', fail);
-    worker.on('exit', (code) => fail(`its thread ended with code ${code}`));
-    worker.on('message', (reply: Reply) => {
-      if (reply.kind === 'ready') return resolve(reply.version);
-      if (reply.kind === 'unready') {
-        dead = engineError(reply.message, 'a first graph', settings.device);
-        void worker.terminate();
-        return reject(dead);
-      }
-      const call = pending.get(reply.call)!;
-      pending.delete(reply.call);
-      if (reply.kind === 'done') call.resolve(reply.outputs);
-      else call.reject(engineError(reply.message, call.graph, settings.device));
-    });
-  });
-  return {
-    version,
-    call: (request, graph, transfer = []) =>
-      new Promise((resolve, reject) => {
-        if (dead) return reject(dead);
-        const call = calls++;
-        pending.set(call, { graph, resolve, reject });
-        try {
-          worker.postMessage({ ...request, call }, transfer);
-        } catch (error) {
-          pending.delete(call);
-          reject(error);
-        }
-      }),
-    stop: async () => {
-      dead ??= new InternalError('E_INTERNAL_ENGINE', 'The engine was used after it was closed.');
-      await worker.terminate(); // its exit rejects the calls that were still under way
-    },
-  };
-}
-
-function engineError(message: string, graph: string, device: Device): Error {
-  const facts = { graph, device, engine: message };
-  if (/bad_alloc|failed to allocate|out of memory/i.test(message)) {
-    return new ResourceError(
-      'E_RESOURCE_MEMORY',
-      `Not enough memory to run ${graph} on ${device}; use a shorter --sequence-length or fewer --threads.`,
-      facts,
-    );
-  }
-  if (device !== 'cpu' && /adapter|webgpu|device/i.test(message)) {
-    const reason = /Failed to .*/.exec(message)?.[0] ?? message; // without the engine's own source paths
-    return new ResourceError('E_RESOURCE_DEVICE', `The ${device} device failed: ${reason}. Try --device cpu.`, facts);
-  }
-  return new InternalError('E_INTERNAL_ENGINE', `The engine refused ${graph} on ${device}: ${message}`, facts);
-}

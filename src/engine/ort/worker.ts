@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 import { GraphBuilder, serialiseOnnx } from '../../graph/index.js';
 import type { HostTensor } from '../engine.js';
-import type { Reply, Request, WorkerSettings } from './messages.js';
+import { LANE_STATE, type Reply, type Request, type WorkerSettings } from './messages.js';
 
 const port = parentPort!;
 const settings = workerData as WorkerSettings;
@@ -43,15 +43,38 @@ async function run(request: Request & { kind: 'run' }): Promise<Record<string, H
   return outputs;
 }
 
-port.on('message', async (request: Request) => {
+/** Does `work`, unless the lane is to end; counted, so that the lane is not ended meanwhile. */
+async function counted<T>(work: () => Promise<T>): Promise<T> {
+  Atomics.add(settings.state, LANE_STATE.busy, 1);
   try {
-    let outputs: Record<string, HostTensor> = {};
-    if (request.kind === 'load') await load(request);
-    else if (request.kind === 'run') outputs = await run(request);
-    else {
+    if (Atomics.load(settings.state, LANE_STATE.stopping) === 1) throw new Error('the engine was closed');
+    return await work();
+  } finally {
+    Atomics.sub(settings.state, LANE_STATE.busy, 1);
+    Atomics.notify(settings.state, LANE_STATE.busy);
+  }
+}
+
+async function answer(request: Exclude<Request, { kind: 'stop' }>): Promise<Record<string, HostTensor>> {
+  switch (request.kind) {
+    case 'load':
+      await load(request);
+      return {};
+    case 'run':
+      return run(request);
+    case 'release':
       await sessions.get(request.session)?.release();
       sessions.delete(request.session);
-    }
+      return {};
+    default:
+      return request satisfies never;
+  }
+}
+
+port.on('message', async (request: Request) => {
+  if (request.kind === 'stop') process.exit(); // ends this thread only
+  try {
+    const outputs = await counted(() => answer(request));
     const buffers = Object.values(outputs).map((tensor) => tensor.data.buffer as ArrayBuffer);
     reply({ kind: 'done', call: request.call, outputs }, buffers);
   } catch (error) {
@@ -71,8 +94,10 @@ async function holdDevice(): Promise<void> {
 }
 
 try {
-  if (settings.device !== 'cpu') await holdDevice();
+  if (settings.device !== 'cpu') await counted(holdDevice);
   reply({ kind: 'ready', version: ort.env.versions.node ?? ort.env.versions.common });
 } catch (error) {
   reply({ kind: 'unready', message: error instanceof Error ? error.message : String(error) });
 }
+Atomics.sub(settings.state, LANE_STATE.busy, 1); // the start itself, counted by the main thread
+Atomics.notify(settings.state, LANE_STATE.busy);
