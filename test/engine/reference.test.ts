@@ -73,18 +73,21 @@ describe('ops by hand', () => {
     expect((await evaluate('Neg', [row(-3, 2)])).data).toEqual([3, -2]);
   });
 
-  test('ReduceSumSquare sums over tokens', async () => {
+  test('reductions sum over tokens, or find the largest', async () => {
     const x = f32([2, 2], Float32Array.of(1, 2, 3, 4));
     expect(await evaluate('ReduceSumSquare', [x, i64([1], [0])], { keepdims: int(0) })).toEqual({
       shape: [2],
       data: [10, 20],
     });
+    expect(await evaluate('ReduceSum', [x, i64([1], [1])])).toEqual({ shape: [2, 1], data: [3, 7] });
+    expect(await evaluate('ReduceMax', [f32([2], Float32Array.of(-2, -1))])).toEqual({ shape: [1], data: [-1] });
   });
 
-  test('Sigmoid, Add and Mul', async () => {
+  test('Sigmoid, Add, Sub and Mul', async () => {
     expect((await evaluate('Sigmoid', [row(0, -1e4, 1e4)])).data).toEqual([0.5, 0, 1]);
     const x = f32([2, 1], Float32Array.of(1, 2));
     expect(await evaluate('Add', [x, row(10, 20)])).toEqual({ shape: [2, 2], data: [11, 21, 12, 22] });
+    expect((await evaluate('Sub', [row(5, 3), row(1, 4)])).data).toEqual([4, -1]);
     expect(await evaluate('Mul', [x, row(10, 20)])).toEqual({ shape: [2, 2], data: [10, 20, 20, 40] });
   });
 

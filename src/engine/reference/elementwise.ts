@@ -50,7 +50,10 @@ function cast(x: Value, to: number): Value {
 }
 
 export const Add = binary((a, b) => a + b);
+export const Sub = binary((a, b) => a - b);
 export const Mul = binary((a, b) => a * b);
+export const Exp = unary(Math.exp);
+export const Log = unary(Math.log);
 export const Neg = unary((x) => -x);
 export const Sigmoid = unary((x) => 1 / (1 + Math.exp(-x)));
 export const Identity: Op = { attributes: [], inputs: [1, 1], run: ([x]) => x! };

@@ -1,9 +1,9 @@
 // Every op the interpreter knows, by its ONNX name. To add one: write it in the file of its group and name it here.
 
 import { Attention, RotaryEmbedding } from './attention.js';
-import { Add, Cast, Identity, Mul, Neg, Sigmoid } from './elementwise.js';
+import { Add, Cast, Exp, Identity, Log, Mul, Neg, Sigmoid, Sub } from './elementwise.js';
 import { Gemm } from './linear.js';
-import { LogSoftmax, ReduceSumSquare, RMSNormalization } from './reduce.js';
+import { LogSoftmax, ReduceMax, ReduceSum, ReduceSumSquare, RMSNormalization } from './reduce.js';
 import { Concat, Expand, GatherElements, Reshape, Shape, Slice } from './shapes.js';
 import type { Op } from './value.js';
 
@@ -13,13 +13,17 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     Attention,
     Cast,
     Concat,
+    Exp,
     Expand,
     GatherElements,
     Gemm,
     Identity,
+    Log,
     LogSoftmax,
     Mul,
     Neg,
+    ReduceMax,
+    ReduceSum,
     ReduceSumSquare,
     Reshape,
     RMSNormalization,
@@ -27,5 +31,6 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     Shape,
     Sigmoid,
     Slice,
+    Sub,
   }),
 );

@@ -1,4 +1,4 @@
-// Ops that look along one axis: sums of squares, root mean square, log of the softmax.
+// Ops that look along axes: sums, sums of squares, largest values, root mean square, log of the softmax.
 
 import { elementCount } from '../../tensor/index.js';
 import { around, axisOf, mismatch, type Op, real, scalar, type Value } from './value.js';
@@ -26,10 +26,18 @@ export function logSoftmax(values: Float64Array): Float64Array {
   return values.map((value) => value - largest - log);
 }
 
-function reduceSumSquare(x: Value, axes: readonly number[], keep: boolean): Value {
+/** `fold` over the named axes, which become 1 or go. */
+function reduce(
+  x: Value,
+  axes: readonly number[],
+  keep: boolean,
+  start: number,
+  fold: (sum: number, value: number) => number,
+): Value {
   const reduced = new Set(axes.map((axis) => axisOf(axis, x.shape.length)));
   const kept = x.shape.map((size, axis) => (reduced.has(axis) ? 1 : size));
   const y = real(kept);
+  y.data.fill(start);
   for (let i = 0; i < x.data.length; i++) {
     let rest = i;
     let to = 0;
@@ -40,10 +48,20 @@ function reduceSumSquare(x: Value, axes: readonly number[], keep: boolean): Valu
       if (!reduced.has(axis)) to += place * stride;
       stride *= kept[axis]!;
     }
-    y.data[to]! += x.data[i]! ** 2;
+    y.data[to] = fold(y.data[to]!, x.data[i]!);
   }
   return keep ? y : { ...y, shape: kept.filter((_, axis) => !reduced.has(axis)) };
 }
+
+/** Without axes, all of them. */
+const reduction = (start: number, fold: (sum: number, value: number) => number): Op => ({
+  attributes: ['keepdims'],
+  inputs: [1, 2],
+  run: ([x, axes], attributes) => {
+    const named = axes ? [...axes.data] : x!.shape.map((_, axis) => axis);
+    return reduce(x!, named, scalar(attributes, 'keepdims', 1) !== 0, start, fold);
+  },
+});
 
 export const RMSNormalization: Op = {
   attributes: ['axis', 'epsilon'],
@@ -64,11 +82,6 @@ export const LogSoftmax: Op = {
   inputs: [1, 1],
   run: ([x], attributes) => alongAxis(x!, axisOf(scalar(attributes, 'axis', -1), x!.shape.length), logSoftmax),
 };
-export const ReduceSumSquare: Op = {
-  attributes: ['keepdims'],
-  inputs: [1, 2],
-  run: ([x, axes], attributes) => {
-    const all = x!.shape.map((_, axis) => axis);
-    return reduceSumSquare(x!, axes ? [...axes.data] : all, scalar(attributes, 'keepdims', 1) !== 0);
-  },
-};
+export const ReduceMax = reduction(Number.NEGATIVE_INFINITY, Math.max);
+export const ReduceSum = reduction(0, (sum, value) => sum + value);
+export const ReduceSumSquare = reduction(0, (sum, value) => sum + value * value);
