@@ -41,9 +41,7 @@ test('every family has a golden checkpoint', async () => {
 });
 
 describe.each(cases)('%s', (name) => {
-  test.each([
-    ['ONNX Runtime', () => ort],
-  ])('%s agrees with transformers', async (_, engine) => {
+  test.each([['ONNX Runtime', () => ort]])('%s agrees with transformers', async (_, engine) => {
     const golden = await readGolden(name);
     const logits = await forwardLogits(engine(), await openModel(join(root, name)), golden.windows);
     expect(logits.length).toBe(golden.logits.length);

@@ -1,0 +1,43 @@
+// Packs the package, installs the tarball in an empty folder, and runs it there: the command and the library door.
+//   npm run check:package
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'layerwise-package-'));
+const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
+const run = (command, args, cwd = folder) =>
+  execFileSync(command, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+
+try {
+  const [{ filename }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', folder], root));
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
+  run('npm', ['install', '--no-audit', '--no-fund', join(folder, filename)]);
+
+  const model = join(root, 'demo', 'model');
+  const cli = (...args) => run('npx', ['--no-install', 'layerwise', ...args]);
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  expect(cli('--version').trim(), version);
+  const before = JSON.parse(cli('inspect', model, '--json'));
+  const out = join(folder, 'out');
+  cli('prune', model, '--sparsity', '0.5', '--allocation', 'uniform', '--criterion', 'magnitude', '--out', out);
+  expect(existsSync(join(out, 'report.html')), true);
+  writeFileSync(
+    join(folder, 'use.mjs'),
+    `import { inspect } from 'layerwise'; console.log(JSON.stringify(await inspect(${JSON.stringify(out)})));`,
+  );
+  const after = JSON.parse(run(process.execPath, ['use.mjs']));
+  expect(after.prunable, before.prunable);
+  expect(after.zeros, Math.round(before.prunable / 2));
+  console.log(`${filename} installs and runs from an empty folder`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function expect(got, expected) {
+  if (got !== expected) throw new Error(`expected ${JSON.stringify(expected)}, got ${JSON.stringify(got)}`);
+}
