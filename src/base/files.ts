@@ -3,9 +3,9 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { access, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { ResourceError } from './errors.js';
+import { OptionError, ResourceError } from './errors.js';
 
 const HINTS: Readonly<Record<string, readonly [code: string, hint: string]>> = {
   ENOSPC: ['E_RESOURCE_DISK_FULL', 'The disk is full; free some space and run the same command with --resume.'],
@@ -28,6 +28,33 @@ export function fileError(error: unknown, path: string): unknown {
   if (typeof errno !== 'string' || !/^E[A-Z]+$/.test(errno)) return error;
   const [code, hint] = HINTS[errno] ?? ['E_RESOURCE_FILE', `The system said ${errno}.`];
   return new ResourceError(code, `${path}: ${hint}`, { path, errno }, { cause: error });
+}
+
+/** Reads a document, of at most `limit` bytes, as UTF-8. @throws ResourceError E_RESOURCE_LARGE, E_RESOURCE_… */
+export async function readDocument(path: string, limit = 64 << 20): Promise<string> {
+  try {
+    const { size } = await stat(path);
+    if (size > limit) {
+      const message = `${path}: expected at most ${limit} bytes, got ${size}; this is not a document Layerwise wrote.`;
+      throw new ResourceError('E_RESOURCE_LARGE', message, { path, limit, size });
+    }
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw fileError(error, path);
+  }
+}
+
+/** @throws OptionError E_OPTION_OUT_EXISTS where something is at `path` already */
+export async function requireAbsent(path: string): Promise<void> {
+  const there = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (!there) return;
+  throw new OptionError('E_OPTION_OUT_EXISTS', `--out: ${path} exists; choose another path or remove it.`, {
+    option: 'out',
+    got: path,
+  });
 }
 
 /** Writes `data` to `path` so that the file is either absent (or old) or complete. @throws ResourceError E_RESOURCE_… */

@@ -5,7 +5,7 @@ import { embedWindows, type Model } from '../model/index.js';
 import type { Text } from '../pipeline/index.js';
 import { searchBeta } from '../search/index.js';
 import type { PruneSettings } from './settings.js';
-import { blockCandidate, type Candidate, type createTrials, type TimedTrial } from './trials.js';
+import { blockCandidate, type Candidate, type TimedTrial, type Trials } from './trials.js';
 
 /** Windows a surrogate scores. */
 const SURROGATE_WINDOWS = 32;
@@ -18,8 +18,6 @@ export type Choice = {
   readonly trials: readonly TimedTrial[];
   readonly method: string | undefined;
 };
-
-type Trials = ReturnType<typeof createTrials>;
 
 export async function choosePlan(
   settings: PruneSettings,

@@ -1,6 +1,6 @@
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate.js';
 export { type CheckpointReport, inspect, type LinearReport } from './inspect.js';
-export { makePlan } from './plan.js';
+export { makePlan, readPlan } from './plan.js';
 export { type PruneResult, prune } from './prune.js';
 export { writeReport } from './report.js';
 export type { PlanOptions, PruneOptions, RunOptions } from './settings.js';

@@ -8,8 +8,8 @@ import type { Model } from '../model/index.js';
 import type { Evaluation, Manifest, Plan, Trial } from '../records/index.js';
 import type { Choice } from './choose.js';
 import type { LinearReport } from './inspect.js';
-import type { PreparedTexts } from './prune.js';
 import type { PruneSettings } from './settings.js';
+import type { PreparedTexts } from './texts.js';
 import type { TimedTrial } from './trials.js';
 
 export type RunFacts = {
@@ -87,7 +87,8 @@ function searchOf(choice: Choice, tests: RunFacts['tests']): Manifest['search'] 
   return { method: choice.method, verdict: verdictOf(pairedInterval(a, b)) };
 }
 
-function planOf(settings: PruneSettings, choice: Choice, target: number): Plan {
+/** The plan document of a choice. */
+export function planOf(settings: PruneSettings, choice: Choice, target: number): Plan {
   if (settings.plan) return settings.plan;
   const { beta, rates } = choice.candidate;
   const hyperparameters: Record<string, number> = settings.policy.name === 'atp' && beta !== null ? { beta } : {};

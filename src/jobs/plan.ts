@@ -1,14 +1,54 @@
-// A plan without doing anything: the rates a policy gives a checkpoint. Reads headers only.
+// A plan without a pruned checkpoint: the rates a policy gives. With β (or a policy that has no number to find) only
+// headers are read; otherwise the number is searched as prune searches it, in a workspace that is thrown away.
 
-import { OptionError } from '../base/index.js';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { OptionError, readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
 import { openModel } from '../model/index.js';
 import { BUDGETS, findPolicy, maxBeta, validateTarget } from '../plan/index.js';
-import type { Plan } from '../records/index.js';
-import { oneOf, type PlanOptions } from './settings.js';
+import { type Plan, parsePlan } from '../records/index.js';
+import { planOf } from './manifest.js';
+import { runToChoice } from './run.js';
+import { checkAgainstModel, normalisePrune, oneOf, type PruneOptions } from './settings.js';
+import { prepareTexts } from './texts.js';
 
-/** The plan of a policy for a checkpoint. @throws OptionError E_OPTION_…, CheckpointError E_CHECKPOINT_… */
-export async function makePlan(options: PlanOptions & { readonly checkpoint: string }): Promise<Plan> {
-  const { sparsity: target } = options;
+/** Reads a plan document. @throws OptionError E_OPTION_PLAN, ResourceError */
+export async function readPlan(path: string): Promise<Plan> {
+  return parsePlan(await readDocument(path), path);
+}
+
+export type MakePlanOptions = Omit<PruneOptions, 'out' | 'plan' | 'test' | 'resume'>;
+
+/**
+ * The plan of a policy for a checkpoint, written to `out` where that is given. ATP without `beta` is searched, which
+ * needs validation text and whatever the criterion needs.
+ * @throws OptionError E_OPTION_…, CheckpointError E_CHECKPOINT_…; for a search as `prune`
+ */
+export async function makePlan(options: MakePlanOptions, out?: string): Promise<Plan> {
+  if (out !== undefined) await requireAbsent(out);
+  const searched = options.beta === undefined && findPolicy(options.allocation ?? 'atp').name !== 'uniform';
+  const plan =
+    searched && options.validation !== undefined ? await searchPlan(options) : await planFromHeaders(options);
+  if (out !== undefined) await writeFileAtomic(out, `${JSON.stringify(plan, null, 2)}\n`);
+  return plan;
+}
+
+async function searchPlan(options: MakePlanOptions): Promise<Plan> {
+  const scratch = await mkdtemp(join(tmpdir(), 'layerwise-plan-'));
+  try {
+    const settings = normalisePrune({ ...options, out: join(scratch, 'plan') });
+    const model = await openModel(settings.checkpoint);
+    checkAgainstModel(settings, model);
+    const texts = await prepareTexts(settings, model);
+    return await runToChoice(settings, model, texts, async ({ choice, target }) => planOf(settings, choice, target));
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function planFromHeaders(options: MakePlanOptions): Promise<Plan> {
+  const { sparsity: target = Number.NaN } = options;
   validateTarget(target);
   const policy = findPolicy(options.allocation ?? 'atp');
   const budget = oneOf('budget', options.budget ?? 'exact', BUDGETS);
@@ -18,7 +58,7 @@ export async function makePlan(options: PlanOptions & { readonly checkpoint: str
   if (searched && options.beta === undefined) {
     throw new OptionError(
       'E_OPTION_BETA',
-      `--beta: expected a number in [0, ${maxBeta(target, model.config.blocks)}]; ${policy.name} has one to choose. Give one here, or let layerwise prune search it on validation text.`,
+      `--beta: expected a number in [0, ${maxBeta(target, model.config.blocks)}]; ${policy.name} has one to choose. Give one, or give --calibration and --validation text to have it searched.`,
       { option: 'beta' },
     );
   }

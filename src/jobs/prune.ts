@@ -3,20 +3,19 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import { writeFileAtomic } from '../base/index.js';
-import { hashCheckpoint, writeCheckpoint } from '../checkpoint/index.js';
+import { writeCheckpoint } from '../checkpoint/index.js';
 import { summarise } from '../evaluate/index.js';
 import { type Model, openModel } from '../model/index.js';
-import { blockPath, readBlockTensor, runDense, scoreBlockFiles } from '../pipeline/index.js';
+import { blockPath, readBlockTensor, scoreBlockFiles } from '../pipeline/index.js';
 import type { Evaluation, Manifest } from '../records/index.js';
 import { renderReport } from '../report/index.js';
-import { loadTokenizer } from '../text/index.js';
-import { choosePlan } from './choose.js';
 import { countZeros } from './inspect.js';
 import { buildManifest } from './manifest.js';
-import { checkAgainstModel, normalisePrune, type PruneOptions, type PruneSettings, windowLength } from './settings.js';
-import { embedText, openEngine, type PreparedText, prepareText } from './texts.js';
-import { createTrials, type TimedTrial } from './trials.js';
-import { checkOut, checkSpace, openWorkspace, type Workspace } from './workspace.js';
+import { runToChoice } from './run.js';
+import { checkAgainstModel, normalisePrune, type PruneOptions } from './settings.js';
+import { embedText, prepareTexts } from './texts.js';
+import type { TimedTrial } from './trials.js';
+import { checkOut, checkSpace, type Workspace } from './workspace.js';
 
 export type PruneResult = {
   readonly out: string;
@@ -43,21 +42,8 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
   if (!settings.resume) await checkSpace(settings.out, 4 * bytes);
   const texts = await prepareTexts(settings, model);
 
-  settings.onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
-  const hashes = await hashCheckpoint(model.checkpoint);
-  const workspace = await openWorkspace(settings.out, identity(settings, hashes, texts));
-  const engine = await openEngine(model, settings);
-  try {
-    const calibration = texts.calibration && (await embedText(model, texts.calibration));
-    const validation = texts.validation && (await embedText(model, texts.validation));
-    const searches = !settings.plan && settings.policy.name !== 'uniform' && settings.beta === undefined;
-    const dense =
-      validation &&
-      (await runDense(engine, model, validation, searches ? calibration : undefined, settings.onProgress));
-    const trials = createTrials({ settings, engine, model, workspace, calibration, validation, dense });
-    const target = settings.sparsity ?? planTarget(settings, model);
-    const choice = await choosePlan(settings, model, trials, target, validation);
-
+  return await runToChoice(settings, model, texts, async (run) => {
+    const { workspace, engine, trials, choice } = run;
     const scoreTest = async (name: string, dir: string | undefined): Promise<Evaluation | null> => {
       if (!texts.test) return null;
       return await workspace.step(`test-${name}`, async () => {
@@ -77,12 +63,12 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
       settings,
       model,
       engine,
-      hashes,
+      hashes: run.hashes,
       texts,
-      target,
+      target: run.target,
       choice,
       zeros: await countZeros(await openModel(final)),
-      denseValidation: dense ? summarise(dense.nll, validation!.windows.length) : null,
+      denseValidation: run.denseValidation,
       tests: { dense: denseTest, uniform: uniformTest, chosen: chosenTest },
     });
     await writeFileAtomic(`${final}/layerwise.json`, `${JSON.stringify(manifest, null, 2)}\n`);
@@ -95,60 +81,7 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
       seconds: (performance.now() - started) / 1000,
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     };
-  } finally {
-    await engine.close();
-  }
-}
-
-export type PreparedTexts = {
-  readonly calibration: PreparedText | undefined;
-  readonly validation: PreparedText | undefined;
-  readonly test: PreparedText | undefined;
-};
-
-async function prepareTexts(settings: PruneSettings, model: Model): Promise<PreparedTexts> {
-  const { calibration, validation, test, seed } = settings;
-  if (!calibration && !validation && !test) return { calibration: undefined, validation: undefined, test: undefined };
-  settings.onProgress({ kind: 'stage', stage: 'reading texts' });
-  const length = windowLength(model, settings.sequenceLength);
-  const tokenizer = await loadTokenizer(model.checkpoint.dir);
-  const whole = (path: string | undefined) =>
-    path === undefined ? undefined : prepareText(model, tokenizer, { path, length, order: 'all', seed });
-  return {
-    calibration:
-      calibration === undefined
-        ? undefined
-        : await prepareText(model, tokenizer, {
-            path: calibration,
-            length,
-            order: settings.calibrationOrder,
-            count: settings.calibrationSamples,
-            seed,
-          }),
-    validation: await whole(validation),
-    test: await whole(test),
-  };
-}
-
-/** Everything the result depends on: a run may only be continued by one that would come to the same bytes. */
-function identity(settings: PruneSettings, hashes: Readonly<Record<string, string>>, texts: PreparedTexts) {
-  const { sparsity, policy, beta, budget, plan, criterion, pattern, seed, maxTrials, device } = settings;
-  return {
-    version: 1,
-    hashes,
-    texts: [texts.calibration?.record, texts.validation?.record, texts.test?.record],
-    options: [sparsity, policy.name, beta, budget, plan, criterion.name, pattern, seed, maxTrials, device],
-  };
-}
-
-/** The parameter-weighted mean of a given plan's rates: what uniform is compared at. */
-function planTarget(settings: PruneSettings, model: Model): number {
-  const plan = settings.plan!;
-  let sum = 0;
-  for (const { name, block, rows, columns } of model.linears.flat()) {
-    sum += rows * columns * (plan.blocks ? plan.blocks[block]! : (plan.linears![name] ?? 0));
-  }
-  return sum / model.prunable;
+  });
 }
 
 /** Writes the chosen blocks over a copy of the checkpoint, in the workspace. */

@@ -86,6 +86,8 @@ export type PruneSettings = RunSettings & {
   readonly beta: number | undefined;
   readonly budget: Budget;
   readonly plan: Plan | undefined;
+  /** Whether the policy's number is to be found: neither a plan nor β is given. */
+  readonly searches: boolean;
   readonly criterion: Criterion;
   readonly pattern: Pattern;
   readonly calibration: string | undefined;
@@ -140,6 +142,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     beta: options.beta,
     budget: oneOf('budget', options.budget ?? 'exact', BUDGETS),
     plan,
+    searches,
     criterion,
     pattern: oneOf('pattern', options.pattern ?? 'row', PATTERNS),
     calibration: criterion.needsActivations ? options.calibration : undefined,

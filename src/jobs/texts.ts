@@ -9,13 +9,14 @@ import type { Text } from '../pipeline/index.js';
 import type { ManifestText } from '../records/index.js';
 import {
   checkVocabulary,
+  loadTokenizer,
   makeWindows,
   readCorpus,
   type Tokenizer,
   tokenizeCorpus,
   type Windows,
 } from '../text/index.js';
-import type { RunSettings } from './settings.js';
+import { type PruneSettings, type RunSettings, windowLength } from './settings.js';
 
 export type WindowRequest = {
   readonly path: string;
@@ -43,6 +44,37 @@ export async function prepareText(model: Model, tokenizer: Tokenizer, request: W
     order,
   };
   return { windows, record };
+}
+
+export type PreparedTexts = {
+  readonly calibration: PreparedText | undefined;
+  readonly validation: PreparedText | undefined;
+  readonly test: PreparedText | undefined;
+};
+
+/** Reads and cuts all texts of a run. @throws as `prepareText` */
+export async function prepareTexts(settings: PruneSettings, model: Model): Promise<PreparedTexts> {
+  const { calibration, validation, test, seed } = settings;
+  if (!calibration && !validation && !test) return { calibration: undefined, validation: undefined, test: undefined };
+  settings.onProgress({ kind: 'stage', stage: 'reading texts' });
+  const length = windowLength(model, settings.sequenceLength);
+  const tokenizer = await loadTokenizer(model.checkpoint.dir);
+  const whole = (path: string | undefined) =>
+    path === undefined ? undefined : prepareText(model, tokenizer, { path, length, order: 'all', seed });
+  return {
+    calibration:
+      calibration === undefined
+        ? undefined
+        : await prepareText(model, tokenizer, {
+            path: calibration,
+            length,
+            order: settings.calibrationOrder,
+            count: settings.calibrationSamples,
+            seed,
+          }),
+    validation: await whole(validation),
+    test: await whole(test),
+  };
 }
 
 const tokenCache = (): string => join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'layerwise', 'tokens');

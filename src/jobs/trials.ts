@@ -39,6 +39,8 @@ export function blockCandidate(model: Model, beta: number | null, rates: readonl
   return { key: beta === null ? 'plan' : `beta-${beta}`, beta, rates, rateOf: (name) => rates[blockOf.get(name)!]! };
 }
 
+export type Trials = ReturnType<typeof createTrials>;
+
 /** Runs trials and remembers what they share. */
 export function createTrials(context: TrialContext) {
   const { settings, engine, model, workspace, calibration, validation, dense } = context;

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { access, constants, mkdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { fileError, OptionError, ResourceError, syncDirectory, writeFileAtomic } from '../base/index.js';
+import { fileError, OptionError, ResourceError, requireAbsent, syncDirectory, writeFileAtomic } from '../base/index.js';
 
 export type Workspace = {
   readonly path: string;
@@ -25,12 +25,7 @@ const isThere = (path: string): Promise<boolean> =>
 /** Checks that `out` can be written, before anything is read. @throws OptionError E_OPTION_OUT…, ResourceError */
 export async function checkOut(out: string, resume: boolean): Promise<void> {
   const parent = dirname(resolve(out));
-  if (await isThere(out)) {
-    throw new OptionError('E_OPTION_OUT_EXISTS', `--out: ${out} exists; choose another path or remove it.`, {
-      option: 'out',
-      got: out,
-    });
-  }
+  await requireAbsent(out);
   const info = await stat(parent).catch((error) => {
     throw fileError(error, parent);
   });

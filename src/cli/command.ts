@@ -1,0 +1,28 @@
+// What a command is: an argument, some of the options, and a function from their values to what is printed. The table of
+// all commands is commands/index.ts; main.ts makes a parser of it, scripts/docs a page each.
+
+import type { OnProgress } from '../base/index.js';
+import type { OptionName, Values } from './options.js';
+
+/** What a command has to say: one JSON document for `--json`, or text for people. */
+export type Output = { readonly json: unknown; readonly text: string };
+
+export type Example = { readonly what: string; readonly command: string };
+
+export type CommandSpec<K extends OptionName = OptionName> = {
+  readonly name: string;
+  readonly summary: string;
+  readonly argument: { readonly name: string; readonly text: string };
+  readonly options: readonly K[];
+  /** Options that must be given. */
+  readonly required?: readonly K[];
+  /** What the page and the end of the help text say beyond the options. */
+  readonly details: string;
+  readonly examples: readonly Example[];
+  run(argument: string, values: Values<K>, onProgress: OnProgress): Promise<Output>;
+};
+
+/** Lets a command's `run` see exactly the options it names. */
+export function defineCommand<const K extends OptionName>(spec: CommandSpec<K>): CommandSpec {
+  return spec as unknown as CommandSpec;
+}

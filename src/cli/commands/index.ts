@@ -1,0 +1,15 @@
+import type { CommandSpec } from '../command.js';
+import { evaluateCommand } from './evaluate.js';
+import { inspectCommand } from './inspect.js';
+import { planCommand } from './plan.js';
+import { pruneCommand } from './prune.js';
+import { reportCommand } from './report.js';
+
+/** Every command, in the order of the help text. */
+export const COMMANDS: readonly CommandSpec[] = [
+  pruneCommand,
+  inspectCommand,
+  planCommand,
+  evaluateCommand,
+  reportCommand,
+];

@@ -1,0 +1,48 @@
+import { makePlan } from '../../jobs/index.js';
+import { defineCommand } from '../command.js';
+import { formatBar, formatPercent, formatTable } from '../format.js';
+
+export const planCommand = defineCommand({
+  name: 'plan',
+  summary: 'Rates per block, without pruning anything',
+  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
+  options: [
+    'sparsity',
+    'allocation',
+    'beta',
+    'budget',
+    'criterion',
+    'pattern',
+    'calibration',
+    'validation',
+    'calibrationSamples',
+    'calibrationOrder',
+    'sequenceLength',
+    'maxTrials',
+    'seed',
+    'device',
+    'threads',
+    'out',
+  ],
+  required: ['sparsity'],
+  details:
+    'With --beta (or a policy without a number to find) only headers are read; with --calibration and --validation β is searched as `layerwise prune` searches it. The plan is a JSON document that `layerwise prune --plan` replays with any criterion; write one by hand as `{ "blocks": [0.6, 0.7, …] }` or `{ "linears": { "model.layers.0.self_attn.q_proj": 0.62, … } }`.',
+  examples: [
+    {
+      what: 'ATP’s line for a β of one’s own',
+      command: 'layerwise plan ./my-model --sparsity 0.7 --allocation atp --beta 0.01 --out plan.json',
+    },
+    {
+      what: 'β searched on validation text',
+      command:
+        'layerwise plan ./my-model --sparsity 0.7 --calibration calibration.txt --validation validation.txt --out plan.json',
+    },
+    { what: 'A plan as JSON on stdout', command: 'layerwise plan ./my-model --sparsity 0.7 --beta 0.01 --json' },
+  ],
+  run: async (checkpoint, { out, ...options }, onProgress) => {
+    const plan = await makePlan({ checkpoint, ...options, onProgress }, out);
+    const rows = plan.blocks!.map((rate, i) => [`block ${i}`, formatPercent(rate), formatBar(rate)]);
+    const written = out === undefined ? '' : `\n\nWritten to ${out}`;
+    return { json: plan, text: formatTable(rows) + written };
+  },
+});

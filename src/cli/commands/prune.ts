@@ -1,0 +1,115 @@
+import { join } from 'node:path';
+import { type PruneResult, prune, readPlan } from '../../jobs/index.js';
+import type { ResultRow } from '../../records/index.js';
+import { defineCommand } from '../command.js';
+import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
+
+export const pruneCommand = defineCommand({
+  name: 'prune',
+  summary: 'Make a checkpoint sparse, and measure what it costs',
+  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
+  options: [
+    'sparsity',
+    'allocation',
+    'beta',
+    'plan',
+    'criterion',
+    'pattern',
+    'budget',
+    'calibration',
+    'validation',
+    'test',
+    'calibrationSamples',
+    'calibrationOrder',
+    'sequenceLength',
+    'maxTrials',
+    'seed',
+    'device',
+    'threads',
+    'out',
+    'resume',
+  ],
+  required: ['out'],
+  details:
+    'Writes a plain Hugging Face checkpoint with zeros (same dtype, same names, every other file byte for byte), `layerwise.json` (the record of the run) and `report.html`. The output appears whole or not at all; unfinished work lies in `<out>.partial`, and the same command with --resume continues it and ends with the same bytes.',
+  examples: [
+    {
+      what: 'ATP with β searched on validation text',
+      command:
+        'layerwise prune ./my-model --sparsity 0.7 --calibration calibration.txt --validation validation.txt --test test.txt --out my-model-70',
+    },
+    {
+      what: 'A β of one’s own, nothing evaluated',
+      command: 'layerwise prune ./my-model --sparsity 0.6 --beta 0.008 --calibration calibration.txt --out my-model-60',
+    },
+    {
+      what: 'Magnitude needs no text',
+      command: 'layerwise prune ./my-model --sparsity 0.5 --allocation uniform --criterion magnitude --out my-model-50',
+    },
+    {
+      what: 'Replay a plan',
+      command: 'layerwise prune ./my-model --plan plan.json --calibration calibration.txt --out my-model-plan',
+    },
+  ],
+  run: async (checkpoint, { plan, out, ...options }, onProgress) => {
+    const replayed = plan === undefined ? {} : { plan: await readPlan(plan) };
+    const result = await prune({ checkpoint, out: out!, ...options, ...replayed, onProgress });
+    return { json: toJson(result), text: toText(result) };
+  },
+});
+
+const scores = (row: ResultRow | null) => ({
+  validation: row?.validation?.perplexity ?? null,
+  test: row?.test?.perplexity ?? null,
+});
+
+/** ATP's β; null where the plan has none. */
+const betaOf = ({ manifest }: PruneResult): number | null => manifest.plan.policy?.hyperparameters.beta ?? null;
+
+function toJson(result: PruneResult): unknown {
+  const { manifest, trials, seconds, peakMemoryBytes, out } = result;
+  return {
+    sparsity: { target: manifest.sparsity.target, realised: manifest.sparsity.realised },
+    dense: scores(manifest.dense),
+    uniform: scores(manifest.uniform),
+    chosen: { beta: betaOf(result), rates: manifest.sparsity.blocks, ...scores(manifest.chosen) },
+    trials: trials.map(({ beta, validation, interval, exact, seconds }) => ({
+      beta,
+      validation: validation.perplexity,
+      interval,
+      exact,
+      seconds,
+    })),
+    seconds,
+    peakMemoryBytes,
+    out,
+  };
+}
+
+const VERDICTS = {
+  better: 'better than uniform',
+  tie: 'a tie with uniform: the difference is inside the noise',
+  worse: 'worse than uniform',
+} as const;
+
+function toText(result: PruneResult): string {
+  const { manifest, out, seconds } = result;
+  const beta = betaOf(result);
+  const name = manifest.plan.policy?.name ?? 'the plan';
+  const row = (label: string, of: ResultRow | null): string[] => [
+    label,
+    formatPerplexity(of?.validation?.perplexity),
+    formatPerplexity(of?.test?.perplexity),
+  ];
+  const rows = [['perplexity', 'validation', 'test'], row('dense', manifest.dense)];
+  if (manifest.uniform) rows.push(row('uniform', manifest.uniform));
+  if (name !== 'uniform') rows.push(row(beta === null ? name : `${name}, β = ${beta.toPrecision(4)}`, manifest.chosen));
+  const evaluated = manifest.dense.validation || manifest.dense.test || manifest.chosen.validation;
+  return [
+    ...(evaluated ? [formatTable(rows), ''] : []),
+    ...(manifest.search ? [`${name} is ${VERDICTS[manifest.search.verdict]}.`] : []),
+    `${formatPercent(manifest.sparsity.realised)} of the prunable weights are zero, counted from the files written; ${formatSeconds(seconds)}.`,
+    `checkpoint  ${out}`,
+    `report      ${join(out, 'report.html')}`,
+  ].join('\n');
+}

@@ -1,0 +1,150 @@
+// Every option of every command, declared once: the parser, the help texts, the pages under docs/commands and the types
+// of the parsed values all come from here. A key is the name the library's functions give the same thing. Values are
+// checked by the jobs; here only a number is told from a word.
+
+import { OptionError } from '../base/index.js';
+import { DEVICES } from '../engine/index.js';
+import { CRITERIA, PATTERNS } from '../operate/index.js';
+import { BUDGETS, POLICIES } from '../plan/index.js';
+
+export type OptionSpec = {
+  readonly kind: 'number' | 'text' | 'flag';
+  readonly flag: string;
+  /** What stands for the value in help texts. */
+  readonly value?: string;
+  readonly text: string;
+  /** What happens where the option is left out, in words. */
+  readonly otherwise?: string;
+};
+
+const listed = (names: Iterable<string>): string => [...names].join('|');
+const explained = (things: Iterable<{ readonly name: string; readonly summary: string }>): string =>
+  [...things].map(({ name, summary }) => `${name}: ${summary}`).join('; ');
+
+export const OPTIONS = {
+  sparsity: {
+    kind: 'number',
+    flag: '--sparsity',
+    value: 'S',
+    text: 'share of the prunable weights to set to zero, between 0 and 1',
+  },
+  allocation: {
+    kind: 'text',
+    flag: '--allocation',
+    value: listed(POLICIES.keys()),
+    text: `how sparsity is spread over blocks. ${explained(POLICIES.values())}`,
+    otherwise: 'atp',
+  },
+  beta: {
+    kind: 'number',
+    flag: '--beta',
+    value: 'β',
+    text: "fix ATP's common difference of sparsity between neighbouring blocks",
+    otherwise: 'searched on validation text',
+  },
+  budget: {
+    kind: 'text',
+    flag: '--budget',
+    value: listed(BUDGETS),
+    text: 'exact: the parameter-weighted mean is S to one weight. published: ⌊columns × s⌋ per row and the unweighted mean over blocks, as the papers’ code counts',
+    otherwise: 'exact',
+  },
+  plan: {
+    kind: 'text',
+    flag: '--plan',
+    value: 'plan.json',
+    text: 'replay a plan (rates per block or per linear) instead of --sparsity and --allocation',
+  },
+  criterion: {
+    kind: 'text',
+    flag: '--criterion',
+    value: listed(CRITERIA.keys()),
+    text: `which weights of a linear go. ${explained(CRITERIA.values())}`,
+    otherwise: 'wanda',
+  },
+  pattern: {
+    kind: 'text',
+    flag: '--pattern',
+    value: listed(PATTERNS),
+    text: 'where weights compete: in their row or in the whole matrix',
+    otherwise: 'row',
+  },
+  calibration: {
+    kind: 'text',
+    flag: '--calibration',
+    value: 'file',
+    text: 'text whose activations weigh the weights: .txt, .jsonl (field "text") or .parquet (column "text")',
+  },
+  validation: {
+    kind: 'text',
+    flag: '--validation',
+    value: 'file',
+    text: 'text that chooses β and is scored in every trial',
+  },
+  test: {
+    kind: 'text',
+    flag: '--test',
+    value: 'file',
+    text: 'text that is scored once, at the end, for the dense, the uniform and the chosen model; it chooses nothing',
+  },
+  calibrationSamples: {
+    kind: 'number',
+    flag: '--calibration-samples',
+    value: 'n',
+    text: 'windows of calibration text',
+    otherwise: '128',
+  },
+  calibrationOrder: {
+    kind: 'text',
+    flag: '--calibration-order',
+    value: 'random|sequential',
+    text: 'random: seeded places in the text. sequential: the first windows, so that other implementations can be compared',
+    otherwise: 'random',
+  },
+  sequenceLength: {
+    kind: 'number',
+    flag: '--sequence-length',
+    value: 'tokens',
+    text: 'tokens in a window',
+    otherwise: 'the model’s maximum, at most 2048',
+  },
+  seed: { kind: 'number', flag: '--seed', value: 'n', text: 'seed of everything random', otherwise: '0' },
+  maxTrials: {
+    kind: 'number',
+    flag: '--max-trials',
+    value: 'n',
+    text: 'exact trials that the search may make besides uniform',
+    otherwise: '6',
+  },
+  out: { kind: 'text', flag: '--out', value: 'path', text: 'where to write; must not exist yet' },
+  resume: { kind: 'flag', flag: '--resume', text: 'continue an interrupted run of the same command' },
+  text: { kind: 'text', flag: '--text', value: 'file', text: 'text to score: .txt, .jsonl or .parquet' },
+  linears: { kind: 'flag', flag: '--linears', text: 'list every linear, not only every block' },
+  device: { kind: 'text', flag: '--device', value: listed(DEVICES), text: 'what computes', otherwise: 'cpu' },
+  threads: {
+    kind: 'number',
+    flag: '--threads',
+    value: 'n',
+    text: 'threads to compute with; the result does not depend on it',
+    otherwise: 'the number of processors',
+  },
+} as const satisfies Readonly<Record<string, OptionSpec>>;
+
+export type OptionName = keyof typeof OPTIONS;
+
+type ValueOf<S extends OptionSpec> = S['kind'] extends 'number' ? number : S['kind'] extends 'flag' ? boolean : string;
+
+/** The parsed values of some options; those that were not given are absent. */
+export type Values<K extends OptionName = OptionName> = { readonly [N in K]?: ValueOf<(typeof OPTIONS)[N]> };
+
+/** A number as the shell gives it. @throws OptionError E_OPTION_… for anything else, with the option's name */
+export function parseNumber(flag: string, text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (!Number.isNaN(value)) return value;
+  const name = flag.replace(/^--/, '');
+  throw new OptionError(
+    `E_OPTION_${name.toUpperCase().replaceAll('-', '_')}`,
+    `${flag}: expected a number, got ${JSON.stringify(text)}.`,
+    { option: name, got: text },
+  );
+}

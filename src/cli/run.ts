@@ -1,0 +1,134 @@
+// The command line: words in, exit code out. 0 done, 1 failed, 2 the call was wrong, 130 interrupted. stdout carries the
+// result alone (text, or one JSON document with --json, also for an error); progress and errors go to stderr.
+
+import { Command, CommanderError, Option } from 'commander';
+import { InternalError, LayerwiseError, OptionError, VERSION } from '../base/index.js';
+import type { CommandSpec, Output } from './command.js';
+import { COMMANDS } from './commands/index.js';
+import { OPTIONS, type OptionSpec, parseNumber, type Values } from './options.js';
+import { createProgress } from './progress.js';
+
+const SUMMARY = 'Makes a transformer checkpoint smaller and faster by deciding layer by layer.';
+
+/** Runs one command line (without the program's name). Never throws; returns the exit code. */
+export async function run(words: readonly string[]): Promise<number> {
+  process.stdout.on('error', leaveOnClosedPipe);
+  const wantsJson = words.includes('--json');
+  let code = 0;
+  const program = new Command('layerwise').description(SUMMARY).version(VERSION, '--version', 'the version');
+  program
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .showHelpAfterError(false);
+  program.helpOption('-h, --help', 'this text').helpCommand('help [command]', 'the help text of a command');
+  program.addHelpText('after', '\nEach command has --help with examples, and --json for programs.');
+  for (const spec of COMMANDS) {
+    addCommand(program, spec, async (argument, values) => {
+      code = await execute(spec, argument, values, wantsJson);
+    });
+  }
+  try {
+    await program.parseAsync(words, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    if (error instanceof CommanderError && error.code === 'commander.help') return 2; // no command: the help text is on stderr
+    return fail(error instanceof CommanderError ? callError(error, words) : error, wantsJson);
+  }
+}
+
+function addCommand(
+  program: Command,
+  spec: CommandSpec,
+  action: (argument: string, values: Values) => Promise<void>,
+): void {
+  const command = program.command(spec.name).description(spec.summary).helpOption('-h, --help', 'this text');
+  command.argument(`<${spec.argument.name}>`, spec.argument.text);
+  for (const name of spec.options) {
+    const { kind, flag, value, text, otherwise }: OptionSpec = OPTIONS[name];
+    const option = new Option(kind === 'flag' ? flag : `${flag} <${value}>`, describe(text, otherwise));
+    if (kind === 'number') option.argParser((word: string) => parseNumber(flag, word));
+    command.addOption(option);
+  }
+  command.option('--json', 'print one JSON document on stdout');
+  const examples = spec.examples.map(({ what, command: line }) => `  # ${what}\n  ${line}`).join('\n\n');
+  command.addHelpText('after', `\n${spec.details.replaceAll('`', '')}\n\nExamples:\n${examples}`);
+  command.action(async (argument: string, { json: _, ...values }: Values & { json?: boolean }) =>
+    action(argument, values),
+  );
+}
+
+const describe = (text: string, otherwise: string | undefined): string =>
+  otherwise === undefined ? text : `${text} (default: ${otherwise})`;
+
+async function execute(spec: CommandSpec, argument: string, values: Values, wantsJson: boolean): Promise<number> {
+  const progress = createProgress(process.stderr);
+  const interrupt = (): never => {
+    progress.end();
+    const next = spec.name === 'prune' ? ' The same command with --resume continues.' : '';
+    process.stderr.write(`Interrupted.${next}\n`);
+    process.exit(130);
+  };
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  try {
+    requireOptions(spec, values);
+    const output = await spec.run(argument, values, progress.onProgress);
+    progress.end();
+    print(output, wantsJson);
+    return 0;
+  } catch (error) {
+    progress.end();
+    return fail(error, wantsJson);
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+}
+
+/** Not left to commander, which would complain of them before it complains of a misspelt one. */
+function requireOptions(spec: CommandSpec, values: Values): void {
+  for (const name of spec.required ?? []) {
+    if (values[name] !== undefined) continue;
+    const { flag, value, text }: OptionSpec = OPTIONS[name];
+    const word = flag.replace(/^--/, '');
+    throw new OptionError(
+      `E_OPTION_${word.toUpperCase().replaceAll('-', '_')}`,
+      `${flag} <${value}>: expected ${text}; it was not given. See layerwise ${spec.name} --help.`,
+      { option: word },
+    );
+  }
+}
+
+function print(output: Output, wantsJson: boolean): void {
+  process.stdout.write(`${wantsJson ? JSON.stringify(output.json, null, 2) : output.text}\n`);
+}
+
+/** Commander's complaint about the call as one of ours, with the next step. */
+function callError(error: CommanderError, words: readonly string[]): OptionError {
+  const known = COMMANDS.some(({ name }) => name === words[0]);
+  const help = known ? `layerwise ${words[0]} --help` : 'layerwise --help';
+  const what = error.message.replace(/^error: /, '').replace(/\n/g, ' ');
+  return new OptionError('E_OPTION_CALL', `${what.replace(/\.?$/, '.')} See ${help}.`, { commander: error.code });
+}
+
+/** Says what went wrong; returns the exit code. */
+function fail(error: unknown, wantsJson: boolean): number {
+  const known =
+    error instanceof LayerwiseError
+      ? error
+      : new InternalError(
+          'E_INTERNAL_UNEXPECTED',
+          `${error instanceof Error ? (error.stack ?? error.message) : error}\nThis should not happen; please report it with the command.`,
+          {},
+          { cause: error },
+        );
+  const { code, message, facts } = known;
+  process.stderr.write(`layerwise: ${message} (${code})\n`);
+  if (wantsJson) process.stdout.write(`${JSON.stringify({ error: { code, message, facts } }, null, 2)}\n`);
+  return known instanceof OptionError ? 2 : 1;
+}
+
+/** `layerwise … | head` is not an error. */
+function leaveOnClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+}

@@ -1,0 +1,157 @@
+// The house, as code: who may import whom, who owns which dependency, how long a file may be. The table is that of
+// docs/architecture.md, which is checked against it.
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const src = join(root, 'src');
+
+/** A file imports its own room, and rooms on a strictly lower level through their index. */
+const LEVELS: Readonly<Record<string, number>> = {
+  base: 0,
+  tensor: 1,
+  records: 1,
+  text: 1,
+  checkpoint: 2,
+  graph: 2,
+  report: 2,
+  engine: 3,
+  model: 4,
+  profile: 5,
+  plan: 5,
+  operate: 5,
+  evaluate: 5,
+  pipeline: 7,
+  search: 8,
+  jobs: 9,
+  cli: 10,
+};
+
+/** The one room that may import a dependency. zod describes documents wherever they come in. */
+const OWNERS: Readonly<Record<string, readonly string[]>> = {
+  'onnxruntime-node': ['engine'],
+  '@huggingface/tokenizers': ['text'],
+  hyparquet: ['text'],
+  'hyparquet-compressors': ['text'],
+  echarts: ['report'],
+  commander: ['cli'],
+  ora: ['cli'],
+  zod: ['records', 'model'],
+};
+
+const MAX_LINES = 500;
+
+type Import = { readonly file: string; readonly target: string };
+
+const walk = (dir: string): string[] =>
+  readdirSync(dir, { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? walk(join(dir, entry.name)) : entry.name.endsWith('.ts') ? [join(dir, entry.name)] : [],
+  );
+
+const files = walk(src).map((path) => relative(src, path).replaceAll('\\', '/'));
+const imports: Import[] = files.flatMap((file) =>
+  [...readFileSync(join(src, file), 'utf8').matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, target]) => ({
+    file,
+    target: target!,
+  })),
+);
+const roomOf = (file: string): string | undefined => (file.includes('/') ? file.split('/')[0]! : undefined);
+/** The imported file, relative to src. */
+const resolveLocal = ({ file, target }: Import): string =>
+  normalize(join(dirname(file), target))
+    .replaceAll('\\', '/')
+    .replace(/\.js$/, '.ts');
+
+const local = imports.filter(({ target }) => target.startsWith('.'));
+const packages = imports.filter(({ target }) => /^[@a-z]/.test(target) && !target.startsWith('node:'));
+
+test('there is something to check', () => {
+  expect(files.length).toBeGreaterThan(50);
+  expect(local.length).toBeGreaterThan(100);
+});
+
+test('every room has a level, and every level a room', () => {
+  const rooms = new Set(files.map(roomOf).filter((room) => room !== undefined));
+  expect([...rooms].sort()).toEqual(Object.keys(LEVELS).sort());
+});
+
+test('rooms import lower rooms only, through their door', () => {
+  const wrong = local.flatMap((one) => {
+    const target = resolveLocal(one);
+    const [from, to] = [roomOf(one.file), roomOf(target)];
+    if (from === undefined || from === to || target === '../package.json') return [];
+    const lower = to !== undefined && LEVELS[to]! < LEVELS[from]!;
+    return lower && target === `${to}/index.ts` ? [] : [`${one.file} imports ${target}`];
+  });
+  expect(wrong).toEqual([]);
+});
+
+test('every import leads to a file', () => {
+  expect(local.map(resolveLocal).filter((target) => !existsSync(join(src, target)))).toEqual([]);
+});
+
+test('no cycles inside a room', () => {
+  const edges = new Map<string, string[]>();
+  for (const one of local) edges.set(one.file, [...(edges.get(one.file) ?? []), resolveLocal(one)]);
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(' → '));
+    if (done.has(file) || path.includes(file)) return;
+    for (const next of edges.get(file) ?? []) visit(next, [...path, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  expect(cycles).toEqual([]);
+});
+
+test('a door only re-exports, and nothing by the dozen unseen', () => {
+  const doors = files.filter((file) => file.split('/').length === 2 && file.endsWith('/index.ts'));
+  for (const door of doors) {
+    const text = readFileSync(join(src, door), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+    expect(text.replaceAll(/export (?:type )?\{[^}]*\} from '[^']+';/g, '').trim(), door).toBe('');
+  }
+});
+
+describe('dependencies', () => {
+  const nameOf = (target: string): string =>
+    target
+      .split('/')
+      .slice(0, target.startsWith('@') ? 2 : 1)
+      .join('/');
+
+  test('each has one owner', () => {
+    const wrong = packages.flatMap(({ file, target }) =>
+      OWNERS[nameOf(target)]?.includes(roomOf(file) ?? '') ? [] : [`${file} imports ${target}`],
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('those in package.json are those that are used, and each is justified', () => {
+    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>;
+    };
+    expect(Object.keys(dependencies).sort()).toEqual(Object.keys(OWNERS).sort());
+    expect([...new Set(packages.map(({ target }) => nameOf(target)))].sort()).toEqual(Object.keys(OWNERS).sort());
+    const page = readFileSync(join(root, 'docs/dependencies.md'), 'utf8');
+    for (const name of Object.keys(dependencies)) expect(page, name).toContain(name);
+  });
+});
+
+test('files are short', () => {
+  const long = files.filter((file) => readFileSync(join(src, file), 'utf8').split('\n').length > MAX_LINES);
+  expect(long).toEqual([]);
+});
+
+test('names are kebab-case', () => {
+  expect(files.filter((file) => !/^([a-z0-9-]+\/)*[a-z0-9-]+(\.as)?\.ts$/.test(file))).toEqual([]);
+});
+
+test('docs/architecture.md has the same table', () => {
+  const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+  const rows = [...page.matchAll(/^\| *(\d+) *\| *`([a-z]+)` *\|/gm)].map(([, level, room]) => [room, Number(level)]);
+  expect(Object.fromEntries(rows)).toEqual(LEVELS);
+});

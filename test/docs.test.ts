@@ -1,0 +1,67 @@
+// Documents that are made from code, or shown to run, are up to date.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { renderPage } from '../scripts/docs/pages.js';
+import { COMMANDS, OPTIONS } from '../src/cli/index.js';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+describe('docs/commands', () => {
+  test.each(COMMANDS.map((spec) => [spec.name, spec] as const))(
+    'the page of %s is what npm run docs writes',
+    (name, spec) => {
+      expect(read(`docs/commands/${name}.md`)).toBe(renderPage(spec, OPTIONS));
+    },
+  );
+
+  test('there are no pages of commands that are gone', () => {
+    expect(readdirSync(join(root, 'docs/commands')).sort()).toEqual(COMMANDS.map(({ name }) => `${name}.md`).sort());
+  });
+});
+
+test('every option is some command’s', () => {
+  const used = new Set(COMMANDS.flatMap(({ options }) => options));
+  expect(Object.keys(OPTIONS).filter((name) => !(used as ReadonlySet<string>).has(name))).toEqual([]);
+});
+
+describe('README', () => {
+  const readme = read('README.md');
+
+  test('shows the example as it is run', () => {
+    const shown = [...readme.matchAll(/<!-- example: (\S+) -->\n```ts\n([\s\S]*?)```/g)];
+    expect(shown.length).toBeGreaterThan(0);
+    for (const [, path, code] of shown) expect(code, path).toBe(read(path!));
+  });
+
+  test('has exactly the two set-up commands', () => {
+    expect(readme.match(/^npm ci && .*$/gm)).toEqual(['npm ci && npm run demo', 'npm ci && npm test']);
+  });
+
+  test('links lead to files', () => {
+    const pages = [
+      'README.md',
+      'CONTRIBUTING.md',
+      ...readdirSync(join(root, 'docs'))
+        .filter((name) => name.endsWith('.md'))
+        .map((name) => `docs/${name}`),
+    ];
+    const dead = pages.flatMap((page) =>
+      [...read(page).matchAll(/\]\((?!https?:|#)([^)#]+)/g)]
+        .map(([, target]) => join(page, '..', target!))
+        .filter((target) => {
+          try {
+            read(target);
+            return false;
+          } catch {
+            return true;
+          }
+        })
+        .map((target) => `${page} → ${target}`),
+    );
+    expect(dead).toEqual([]);
+  });
+});
