@@ -3,9 +3,10 @@
 import { InternalError } from '../base/index.js';
 import { embedWindows, type Model } from '../model/index.js';
 import type { Text } from '../pipeline/index.js';
+import { allocate, completeValues, findPolicy, type ModelFacts, maxBeta, type Values } from '../plan/index.js';
 import { searchBeta } from '../search/index.js';
-import type { PruneSettings } from './settings.js';
-import { blockCandidate, type Candidate, type TimedTrial, type Trials } from './trials.js';
+import { factsOf, type PruneSettings } from './settings.js';
+import { type Candidate, candidateOf, type TimedTrial, type Trials } from './trials.js';
 
 /** Windows a surrogate scores. */
 const SURROGATE_WINDOWS = 32;
@@ -26,18 +27,20 @@ export async function choosePlan(
   target: number,
   validation: Text | undefined,
 ): Promise<Choice> {
-  const facts = { blockWeights: model.linears.map((block) => block.reduce((n, l) => n + l.rows * l.columns, 0)) };
-  const atBeta = (beta: number): Candidate =>
-    blockCandidate(model, beta, settings.policy.allocate(target, facts, settings.budget, beta));
-  const uniformly = blockCandidate(
-    model,
-    0,
-    facts.blockWeights.map(() => target),
-  );
+  const { policy, budget } = settings;
+  const facts = factsOf(model);
+  const uniformRates = allocate(findPolicy('uniform'), { target, facts, budget });
+  const uniformly = candidateOf(facts, 'uniform', {}, uniformRates);
+  const withValues = (values: Values): Candidate => {
+    const complete = completeValues(policy, values, target, facts);
+    const rates = allocate(policy, { target, facts, budget, values: complete });
+    // A policy may come to uniform, as ATP does at β = 0; that is one trial, not two.
+    const same = [...rates].every(([name, rate]) => rate === uniformRates.get(name));
+    return same ? { ...uniformly, values: complete } : candidateOf(facts, policy.name, complete, rates);
+  };
 
-  const range = settings.policy.range(target, facts);
-  if (settings.plan || settings.beta !== undefined || !range) {
-    const candidate = settings.plan ? planCandidate(model, settings.plan) : range ? atBeta(settings.beta!) : uniformly;
+  if (!settings.searches) {
+    const candidate = settings.plan ? planCandidate(facts, settings.plan) : withValues(settings.values);
     const evaluated = validation !== undefined || settings.test !== undefined;
     const uniform = evaluated ? await trials.exact(uniformly, undefined) : undefined;
     const trial =
@@ -58,10 +61,10 @@ export async function choosePlan(
   let best: TimedTrial | undefined;
   const sample = await surrogateText(model, validation);
   const { beta } = await searchBeta({
-    high: range.high,
+    high: maxBeta(target, facts.blocks),
     maxTrials: settings.maxTrials,
     exact: async (value) => {
-      const candidate = value === 0 ? uniformly : atBeta(value);
+      const candidate = withValues({ beta: value });
       const trial = await trials.exact(candidate, uniform?.validation.nll);
       uniform ??= trial;
       made.push(trial);
@@ -76,7 +79,7 @@ export async function choosePlan(
     },
     surrogate: async (value) => {
       const nll = sample.indices.map((i) => uniform!.validation.nll[i]!);
-      const trial = await trials.surrogate(atBeta(value), sample.text, nll);
+      const trial = await trials.surrogate(withValues({ beta: value }), sample.text, nll);
       made.push(trial);
       return loss(trial);
     },
@@ -96,14 +99,11 @@ const METHOD =
 
 const loss = (trial: TimedTrial): number => Math.log(trial.validation.perplexity);
 
-function planCandidate(model: Model, plan: NonNullable<PruneSettings['plan']>): Candidate {
-  if (plan.blocks) return blockCandidate(model, null, plan.blocks);
-  const rateOf = (name: string): number => plan.linears![name] ?? 0;
-  const rates = model.linears.map((block) => {
-    const weights = block.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
-    return block.reduce((sum, { name, rows, columns }) => sum + rows * columns * rateOf(name), 0) / weights;
-  });
-  return { key: 'plan', beta: null, rates, rateOf };
+function planCandidate(facts: ModelFacts, plan: NonNullable<PruneSettings['plan']>): Candidate {
+  const rates = facts.linears.map(
+    ({ name, block }) => [name, plan.blocks?.[block] ?? plan.linears?.[name] ?? 0] as const,
+  );
+  return candidateOf(facts, 'plan', {}, new Map(rates));
 }
 
 /** Windows spread evenly over the validation text, for surrogates. */

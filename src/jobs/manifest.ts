@@ -57,7 +57,7 @@ export function buildManifest(facts: RunFacts): Manifest {
     seed: settings.seed,
     criterion: settings.criterion.name,
     pattern: settings.pattern,
-    plan: planOf(settings, choice, target),
+    plan: planOf(settings, model, choice, target),
     sparsity: {
       target,
       realised: share(zeros),
@@ -88,17 +88,19 @@ function searchOf(choice: Choice, tests: RunFacts['tests']): Manifest['search'] 
 }
 
 /** The plan document of a choice. */
-export function planOf(settings: PruneSettings, choice: Choice, target: number): Plan {
+export function planOf(settings: PruneSettings, model: Model, choice: Choice, target: number): Plan {
   if (settings.plan) return settings.plan;
-  const { beta, rates } = choice.candidate;
-  const hyperparameters: Record<string, number> = settings.policy.name === 'atp' && beta !== null ? { beta } : {};
+  const { values, rates, rateOf } = choice.candidate;
+  const { name, granularity } = settings.policy;
   return {
     format: 'layerwise-plan',
     version: 1,
     target,
     budget: settings.budget,
-    policy: { name: settings.policy.name, hyperparameters },
-    blocks: [...rates],
+    policy: { name, hyperparameters: { ...values } },
+    ...(granularity === 'block'
+      ? { blocks: [...rates] }
+      : { linears: Object.fromEntries(model.linears.flat().map((linear) => [linear.name, rateOf(linear.name)])) }),
   };
 }
 
@@ -111,7 +113,7 @@ function commandOf(settings: PruneSettings): string {
   if (settings.plan) words.push('--plan', '<plan.json>');
   add('sparsity', settings.sparsity);
   if (!settings.plan) add('allocation', settings.policy.name);
-  add('beta', settings.beta);
+  for (const [name, value] of Object.entries(settings.values)) add(name, value);
   add('criterion', settings.criterion.name);
   add('pattern', settings.pattern);
   add('budget', settings.budget);

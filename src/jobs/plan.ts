@@ -6,11 +6,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OptionError, readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
 import { openModel } from '../model/index.js';
-import { BUDGETS, findPolicy, maxBeta, validateTarget } from '../plan/index.js';
+import {
+  allocate,
+  BUDGETS,
+  blockRates,
+  completeValues,
+  findPolicy,
+  maxBeta,
+  type Values,
+  validateTarget,
+} from '../plan/index.js';
 import { type Plan, parsePlan } from '../records/index.js';
 import { planOf } from './manifest.js';
 import { runToChoice } from './run.js';
-import { checkAgainstModel, normalisePrune, oneOf, type PruneOptions } from './settings.js';
+import { checkAgainstModel, factsOf, isSearched, normalisePrune, oneOf, type PruneOptions } from './settings.js';
 import { prepareTexts } from './texts.js';
 
 /** Reads a plan document. @throws OptionError E_OPTION_PLAN, ResourceError */
@@ -41,42 +50,36 @@ async function searchPlan(options: MakePlanOptions): Promise<Plan> {
     const model = await openModel(settings.checkpoint);
     checkAgainstModel(settings, model);
     const texts = await prepareTexts(settings, model);
-    return await runToChoice(settings, model, texts, async ({ choice, target }) => planOf(settings, choice, target));
+    return await runToChoice(settings, model, texts, async ({ choice, target }) =>
+      planOf(settings, model, choice, target),
+    );
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
 }
 
 async function planFromHeaders(options: MakePlanOptions): Promise<Plan> {
-  const { sparsity: target = Number.NaN } = options;
+  const { sparsity: target = Number.NaN, beta } = options;
   validateTarget(target);
   const policy = findPolicy(options.allocation ?? 'atp');
   const budget = oneOf('budget', options.budget ?? 'exact', BUDGETS);
   const model = await openModel(options.checkpoint);
-  const blockWeights = model.linears.map((block) => block.reduce((n, { rows, columns }) => n + rows * columns, 0));
-  const searched = policy.range(target, { blockWeights }) !== undefined;
-  if (searched && options.beta === undefined) {
+  const facts = factsOf(model);
+  const values: Values = beta === undefined ? {} : { beta };
+  if (isSearched(policy, values)) {
     throw new OptionError(
       'E_OPTION_BETA',
-      `--beta: expected a number in [0, ${maxBeta(target, model.config.blocks)}]; ${policy.name} has one to choose. Give one, or give --calibration and --validation text to have it searched.`,
+      `--beta: expected a number in [0, ${maxBeta(target, facts.blocks)}]; ${policy.name} has one to choose. Give one, or give --calibration and --validation text to have it searched.`,
       { option: 'beta' },
     );
   }
-  if (!searched && options.beta !== undefined) {
-    throw new OptionError(
-      'E_OPTION_CONFLICT',
-      `--beta cannot be combined with --allocation ${policy.name}, which has no β.`,
-      {
-        option: 'beta',
-      },
-    );
-  }
+  const rates = allocate(policy, { target, facts, budget, values });
   return {
     format: 'layerwise-plan',
     version: 1,
     target,
     budget,
-    policy: { name: policy.name, hyperparameters: options.beta === undefined ? {} : { beta: options.beta } },
-    blocks: [...policy.allocate(target, { blockWeights }, budget, options.beta)],
+    policy: { name: policy.name, hyperparameters: { ...completeValues(policy, values, target, facts) } },
+    ...(policy.granularity === 'block' ? { blocks: blockRates(rates, facts) } : { linears: Object.fromEntries(rates) }),
   };
 }

@@ -53,12 +53,12 @@ export async function runToChoice<T>(
 
 /** Everything the result depends on: a run may only be continued by one that would come to the same bytes. */
 function identity(settings: PruneSettings, hashes: Readonly<Record<string, string>>, texts: PreparedTexts) {
-  const { sparsity, policy, beta, budget, plan, criterion, pattern, seed, maxTrials, device } = settings;
+  const { sparsity, policy, values, budget, plan, criterion, pattern, seed, maxTrials, device } = settings;
   return {
     version: VERSION,
     hashes,
     texts: [texts.calibration?.record, texts.validation?.record, texts.test?.record],
-    options: [sparsity, policy.name, beta, budget, plan, criterion.name, pattern, seed, maxTrials, device],
+    options: [sparsity, policy.name, values, budget, plan, criterion.name, pattern, seed, maxTrials, device],
   };
 }
 

@@ -10,8 +10,10 @@ import {
   type AllocationPolicy,
   BUDGETS,
   type Budget,
+  completeValues,
   findPolicy,
-  validateBeta,
+  type ModelFacts,
+  type Values,
   validateTarget,
 } from '../plan/index.js';
 import type { Plan } from '../records/index.js';
@@ -83,7 +85,8 @@ export type PruneSettings = RunSettings & {
   readonly out: string;
   readonly sparsity: number | undefined;
   readonly policy: AllocationPolicy;
-  readonly beta: number | undefined;
+  /** Hyperparameters of the policy that were given. */
+  readonly values: Values;
   readonly budget: Budget;
   readonly plan: Plan | undefined;
   /** Whether the policy's number is to be found: neither a plan nor β is given. */
@@ -116,7 +119,6 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     }
   }
   if (options.sparsity !== undefined) validateTarget(options.sparsity);
-  if (options.beta !== undefined && policy.name !== 'atp') conflict('beta', 'allocation', `${policy.name} has no β`);
   const criterion = findCriterion(options.criterion ?? 'wanda');
   if (criterion.needsActivations && options.calibration === undefined) {
     throw new OptionError(
@@ -125,7 +127,8 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
       { option: 'calibration' },
     );
   }
-  const searches = plan === undefined && policy.name === 'atp' && options.beta === undefined;
+  const values: Values = options.beta === undefined ? {} : { beta: options.beta };
+  const searches = plan === undefined && isSearched(policy, values);
   if (searches && options.validation === undefined) {
     throw new OptionError(
       'E_OPTION_VALIDATION',
@@ -139,7 +142,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     out: options.out,
     sparsity: options.sparsity,
     policy,
-    beta: options.beta,
+    values,
     budget: oneOf('budget', options.budget ?? 'exact', BUDGETS),
     plan,
     searches,
@@ -179,10 +182,17 @@ export function windowLength(model: Model, asked: number | undefined): number {
   return length;
 }
 
-/** Checks what depends on the model's headers: β's range and the plan's blocks and linears. */
+/** Whether the policy has a number to find: one without a default that was not given. */
+export const isSearched = (policy: AllocationPolicy, values: Values): boolean =>
+  policy.hyperparameters.some(({ name, fallback }) => fallback === undefined && values[name] === undefined);
+
+/** The model as policies see it. */
+export const factsOf = (model: Model): ModelFacts => ({ blocks: model.config.blocks, linears: model.linears.flat() });
+
+/** Checks what depends on the model's headers: the ranges of hyperparameters, the plan's blocks and linears. */
 export function checkAgainstModel(settings: PruneSettings, model: Model): void {
-  const { plan, sparsity, beta } = settings;
-  if (beta !== undefined) validateBeta(beta, sparsity!, model.config.blocks);
+  const { plan, policy, values, sparsity } = settings;
+  if (plan === undefined && !settings.searches) completeValues(policy, values, sparsity!, factsOf(model));
   if (plan !== undefined) checkPlan(plan, model);
 }
 

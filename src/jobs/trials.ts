@@ -7,16 +7,16 @@ import type { Engine } from '../engine/index.js';
 import { pairedInterval, summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
 import { type DensePass, pruneSequentially, scoreSurrogate, type Text, tapBlock } from '../pipeline/index.js';
-import { countPruned } from '../plan/index.js';
+import { blockRates, countPruned, type ModelFacts, type Rates, type Values } from '../plan/index.js';
 import type { SquareSums } from '../profile/index.js';
 import type { Trial } from '../records/index.js';
 import type { PruneSettings } from './settings.js';
 import type { Workspace } from './workspace.js';
 
-/** A candidate: a name for its files, its β (null where it has none), and the rate of each linear. */
+/** A candidate: a name for its files, the policy's hyperparameters, the rate of each block and of each linear. */
 export type Candidate = {
   readonly key: string;
-  readonly beta: number | null;
+  readonly values: Values;
   readonly rates: readonly number[];
   readonly rateOf: (linear: string) => number;
 };
@@ -33,11 +33,13 @@ export type TrialContext = {
   readonly dense: DensePass | undefined;
 };
 
-/** Rates per block as a candidate: every linear of a block gets its block's rate. */
-export function blockCandidate(model: Model, beta: number | null, rates: readonly number[]): Candidate {
-  const blockOf = new Map(model.linears.flat().map(({ name, block }) => [name, block]));
-  return { key: beta === null ? 'plan' : `beta-${beta}`, beta, rates, rateOf: (name) => rates[blockOf.get(name)!]! };
+/** Rates as a candidate, named for the policy and its hyperparameters. */
+export function candidateOf(facts: ModelFacts, policy: string, values: Values, rates: Rates): Candidate {
+  const key = [policy, ...Object.entries(values).map(([name, value]) => `${name}-${value}`)].join('-');
+  return { key, values, rates: blockRates(rates, facts), rateOf: (name) => rates.get(name)! };
 }
+
+const betaOf = (candidate: Candidate): number | null => candidate.values.beta ?? null;
 
 export type Trials = ReturnType<typeof createTrials>;
 
@@ -71,7 +73,7 @@ export function createTrials(context: TrialContext) {
         onProgress: settings.onProgress,
       });
       const trial = {
-        beta: candidate.beta,
+        beta: betaOf(candidate),
         rates: [...candidate.rates],
         exact: true,
         validation: summarise(nll, validation?.windows.length ?? 0),
@@ -99,7 +101,7 @@ export function createTrials(context: TrialContext) {
         text,
       );
       const trial = {
-        beta: candidate.beta,
+        beta: betaOf(candidate),
         rates: [...candidate.rates],
         exact: false,
         validation: summarise(nll, text.windows.length),
@@ -117,7 +119,14 @@ export function createTrials(context: TrialContext) {
 }
 
 function announce(onProgress: OnProgress, candidate: Candidate, blocks: number): void {
-  const what =
-    candidate.beta === null ? 'the plan' : candidate.beta === 0 ? 'uniform' : `β = ${candidate.beta.toPrecision(4)}`;
-  onProgress({ kind: 'stage', stage: `trial: ${what}`, total: blocks });
+  const values = Object.entries(candidate.values).map(
+    ([name, value]) => `${SYMBOLS[name] ?? name} = ${value.toPrecision(4)}`,
+  );
+  onProgress({
+    kind: 'stage',
+    stage: `trial: ${values.length > 0 ? values.join(', ') : candidate.key}`,
+    total: blocks,
+  });
 }
+
+const SYMBOLS: Readonly<Record<string, string>> = { beta: 'β', lambda: 'λ' };

@@ -3,7 +3,7 @@
 // The published code instead takes ⌊columns × s⌋ per row and the unweighted mean over blocks: budget `published`.
 
 import { InternalError, OptionError } from '../base/index.js';
-import type { Budget, ModelFacts } from './policy.js';
+import type { Budget } from './policy.js';
 
 /** @throws OptionError E_OPTION_SPARSITY unless 0 < target < 1. */
 export function validateTarget(target: number): void {
@@ -15,10 +15,6 @@ export function validateTarget(target: number): void {
     );
   }
 }
-
-/** The weights that the mean over blocks is taken with. */
-export const meanWeights = (facts: ModelFacts, budget: Budget): readonly number[] =>
-  budget === 'exact' ? facts.blockWeights : facts.blockWeights.map(() => 1);
 
 const mean = (values: readonly number[], weights: readonly number[]): number => {
   let sum = 0;

@@ -1,4 +1,13 @@
-export { atp, maxBeta, validateBeta } from './atp.js';
+export { type AllocateInput, allocate, blockRates, blockWeights, completeValues, type Rates } from './allocate.js';
+export { atp, atpLine, maxBeta } from './atp.js';
 export { type Countable, countPruned, fitBudget, validateTarget } from './budget.js';
-export { type AllocationPolicy, BUDGETS, type Budget, type ModelFacts } from './policy.js';
+export {
+  type AllocationPolicy,
+  BUDGETS,
+  type Budget,
+  type Hyperparameter,
+  type LinearFacts,
+  type ModelFacts,
+  type Values,
+} from './policy.js';
 export { findPolicy, POLICIES } from './registry.js';

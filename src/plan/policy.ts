@@ -1,28 +1,57 @@
-// An allocation policy turns a target sparsity and what was measured into a sparsity per block. Policies are pure: no
-// files, no engine. A policy is one file in this room and one line in registry.ts.
+// An allocation policy turns a target sparsity and what was measured into raw sparsities. Policies are pure: no files, no
+// engine, no budget. A policy is one file in this room and one line in registry.ts; allocate.ts fits what it gives to the
+// budget.
 
-/** What a policy may know of the model before anything is measured. */
-export type ModelFacts = {
-  /** Prunable weights of each block; its length is L, the number of blocks. */
-  readonly blockWeights: readonly number[];
+import type { Measured, MeasureName } from '../records/index.js';
+
+/** A prunable linear as policies see it. `kind`: q, k, v, o, gate, up, down. */
+export type LinearFacts = {
+  readonly name: string;
+  readonly block: number;
+  readonly kind: string;
+  readonly rows: number;
+  readonly columns: number;
 };
+
+/** What a policy may know of the model before anything is measured. L = blocks. */
+export type ModelFacts = { readonly blocks: number; readonly linears: readonly LinearFacts[] };
 
 /** `exact`: the parameter-weighted mean is the target. `published`: the unweighted mean over blocks, as papers count. */
 export const BUDGETS = ['exact', 'published'] as const;
 export type Budget = (typeof BUDGETS)[number];
 
+/** A number that shapes a policy. */
+export type Hyperparameter = {
+  readonly name: string;
+  readonly text: string;
+  /** The published default; undefined where there is none and the number has to be found on validation text. */
+  readonly fallback: number | undefined;
+  range(target: number, facts: ModelFacts): readonly [low: number, high: number];
+};
+
+export type Values = Readonly<Record<string, number>>;
+
+export type AllocationInput = {
+  /** S. */
+  readonly target: number;
+  readonly facts: ModelFacts;
+  /** The measures in `needs`. */
+  readonly measured: Partial<Measured>;
+  /** A value for every hyperparameter. */
+  readonly values: Values;
+};
+
 export interface AllocationPolicy {
   readonly name: string;
   /** One sentence for help texts and tables. */
   readonly summary: string;
-  /** The number the policy is searched over, with its legal range; undefined where it has none. */
-  range(
-    target: number,
-    facts: ModelFacts,
-  ): { readonly name: string; readonly low: number; readonly high: number } | undefined;
+  /** What shares a rate. */
+  readonly granularity: 'block' | 'linear';
+  readonly needs: readonly MeasureName[];
+  readonly hyperparameters: readonly Hyperparameter[];
   /**
-   * Sparsity of each block, in [0, 1]. `value` is the searched number, for policies that have one.
-   * @throws OptionError E_OPTION_… where `target` or `value` is out of range
+   * Raw sparsities, one per block or one per linear in the order of `facts`. They need not fit the budget, nor lie in
+   * [0, 1]; allocate.ts shifts them by one constant and water-fills.
    */
-  allocate(target: number, facts: ModelFacts, budget: Budget, value?: number): readonly number[];
+  allocate(input: AllocationInput): readonly number[];
 }

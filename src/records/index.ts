@@ -2,3 +2,4 @@ export { type Evaluation, evaluationSchema, type Trial, trialSchema } from './ev
 export { type Manifest, type ManifestText, manifestSchema, parseManifest, type ResultRow } from './manifest.js';
 export { parseRecord } from './parse.js';
 export { type Plan, parsePlan, planSchema } from './plan.js';
+export { HISTOGRAM_SHIFT, type Histogram, type Measured, type MeasureName } from './profile.js';

@@ -1,10 +1,42 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { countPruned, findPolicy, fitBudget, maxBeta, POLICIES } from '../../src/plan/index.js';
+import {
+  type AllocationPolicy,
+  allocate,
+  blockRates,
+  countPruned,
+  findPolicy,
+  fitBudget,
+  type ModelFacts,
+  maxBeta,
+  POLICIES,
+  type Values,
+} from '../../src/plan/index.js';
 
-const equalBlocks = (blocks: number) => ({ blockWeights: Array.from({ length: blocks }, () => 1000) });
+/** A model whose blocks have these weights, each in one linear. */
+const factsOf = (weights: readonly number[]): ModelFacts => ({
+  blocks: weights.length,
+  linears: weights.map((columns, block) => ({ name: `${block}`, block, kind: 'q', rows: 1, columns })),
+});
+const equalBlocks = (blocks: number) => factsOf(Array.from({ length: blocks }, () => 1000));
+const perBlock = (
+  policy: AllocationPolicy,
+  target: number,
+  facts: ModelFacts,
+  budget: 'exact' | 'published',
+  values: Values = {},
+): readonly number[] => blockRates(allocate(policy, { target, facts, budget, values }), facts);
 const weightedMean = (rates: readonly number[], weights: readonly number[]): number =>
   rates.reduce((sum, rate, i) => sum + rate * weights[i]!, 0) / weights.reduce((a, b) => a + b, 0);
+
+/** A value for every hyperparameter without a default, the share `f` into its range. */
+const valuesAt = (policy: AllocationPolicy, S: number, facts: ModelFacts, f: number): Values =>
+  Object.fromEntries(
+    policy.hyperparameters.map(({ name, range }) => {
+      const [low, high] = range(S, facts);
+      return [name, low + f * (high - low)];
+    }),
+  );
 
 /** One row per policy: what every allocation must keep, whatever it is made from. */
 const CASES = [...POLICIES.values()].map((policy) => ({ policy, rises: policy.name === 'atp' }));
@@ -17,9 +49,8 @@ describe.each(CASES)('$policy.name', ({ policy, rises }) => {
   test('keeps every rate in [0, 1] and the parameter-weighted mean at the target', () => {
     fc.assert(
       fc.property(target, blockWeights, share, (S, weights, f) => {
-        const facts = { blockWeights: weights };
-        const range = policy.range(S, facts);
-        const rates = policy.allocate(S, facts, 'exact', range && range.high * f);
+        const facts = factsOf(weights);
+        const rates = perBlock(policy, S, facts, 'exact', valuesAt(policy, S, facts, f));
         expect(rates).toHaveLength(weights.length);
         for (const rate of rates) expect(rate >= 0 && rate <= 1).toBe(true);
         expect(weightedMean(rates, weights)).toBeCloseTo(S, 9);
@@ -29,13 +60,13 @@ describe.each(CASES)('$policy.name', ({ policy, rises }) => {
   });
 
   test('published budget: the unweighted mean is the target', () => {
-    const facts = { blockWeights: [10, 20, 3000, 4] };
-    const rates = policy.allocate(0.6, facts, 'published', policy.range(0.6, facts) && 0.1);
+    const facts = factsOf([10, 20, 3000, 4]);
+    const rates = perBlock(policy, 0.6, facts, 'published', valuesAt(policy, 0.6, facts, 0.4));
     expect(weightedMean(rates, [1, 1, 1, 1])).toBeCloseTo(0.6, 12);
   });
 
   test.each([0, 1, -0.1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('refuses a target of %s', (S) => {
-    expect(() => policy.allocate(S, equalBlocks(4), 'exact')).toThrowError(
+    expect(() => perBlock(policy, S, equalBlocks(4), 'exact')).toThrowError(
       expect.objectContaining({ code: 'E_OPTION_SPARSITY' }),
     );
   });
@@ -45,7 +76,7 @@ describe('atp', () => {
   const atp = findPolicy('atp');
 
   test('golden: L = 4, S = 0.7, β = 0.1', () => {
-    const rates = atp.allocate(0.7, equalBlocks(4), 'exact', 0.1);
+    const rates = perBlock(atp, 0.7, equalBlocks(4), 'exact', { beta: 0.1 });
     for (const [i, rate] of [0.55, 0.65, 0.75, 0.85].entries()) expect(rates[i]).toBeCloseTo(rate, 12);
   });
 
@@ -60,22 +91,22 @@ describe('atp', () => {
   });
 
   test('β = 0 is uniform, and the first block is S − β(L−1)/2', () => {
-    expect(atp.allocate(0.7, equalBlocks(12), 'exact', 0)).toEqual(Array.from({ length: 12 }, () => 0.7));
-    expect(atp.allocate(0.7, equalBlocks(12), 'exact', 0.02)[0]).toBeCloseTo(0.7 - (0.02 * 11) / 2, 12);
+    expect(perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: 0 })).toEqual(Array.from({ length: 12 }, () => 0.7));
+    expect(perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: 0.02 })[0]).toBeCloseTo(0.7 - (0.02 * 11) / 2, 12);
   });
 
   test('at its bound the last block goes whole, and no further', () => {
-    const rates = atp.allocate(0.7, equalBlocks(12), 'exact', maxBeta(0.7, 12));
+    const rates = perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: maxBeta(0.7, 12) });
     expect(rates.at(-1)).toBe(1);
-    expect(() => atp.allocate(0.7, equalBlocks(12), 'exact', 0.0546)).toThrowError(/\[0, 0\.0545/);
-    expect(() => atp.allocate(0.7, equalBlocks(12), 'exact', -0.001)).toThrowError(
+    expect(() => perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: 0.0546 })).toThrowError(/\[0, 0\.0545/);
+    expect(() => perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: -0.001 })).toThrowError(
       expect.objectContaining({ code: 'E_OPTION_BETA' }),
     );
   });
 
   test('a single block has only β = 0', () => {
     expect(maxBeta(0.5, 1)).toBe(0);
-    expect(atp.allocate(0.5, equalBlocks(1), 'exact', 0)).toEqual([0.5]);
+    expect(perBlock(atp, 0.5, equalBlocks(1), 'exact', { beta: 0 })).toEqual([0.5]);
   });
 });
 
