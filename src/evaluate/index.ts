@@ -1,2 +1,2 @@
 export { pairedInterval, summarise, verdictOf } from './perplexity.js';
-export { scoreWindows } from './score.js';
+export { scoreDivergence, scoreWindows } from './score.js';

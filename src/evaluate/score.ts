@@ -18,27 +18,69 @@ export async function scoreWindows(
   activations: Activations,
   windows: Windows,
 ): Promise<number[]> {
-  const { length: T, width: D } = activations;
-  const session = await engine.load(headGraph(model, 'nll'));
   const firstOf = startsOf(activations.chunks);
+  const T = activations.length;
+  return await runHead(engine, model, 'nll', activations, T - 1, async (chunk) => {
+    const first = firstOf[chunk]!;
+    return (row, count) => {
+      const target = new BigInt64Array(count);
+      for (let r = 0; r < count; r++) target[r] = BigInt(nextToken(windows, first, row + r));
+      return { target: { type: 'i64', shape: [count, 1], data: target } };
+    };
+  });
+}
+
+/**
+ * The mean Kullback–Leibler divergence KL(reference ‖ model) of each window's next-token distributions, in nats per
+ * token, from the residual streams of both after the last block. All T positions count.
+ * @throws NumericError E_NUMERIC_LOSS
+ */
+export async function scoreDivergence(
+  engine: Engine,
+  model: Model,
+  activations: Activations,
+  reference: Activations,
+): Promise<number[]> {
+  const { length: T, width: D } = activations;
+  return await runHead(engine, model, 'divergence', activations, T, async (chunk) => {
+    const data = await reference.read(chunk);
+    return (row, count) => ({
+      reference: { type: 'f32', shape: [count, D], data: data.slice(row * D, (row + count) * D) },
+    });
+  });
+}
+
+/** Feeds for rows [row, row + count) of a chunk, beside `x`. */
+type Feeds = (row: number, count: number) => Record<string, HostTensor>;
+
+/** Runs the head over all rows, in parts whose logits fit; the mean of its output over each window's first `scored` rows. */
+async function runHead(
+  engine: Engine,
+  model: Model,
+  output: 'nll' | 'divergence',
+  activations: Activations,
+  scored: number,
+  feedsOf: (chunk: number) => Promise<Feeds>,
+): Promise<number[]> {
+  const { length: T, width: D } = activations;
+  const session = await engine.load(headGraph(model, output));
   const rowsPerRun = Math.max(1, Math.floor(LOGITS_PER_RUN / model.config.vocabulary));
   try {
     const parts = await inLanes(engine.lanes, activations.chunks.length, async (chunk) => {
       const data = await activations.read(chunk);
+      const feeds = await feedsOf(chunk);
       const rows = activations.chunks[chunk]! * T;
-      const nll = new Float32Array(rows);
+      const values = new Float32Array(rows);
       for (let row = 0; row < rows; row += rowsPerRun) {
         const count = Math.min(rowsPerRun, rows - row);
-        const target = new BigInt64Array(count);
-        for (let r = 0; r < count; r++) target[r] = BigInt(nextToken(windows, firstOf[chunk]!, row + r));
         const x: HostTensor = { type: 'f32', shape: [count, D], data: data.slice(row * D, (row + count) * D) };
-        const result = await session.run({ x, target: { type: 'i64', shape: [count, 1], data: target } }, true);
-        nll.set(result.nll!.data as Float32Array, row);
+        const result = await session.run({ x, ...feeds(row, count) }, true);
+        values.set(result[output]!.data as Float32Array, row);
       }
       return Array.from({ length: activations.chunks[chunk]! }, (_, w) => {
         let sum = 0;
-        for (let t = 0; t < T - 1; t++) sum += nll[w * T + t]!;
-        return sum / (T - 1);
+        for (let t = 0; t < scored; t++) sum += values[w * T + t]!;
+        return sum / scored;
       });
     });
     const means = parts.flat();
@@ -47,9 +89,7 @@ export async function scoreWindows(
       throw new NumericError(
         'E_NUMERIC_LOSS',
         `The model's loss on window ${bad} is ${means[bad]}; its weights or the text are broken.`,
-        {
-          window: bad,
-        },
+        { window: bad },
       );
     }
     return means;

@@ -5,7 +5,7 @@ import type { Graph } from '../graph/index.js';
 import { elementCount } from '../tensor/index.js';
 import { type BlockOutputs, buildBlockGraph } from './block.js';
 import { type ModelConfig, readModelConfig } from './config.js';
-import { buildHeadGraph } from './head.js';
+import { buildHeadGraph, type HeadOutput } from './head.js';
 import {
   blockTensorShapes,
   blockTensors,
@@ -75,7 +75,7 @@ export function blockGraph(
 }
 
 /** The graph of the final norm and the LM head. */
-export function headGraph(model: Model, outputs: 'nll' | 'logits'): Graph {
+export function headGraph(model: Model, outputs: HeadOutput): Graph {
   const { find, folder } = checkpointSource(model.checkpoint);
   const tensors = { norm: find(FINAL_NORM), head: find(headName(model.config)) };
   return buildHeadGraph(model.config, tensors, { folder, outputs });

@@ -254,6 +254,11 @@ export async function writeHeadCases(dir: string): Promise<readonly Case[]> {
   return [
     { name: 'head: logits', graph: headGraph(model, 'logits'), inputs: { x } },
     {
+      name: 'head: divergence from another residual',
+      graph: headGraph(model, 'divergence'),
+      inputs: { x, reference: random([N, D]) },
+    },
+    {
       name: 'head: losses',
       graph: headGraph(model, 'nll'),
       inputs: { x, target: i64([N, 1], targets) },
