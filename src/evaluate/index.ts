@@ -1,2 +1,2 @@
 export { pairedInterval, summarise, verdictOf } from './perplexity.js';
-export { scoreDivergence, scoreWindows } from './score.js';
+export { scoreDivergences, scoreWindows } from './score.js';

@@ -1,7 +1,7 @@
 // The loss of each window from the residual stream after the last block.
 
 import { NumericError } from '../base/index.js';
-import type { Engine, HostTensor } from '../engine/index.js';
+import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { type Activations, headGraph, inLanes, type Model } from '../model/index.js';
 import type { Windows } from '../text/index.js';
 
@@ -20,34 +20,50 @@ export async function scoreWindows(
 ): Promise<number[]> {
   const firstOf = startsOf(activations.chunks);
   const T = activations.length;
-  return await runHead(engine, model, 'nll', activations, T - 1, async (chunk) => {
-    const first = firstOf[chunk]!;
-    return (row, count) => {
-      const target = new BigInt64Array(count);
-      for (let r = 0; r < count; r++) target[r] = BigInt(nextToken(windows, first, row + r));
-      return { target: { type: 'i64', shape: [count, 1], data: target } };
-    };
-  });
+  const session = await engine.load(headGraph(model, 'nll'));
+  try {
+    return await runHead(engine, model, session, 'nll', activations, T - 1, async (chunk) => {
+      const first = firstOf[chunk]!;
+      return (row, count) => {
+        const target = new BigInt64Array(count);
+        for (let r = 0; r < count; r++) target[r] = BigInt(nextToken(windows, first, row + r));
+        return { target: { type: 'i64', shape: [count, 1], data: target } };
+      };
+    });
+  } finally {
+    await session.release();
+  }
 }
 
 /**
  * The mean Kullback–Leibler divergence KL(reference ‖ model) of each window's next-token distributions, in nats per
- * token, from the residual streams of both after the last block. All T positions count.
+ * token, for each of several residual streams after the last block. All T positions count.
  * @throws NumericError E_NUMERIC_LOSS
  */
-export async function scoreDivergence(
+export async function scoreDivergences(
   engine: Engine,
   model: Model,
-  activations: Activations,
+  streams: readonly Activations[],
   reference: Activations,
-): Promise<number[]> {
-  const { length: T, width: D } = activations;
-  return await runHead(engine, model, 'divergence', activations, T, async (chunk) => {
-    const data = await reference.read(chunk);
-    return (row, count) => ({
-      reference: { type: 'f32', shape: [count, D], data: data.slice(row * D, (row + count) * D) },
-    });
-  });
+): Promise<number[][]> {
+  const { length: T, width: D } = reference;
+  const session = await engine.load(headGraph(model, 'divergence'));
+  const scores: number[][] = [];
+  try {
+    for (const stream of streams) {
+      scores.push(
+        await runHead(engine, model, session, 'divergence', stream, T, async (chunk) => {
+          const data = await reference.read(chunk);
+          return (row, count) => ({
+            reference: { type: 'f32', shape: [count, D], data: data.slice(row * D, (row + count) * D) },
+          });
+        }),
+      );
+    }
+    return scores;
+  } finally {
+    await session.release();
+  }
 }
 
 /** Feeds for rows [row, row + count) of a chunk, beside `x`. */
@@ -57,45 +73,41 @@ type Feeds = (row: number, count: number) => Record<string, HostTensor>;
 async function runHead(
   engine: Engine,
   model: Model,
+  session: Session,
   output: 'nll' | 'divergence',
   activations: Activations,
   scored: number,
   feedsOf: (chunk: number) => Promise<Feeds>,
 ): Promise<number[]> {
   const { length: T, width: D } = activations;
-  const session = await engine.load(headGraph(model, output));
   const rowsPerRun = Math.max(1, Math.floor(LOGITS_PER_RUN / model.config.vocabulary));
-  try {
-    const parts = await inLanes(engine.lanes, activations.chunks.length, async (chunk) => {
-      const data = await activations.read(chunk);
-      const feeds = await feedsOf(chunk);
-      const rows = activations.chunks[chunk]! * T;
-      const values = new Float32Array(rows);
-      for (let row = 0; row < rows; row += rowsPerRun) {
-        const count = Math.min(rowsPerRun, rows - row);
-        const x: HostTensor = { type: 'f32', shape: [count, D], data: data.slice(row * D, (row + count) * D) };
-        const result = await session.run({ x, ...feeds(row, count) }, true);
-        values.set(result[output]!.data as Float32Array, row);
-      }
-      return Array.from({ length: activations.chunks[chunk]! }, (_, w) => {
-        let sum = 0;
-        for (let t = 0; t < scored; t++) sum += values[w * T + t]!;
-        return sum / scored;
-      });
-    });
-    const means = parts.flat();
-    const bad = means.findIndex((mean) => !Number.isFinite(mean));
-    if (bad >= 0) {
-      throw new NumericError(
-        'E_NUMERIC_LOSS',
-        `The model's loss on window ${bad} is ${means[bad]}; its weights or the text are broken.`,
-        { window: bad },
-      );
+  const parts = await inLanes(engine.lanes, activations.chunks.length, async (chunk) => {
+    const data = await activations.read(chunk);
+    const feeds = await feedsOf(chunk);
+    const rows = activations.chunks[chunk]! * T;
+    const values = new Float32Array(rows);
+    for (let row = 0; row < rows; row += rowsPerRun) {
+      const count = Math.min(rowsPerRun, rows - row);
+      const x: HostTensor = { type: 'f32', shape: [count, D], data: data.slice(row * D, (row + count) * D) };
+      const result = await session.run({ x, ...feeds(row, count) }, true);
+      values.set(result[output]!.data as Float32Array, row);
     }
-    return means;
-  } finally {
-    await session.release();
+    return Array.from({ length: activations.chunks[chunk]! }, (_, w) => {
+      let sum = 0;
+      for (let t = 0; t < scored; t++) sum += values[w * T + t]!;
+      return sum / scored;
+    });
+  });
+  const means = parts.flat();
+  const bad = means.findIndex((mean) => !Number.isFinite(mean));
+  if (bad >= 0) {
+    throw new NumericError(
+      'E_NUMERIC_LOSS',
+      `The model's loss on window ${bad} is ${means[bad]}; its weights or the text are broken.`,
+      { window: bad },
+    );
   }
+  return means;
 }
 
 /** The token after row `row` of the chunk that starts at window `first`; 0 after a window's last, which is not scored. */

@@ -5,12 +5,14 @@ import { VERSION } from '../base/index.js';
 import { hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
-import type { Model } from '../model/index.js';
-import { runDense } from '../pipeline/index.js';
-import type { Evaluation } from '../records/index.js';
+import type { Activations, Model } from '../model/index.js';
+import { type DensePass, measureSensitivity, runDense, type Text } from '../pipeline/index.js';
+import { countPruned } from '../plan/index.js';
+import type { Evaluation, Measured } from '../records/index.js';
+import { sampleText } from './book.js';
 import { type Choice, choosePlan } from './choose.js';
-import type { PruneSettings } from './settings.js';
-import { embedText, openEngine, type PreparedTexts } from './texts.js';
+import { type PruneSettings, planTarget } from './settings.js';
+import { embedText, openEngine, type PreparedText, type PreparedTexts } from './texts.js';
 import { createTrials, type Trials } from './trials.js';
 import { openWorkspace, type Workspace } from './workspace.js';
 
@@ -31,24 +33,70 @@ export async function runToChoice<T>(
   texts: PreparedTexts,
   use: (run: Run) => Promise<T>,
 ): Promise<T> {
-  settings.onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
-  const hashes = await hashCheckpoint(model.checkpoint);
-  const workspace = await openWorkspace(settings.out, identity(settings, hashes, texts));
+  // The engine first: a device that is not there should leave nothing behind.
   const engine = await openEngine(model, settings);
+  const opened: Activations[] = [];
+  let close: Workspace['close'] | undefined;
   try {
-    const calibration = texts.calibration && (await embedText(model, texts.calibration));
-    const validation = texts.validation && (await embedText(model, texts.validation));
+    const { hashes, workspace } = await openRun(settings, model, texts);
+    close = workspace.close;
+    const embed = async (text: PreparedText | undefined): Promise<Text | undefined> => {
+      const embedded = text && (await embedText(model, text));
+      if (embedded) opened.push(embedded.embedded);
+      return embedded;
+    };
+    const calibration = await embed(texts.calibration);
+    const validation = await embed(texts.validation);
     const dense =
       validation &&
       (await runDense(engine, model, validation, settings.searches ? calibration : undefined, settings.onProgress));
+    if (dense) opened.push(dense.trace.store);
     const trials = createTrials({ settings, engine, model, workspace, calibration, validation, dense });
-    const target = settings.sparsity ?? planTarget(settings, model);
-    const choice = await choosePlan(settings, model, trials, target, validation);
+    const target = settings.sparsity ?? planTarget(settings.plan!, model);
+    const measured = await measure(settings, model, engine, workspace, target, { calibration, validation, dense });
+    const choice = await choosePlan(settings, model, trials, target, validation, measured);
     const denseValidation = dense ? summarise(dense.nll, validation!.windows.length) : null;
     return await use({ hashes, workspace, engine, trials, target, choice, denseValidation });
   } finally {
+    for (const activations of opened) await activations.close();
     await engine.close();
+    await close?.();
   }
+}
+
+/** The workspace of a run, its own or that of an earlier attempt. @throws OptionError E_OPTION_RESUME, ResourceError */
+export async function openRun(settings: PruneSettings, model: Model, texts: PreparedTexts) {
+  settings.onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
+  const hashes = await hashCheckpoint(model.checkpoint);
+  return { hashes, workspace: await openWorkspace(settings.out, identity(settings, hashes, texts)) };
+}
+
+/** Windows that each linear's sensitivity is measured on. */
+const SENSITIVITY_WINDOWS = 8;
+
+/** What the policy needs beyond the dense pass. */
+async function measure(
+  settings: PruneSettings,
+  model: Model,
+  engine: Engine,
+  workspace: Workspace,
+  target: number,
+  {
+    calibration,
+    validation,
+    dense,
+  }: { calibration: Text | undefined; validation: Text | undefined; dense: DensePass | undefined },
+): Promise<Partial<Measured>> {
+  const text = calibration ?? validation;
+  if (!settings.policy.needs.includes('sensitivity') || !text || !dense) return {};
+  const { criterion, pattern, budget, onProgress } = settings;
+  const sensitivity = await workspace.step('sensitivity', async () => {
+    const sample = await sampleText(model, text, SENSITIVITY_WINDOWS);
+    const counts = countPruned(model.linears.flat(), () => target, budget);
+    const input = { engine, model, criterion, pattern, counts, calibration, onProgress };
+    return await measureSensitivity(input, dense, sample.text);
+  });
+  return { sensitivity };
 }
 
 /** Everything the result depends on: a run may only be continued by one that would come to the same bytes. */
@@ -60,14 +108,4 @@ function identity(settings: PruneSettings, hashes: Readonly<Record<string, strin
     texts: [texts.calibration?.record, texts.validation?.record, texts.test?.record],
     options: [sparsity, policy.name, values, budget, plan, criterion.name, pattern, seed, maxTrials, device],
   };
-}
-
-/** The parameter-weighted mean of a given plan's rates: what uniform is compared at. */
-function planTarget(settings: PruneSettings, model: Model): number {
-  const plan = settings.plan!;
-  let sum = 0;
-  for (const { name, block, rows, columns } of model.linears.flat()) {
-    sum += rows * columns * (plan.blocks ? plan.blocks[block]! : (plan.linears![name] ?? 0));
-  }
-  return sum / model.prunable;
 }

@@ -74,6 +74,7 @@ export function createTrials(context: TrialContext) {
       });
       const trial = {
         beta: betaOf(candidate),
+        hyperparameters: { ...candidate.values },
         rates: [...candidate.rates],
         exact: true,
         validation: summarise(nll, validation?.windows.length ?? 0),
@@ -102,6 +103,7 @@ export function createTrials(context: TrialContext) {
       );
       const trial = {
         beta: betaOf(candidate),
+        hyperparameters: { ...candidate.values },
         rates: [...candidate.rates],
         exact: false,
         validation: summarise(nll, text.windows.length),
@@ -119,14 +121,13 @@ export function createTrials(context: TrialContext) {
 }
 
 function announce(onProgress: OnProgress, candidate: Candidate, blocks: number): void {
-  const values = Object.entries(candidate.values).map(
-    ([name, value]) => `${SYMBOLS[name] ?? name} = ${value.toPrecision(4)}`,
-  );
-  onProgress({
-    kind: 'stage',
-    stage: `trial: ${values.length > 0 ? values.join(', ') : candidate.key}`,
-    total: blocks,
-  });
+  onProgress({ kind: 'stage', stage: `trial: ${describeValues(candidate.values) || candidate.key}`, total: blocks });
 }
 
 const SYMBOLS: Readonly<Record<string, string>> = { beta: 'β', lambda: 'λ' };
+
+/** Hyperparameters as people read them: `β = 0.006061`. */
+export const describeValues = (values: Values): string =>
+  Object.entries(values)
+    .map(([name, value]) => `${SYMBOLS[name] ?? name} = ${Number(value.toPrecision(4))}`)
+    .join(', ');

@@ -1,22 +1,30 @@
 // One pruned block as a safetensors file: all tensors of the block, pruned linears with zeros, everything else as it
 // was, dtypes unchanged. A graph reads it in place; a killed run finds its finished blocks by these files.
 
-import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { LayerwiseError, NumericError } from '../base/index.js';
 import { readSafetensors, readTensor, writeSafetensors } from '../checkpoint/index.js';
-import { type BlockSource, blockTensorNames, inPlace, type Model, TAP_OF } from '../model/index.js';
-import type { Criterion, Mask, Pattern } from '../operate/index.js';
+import { type BlockSource, blockTensorNames, inPlace, type Linear, type Model, TAP_OF } from '../model/index.js';
+import type { Criterion, Mask, Matrix, Pattern } from '../operate/index.js';
 import type { SquareSums } from '../profile/index.js';
 import { type DType, toFloat32 } from '../tensor/index.js';
 
 export const blockPath = (dir: string, block: number): string =>
   join(dir, `block-${String(block).padStart(5, '0')}.safetensors`);
 
-export const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
+/** Whether `path` holds the whole block: its header, and as many bytes as that says, of the tensors it should have. */
+export async function isWholeBlock(model: Model, block: number, path: string): Promise<boolean> {
+  try {
+    const { tensors } = await readSafetensors(path);
+    return blockTensorNames(model, block).every((name) => {
+      const [found, source] = [tensors.get(name), model.checkpoint.tensors.get(name)!];
+      return found?.dtype === source.dtype && String(found.shape) === String(source.shape);
+    });
+  } catch (error) {
+    if (error instanceof LayerwiseError && error.code.startsWith('E_CHECKPOINT')) return false;
+    throw error;
+  }
+}
 
 /** The tensors of a block file, as a graph's source. */
 export async function blockFileSource(path: string): Promise<BlockSource> {
@@ -39,6 +47,62 @@ export type BlockPruning = {
   readonly sequences: number;
 };
 
+/** The bytes of one linear's weights after pruning, as the checkpoint's dtype. */
+export async function pruneLinear(model: Model, linear: Linear, pruning: BlockPruning): Promise<Uint8Array> {
+  const { rows, columns, kind } = linear;
+  const name = `${linear.name}.weight`;
+  const { dtype } = model.checkpoint.tensors.get(name)!;
+  const bytes = await readTensor(model.checkpoint, name);
+  const W = { rows, columns, data: toFloat32(bytes, dtype) };
+  const sums = pruning.squareSums?.[TAP_OF[kind]];
+  const statistics = sums && { squareSums: sums, sequences: pruning.sequences };
+  const count = pruning.counts.get(linear.name)!;
+  const mask = nameErrors(model, linear, W, () => pruning.criterion.mask(W, count, pruning.pattern, statistics));
+  zeroMasked(bytes, dtype, mask);
+  return bytes;
+}
+
+/** A criterion knows no names: a NumericError of it is given the linear's, and what is broken. */
+function nameErrors<T>(model: Model, linear: Linear, W: Matrix, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof NumericError)) throw error;
+    const broken = W.data.findIndex((weight) => !Number.isFinite(weight));
+    if (broken >= 0) throw brokenWeight(model, linear.block, `${linear.name}.weight`, broken, W);
+    const { name, block } = linear;
+    const message = `Block ${block}, ${name}: its weights are numbers, but with what they are fed the scores are not. ${error.message}`;
+    throw new NumericError(error.code, message, { ...error.facts, block, linear: name }, { cause: error });
+  }
+}
+
+/** @throws NumericError E_NUMERIC_WEIGHT where a tensor of the block holds NaN or an infinity, which it names */
+export async function requireFinite(model: Model, block: number): Promise<void> {
+  for (const name of blockTensorNames(model, block)) {
+    const { dtype, shape } = model.checkpoint.tensors.get(name)!;
+    const data = toFloat32(await readTensor(model.checkpoint, name), dtype);
+    const broken = data.findIndex((weight) => !Number.isFinite(weight));
+    if (broken >= 0) throw brokenWeight(model, block, name, broken, { columns: shape.at(-1)!, data });
+  }
+}
+
+function brokenWeight(
+  model: Model,
+  block: number,
+  name: string,
+  index: number,
+  { columns, data }: Pick<Matrix, 'columns' | 'data'>,
+): NumericError {
+  const [row, column] = [Math.floor(index / columns), index % columns];
+  const { file } = model.checkpoint.tensors.get(name)!;
+  const linear = name.replace(/\.weight$/, '');
+  return new NumericError(
+    'E_NUMERIC_WEIGHT',
+    `Block ${block}, ${linear}: weight [${row}, ${column}] in ${file} is ${data[index]}; download or export the checkpoint again.`,
+    { block, linear, tensor: name, row, column, file },
+  );
+}
+
 /** Prunes every linear of a block of the checkpoint and writes the block's file, whole or not at all. */
 export async function writePrunedBlock(
   model: Model,
@@ -51,17 +115,7 @@ export async function writePrunedBlock(
   const tensors = blockTensorNames(model, block).map((name) => {
     const { dtype, shape } = checkpoint.tensors.get(name)!;
     const linear = linears.get(name);
-    const read = async (): Promise<Uint8Array> => {
-      const bytes = await readTensor(checkpoint, name);
-      if (!linear) return bytes;
-      const { rows, columns, kind } = linear;
-      const W = { rows, columns, data: toFloat32(bytes, dtype) };
-      const sums = pruning.squareSums?.[TAP_OF[kind]];
-      const statistics = sums && { squareSums: sums, sequences: pruning.sequences };
-      const mask = pruning.criterion.mask(W, pruning.counts.get(linear.name)!, pruning.pattern, statistics);
-      zeroMasked(bytes, dtype, mask);
-      return bytes;
-    };
+    const read = () => (linear ? pruneLinear(model, linear, pruning) : readTensor(checkpoint, name));
     return { name, dtype, shape, read };
   });
   await writeSafetensors(path, tensors, { format: 'pt' });

@@ -8,6 +8,7 @@ import { scoreWindows } from '../evaluate/index.js';
 import { type Activations, blockGraph, createActivations, type Model, runBlock, sameShape } from '../model/index.js';
 import { measureSquareSums, type SquareSums } from '../profile/index.js';
 import type { Windows } from '../text/index.js';
+import { requireFinite } from './block-file.js';
 
 /** Windows whose residual is compared block by block. */
 const TRACED_WINDOWS = 8;
@@ -57,7 +58,9 @@ export async function runDense(
     }
     await session.release();
     for (let chunk = 0; chunk < trace.chunks; chunk++) {
-      await trace.store.write(traceIndex(trace, block, chunk), await seen.read(chunk));
+      const hidden = await seen.read(chunk);
+      if (!hidden.every(Number.isFinite)) await requireFinite(model, block);
+      await trace.store.write(traceIndex(trace, block, chunk), hidden);
     }
     onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
   }

@@ -4,13 +4,21 @@
 // that was killed continues after the last one and comes to the same bytes.
 
 import { mkdir } from 'node:fs/promises';
-import { NumericError, type OnProgress } from '../base/index.js';
+import { fileError, NumericError, type OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
-import { type Activations, blockGraph, type Model, runBlock, sameShape } from '../model/index.js';
+import {
+  type Activations,
+  type BlockSource,
+  blockGraph,
+  checkpointSource,
+  type Model,
+  runBlock,
+  sameShape,
+} from '../model/index.js';
 import type { Criterion, Pattern } from '../operate/index.js';
 import type { SquareSums } from '../profile/index.js';
-import { blockFileSource, blockPath, exists, writePrunedBlock } from './block-file.js';
+import { blockFileSource, blockPath, isWholeBlock, writePrunedBlock } from './block-file.js';
 import { type Text, type Trace, tapBlock, traceIndex } from './dense.js';
 
 export type SequentialInput = {
@@ -41,7 +49,9 @@ export type SequentialResult = {
 export async function pruneSequentially(input: SequentialInput): Promise<SequentialResult> {
   const { engine, model, criterion, pattern, counts, calibration, validation, trace, dir, onProgress } = input;
   const { blocks } = model.config;
-  await mkdir(dir, { recursive: true });
+  await mkdir(dir, { recursive: true }).catch((error) => {
+    throw fileError(error, dir);
+  });
   const statistics = criterion.needsActivations ? calibration : undefined;
   const calibrated = statistics && (await sameShape(statistics.embedded));
   const seen = validation && (await sameShape(validation.embedded));
@@ -49,7 +59,7 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
   for (let block = 0; block < blocks; block++) {
     const path = blockPath(dir, block);
     const first = block === 0;
-    if (!(await exists(path))) {
+    if (!(await isWholeBlock(model, block, path))) {
       const squareSums =
         statistics &&
         ((first && input.firstSquareSums) ||
@@ -95,7 +105,28 @@ async function relativeError(trace: Trace, block: number, pruned: Activations): 
   return error;
 }
 
-/** Scores windows through block files that exist already. */
+/** The residual after the last block on `text`, through the blocks that `sourceOf` gives (the checkpoint's by default). */
+export async function runBlocks(
+  engine: Engine,
+  model: Model,
+  text: Text,
+  onProgress: OnProgress,
+  sourceOf: (block: number) => Promise<BlockSource> = async () => checkpointSource(model.checkpoint),
+): Promise<Activations> {
+  const seen = await sameShape(text.embedded);
+  for (let block = 0; block < model.config.blocks; block++) {
+    const source = await sourceOf(block);
+    const session = await engine.load(
+      blockGraph(model, block, { length: text.windows.length, outputs: 'hidden', source }),
+    );
+    await runBlock(engine, session, block === 0 ? text.embedded : seen, seen);
+    await session.release();
+    onProgress({ kind: 'advance', detail: `block ${block + 1} of ${model.config.blocks}` });
+  }
+  return seen;
+}
+
+/** The mean negative log-likelihood of each window, through the block files in `dir`; the checkpoint's blocks without. */
 export async function scoreBlockFiles(
   engine: Engine,
   model: Model,
@@ -103,16 +134,8 @@ export async function scoreBlockFiles(
   text: Text,
   onProgress: OnProgress,
 ): Promise<number[]> {
-  const seen = await sameShape(text.embedded);
-  for (let block = 0; block < model.config.blocks; block++) {
-    const source = dir === undefined ? undefined : await blockFileSource(blockPath(dir, block));
-    const length = text.windows.length;
-    const graph = blockGraph(model, block, { length, outputs: 'hidden', ...(source ? { source } : {}) });
-    const session = await engine.load(graph);
-    await runBlock(engine, session, block === 0 ? text.embedded : seen, seen);
-    await session.release();
-    onProgress({ kind: 'advance', detail: `block ${block + 1} of ${model.config.blocks}` });
-  }
+  const sourceOf = dir === undefined ? undefined : (block: number) => blockFileSource(blockPath(dir, block));
+  const seen = await runBlocks(engine, model, text, onProgress, sourceOf);
   const nll = await scoreWindows(engine, model, seen, text.windows);
   await seen.close();
   return nll;

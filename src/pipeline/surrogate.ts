@@ -2,7 +2,7 @@
 // validation windows. It orders candidates; it never decides.
 
 import { mkdir, rm } from 'node:fs/promises';
-import { silent } from '../base/index.js';
+import { fileError, silent } from '../base/index.js';
 import { blockPath, writePrunedBlock } from './block-file.js';
 import type { DensePass, Text } from './dense.js';
 import { type SequentialInput, scoreBlockFiles } from './sequential.js';
@@ -14,7 +14,9 @@ export async function scoreSurrogate(
   text: Text,
 ): Promise<number[]> {
   const { engine, model, criterion, pattern, counts, dir } = input;
-  await mkdir(dir, { recursive: true });
+  await mkdir(dir, { recursive: true }).catch((error) => {
+    throw fileError(error, dir);
+  });
   const sequences = input.calibration?.windows.windows.length ?? 0;
   for (let block = 0; block < model.config.blocks; block++) {
     const squareSums = dense.squareSums[block];

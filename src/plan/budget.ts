@@ -26,18 +26,22 @@ const mean = (values: readonly number[], weights: readonly number[]): number => 
   return sum / total;
 };
 
-const clamp = (value: number): number => Math.min(1, Math.max(0, value));
-
 /**
- * Shifts `raw` by one constant and clips to [0, 1] so that the `weights`-weighted mean is `target` (water-filling).
+ * Shifts `raw` by one constant and clips to [0, max] so that the `weights`-weighted mean is `target` ≤ max (water-filling).
  * Rates that fit already come back unchanged.
  */
-export function fitBudget(raw: readonly number[], weights: readonly number[], target: number): readonly number[] {
-  const fits = raw.every((rate) => rate >= 0 && rate <= 1) && Math.abs(mean(raw, weights) - target) < 1e-12;
+export function fitBudget(
+  raw: readonly number[],
+  weights: readonly number[],
+  target: number,
+  max = 1,
+): readonly number[] {
+  const clamp = (value: number): number => Math.min(max, Math.max(0, value));
+  const fits = raw.every((rate) => rate >= 0 && rate <= max) && Math.abs(mean(raw, weights) - target) < 1e-12;
   if (fits) return raw;
   // The clipped mean rises with the shift: bisect until the interval is two neighbouring doubles.
   let low = -Math.max(...raw);
-  let high = 1 - Math.min(...raw);
+  let high = max - Math.min(...raw);
   for (;;) {
     const middle = (low + high) / 2;
     if (middle <= low || middle >= high) break;

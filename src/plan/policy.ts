@@ -41,6 +41,13 @@ export type AllocationInput = {
   readonly values: Values;
 };
 
+/** The points a search over several hyperparameters looks at; neighbours differ by one step on one axis. */
+export type Grid = {
+  readonly axes: Readonly<Record<string, readonly number[]>>;
+  /** Points of which the best, by the surrogate, is always tried exactly: the policy's own fallback. */
+  readonly always: (values: Values) => boolean;
+};
+
 export interface AllocationPolicy {
   readonly name: string;
   /** One sentence for help texts and tables. */
@@ -49,6 +56,8 @@ export interface AllocationPolicy {
   readonly granularity: 'block' | 'linear';
   readonly needs: readonly MeasureName[];
   readonly hyperparameters: readonly Hyperparameter[];
+  /** For policies with more than one number to find. */
+  readonly grid?: Grid;
   /**
    * Raw sparsities, one per block or one per linear in the order of `facts`. They need not fit the budget, nor lie in
    * [0, 1]; allocate.ts shifts them by one constant and water-fills.

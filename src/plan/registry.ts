@@ -1,11 +1,12 @@
 import { OptionError } from '../base/index.js';
 import { atp } from './atp.js';
+import { layerwise } from './layerwise.js';
 import type { AllocationPolicy } from './policy.js';
 import { uniform } from './uniform.js';
 
 /** Every allocation policy, by name. */
 export const POLICIES: ReadonlyMap<string, AllocationPolicy> = new Map(
-  [uniform, atp].map((policy) => [policy.name, policy]),
+  [uniform, atp, layerwise].map((policy) => [policy.name, policy]),
 );
 
 /** @throws OptionError E_OPTION_ALLOCATION, with the names there are. */

@@ -17,6 +17,8 @@ export type Evaluation = Readonly<z.infer<typeof evaluationSchema>>;
 export const trialSchema = z.object({
   /** The searched number: ATP's common difference β; null for a plan without one. */
   beta: z.number().nullable(),
+  /** All of the policy's hyperparameters, by name. */
+  hyperparameters: z.record(z.string(), z.number()).default({}),
   /** Sparsity of each block. */
   rates: z.array(z.number()),
   /** true: the real sequential procedure on all validation windows. false: a surrogate (masks from dense statistics). */

@@ -21,8 +21,6 @@ export type Measured = {
   readonly alpha: readonly number[];
   /** Mean token KL(dense ‖ dense with only this linear pruned at the target), nats: one number per linear. */
   readonly sensitivity: readonly number[];
-  /** Log-slope of a linear's own error against its sparsity, around the target; a mean over linears. */
-  readonly errorSlope: number;
   /** ECoFLaP: zeroth-order estimate of ‖∂loss/∂W‖_F of each linear. */
   readonly gradient: readonly number[];
   /** ALS: normalised ‖X_iᵀX_j‖²_F between the inputs of blocks i and j, and between a block's linears' inputs. */

@@ -1,1 +1,2 @@
 export { GRID, type SearchInput, type SearchResult, searchBeta } from './bracket.js';
+export { type GridInput, type Point, searchGrid } from './grid.js';

@@ -1,0 +1,106 @@
+// What does one linear change? Many models that differ from a base in one linear each are scored in one sweep through
+// depth: at every block the streams of the variants met so far pass through the base's block, and each variant of this
+// block starts a new stream from the base's own. So a prefix is computed once for all variants behind it, only the suffix
+// is run for each, and one block's graph is resident at a time.
+
+import type { OnProgress } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
+import { scoreDivergences } from '../evaluate/index.js';
+import {
+  type Activations,
+  type BlockSource,
+  blockGraph,
+  createActivations,
+  type Model,
+  runBlock,
+  sameShape,
+} from '../model/index.js';
+import type { Text } from './dense.js';
+
+/** A model that differs from the base in the weights of one linear. */
+export type Variant = { readonly linear: string; readonly weights: Uint8Array };
+
+export type SweepInput = {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly text: Text;
+  /** The base's blocks. */
+  readonly base: (block: number) => Promise<BlockSource>;
+  /** The variants of a block's linears. */
+  readonly variants: (block: number) => Promise<readonly Variant[]>;
+  /** The dense model's residual after the last block, on `text`; where absent the base's own is taken. */
+  readonly reference?: Activations;
+  readonly onProgress: OnProgress;
+};
+
+export type SweepResult = {
+  /** Mean KL(dense ‖ base) of each window, nats per token. */
+  readonly base: readonly number[];
+  /** The same for each variant, by its linear's name. */
+  readonly variants: ReadonlyMap<string, readonly number[]>;
+};
+
+/** All streams together stay in memory up to this many bytes; what is more lies in scratch files. */
+const STREAM_MEMORY = 1 << 30;
+
+/** Scores every variant against the reference. */
+export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
+  const { engine, model, text, onProgress } = input;
+  const { blocks } = model.config;
+  const { length } = text.windows;
+  const budget = STREAM_MEMORY / (1 + model.linears.flat().length);
+  const open = (): Promise<Activations> => createActivations(text.embedded.chunks, length, model.config.hidden, budget);
+  const streams = new Map<string, Activations>();
+  const prefix = await sameShape(text.embedded);
+  try {
+    for (let block = 0; block < blocks; block++) {
+      const from = block === 0 ? text.embedded : prefix;
+      const source = await input.base(block);
+      for (const variant of await input.variants(block)) {
+        const stream = await open();
+        streams.set(variant.linear, stream);
+        await runThrough(engine, model, block, length, withVariant(source, variant), from, stream);
+      }
+      const session = await engine.load(blockGraph(model, block, { length, outputs: 'hidden', source }));
+      const own = new Set(model.linears[block]!.map(({ name }) => name));
+      for (const [linear, stream] of streams) if (!own.has(linear)) await runBlock(engine, session, stream, stream);
+      await runBlock(engine, session, from, prefix);
+      await session.release();
+      onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
+    }
+    const names = [...streams.keys()];
+    const [base, ...scores] = await scoreDivergences(
+      engine,
+      model,
+      [prefix, ...streams.values()],
+      input.reference ?? prefix,
+    );
+    return { base: base!, variants: new Map(names.map((name, i) => [name, scores[i]!])) };
+  } finally {
+    for (const stream of streams.values()) await stream.close();
+    await prefix.close();
+  }
+}
+
+async function runThrough(
+  engine: Engine,
+  model: Model,
+  block: number,
+  length: number,
+  source: BlockSource,
+  from: Activations,
+  to: Activations,
+): Promise<void> {
+  const session = await engine.load(blockGraph(model, block, { length, outputs: 'hidden', source }));
+  await runBlock(engine, session, from, to);
+  await session.release();
+}
+
+function withVariant(base: BlockSource, { linear, weights }: Variant): BlockSource {
+  const replaced = `${linear}.weight`;
+  return {
+    folder: base.folder,
+    find: (name) =>
+      name === replaced ? { ...base.find(name), source: { kind: 'bytes', bytes: weights } } : base.find(name),
+  };
+}

@@ -1,0 +1,66 @@
+// Finds a good point of a small grid in few exact trials. A cheap surrogate orders all points; the best of them, and the
+// best of those that are always to be tried, get an exact trial; then the search looks at the neighbours of the best
+// point known, the most promising by the surrogate first, until none is left or no trials are. Pure: what a trial is, is
+// injected.
+
+export type GridInput = {
+  readonly axes: Readonly<Record<string, readonly number[]>>;
+  readonly always: (point: Point) => boolean;
+  /** Exact trials allowed, besides the first point (all axes at their first value). */
+  readonly maxTrials: number;
+  /** The loss of a point by the real procedure; lower is better. The grid's first point is asked for first. */
+  readonly exact: (point: Point) => Promise<number>;
+  readonly surrogate: (point: Point) => Promise<number>;
+};
+
+export type Point = Readonly<Record<string, number>>;
+
+export async function searchGrid(input: GridInput): Promise<{ readonly point: Point; readonly loss: number }> {
+  const { axes, maxTrials } = input;
+  const names = Object.keys(axes);
+  const points = product(names.map((name) => axes[name]!.length));
+  const valuesOf = (index: readonly number[]): Point =>
+    Object.fromEntries(names.map((name, axis) => [name, axes[name]![index[axis]!]!]));
+
+  const losses = new Map<readonly number[], number>();
+  const evaluate = async (index: readonly number[]): Promise<void> => {
+    if (!losses.has(index)) losses.set(index, await input.exact(valuesOf(index)));
+  };
+  await evaluate(points[0]!);
+  const estimates = new Map<readonly number[], number>();
+  for (const index of points) estimates.set(index, await input.surrogate(valuesOf(index)));
+
+  const finalists = [
+    smallest(estimates, points),
+    smallest(
+      estimates,
+      points.filter((index) => input.always(valuesOf(index))),
+    ),
+  ];
+  for (const index of finalists) if (index && losses.size <= maxTrials) await evaluate(index);
+  for (;;) {
+    const best = smallest(losses, [...losses.keys()])!;
+    const unknown = points.filter((index) => !losses.has(index) && distance(index, best) === 1);
+    const next = smallest(estimates, unknown);
+    if (!next || losses.size > maxTrials) return { point: valuesOf(best), loss: losses.get(best)! };
+    await evaluate(next);
+  }
+}
+
+/** All index vectors, the first axis slowest. */
+function product(sizes: readonly number[]): number[][] {
+  return sizes.reduce<number[][]>(
+    (heads, size) => heads.flatMap((head) => Array.from({ length: size }, (_, i) => [...head, i])),
+    [[]],
+  );
+}
+
+const distance = (a: readonly number[], b: readonly number[]): number =>
+  a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0);
+
+/** Of `among`, the one of smallest value; the first of equals. */
+function smallest<T>(values: ReadonlyMap<T, number>, among: readonly T[]): T | undefined {
+  let best: T | undefined;
+  for (const one of among) if (best === undefined || values.get(one)! < values.get(best)!) best = one;
+  return best;
+}
