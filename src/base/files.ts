@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { lstat, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { OptionError, ResourceError } from './errors.js';
 
@@ -44,9 +44,9 @@ export async function readDocument(path: string, limit = 64 << 20): Promise<stri
   }
 }
 
-/** @throws OptionError E_OPTION_OUT_EXISTS where something is at `path` already */
+/** @throws OptionError E_OPTION_OUT_EXISTS where something is at `path` already, be it a link that leads nowhere */
 export async function requireAbsent(path: string): Promise<void> {
-  const there = await access(path).then(
+  const there = await lstat(path).then(
     () => true,
     () => false,
   );

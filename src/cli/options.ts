@@ -42,6 +42,13 @@ export const OPTIONS = {
     text: "fix ATP's common difference of sparsity between neighbouring blocks",
     otherwise: 'searched on validation text',
   },
+  hyperparameters: {
+    kind: 'text',
+    flag: '--hyperparameters',
+    value: 'name=number,…',
+    text: 'other numbers of the allocation policy (docs/policies.md), such as line=0.2,gain=0.5',
+    otherwise: 'as published, or searched where there is no published value',
+  },
   budget: {
     kind: 'text',
     flag: '--budget',
@@ -136,6 +143,20 @@ type ValueOf<S extends OptionSpec> = S['kind'] extends 'number' ? number : S['ki
 
 /** The parsed values of some options; those that were not given are absent. */
 export type Values<K extends OptionName = OptionName> = { readonly [N in K]?: ValueOf<(typeof OPTIONS)[N]> };
+
+/** `name=number,name=number` as an object. @throws OptionError E_OPTION_HYPERPARAMETERS */
+export function parseNumbers(text: string): Readonly<Record<string, number>> {
+  const pairs = text.split(',').map((pair) => /^\s*([A-Za-z]\w*)\s*=\s*(\S+)\s*$/.exec(pair));
+  const values = pairs.map((pair) => (pair ? ([pair[1]!, Number(pair[2])] as const) : undefined));
+  if (values.every((value) => value !== undefined && !Number.isNaN(value[1]))) {
+    return Object.fromEntries(values as (readonly [string, number])[]);
+  }
+  throw new OptionError(
+    'E_OPTION_HYPERPARAMETERS',
+    `--hyperparameters: expected name=number pairs with commas between, such as line=0.2,gain=0.5, got ${JSON.stringify(text)}.`,
+    { option: 'hyperparameters', got: text },
+  );
+}
 
 /** A number as the shell gives it. @throws OptionError E_OPTION_… for anything else, with the option's name */
 export function parseNumber(flag: string, text: string): number {

@@ -1,2 +1,2 @@
-export { pairedInterval, summarise, verdictOf } from './perplexity.js';
+export { summarise } from './perplexity.js';
 export { scoreDivergences, scoreWindows } from './score.js';

@@ -8,22 +8,3 @@ export function summarise(nll: readonly number[], length: number): Evaluation {
   const perplexity = Math.exp(nll.reduce((a, b) => a + b, 0) / nll.length);
   return { perplexity, windows: nll.length, tokens: nll.length * (length - 1), nll: [...nll] };
 }
-
-/**
- * The 95 % interval of perplexity(a) / perplexity(b), paired over the windows both were scored on: exp of the mean
- * difference ± 1.96 standard errors. One window, or equal scores, give a point.
- */
-export function pairedInterval(a: readonly number[], b: readonly number[]): [low: number, high: number] {
-  const n = a.length;
-  const differences = a.map((value, i) => value - b[i]!);
-  const mean = differences.reduce((x, y) => x + y, 0) / n;
-  const variance = n < 2 ? 0 : differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / (n - 1);
-  const margin = 1.96 * Math.sqrt(variance / n);
-  return [Math.exp(mean - margin), Math.exp(mean + margin)];
-}
-
-/** Whether `interval` (of a ratio, lower is better) tells the two apart. */
-export function verdictOf([low, high]: readonly [number, number]): 'better' | 'tie' | 'worse' {
-  if (high < 1) return 'better';
-  return low > 1 ? 'worse' : 'tie';
-}

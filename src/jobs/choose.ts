@@ -6,7 +6,7 @@ import type { Text } from '../pipeline/index.js';
 import { allocate, completeValues, findPolicy, type ModelFacts, maxBeta, type Values } from '../plan/index.js';
 import type { Measured } from '../records/index.js';
 import { searchBeta, searchGrid } from '../search/index.js';
-import { type Book, createBook } from './book.js';
+import { type Book, createBook, type Entry } from './book.js';
 import { factsOf, type PruneSettings } from './settings.js';
 import { type Candidate, candidateOf, type TimedTrial, type Trials } from './trials.js';
 
@@ -14,7 +14,7 @@ export type Choice = {
   readonly candidate: Candidate;
   readonly trial: TimedTrial;
   /** The uniform baseline; undefined where nothing is evaluated. */
-  readonly uniform: { readonly key: string; readonly trial: TimedTrial } | undefined;
+  readonly uniform: Entry | undefined;
   readonly trials: readonly TimedTrial[];
   readonly method: string | undefined;
 };
@@ -48,7 +48,7 @@ export async function choosePlan(
     return {
       candidate,
       trial,
-      uniform: uniform && { key: uniformly.key, trial: uniform },
+      uniform: uniform && { candidate: uniformly, trial: uniform },
       trials: [],
       method: undefined,
     };
@@ -57,10 +57,9 @@ export async function choosePlan(
   if (!validation) throw new InternalError('E_INTERNAL_SEARCH', 'A search was begun without validation text.');
   const book = await createBook(settings, model, trials, validation, candidateAt);
   const method = await search(settings, book, target, facts);
-  const first = book.first();
   return {
     ...book.best(),
-    uniform: { key: first.candidate.key, trial: first.trial },
+    uniform: book.first(),
     trials: book.entries.map(({ trial }) => trial),
     method,
   };

@@ -32,7 +32,9 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   const engine = await openEngine(model, settings);
   try {
     settings.onProgress({ kind: 'stage', stage: 'evaluating', total: model.config.blocks });
-    const nll = await scoreBlockFiles(engine, model, undefined, await embedText(model, text), settings.onProgress);
+    const embedded = await embedText(model, text);
+    const nll = await scoreBlockFiles(engine, model, undefined, embedded, settings.onProgress);
+    await embedded.embedded.close();
     return { ...summarise(nll, length), seconds: (performance.now() - started) / 1000 };
   } finally {
     await engine.close();

@@ -3,9 +3,9 @@
 import { basename, resolve } from 'node:path';
 import { VERSION } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { pairedInterval, verdictOf } from '../evaluate/index.js';
+
 import type { Model } from '../model/index.js';
-import type { Evaluation, Manifest, Plan, Trial } from '../records/index.js';
+import { type Evaluation, type Manifest, type Plan, pairedInterval, type Trial, verdictOf } from '../records/index.js';
 import type { Choice } from './choose.js';
 import type { LinearReport } from './inspect.js';
 import type { PruneSettings } from './settings.js';

@@ -6,20 +6,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OptionError, readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
 import { openModel } from '../model/index.js';
-import {
-  allocate,
-  BUDGETS,
-  blockRates,
-  completeValues,
-  findPolicy,
-  maxBeta,
-  type Values,
-  validateTarget,
-} from '../plan/index.js';
+import { allocate, BUDGETS, blockRates, completeValues, findPolicy, validateTarget } from '../plan/index.js';
 import { type Plan, parsePlan } from '../records/index.js';
 import { planOf } from './manifest.js';
 import { runToChoice } from './run.js';
-import { checkAgainstModel, factsOf, isSearched, normalisePrune, oneOf, type PruneOptions } from './settings.js';
+import {
+  checkAgainstModel,
+  factsOf,
+  givenValues,
+  isSearched,
+  normalisePrune,
+  oneOf,
+  type PruneOptions,
+} from './settings.js';
 import { prepareTexts } from './texts.js';
 
 /** Reads a plan document. @throws OptionError E_OPTION_PLAN, ResourceError */
@@ -59,18 +58,21 @@ async function searchPlan(options: MakePlanOptions): Promise<Plan> {
 }
 
 async function planFromHeaders(options: MakePlanOptions): Promise<Plan> {
-  const { sparsity: target = Number.NaN, beta } = options;
+  const { sparsity: target = Number.NaN } = options;
   validateTarget(target);
   const policy = findPolicy(options.allocation ?? 'atp');
   const budget = oneOf('budget', options.budget ?? 'exact', BUDGETS);
   const model = await openModel(options.checkpoint);
   const facts = factsOf(model);
-  const values: Values = beta === undefined ? {} : { beta };
+  const values = givenValues(options);
   if (isSearched(policy, values)) {
+    const wanted = policy.hyperparameters
+      .filter(({ name, fallback }) => fallback === undefined && values[name] === undefined)
+      .map(({ name, range }) => `${name} in [${range(target, facts).join(', ')}]`);
     throw new OptionError(
-      'E_OPTION_BETA',
-      `--beta: expected a number in [0, ${maxBeta(target, facts.blocks)}]; ${policy.name} has one to choose. Give one, or give --calibration and --validation text to have it searched.`,
-      { option: 'beta' },
+      'E_OPTION_VALIDATION',
+      `--allocation ${policy.name} has a number to find: expected ${wanted.join(' and ')}, or --calibration and --validation text to have it searched; neither was given.`,
+      { option: 'validation', policy: policy.name },
     );
   }
   const rates = allocate(policy, { target, facts, budget, values });

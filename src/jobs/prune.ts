@@ -2,25 +2,26 @@
 // stand in the order in which data passes through them; each is one function elsewhere.
 
 import { mkdir, rm } from 'node:fs/promises';
-import { writeFileAtomic } from '../base/index.js';
+import { join } from 'node:path';
+import { fileError, readDocument, writeFileAtomic } from '../base/index.js';
 import { writeCheckpoint } from '../checkpoint/index.js';
 import { summarise } from '../evaluate/index.js';
 import { type Model, openModel } from '../model/index.js';
 import { blockPath, readBlockTensor, scoreBlockFiles } from '../pipeline/index.js';
-import type { Evaluation, Manifest } from '../records/index.js';
+import { type Evaluation, type Manifest, parseManifest } from '../records/index.js';
 import { renderReport } from '../report/index.js';
 import { countZeros } from './inspect.js';
 import { buildManifest } from './manifest.js';
-import { runToChoice } from './run.js';
-import { checkAgainstModel, normalisePrune, type PruneOptions } from './settings.js';
+import { openRun, runToChoice } from './run.js';
+import { checkAgainstModel, normalisePrune, type PruneOptions, type PruneSettings } from './settings.js';
 import { embedText, prepareTexts } from './texts.js';
 import type { TimedTrial } from './trials.js';
-import { checkOut, checkSpace, type Workspace } from './workspace.js';
+import { checkOut, checkSpace, isOnlyToBeCleared, type Workspace } from './workspace.js';
 
 export type PruneResult = {
   readonly out: string;
   readonly manifest: Manifest;
-  /** Every trial with its seconds; the manifest holds the same ones without. */
+  /** Every trial with its seconds (0 where only an earlier attempt's leftovers were cleared); the manifest's, timed. */
   readonly trials: readonly TimedTrial[];
   readonly seconds: number;
   readonly peakMemoryBytes: number;
@@ -36,11 +37,24 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
   const settings = normalisePrune(options);
   const model = await openModel(settings.checkpoint);
   checkAgainstModel(settings, model);
-  await checkOut(settings.out, settings.resume);
+  const done = settings.resume && (await isOnlyToBeCleared(settings.out));
+  if (!done) await checkOut(settings.out, settings.resume, model.checkpoint.dir);
   const bytes = [...model.checkpoint.tensors.values()].reduce((sum, tensor) => sum + tensor.length, 0);
   // Uniform, the best and the present trial, and the output.
   if (!settings.resume) await checkSpace(settings.out, 4 * bytes);
   const texts = await prepareTexts(settings, model);
+  if (done) {
+    const { workspace } = await openRun(settings, model, texts);
+    await workspace.clear();
+    const source = join(settings.out, 'layerwise.json');
+    const manifest = parseManifest(await readDocument(source), source);
+    return resultOf(
+      settings,
+      manifest,
+      manifest.trials.map((trial) => ({ ...trial, seconds: 0 })),
+      started,
+    );
+  }
 
   return await runToChoice(settings, model, texts, async (run) => {
     const { workspace, engine, trials, choice } = run;
@@ -48,13 +62,17 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
       if (!texts.test) return null;
       return await workspace.step(`test-${name}`, async () => {
         settings.onProgress({ kind: 'stage', stage: `test: ${name}`, total: model.config.blocks });
-        const nll = await scoreBlockFiles(engine, model, dir, await embedText(model, texts.test!), settings.onProgress);
+        const text = await embedText(model, texts.test!);
+        const nll = await scoreBlockFiles(engine, model, dir, text, settings.onProgress);
+        await text.embedded.close();
         return summarise(nll, texts.test!.windows.length);
       });
     };
     const denseTest = await scoreTest('dense', undefined);
-    const uniformTest = choice.uniform ? await scoreTest('uniform', trials.dirOf(choice.uniform.key)) : null;
-    const isUniform = choice.candidate.key === choice.uniform?.key;
+    if (texts.test && choice.uniform) await trials.restore(choice.uniform.candidate);
+    await trials.restore(choice.candidate);
+    const uniformTest = choice.uniform ? await scoreTest('uniform', trials.dirOf(choice.uniform.candidate.key)) : null;
+    const isUniform = choice.candidate.key === choice.uniform?.candidate.key;
     const chosenTest = isUniform ? uniformTest : await scoreTest('chosen', trials.dirOf(choice.candidate.key));
 
     settings.onProgress({ kind: 'stage', stage: 'writing' });
@@ -74,21 +92,27 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
     await writeFileAtomic(`${final}/layerwise.json`, `${JSON.stringify(manifest, null, 2)}\n`);
     await writeFileAtomic(`${final}/report.html`, renderReport(manifest));
     await workspace.finish();
-    return {
-      out: settings.out,
-      manifest,
-      trials: choice.trials,
-      seconds: (performance.now() - started) / 1000,
-      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-    };
+    return resultOf(settings, manifest, choice.trials, started);
   });
+}
+
+function resultOf(
+  { out }: PruneSettings,
+  manifest: Manifest,
+  trials: readonly TimedTrial[],
+  started: number,
+): PruneResult {
+  const seconds = (performance.now() - started) / 1000;
+  return { out, manifest, trials, seconds, peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
 }
 
 /** Writes the chosen blocks over a copy of the checkpoint, in the workspace. */
 async function assemble(model: Model, workspace: Workspace, dir: string): Promise<string> {
   const final = workspace.at('final');
   await rm(final, { recursive: true, force: true });
-  await mkdir(final);
+  await mkdir(final).catch((error) => {
+    throw fileError(error, final);
+  });
   const pruned = new Map(model.linears.flat().map((linear) => [`${linear.name}.weight`, linear.block]));
   await writeCheckpoint(model.checkpoint, final, (name) => {
     const block = pruned.get(name);

@@ -16,7 +16,7 @@ import {
   type Values,
   validateTarget,
 } from '../plan/index.js';
-import type { Plan } from '../records/index.js';
+import { type Plan, validatePlan } from '../records/index.js';
 
 /** Where and how anything runs. */
 export type RunOptions = {
@@ -32,11 +32,13 @@ export type RunOptions = {
 export type PlanOptions = {
   /** Target sparsity S over all prunable weights, 0 < S < 1. */
   readonly sparsity: number;
-  /** Allocation policy: `uniform` or `atp`. Defaults to `atp`. */
+  /** Allocation policy, by name. Defaults to `atp`. */
   readonly allocation?: string;
   /** ATP's common difference β; searched on validation text where absent. */
   readonly beta?: number;
-  /** `exact` or `published`. Defaults to `exact`. */
+  /** Hyperparameters of the policy by name, such as `{ line: 0.2, gain: 0.5 }`. Default to the published ones. */
+  readonly hyperparameters?: Values;
+  /** `exact` or `published`. Defaults to a given plan's own, else to `exact`. */
   readonly budget?: string;
 };
 
@@ -106,7 +108,7 @@ export type PruneSettings = RunSettings & {
 
 /** Completes and checks what can be checked without looking at any file. @throws OptionError E_OPTION_… */
 export function normalisePrune(options: PruneOptions): PruneSettings {
-  const { plan } = options;
+  const plan = options.plan && validatePlan(options.plan, '--plan');
   const policy = findPolicy(options.allocation ?? 'atp');
   if (plan === undefined && options.sparsity === undefined) {
     throw new OptionError('E_OPTION_SPARSITY', 'Expected --sparsity (such as 0.7) or --plan; neither was given.', {
@@ -114,7 +116,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     });
   }
   if (plan !== undefined) {
-    for (const option of ['sparsity', 'beta', 'allocation'] as const) {
+    for (const option of ['sparsity', 'beta', 'hyperparameters', 'allocation'] as const) {
       if (options[option] !== undefined) conflict(option, 'plan', 'a plan already says how sparse each block is');
     }
   }
@@ -127,7 +129,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
       { option: 'calibration' },
     );
   }
-  const values: Values = options.beta === undefined ? {} : { beta: options.beta };
+  const values = givenValues(options);
   const searches = plan === undefined && isSearched(policy, values);
   if (searches && options.validation === undefined) {
     throw new OptionError(
@@ -143,7 +145,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     sparsity: options.sparsity,
     policy,
     values,
-    budget: oneOf('budget', options.budget ?? 'exact', BUDGETS),
+    budget: oneOf('budget', options.budget ?? plan?.budget ?? 'exact', BUDGETS),
     plan,
     searches,
     criterion,
@@ -182,6 +184,10 @@ export function windowLength(model: Model, asked: number | undefined): number {
   return length;
 }
 
+/** The hyperparameters that were given; `beta` is ATP's. */
+export const givenValues = ({ beta, hyperparameters = {} }: Partial<PlanOptions>): Values =>
+  beta === undefined ? hyperparameters : { ...hyperparameters, beta };
+
 /** Whether the policy has a number to find: one without a default that was not given. */
 export const isSearched = (policy: AllocationPolicy, values: Values): boolean =>
   policy.hyperparameters.some(({ name, fallback }) => fallback === undefined && values[name] === undefined);
@@ -214,6 +220,22 @@ export function checkPlan(plan: Plan, model: Model): void {
       { option: 'plan', got: name },
     );
   }
+  const target = planTarget(plan, model);
+  if (target > 0 && target < 1) return;
+  throw new OptionError(
+    'E_OPTION_PLAN',
+    `--plan: expected rates whose mean over all prunable weights lies between 0 and 1 (exclusive), got ${target}.`,
+    { option: 'plan', got: target },
+  );
+}
+
+/** The parameter-weighted mean of a plan's rates: what uniform is compared at. */
+export function planTarget(plan: Plan, model: Model): number {
+  let sum = 0;
+  for (const { name, block, rows, columns } of model.linears.flat()) {
+    sum += rows * columns * (plan.blocks?.[block] ?? plan.linears?.[name] ?? 0);
+  }
+  return sum / model.prunable;
 }
 
 export function oneOf<const T extends string>(option: string, value: string, allowed: readonly T[]): T {

@@ -4,12 +4,20 @@
 import { rm } from 'node:fs/promises';
 import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { pairedInterval, summarise } from '../evaluate/index.js';
+import { summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
-import { type DensePass, pruneSequentially, scoreSurrogate, type Text, tapBlock } from '../pipeline/index.js';
+import {
+  blockPath,
+  type DensePass,
+  isWholeBlock,
+  pruneSequentially,
+  scoreSurrogate,
+  type Text,
+  tapBlock,
+} from '../pipeline/index.js';
 import { blockRates, countPruned, type ModelFacts, type Rates, type Values } from '../plan/index.js';
 import type { SquareSums } from '../profile/index.js';
-import type { Trial } from '../records/index.js';
+import { pairedInterval, type Trial } from '../records/index.js';
 import type { PruneSettings } from './settings.js';
 import type { Workspace } from './workspace.js';
 
@@ -52,6 +60,17 @@ export function createTrials(context: TrialContext) {
   const dirOf = (key: string): string => workspace.at('trials', key);
   const countsOf = (candidate: Candidate) => countPruned(linears, candidate.rateOf, settings.budget);
 
+  const sequenceOf = (candidate: Candidate) => ({
+    engine,
+    model,
+    criterion: settings.criterion,
+    pattern: settings.pattern,
+    counts: countsOf(candidate),
+    calibration,
+    dir: dirOf(candidate.key),
+    onProgress: settings.onProgress,
+  });
+
   const exact = async (candidate: Candidate, uniformNll: readonly number[] | undefined): Promise<TimedTrial> => {
     return await workspace.step(`trial-${candidate.key}`, async () => {
       const started = performance.now();
@@ -60,17 +79,10 @@ export function createTrials(context: TrialContext) {
       }
       announce(settings.onProgress, candidate, model.config.blocks);
       const { nll, errors } = await pruneSequentially({
-        engine,
-        model,
-        criterion: settings.criterion,
-        pattern: settings.pattern,
-        counts: countsOf(candidate),
-        calibration,
+        ...sequenceOf(candidate),
         validation,
         trace: dense?.trace,
         firstSquareSums,
-        dir: dirOf(candidate.key),
-        onProgress: settings.onProgress,
       });
       const trial = {
         beta: betaOf(candidate),
@@ -117,7 +129,17 @@ export function createTrials(context: TrialContext) {
   /** Removes the pruned blocks of a candidate that lost. */
   const discard = (key: string): Promise<void> => rm(dirOf(key), { recursive: true, force: true });
 
-  return { exact, surrogate, discard, dirOf };
+  /** Sees to it that a finished trial's blocks are there and whole: an earlier attempt's may be lost in a power cut. */
+  const restore = async (candidate: Candidate): Promise<void> => {
+    for (const block of model.linears.keys()) {
+      if (await isWholeBlock(model, block, blockPath(dirOf(candidate.key), block))) continue;
+      announce(settings.onProgress, candidate, model.config.blocks);
+      await pruneSequentially({ ...sequenceOf(candidate), validation: undefined, trace: undefined, firstSquareSums });
+      return;
+    }
+  };
+
+  return { exact, surrogate, restore, discard, dirOf };
 }
 
 function announce(onProgress: OnProgress, candidate: Candidate, blocks: number): void {

@@ -1,10 +1,24 @@
 // The folder beside the output where a run keeps what it has finished: `<out>.partial`. It says what the run is (so
-// that only the same command continues it), holds a record per finished step, and becomes the output by one rename.
+// that only the same command continues it), holds a record per finished step, and becomes the output by one rename. One
+// process at a time works in it (lock.ts). A record carries its own digest: one that is damaged is made anew.
 
 import { createHash } from 'node:crypto';
-import { access, constants, mkdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import {
+  access,
+  constants,
+  mkdir,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  statfs,
+} from 'node:fs/promises';
+import { dirname, join, resolve, sep } from 'node:path';
 import { fileError, OptionError, ResourceError, requireAbsent, syncDirectory, writeFileAtomic } from '../base/index.js';
+import { takeLock } from './lock.js';
 
 export type Workspace = {
   readonly path: string;
@@ -14,6 +28,10 @@ export type Workspace = {
   at(...parts: readonly string[]): string;
   /** Moves the folder `final` to the output and removes the rest. */
   finish(): Promise<void>;
+  /** Removes what is left of a run whose output is there already. */
+  clear(): Promise<void>;
+  /** Lets others continue the run. */
+  close(): Promise<void>;
 };
 
 const isThere = (path: string): Promise<boolean> =>
@@ -22,10 +40,23 @@ const isThere = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** Checks that `out` can be written, before anything is read. @throws OptionError E_OPTION_OUT…, ResourceError */
-export async function checkOut(out: string, resume: boolean): Promise<void> {
+const partialOf = (out: string): string => `${resolve(out)}.partial`;
+
+/** Whether a run was killed after its output had appeared and before its workspace was gone. */
+export async function isOnlyToBeCleared(out: string): Promise<boolean> {
+  const partial = partialOf(out);
+  return (
+    (await isThere(resolve(out))) && (await isThere(join(partial, MARKER))) && !(await isThere(join(partial, FINAL)))
+  );
+}
+
+/**
+ * Checks that `out` can be written, before anything is read.
+ * @throws OptionError E_OPTION_OUT… (also where it lies inside `source`, the checkpoint), ResourceError
+ */
+export async function checkOut(out: string, resume: boolean, source: string): Promise<void> {
   const parent = dirname(resolve(out));
-  await requireAbsent(out);
+  await requireAbsent(resolve(out));
   const info = await stat(parent).catch((error) => {
     throw fileError(error, parent);
   });
@@ -35,7 +66,13 @@ export async function checkOut(out: string, resume: boolean): Promise<void> {
   await access(parent, constants.W_OK).catch((error) => {
     throw fileError(error, parent);
   });
-  const partial = `${resolve(out)}.partial`;
+  if (`${await realpath(parent)}${sep}`.startsWith(`${await realpath(source)}${sep}`)) {
+    throw new OptionError('E_OPTION_OUT', `--out: ${out} lies inside the checkpoint itself; choose another place.`, {
+      option: 'out',
+      got: out,
+    });
+  }
+  const partial = partialOf(out);
   if (!resume && (await isThere(partial))) {
     throw new OptionError(
       'E_OPTION_OUT_PARTIAL',
@@ -59,47 +96,94 @@ export async function checkSpace(out: string, bytes: number): Promise<void> {
   );
 }
 
+const MARKER = 'run.json';
+const FINAL = 'final';
+const LOCK = 'lock';
+
 /**
  * Opens the workspace of `out` for the run that `identity` describes (everything its result depends on).
- * @throws OptionError E_OPTION_RESUME where an interrupted run there is another one
+ * @throws OptionError E_OPTION_RESUME where an interrupted run there is another one; ResourceError E_RESOURCE_LOCKED
+ * where a process is at work on it
  */
 export async function openWorkspace(out: string, identity: unknown): Promise<Workspace> {
-  const path = `${resolve(out)}.partial`;
+  const path = partialOf(out);
   const at = (...parts: readonly string[]): string => join(path, ...parts);
-  const fingerprint = createHash('sha256').update(JSON.stringify(identity)).digest('hex');
-  await mkdir(at('steps'), { recursive: true }).catch((error) => {
+  let unlock: () => Promise<void>;
+  try {
+    await mkdir(path, { recursive: true });
+    unlock = await takeLock(at(LOCK));
+  } catch (error) {
+    await rmdir(path).catch(() => {}); // goes only if it is empty, so not where another process is at work
     throw fileError(error, path);
-  });
-  const marker = at('run.json');
-  if (await isThere(marker)) {
-    const found: unknown = await readFile(marker, 'utf8')
-      .then(JSON.parse)
-      .catch(() => undefined);
-    if ((found as { fingerprint?: unknown } | undefined)?.fingerprint !== fingerprint) {
-      throw new OptionError(
-        'E_OPTION_RESUME',
-        `--resume: ${path} was begun by another command, or from other files. Repeat that command, or remove the folder to start anew.`,
-        { option: 'resume', path },
-      );
-    }
-  } else {
-    await writeFileAtomic(marker, `${JSON.stringify({ fingerprint, identity }, null, 2)}\n`);
   }
-  const step = async <T>(name: string, make: () => Promise<T>): Promise<T> => {
-    const file = at('steps', `${name}.json`);
-    if (await isThere(file)) return JSON.parse(await readFile(file, 'utf8')) as T;
-    const result = await make();
-    await writeFileAtomic(file, JSON.stringify(result));
-    return result;
+  try {
+    await claim(path, at(MARKER), identity);
+    await removeTemporaries(path);
+    await mkdir(at('steps'), { recursive: true });
+  } catch (error) {
+    await unlock();
+    await rmdir(path).catch(() => {});
+    throw fileError(error, path);
+  }
+  const clear = async (): Promise<void> => {
+    // What says whose the workspace is goes last: until then the same command can clear it.
+    for (const name of await readdir(path)) {
+      if (name !== MARKER && name !== LOCK) await rm(at(name), { recursive: true, force: true });
+    }
+    await rm(at(MARKER), { force: true });
+    await unlock();
+    await rm(path, { recursive: true, force: true });
   };
   const finish = async (): Promise<void> => {
     try {
-      await rename(at('final'), resolve(out));
+      await rename(at(FINAL), resolve(out));
     } catch (error) {
       throw fileError(error, out);
     }
     await syncDirectory(dirname(resolve(out)));
-    await rm(path, { recursive: true, force: true });
+    await clear();
   };
-  return { path, step, at, finish };
+  const step = async <T>(name: string, make: () => Promise<T>): Promise<T> => {
+    const file = at('steps', `${name}.json`);
+    const kept = await readFile(file, 'utf8').then(parseStep, () => undefined);
+    if (kept) return kept.result as T;
+    const result = await make();
+    const text = JSON.stringify(result);
+    await writeFileAtomic(file, `${sha256(text)}\n${text}`);
+    return result;
+  };
+  return { path, step, at, finish, clear, close: unlock };
+}
+
+/** Marks the workspace as that of `identity`, or checks that it is. */
+async function claim(path: string, marker: string, identity: unknown): Promise<void> {
+  const fingerprint = sha256(JSON.stringify(identity));
+  if (!(await isThere(marker))) {
+    await writeFileAtomic(marker, `${JSON.stringify({ fingerprint, identity }, null, 2)}\n`);
+    return;
+  }
+  const found: unknown = await readFile(marker, 'utf8')
+    .then(JSON.parse)
+    .catch(() => undefined);
+  if ((found as { fingerprint?: unknown } | undefined)?.fingerprint === fingerprint) return;
+  throw new OptionError(
+    'E_OPTION_RESUME',
+    `--resume: ${path} was begun by another command, or from other files. Repeat that command, or remove the folder to start anew.`,
+    { option: 'resume', path },
+  );
+}
+
+/** Files that a killed process was still writing. */
+async function removeTemporaries(path: string): Promise<void> {
+  for (const entry of await readdir(path, { withFileTypes: true, recursive: true })) {
+    if (entry.isFile() && entry.name.endsWith('.tmp')) await rm(join(entry.parentPath, entry.name), { force: true });
+  }
+}
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** A step's result from its file: the digest, a line break, the result in JSON. Undefined where it is damaged. */
+function parseStep(file: string): { readonly result: unknown } | undefined {
+  const text = file.slice(65);
+  return file.slice(0, 65) === `${sha256(text)}\n` ? { result: JSON.parse(text) } : undefined;
 }

@@ -1,5 +1,6 @@
 export { type Evaluation, evaluationSchema, type Trial, trialSchema } from './evaluation.js';
+export { pairedInterval, verdictOf } from './interval.js';
 export { type Manifest, type ManifestText, manifestSchema, parseManifest, type ResultRow } from './manifest.js';
 export { parseRecord } from './parse.js';
-export { type Plan, parsePlan, planSchema } from './plan.js';
+export { type Plan, parsePlan, planSchema, validatePlan } from './plan.js';
 export { HISTOGRAM_SHIFT, type Histogram, type Measured, type MeasureName } from './profile.js';

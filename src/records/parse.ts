@@ -23,6 +23,16 @@ export function parseRecord<S extends z.ZodType>(
   } catch (cause) {
     throw new OptionError(code, `${path}: expected ${what} in JSON; ${(cause as Error).message}.`, { path }, { cause });
   }
+  return validateRecord(schema, value, path, code, what);
+}
+
+export function validateRecord<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  path: string,
+  code: string,
+  what: string,
+): z.infer<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;

@@ -3,7 +3,7 @@
 // linear that is not named stays dense). Everything else says where the rates came from.
 
 import { z } from 'zod';
-import { parseRecord } from './parse.js';
+import { parseRecord, validateRecord } from './parse.js';
 
 const rate = z.number().min(0).max(1);
 
@@ -27,4 +27,9 @@ export type Plan = Readonly<z.infer<typeof planSchema>>;
 /** Reads a plan document. @throws OptionError E_OPTION_PLAN with the place and what was expected. */
 export function parsePlan(text: string, path: string): Plan {
   return parseRecord(planSchema, text, path, 'E_OPTION_PLAN', 'a plan');
+}
+
+/** Checks a plan that is an object already. @throws OptionError E_OPTION_PLAN with the place and what was expected. */
+export function validatePlan(value: unknown, path: string): Plan {
+  return validateRecord(planSchema, value, path, 'E_OPTION_PLAN', 'a plan');
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { pairedInterval, summarise, verdictOf } from '../../src/evaluate/index.js';
+import { summarise } from '../../src/evaluate/index.js';
+import { pairedInterval, verdictOf } from '../../src/records/index.js';
 
 test('perplexity is exp of the mean of window means, and the first token of a window is not scored', () => {
   const evaluation = summarise([Math.log(10), Math.log(40)], 256);

@@ -1,6 +1,7 @@
 import { makePlan } from '../../jobs/index.js';
 import { defineCommand } from '../command.js';
 import { formatBar, formatPercent, formatTable } from '../format.js';
+import { parseNumbers } from '../options.js';
 
 export const planCommand = defineCommand({
   name: 'plan',
@@ -10,6 +11,7 @@ export const planCommand = defineCommand({
     'sparsity',
     'allocation',
     'beta',
+    'hyperparameters',
     'budget',
     'criterion',
     'pattern',
@@ -39,9 +41,11 @@ export const planCommand = defineCommand({
     },
     { what: 'A plan as JSON on stdout', command: 'layerwise plan ./my-model --sparsity 0.7 --beta 0.01 --json' },
   ],
-  run: async (checkpoint, { out, ...options }, onProgress) => {
-    const plan = await makePlan({ checkpoint, ...options, onProgress }, out);
-    const rows = plan.blocks!.map((rate, i) => [`block ${i}`, formatPercent(rate), formatBar(rate)]);
+  run: async (checkpoint, { out, hyperparameters, ...options }, onProgress) => {
+    const given = hyperparameters === undefined ? {} : { hyperparameters: parseNumbers(hyperparameters) };
+    const plan = await makePlan({ checkpoint, ...options, ...given, onProgress }, out);
+    const rates = plan.blocks?.map((rate, i) => [`block ${i}`, rate] as const) ?? Object.entries(plan.linears!);
+    const rows = rates.map(([name, rate]) => [name, formatPercent(rate), formatBar(rate)]);
     const written = out === undefined ? '' : `\n\nWritten to ${out}`;
     return { json: plan, text: formatTable(rows) + written };
   },

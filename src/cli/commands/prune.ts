@@ -3,6 +3,7 @@ import { type PruneResult, prune, readPlan } from '../../jobs/index.js';
 import type { ResultRow } from '../../records/index.js';
 import { defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
+import { parseNumbers } from '../options.js';
 
 export const pruneCommand = defineCommand({
   name: 'prune',
@@ -12,6 +13,7 @@ export const pruneCommand = defineCommand({
     'sparsity',
     'allocation',
     'beta',
+    'hyperparameters',
     'plan',
     'criterion',
     'pattern',
@@ -51,9 +53,10 @@ export const pruneCommand = defineCommand({
       command: 'layerwise prune ./my-model --plan plan.json --calibration calibration.txt --out my-model-plan',
     },
   ],
-  run: async (checkpoint, { plan, out, ...options }, onProgress) => {
+  run: async (checkpoint, { plan, out, hyperparameters, ...options }, onProgress) => {
     const replayed = plan === undefined ? {} : { plan: await readPlan(plan) };
-    const result = await prune({ checkpoint, out: out!, ...options, ...replayed, onProgress });
+    const given = hyperparameters === undefined ? {} : { hyperparameters: parseNumbers(hyperparameters) };
+    const result = await prune({ checkpoint, out: out!, ...options, ...given, ...replayed, onProgress });
     return { json: toJson(result), text: toText(result) };
   },
 });
@@ -73,8 +76,9 @@ function toJson(result: PruneResult): unknown {
     dense: scores(manifest.dense),
     uniform: scores(manifest.uniform),
     chosen: { beta: betaOf(result), rates: manifest.sparsity.blocks, ...scores(manifest.chosen) },
-    trials: trials.map(({ beta, validation, interval, exact, seconds }) => ({
+    trials: trials.map(({ beta, hyperparameters, validation, interval, exact, seconds }) => ({
       beta,
+      hyperparameters,
       validation: validation.perplexity,
       interval,
       exact,
@@ -94,8 +98,9 @@ const VERDICTS = {
 
 function toText(result: PruneResult): string {
   const { manifest, out, seconds } = result;
-  const beta = betaOf(result);
   const name = manifest.plan.policy?.name ?? 'the plan';
+  const values = Object.entries(manifest.plan.policy?.hyperparameters ?? {});
+  const numbers = values.map(([key, value]) => `${key === 'beta' ? 'β' : key} = ${Number(value.toPrecision(4))}`);
   const row = (label: string, of: ResultRow | null): string[] => [
     label,
     formatPerplexity(of?.validation?.perplexity),
@@ -103,7 +108,7 @@ function toText(result: PruneResult): string {
   ];
   const rows = [['perplexity', 'validation', 'test'], row('dense', manifest.dense)];
   if (manifest.uniform) rows.push(row('uniform', manifest.uniform));
-  if (name !== 'uniform') rows.push(row(beta === null ? name : `${name}, β = ${beta.toPrecision(4)}`, manifest.chosen));
+  if (name !== 'uniform') rows.push(row([name, ...numbers].join(', '), manifest.chosen));
   const evaluated = manifest.dense.validation || manifest.dense.test || manifest.chosen.validation;
   return [
     ...(evaluated ? [formatTable(rows), ''] : []),

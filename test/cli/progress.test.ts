@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest';
+import { formatBytes, formatPerplexity, formatSeconds, formatTable } from '../../src/cli/format.js';
+import { createProgress, describeStage } from '../../src/cli/progress.js';
+
+describe('a stage’s line', () => {
+  const stage = { name: 'trial: β = 0.01', total: 12, began: 0, done: 0 };
+
+  test('before the first block there is no rate to tell', () => {
+    expect(describeStage(stage, 500)).toBe('trial: β = 0.01 · block 1 of 12');
+  });
+
+  test('then rate and remaining time of the stage', () => {
+    expect(describeStage({ ...stage, done: 4 }, 2000)).toBe(
+      'trial: β = 0.01 · block 5 of 12 · 2.0 blocks/s · 4.0 s left',
+    );
+    expect(describeStage({ ...stage, done: 4 }, 400_000)).toBe(
+      'trial: β = 0.01 · block 5 of 12 · 1 min 40 s a block · 13 min 20 s left',
+    );
+  });
+
+  test('a stage without steps is its name', () => {
+    expect(describeStage({ ...stage, name: 'writing', total: undefined }, 9000)).toBe('writing');
+  });
+});
+
+test('without a terminal: a line per stage and note, and one now and then inside a long stage', () => {
+  const written: string[] = [];
+  let now = 0;
+  const stream = { isTTY: false, write: (text: string) => written.push(text) } as unknown as NodeJS.WriteStream;
+  const { onProgress, end } = createProgress(stream, () => now);
+  onProgress({ kind: 'stage', stage: 'dense', total: 40 });
+  for (let block = 0; block < 39; block++) {
+    now += 1000;
+    onProgress({ kind: 'advance' });
+  }
+  onProgress({ kind: 'note', text: 'β = 0: 7.1' });
+  end();
+  expect(written.join('').split('\n')).toEqual([
+    'dense · block 1 of 40',
+    'dense · block 11 of 40 · 1.0 blocks/s · 30 s left',
+    'dense · block 21 of 40 · 1.0 blocks/s · 20 s left',
+    'dense · block 31 of 40 · 1.0 blocks/s · 10 s left',
+    'β = 0: 7.1',
+    '',
+  ]);
+});
+
+test('numbers as people read them', () => {
+  expect([7.1234567, 1234.56, 2.5e7, null].map(formatPerplexity)).toEqual(['7.123', '1234.6', '2.500e+7', '–']);
+  expect([999, 4_954_368, 13.2e9].map(formatBytes)).toEqual(['999 B', '4.95 MB', '13.2 GB']);
+  expect([0.05, 12.4, 61, 3725].map(formatSeconds)).toEqual(['0.1 s', '12 s', '1 min 1 s', '1 h 2 min']);
+  expect(
+    formatTable([
+      ['a', '1'],
+      ['long', '10'],
+    ]),
+  ).toBe('a      1\nlong  10');
+});

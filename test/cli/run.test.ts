@@ -1,0 +1,278 @@
+// The command line as a person meets it: a process of its own, on the checkpoint that ships with the project.
+
+import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { COMMANDS } from '../../src/cli/index.js';
+import { startHost } from '../engine/webgpu.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const main = join(root, 'dist/cli/main.js');
+const model = join(root, 'demo/model');
+const SMALL = ['--sequence-length', '32', '--calibration-samples', '8', '--threads', '2'];
+
+type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+function layerwise(...words: string[]): Promise<Ended> {
+  return layerwiseIn({}, words);
+}
+
+function layerwiseIn(environment: Readonly<Record<string, string>>, words: readonly string[]): Promise<Ended> {
+  const env = { ...process.env, ...environment };
+  return new Promise((resolve) => {
+    execFile(process.execPath, [main, ...words], { env, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr });
+    });
+  });
+}
+
+let dir: string;
+let texts: { readonly calibration: string; readonly validation: string; readonly test: string };
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'layerwise-cli-'));
+  const sentences = [
+    'Clara went to the mill.',
+    'She had a red lamp.',
+    'Ned gave the old key to her.',
+    'It was raining.',
+  ];
+  const write = async (name: string, first: number): Promise<string> => {
+    const path = join(dir, `${name}.txt`);
+    await writeFile(path, Array.from({ length: 120 }, (_, i) => sentences[(i * i + first) % 4]).join(' '));
+    return path;
+  };
+  texts = {
+    calibration: await write('calibration', 0),
+    validation: await write('validation', 1),
+    test: await write('test', 2),
+  };
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+describe('help', () => {
+  test('of the whole names every command', async () => {
+    const { code, stdout } = await layerwise('--help');
+    expect(code).toBe(0);
+    for (const { name } of COMMANDS) expect(stdout).toContain(name);
+  });
+
+  test.each(COMMANDS.map(({ name }) => name))('of %s has examples and every option', async (name) => {
+    const { code, stdout } = await layerwise(name, '--help');
+    expect(code).toBe(0);
+    expect(stdout).toContain('Examples:');
+    expect(stdout).toContain('--json');
+  });
+
+  test('the version is the package’s', async () => {
+    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+    expect(await layerwise('--version')).toMatchObject({ code: 0, stdout: `${version}\n` });
+  });
+});
+
+describe('a wrong call exits with 2, says what and what next, and writes nothing', () => {
+  test.each([
+    ['no command', [], /Usage/],
+    ['an unknown command', ['prun'], /unknown command 'prun'.*layerwise --help/],
+    ['a misspelt option', ['prune', model, '--sparsty', '0.5', '--out', 'x'], /Did you mean --sparsity/],
+    ['no checkpoint', ['prune', '--sparsity', '0.5'], /missing required argument/],
+    ['no output', ['prune', model, '--sparsity', '0.5'], /--out <path>: expected/],
+    [
+      'a word for a number',
+      ['prune', model, '--sparsity', 'half', '--out', 'x'],
+      /--sparsity: expected a number, got "half"/,
+    ],
+    ['a sparsity of 1', ['plan', model, '--sparsity', '1', '--allocation', 'uniform'], /between 0 and 1/],
+    [
+      'β past its bound',
+      ['plan', model, '--sparsity', '0.7', '--beta', '0.5'],
+      /--beta: expected a number in \[0, 0\.0666/,
+    ],
+    ['no text to search on', ['plan', model, '--sparsity', '0.7'], /beta in \[0, 0\.0666.*--validation text/],
+    ['hyperparameters that are none', ['plan', model, '--sparsity', '0.7', '--hyperparameters', 'x'], /name=number/],
+    [
+      'an unknown criterion',
+      ['prune', model, '--sparsity', '0.5', '--criterion', 'x', '--out', 'x'],
+      /magnitude, wanda/,
+    ],
+  ])('%s', async (_, words, message) => {
+    const { code, stdout, stderr } = await layerwise(...words);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  test('with --json the error is the document', async () => {
+    const { code, stdout } = await layerwise('plan', model, '--sparsity', '2', '--json');
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'E_OPTION_SPARSITY', facts: { got: 2 } } });
+  });
+});
+
+test('a checkpoint that is not there exits with 1', async () => {
+  const { code, stderr } = await layerwise('inspect', join(dir, 'nothing'));
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/expected the directory of a checkpoint.*E_CHECKPOINT_DIRECTORY/);
+});
+
+describe('inspect, plan, evaluate', () => {
+  test('inspect: a document, and a page', async () => {
+    const report = JSON.parse((await layerwise('inspect', model, '--json')).stdout);
+    expect(report).toMatchObject({ family: 'llama', blocks: 10, zeros: 0, tied: true });
+    expect(report.linears).toHaveLength(70);
+    const page = await layerwise('inspect', model, '--linears');
+    expect(page.stdout).toContain('model.layers.9.mlp.down_proj');
+  });
+
+  test('plan: written once, replayed by prune', async () => {
+    const path = join(dir, 'plan.json');
+    const { code, stdout } = await layerwise(
+      'plan',
+      model,
+      '--sparsity',
+      '0.6',
+      '--beta',
+      '0.02',
+      '--out',
+      path,
+      '--json',
+    );
+    expect(code).toBe(0);
+    const plan = JSON.parse(stdout);
+    expect(JSON.parse(await readFile(path, 'utf8'))).toEqual(plan);
+    expect(plan.blocks[0]).toBeCloseTo(0.51, 12);
+    expect(await layerwise('plan', model, '--sparsity', '0.6', '--beta', '0.02', '--out', path)).toMatchObject({
+      code: 2,
+    });
+    const out = join(dir, 'planned');
+    const pruned = await layerwise('prune', model, '--plan', path, '--criterion', 'magnitude', '--out', out, '--json');
+    expect(pruned.code).toBe(0);
+    expect(JSON.parse(pruned.stdout).chosen.rates[0]).toBeCloseTo(0.51, 4);
+  });
+
+  test('evaluate prints four numbers', async () => {
+    const { stdout, stderr } = await layerwise(
+      'evaluate',
+      model,
+      '--text',
+      texts.test,
+      '--sequence-length',
+      '32',
+      '--json',
+    );
+    const document = JSON.parse(stdout);
+    expect(Object.keys(document)).toEqual(['perplexity', 'windows', 'tokens', 'seconds']);
+    expect(document.tokens).toBe(document.windows * 31);
+    expect(document.perplexity).toBeGreaterThan(1);
+    expect(stderr).toContain('evaluating');
+  });
+});
+
+describe('prune', () => {
+  test('searches, reports and writes; report makes the page again', async () => {
+    const out = join(dir, 'searched');
+    const { calibration, validation, test: held } = texts;
+    const words = [
+      '--calibration',
+      calibration,
+      '--validation',
+      validation,
+      '--test',
+      held,
+      '--max-trials',
+      '2',
+      ...SMALL,
+    ];
+    const { code, stdout, stderr } = await layerwise(
+      'prune',
+      model,
+      '--sparsity',
+      '0.5',
+      ...words,
+      '--out',
+      out,
+      '--json',
+    );
+    expect(code).toBe(0);
+    const document = JSON.parse(stdout);
+    const pair = { validation: expect.any(Number), test: expect.any(Number) };
+    expect(document).toMatchObject({
+      sparsity: { target: 0.5, realised: 0.5 },
+      dense: pair,
+      uniform: pair,
+      chosen: { ...pair, beta: expect.any(Number), rates: expect.any(Array) },
+      seconds: expect.any(Number),
+      peakMemoryBytes: expect.any(Number),
+      out,
+    });
+    expect(document.chosen.rates).toHaveLength(10);
+    for (const trial of document.trials) {
+      expect(trial).toEqual({
+        beta: expect.any(Number),
+        hyperparameters: { beta: trial.beta },
+        validation: expect.any(Number),
+        interval: [expect.any(Number), expect.any(Number)],
+        exact: expect.any(Boolean),
+        seconds: expect.any(Number),
+      });
+    }
+    expect(document.trials.filter((trial: { exact: boolean }) => trial.exact).length).toBeLessThanOrEqual(3);
+    expect(stderr).toMatch(/trial: β = /);
+    expect(stderr).not.toContain('\u001b'); // plain lines where there is no terminal
+    const page = await readFile(join(out, 'report.html'), 'utf8');
+    const again = join(dir, 'again.html');
+    expect(JSON.parse((await layerwise('report', out, '--out', again, '--json')).stdout)).toEqual({ report: again });
+    expect(await readFile(again, 'utf8')).toBe(page);
+  });
+
+  test('interrupted, it says how to go on, and --resume goes on', async () => {
+    const words = ['prune', model, '--sparsity', '0.5', '--beta', '0', '--calibration', texts.calibration, ...SMALL];
+    const out = join(dir, 'interrupted');
+    const child = spawn(process.execPath, [main, ...words, '--out', out], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let stderr = '';
+    let asked = false;
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk;
+      if (asked || !stderr.includes('trial:')) return;
+      asked = true;
+      child.kill('SIGINT');
+    });
+    const code = await new Promise((resolve) => child.once('exit', resolve));
+    expect(code).toBe(130);
+    expect(stderr).toMatch(/Interrupted\. The same command with --resume continues\./);
+    expect(existsSync(out)).toBe(false);
+    expect(await layerwise(...words, '--out', out)).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/--resume/),
+    });
+    expect(await layerwise(...words, '--out', out, '--resume')).toMatchObject({ code: 0 });
+    expect(existsSync(`${out}.partial`)).toBe(false);
+  });
+
+  test('on WebGPU it comes to the CPU’s perplexity', async (context) => {
+    const chromium = '/usr/lib/chromium';
+    const software = { VK_ICD_FILENAMES: `${chromium}/vk_swiftshader_icd.json`, LD_LIBRARY_PATH: chromium };
+    let environment: Readonly<Record<string, string>> | undefined;
+    for (const one of [{}, software]) {
+      environment ??= await startHost(one).then(
+        (host) => host.close().then(() => one),
+        () => undefined,
+      );
+    }
+    if (!environment) return context.skip('no WebGPU adapter, and no software one');
+    const words = (device: string): string[] => [
+      ...['prune', model, '--sparsity', '0.5', '--beta', '0.01', '--calibration', texts.calibration],
+      ...['--validation', texts.validation, '--device', device, '--out', join(dir, device), '--json', ...SMALL],
+    ];
+    const gpu = await layerwiseIn(environment, words('webgpu'));
+    expect(gpu.stderr).not.toMatch(/layerwise:/);
+    const cpu = await layerwise(...words('cpu'));
+    const [a, b] = [gpu, cpu].map(({ stdout }) => JSON.parse(stdout));
+    expect(a.dense.validation).toBeCloseTo(b.dense.validation, 2);
+    expect(a.chosen.validation / b.chosen.validation).toBeCloseTo(1, 2);
+  });
+});
