@@ -1,242 +1,291 @@
-// The pictures, drawn by ECharts without a DOM and made fit for the page: colours become CSS variables, so that dark mode
-// and print recolour them; each is drawn twice, wide and narrow, so that its text is legible on a phone; ids are numbered
-// per page, so that equal records give equal bytes. The one file that knows ECharts.
+// The pictures, drawn by ECharts without a DOM; the one file that knows it. Each is drawn twice, wide and narrow, since a
+// wide picture's text is too small on a phone; the style sheet shows one. What ECharts numbers by global counters is
+// taken out, so that equal records give equal bytes. No text of a record enters a picture, only numbers.
 
-import { CustomChart, LineChart, ScatterChart } from 'echarts/charts';
-import { GridComponent, LegendComponent } from 'echarts/components';
+import { BarChart, CustomChart, LineChart, ScatterChart } from 'echarts/charts';
+import { GridComponent } from 'echarts/components';
 import { type EChartsCoreOption, init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
+import { escapeHtml, type Html } from './html.js';
+import { formatNumber } from './numbers.js';
+import { PALETTE } from './palette.js';
+import { blockStep, labelTicks, ratioTicks, type Scale, scaleOf } from './ticks.js';
 
-use([CustomChart, LineChart, ScatterChart, GridComponent, LegendComponent, SVGRenderer]);
+use([BarChart, CustomChart, LineChart, ScatterChart, GridComponent, SVGRenderer]);
 
-/** Colours that stand for CSS variables: --ink, --faint, --chosen, --uniform, --surrogate. */
-const INK = '#010101';
-const FAINT = '#020202';
-const CHOSEN = '#030303';
-const UNIFORM = '#040404';
-const SURROGATE = '#050505';
-const VARIABLES: Readonly<Record<string, string>> = {
-  [INK]: 'var(--ink)',
-  [FAINT]: 'var(--faint)',
-  [CHOSEN]: 'var(--chosen)',
-  [UNIFORM]: 'var(--uniform)',
-  [SURROGATE]: 'var(--surrogate)',
-};
-const FONT = 15;
+const { ink, quiet, axis, rule, chosen, uniform, surrogate, paper } = PALETTE;
 
 type Size = { readonly name: 'wide' | 'narrow'; readonly width: number; readonly height: number };
 const SIZES: readonly Size[] = [
-  { name: 'wide', width: 720, height: 360 },
-  { name: 'narrow', width: 350, height: 300 },
+  { name: 'wide', width: 500, height: 290 },
+  { name: 'narrow', width: 330, height: 260 },
 ];
+const GRID = { left: 52, right: 12, top: 14, bottom: 44, outerBoundsMode: 'none' };
+const TEXT = { fontFamily: 'inherit', fontSize: 12.5, color: quiet.light };
 
-/** Draws what `optionFor` gives for a width, at every size; `label` says in words what the picture shows. */
-function draw(optionFor: (width: number) => EChartsCoreOption, label: string): string {
+function draw(optionOf: (size: Size) => EChartsCoreOption, label: string): Html {
   return SIZES.map((size) => {
     const chart = init(null, null, { renderer: 'svg', ssr: true, width: size.width, height: size.height });
-    chart.setOption({
-      animation: false,
-      textStyle: { fontFamily: 'inherit', fontSize: FONT, color: INK },
-      backgroundColor: 'transparent',
-      ...optionFor(size.width),
-    });
-    const svg = chart.renderToSVGString();
-    chart.dispose();
-    return restyle(svg, size, label);
-  }).join('');
+    try {
+      chart.setOption({ animation: false, textStyle: TEXT, grid: GRID, ...optionOf(size) });
+      return restyle(chart.renderToSVGString(), size, label);
+    } finally {
+      chart.dispose();
+    }
+  }).join('\n');
 }
 
-let pictures = 0;
-/** Starts the numbering of ids anew: called once per page. */
-export function startPage(): void {
-  pictures = 0;
-}
-
+/** Takes out ECharts' metadata, what it numbers (classes, clip paths that clip nothing) and the size in pixels. */
 function restyle(svg: string, { name, width, height }: Size, label: string): string {
-  const picture = pictures++;
-  const ids = new Map<string, string>();
-  // Hover effects and their classes; the page has no pointer to serve.
-  const still = svg.replaceAll(/<style\s*>[\s\S]*?<\/style>/g, '').replaceAll(/ class="zr[^"]*"/g, '');
-  const renamed = still.replaceAll(/zr\d+-[a-z]+\d+/g, (id) => {
-    if (!ids.has(id)) ids.set(id, `c${picture}-${ids.size}`);
-    return ids.get(id)!;
-  });
-  const coloured = renamed
-    .replaceAll(/#(0[1-5])\1\1/g, (colour) => VARIABLES[colour] ?? colour)
-    .replaceAll(/rgb\(([1-5]), ?\1, ?\1\)/g, (_, digit: string) => VARIABLES[`#0${digit}0${digit}0${digit}`]!)
-    // Presentation attributes cannot hold var(); style properties can, and an element has one style only.
-    .replaceAll(/<[a-z]+ [^>]*"(?:var\()[^>]*>/g, moveColours);
-  const open = `<svg class="${name}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">`;
-  return coloured.replace(/<svg [^>]*>/, open);
+  const open = `<svg class="chart ${name}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(label)}">`;
+  return svg
+    .replaceAll(/ (?:ecmeta_\w+|class|pointer-events|clip-path)="[^"]*"/g, '')
+    .replaceAll(/<(style|defs)[^>]*>[\s\S]*?<\/\1>/g, '')
+    .replace(/<svg [^>]*>/, open)
+    .replaceAll(/\n+/g, '');
 }
 
-function moveColours(tag: string): string {
-  const moved: string[] = [];
-  const bare = tag.replaceAll(/ (fill|stroke)="(var\([^"]+\))"/g, (_, property: string, value: string) => {
-    moved.push(`${property}:${value}`);
-    return '';
-  });
-  if (moved.length === 0) return tag;
-  if (bare.includes(' style="')) return bare.replace(' style="', ` style="${moved.join(';')};`);
-  return bare.replace(/ ?\/?>$/, (end) => ` style="${moved.join(';')}"${end.trim()}`);
-}
+const blockAxis = (blocks: number, { width }: Size) => {
+  const step = blockStep(blocks, width - GRID.left - GRID.right);
+  return {
+    type: 'category',
+    data: Array.from({ length: blocks }, (_, i) => String(i)),
+    name: 'block',
+    nameLocation: 'middle',
+    nameGap: 28,
+    nameTextStyle: TEXT,
+    axisLabel: { ...TEXT, interval: (index: number) => index % step === 0 },
+    axisLine: { onZero: false, lineStyle: { color: axis.light } },
+    axisTick: { show: false },
+  };
+};
 
-const axisText = { color: INK, fontSize: FONT };
-const lines = { lineStyle: { color: FAINT } };
-const GRID = { left: 64, right: 20, top: 48, bottom: 54 };
-
-const blockAxis = (blocks: number, width: number) => ({
-  type: 'category' as const,
-  data: Array.from({ length: blocks }, (_, i) => String(i)),
-  name: 'block',
-  nameLocation: 'middle' as const,
-  nameGap: 32,
-  nameTextStyle: axisText,
-  axisLabel: { ...axisText, interval: Math.max(0, Math.ceil(blocks / (width / 45)) - 1) },
-  axisLine: lines,
-  axisTick: { show: false },
-});
 const valueAxis = (format: (value: number) => string) => ({
-  type: 'value' as const,
-  axisLabel: { ...axisText, formatter: format, hideOverlap: true },
+  type: 'value',
+  scale: true,
+  splitNumber: 5,
+  axisLabel: { ...TEXT, formatter: format },
   axisLine: { show: false },
-  splitLine: lines,
+  axisTick: { show: false },
+  splitLine: { lineStyle: { color: rule.light } },
 });
-const legend = (names: readonly string[]) => ({
-  data: [...names],
-  top: 4,
-  left: 'center',
-  textStyle: axisText,
-  itemWidth: 28,
-  itemGap: 26,
-});
-const percent = (share: number): string => `${Number((100 * share).toFixed(1))} %`;
 
-const markerSize = (points: number): number => (points > 24 ? 4 : 8);
+const extent = ({ min, max, interval }: Scale) => ({ min, max, interval });
 
-/** Sparsity of every block against the target. */
-export function drawRates(rates: readonly number[], target: number): string {
-  const named = { chosen: 'chosen', target: 'target' };
+const still = { silent: true, clip: false, emphasis: { disabled: true } };
+const dashed = (color: string, width: number) => ({ color, width, type: [5, 4] });
+
+/** Bars from the target to the sparsity of each block; a dot where the bar is too short to be seen. */
+export function drawSparsity(rates: readonly number[], target: number, label: string): Html {
+  // A uniform plan has no spread of its own; a scale of two points keeps rounding from looking like a difference.
+  const low = Math.max(0, Math.min(target - 0.01, ...rates));
+  const high = Math.min(1, Math.max(target + 0.01, ...rates));
+  const scale = scaleOf(low, high);
+  const visible = (scale.max - scale.min) * 0.015;
+  const { decimals } = scaleOf(100 * low, 100 * high);
+  const percent = (share: number): string => `${(100 * share).toFixed(decimals)} %`;
   return draw(
-    (width) => ({
-      grid: GRID,
-      legend: legend(Object.values(named)),
-      xAxis: blockAxis(rates.length, width),
-      yAxis: { ...valueAxis(percent), scale: true },
+    (size) => ({
+      xAxis: blockAxis(rates.length, size),
+      yAxis: { ...valueAxis(percent), ...extent(scale), startValue: target },
       series: [
         {
-          type: 'line',
-          name: named.chosen,
+          ...still,
+          type: 'bar',
           data: [...rates],
-          symbol: 'circle',
-          symbolSize: markerSize(rates.length),
-          lineStyle: { color: CHOSEN, width: 2.5 },
-          itemStyle: { color: CHOSEN },
+          barCategoryGap: rates.length > 40 ? '15%' : '30%',
+          barMaxWidth: 48,
+          itemStyle: { color: chosen.light },
         },
         {
+          ...still,
           type: 'line',
-          name: named.target,
           data: rates.map(() => target),
           symbol: 'none',
-          lineStyle: { color: UNIFORM, type: 'dashed', width: 2 },
-          itemStyle: { color: UNIFORM },
+          lineStyle: dashed(axis.light, 1.5),
+        },
+        {
+          ...still,
+          type: 'scatter',
+          data: rates.map((rate) => (Math.abs(rate - target) < visible ? rate : null)),
+          symbolSize: rates.length > 40 ? 4 : 8,
+          itemStyle: { color: chosen.light, opacity: 1 },
         },
       ],
     }),
-    `Sparsity of each of ${rates.length} blocks; target ${percent(target)}`,
+    label,
   );
 }
 
-/** Relative reconstruction error of every block's output. */
-export function drawErrors(uniform: readonly number[] | undefined, chosen: readonly number[], name: string): string {
-  const line = (label: string, data: readonly number[], color: string, dashed: boolean) => ({
-    type: 'line',
-    name: label,
-    data: [...data],
-    symbol: dashed ? 'rect' : 'circle',
-    symbolSize: markerSize(data.length),
-    lineStyle: { color, width: 2.5, type: dashed ? 'dashed' : 'solid' },
-    itemStyle: { color },
+/** Errors of uniform, of the chosen plan, or of both, block by block. */
+export function drawErrors(
+  baseline: readonly number[] | undefined,
+  plan: readonly number[] | undefined,
+  label: string,
+): Html {
+  const all = [...(baseline ?? []), ...(plan ?? [])];
+  const scale = scaleOf(Math.min(...all), Math.max(...all));
+  const blocks = (plan ?? baseline)!.length;
+  return draw((size) => {
+    // With many blocks every nth carries a mark; a line needs only enough of them to be told by its marks.
+    const step = Math.ceil(blocks / (size.name === 'wide' ? 32 : 20));
+    const marks =
+      (dots: number) =>
+      (_: unknown, { dataIndex }: { dataIndex: number }) =>
+        dataIndex % step ? 0 : dots;
+    const line = (data: readonly number[]) => ({ ...still, type: 'line', data: [...data], showAllSymbol: true });
+    return {
+      xAxis: blockAxis(blocks, size),
+      yAxis: { ...valueAxis((value) => value.toFixed(scale.decimals)), ...extent(scale) },
+      series: [
+        baseline && {
+          ...line(baseline),
+          symbol: 'rect',
+          symbolSize: marks(7),
+          lineStyle: dashed(uniform.light, 2),
+          itemStyle: { color: paper.light, borderColor: uniform.light, borderWidth: 2 },
+        },
+        plan && {
+          ...line(plan),
+          symbol: 'circle',
+          symbolSize: marks(8),
+          lineStyle: { color: chosen.light, width: 2.5 },
+          itemStyle: { color: chosen.light },
+        },
+      ].filter((one) => one !== undefined),
+    };
+  }, label);
+}
+
+export type TrialPoint = {
+  readonly x: number;
+  readonly ratio: number;
+  readonly low: number;
+  readonly high: number;
+  readonly exact: boolean;
+  readonly chosen: boolean;
+};
+
+/**
+ * The greatest ratio on the scale. A surrogate far from the best may be twice as bad as uniform; on a scale with room
+ * for it the differences that decide would vanish, so the scale ends at several times the best gain, beyond all exact trials.
+ */
+export function searchTop(points: readonly TrialPoint[]): number {
+  const all = Math.max(...points.map(({ high }) => high));
+  const decided = Math.max(1, ...points.filter(({ exact }) => exact).map(({ high }) => high));
+  const gain = 1 / Math.min(1, ...points.map(({ low }) => low));
+  return Math.min(all, Math.max(decided * 1.02, gain ** 4, 1.1)) * 1.005;
+}
+
+type Coordinates = { value(dimension: number): number; coord(point: readonly number[]): [number, number] };
+
+/** Ratios with their intervals on a logarithmic scale; trials beyond it are triangles at its upper end. */
+export function drawSearch(points: readonly TrialPoint[], axisName: 'β' | 'trial', label: string): Html {
+  const top = searchTop(points);
+  const bottom = Math.min(1, ...points.map(({ low }) => low)) / 1.01;
+  const shown = [...points].filter(({ ratio }) => ratio <= top).sort((a, b) => a.x - b.x);
+  const right = Math.max(...points.map(({ x }) => x));
+  const spots = (some: readonly TrialPoint[]) => some.map(({ x, ratio }) => [x, Math.log(Math.min(ratio, top))]);
+  const marks = (some: readonly TrialPoint[], symbol: string, symbolSize: number, itemStyle: object, z: number) => ({
+    ...still,
+    type: 'scatter',
+    data: spots(some),
+    symbol,
+    symbolSize,
+    itemStyle: { opacity: 1, ...itemStyle },
+    z,
   });
-  const series = [...(uniform ? [line('uniform', uniform, UNIFORM, true)] : []), line(name, chosen, CHOSEN, false)];
-  return draw(
-    (width) => ({
-      grid: GRID,
-      legend: legend(series.map((one) => one.name)),
-      xAxis: blockAxis(chosen.length, width),
-      yAxis: { ...valueAxis((value) => value.toFixed(2)), scale: true },
-      series,
-    }),
-    `Relative reconstruction error of the output of each of ${chosen.length} blocks`,
-  );
-}
-
-export type Point = { readonly x: number; readonly ratio: number; readonly low: number; readonly high: number };
-
-/** What the search tried: perplexity relative to uniform, with intervals. */
-export function drawSearch(exact: readonly Point[], surrogate: readonly Point[], chosen: Point | undefined): string {
-  const bars = (points: readonly Point[], color: string) => ({
+  const exact = shown.filter((point) => point.exact);
+  const guesses = shown.filter((point) => !point.exact);
+  // Neighbouring trials are joined where the axis is a quantity; the number of a trial is none.
+  const curve = (some: readonly TrialPoint[], lineStyle: object) =>
+    axisName === 'β' ? [{ ...still, type: 'line', data: spots(some), symbol: 'none', lineStyle, z: 2 }] : [];
+  const intervals = (some: readonly TrialPoint[], stroke: string) => ({
+    ...still,
     type: 'custom',
-    silent: true,
-    encode: { x: 0, y: [1, 2] },
-    data: points.map(({ x, low, high }) => [x, low, high]),
-    renderItem: (_: unknown, api: { value(i: number): number; coord(point: number[]): number[] }) => {
-      const [x, y1] = api.coord([api.value(0), api.value(1)]) as [number, number];
-      const [, y2] = api.coord([api.value(0), api.value(2)]) as [number, number];
-      const stroke = (x1: number, ya: number, x2: number, yb: number) => ({
+    data: some.map(({ x, low, high }) => [x, Math.log(low), Math.log(Math.min(high, top))]),
+    z: 3,
+    renderItem: (_: unknown, at: Coordinates) => {
+      const [x, y1] = at.coord([at.value(0), at.value(1)]);
+      const [, y2] = at.coord([at.value(0), at.value(2)]);
+      const bar = (x1: number, y1: number, x2: number, y2: number) => ({
         type: 'line',
-        shape: { x1, y1: ya, x2, y2: yb },
-        style: { stroke: color, lineWidth: 2 },
+        shape: { x1, y1, x2, y2 },
+        style: { stroke, lineWidth: 1.5, fill: 'none' },
       });
-      return {
-        type: 'group',
-        children: [stroke(x, y1, x, y2), stroke(x - 5, y1, x + 5, y1), stroke(x - 5, y2, x + 5, y2)],
-      };
+      return { type: 'group', children: [bar(x, y1, x, y2), bar(x - 4, y1, x + 4, y1), bar(x - 4, y2, x + 4, y2)] };
     },
   });
-  const marks = (name: string, points: readonly Point[], color: string, symbol: string, size: number) => ({
-    type: 'scatter',
-    name,
-    data: points.map(({ x, ratio }) => [x, ratio]),
-    symbol,
-    symbolSize: size,
-    itemStyle: { color, borderColor: color },
-    z: 3,
-  });
-  const ring = (name: string, { x, ratio }: Point) => ({
-    type: 'scatter',
-    name,
-    data: [[x, ratio]],
-    symbol: 'circle',
-    symbolSize: 22,
-    itemStyle: { color: 'transparent', borderColor: INK, borderWidth: 2 },
-  });
-  const series = [
-    bars(surrogate, SURROGATE),
-    bars(exact, CHOSEN),
-    marks('surrogate', surrogate, SURROGATE, 'triangle', 9),
-    marks('exact trial', exact, CHOSEN, 'circle', 11),
-    ...(chosen ? [ring('chosen', chosen)] : []),
-  ];
+  const first = axisName === 'β' ? Math.min(0, ...points.map(({ x }) => x)) : 0;
+  const last = axisName === 'β' ? (right > first ? right + (right - first) * 0.04 : first + 1) : right + 1;
+  const ticks = ratioTicks(bottom, top);
+  const tickLabel = labelTicks(ticks);
   return draw(
     () => ({
-      grid: GRID,
-      legend: legend(['surrogate', 'exact trial', ...(chosen ? ['chosen'] : [])]),
       xAxis: {
-        ...valueAxis((value) => String(Number(value.toPrecision(3)))),
-        name: 'β',
+        ...valueAxis(formatNumber),
+        splitNumber: 4,
+        min: first - (axisName === 'β' ? (last - first) * 0.03 : 0),
+        max: last,
+        name: axisName,
         nameLocation: 'middle',
-        nameGap: 32,
-        nameTextStyle: axisText,
+        nameGap: 28,
+        nameTextStyle: TEXT,
+        axisLabel: {
+          ...TEXT,
+          formatter: formatNumber,
+          showMinLabel: false,
+          showMaxLabel: false,
+          hideOverlap: true,
+        },
+        axisLine: { onZero: false, show: true, lineStyle: { color: axis.light } },
         splitLine: { show: false },
-        axisLine: { show: true, ...lines },
       },
       yAxis: {
-        ...valueAxis((value) => value.toFixed(2)),
-        scale: true,
+        ...valueAxis((value) => tickLabel(Math.exp(value))),
+        min: Math.log(bottom),
+        max: Math.log(top),
+        axisTick: { show: false, customValues: ticks.map(Math.log) },
+        axisLabel: {
+          ...TEXT,
+          formatter: (value: number) => tickLabel(Math.exp(value)),
+          customValues: ticks.map(Math.log),
+        },
       },
-      series,
+      series: [
+        {
+          ...still,
+          type: 'line',
+          data: [
+            [first - (last - first) * 0.03, 0],
+            [last, 0],
+          ],
+          symbol: 'none',
+          lineStyle: dashed(axis.light, 1.5),
+          z: 1,
+        },
+        ...curve(guesses, { color: surrogate.light, width: 1.5, type: [2, 3] }),
+        ...curve(exact, { color: chosen.light, width: 2 }),
+        intervals(guesses, surrogate.light),
+        intervals(exact, chosen.light),
+        marks(guesses, 'diamond', 12, { color: paper.light, borderColor: surrogate.light, borderWidth: 2 }, 4),
+        marks(
+          points.filter(({ ratio }) => ratio > top),
+          'triangle',
+          11,
+          { color: surrogate.light },
+          4,
+        ),
+        marks(exact, 'circle', 9, { color: chosen.light }, 5),
+        marks(
+          exact.filter((point) => point.chosen),
+          'circle',
+          20,
+          { color: 'none', borderColor: ink.light, borderWidth: 1.5 },
+          6,
+        ),
+      ],
     }),
-    'Validation perplexity relative to uniform against β',
+    label,
   );
 }

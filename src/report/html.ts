@@ -1,4 +1,8 @@
-// Building blocks of the page. Everything that comes from a record goes through `escapeHtml`.
+// The page's building blocks as strings. A string that comes from a record passes through `escapeHtml` on its way in;
+// everything these functions take as `Html` is markup already. The type is a reminder, not a guard: the page's own
+// Content-Security-Policy forbids scripts and loads, should one slip through.
+
+export type Html = string;
 
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -8,38 +12,51 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-export const escapeHtml = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character]!);
+export const escapeHtml = (text: string): Html => text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character]!);
 
-/** A table in a box of its own that scrolls sideways where the screen is narrow. Cells are HTML. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = (row: readonly string[], tag: string): string => row.map((cell) => `<${tag}>${cell}</${tag}>`).join('');
-  const body = rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('');
-  return `<div class="scroll"><table><thead><tr>${cells(head, 'th')}</tr></thead><tbody>${body}</tbody></table></div>`;
+/** A section with its heading; empty where it has nothing to show. `id` is also its class. */
+export function section(id: string, title: string, ...parts: readonly Html[]): Html {
+  const body = parts.filter((part) => part !== '').join('\n');
+  if (body === '') return '';
+  return `<section id="${id}" aria-labelledby="${id}-title">\n<h2 id="${id}-title">${title}</h2>\n${body}\n</section>`;
 }
 
-export const section = (title: string, ...parts: readonly string[]): string =>
-  `<section><h2>${title}</h2>${parts.join('\n')}</section>`;
+/** A row of a table: its head and its cells; `chosen` sets it apart. */
+export type Row = { readonly head: Html; readonly cells: readonly Html[]; readonly chosen?: boolean };
 
-/** A chart with its caption, and its numbers as a table for those who read rather than look. */
-export const figure = (svg: string, caption: string, data: string): string =>
-  `<figure>${svg}<figcaption>${caption}</figcaption><details><summary>The numbers</summary>${data}</details></figure>`;
-
-export function formatPerplexity(value: number): string {
-  if (!Number.isFinite(value)) return String(value);
-  return value < 1000 ? value.toFixed(value < 100 ? 3 : 2) : value < 1e6 ? value.toFixed(1) : value.toExponential(2);
+/** A table in a box of its own, which scrolls sideways where the screen is narrower than the table. */
+export function table(label: string, columns: readonly Html[], rows: readonly Row[]): Html {
+  const head = columns.map((column) => `<th scope="col">${column}</th>`).join('');
+  const body = rows.map(({ head, cells, chosen }) => {
+    const open = chosen ? '<tr class="chosen">' : '<tr>';
+    return `${open}<th scope="row">${head}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+  });
+  return `<div class="scroll" role="region" tabindex="0" aria-label="${escapeHtml(label)}">
+<table>
+<thead><tr>${head}</tr></thead>
+<tbody>
+${body.join('\n')}
+</tbody>
+</table>
+</div>`;
 }
 
-export const formatPercent = (share: number, digits = 2): string => `${(100 * share).toFixed(digits)}\u00a0%`;
+/** Names and values, such as `seed: 0`; pairs without a value are left out. */
+export function list(pairs: readonly (readonly [name: Html, value: Html | undefined])[]): Html {
+  const items = pairs.filter(([, value]) => value !== undefined);
+  return `<dl>\n${items.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join('\n')}\n</dl>`;
+}
 
-export const formatInteger = (value: number): string => value.toLocaleString('en');
+export const note = (text: Html): Html => `<p class="note">${text}</p>`;
 
-/** A hyperparameter: four significant digits, no trailing zeros. */
-export const formatNumber = (value: number): string => String(Number(value.toPrecision(4)));
-
-export function formatBytes(bytes: number): string {
-  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
-  let value = bytes;
-  let unit = 0;
-  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000;
-  return `${unit === 0 ? value : value.toPrecision(3)}\u00a0${units[unit]}`;
+/** A chart under its key, with a caption, and its numbers as a table for those who read rather than look. */
+export function figure(key: Html, pictures: Html, caption: Html, numbers: Html): Html {
+  return `<figure>
+${key}
+${pictures}
+<figcaption>${caption}</figcaption>
+</figure>
+<details><summary>The numbers</summary>
+${numbers}
+</details>`;
 }

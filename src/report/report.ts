@@ -1,44 +1,60 @@
-// report.html from the record of a run, and from nothing else: what it came to, why, and how to do it again. One
-// self-contained document that opens from disk: no script, no font, no picture from elsewhere. Equal records give equal
-// bytes.
+// report.html from the record of a run, and from nothing else. One self-contained document that opens from disk: no
+// script, no font, no picture from elsewhere. A section whose numbers are not in the record is left out. Equal records
+// give equal bytes.
 
 import type { Manifest } from '../records/index.js';
-import { startPage } from './charts.js';
 import { escapeHtml } from './html.js';
-import { perplexityTable, verdict } from './results.js';
-import { errorSection, madeSection, rateSection, searchSection, sizeSection, textSection } from './sections.js';
+import { formatTarget } from './numbers.js';
+import { describePlan, policyName } from './reading.js';
+import { errorSection } from './sections/errors.js';
+import { originSection } from './sections/origin.js';
+import { perplexitySection } from './sections/perplexity.js';
+import { searchSection } from './sections/search.js';
+import { sizeSection } from './sections/sizes.js';
+import { sparsitySection } from './sections/sparsity.js';
+import { textSection } from './sections/texts.js';
+import { verdictParagraph } from './sections/verdict.js';
 import { STYLE } from './style.js';
 
-/** The report of a run as one HTML document. */
+/** One self-contained HTML document: opens from disk, needs no network. Equal manifests give equal bytes. */
 export function renderReport(manifest: Manifest): string {
-  startPage();
-  const { source, plan, criterion, sparsity } = manifest;
-  const target = `${Number((100 * sparsity.target).toPrecision(4))}\u00a0%`;
-  const policy = plan.policy?.name ?? 'a given plan';
-  const title = `${escapeHtml(source.name)} at ${target}`;
-  const body = [
-    `<h1>${title}</h1>`,
-    `<p class="subtitle">Pruned with ${escapeHtml(policy)} and ${escapeHtml(criterion)}: ${source.blocks} blocks, family ${escapeHtml(source.family)}.</p>`,
-    verdict(manifest),
-    perplexityTable(manifest),
-    rateSection(manifest),
+  const { source, sparsity, criterion, tool } = manifest;
+  const name = escapeHtml(source.name);
+  const target = formatTarget(sparsity.target);
+  const made = `${escapeHtml(describePlan(manifest))} · ${escapeHtml(criterion)}`;
+  const panels = [
+    sparsitySection(manifest),
     errorSection(manifest),
     searchSection(manifest),
     sizeSection(manifest),
+  ].filter((part) => part !== '');
+  const parts = [
+    `<header>
+<h1>${name} <span class="target">at ${target} sparsity</span></h1>
+<p class="made">${made} · ${source.blocks} blocks, ${escapeHtml(source.family)}, ${escapeHtml(source.dtype)}</p>
+</header>`,
+    verdictParagraph(manifest),
+    perplexitySection(manifest),
+    `<div class="panels">\n${panels.join('\n')}\n</div>`,
     textSection(manifest),
-    madeSection(manifest),
+    originSection(manifest),
   ].filter((part) => part !== '');
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="layerwise ${escapeHtml(manifest.tool.version)}">
-<title>${title}</title>
-<style>${STYLE}</style>
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="generator" content="layerwise ${escapeHtml(tool.version)}">
+<title>${name} at ${target}: ${escapeHtml(policyName(manifest))}, ${escapeHtml(criterion)}</title>
+<style>
+${STYLE}</style>
 </head>
 <body>
-${body.join('\n')}
+<main>
+${parts.join('\n')}
+</main>
 </body>
 </html>
 `;

@@ -60,7 +60,7 @@ export function makeManifest(blocks: number, change: Partial<Manifest> = {}): Ma
     uniform: { validation: evaluation(80), test: evaluation(82), errors: errors(1.1) },
     chosen: { validation: evaluation(74), test: evaluation(76), errors: errors(1) },
     trials: [trial(0, true, 80), trial(0.003, false, 78), trial(0.0060606, false, 75), trial(0.0060606, true, 74)],
-    search: { method: 'A search, described in one sentence.', verdict: 'better' },
+    search: { method: 'A search, described in one sentence.', equivalents: 3.4, verdict: 'better' },
     ...change,
   };
 }

@@ -1,8 +1,23 @@
 import { describe, expect, test } from 'vitest';
+import { parseManifest } from '../../src/records/index.js';
 import { renderReport } from '../../src/report/index.js';
 import { evaluation, makeManifest } from './manifest.js';
 
-const titles = (html: string): string[] => [...html.matchAll(/<h2>([^<]+)<\/h2>/g)].map(([, title]) => title!);
+const titles = (html: string): string[] => [...html.matchAll(/<h2 [^>]*>([^<]+)<\/h2>/g)].map(([, title]) => title!);
+const verdict = (html: string): string | undefined =>
+  html.match(/<p class="verdict [^"]*">(.*?)<\/p>/)?.[1]?.replaceAll(/<\/?b>/g, '');
+const nothing = { validation: null, test: null, errors: [] };
+
+/** Losses whose mean is ln(perplexity), up and down by `noise`. */
+const noisy = (perplexity: number, noise: number) => ({
+  ...evaluation(perplexity),
+  nll: evaluation(perplexity).nll.map((loss, i) => loss + (i % 2 === 0 ? noise : -noise)),
+});
+
+test('the fixture is a record', () => {
+  const manifest = makeManifest(12);
+  expect(parseManifest(JSON.stringify(manifest), 'layerwise.json')).toEqual(manifest);
+});
 
 test('a searched run has every section, in order', () => {
   const html = renderReport(makeManifest(12));
@@ -10,33 +25,52 @@ test('a searched run has every section, in order', () => {
     'Perplexity',
     'Sparsity per block',
     'Error through depth',
-    'The search for β',
+    'Search for β',
     'Sizes',
     'Texts',
-    'To do it again',
+    'How it was made',
   ]);
-  expect(html).toContain('atp, β = 0.006061 has test perplexity 76.000; the dense model 52.000; uniform 82.000.');
-  expect(html).toContain('Better than uniform.');
-  expect(html).toContain('Ratio to uniform 0.927');
-  expect(html).toContain('1,120,000 (70.000\u00a0%)');
-  // 8 bits for each of the 480,000 weights that stay and the 400,000 others, one mask bit for 1,600,000.
-  expect(html).toContain('1.08\u00a0MB');
-  expect(html).toContain('layerwise prune ./model --sparsity 0.7 --out &lt;dir&gt;');
+  expect(html.match(/<svg class="chart (wide|narrow)" viewBox="[^"]+" role="img" aria-label="[^"]+">/g)).toHaveLength(
+    6,
+  );
+  expect(html.match(/<figcaption>/g)).toHaveLength(3);
+  expect(html).toContain('1,120,000 (70.00\u202f%)');
+  // 8 bits for each of the 30 % that stay and one bit of mask for all 1,600,000.
+  expect(html).toContain('3.4 bits per prunable weight, 680 kB');
+  expect(html).toContain('as large as its source');
+  expect(html).toContain('layerwise prune ./model</span> <span>--sparsity 0.7</span> <span>--out &lt;dir&gt;');
 });
 
-describe('what is not there is left out', () => {
-  test('no texts: nothing evaluated, nothing searched', () => {
-    const nothing = { validation: null, test: null, errors: [] };
-    const texts = { calibration: null, validation: null, test: null };
-    const html = renderReport(
-      makeManifest(4, { texts, dense: nothing, uniform: null, chosen: nothing, trials: [], search: null }),
-    );
-    expect(titles(html)).toEqual(['Sparsity per block', 'Sizes', 'To do it again']);
-    expect(html).not.toContain('<p class="verdict">');
-    expect(html).not.toMatch(/>null<|>undefined<|NaN/);
-  });
+describe('the verdict', () => {
+  const of = (chosen: ReturnType<typeof evaluation>) =>
+    verdict(renderReport(makeManifest(4, { chosen: { ...nothing, test: chosen } })));
 
-  test('no test text: the verdict goes by validation', () => {
+  test('better, in words and numbers', () => {
+    expect(verdict(renderReport(makeManifest(4)))).toBe(
+      'ATP with β = 0.006061 gives test perplexity 76.00 against 82.00 for uniform (ratio 0.927, 95 % interval [0.927, 0.927]): better than uniform. The dense model has 52.00; 70.00\u202f% of the prunable weights are now zero.',
+    );
+  });
+  test('a difference inside the noise is a tie', () => {
+    expect(of(noisy(82, 0.2))).toContain('a tie with uniform: the interval contains 1');
+  });
+  test('a loss is a loss', () => {
+    expect(of(evaluation(90))).toContain('(ratio 1.098, 95 % interval [1.098, 1.098]): worse than uniform');
+  });
+  test('a bound that is not 1 is not shown as 1', () => {
+    expect(of(evaluation(82 * 0.9997))).toContain('(ratio 0.9997, 95 % interval [0.9997, 0.9997]): better');
+  });
+  test('one window decides nothing', () => {
+    const row = (perplexity: number) => ({ ...nothing, test: evaluation(perplexity, 1) });
+    const said = verdict(renderReport(makeManifest(4, { uniform: row(82), chosen: row(76) })));
+    expect(said).toContain('(ratio 0.927; one window is too few for an interval).');
+    expect(said).not.toContain('better');
+  });
+  test('rows that were not scored on the same windows are not compared', () => {
+    const html = renderReport(makeManifest(4, { chosen: { ...nothing, test: evaluation(76, 5) } }));
+    expect(verdict(html)).toMatch(/^ATP with β = 0.006061 gives test perplexity 76.00\. The dense model has 52.00/);
+    expect(html).not.toContain('NaN');
+  });
+  test('without test text it goes by validation', () => {
     const { dense, uniform, chosen, texts } = makeManifest(4);
     const without = <T extends object>(row: T): T => ({ ...row, test: null });
     const html = renderReport(
@@ -47,71 +81,110 @@ describe('what is not there is left out', () => {
         chosen: without(chosen),
       }),
     );
-    expect(html).toContain('has validation perplexity 74.000');
-    expect(html).not.toContain('>test<');
+    expect(verdict(html)).toContain('gives validation perplexity 74.00 against 80.00 for uniform');
+    expect(html).not.toContain('<th scope="col">test</th>');
+  });
+  test('a search that comes back to uniform says so', () => {
+    const { uniform, plan } = makeManifest(4);
+    const html = renderReport(
+      makeManifest(4, { plan: { ...plan, policy: { name: 'atp', hyperparameters: { beta: 0 } } }, chosen: uniform! }),
+    );
+    expect(verdict(html)).toContain('Uniform sparsity gives test perplexity 82.00. The search found nothing better');
+  });
+});
+
+describe('what is not there is left out', () => {
+  test('no texts: nothing evaluated, nothing searched', () => {
+    const texts = { calibration: null, validation: null, test: null };
+    const plan = { format: 'layerwise-plan' as const, version: 1 as const, blocks: [0.6, 0.7, 0.7, 0.8] };
+    const html = renderReport(
+      makeManifest(4, { texts, plan, dense: nothing, uniform: null, chosen: nothing, trials: [], search: null }),
+    );
+    expect(titles(html)).toEqual(['Sparsity per block', 'Sizes', 'How it was made']);
+    expect(verdict(html)).toBeUndefined();
+    expect(html).toContain('given plan');
+    expect(html.replace(/<style>[\s\S]*<\/style>/, '')).not.toMatch(/null|undefined|NaN|Infinity/);
   });
 
   test('uniform alone is not compared with itself', () => {
-    const { uniform } = makeManifest(4);
+    const { uniform, plan } = makeManifest(4);
     const html = renderReport(
       makeManifest(4, {
-        plan: { ...makeManifest(4).plan, policy: { name: 'uniform', hyperparameters: {} } },
+        plan: { ...plan, policy: { name: 'uniform', hyperparameters: {} } },
         chosen: uniform!,
         trials: [],
         search: null,
       }),
     );
-    expect(html.match(/<td>uniform<\/td>/g)).toHaveLength(1);
-    expect(html).not.toContain('ratio to uniform');
+    expect(html.match(/<th scope="row">uniform<\/th>/g)).toHaveLength(1);
+    expect(html).not.toContain('/ uniform');
+    expect(titles(html)).not.toContain('Search for β');
   });
 
-  test('a search over several numbers has a table and no curve', () => {
+  test('a search over several numbers is drawn trial by trial, with the numbers in its table', () => {
     const trials = makeManifest(4).trials.map((trial) => ({
       ...trial,
       beta: null,
       hyperparameters: { line: 0.1, gain: 0.5 },
     }));
     const html = renderReport(makeManifest(4, { trials }));
-    expect(titles(html)).toContain('The search');
-    expect(html).toContain('<th>line</th><th>gain</th>');
+    expect(titles(html)).toContain('Search');
+    expect(html).toContain('<th scope="col">line</th><th scope="col">gain</th>');
+    expect(html).toContain('against the trial’s number');
   });
 });
 
-test('a difference inside the noise is called a tie, and a loss a loss', () => {
-  const close = { validation: null, errors: [] };
-  const noisy = { ...evaluation(82), nll: evaluation(82).nll.map((x, i) => x + (i % 2 === 0 ? 0.2 : -0.199)) };
-  expect(renderReport(makeManifest(4, { chosen: { ...close, test: noisy } }))).toContain('A tie with uniform');
-  expect(renderReport(makeManifest(4, { chosen: { ...close, test: evaluation(90) } }))).toContain('Worse than uniform');
+test('trials off the scale of the search are marked and counted', () => {
+  const manifest = makeManifest(4);
+  const far = { ...manifest.trials[1]!, beta: 0.02, interval: [3, 4] as [number, number] };
+  const html = renderReport(makeManifest(4, { trials: [...manifest.trials, far] }));
+  expect(html).toContain('off the scale');
+  expect(html).toContain('One trial is off the scale, up to ratio 3.464.');
+  expect(renderReport(manifest)).not.toContain('off the scale');
 });
 
 test('what comes from a record cannot become markup', () => {
-  const evil = `<script>alert("1")</script>&'`;
-  const { source, plan, texts } = makeManifest(4);
+  const evil = `</script></svg><script>alert("1")</script>" onload='x' zr0-c0 &`;
+  const { source, plan, texts, trials } = makeManifest(4);
   const html = renderReport(
     makeManifest(4, {
       source: { ...source, name: evil, family: evil, dtype: evil, hashes: { [evil]: evil } },
       plan: { ...plan, policy: { name: evil, hyperparameters: { [evil]: 1 } } },
       texts: { ...texts, validation: { ...texts.validation!, name: evil, hash: evil } },
+      trials: trials.map((trial) => ({ ...trial, beta: null, hyperparameters: { [evil]: 1 } })),
       criterion: evil,
       pattern: evil,
       command: evil,
       tool: { version: evil, node: evil, engine: evil, device: evil },
-      search: { method: evil, verdict: 'tie' },
+      search: { method: evil, equivalents: 1, verdict: 'tie' },
     }),
   );
-  expect(html).not.toMatch(/<script|alert\("1"\)/);
-  expect(html).toContain('&lt;script&gt;');
+  expect(html).not.toMatch(/<\/?script|alert\("1"\)|onload='|" onload/);
+  expect(html).toContain('&lt;/script&gt;');
+  expect(html).toContain("Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"");
 });
 
-test('equal records give equal bytes, the second time too, and nothing is loaded from elsewhere', () => {
+test('equal records give equal bytes, also after other pages, and nothing is loaded from elsewhere', () => {
   const first = renderReport(makeManifest(12));
   renderReport(makeManifest(3));
   expect(renderReport(makeManifest(12))).toBe(first);
-  expect(first).not.toMatch(/(?:src|href)=|url\((?!#)|@import|<script|<link|zr\d/);
+  expect(first).not.toMatch(/src=|href=|url\(|@import|<script|<link|zr\d|ecmeta/);
 });
 
-test('large and broken perplexities are still readable', () => {
-  const html = renderReport(makeManifest(4, { chosen: { validation: null, test: evaluation(12_345.67), errors: [] } }));
-  expect(html).toContain('12345.7');
-  expect(renderReport(makeManifest(1))).toContain('<svg');
+test('perplexities of any size are readable', () => {
+  const of = (perplexity: number) =>
+    renderReport(makeManifest(4, { chosen: { ...nothing, test: evaluation(perplexity) } }));
+  expect(of(2.4031)).toContain('<td>2.403</td>');
+  expect(of(81.2479)).toContain('<td>81.25</td>');
+  expect(of(12_345.67)).toContain('<td>12345.7</td>');
+  expect(of(3.2e9)).toContain('<td>3.20 · 10^9</td>');
+});
+
+test('one block, and every sparsity there is, can be drawn', () => {
+  const { sparsity } = makeManifest(1);
+  for (const blocks of [[0.7], [0, 1], [0.7, 0.7]]) {
+    const html = renderReport(makeManifest(blocks.length, { sparsity: { ...sparsity, blocks } }));
+    expect(html).toContain('<svg class="chart');
+    expect(html).not.toContain('NaN');
+  }
 });

@@ -1,0 +1,33 @@
+// The key of a chart, in HTML rather than in the picture: it wraps where the screen is narrow, and names from the record
+// never enter a picture.
+
+import type { Html } from './html.js';
+import { PALETTE } from './palette.js';
+
+const { chosen, uniform, surrogate, axis, ink, paper } = PALETTE;
+
+const line = (colour: string, dashes = ''): string =>
+  `<path d="M1 7H29" fill="none" stroke="${colour}" stroke-width="2.5"${dashes && ` stroke-dasharray="${dashes}"`}/>`;
+
+/** Small pictures of 30 × 14, drawn as the charts draw them. */
+const MARKS = {
+  bar: `<rect x="9" y="1" width="12" height="12" fill="${chosen.light}"/>`,
+  target: line(axis.light, '5 4'),
+  chosen: `${line(chosen.light)}<circle cx="15" cy="7" r="4" fill="${chosen.light}"/>`,
+  uniform: `${line(uniform.light, '6 4')}<rect x="11" y="3" width="8" height="8" fill="${paper.light}" stroke="${uniform.light}" stroke-width="2"/>`,
+  exact: `<circle cx="15" cy="7" r="5" fill="${chosen.light}"/>`,
+  surrogate: `<path d="M15 1L21 7L15 13L9 7Z" fill="${paper.light}" stroke="${surrogate.light}" stroke-width="2"/>`,
+  ring: `<circle cx="15" cy="7" r="6" fill="none" stroke="${ink.light}" stroke-width="1.5"/>`,
+  beyond: `<path d="M15 2L21 12H9Z" fill="${surrogate.light}"/>`,
+} as const;
+
+export type KeyEntry = { readonly mark: keyof typeof MARKS; readonly text: string };
+
+/** One entry per kind of mark; texts are HTML. */
+export function keyOf(entries: readonly KeyEntry[]): Html {
+  const items = entries.map(
+    ({ mark, text }) =>
+      `<li><svg class="mark" viewBox="0 0 30 14" aria-hidden="true">${MARKS[mark]}</svg><span>${text}</span></li>`,
+  );
+  return `<ul class="key" aria-label="Key">${items.join('')}</ul>`;
+}

@@ -1,0 +1,33 @@
+// The page's colours, light and dark. Charts are drawn in the light ones; each is a colour of its own, so the style sheet
+// can find what is drawn in it (`svg [fill="#…"]`) and give it the variable's present value. Blue, orange and purple
+// stay apart for colour-blind readers (after Okabe and Ito); marks and dashes differ too.
+
+export const PALETTE = {
+  paper: { light: '#ffffff', dark: '#14171b' },
+  panel: { light: '#f5f7f9', dark: '#1c2127' },
+  ink: { light: '#1b1f24', dark: '#e7eaee' },
+  quiet: { light: '#505a66', dark: '#abb5c0' },
+  axis: { light: '#8c96a1', dark: '#6b7682' },
+  rule: { light: '#dfe4e9', dark: '#323a43' },
+  chosen: { light: '#0067ad', dark: '#5cb3f2' },
+  uniform: { light: '#bb4d00', dark: '#f0a04b' },
+  surrogate: { light: '#7a4a9e', dark: '#c79be6' },
+} as const;
+
+export type Role = keyof typeof PALETTE;
+
+const roles = Object.keys(PALETTE) as Role[];
+
+/** `--ink: #1b1f24; …` */
+export const variables = (scheme: 'light' | 'dark'): string =>
+  roles.map((role) => `--${role}: ${PALETTE[role][scheme]};`).join(' ');
+
+/** Rules by which everything drawn in a light colour takes the variable's. */
+export const recolour = (): string =>
+  roles
+    .flatMap((role) =>
+      ['fill', 'stroke'].map(
+        (property) => `svg [${property}="${PALETTE[role].light}"] { ${property}: var(--${role}); }`,
+      ),
+    )
+    .join('\n');

@@ -1,0 +1,81 @@
+// What the search tried: validation perplexity over uniform's, with paired intervals, against β, or against the number
+// of the trial where the policy has no β.
+
+import type { Manifest, Trial } from '../../records/index.js';
+import { drawSearch, searchTop, type TrialPoint } from '../charts.js';
+import { escapeHtml, figure, type Html, note, section, table } from '../html.js';
+import { type KeyEntry, keyOf } from '../key.js';
+import { formatEstimate, formatNumber, formatPerplexity, formatRatios } from '../numbers.js';
+import { chosenTrial, describeValues, symbolOf } from '../reading.js';
+
+export function searchSection(manifest: Manifest): Html {
+  const { trials, search } = manifest;
+  if (trials.length === 0) return '';
+  const chosen = chosenTrial(manifest);
+  const axis = trials.every(({ beta }) => beta !== null) ? 'β' : 'trial';
+  const points = trials.map(
+    (trial, i): TrialPoint => ({
+      x: axis === 'β' ? trial.beta! : i + 1,
+      ratio: ratioOf(trial),
+      low: trial.interval[0],
+      high: trial.interval[1],
+      exact: trial.exact,
+      chosen: trial === chosen,
+    }),
+  );
+  const entries: KeyEntry[] = [{ mark: 'exact', text: 'exact trial' }];
+  if (trials.some(({ exact }) => !exact)) entries.push({ mark: 'surrogate', text: 'surrogate' });
+  if (chosen) entries.push({ mark: 'ring', text: 'chosen' });
+  entries.push({ mark: 'target', text: 'uniform' });
+  const beyond = points.filter(({ ratio }) => ratio > searchTop(points));
+  if (beyond.length > 0) entries.push({ mark: 'beyond', text: 'off the scale' });
+
+  const where = chosen ? ` The chosen one has ${describe(chosen)}, ratio ${formatRatios([ratioOf(chosen)])[0]}.` : '';
+  const label = `Validation perplexity relative to uniform of ${trials.length} trials, against ${axis}.${where}`;
+  const greatest = formatRatios([Math.max(...beyond.map(({ ratio }) => ratio))])[0];
+  const caption = [
+    `Validation perplexity relative to uniform against ${axis === 'β' ? 'β' : 'the trial’s number'}, with paired 95 % intervals, on a logarithmic scale.`,
+    beyond.length > 0 ? `${plural(beyond.length)} off the scale, up to ratio ${greatest}.` : '',
+  ].join(' ');
+  return section(
+    'search',
+    axis === 'β' ? 'Search for β' : 'Search',
+    figure(keyOf(entries), drawSearch(points, axis, label), caption.trim(), numbersOf(trials, chosen)),
+    search
+      ? `<details><summary>How the plan was searched</summary>${note(`${escapeHtml(search.method)} ${costOf(search)}`)}</details>`
+      : '',
+  );
+}
+
+const costOf = ({ equivalents }: NonNullable<Manifest['search']>): string =>
+  `It cost as much as ${equivalents.toFixed(1)} trials besides uniform; the published grid makes nine.`;
+
+/** exp of the mean paired difference is the middle of the interval on a logarithmic scale. */
+const ratioOf = ({ interval: [low, high] }: Trial): number => Math.sqrt(low * high);
+
+const valuesOf = ({ beta, hyperparameters }: Trial): Readonly<Record<string, number>> =>
+  beta === null ? hyperparameters : { beta, ...hyperparameters };
+
+const describe = (trial: Trial): string => describeValues(valuesOf(trial));
+const plural = (count: number): string => (count === 1 ? 'One trial is' : `${count} trials are`);
+
+function numbersOf(trials: readonly Trial[], chosen: Trial | undefined): Html {
+  const names = [...new Set(trials.flatMap((trial) => Object.keys(valuesOf(trial))))];
+  const columns = [...names.map((name) => escapeHtml(symbolOf(name))), 'perplexity', 'windows', 'ratio [95 %]'];
+  const rows = trials.map((trial, i) => {
+    const values = valuesOf(trial);
+    const { perplexity, windows } = trial.validation;
+    return {
+      head: `${i + 1} ${trial.exact ? 'exact' : 'surrogate'}`,
+      chosen: trial === chosen,
+      cells: [
+        ...names.map((name) => (values[name] === undefined ? '–' : formatNumber(values[name]))),
+        formatPerplexity(perplexity),
+        String(windows),
+        formatEstimate(ratioOf(trial), trial.interval),
+      ],
+    };
+  });
+  return `${table('Trials of the search', ['trial', ...columns], rows)}
+${note('Exact: the real procedure on all validation windows; it decides. Surrogate: masks from dense statistics on a few windows, relative to uniform by the same means; it orders the candidates.')}`;
+}

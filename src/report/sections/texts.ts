@@ -1,0 +1,24 @@
+// The texts a run used: without them its numbers mean nothing.
+
+import type { Manifest, ManifestText } from '../../records/index.js';
+import { escapeHtml, type Html, type Row, section, table } from '../html.js';
+import { formatCount } from '../numbers.js';
+
+export function textSection({ texts }: Manifest): Html {
+  const rows = Object.entries(texts).flatMap(([use, text]): Row[] => (text ? [rowOf(use, text)] : []));
+  if (rows.length === 0) return '';
+  const columns = ['', 'file', 'tokens', 'windows', 'length', 'order', 'SHA-256'];
+  return section('texts', 'Texts', table('Texts', columns, rows));
+}
+
+const rowOf = (use: string, text: ManifestText): Row => ({
+  head: use,
+  cells: [
+    escapeHtml(text.name),
+    formatCount(text.tokens),
+    formatCount(text.windows),
+    formatCount(text.length),
+    text.order,
+    `<code>${escapeHtml(text.hash.slice(0, 12))}</code>`,
+  ],
+});

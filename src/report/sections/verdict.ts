@@ -1,0 +1,50 @@
+// What the run came to, in plain words and computed from the losses in the record: nothing where nothing was scored.
+
+import type { Manifest } from '../../records/index.js';
+import { escapeHtml, type Html } from '../html.js';
+import { formatPercent, formatPerplexity, formatRatios } from '../numbers.js';
+import { type Comparison, compare, decisiveText, describeValues, isUniform, policyName, scored } from '../reading.js';
+
+const WORDS = {
+  better: 'better than uniform',
+  tie: 'a tie with uniform: the interval contains 1, so the difference is inside the noise',
+  worse: 'worse than uniform',
+} as const;
+
+export function verdictParagraph(manifest: Manifest): Html {
+  const which = decisiveText(manifest);
+  if (!which) return '';
+  const chosen = manifest.chosen[which]!;
+  const same = isUniform(manifest);
+  const comparison = same ? undefined : compare(manifest.chosen, manifest.uniform, which);
+  const sentences = [
+    `${subject(manifest, same)} gives ${which} perplexity <b>${formatPerplexity(chosen.perplexity)}</b>${
+      comparison ? against(comparison, formatPerplexity(manifest.uniform![which]!.perplexity)) : ''
+    }.`,
+  ];
+  if (same && manifest.search) sentences.push('The search found <b>nothing better than uniform</b>.');
+  const dense = manifest.dense[which];
+  const zeros = formatPercent(manifest.sparsity.realised);
+  sentences.push(
+    scored(dense)
+      ? `The dense model has ${formatPerplexity(dense.perplexity)}; ${zeros} of the prunable weights are now zero.`
+      : `${zeros} of the prunable weights are now zero.`,
+  );
+  return `<p class="verdict ${comparison?.verdict ?? 'plain'}">${sentences.join(' ')}</p>`;
+}
+
+function subject(manifest: Manifest, same: boolean): Html {
+  if (same) return 'Uniform sparsity';
+  const name = manifest.plan.policy ? escapeHtml(policyName(manifest)) : 'The given plan';
+  const values = describeValues(manifest.plan.policy?.hyperparameters ?? {});
+  return values === '' ? name : `${name} with ${escapeHtml(values)}`;
+}
+
+function against({ ratio, interval, verdict }: Comparison, uniform: string): Html {
+  const start = ` against ${uniform} for uniform`;
+  if (!interval || !verdict) {
+    return `${start} (ratio ${formatRatios([ratio])[0]}; one window is too few for an interval)`;
+  }
+  const [middle, low, high] = formatRatios([ratio, ...interval]);
+  return `${start} (ratio ${middle}, 95 % interval [${low}, ${high}]): <b>${WORDS[verdict]}</b>`;
+}
