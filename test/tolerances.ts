@@ -11,3 +11,48 @@ export type Tolerance = { readonly absolute: number; readonly relative: number }
  * 1,000 terms. The worst measured is a fifth of it, on x86 and on SwiftShader; real GPUs may round exp and rsqrt worse.
  */
 export const ENGINE: Tolerance = { absolute: 1e-5, relative: 1e-5 };
+
+/**
+ * Column norms, perplexities and reconstruction errors of a pruned four-block model against PyTorch, relative, both in
+ * fp32: sums over 256 tokens in another order. Masks are equal, so nothing else differs. The worst measured are 6e-7,
+ * 2e-7 and 4e-7; perplexity is what users compare between tools, so it has the margin of four digits.
+ */
+export const NORMS = 1e-5;
+export const PERPLEXITY = 1e-4;
+export const RECONSTRUCTION = 1e-5;
+
+/**
+ * A block of at most 256 columns, factorised or inverted in float32 against double, as a share of the largest value:
+ * sums of 256 terms, condition of a few hundred.
+ */
+export const KERNEL = 1e-4;
+
+/** max |U·H·Uᵀ − I| of a float32 factor, evaluated in double: condition of the damped H (some thousands) times 2⁻²⁴. */
+export const FACTOR = 2e-3;
+
+/** A product of matrices in float32 against double: sums of at most 40 terms of size at most 1. */
+export const PRODUCT = 1e-5;
+
+/**
+ * SparseGPT's updated weights against PyTorch's, as a share of the largest: both in fp32 by different factorisations
+ * and orders of summation, over 150 columns whose errors feed each other. PyTorch itself is up to 5e-7 from float64.
+ */
+export const SPARSEGPT_WEIGHTS = 1e-4;
+
+/**
+ * A window's mean loss, nats per token, of a small model in fp32 against logits in double: the logits differ by up to
+ * 1e-5, the loss by less. The worst measured is 4e-7.
+ */
+export const LOSS = 1e-5;
+
+/** A Gram matrix over some thousand tokens in float32 against double, as a share of √(H_ii·H_jj). */
+export const GRAM = 2e-5;
+
+/**
+ * Measures in double against numpy in double: sums of some thousand terms in another order; the Hill estimate takes
+ * logarithms of eigenvalues that are off by 1e-15 of the largest, which the smallest are 1e-4 of.
+ */
+export const MEASURES = 1e-9;
+
+/** Eigenvalues of a matrix of at most 60 rows, as a share of the largest: 60·2⁻⁵³ and a margin of ten. */
+export const EIGENVALUES = 1e-13;

@@ -1,8 +1,9 @@
 // One decoder block as a graph. With x [B, T, D] the residual:
 //   x' = x + o(Attention(rope(q(RMS x)), rope(k(RMS x)), v(RMS x)));  y = x' + down(silu(gate(RMS x')) ⊙ up(RMS x'))
 // Linears run as Gemm over [B·T, in] with the checkpoint's own [out, in] weights (transB), so nothing is transposed or
-// copied. A *tap* is an extra output: Σ over tokens of the squared input of each linear, [in]; linears that share an
-// input (q, k, v; gate, up) share a tap. Asking for taps alone leaves the last linear out of the computation.
+// copied. A *tap* is an extra output: Σ over tokens of the squared input of each linear, [in], or of its outer product with
+// itself, XᵀX [in, in]; linears that share an input (q, k, v; gate, up) share a tap. Asking for taps alone leaves the last
+// linear out of the computation.
 
 import { float, type Graph, GraphBuilder, int } from '../graph/index.js';
 import type { ModelConfig } from './config.js';
@@ -24,12 +25,15 @@ export const TAP_OF: Readonly<Record<LinearKind, TapSite>> = {
   down: 'mlp_out',
 };
 
-/** What the graph returns: the block's output, the taps, or both. */
-export type BlockOutputs = 'hidden' | 'taps' | 'both';
+/**
+ * What the graph returns: the block's output, the taps, or both; or, instead of the taps' sums, the Gram matrices XᵀX, or
+ * the linears' inputs X themselves.
+ */
+export type BlockOutputs = 'hidden' | 'taps' | 'both' | 'gram' | 'inputs';
 
 /**
  * The graph of one block for windows of `length` tokens. Input `x` [B, T, D]; outputs `y` [B, T, D] and, as asked,
- * a tap per site, `[in]`, summed over the B·T tokens of the run.
+ * a tap per site: `[in]` or (`gram`) `[in, in]`, summed over the B·T tokens of the run, or (`inputs`) `[B·T, in]`.
  */
 export function buildBlockGraph(
   config: ModelConfig,
@@ -51,9 +55,12 @@ export function buildBlockGraph(
   const rmsNorm = (x: string, scale: TensorSource): string =>
     g.op('RMSNormalization', [x, weight(scale)], { axis: int(-1), epsilon: float(normEps) });
   const reshape = (x: string, shape: readonly number[]): string => g.op('Reshape', [x, g.shape(shape)]);
-  const wantsTaps = options.outputs !== 'hidden';
+  const { outputs } = options;
   const tap = (x: string, site: TapSite, width: number): void => {
-    if (wantsTaps) g.output(g.op('ReduceSumSquare', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);
+    if (outputs === 'hidden') return;
+    if (outputs === 'inputs') g.output(x, site, ['N', width]);
+    else if (outputs === 'gram') g.output(g.op('Gemm', [x, x], { transA: int(1) }), site, [width, width]);
+    else g.output(g.op('ReduceSumSquare', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);
   };
 
   const x = g.input('x', 'f32', ['B', T, D]);
@@ -99,7 +106,7 @@ export function buildBlockGraph(
   const silu = g.op('Mul', [gate, g.op('Sigmoid', [gate])]);
   const mlpOut = g.op('Mul', [silu, linear(mlpIn, 'up')]);
   tap(mlpOut, 'mlp_out', config.intermediate);
-  if (options.outputs !== 'taps') {
+  if (outputs === 'hidden' || outputs === 'both') {
     const down = reshape(linear(mlpOut, 'down'), [-1, T, D]);
     g.output(g.op('Add', [middle, down]), 'y', ['B', T, D]);
   }

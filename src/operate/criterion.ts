@@ -1,9 +1,11 @@
-// A criterion says which weights of one linear go. It knows a matrix and what was measured of its input; it knows no
-// model, no files, no allocation.
+// A criterion says which weights of one linear go and, where it is a solver, how those that stay make up for it. It knows
+// a matrix and what was measured of its input; it knows no model, no files, no allocation.
 
+import type { Gemm } from '../linalg/index.js';
+import type { GramFactor } from './gram-factor.js';
 import type { Mask, Matrix, Pattern } from './mask.js';
 
-/** What a criterion may need to know of a linear's input. */
+/** What a criterion that gives a mask may need to know of a linear's input. */
 export type LinearStatistics = {
   /** ‖X_j‖₂² of each input column j over all calibration tokens: [columns]. */
   readonly squareSums: Float64Array;
@@ -11,11 +13,38 @@ export type LinearStatistics = {
   readonly sequences: number;
 };
 
-export interface Criterion {
+type Common = {
   readonly name: string;
   readonly summary: string;
   /** Whether it needs calibration text. */
   readonly needsActivations: boolean;
+  /** Where weights may compete; the first is the default. */
+  readonly patterns: readonly Pattern[];
+};
+
+/** Scores weights and leaves those that stay as they are. */
+export interface MaskCriterion extends Common {
+  readonly kind: 'mask';
   /** The mask of exactly `count` weights of W. `statistics` is there where `needsActivations` is true. */
   mask(W: Matrix, count: number, pattern: Pattern, statistics: LinearStatistics | undefined): Mask;
 }
+
+/** Changes the weights that stay, so that the linear's output on the calibration text is kept as well as it can be. */
+export interface SolverCriterion extends Common {
+  readonly kind: 'solver';
+  /** Stands in where many plans are to be ordered cheaply: it needs no Gram matrices. It never decides. */
+  readonly surrogate: MaskCriterion;
+  /** Prunes exactly `count` weights of W, whose input's Gram matrix is factorised in `factor`. */
+  solve(
+    W: Matrix,
+    count: number,
+    factor: GramFactor,
+    gemm: Gemm,
+  ): Promise<{ readonly weights: Float32Array; readonly mask: Mask }>;
+}
+
+export type Criterion = MaskCriterion | SolverCriterion;
+
+/** The criterion itself, or what stands in for it where only masks can be had. */
+export const maskOf = (criterion: Criterion): MaskCriterion =>
+  criterion.kind === 'mask' ? criterion : criterion.surrogate;

@@ -1,4 +1,18 @@
-export type { Criterion, LinearStatistics } from './criterion.js';
+export {
+  type Criterion,
+  type LinearStatistics,
+  type MaskCriterion,
+  maskOf,
+  type SolverCriterion,
+} from './criterion.js';
+export { DAMPING, factoriseGram, type GramFactor, type GramFactorOptions } from './gram-factor.js';
 export { type Mask, type Matrix, PATTERNS, type Pattern, selectMask } from './mask.js';
 export { CRITERIA, findCriterion } from './registry.js';
 export { selectRank } from './select.js';
+export {
+  pruneSparseGpt,
+  type SparseGptOptions,
+  type SparseGptPattern,
+  type SparseGptResult,
+} from './sparsegpt.js';
+export { scoreWanda } from './wanda.js';

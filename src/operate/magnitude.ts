@@ -1,12 +1,14 @@
 // Magnitude pruning: the weights of smallest |W| go. The published code compares with `sorted[int(n·s)]` and `<=`, so it
 // takes one weight too many and all ties; we take exactly as many as asked.
 
-import type { Criterion } from './criterion.js';
+import type { MaskCriterion } from './criterion.js';
 import { selectMask } from './mask.js';
 
-export const magnitude: Criterion = {
+export const magnitude: MaskCriterion = {
+  kind: 'mask',
   name: 'magnitude',
   summary: 'smallest |W| first',
   needsActivations: false,
+  patterns: ['row', 'matrix'],
   mask: (W, count, pattern) => selectMask({ ...W, data: W.data.map(Math.abs) }, count, pattern),
 };

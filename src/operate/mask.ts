@@ -1,11 +1,12 @@
 // From scores to a mask: which weights of W [rows, columns] go, exactly `count` of them. The pattern says where weights
 // compete. `row`: every row loses ⌊count / rows⌋; what is left over goes, one each, to the rows whose next score is the
-// smallest (ties: the upper row). `matrix`: the whole matrix competes. Scores are ≥ 0 and not NaN.
+// smallest (ties: the upper row). `matrix`: the whole matrix competes. `columns`: all rows of 128 columns compete, which
+// only a solver does (sparsegpt.ts). Scores are ≥ 0 and not NaN.
 
-import { NumericError } from '../base/index.js';
+import { InternalError, NumericError } from '../base/index.js';
 import { markSmallest } from './select.js';
 
-export const PATTERNS = ['row', 'matrix'] as const;
+export const PATTERNS = ['row', 'matrix', 'columns'] as const;
 export type Pattern = (typeof PATTERNS)[number];
 
 /** Row-major [rows, columns]. */
@@ -16,6 +17,9 @@ export type Mask = Uint8Array;
 
 /** @throws NumericError E_NUMERIC_SCORE where a score is NaN or infinite. */
 export function selectMask(scores: Matrix, count: number, pattern: Pattern): Mask {
+  if (pattern === 'columns') {
+    throw new InternalError('E_INTERNAL_PATTERN', 'A mask by columns was asked of scores; only a solver gives one.');
+  }
   const { rows, columns, data } = scores;
   const bad = data.findIndex((score) => !Number.isFinite(score));
   if (bad >= 0) {

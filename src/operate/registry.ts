@@ -1,11 +1,12 @@
 import { OptionError } from '../base/index.js';
 import type { Criterion } from './criterion.js';
 import { magnitude } from './magnitude.js';
+import { sparsegpt } from './sparsegpt-criterion.js';
 import { wanda } from './wanda.js';
 
 /** Every criterion, by name. */
 export const CRITERIA: ReadonlyMap<string, Criterion> = new Map(
-  [magnitude, wanda].map((criterion) => [criterion.name, criterion]),
+  [magnitude, wanda, sparsegpt].map((criterion: Criterion) => [criterion.name, criterion]),
 );
 
 /** @throws OptionError E_OPTION_CRITERION, with the names there are. */

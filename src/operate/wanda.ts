@@ -3,21 +3,28 @@
 // after each step, as an fp32 implementation does, so that ties and near-ties fall alike.
 
 import { InternalError } from '../base/index.js';
-import type { Criterion } from './criterion.js';
-import { selectMask } from './mask.js';
+import type { LinearStatistics, MaskCriterion } from './criterion.js';
+import { type Matrix, selectMask } from './mask.js';
 
-export const wanda: Criterion = {
+/** |W_ij| · ‖X_j‖₂, row-major like W. */
+export function scoreWanda({ rows, columns, data }: Matrix, statistics: LinearStatistics): Float32Array {
+  const norms = Float32Array.from(statistics.squareSums, (sum) => Math.sqrt(Math.fround(sum / statistics.sequences)));
+  const scores = new Float32Array(data.length);
+  for (let row = 0, at = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++, at++) scores[at] = Math.abs(data[at]!) * norms[column]!;
+  }
+  return scores;
+}
+
+export const wanda: MaskCriterion = {
+  kind: 'mask',
   name: 'wanda',
   summary: 'smallest |W|·‖X‖ of each row first (arXiv 2306.11695)',
   needsActivations: true,
+  patterns: ['row', 'matrix'],
   mask: (W, count, pattern, statistics) => {
     if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'Wanda was given no statistics.');
-    const { rows, columns, data } = W;
-    const norms = Float32Array.from(statistics.squareSums, (sum) => Math.sqrt(Math.fround(sum / statistics.sequences)));
-    const scores = new Float32Array(data.length);
-    for (let row = 0, at = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++, at++) scores[at] = Math.abs(data[at]!) * norms[column]!;
-    }
-    return selectMask({ rows, columns, data: scores }, count, pattern);
+    const { rows, columns } = W;
+    return selectMask({ rows, columns, data: scoreWanda(W, statistics) }, count, pattern);
   },
 };

@@ -5,6 +5,7 @@ import { readSafetensors, writeSafetensors } from '../../src/checkpoint/index.js
 import type { HostTensor } from '../../src/engine/index.js';
 import { type Attribute, float, type Graph, GraphBuilder, int } from '../../src/graph/index.js';
 import {
+  type BlockOutputs,
   blockGraph,
   EMBEDDING,
   headGraph,
@@ -46,6 +47,14 @@ export function gemm(M: number, K: number, N: number, options: { bias?: boolean;
   return oneOp(`[${M}, ${K}] × ${N} ${JSON.stringify(options)}`, 'Gemm', tensors, [M, N], {
     transB: int(transB ? 1 : 0),
   });
+}
+
+/** XᵀX of one tensor, as a tap asks for it. */
+function gramOf(x: HostTensor): Case {
+  const g = new GraphBuilder();
+  const input = g.input('x', 'f32', x.shape);
+  g.output(g.op('Gemm', [input, input], { transA: int(1) }), 'y', [x.shape[1]!, x.shape[1]!]);
+  return { name: `Gemm: XᵀX of [${x.shape}]`, graph: g.build('gram', undefined), inputs: { x } };
 }
 
 export function attention(
@@ -125,6 +134,8 @@ export const opCases: readonly Case[] = [
   gemm(2, 65, 33),
   gemm(37, 128, 11, { bias: true }),
   gemm(4, 6, 9, { transB: false }),
+  oneOp('both transposed', 'Gemm', [random([6, 4]), random([9, 6])], [4, 9], { transA: int(1), transB: int(1) }),
+  gramOf(random([13, 7])),
   oneOp('one row', 'RMSNormalization', [random([1, 1]), random([1])], [1, 1], { ...last, epsilon: float(1e-6) }),
   oneOp('rank 3', 'RMSNormalization', [random([2, 3, 37]), random([37])], [2, 3, 37], {
     ...last,
@@ -221,19 +232,27 @@ function shapeOf(config: ModelConfig, tensor: string): readonly number[] {
 }
 
 /** A block of random weights that lie in the graph itself, over `B` windows of `T` tokens. */
-export function blockOf(name: string, config: ModelConfig, dtype: DType, T: number, B: number): Case {
+export function blockOf(
+  name: string,
+  config: ModelConfig,
+  dtype: DType,
+  T: number,
+  B: number,
+  outputs: BlockOutputs = 'both',
+): Case {
   const find = (tensor: string) => {
     const shape = shapeOf(config, tensor);
     const bytes = randomBytes(rng, shape, dtype, 3 / Math.sqrt(shape.at(-1)!)); // keeps what a linear gives at about 1
     return { name: tensor, dtype, shape, source: { kind: 'bytes', bytes } as const };
   };
-  const graph = blockGraph(modelOf(config), 0, { length: T, outputs: 'both', source: { folder: '.', find } });
+  const graph = blockGraph(modelOf(config), 0, { length: T, outputs, source: { folder: '.', find } });
   return { name: `block: ${name}`, graph, inputs: { x: random([B, T, config.hidden]) } };
 }
 
-export const blockCases: readonly Case[] = blocks.map(([name, change, dtype, T]) =>
-  blockOf(name, readModelConfig({ ...tiny, ...change }), dtype, T, 3),
-);
+export const blockCases: readonly Case[] = [
+  ...blocks.map(([name, change, dtype, T]) => blockOf(name, readModelConfig({ ...tiny, ...change }), dtype, T, 3)),
+  blockOf('Gram matrices', readModelConfig({ ...tiny, num_key_value_heads: 2 }), 'F16', 5, 3, 'gram'),
+];
 
 /** The head over a file in `dir`, which is written here: losses and logits. */
 export async function writeHeadCases(dir: string): Promise<readonly Case[]> {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findCriterion, selectMask, selectRank } from '../../src/operate/index.js';
+import { findCriterion, maskOf, selectMask, selectRank } from '../../src/operate/index.js';
 
 /** The slow plain twin: a stable sort of the indices. */
 function stableSmallest(scores: readonly number[], count: number): Set<number> {
@@ -73,13 +73,13 @@ describe('criteria', () => {
   const W = { rows: 2, columns: 3, data: Float32Array.from([-3, 1, 2, 0.5, -0.25, 4]) };
 
   test('magnitude takes the smallest |W|', () => {
-    expect([...findCriterion('magnitude').mask(W, 2, 'row', undefined)]).toEqual([0, 1, 0, 0, 1, 0]);
-    expect([...findCriterion('magnitude').mask(W, 2, 'matrix', undefined)]).toEqual([0, 0, 0, 1, 1, 0]);
+    expect([...maskOf(findCriterion('magnitude')).mask(W, 2, 'row', undefined)]).toEqual([0, 1, 0, 0, 1, 0]);
+    expect([...maskOf(findCriterion('magnitude')).mask(W, 2, 'matrix', undefined)]).toEqual([0, 0, 0, 1, 1, 0]);
   });
 
   test('Wanda weighs by the norm of the input: a large weight on a silent column goes first', () => {
     const statistics = { squareSums: Float64Array.from([0.0001, 4, 1]), sequences: 1 };
-    expect([...findCriterion('wanda').mask(W, 2, 'row', statistics)]).toEqual([1, 0, 0, 1, 0, 0]);
+    expect([...maskOf(findCriterion('wanda')).mask(W, 2, 'row', statistics)]).toEqual([1, 0, 0, 1, 0, 0]);
   });
 
   test('an unknown criterion is refused with the names there are', () => {

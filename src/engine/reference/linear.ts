@@ -1,18 +1,20 @@
-// Y = A·B + C, with A [M, K] and B [K, N], or B [N, K] where transB says so; C broadcasts to [M, N].
+// Y = A·B + C, with A [M, K] and B [K, N], or A [K, M] where transA says so and B [N, K] where transB does; C broadcasts
+// to [M, N].
 
 import { expand } from './shapes.js';
 import { mismatch, type Op, real, scalar, type Value } from './value.js';
 
-function gemm(a: Value, b: Value, c: Value | undefined, transB: boolean): Value {
-  const [M, K] = a.shape as [number, number];
+function gemm(a: Value, b: Value, c: Value | undefined, transA: boolean, transB: boolean): Value {
+  const [M, K] = (transA ? a.shape.toReversed() : a.shape) as [number, number];
   const [N, inner] = (transB ? b.shape : b.shape.toReversed()) as [number, number];
   if (a.shape.length !== 2 || b.shape.length !== 2 || inner !== K) mismatch('Gemm', a.shape, b.shape);
   const y = real([M, N], c ? expand(c, [M, N]).data.slice() : undefined);
+  const [down, across] = transA ? [1, M] : [K, 1];
   const [rowStep, columnStep] = transB ? [1, K] : [N, 1];
   for (let m = 0; m < M; m++) {
     for (let n = 0; n < N; n++) {
       let sum = 0;
-      for (let k = 0; k < K; k++) sum += a.data[m * K + k]! * b.data[k * rowStep + n * columnStep]!;
+      for (let k = 0; k < K; k++) sum += a.data[m * down + k * across]! * b.data[k * rowStep + n * columnStep]!;
       y.data[m * N + n]! += sum;
     }
   }
@@ -20,7 +22,8 @@ function gemm(a: Value, b: Value, c: Value | undefined, transB: boolean): Value 
 }
 
 export const Gemm: Op = {
-  attributes: ['transB'],
+  attributes: ['transA', 'transB'],
   inputs: [2, 3],
-  run: ([a, b, c], attributes) => gemm(a!, b!, c, scalar(attributes, 'transB', 0) !== 0),
+  run: ([a, b, c], attributes) =>
+    gemm(a!, b!, c, scalar(attributes, 'transA', 0) !== 0, scalar(attributes, 'transB', 0) !== 0),
 };

@@ -1,0 +1,79 @@
+// Products of matrices: on the dense engine, or in plain double precision for judging. Operands are given away: their
+// buffers travel to the engine's thread and back without being copied. With several lanes the rows of A are divided
+// between them; how they are divided changes no bit of the result.
+
+import type { Engine, Session } from '../engine/index.js';
+import { GraphBuilder, int } from '../graph/index.js';
+import type { Matrix } from './matrix.js';
+
+export interface Gemm {
+  /**
+   * A [m, k] · B [k, n], or A · Bᵀ with B [n, k]: [m, n]. The data of both operands must be alone in their buffers, and
+   * must not be used again.
+   */
+  multiply(A: Matrix, B: Matrix, transposed?: 'B'): Promise<Float32Array>;
+}
+
+export interface EngineGemm extends Gemm {
+  release(): Promise<void>;
+}
+
+/** A lane gets at least this many rows, and a multiple of it. */
+const ROWS_PER_LANE = 64;
+
+function loadProduct(engine: Engine, transB: boolean): Promise<Session> {
+  const g = new GraphBuilder();
+  const a = g.input('a', 'f32', ['m', 'k']);
+  const b = g.input('b', 'f32', transB ? ['n', 'k'] : ['k', 'n']);
+  g.output(g.op('Gemm', [a, b], { transB: int(transB ? 1 : 0) }), 'y', ['m', 'n']);
+  return engine.load(g.build(transB ? 'A·Bᵀ' : 'A·B', undefined));
+}
+
+/** Products on an engine, in float32. */
+export async function createGemm(engine: Engine): Promise<EngineGemm> {
+  const [plain, transposing] = await Promise.all([loadProduct(engine, false), loadProduct(engine, true)]);
+  const run = async (session: Session, A: Matrix, B: Matrix): Promise<Float32Array> => {
+    const { y } = await session.run({ a: tensor(A), b: tensor(B) }, true);
+    return y!.data as Float32Array;
+  };
+  return {
+    multiply: async (A, B, transposed) => {
+      const n = transposed ? B.rows : B.columns;
+      if (A.rows === 0 || n === 0 || A.columns === 0) return new Float32Array(A.rows * n);
+      const session = transposed ? transposing : plain;
+      const parts = Math.min(engine.lanes, Math.floor(A.rows / ROWS_PER_LANE));
+      if (parts <= 1) return await run(session, A, B);
+      const share = Math.ceil(A.rows / parts / ROWS_PER_LANE) * ROWS_PER_LANE;
+      const y = new Float32Array(A.rows * n);
+      const lane = async (top: number): Promise<void> => {
+        const bottom = Math.min(top + share, A.rows);
+        const rows = { ...A, rows: bottom - top, data: A.data.slice(top * A.columns, bottom * A.columns) };
+        y.set(await run(session, rows, { ...B, data: B.data.slice() }), top * n);
+      };
+      await Promise.all(Array.from({ length: Math.ceil(A.rows / share) }, (_, part) => lane(part * share)));
+      return y;
+    },
+    release: async () => {
+      await Promise.all([plain.release(), transposing.release()]);
+    },
+  };
+}
+
+const tensor = ({ rows, columns, data }: Matrix) => ({ type: 'f32', shape: [rows, columns], data }) as const;
+
+/** Products in plain TypeScript, sums in double precision: the judge. */
+export const plainGemm: Gemm = {
+  multiply: async (A, B, transposed) => {
+    const n = transposed ? B.rows : B.columns;
+    const [down, across] = transposed ? [1, B.columns] : [B.columns, 1];
+    const y = new Float32Array(A.rows * n);
+    for (let i = 0; i < A.rows; i++) {
+      for (let j = 0; j < n; j++) {
+        let sum = 0;
+        for (let k = 0; k < A.columns; k++) sum += A.data[i * A.columns + k]! * B.data[k * down + j * across]!;
+        y[i * n + j] = sum;
+      }
+    }
+    return y;
+  },
+};
