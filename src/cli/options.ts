@@ -73,8 +73,8 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--pattern',
     value: listed(PATTERNS),
-    text: 'where weights compete: in their row or in the whole matrix',
-    otherwise: 'row',
+    text: 'where weights compete: in their row, in the whole matrix, or in 128 columns of all rows',
+    otherwise: 'the criterion’s own: row for wanda and magnitude, columns for sparsegpt',
   },
   calibration: {
     kind: 'text',

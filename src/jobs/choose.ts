@@ -15,7 +15,7 @@ export type Choice = {
   readonly trial: TimedTrial;
   /** The uniform baseline; undefined where nothing is evaluated. */
   readonly uniform: Entry | undefined;
-  readonly trials: readonly TimedTrial[];
+  readonly entries: readonly Entry[];
   readonly method: string | undefined;
 };
 
@@ -49,7 +49,7 @@ export async function choosePlan(
       candidate,
       trial,
       uniform: uniform && { candidate: uniformly, trial: uniform },
-      trials: [],
+      entries: [],
       method: undefined,
     };
   }
@@ -60,7 +60,7 @@ export async function choosePlan(
   return {
     ...book.best(),
     uniform: book.first(),
-    trials: book.entries.map(({ trial }) => trial),
+    entries: book.entries,
     method,
   };
 }

@@ -7,6 +7,7 @@ import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { type Evaluation, type Manifest, type Plan, pairedInterval, type Trial, verdictOf } from '../records/index.js';
 import type { Choice } from './choose.js';
+import { trialEquivalents } from './cost.js';
 import type { LinearReport } from './inspect.js';
 import type { PruneSettings } from './settings.js';
 import type { PreparedTexts } from './texts.js';
@@ -21,6 +22,8 @@ export type RunFacts = {
   readonly target: number;
   readonly choice: Choice;
   readonly zeros: readonly LinearReport[];
+  /** Of each block's Gram matrices, by tap site. */
+  readonly damping: readonly Record<string, number>[];
   readonly denseValidation: Evaluation | null;
   readonly tests: {
     readonly dense: Evaluation | null;
@@ -57,6 +60,7 @@ export function buildManifest(facts: RunFacts): Manifest {
     seed: settings.seed,
     criterion: settings.criterion.name,
     pattern: settings.pattern,
+    ...(settings.criterion.kind === 'solver' ? { damping: [...facts.damping] } : {}),
     plan: planOf(settings, model, choice, target),
     sparsity: {
       target,
@@ -69,8 +73,8 @@ export function buildManifest(facts: RunFacts): Manifest {
       ? { validation: scored(choice.uniform.trial), test: tests.uniform, errors: choice.uniform.trial.errors }
       : null,
     chosen: { validation: scored(choice.trial), test: tests.chosen, errors: choice.trial.errors },
-    trials: choice.trials.map(withoutTime),
-    search: searchOf(choice, tests),
+    trials: choice.entries.map(({ trial }) => withoutTime(trial)),
+    search: searchOf(facts),
   };
 }
 
@@ -78,13 +82,18 @@ function withoutTime({ seconds: _, ...trial }: TimedTrial): Trial {
   return trial;
 }
 
-function searchOf(choice: Choice, tests: RunFacts['tests']): Manifest['search'] {
+function searchOf({ settings, model, texts, choice, tests }: RunFacts): Manifest['search'] {
   if (!choice.method || !choice.uniform) return null;
   const [a, b] =
     tests.chosen && tests.uniform
       ? [tests.chosen.nll, tests.uniform.nll]
       : [choice.trial.validation.nll, choice.uniform.trial.validation.nll];
-  return { method: choice.method, verdict: verdictOf(pairedInterval(a, b)) };
+  const measures = settings.policy.needs.includes('sensitivity');
+  return {
+    method: choice.method,
+    equivalents: trialEquivalents(model, texts, choice.entries, measures),
+    verdict: verdictOf(pairedInterval(a, b)),
+  };
 }
 
 /** The plan document of a choice. */

@@ -7,7 +7,7 @@ import { fileError, readDocument, writeFileAtomic } from '../base/index.js';
 import { writeCheckpoint } from '../checkpoint/index.js';
 import { summarise } from '../evaluate/index.js';
 import { type Model, openModel } from '../model/index.js';
-import { blockPath, readBlockTensor, scoreBlockFiles } from '../pipeline/index.js';
+import { blockPath, readBlockTensor, readDamping, scoreBlockFiles } from '../pipeline/index.js';
 import { type Evaluation, type Manifest, parseManifest } from '../records/index.js';
 import { renderReport } from '../report/index.js';
 import { countZeros } from './inspect.js';
@@ -86,13 +86,21 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
       target: run.target,
       choice,
       zeros: await countZeros(await openModel(final)),
+      damping: await Promise.all(
+        model.linears.map((_, block) => readDamping(blockPath(trials.dirOf(choice.candidate.key), block))),
+      ),
       denseValidation: run.denseValidation,
       tests: { dense: denseTest, uniform: uniformTest, chosen: chosenTest },
     });
     await writeFileAtomic(`${final}/layerwise.json`, `${JSON.stringify(manifest, null, 2)}\n`);
     await writeFileAtomic(`${final}/report.html`, renderReport(manifest));
     await workspace.finish();
-    return resultOf(settings, manifest, choice.trials, started);
+    return resultOf(
+      settings,
+      manifest,
+      choice.entries.map(({ trial }) => trial),
+      started,
+    );
   });
 }
 

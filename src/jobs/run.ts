@@ -8,12 +8,14 @@ import { summarise } from '../evaluate/index.js';
 import type { Activations, Model } from '../model/index.js';
 import { type DensePass, measureSensitivity, runDense, type Text } from '../pipeline/index.js';
 import { countPruned } from '../plan/index.js';
+import { collectable, needCalibration, requireCalibration } from '../profile/index.js';
 import type { Evaluation, Measured } from '../records/index.js';
 import { sampleText } from './book.js';
 import { type Choice, choosePlan } from './choose.js';
+import { SENSITIVITY_WINDOWS } from './cost.js';
 import { type PruneSettings, planTarget } from './settings.js';
 import { embedText, openEngine, type PreparedText, type PreparedTexts } from './texts.js';
-import { createTrials, type Trials } from './trials.js';
+import { createTrials, masking, type Trials } from './trials.js';
 import { openWorkspace, type Workspace } from './workspace.js';
 
 export type Run = {
@@ -47,15 +49,25 @@ export async function runToChoice<T>(
     };
     const calibration = await embed(texts.calibration);
     const validation = await embed(texts.validation);
+    const measures = settings.plan ? [] : collectable(settings.policy.needs);
+    if (!settings.plan) requireCalibration(settings.policy, calibration !== undefined);
     const dense =
-      validation &&
-      (await runDense(engine, model, validation, settings.searches ? calibration : undefined, settings.onProgress));
-    if (dense) opened.push(dense.trace.store);
+      validation || measures.length > 0
+        ? await runDense(
+            engine,
+            model,
+            validation,
+            settings.searches || needCalibration(measures).length > 0 ? calibration : undefined,
+            settings.onProgress,
+            measures,
+          )
+        : undefined;
+    if (dense?.trace) opened.push(dense.trace.store);
     const trials = createTrials({ settings, engine, model, workspace, calibration, validation, dense });
     const target = settings.sparsity ?? planTarget(settings.plan!, model);
-    const measured = await measure(settings, model, engine, workspace, target, { calibration, validation, dense });
-    const choice = await choosePlan(settings, model, trials, target, validation, measured);
-    const denseValidation = dense ? summarise(dense.nll, validation!.windows.length) : null;
+    const beyond = await measure(settings, model, engine, workspace, target, { calibration, validation, dense });
+    const choice = await choosePlan(settings, model, trials, target, validation, { ...dense?.measured, ...beyond });
+    const denseValidation = dense && validation ? summarise(dense.nll, validation.windows.length) : null;
     return await use({ hashes, workspace, engine, trials, target, choice, denseValidation });
   } finally {
     for (const activations of opened) await activations.close();
@@ -70,9 +82,6 @@ export async function openRun(settings: PruneSettings, model: Model, texts: Prep
   const hashes = await hashCheckpoint(model.checkpoint);
   return { hashes, workspace: await openWorkspace(settings.out, identity(settings, hashes, texts)) };
 }
-
-/** Windows that each linear's sensitivity is measured on. */
-const SENSITIVITY_WINDOWS = 8;
 
 /** What the policy needs beyond the dense pass. */
 async function measure(
@@ -89,11 +98,11 @@ async function measure(
 ): Promise<Partial<Measured>> {
   const text = calibration ?? validation;
   if (!settings.policy.needs.includes('sensitivity') || !text || !dense) return {};
-  const { criterion, pattern, budget, onProgress } = settings;
+  const { budget, onProgress } = settings;
   const sensitivity = await workspace.step('sensitivity', async () => {
     const sample = await sampleText(model, text, SENSITIVITY_WINDOWS);
     const counts = countPruned(model.linears.flat(), () => target, budget);
-    const input = { engine, model, criterion, pattern, counts, calibration, onProgress };
+    const input = { engine, model, ...masking(settings), counts, calibration, onProgress };
     return await measureSensitivity(input, dense, sample.text);
   });
   return { sensitivity };

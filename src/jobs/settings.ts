@@ -50,9 +50,9 @@ export type PruneOptions = RunOptions &
     readonly out: string;
     /** A plan to replay instead of a sparsity and an allocation. */
     readonly plan?: Plan;
-    /** `wanda` or `magnitude`. Defaults to `wanda`. */
+    /** `wanda`, `sparsegpt` or `magnitude`. Defaults to `wanda`. */
     readonly criterion?: string;
-    /** Where weights compete: `row` or `matrix`. Defaults to `row`. */
+    /** Where weights compete: `row`, `matrix` or `columns` (128 of them). Defaults to the criterion's own. */
     readonly pattern?: string;
     /** Text files (.txt, .jsonl, .parquet). Validation chooses β; test is scored once, at the end. */
     readonly calibration?: string;
@@ -149,8 +149,8 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     plan,
     searches,
     criterion,
-    pattern: oneOf('pattern', options.pattern ?? 'row', PATTERNS),
-    calibration: criterion.needsActivations ? options.calibration : undefined,
+    pattern: patternOf(criterion, options.pattern),
+    calibration: criterion.needsActivations || policy.needs.length > 0 ? options.calibration : undefined,
     validation: options.validation,
     test: options.test,
     calibrationSamples: wholeNumber('calibration-samples', options.calibrationSamples ?? 128, 1, 1_000_000),
@@ -187,6 +187,17 @@ export function windowLength(model: Model, asked: number | undefined): number {
 /** The hyperparameters that were given; `beta` is ATP's. */
 export const givenValues = ({ beta, hyperparameters = {} }: Partial<PlanOptions>): Values =>
   beta === undefined ? hyperparameters : { ...hyperparameters, beta };
+
+/** Where weights compete. @throws OptionError E_OPTION_PATTERN, E_OPTION_CONFLICT where the criterion cannot */
+function patternOf(criterion: Criterion, asked: string | undefined): Pattern {
+  const pattern = oneOf('pattern', asked ?? criterion.patterns[0]!, PATTERNS);
+  if (criterion.patterns.includes(pattern)) return pattern;
+  return conflict(
+    'pattern',
+    'criterion',
+    `${criterion.name} lets weights compete by ${criterion.patterns.join(' or ')}`,
+  );
+}
 
 /** Whether the policy has a number to find: one without a default that was not given. */
 export const isSearched = (policy: AllocationPolicy, values: Values): boolean =>

@@ -6,6 +6,7 @@ import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
+import { type MaskCriterion, maskOf, type Pattern } from '../operate/index.js';
 import {
   blockPath,
   type DensePass,
@@ -49,6 +50,12 @@ export function candidateOf(facts: ModelFacts, policy: string, values: Values, r
 
 const betaOf = (candidate: Candidate): number | null => candidate.values.beta ?? null;
 
+/** What masks are made with where a solver is too dear: its stand-in, with that one's pattern. */
+export function masking({ criterion, pattern }: PruneSettings): { criterion: MaskCriterion; pattern: Pattern } {
+  const mask = maskOf(criterion);
+  return { criterion: mask, pattern: mask === criterion ? pattern : mask.patterns[0]! };
+}
+
 export type Trials = ReturnType<typeof createTrials>;
 
 /** Runs trials and remembers what they share. */
@@ -74,7 +81,7 @@ export function createTrials(context: TrialContext) {
   const exact = async (candidate: Candidate, uniformNll: readonly number[] | undefined): Promise<TimedTrial> => {
     return await workspace.step(`trial-${candidate.key}`, async () => {
       const started = performance.now();
-      if (settings.criterion.needsActivations && !firstSquareSums) {
+      if (settings.criterion.kind === 'mask' && settings.criterion.needsActivations && !firstSquareSums) {
         firstSquareSums = dense?.squareSums[0] ?? (await tapBlock(engine, model, 0, calibration!.embedded));
       }
       announce(settings.onProgress, candidate, model.config.blocks);
@@ -104,8 +111,7 @@ export function createTrials(context: TrialContext) {
         {
           engine,
           model,
-          criterion: settings.criterion,
-          pattern: settings.pattern,
+          ...masking(settings),
           counts: countsOf(candidate),
           calibration,
           dir: dirOf(`surrogate-${candidate.key}`),

@@ -4,10 +4,19 @@
 import { dirname, join } from 'node:path';
 import { LayerwiseError, NumericError } from '../base/index.js';
 import { readSafetensors, readTensor, writeSafetensors } from '../checkpoint/index.js';
-import { type BlockSource, blockTensorNames, inPlace, type Linear, type Model, TAP_OF } from '../model/index.js';
-import type { Criterion, Mask, Matrix, Pattern } from '../operate/index.js';
+import type { Gemm } from '../linalg/index.js';
+import {
+  type BlockSource,
+  blockTensorNames,
+  inPlace,
+  type Linear,
+  type Model,
+  TAP_OF,
+  type TapSite,
+} from '../model/index.js';
+import type { GramFactor, Mask, MaskCriterion, Matrix, Pattern, SolverCriterion } from '../operate/index.js';
 import type { SquareSums } from '../profile/index.js';
-import { type DType, toFloat32 } from '../tensor/index.js';
+import { type DType, fromFloat32, toFloat32 } from '../tensor/index.js';
 
 export const blockPath = (dir: string, block: number): string =>
   join(dir, `block-${String(block).padStart(5, '0')}.safetensors`);
@@ -38,14 +47,23 @@ export async function readBlockTensor(model: Model, path: string, name: string):
   return await readTensor({ ...model.checkpoint, dir: dirname(path), tensors }, name);
 }
 
+/** What one block is pruned with: a criterion, and what it needs to know of the block's inputs. */
 export type BlockPruning = {
-  readonly criterion: Criterion;
-  readonly pattern: Pattern;
   /** How many weights of each linear go. */
   readonly counts: ReadonlyMap<string, number>;
-  readonly squareSums: SquareSums | undefined;
-  readonly sequences: number;
-};
+} & (
+  | {
+      readonly criterion: MaskCriterion;
+      readonly pattern: Pattern;
+      readonly squareSums: SquareSums | undefined;
+      readonly sequences: number;
+    }
+  | {
+      readonly criterion: SolverCriterion;
+      readonly factors: Readonly<Record<TapSite, GramFactor>>;
+      readonly gemm: Gemm;
+    }
+);
 
 /** The bytes of one linear's weights after pruning, as the checkpoint's dtype. */
 export async function pruneLinear(model: Model, linear: Linear, pruning: BlockPruning): Promise<Uint8Array> {
@@ -54,18 +72,25 @@ export async function pruneLinear(model: Model, linear: Linear, pruning: BlockPr
   const { dtype } = model.checkpoint.tensors.get(name)!;
   const bytes = await readTensor(model.checkpoint, name);
   const W = { rows, columns, data: toFloat32(bytes, dtype) };
-  const sums = pruning.squareSums?.[TAP_OF[kind]];
-  const statistics = sums && { squareSums: sums, sequences: pruning.sequences };
   const count = pruning.counts.get(linear.name)!;
-  const mask = nameErrors(model, linear, W, () => pruning.criterion.mask(W, count, pruning.pattern, statistics));
-  zeroMasked(bytes, dtype, mask);
-  return bytes;
+  return await nameErrors(model, linear, W, async () => {
+    if ('factors' in pruning) {
+      const { weights, mask } = await pruning.criterion.solve(W, count, pruning.factors[TAP_OF[kind]], pruning.gemm);
+      const solved = fromFloat32(weights, dtype);
+      zeroMasked(solved, dtype, mask);
+      return solved;
+    }
+    const { criterion, pattern, squareSums, sequences } = pruning;
+    const sums = squareSums?.[TAP_OF[kind]];
+    zeroMasked(bytes, dtype, criterion.mask(W, count, pattern, sums && { squareSums: sums, sequences }));
+    return bytes;
+  });
 }
 
 /** A criterion knows no names: a NumericError of it is given the linear's, and what is broken. */
-function nameErrors<T>(model: Model, linear: Linear, W: Matrix, work: () => T): T {
+async function nameErrors<T>(model: Model, linear: Linear, W: Matrix, work: () => Promise<T>): Promise<T> {
   try {
-    return work();
+    return await work();
   } catch (error) {
     if (!(error instanceof NumericError)) throw error;
     const broken = W.data.findIndex((weight) => !Number.isFinite(weight));
@@ -118,7 +143,20 @@ export async function writePrunedBlock(
     const read = () => (linear ? pruneLinear(model, linear, pruning) : readTensor(checkpoint, name));
     return { name, dtype, shape, read };
   });
-  await writeSafetensors(path, tensors, { format: 'pt' });
+  const note = 'factors' in pruning ? { [DAMPING_NOTE]: JSON.stringify(dampingOf(pruning.factors)) } : {};
+  await writeSafetensors(path, tensors, { format: 'pt', ...note });
+}
+
+const DAMPING_NOTE = 'layerwise.damping';
+
+const dampingOf = (factors: Readonly<Record<TapSite, GramFactor>>): Readonly<Record<string, number>> =>
+  Object.fromEntries(Object.entries(factors).map(([site, { damping }]) => [site, damping]));
+
+/** The damping that each Gram matrix of the block needed, by tap site; empty where no solver pruned it. */
+export async function readDamping(path: string): Promise<Readonly<Record<string, number>>> {
+  const { metadata } = await readSafetensors(path);
+  const note = metadata[DAMPING_NOTE];
+  return note === undefined ? {} : (JSON.parse(note) as Readonly<Record<string, number>>);
 }
 
 /** Writes +0 where the mask is 1, and turns every −0 into +0: sparse kernels elsewhere choke on negative zeros. */

@@ -1,14 +1,16 @@
 // One pass of the dense model over the validation windows and, where asked, the calibration windows: its loss, the
-// residual after every block on a few windows (what pruned blocks are compared with), and every block's statistics.
-// None of it depends on any rate, so a search does it once.
+// residual after every block on a few windows (what pruned blocks are compared with), every block's statistics, and the
+// measures that policies need, all of them together. None of it depends on any rate, so a search does it once.
 
 import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
 import { type Activations, blockGraph, createActivations, type Model, runBlock, sameShape } from '../model/index.js';
-import { measureSquareSums, type SquareSums } from '../profile/index.js';
+import { measureSquareSums, type SquareSums, startCollection } from '../profile/index.js';
+import type { Measured, MeasureName } from '../records/index.js';
 import type { Windows } from '../text/index.js';
 import { requireFinite } from './block-file.js';
+import { collectBlock } from './measures.js';
 
 /** Windows whose residual is compared block by block. */
 const TRACED_WINDOWS = 8;
@@ -24,50 +26,64 @@ export type Trace = { readonly chunks: number; readonly store: Activations };
 export const traceIndex = (trace: Trace, block: number, chunk: number): number => block * trace.chunks + chunk;
 
 export type DensePass = {
-  /** Mean negative log-likelihood of each validation window. */
+  /** Mean negative log-likelihood of each validation window; empty without them. */
   readonly nll: readonly number[];
-  readonly trace: Trace;
+  /** There where validation windows are. */
+  readonly trace: Trace | undefined;
   /** Σ x² at each block's taps on dense inputs; empty without calibration windows. */
   readonly squareSums: readonly SquareSums[];
+  /** The measures that were asked for. */
+  readonly measured: Partial<Measured>;
 };
 
-/** Runs the dense model once over `validation`, and over `calibration` where its statistics are wanted. */
+/**
+ * Runs the dense model once over `validation`, for its loss and the trace, and over `calibration`, where its statistics are
+ * wanted. Without either only the measures are taken, of weights alone.
+ */
 export async function runDense(
   engine: Engine,
   model: Model,
-  validation: Text,
+  validation: Text | undefined,
   calibration: Text | undefined,
   onProgress: OnProgress,
+  measures: readonly MeasureName[] = [],
 ): Promise<DensePass> {
   const { blocks } = model.config;
   onProgress({ kind: 'stage', stage: 'dense', total: blocks });
-  const trace = await createTrace(model, validation);
-  const seen = await sameShape(validation.embedded);
+  const trace = validation && (await createTrace(model, validation));
+  const seen = validation && (await sameShape(validation.embedded));
   const calibrated = calibration && (await sameShape(calibration.embedded));
+  const collection = startCollection(measures);
   const squareSums: SquareSums[] = [];
   for (let block = 0; block < blocks; block++) {
     const first = block === 0;
-    const session = await engine.load(
-      blockGraph(model, block, { length: validation.windows.length, outputs: 'hidden' }),
-    );
-    await runBlock(engine, session, first ? validation.embedded : seen, seen);
-    if (calibration && calibrated) {
-      const from = first ? calibration.embedded : calibrated;
-      squareSums.push(await tapBlock(engine, model, block, from));
-      if (block < blocks - 1) await runBlock(engine, session, from, calibrated);
+    const from = first ? calibration?.embedded : calibrated;
+    if (from) squareSums.push(await tapBlock(engine, model, block, from));
+    const sequences = calibration?.windows.windows.length ?? 0;
+    const known = from && { from, squareSums: squareSums[block]!, sequences };
+    if (measures.length > 0) await collectBlock(engine, model, block, collection, known);
+    const length = (validation ?? calibration)?.windows.length;
+    if (length !== undefined) {
+      const session = await engine.load(blockGraph(model, block, { length, outputs: 'hidden' }));
+      if (seen) await runBlock(engine, session, first ? validation!.embedded : seen, seen);
+      if (from && block < blocks - 1) await runBlock(engine, session, from, calibrated!);
+      await session.release();
     }
-    await session.release();
-    for (let chunk = 0; chunk < trace.chunks; chunk++) {
-      const hidden = await seen.read(chunk);
-      if (!hidden.every(Number.isFinite)) await requireFinite(model, block);
-      await trace.store.write(traceIndex(trace, block, chunk), hidden);
-    }
+    if (trace && seen) await keepTrace(model, block, seen, trace);
     onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
   }
-  const nll = await scoreWindows(engine, model, seen, validation.windows);
-  await seen.close();
+  const nll = seen ? await scoreWindows(engine, model, seen, validation!.windows) : [];
+  await seen?.close();
   await calibrated?.close();
-  return { nll, trace, squareSums };
+  return { nll, trace, squareSums, measured: collection.result() };
+}
+
+async function keepTrace(model: Model, block: number, seen: Activations, trace: Trace): Promise<void> {
+  for (let chunk = 0; chunk < trace.chunks; chunk++) {
+    const hidden = await seen.read(chunk);
+    if (!hidden.every(Number.isFinite)) await requireFinite(model, block);
+    await trace.store.write(traceIndex(trace, block, chunk), hidden);
+  }
 }
 
 /** Σ x² at the taps of one block of the checkpoint, over the residual `from`. */

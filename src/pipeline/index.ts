@@ -2,13 +2,16 @@ export {
   type BlockPruning,
   blockFileSource,
   blockPath,
+  isWholeBlock,
   pruneLinear,
   readBlockTensor,
+  readDamping,
   writePrunedBlock,
 } from './block-file.js';
 export { type DensePass, runDense, type Text, type Trace, tapBlock } from './dense.js';
 export { measureSensitivity } from './sensitivity.js';
 export {
+  type MaskInput,
   pruneSequentially,
   runBlocks,
   type SequentialInput,

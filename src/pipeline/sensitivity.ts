@@ -5,7 +5,7 @@ import { silent } from '../base/index.js';
 import { checkpointSource } from '../model/index.js';
 import { pruneLinear } from './block-file.js';
 import type { DensePass, Text } from './dense.js';
-import type { SequentialInput } from './sequential.js';
+import type { MaskInput, SequentialInput } from './sequential.js';
 import { sweepVariants } from './variants.js';
 
 /**
@@ -13,9 +13,7 @@ import { sweepVariants } from './variants.js';
  * loses.
  */
 export async function measureSensitivity(
-  input: Pick<SequentialInput, 'engine' | 'model' | 'criterion' | 'pattern' | 'counts' | 'calibration'> & {
-    readonly onProgress?: SequentialInput['onProgress'];
-  },
+  input: MaskInput & { readonly onProgress?: SequentialInput['onProgress'] },
   dense: DensePass,
   text: Text,
 ): Promise<number[]> {

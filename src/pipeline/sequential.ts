@@ -7,6 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import { fileError, NumericError, type OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
+import { createGemm, type Gemm } from '../linalg/index.js';
 import {
   type Activations,
   type BlockSource,
@@ -15,10 +16,19 @@ import {
   type Model,
   runBlock,
   sameShape,
+  TAP_SITES,
+  type TapSite,
 } from '../model/index.js';
-import type { Criterion, Pattern } from '../operate/index.js';
-import type { SquareSums } from '../profile/index.js';
-import { blockFileSource, blockPath, isWholeBlock, writePrunedBlock } from './block-file.js';
+import {
+  type Criterion,
+  factoriseGram,
+  type GramFactor,
+  type MaskCriterion,
+  type Pattern,
+  type SolverCriterion,
+} from '../operate/index.js';
+import { measureGrams, type SquareSums } from '../profile/index.js';
+import { type BlockPruning, blockFileSource, blockPath, isWholeBlock, writePrunedBlock } from './block-file.js';
 import { type Text, type Trace, tapBlock, traceIndex } from './dense.js';
 
 export type SequentialInput = {
@@ -38,6 +48,11 @@ export type SequentialInput = {
   readonly onProgress: OnProgress;
 };
 
+/** For what needs masks alone, from statistics of the dense pass. */
+export type MaskInput = Pick<SequentialInput, 'engine' | 'model' | 'pattern' | 'counts' | 'calibration'> & {
+  readonly criterion: MaskCriterion;
+};
+
 export type SequentialResult = {
   /** Mean negative log-likelihood of each validation window. */
   readonly nll: readonly number[];
@@ -47,7 +62,7 @@ export type SequentialResult = {
 
 /** Prunes block after block into files in `dir` and scores the result on the validation windows. */
 export async function pruneSequentially(input: SequentialInput): Promise<SequentialResult> {
-  const { engine, model, criterion, pattern, counts, calibration, validation, trace, dir, onProgress } = input;
+  const { engine, model, criterion, calibration, validation, trace, dir, onProgress } = input;
   const { blocks } = model.config;
   await mkdir(dir, { recursive: true }).catch((error) => {
     throw fileError(error, dir);
@@ -55,17 +70,18 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
   const statistics = criterion.needsActivations ? calibration : undefined;
   const calibrated = statistics && (await sameShape(statistics.embedded));
   const seen = validation && (await sameShape(validation.embedded));
+  const gemm = criterion.kind === 'solver' ? await createGemm(engine) : undefined;
   const errors: number[] = [];
   for (let block = 0; block < blocks; block++) {
     const path = blockPath(dir, block);
     const first = block === 0;
     if (!(await isWholeBlock(model, block, path))) {
-      const squareSums =
-        statistics &&
-        ((first && input.firstSquareSums) ||
-          (await tapBlock(engine, model, block, first ? statistics.embedded : calibrated!)));
-      const sequences = statistics?.windows.windows.length ?? 0;
-      await writePrunedBlock(model, block, { criterion, pattern, counts, squareSums, sequences }, path);
+      const inputs = statistics && (first ? statistics.embedded : calibrated!);
+      const pruning =
+        criterion.kind === 'mask'
+          ? await measureForMask(input, criterion, block, inputs)
+          : await measureForSolver(input, criterion, block, inputs!, gemm!);
+      await writePrunedBlock(model, block, pruning, path);
     }
     const moves = [
       statistics && block < blocks - 1 && ([first ? statistics.embedded : calibrated!, calibrated!] as const),
@@ -82,9 +98,43 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
     onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
   }
   const nll = validation ? await scoreWindows(engine, model, seen!, validation.windows) : [];
+  await gemm?.release();
   await seen?.close();
   await calibrated?.close();
   return { nll, errors };
+}
+
+async function measureForMask(
+  { engine, model, pattern, counts, calibration, firstSquareSums }: SequentialInput,
+  criterion: MaskCriterion,
+  block: number,
+  inputs: Activations | undefined,
+): Promise<BlockPruning> {
+  const known = block === 0 ? firstSquareSums : undefined;
+  const squareSums = inputs && (known ?? (await tapBlock(engine, model, block, inputs)));
+  const sequences = calibration?.windows.windows.length ?? 0;
+  return { criterion, pattern, counts, squareSums, sequences };
+}
+
+/** Gram matrices of the block's four inputs, factorised; linears that read the same input share a factor. */
+async function measureForSolver(
+  { engine, model, counts, calibration }: SequentialInput,
+  criterion: SolverCriterion,
+  block: number,
+  inputs: Activations,
+  gemm: Gemm,
+): Promise<BlockPruning> {
+  const session = await engine.load(blockGraph(model, block, { length: inputs.length, outputs: 'gram' }));
+  const grams = await measureGrams(engine, session, inputs);
+  await session.release();
+  const sequences = calibration!.windows.windows.length;
+  const factors: Partial<Record<TapSite, GramFactor>> = {};
+  for (const site of TAP_SITES) {
+    const columns = Math.sqrt(grams[site].length);
+    const name = `block ${block}, ${site}`;
+    factors[site] = await factoriseGram(grams[site], columns, { gemm, sequences, name });
+  }
+  return { criterion, counts, factors: factors as Record<TapSite, GramFactor>, gemm };
 }
 
 async function relativeError(trace: Trace, block: number, pruned: Activations): Promise<number> {

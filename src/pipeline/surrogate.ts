@@ -5,11 +5,11 @@ import { mkdir, rm } from 'node:fs/promises';
 import { fileError, silent } from '../base/index.js';
 import { blockPath, writePrunedBlock } from './block-file.js';
 import type { DensePass, Text } from './dense.js';
-import { type SequentialInput, scoreBlockFiles } from './sequential.js';
+import { type MaskInput, type SequentialInput, scoreBlockFiles } from './sequential.js';
 
 /** Mean negative log-likelihood of each window of `text` under masks from dense statistics. Leaves no files. */
 export async function scoreSurrogate(
-  input: Pick<SequentialInput, 'engine' | 'model' | 'criterion' | 'pattern' | 'counts' | 'calibration' | 'dir'>,
+  input: MaskInput & Pick<SequentialInput, 'dir'>,
   dense: DensePass,
   text: Text,
 ): Promise<number[]> {

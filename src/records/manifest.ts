@@ -51,6 +51,8 @@ export const manifestSchema = z.object({
   seed: z.number().int(),
   criterion: z.string(),
   pattern: z.string(),
+  /** Share of the mean diagonal added to each Gram matrix, by block and tap site; only where a solver pruned. */
+  damping: z.array(z.record(z.string(), z.number())).optional(),
   plan: planSchema,
   sparsity: z.object({
     target: z.number(),
@@ -64,8 +66,13 @@ export const manifestSchema = z.object({
   chosen: rowSchema,
   /** What the search tried, in order; empty where nothing was searched. */
   trials: z.array(trialSchema),
-  /** How the choice was made, in one sentence, and whether it is distinguishable from uniform ('better' | 'tie' | 'worse'). */
-  search: z.object({ method: z.string(), verdict: z.enum(['better', 'tie', 'worse']) }).nullable(),
+  /**
+   * How the choice was made, in a sentence or two; what it cost, in trials besides uniform (the published grid makes
+   * nine); whether it is distinguishable from uniform.
+   */
+  search: z
+    .object({ method: z.string(), equivalents: z.number(), verdict: z.enum(['better', 'tie', 'worse']) })
+    .nullable(),
 });
 
 export type Manifest = Readonly<z.infer<typeof manifestSchema>>;

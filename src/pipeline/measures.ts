@@ -1,0 +1,50 @@
+// Shows one block of the dense model to the measures that are being collected: its weights from the checkpoint, its scores
+// as Wanda rounds them, its inputs at the sampled tokens.
+
+import { InternalError } from '../base/index.js';
+import { readTensorFloat32 } from '../checkpoint/index.js';
+import type { Engine } from '../engine/index.js';
+import { type Activations, blockGraph, type Linear, type Model, TAP_OF } from '../model/index.js';
+import { scoreWanda } from '../operate/index.js';
+import { type BlockInputs, type Collection, type SquareSums, sampleInputs } from '../profile/index.js';
+import { requireFinite } from './block-file.js';
+
+/** What calibration says of a block: the residual before it, and Σ x² at its taps. */
+export type Calibrated = {
+  readonly from: Activations;
+  readonly squareSums: SquareSums;
+  readonly sequences: number;
+};
+
+/** @throws NumericError E_NUMERIC_WEIGHT where a weight is broken */
+export async function collectBlock(
+  engine: Engine,
+  model: Model,
+  block: number,
+  collection: Collection,
+  calibrated: Calibrated | undefined,
+): Promise<void> {
+  const given = (): Calibrated => {
+    if (calibrated) return calibrated;
+    throw new InternalError('E_INTERNAL_MEASURE', `${collection.names} were asked for without calibration text.`);
+  };
+  const weights = async ({ name }: Linear): Promise<Float32Array> => {
+    const W = await readTensorFloat32(model.checkpoint, `${name}.weight`);
+    if (!W.every(Number.isFinite)) await requireFinite(model, block);
+    return W;
+  };
+  const scores = ({ rows, columns, kind }: Linear, data: Float32Array): Float32Array => {
+    const { squareSums, sequences } = given();
+    return scoreWanda({ rows, columns, data }, { squareSums: squareSums[TAP_OF[kind]], sequences });
+  };
+  const inputs = async (): Promise<BlockInputs> => {
+    const { from } = given();
+    const session = await engine.load(blockGraph(model, block, { length: from.length, outputs: 'inputs' }));
+    try {
+      return await sampleInputs(engine, session, from);
+    } finally {
+      await session.release();
+    }
+  };
+  await collection.block({ linears: model.linears[block]!, weights, scores, inputs });
+}

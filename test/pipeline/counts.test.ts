@@ -1,0 +1,57 @@
+// Whatever the rates, the zeros in the block files are as many as the budget says, in every linear and in all.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Model, openModel } from '../../src/model/index.js';
+import { findCriterion, maskOf } from '../../src/operate/index.js';
+import { blockPath, readBlockTensor, writePrunedBlock } from '../../src/pipeline/index.js';
+import { BUDGETS, countPruned } from '../../src/plan/index.js';
+import { toFloat32 } from '../../src/tensor/index.js';
+import { makeTiny } from '../jobs/make.js';
+
+const BLOCKS = 3;
+const magnitude = maskOf(findCriterion('magnitude'));
+let dir: string;
+let model: Model;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'layerwise-counts-'));
+  model = await openModel(await makeTiny(join(dir, 'model'), { blocks: BLOCKS, dtype: 'F32' }));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const rate = fc.oneof(fc.constantFrom(0, 1, 0.5), fc.double({ min: 0, max: 1, noNaN: true }));
+
+test('zeros on disk are those that were counted', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(rate, { minLength: BLOCKS, maxLength: BLOCKS }),
+      fc.constantFrom(...magnitude.patterns),
+      fc.constantFrom(...BUDGETS),
+      async (rates, pattern, budget) => {
+        const linears = model.linears.flat();
+        const blockOf = new Map(linears.map(({ name, block }) => [name, block]));
+        const rateOf = (name: string): number => rates[blockOf.get(name)!]!;
+        const counts = countPruned(linears, rateOf, budget);
+        const pruning = { criterion: magnitude, pattern, counts };
+        let total = 0;
+        for (let block = 0; block < BLOCKS; block++) {
+          const path = blockPath(dir, block);
+          await writePrunedBlock(model, block, { ...pruning, squareSums: undefined, sequences: 0 }, path);
+          for (const { name } of model.linears[block]!) {
+            const weights = toFloat32(await readBlockTensor(model, path, `${name}.weight`), 'F32');
+            const zeros = weights.reduce((sum, weight) => sum + (weight === 0 ? 1 : 0), 0);
+            expect(zeros).toBe(counts.get(name));
+            total += zeros;
+          }
+        }
+        const wanted = linears.reduce((sum, { name, rows, columns }) => sum + rows * columns * rateOf(name), 0);
+        if (budget === 'exact') expect(Math.abs(total - wanted)).toBeLessThanOrEqual(0.5 + 1e-6);
+        else expect(total).toBeLessThanOrEqual(wanted);
+      },
+    ),
+    { numRuns: 15 },
+  );
+});
