@@ -35,6 +35,7 @@ export async function runToChoice<T>(
   texts: PreparedTexts,
   use: (run: Run) => Promise<T>,
 ): Promise<T> {
+  if (!settings.plan) requireCalibration(settings.policy, texts.calibration !== undefined);
   // The engine first: a device that is not there should leave nothing behind.
   const engine = await openEngine(model, settings);
   const opened: Activations[] = [];
@@ -50,7 +51,6 @@ export async function runToChoice<T>(
     const calibration = await embed(texts.calibration);
     const validation = await embed(texts.validation);
     const measures = settings.plan ? [] : collectable(settings.policy.needs);
-    if (!settings.plan) requireCalibration(settings.policy, calibration !== undefined);
     const dense =
       validation || measures.length > 0
         ? await runDense(
@@ -84,7 +84,7 @@ export async function openRun(settings: PruneSettings, model: Model, texts: Prep
 }
 
 /** What the policy needs beyond the dense pass. */
-async function measure(
+export async function measure(
   settings: PruneSettings,
   model: Model,
   engine: Engine,

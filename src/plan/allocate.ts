@@ -4,7 +4,14 @@
 import { InternalError, OptionError } from '../base/index.js';
 import type { Measured } from '../records/index.js';
 import { fitBudget, validateTarget } from './budget.js';
-import type { AllocationPolicy, Budget, Hyperparameter, ModelFacts, Values } from './policy.js';
+import {
+  type AllocationPolicy,
+  type Budget,
+  blockWeights,
+  type Hyperparameter,
+  type ModelFacts,
+  type Values,
+} from './policy.js';
 
 /** Sparsity of each linear, by name, in [0, 1]. */
 export type Rates = ReadonlyMap<string, number>;
@@ -17,13 +24,6 @@ export type AllocateInput = {
   readonly values?: Values;
 };
 
-/** Weights of each block. */
-export function blockWeights(facts: ModelFacts): number[] {
-  const weights = new Array<number>(facts.blocks).fill(0);
-  for (const { block, rows, columns } of facts.linears) weights[block]! += rows * columns;
-  return weights;
-}
-
 /**
  * Checks a hyperparameter's value.
  * @throws OptionError E_OPTION_<NAME> outside its range, with the bounds
@@ -31,8 +31,15 @@ export function blockWeights(facts: ModelFacts): number[] {
 export function validateValue(parameter: Hyperparameter, value: number, target: number, facts: ModelFacts): void {
   const [low, high] = parameter.range(target, facts);
   const slack = 1e-12 * Math.max(1, Math.abs(high));
+  const { name, choices } = parameter;
+  if (choices && !choices.includes(value)) {
+    throw new OptionError(
+      `E_OPTION_${name.toUpperCase()}`,
+      `--${name}: expected one of ${choices.join(', ')}, got ${value}.`,
+      { option: name, got: value, expected: choices },
+    );
+  }
   if (value >= low - slack && value <= high + slack) return;
-  const { name } = parameter;
   const next = parameter.fallback === undefined ? ` Leave --${name} out to have it searched.` : '';
   throw new OptionError(
     `E_OPTION_${name.toUpperCase()}`,
@@ -77,12 +84,16 @@ export function allocate(policy: AllocationPolicy, input: AllocateInput): Rates 
   }
   const complete = completeValues(policy, values, target, facts);
   const raw = policy.allocate({ target, facts, measured, values: complete });
+  if (!raw.every(Number.isFinite)) {
+    throw new InternalError('E_INTERNAL_ALLOCATION', `${policy.name} gave rates that are not numbers: ${raw}.`);
+  }
+  const weighted = budget === 'exact' || policy.weighted;
   if (policy.granularity === 'linear') {
-    const weights = facts.linears.map(({ rows, columns }) => (budget === 'exact' ? rows * columns : 1));
+    const weights = facts.linears.map(({ rows, columns }) => (weighted ? rows * columns : 1));
     const rates = fitBudget(raw, weights, target);
     return new Map(facts.linears.map(({ name }, i) => [name, rates[i]!]));
   }
-  const weights = budget === 'exact' ? blockWeights(facts) : raw.map(() => 1);
+  const weights = weighted ? blockWeights(facts) : raw.map(() => 1);
   const rates = fitBudget(raw, weights, target);
   return new Map(facts.linears.map(({ name, block }) => [name, rates[block]!]));
 }

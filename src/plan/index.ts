@@ -1,10 +1,13 @@
-export { type AllocateInput, allocate, blockRates, blockWeights, completeValues, type Rates } from './allocate.js';
+export { type AllocateInput, allocate, blockRates, completeValues, type Rates } from './allocate.js';
 export { atp, atpLine, maxBeta } from './atp.js';
 export { type Countable, countPruned, fitBudget, validateTarget } from './budget.js';
+export { ecoflap } from './ecoflap.js';
+export { NEURONAL_LAMBDAS, neuronal } from './neuronal.js';
 export {
   type AllocationPolicy,
   BUDGETS,
   type Budget,
+  blockWeights,
   type Hyperparameter,
   type LinearFacts,
   type ModelFacts,

@@ -16,7 +16,17 @@ export type LinearFacts = {
 /** What a policy may know of the model before anything is measured. L = blocks. */
 export type ModelFacts = { readonly blocks: number; readonly linears: readonly LinearFacts[] };
 
-/** `exact`: the parameter-weighted mean is the target. `published`: the unweighted mean over blocks, as papers count. */
+/** Weights of each block. */
+export function blockWeights(facts: ModelFacts): number[] {
+  const weights = new Array<number>(facts.blocks).fill(0);
+  for (const { block, rows, columns } of facts.linears) weights[block]! += rows * columns;
+  return weights;
+}
+
+/**
+ * `exact`: the parameter-weighted mean is the target. `published`: as the policy's paper counts, which is the unweighted
+ * mean over blocks unless the policy is `weighted`.
+ */
 export const BUDGETS = ['exact', 'published'] as const;
 export type Budget = (typeof BUDGETS)[number];
 
@@ -27,6 +37,8 @@ export type Hyperparameter = {
   /** The published default; undefined where there is none and the number has to be found on validation text. */
   readonly fallback: number | undefined;
   range(target: number, facts: ModelFacts): readonly [low: number, high: number];
+  /** The values there are, where not every number in the range is one. */
+  readonly choices?: readonly number[];
 };
 
 export type Values = Readonly<Record<string, number>>;
@@ -56,6 +68,8 @@ export interface AllocationPolicy {
   readonly granularity: 'block' | 'linear';
   readonly needs: readonly MeasureName[];
   readonly hyperparameters: readonly Hyperparameter[];
+  /** Whether the published rule keeps the parameter-weighted mean by itself. */
+  readonly weighted?: true;
   /** For policies with more than one number to find. */
   readonly grid?: Grid;
   /**

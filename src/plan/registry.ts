@@ -1,12 +1,24 @@
 import { OptionError } from '../base/index.js';
+import { alphapruning } from './alphapruning.js';
+import { als } from './als.js';
 import { atp } from './atp.js';
+import { dlp } from './dlp.js';
+import { dsa } from './dsa.js';
+import { er } from './er.js';
+import { erPlus } from './er-plus.js';
+import { global } from './global.js';
+import { lamp } from './lamp.js';
 import { layerwise } from './layerwise.js';
+import { owl } from './owl.js';
 import type { AllocationPolicy } from './policy.js';
 import { uniform } from './uniform.js';
 
 /** Every allocation policy, by name. */
 export const POLICIES: ReadonlyMap<string, AllocationPolicy> = new Map(
-  [uniform, atp, layerwise].map((policy) => [policy.name, policy]),
+  [uniform, atp, layerwise, owl, alphapruning, dlp, dsa, als, global, lamp, er, erPlus].map((policy) => [
+    policy.name,
+    policy,
+  ]),
 );
 
 /** @throws OptionError E_OPTION_ALLOCATION, with the names there are. */

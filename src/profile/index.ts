@@ -1,1 +1,12 @@
+export {
+  type BlockReader,
+  type Collection,
+  collectable,
+  needCalibration,
+  requireCalibration,
+  startCollection,
+} from './collect.js';
+export { type Grams, measureGrams } from './gram.js';
+export { sampleInputs } from './inputs.js';
+export type { BlockInputs, Sample } from './measure.js';
 export { measureSquareSums, type SquareSums } from './squares.js';

@@ -4,14 +4,19 @@ import {
   type AllocationPolicy,
   allocate,
   blockRates,
+  completeValues,
   countPruned,
+  ecoflap,
   findPolicy,
   fitBudget,
   type ModelFacts,
   maxBeta,
+  neuronal,
   POLICIES,
   type Values,
 } from '../../src/plan/index.js';
+import type { Measured } from '../../src/records/index.js';
+import { groupedFacts, permuteMeasured, randomMeasured } from './measured.js';
 
 /** A model whose blocks have these weights, each in one linear. */
 const factsOf = (weights: readonly number[]): ModelFacts => ({
@@ -19,50 +24,95 @@ const factsOf = (weights: readonly number[]): ModelFacts => ({
   linears: weights.map((columns, block) => ({ name: `${block}`, block, kind: 'q', rows: 1, columns })),
 });
 const equalBlocks = (blocks: number) => factsOf(Array.from({ length: blocks }, () => 1000));
-const perBlock = (
+const sizesOf = (facts: ModelFacts): number[] => facts.linears.map(({ rows, columns }) => rows * columns);
+/** The rate of each linear. */
+const perLinear = (
   policy: AllocationPolicy,
   target: number,
   facts: ModelFacts,
   budget: 'exact' | 'published',
   values: Values = {},
-): readonly number[] => blockRates(allocate(policy, { target, facts, budget, values }), facts);
+  measured: Partial<Measured> = randomMeasured(facts, 1),
+): number[] => [...allocate(policy, { target, facts, budget, values, measured }).values()];
+const perBlock = (...input: Parameters<typeof perLinear>): readonly number[] => {
+  const [policy, target, facts, budget, values = {}, measured = randomMeasured(facts, 1)] = input;
+  return blockRates(allocate(policy, { target, facts, budget, values, measured }), facts);
+};
 const weightedMean = (rates: readonly number[], weights: readonly number[]): number =>
   rates.reduce((sum, rate, i) => sum + rate * weights[i]!, 0) / weights.reduce((a, b) => a + b, 0);
 
-/** A value for every hyperparameter without a default, the share `f` into its range. */
+/** A value for every hyperparameter, the share `f` into its range. */
 const valuesAt = (policy: AllocationPolicy, S: number, facts: ModelFacts, f: number): Values =>
   Object.fromEntries(
-    policy.hyperparameters.map(({ name, range }) => {
+    policy.hyperparameters.map(({ name, range, choices }) => {
       const [low, high] = range(S, facts);
-      return [name, low + f * (high - low)];
+      return [name, choices ? choices[Math.round(f * (choices.length - 1))]! : low + f * (high - low)];
     }),
   );
 
+/** Policies whose rates follow from what a block measures, wherever it stands. */
+const DEPTH_BLIND = ['uniform', 'owl', 'alphapruning', 'dlp', 'dsa', 'ecoflap', 'global', 'lamp', 'er'];
+const ALL = [...POLICIES.values(), ...[ecoflap, neuronal].filter(({ name }) => !POLICIES.has(name))];
+
 /** One row per policy: what every allocation must keep, whatever it is made from. */
-const CASES = [...POLICIES.values()].map((policy) => ({ policy, rises: policy.name === 'atp' }));
+const CASES = ALL.map((policy) => ({
+  policy,
+  rises: policy.name === 'atp' || policy.name === 'neuronal',
+}));
 
 describe.each(CASES)('$policy.name', ({ policy, rises }) => {
   const target = fc.double({ min: 0.01, max: 0.99, noNaN: true });
-  const blockWeights = fc.array(fc.integer({ min: 1, max: 100_000 }), { minLength: 1, maxLength: 80 });
+  const single = fc.array(fc.integer({ min: 1, max: 100_000 }), { minLength: 1, maxLength: 80 }).map(factsOf);
+  const grouped = fc
+    .record({
+      hidden: fc.integer({ min: 2, max: 96 }),
+      keyValue: fc.integer({ min: 1, max: 48 }),
+      widths: fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 12 }),
+    })
+    .map(({ hidden, keyValue, widths }) => groupedFacts(hidden, keyValue, widths));
+  const model = fc.oneof(single, grouped);
   const share = fc.double({ min: 0, max: 1, noNaN: true });
 
   test('keeps every rate in [0, 1] and the parameter-weighted mean at the target', () => {
     fc.assert(
-      fc.property(target, blockWeights, share, (S, weights, f) => {
-        const facts = factsOf(weights);
-        const rates = perBlock(policy, S, facts, 'exact', valuesAt(policy, S, facts, f));
-        expect(rates).toHaveLength(weights.length);
+      fc.property(target, model, share, fc.nat(), (S, facts, f, seed) => {
+        const values = valuesAt(policy, S, facts, f);
+        const rates = perLinear(policy, S, facts, 'exact', values, randomMeasured(facts, seed));
+        expect(rates).toHaveLength(facts.linears.length);
         for (const rate of rates) expect(rate >= 0 && rate <= 1).toBe(true);
-        expect(weightedMean(rates, weights)).toBeCloseTo(S, 9);
+        expect(weightedMean(rates, sizesOf(facts))).toBeCloseTo(S, 9);
         if (rises) for (let i = 1; i < rates.length; i++) expect(rates[i]!).toBeGreaterThanOrEqual(rates[i - 1]!);
       }),
     );
   });
 
-  test('published budget: the unweighted mean is the target', () => {
+  test('published budget: the mean its paper takes is the target', () => {
     const facts = factsOf([10, 20, 3000, 4]);
     const rates = perBlock(policy, 0.6, facts, 'published', valuesAt(policy, 0.6, facts, 0.4));
-    expect(weightedMean(rates, [1, 1, 1, 1])).toBeCloseTo(0.6, 12);
+    expect(weightedMean(rates, policy.weighted ? sizesOf(facts) : [1, 1, 1, 1])).toBeCloseTo(0.6, 12);
+  });
+
+  test('a single block is at the target', () => {
+    const facts = groupedFacts(8, 4, [12]);
+    const rates = perLinear(policy, 0.6, facts, 'exact', valuesAt(policy, 0.6, facts, 0));
+    expect(weightedMean(rates, sizesOf(facts))).toBeCloseTo(0.6, 12);
+    if (policy.granularity === 'block') for (const rate of rates) expect(rate).toBeCloseTo(0.6, 12);
+  });
+
+  test('refuses illegal hyperparameters before anything is measured', () => {
+    const facts = equalBlocks(4);
+    for (const { name, range } of policy.hyperparameters) {
+      const [low, high] = range(0.6, facts);
+      for (const value of [low - 0.01, high + 0.01, Number.NaN]) {
+        const values = { ...valuesAt(policy, 0.6, facts, 0), [name]: value };
+        expect(() => completeValues(policy, values, 0.6, facts)).toThrowError(
+          expect.objectContaining({ code: `E_OPTION_${name.toUpperCase()}` }),
+        );
+      }
+    }
+    expect(() => completeValues(policy, { nothing: 1 }, 0.6, facts)).toThrowError(
+      expect.objectContaining({ code: 'E_OPTION_CONFLICT' }),
+    );
   });
 
   test.each([0, 1, -0.1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('refuses a target of %s', (S) => {
@@ -71,6 +121,21 @@ describe.each(CASES)('$policy.name', ({ policy, rises }) => {
     );
   });
 });
+
+test.each(ALL.filter(({ name }) => DEPTH_BLIND.includes(name)))(
+  '$name does not see depth: equal blocks that change places take their rates along',
+  (policy) => {
+    const facts = groupedFacts(12, 6, [20, 20, 20, 20, 20]);
+    const order = [3, 0, 4, 2, 1];
+    const measured = randomMeasured(facts, 5);
+    const values = valuesAt(policy, 0.6, facts, 0.3);
+    const before = perLinear(policy, 0.6, facts, 'exact', values, measured);
+    const after = perLinear(policy, 0.6, facts, 'exact', values, permuteMeasured(measured, facts, order));
+    for (const [place, block] of order.entries()) {
+      for (let l = 0; l < 7; l++) expect(after[place * 7 + l]!).toBeCloseTo(before[block * 7 + l]!, 12);
+    }
+  },
+);
 
 describe('atp', () => {
   const atp = findPolicy('atp');

@@ -1,0 +1,32 @@
+// ER, Erdős–Rényi (Mocanu et al., Nature Communications 2018; arXiv 2202.02643, §2.2): the density of a linear W [rows,
+// columns] is
+//   p_l = ε·(rows + columns)/(rows·columns),   ε such that Σ p_l·N_l = (1 − S)·Σ N_l,   N_l = rows·columns.
+// Where some p_l > 1, those linears stay dense and ε is solved again for the others. Shapes are alike in every block, so
+// there is no dependence on depth: it moves density from the wide MLP linears, and from q and o to the smaller k and v.
+// It keeps the parameter-weighted budget by itself. We do not differ; ERK's kernel sizes are 1 in a transformer.
+
+import type { AllocationPolicy, LinearFacts } from './policy.js';
+import { divideByShares } from './share.js';
+
+/** How many weights of each linear stay, of `kept` in all. */
+export function erdosRenyi(kept: number, linears: readonly LinearFacts[]): number[] {
+  return divideByShares(
+    kept,
+    linears.map(({ rows, columns }) => rows + columns),
+    linears.map(({ rows, columns }) => rows * columns),
+  );
+}
+
+export const er: AllocationPolicy = {
+  name: 'er',
+  summary: 'density of a linear in proportion to (rows + columns)/(rows·columns)',
+  granularity: 'linear',
+  needs: [],
+  hyperparameters: [],
+  weighted: true,
+  allocate: ({ target, facts: { linears } }) => {
+    const total = linears.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
+    const kept = erdosRenyi((1 - target) * total, linears);
+    return linears.map(({ rows, columns }, l) => 1 - kept[l]! / (rows * columns));
+  },
+};

@@ -1,0 +1,65 @@
+// What a block and its linears read at a few tokens: 512 in all, spread evenly over the first 16 windows (16 is ALS's own
+// number of calibration samples). The first token of every window, on which some models' activations are huge, is one of
+// them. Windows are taken in order, so the sample is the same on any number of lanes.
+
+import type { Engine, Session } from '../engine/index.js';
+import { type Activations, chunkTensor, inLanes, TAP_SITES, type TapSite } from '../model/index.js';
+import type { BlockInputs } from './measure.js';
+
+const WINDOWS = 16;
+const TOKENS = 512;
+
+/** The inputs of a block, `from`, and of its linears, by a session of the block's graph with outputs `inputs`. */
+export async function sampleInputs(engine: Engine, session: Session, from: Activations): Promise<BlockInputs> {
+  const windows = Math.min(
+    WINDOWS,
+    from.chunks.reduce((a, b) => a + b, 0),
+  );
+  const perWindow = Math.max(1, Math.min(from.length, Math.floor(TOKENS / windows)));
+  const positions = Array.from({ length: perWindow }, (_, i) => Math.floor((i * from.length) / perWindow));
+  // The first windows of each chunk that are sampled, until there are enough.
+  const taken: number[] = [];
+  for (let chunk = 0, left = windows; left > 0; chunk++) {
+    taken.push(Math.min(left, from.chunks[chunk]!));
+    left -= taken.at(-1)!;
+  }
+  const pick = (data: Float32Array, count: number, width: number): Float32Array => {
+    const rows = new Float32Array(count * perWindow * width);
+    for (let w = 0, row = 0; w < count; w++) {
+      for (const position of positions) {
+        const at = (w * from.length + position) * width;
+        rows.set(data.subarray(at, at + width), row++ * width);
+      }
+    }
+    return rows;
+  };
+  const parts = await inLanes(engine.lanes, taken.length, async (chunk) => {
+    const x = await from.read(chunk);
+    const block = pick(x, taken[chunk]!, from.width);
+    const outputs = await session.run({ x: chunkTensor(from, chunk, x) });
+    const sites = TAP_SITES.map((site) => {
+      const { data, shape } = outputs[site]!;
+      const width = shape[1]!;
+      return { site, width, data: pick(data as Float32Array, taken[chunk]!, width) };
+    });
+    return { block, sites };
+  });
+  const sites = TAP_SITES.map((site, s) => {
+    const { width } = parts[0]!.sites[s]!;
+    return [site, { width, data: concatenate(parts.map((part) => part.sites[s]!.data)) }] as const;
+  });
+  return {
+    block: { width: from.width, data: concatenate(parts.map(({ block }) => block)) },
+    sites: Object.fromEntries(sites) as Record<TapSite, BlockInputs['block']>,
+  };
+}
+
+function concatenate(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

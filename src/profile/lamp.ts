@@ -1,0 +1,31 @@
+// LAMP scores (arXiv 2010.07611) of a linear: score(u) = w_u²/Σ_{v ≥ u} w_v², weights in ascending order of w². The largest
+// scores 1. Equal weights differ by their place in the sort, which the paper leaves open; a linear of zeros scores 0.
+// |w| is sorted as the bits of its floats; sums run from the largest down, in float64. One sorted copy of one linear.
+
+import { bitsOf, countBins } from './histogram.js';
+import type { Measure } from './measure.js';
+
+export const lamp: Measure<'lamp'> = {
+  name: 'lamp',
+  looksAt: 'weights',
+  start: () => {
+    const histograms: ReturnType<typeof countBins>[] = [];
+    return {
+      linear: ({ weights }) => void histograms.push(countBins(lampScores(weights))),
+      result: () => histograms,
+    };
+  },
+};
+
+/** The scores in ascending order of |w|. */
+export function lampScores(weights: Float32Array): Float32Array {
+  const sorted = weights.map(Math.abs);
+  bitsOf(sorted).sort();
+  let sum = 0;
+  for (let u = sorted.length - 1; u >= 0; u--) {
+    const square = sorted[u]! * sorted[u]!;
+    sum += square;
+    sorted[u] = sum > 0 ? square / sum : 0;
+  }
+  return sorted;
+}

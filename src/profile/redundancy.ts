@@ -1,0 +1,66 @@
+// ALS's measure (NeurIPS 2024): how much two inputs X_i, X_j [tokens, width] repeat one another,
+//   ψ_ij = ‖X_iᵀ·X_j‖²_F/(‖X_iᵀ·X_i‖_F·‖X_jᵀ·X_j‖_F),
+// between the inputs of all blocks, and between the inputs of the linears of each block. With K = X·Xᵀ [tokens, tokens] it
+// is the cosine of K_i and K_j, so widths may differ, and all that is kept of a block is its K, of norm 1: 0.5 MB.
+// Tokens are a sample (inputs.ts). Linears that read the same thing (q, k, v; gate, up) have ψ = 1 between them.
+
+import { TAP_OF, TAP_SITES, type TapSite } from '../model/index.js';
+import type { Measure, Sample } from './measure.js';
+
+export const redundancy: Measure<'redundancy'> = {
+  name: 'redundancy',
+  looksAt: 'inputs',
+  start: () => {
+    const blocks: Float32Array[] = [];
+    const linears: number[][][] = [];
+    return {
+      inputs: ({ block, sites }, own) => {
+        blocks.push(kernelOf(block));
+        const kernels = TAP_SITES.map((site) => [site, kernelOf(sites[site])] as const);
+        const bySite = new Map<TapSite, Float32Array>(kernels);
+        linears.push(cosines(own.map(({ kind }) => bySite.get(TAP_OF[kind])!)));
+      },
+      result: () => ({ blocks: cosines(blocks), linears }),
+    };
+  },
+};
+
+/** The lower triangle of X·Xᵀ, row by row, off-diagonal elements by √2, of norm 1 (or 0): dot products are those of K. */
+function kernelOf({ width, data }: Sample): Float32Array {
+  const tokens = data.length / width;
+  const kernel = new Float64Array((tokens * (tokens + 1)) / 2);
+  let norm = 0;
+  for (let s = 0, at = 0; s < tokens; s++) {
+    const row = data.subarray(s * width, (s + 1) * width);
+    for (let t = 0; t <= s; t++, at++) {
+      const value = dot(row, data, t * width) * (s === t ? 1 : Math.SQRT2);
+      kernel[at] = value;
+      norm += value * value;
+    }
+  }
+  const scale = norm > 0 ? 1 / Math.sqrt(norm) : 0;
+  return Float32Array.from(kernel, (value) => value * scale);
+}
+
+function cosines(kernels: readonly Float32Array[]): number[][] {
+  const psi = kernels.map(() => new Array<number>(kernels.length).fill(1));
+  for (const [i, a] of kernels.entries()) {
+    for (let j = 0; j < i; j++) {
+      const b = kernels[j]!;
+      psi[i]![j] = a === b ? 1 : dot(a, b, 0);
+      psi[j]![i] = psi[i]![j]!;
+    }
+  }
+  return psi;
+}
+
+function dot(a: Float32Array, b: Float32Array, at: number): number {
+  let [even, odd] = [0, 0];
+  let k = 0;
+  for (; k + 1 < a.length; k += 2) {
+    even += a[k]! * b[at + k]!;
+    odd += a[k + 1]! * b[at + k + 1]!;
+  }
+  if (k < a.length) even += a[k]! * b[at + k]!;
+  return even + odd;
+}

@@ -1,0 +1,69 @@
+// Every allocation policy from end to end on a small checkpoint: measured in one dense pass, fitted, applied.
+
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import type { ProgressEvent } from '../../src/base/index.js';
+import { inspect, type PruneOptions, prune } from '../../src/jobs/index.js';
+import { LENGTH, makeFolder, makeTexts, makeTiny, type Texts, useOwnCache } from './make.js';
+
+let folder: string;
+let checkpoint: string;
+let texts: Texts;
+
+beforeAll(async () => {
+  await useOwnCache();
+  folder = await makeFolder();
+  texts = await makeTexts(folder, 8);
+  checkpoint = await makeTiny(join(folder, 'model'), { seed: 4 });
+});
+
+async function run(name: string, asked: Partial<PruneOptions>, stages: string[] = []) {
+  const onProgress = (event: ProgressEvent): void => {
+    if (event.kind === 'stage') stages.push(event.stage);
+  };
+  return await prune({
+    checkpoint,
+    sparsity: 0.6,
+    sequenceLength: LENGTH,
+    calibrationSamples: 20,
+    threads: 2,
+    onProgress,
+    ...asked,
+    out: join(folder, name),
+  });
+}
+
+test.each(['owl', 'alphapruning', 'dlp', 'dsa', 'als', 'global', 'lamp', 'er', 'er-plus'])(
+  '%s without validation text: the zeros are the target’s to one weight, and not all rates are alike',
+  async (allocation) => {
+    const stages: string[] = [];
+    const { out, manifest } = await run(allocation, { allocation, calibration: texts.calibration }, stages);
+    const { prunable, sparsity } = await inspect(out);
+    expect(Math.abs(sparsity * prunable - 0.6 * prunable)).toBeLessThanOrEqual(0.5 + 1e-6);
+    expect(manifest.plan.policy!.name).toBe(allocation);
+    const rates = manifest.plan.blocks ?? Object.values(manifest.plan.linears!);
+    expect(new Set(rates).size).toBeGreaterThan(1);
+    expect(stages.filter((stage) => stage === 'dense').length).toBe(allocation.startsWith('er') ? 0 : 1);
+  },
+);
+
+test('policies that see weights alone need no text', async () => {
+  const { manifest } = await run('weights', { allocation: 'lamp', criterion: 'magnitude' });
+  expect(manifest.plan.policy!.name).toBe('lamp');
+});
+
+test('others name what they lack, and the next step', async () => {
+  const message = /--calibration: .*owl.*outliers.*Give one/;
+  await expect(run('lacking', { allocation: 'owl', criterion: 'magnitude' })).rejects.toThrowError(
+    expect.objectContaining({ code: 'E_OPTION_CALIBRATION', message: expect.stringMatching(message) }),
+  );
+});
+
+test('hyperparameters are the published ones, or those that are given', async () => {
+  const hyperparameters = { m: 3, lambda: 0.2 };
+  const common = { allocation: 'owl', calibration: texts.calibration, validation: texts.validation };
+  const given = await run('given', { ...common, hyperparameters });
+  expect(given.manifest.plan.policy!.hyperparameters).toEqual(hyperparameters);
+  const rates = given.manifest.plan.blocks!;
+  expect(Math.max(...rates) - Math.min(...rates)).toBeCloseTo(0.4, 9);
+});

@@ -1,0 +1,236 @@
+// Golden vectors of the published policies: those of the papers and their code where there are any, else numpy's
+// (scripts/golden/policies.py); and what each does in degenerate cases.
+
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import {
+  type AllocationPolicy,
+  allocate,
+  atpLine,
+  ecoflap,
+  findPolicy,
+  fitBudget,
+  type ModelFacts,
+  neuronal,
+  POLICIES,
+  type Values,
+} from '../../src/plan/index.js';
+import { countBins } from '../../src/profile/histogram.js';
+import { lampScores } from '../../src/profile/lamp.js';
+import { type Measured, parsePlan } from '../../src/records/index.js';
+import { golden, goldenFacts, goldenScores, goldenWeights } from '../profile/golden.js';
+import { groupedFacts, randomMeasured } from './measured.js';
+
+const S = golden.target;
+/** Blocks of one linear each. */
+const blocksOf = (...sizes: readonly number[]): ModelFacts => ({
+  blocks: sizes.length,
+  linears: sizes.map((columns, block) => ({ name: `${block}`, block, kind: 'q', rows: 1, columns })),
+});
+/** What the policy says before any fitting. */
+const rawRates = (
+  policy: AllocationPolicy,
+  target: number,
+  facts: ModelFacts,
+  measured: Partial<Measured>,
+  given: Values = {},
+): readonly number[] => {
+  const defaults = policy.hyperparameters.map(({ name, fallback }) => [name, fallback ?? 0] as const);
+  return policy.allocate({ target, facts, measured, values: { ...Object.fromEntries(defaults), ...given } });
+};
+const expectAll = (got: readonly number[], expected: readonly number[], digits = 10): void => {
+  expect(got).toHaveLength(expected.length);
+  for (const [i, value] of expected.entries()) expect(got[i], `[${i}]`).toBeCloseTo(value, digits);
+};
+const measured: Partial<Measured> = {
+  ...golden.measured,
+  lamp: goldenWeights.map((W) => countBins(lampScores(W))),
+  scores: goldenScores.map(countBins),
+};
+const goldenRates = (name: string, target = S, values: Values = {}): readonly number[] =>
+  rawRates(name === 'ecoflap' ? ecoflap : findPolicy(name), target, goldenFacts, measured, values);
+
+describe('owl', () => {
+  test('golden: D = 5, 3, 2, 1.5 %, S = 0.7, λ = 0.08', () => {
+    const outliers = { 5: [0.05, 0.03, 0.02, 0.015] };
+    const got = rawRates(findPolicy('owl'), 0.7, blocksOf(1, 1, 1, 1), { outliers });
+    expectAll(got, [0.602857, 0.694286, 0.74, 0.762857], 6);
+  });
+
+  test('numpy’s, and the width is 2λ', () => {
+    const got = goldenRates('owl');
+    expectAll(got, golden.rates.owl!);
+    expect(Math.max(...got) - Math.min(...got)).toBeCloseTo(0.16, 12);
+  });
+});
+
+test('dlp: numpy’s, by the paper’s median and by the code’s mean', () => {
+  expectAll(goldenRates('dlp'), golden.rates.dlp!);
+  expectAll(goldenRates('dlp', S, { mean: 1 }), golden.rates.dlpMean!);
+});
+
+test('dsa: numpy’s, inside the domain of asin(atan v) and beyond it', () => {
+  const scoreMoments = [0.8, 1.5, 1.2].map((logVariance) => ({ mean: 0, median: 0, logVariance }));
+  expectAll(rawRates(findPolicy('dsa'), S, goldenFacts, { scoreMoments }), golden.rates.dsa!);
+  expectAll(goldenRates('dsa'), golden.rates.dsaBeyond!);
+});
+
+test('alphapruning: numpy’s; capped at 1 where the published rule exceeds it', () => {
+  expectAll(goldenRates('alphapruning'), golden.rates.alphapruning!);
+  const capped = goldenRates('alphapruning', 0.9);
+  expectAll(capped, golden.rates.alphapruningCapped!);
+  expect(Math.max(...capped)).toBe(1);
+});
+
+describe('ecoflap', () => {
+  const thousand = blocksOf(1000, 1000, 1000, 1000);
+
+  test.each([
+    [
+      [4, 2, 1, 1],
+      [0.4, 0.5, 0.55, 0.55],
+    ],
+    [
+      [100, 1, 1, 1],
+      [0.212, 0.596, 0.596, 0.596],
+    ],
+  ])('golden: scores %j, S = 0.5, p = 0.6', (gradient, expected) => {
+    expectAll(rawRates(ecoflap, 0.5, thousand, { gradient }), expected, 3);
+  });
+
+  test('a full block gives what it cannot hold to the others: the budget holds, where the published code exceeds it', () => {
+    const got = rawRates(ecoflap, 0.1, thousand, { gradient: [1000, 1, 1, 1] }, { margin: 0.9 });
+    expectAll(got, [0, 0.4 / 3, 0.4 / 3, 0.4 / 3]);
+  });
+
+  test('numpy’s', () => expectAll(goldenRates('ecoflap'), golden.rates.ecoflap!));
+});
+
+describe('er', () => {
+  test('golden: one block, attention is denser than the wide MLP', () => {
+    // Kept in proportion to rows + columns: 8, 6, 6, 8, 12, 12, 12 of 64.
+    const got = rawRates(findPolicy('er'), 0.75, groupedFacts(4, 2, [8]), {});
+    const kept = [16, 8, 8, 16, 32, 32, 32].map((size, l) => (1 - got[l]!) * size);
+    expectAll(
+      kept,
+      [8, 6, 6, 8, 12, 12, 12].map((share) => (share * 36) / 64),
+    );
+  });
+
+  test('what would be denser than dense is dense, and the others share the rest', () => {
+    const got = rawRates(findPolicy('er'), 0.1, groupedFacts(4, 2, [8]), {});
+    expect(got.slice(0, 4)).toEqual([0, 0, 0, 0]);
+    expectAll(got.slice(4), [0.15, 0.15, 0.15]);
+  });
+
+  test('numpy’s; er-plus with the last linear dense', () => {
+    expectAll(goldenRates('er'), golden.rates.er!);
+    expectAll(goldenRates('er-plus'), golden.rates['er-plus']!);
+    expect(goldenRates('er-plus').at(-1)).toBe(0);
+  });
+
+  test('er-plus leaves half of what stays to the others', () => {
+    const facts = groupedFacts(4, 2, [8]);
+    const got = rawRates(findPolicy('er-plus'), 0.9, facts, {});
+    expect((1 - got.at(-1)!) * 32).toBeCloseTo(0.05 * 144, 12);
+  });
+});
+
+test.each(['lamp', 'global'])('%s: numpy’s by sorting, to the width of a bin', (name) => {
+  const got = goldenRates(name);
+  for (const [l, expected] of golden.rates[name]!.entries()) expect(Math.abs(got[l]! - expected)).toBeLessThan(0.02);
+});
+
+test('lamp leaves something of every linear; global may take one whole', () => {
+  const facts = blocksOf(1000, 1000);
+  const W = [Float32Array.from({ length: 1000 }, (_, i) => i + 1), new Float32Array(1000).fill(1e-3)];
+  const everything = { lamp: W.map((w) => countBins(lampScores(w))), scores: W.map(countBins) };
+  expect(Math.max(...rawRates(findPolicy('lamp'), 0.9, facts, everything))).toBeLessThan(1);
+  expectAll(rawRates(findPolicy('global'), 0.75, facts, everything), [0.5, 1], 2);
+});
+
+describe('als', () => {
+  test('numpy’s: the best of all vertices of the linear program', () => {
+    expectAll(goldenRates('als'), golden.rates.als!, 8);
+  });
+
+  test('all rates but one are bounds; at the upper bound itself only uniform is left', () => {
+    const facts = blocksOf(3, 5, 2, 7, 4);
+    const redundancy = { ...randomMeasured(facts, 3).redundancy, linears: facts.linears.map(() => [[1]]) };
+    const got = rawRates(findPolicy('als'), 0.5, facts, { redundancy });
+    expect(got.filter((rate) => ![0.3, 0.7].some((bound) => Math.abs(rate - bound) < 1e-12)).length).toBeLessThan(2);
+    for (const target of [0.7, 0.8, 0.2]) {
+      expect(rawRates(findPolicy('als'), target, facts, { redundancy })).toEqual(facts.linears.map(() => target));
+    }
+  });
+});
+
+test('neuronal is ATP’s line with β = 2λ/(L − 1)', () => {
+  const facts = blocksOf(1, 1, 1, 1, 1);
+  expectAll(rawRates(neuronal, 0.7, facts, {}, { lambda: 0.1 }), atpLine(0.7, 5, 0.05));
+  expectAll(rawRates(neuronal, 0.7, facts, {}, { lambda: 0.1 }), [0.6, 0.65, 0.7, 0.75, 0.8]);
+});
+
+test.each(['owl', 'dlp', 'dsa', 'alphapruning', 'als', 'ecoflap'])(
+  '%s is uniform where all blocks measure alike',
+  (name) => {
+    const facts = groupedFacts(8, 8, [8, 8, 8]);
+    const psi = (n: number) => Array.from({ length: n }, () => new Array<number>(n).fill(1));
+    const alike: Partial<Measured> = {
+      outliers: { 5: [0.1, 0.1, 0.1] },
+      scoreMoments: facts.linears.slice(0, 3).map(() => ({ mean: 1, median: 1, logVariance: 1 })),
+      alpha: facts.linears.map(() => 3),
+      gradient: facts.linears.map(() => 0),
+      redundancy: { blocks: psi(3), linears: [psi(7), psi(7), psi(7)] },
+    };
+    const policy = name === 'ecoflap' ? ecoflap : findPolicy(name);
+    const rates = allocate(policy, { target: 0.6, facts, budget: 'exact', measured: alike });
+    for (const rate of rates.values()) expect(rate).toBeCloseTo(0.6, 12);
+  },
+);
+
+test('what a published rule fits to the weighted budget by itself is left alone', () => {
+  const facts = groupedFacts(12, 6, [20, 28, 24]);
+  const own = randomMeasured(facts, 2);
+  for (const policy of [...POLICIES.values(), ecoflap].filter(({ weighted }) => weighted)) {
+    const raw = rawRates(policy, 0.6, facts, own);
+    const rates = [...allocate(policy, { target: 0.6, facts, budget: 'exact', measured: own }).values()];
+    const expected = policy.granularity === 'linear' ? raw : facts.linears.map(({ block }) => raw[block]!);
+    expect(rates, policy.name).toEqual(expected);
+  }
+});
+
+describe('a published schedule of 32 rates (LLaMA-1-7B at 70 %, searched by others)', () => {
+  const text = `.642 .514 .613 .503 .557 .677 .561 .721 .641 .638 .706 .721 .722 .738 .757 .749 .727 .732 .734 .759 .739 .748
+    .749 .745 .750 .752 .751 .755 .747 .750 .741 .758`;
+  const rates = text.trim().split(/\s+/).map(Number);
+
+  test('parses as a plan and fits its budget to the last digit that was published', () => {
+    const plan = parsePlan(JSON.stringify({ target: 0.7, blocks: rates }), 'published.json');
+    expect(plan.blocks).toEqual(rates);
+    const fitted = fitBudget(
+      plan.blocks!,
+      rates.map(() => 1),
+      0.7,
+    );
+    for (const [block, rate] of fitted.entries()) expect(Math.abs(rate - rates[block]!)).toBeLessThan(5e-4);
+  });
+});
+
+describe('docs/policies.md', () => {
+  const page = readFileSync(fileURLToPath(new URL('../../docs/policies.md', import.meta.url)), 'utf8');
+
+  test.each([...POLICIES.values()].map((policy) => [policy.name, policy] as const))(
+    'has a row for %s',
+    (name, policy) => {
+      const row = page.split('\n').find((line) => line.startsWith(`| \`${name}\` `));
+      expect(row).toBeDefined();
+      expect(row).toContain(`| ${policy.granularity} |`);
+      for (const measure of policy.needs) expect(row).toContain(measure);
+      for (const { name: parameter, fallback } of policy.hyperparameters) {
+        expect(row).toContain(fallback === undefined ? `\`${parameter}\`` : `\`${parameter}\` ${fallback}`);
+      }
+    },
+  );
+});
