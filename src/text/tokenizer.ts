@@ -10,7 +10,7 @@ import { CheckpointError, fileError } from '../base/index.js';
 export interface Tokenizer {
   /** One more than the largest token id it knows. */
   readonly vocabularySize: number;
-  /** SHA-256 of tokenizer.json. */
+  /** SHA-256 of tokenizer.json and tokenizer_config.json: what its tokens depend on. */
   readonly hash: string;
   /** Token ids of a text, special tokens added as transformers adds them: once, around the whole. */
   encode(text: string): Int32Array;
@@ -25,7 +25,7 @@ const MAX_BYTES = 64 << 20;
 export async function loadTokenizer(dir: string): Promise<Tokenizer> {
   const path = join(dir, 'tokenizer.json');
   const { text, value } = await readJson(path, true);
-  const { value: config } = await readJson(join(dir, 'tokenizer_config.json'), false);
+  const { text: configText, value: config } = await readJson(join(dir, 'tokenizer_config.json'), false);
   const model = (value as { model?: { type?: unknown; vocab?: unknown } }).model;
   if (typeof model !== 'object' || model === null || typeof model.vocab !== 'object' || model.vocab === null) {
     throw broken(path, 'an object "model" with a "vocab"', 'none');
@@ -40,7 +40,7 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
   for (const id of library.get_vocab().values()) largest = Math.max(largest, id);
   return {
     vocabularySize: largest + 1,
-    hash: createHash('sha256').update(text).digest('hex'),
+    hash: createHash('sha256').update(text).update('\n').update(configText).digest('hex'),
     encode: (input) => {
       try {
         return Int32Array.from(library.encode(input).ids);
