@@ -32,7 +32,8 @@ const threads = Number(values.threads);
 const SEQUENCES = 128;
 const peerScript = fileURLToPath(new URL('../../scripts/peers/sparsegpt_pytorch.py', import.meta.url));
 
-type Seconds = { readonly factor: number; readonly sweep: number; readonly total: number };
+/** `cpu` is the processor time of all threads: what a busy machine disturbs least, fair with --threads 1, where none spins. */
+type Seconds = { readonly factor: number; readonly sweep: number; readonly total: number; readonly cpu: number };
 
 const rng = createRng(0);
 const uniform = (count: number): Float32Array<ArrayBuffer> =>
@@ -57,6 +58,7 @@ async function makeGram(gemm: EngineGemm, n: number): Promise<Float32Array> {
 
 async function runOurs(gemm: EngineGemm, W: Float32Array, H: Float32Array, n: number, m: number) {
   const gram = H.slice();
+  const before = process.cpuUsage();
   const start = performance.now();
   const factor = await factoriseGram(gram, n, { gemm, sequences: SEQUENCES });
   const middle = performance.now();
@@ -65,10 +67,12 @@ async function runOurs(gemm: EngineGemm, W: Float32Array, H: Float32Array, n: nu
     gemm,
   });
   const end = performance.now();
+  const { user, system } = process.cpuUsage(before);
   const seconds: Seconds = {
     factor: (middle - start) / 1000,
     sweep: (end - middle) / 1000,
     total: (end - start) / 1000,
+    cpu: (user + system) / 1e6,
   };
   return { seconds, mask, weights };
 }
@@ -88,6 +92,7 @@ const medians = (all: readonly Seconds[]): Seconds => ({
   factor: median(all.map(({ factor }) => factor)),
   sweep: median(all.map(({ sweep }) => sweep)),
   total: median(all.map(({ total }) => total)),
+  cpu: median(all.map(({ cpu }) => cpu)),
 });
 
 const scratch = mkdtempSync(join(tmpdir(), 'layerwise-bench-'));
@@ -128,7 +133,8 @@ try {
         ours: medians(ours),
         pytorch: medians(peers),
         ratio: medians(ours).total / medians(peers).total,
-        all: { ours: ours.map(({ total }) => total), pytorch: peers.map(({ total }) => total) },
+        cpuRatio: medians(ours).cpu / medians(peers).cpu,
+        all: { ours, pytorch: peers },
         outputError: {
           ours: await outputError(gemm, W, last!.weights, H),
           pytorch: await outputError(gemm, W, theirs, H),

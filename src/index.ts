@@ -15,6 +15,12 @@ export {
 } from './base/index.js';
 export {
   type CheckpointReport,
+  type CompareOptions,
+  type CompareResult,
+  compare,
+  type DropOptions,
+  type DropResult,
+  drop,
   type EvaluateOptions,
   type EvaluateResult,
   evaluate,
@@ -29,4 +35,12 @@ export {
   type TimedTrial,
   writeReport,
 } from './jobs/index.js';
-export { type Evaluation, type Manifest, type Plan, parseManifest, parsePlan, type Trial } from './records/index.js';
+export {
+  type DropRecord,
+  type Evaluation,
+  type Manifest,
+  type Plan,
+  parseManifest,
+  parsePlan,
+  type Trial,
+} from './records/index.js';

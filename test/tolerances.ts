@@ -56,3 +56,12 @@ export const MEASURES = 1e-9;
 
 /** Eigenvalues of a matrix of at most 60 rows, as a share of the largest: 60·2⁻⁵³ and a margin of ten. */
 export const EIGENVALUES = 1e-13;
+
+/** Sums of RIA's shares, each a float32 rounded a few times, relative to how many sums there are. */
+export const RIA_SCORES = 1e-5;
+
+/** Mean KL divergence of a small model's distributions in fp32, nats: what the rounding of two equal models leaves. */
+export const DIVERGENCE = 1e-6;
+
+/** Σ x over some hundred tokens in float32 against double, as a share of Σ |x|. */
+export const COLUMN_SUMS = 1e-5;

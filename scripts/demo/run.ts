@@ -11,6 +11,8 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const out = join(root, 'demo-out');
 const texts = join(root, 'demo-out.partial-texts');
 
+const WORDS = { better: 'better than uniform', tie: 'a tie with uniform', worse: 'worse than uniform' } as const;
+
 rmSync(out, { recursive: true, force: true });
 rmSync(`${out}.partial`, { recursive: true, force: true });
 mkdirSync(texts, { recursive: true });
@@ -25,7 +27,7 @@ try {
 
   const { manifest, seconds } = await prune({
     checkpoint: join(root, 'demo', 'model'),
-    sparsity: 0.6,
+    sparsity: 0.7,
     allocation: 'atp',
     criterion: 'wanda',
     ...paths,
@@ -42,8 +44,8 @@ try {
   console.log(`
 perplexity           validation      test
 dense              ${show(manifest.dense.validation).padStart(12)}${show(manifest.dense.test).padStart(10)}
-uniform, 60 %      ${show(manifest.uniform!.validation).padStart(12)}${show(manifest.uniform!.test).padStart(10)}
-ATP, β = ${beta.toFixed(4)}    ${show(manifest.chosen.validation).padStart(12)}${show(manifest.chosen.test).padStart(10)}   ${manifest.search?.verdict} than uniform on test
+uniform, 70 %      ${show(manifest.uniform!.validation).padStart(12)}${show(manifest.uniform!.test).padStart(10)}
+ATP, β = ${beta.toFixed(4)}    ${show(manifest.chosen.validation).padStart(12)}${show(manifest.chosen.test).padStart(10)}   ${WORDS[manifest.search!.verdict]} on test
 
 ${(100 * manifest.sparsity.realised).toFixed(2)} % of the prunable weights are zero, counted from the files written. ${seconds.toFixed(0)} seconds.
 Open ${relative(process.cwd(), join(out, 'report.html'))} in a browser.`);

@@ -1,4 +1,5 @@
 export { type Checkpoint, openCheckpoint } from './open.js';
 export { hashCheckpoint, readRows, readTensor, readTensorFloat32, readTensorRange } from './read.js';
+export { writeRenamed } from './rewrite.js';
 export { readSafetensors, type SafetensorsFile, type TensorInfo } from './safetensors.js';
 export { type TensorToWrite, writeCheckpoint, writeSafetensors } from './write.js';

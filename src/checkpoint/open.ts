@@ -10,9 +10,9 @@ import { isObject, type JsonObject, parseJsonObject, show } from './json.js';
 import { readSafetensors, type TensorInfo } from './safetensors.js';
 
 const MAX_CONFIG = 16_000_000;
-const MAX_INDEX = 100_000_000;
+export const MAX_INDEX = 100_000_000;
 const SINGLE = 'model.safetensors';
-const INDEX = 'model.safetensors.index.json';
+export const INDEX = 'model.safetensors.index.json';
 
 /**
  * A checkpoint whose headers have been checked. `dir` is absolute; `tensors` are in the order of shards and of the data

@@ -87,7 +87,9 @@ export async function readRows(
 
 /** SHA-256 in hexadecimal of every shard, of config.json and, where present, of the tokenizer's files, by file name. */
 export async function hashCheckpoint(checkpoint: Checkpoint): Promise<Record<string, string>> {
-  const described = ['config.json', 'tokenizer.json', 'tokenizer_config.json'].filter((file) => checkpoint.files.includes(file));
+  const described = ['config.json', 'tokenizer.json', 'tokenizer_config.json'].filter((file) =>
+    checkpoint.files.includes(file),
+  );
   const hashes: Record<string, string> = {};
   for (const file of [...described, ...checkpoint.shards]) hashes[file] = await hashFile(join(checkpoint.dir, file));
   return hashes;

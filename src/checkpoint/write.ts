@@ -9,7 +9,7 @@ import { bytesPerElement, type DType, elementCount } from '../tensor/index.js';
 import { copyRange, withFile, writeFully } from './io.js';
 import { show } from './json.js';
 import type { Checkpoint } from './open.js';
-import { MAX_HEADER, readSafetensors, type TensorInfo } from './safetensors.js';
+import { MAX_HEADER, readSafetensors, type SafetensorsFile, type TensorInfo } from './safetensors.js';
 
 /** A tensor to be written; `read` is called once, when its turn comes, and must give exactly the bytes of dtype and shape. */
 export type TensorToWrite = {
@@ -94,17 +94,16 @@ export async function writeCheckpoint(
 ): Promise<void> {
   await requireEmpty(outDir);
   for (const shard of source.shards) await writeShard(source, shard, outDir, replacement);
-  const folders = new Set([outDir]);
-  for (const file of source.files) {
-    const target = join(outDir, file);
-    for (
-      let folder = dirname(target);
-      !folders.has(folder) && folder.length > outDir.length;
-      folder = dirname(folder)
-    ) {
-      folders.add(folder);
-    }
-    await copyWhole(join(source.dir, file), target);
+  for (const file of source.files) await copyWhole(join(source.dir, file), join(outDir, file));
+  await syncFolders(outDir, source.files);
+}
+
+/** Flushes `dir` and the folders below it in which `files` lie. */
+export async function syncFolders(dir: string, files: readonly string[]): Promise<void> {
+  const folders = new Set([dir]);
+  for (const file of files) {
+    let folder = dirname(join(dir, file));
+    for (; !folders.has(folder) && folder.length > dir.length; folder = dirname(folder)) folders.add(folder);
   }
   for (const folder of folders) await syncDirectory(folder);
 }
@@ -138,14 +137,16 @@ async function writeShard(
   );
 }
 
-async function requireUnchanged(path: string, tensors: readonly TensorInfo[]): Promise<void> {
-  const now = (await readSafetensors(path)).tensors;
-  if (JSON.stringify([...now.values()]) === JSON.stringify(tensors)) return;
+/** The file as it is now. @throws CheckpointError E_CHECKPOINT_CHANGED where its tensors are not `tensors` */
+export async function requireUnchanged(path: string, tensors: readonly TensorInfo[]): Promise<SafetensorsFile> {
+  const now = await readSafetensors(path);
+  if (JSON.stringify([...now.tensors.values()]) === JSON.stringify(tensors)) return now;
   const message = `${path}: expected the header that was opened, got another; leave the checkpoint alone during a run.`;
   throw new CheckpointError('E_CHECKPOINT_CHANGED', message, { file: path });
 }
 
-async function copyWhole(path: string, target: string): Promise<void> {
+/** Copies a file to where nothing is yet, with the folders above it. */
+export async function copyWhole(path: string, target: string): Promise<void> {
   try {
     await mkdir(dirname(target), { recursive: true });
   } catch (error) {
@@ -172,7 +173,8 @@ async function writeNew(path: string, flags: 'w' | 'wx', write: (handle: FileHan
   }
 }
 
-async function requireEmpty(dir: string): Promise<void> {
+/** @throws OptionError E_OPTION_OUT unless `dir` is an empty directory */
+export async function requireEmpty(dir: string): Promise<void> {
   let got: string;
   try {
     const names = await readdir(dir);

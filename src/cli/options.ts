@@ -4,8 +4,8 @@
 
 import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
-import { CRITERIA, PATTERNS } from '../operate/index.js';
-import { BUDGETS, POLICIES } from '../plan/index.js';
+import { CRITERIA, PATTERN_NAMES } from '../operate/index.js';
+import { BUDGETS, DROP_METHODS, POLICIES } from '../plan/index.js';
 
 export type OptionSpec = {
   readonly kind: 'number' | 'text' | 'flag';
@@ -27,6 +27,19 @@ export const OPTIONS = {
     flag: '--sparsity',
     value: 'S',
     text: 'share of the prunable weights to set to zero, between 0 and 1',
+  },
+  sparsities: {
+    kind: 'text',
+    flag: '--sparsity',
+    value: 'S,…',
+    text: 'targets to compare at, each between 0 and 1, with commas between',
+  },
+  allocations: {
+    kind: 'text',
+    flag: '--allocations',
+    value: 'name,…',
+    text: `policies to compare: ${listed(POLICIES.keys()).replaceAll('|', ', ')}`,
+    otherwise: 'all',
   },
   allocation: {
     kind: 'text',
@@ -72,27 +85,39 @@ export const OPTIONS = {
   pattern: {
     kind: 'text',
     flag: '--pattern',
-    value: listed(PATTERNS),
-    text: 'where weights compete: in their row, in the whole matrix, or in 128 columns of all rows',
-    otherwise: 'the criterion’s own: row for wanda and magnitude, columns for sparsegpt',
+    value: listed(PATTERN_NAMES),
+    text: 'where weights compete. row, matrix: in their row, in the whole matrix. columns: in 128 columns of all rows. N:M, such as 2:4: N are kept of every M consecutive columns, in every linear, so that S is 1 − N/M and the allocation uniform. n:8: each linear has an n of its own, from its rate',
+    otherwise: `the criterion’s own: ${[...CRITERIA.values()].map(({ name, patterns }) => `${patterns[0]} for ${name}`).join(', ')}`,
+  },
+  blocks: {
+    kind: 'number',
+    flag: '--blocks',
+    value: 'n',
+    text: 'number of whole blocks to remove: at least 1, and fewer than the model has',
+  },
+  method: {
+    kind: 'text',
+    flag: '--method',
+    value: listed(DROP_METHODS.keys()),
+    text: `which blocks go. ${explained(DROP_METHODS.values())}`,
   },
   calibration: {
     kind: 'text',
     flag: '--calibration',
     value: 'file',
-    text: 'text whose activations weigh the weights: .txt, .jsonl (field "text") or .parquet (column "text")',
+    text: 'text whose activations weigh the weights or judge the blocks: .txt, .jsonl (field "text") or .parquet (column "text")',
   },
   validation: {
     kind: 'text',
     flag: '--validation',
     value: 'file',
-    text: 'text that chooses β and is scored in every trial',
+    text: 'text that chooses (β, or the blocks that --method perplexity removes) and is scored in every trial',
   },
   test: {
     kind: 'text',
     flag: '--test',
     value: 'file',
-    text: 'text that is scored once, at the end, for the dense, the uniform and the chosen model; it chooses nothing',
+    text: 'text that is scored once, at the end, for the dense model and those made of it; it chooses nothing',
   },
   calibrationSamples: {
     kind: 'number',
@@ -157,6 +182,10 @@ export function parseNumbers(text: string): Readonly<Record<string, number>> {
     { option: 'hyperparameters', got: text },
   );
 }
+
+/** `0.5,0.7` as numbers. @throws OptionError E_OPTION_… */
+export const parseList = (flag: string, text: string): readonly number[] =>
+  text.split(',').map((one) => parseNumber(flag, one));
 
 /** A number as the shell gives it. @throws OptionError E_OPTION_… for anything else, with the option's name */
 export function parseNumber(flag: string, text: string): number {

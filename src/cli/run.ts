@@ -44,18 +44,22 @@ function addCommand(
 ): void {
   const command = program.command(spec.name).description(spec.summary).helpOption('-h, --help', 'this text');
   command.argument(`<${spec.argument.name}>`, spec.argument.text);
+  // Two commands may give one flag different meanings, under different names.
+  const attributes = new Map<string, string>();
   for (const name of spec.options) {
     const { kind, flag, value, text, otherwise }: OptionSpec = OPTIONS[name];
     const option = new Option(kind === 'flag' ? flag : `${flag} <${value}>`, describe(text, otherwise));
     if (kind === 'number') option.argParser((word: string) => parseNumber(flag, word));
     command.addOption(option);
+    attributes.set(name, option.attributeName());
   }
   command.option('--json', 'print one JSON document on stdout');
   const examples = spec.examples.map(({ what, command: line }) => `  # ${what}\n  ${line}`).join('\n\n');
   command.addHelpText('after', `\n${spec.details.replaceAll('`', '')}\n\nExamples:\n${examples}`);
-  command.action(async (argument: string, { json: _, ...values }: Values & { json?: boolean }) =>
-    action(argument, values),
-  );
+  command.action(async (argument: string, parsed: Readonly<Record<string, unknown>>) => {
+    const values = [...attributes].map(([name, attribute]) => [name, parsed[attribute]] as const);
+    await action(argument, Object.fromEntries(values.filter(([, value]) => value !== undefined)) as Values);
+  });
 }
 
 const describe = (text: string, otherwise: string | undefined): string =>
@@ -65,7 +69,9 @@ async function execute(spec: CommandSpec, argument: string, values: Values, want
   const progress = createProgress(process.stderr);
   const interrupt = (): never => {
     progress.end();
-    const next = spec.name === 'prune' ? ' The same command with --resume continues.' : '';
+    const next = (spec.options as readonly string[]).includes('resume')
+      ? ' The same command with --resume continues.'
+      : '';
     process.stderr.write(`Interrupted.${next}\n`);
     process.exit(130);
   };

@@ -1,3 +1,5 @@
+export { type CompareOptions, type CompareResult, compare } from './compare.js';
+export { type DropOptions, type DropResult, drop } from './drop.js';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate.js';
 export { type CheckpointReport, inspect, type LinearReport } from './inspect.js';
 export { makePlan, readPlan } from './plan.js';

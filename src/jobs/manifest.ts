@@ -3,8 +3,8 @@
 import { basename, resolve } from 'node:path';
 import { VERSION } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-
 import type { Model } from '../model/index.js';
+import { formatPattern } from '../operate/index.js';
 import { type Evaluation, type Manifest, type Plan, pairedInterval, type Trial, verdictOf } from '../records/index.js';
 import type { Choice } from './choose.js';
 import { trialEquivalents } from './cost.js';
@@ -59,7 +59,7 @@ export function buildManifest(facts: RunFacts): Manifest {
     },
     seed: settings.seed,
     criterion: settings.criterion.name,
-    pattern: settings.pattern,
+    pattern: formatPattern(settings.pattern),
     ...(settings.criterion.kind === 'solver' ? { damping: [...facts.damping] } : {}),
     plan: planOf(settings, model, choice, target),
     sparsity: {
@@ -92,7 +92,7 @@ function searchOf({ settings, model, texts, choice, tests }: RunFacts): Manifest
   return {
     method: choice.method,
     equivalents: trialEquivalents(model, texts, choice.entries, measures),
-    verdict: verdictOf(pairedInterval(a, b)),
+    verdict: a.length < 2 ? 'tie' : verdictOf(pairedInterval(a, b)), // one window says nothing of the noise
   };
 }
 
@@ -124,7 +124,7 @@ function commandOf(settings: PruneSettings): string {
   if (!settings.plan) add('allocation', settings.policy.name);
   for (const [name, value] of Object.entries(settings.values)) add(name, value);
   add('criterion', settings.criterion.name);
-  add('pattern', settings.pattern);
+  add('pattern', formatPattern(settings.pattern));
   add('budget', settings.budget);
   add('calibration', settings.calibration);
   if (settings.calibration !== undefined) {

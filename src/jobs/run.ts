@@ -7,7 +7,6 @@ import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import type { Activations, Model } from '../model/index.js';
 import { type DensePass, measureSensitivity, runDense, type Text } from '../pipeline/index.js';
-import { countPruned } from '../plan/index.js';
 import { collectable, needCalibration, requireCalibration } from '../profile/index.js';
 import type { Evaluation, Measured } from '../records/index.js';
 import { sampleText } from './book.js';
@@ -15,7 +14,7 @@ import { type Choice, choosePlan } from './choose.js';
 import { SENSITIVITY_WINDOWS } from './cost.js';
 import { type PruneSettings, planTarget } from './settings.js';
 import { embedText, openEngine, type PreparedText, type PreparedTexts } from './texts.js';
-import { createTrials, masking, type Trials } from './trials.js';
+import { countsOf, createTrials, masking, type Trials } from './trials.js';
 import { openWorkspace, type Workspace } from './workspace.js';
 
 export type Run = {
@@ -51,13 +50,14 @@ export async function runToChoice<T>(
     const calibration = await embed(texts.calibration);
     const validation = await embed(texts.validation);
     const measures = settings.plan ? [] : collectable(settings.policy.needs);
+    const wantsSensitivity = !settings.plan && settings.policy.needs.includes('sensitivity');
     const dense =
-      validation || measures.length > 0
+      validation || measures.length > 0 || wantsSensitivity
         ? await runDense(
             engine,
             model,
             validation,
-            settings.searches || needCalibration(measures).length > 0 ? calibration : undefined,
+            settings.searches || wantsSensitivity || needCalibration(measures).length > 0 ? calibration : undefined,
             settings.onProgress,
             measures,
           )
@@ -98,15 +98,20 @@ export async function measure(
 ): Promise<Partial<Measured>> {
   const text = calibration ?? validation;
   if (!settings.policy.needs.includes('sensitivity') || !text || !dense) return {};
-  const { budget, onProgress } = settings;
+  const { pattern, onProgress } = settings;
+  // All linears at one rate, also where groups of M allow only whole M-ths.
+  const rate = pattern.kind === 'n:m' ? wholeParts(target, pattern.of) : target;
   const sensitivity = await workspace.step('sensitivity', async () => {
     const sample = await sampleText(model, text, SENSITIVITY_WINDOWS);
-    const counts = countPruned(model.linears.flat(), () => target, budget);
+    const counts = countsOf(settings, model, () => rate);
     const input = { engine, model, ...masking(settings), counts, calibration, onProgress };
     return await measureSensitivity(input, dense, sample.text);
   });
   return { sensitivity };
 }
+
+/** The nearest whole number of M-ths that is neither nothing nor all. */
+const wholeParts = (rate: number, of: number): number => Math.min(of - 1, Math.max(1, Math.round(rate * of))) / of;
 
 /** Everything the result depends on: a run may only be continued by one that would come to the same bytes. */
 function identity(settings: PruneSettings, hashes: Readonly<Record<string, string>>, texts: PreparedTexts) {

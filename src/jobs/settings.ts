@@ -4,8 +4,8 @@
 import { availableParallelism } from 'node:os';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
 import { DEVICES, type Device } from '../engine/index.js';
-import type { Model } from '../model/index.js';
-import { type Criterion, findCriterion, PATTERNS, type Pattern } from '../operate/index.js';
+import type { Linear, Model } from '../model/index.js';
+import { type Criterion, findCriterion, formatPattern, type Pattern, parsePattern } from '../operate/index.js';
 import {
   type AllocationPolicy,
   BUDGETS,
@@ -50,9 +50,12 @@ export type PruneOptions = RunOptions &
     readonly out: string;
     /** A plan to replay instead of a sparsity and an allocation. */
     readonly plan?: Plan;
-    /** `wanda`, `sparsegpt` or `magnitude`. Defaults to `wanda`. */
+    /** `wanda`, `ria`, `dsnot`, `sparsegpt` or `magnitude`. Defaults to `wanda`. */
     readonly criterion?: string;
-    /** Where weights compete: `row`, `matrix` or `columns` (128 of them). Defaults to the criterion's own. */
+    /**
+     * Where weights compete: `row`, `matrix`, `columns` (128 of them), `2:4` and the like (2 KEPT of every 4 consecutive
+     * columns of every linear), or `n:4`, `n:8`, `n:16`, `n:32` (each linear its own n). Defaults to the criterion's own.
+     */
     readonly pattern?: string;
     /** Text files (.txt, .jsonl, .parquet). Validation chooses β; test is scored once, at the end. */
     readonly calibration?: string;
@@ -129,6 +132,8 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
       { option: 'calibration' },
     );
   }
+  const pattern = patternOf(criterion, options.pattern);
+  checkFixedPattern(pattern, options, policy);
   const values = givenValues(options);
   const searches = plan === undefined && isSearched(policy, values);
   if (searches && options.validation === undefined) {
@@ -136,6 +141,14 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
       'E_OPTION_VALIDATION',
       '--validation: expected a text file; β is searched on validation text. Give one, or fix --beta.',
       { option: 'validation' },
+    );
+  }
+  const texts = [options.calibration, options.validation];
+  if (plan === undefined && policy.needs.includes('sensitivity') && texts.every((text) => text === undefined)) {
+    throw new OptionError(
+      'E_OPTION_CALIBRATION',
+      `--calibration: expected a text file; the policy ${policy.name} measures on it how much each linear matters. Give one, or another --allocation.`,
+      { option: 'calibration', policy: policy.name },
     );
   }
   return {
@@ -149,7 +162,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     plan,
     searches,
     criterion,
-    pattern: patternOf(criterion, options.pattern),
+    pattern,
     calibration: criterion.needsActivations || policy.needs.length > 0 ? options.calibration : undefined,
     validation: options.validation,
     test: options.test,
@@ -190,14 +203,37 @@ export const givenValues = ({ beta, hyperparameters = {} }: Partial<PlanOptions>
 
 /** Where weights compete. @throws OptionError E_OPTION_PATTERN, E_OPTION_CONFLICT where the criterion cannot */
 function patternOf(criterion: Criterion, asked: string | undefined): Pattern {
-  const pattern = oneOf('pattern', asked ?? criterion.patterns[0]!, PATTERNS);
-  if (criterion.patterns.includes(pattern)) return pattern;
+  const pattern = parsePattern(asked ?? criterion.patterns[0]!);
+  if (criterion.patterns.includes(pattern.kind)) return pattern;
   return conflict(
     'pattern',
     'criterion',
     `${criterion.name} lets weights compete by ${criterion.patterns.join(' or ')}`,
   );
 }
+
+/** The rate of every linear that N:M asks for; undefined for other patterns. */
+const fixedRate = (pattern: Pattern): number | undefined =>
+  pattern.kind === 'n:m' && pattern.kept !== undefined ? 1 - pattern.kept / pattern.of : undefined;
+
+const isRate = (asked: number, rate: number): boolean => Math.abs(asked - rate) < 1e-9;
+
+/** N:M leaves every linear N of M: target and policy have to say just that. @throws OptionError E_OPTION_… */
+function checkFixedPattern(pattern: Pattern, { sparsity, plan }: PruneOptions, policy: AllocationPolicy): void {
+  const rate = fixedRate(pattern);
+  if (rate === undefined || plan !== undefined) return;
+  if (!isRate(sparsity!, rate)) {
+    throw new OptionError(
+      'E_OPTION_SPARSITY',
+      `--sparsity: expected ${rate}, which is what --pattern ${formatPattern(pattern)} (kept:of) prunes, got ${sparsity}.`,
+      { option: 'sparsity', expected: rate, got: sparsity },
+    );
+  }
+  if (policy.name !== 'uniform') conflict('pattern', 'allocation', fixedPatternHint(pattern, '--allocation uniform'));
+}
+
+const fixedPatternHint = (pattern: Pattern, instead: string): string =>
+  `${formatPattern(pattern)} keeps the same share of every linear. Use ${instead}, or a mixed pattern such as n:8`;
 
 /** Whether the policy has a number to find: one without a default that was not given. */
 export const isSearched = (policy: AllocationPolicy, values: Values): boolean =>
@@ -208,9 +244,24 @@ export const factsOf = (model: Model): ModelFacts => ({ blocks: model.config.blo
 
 /** Checks what depends on the model's headers: the ranges of hyperparameters, the plan's blocks and linears. */
 export function checkAgainstModel(settings: PruneSettings, model: Model): void {
-  const { plan, policy, values, sparsity } = settings;
+  const { plan, policy, values, sparsity, criterion, pattern } = settings;
+  const uneven =
+    criterion.kind === 'solver' && pattern.kind === 'n:m'
+      ? model.linears.flat().find(({ columns }) => columns % pattern.of !== 0)
+      : undefined;
+  if (uneven && pattern.kind === 'n:m') {
+    throw new OptionError(
+      'E_OPTION_PATTERN',
+      `--pattern: ${criterion.name} needs columns that ${pattern.of} divides; ${uneven.name} has ${uneven.columns}. Use a criterion that gives masks (wanda, ria), or another pattern.`,
+      { option: 'pattern', linear: uneven.name, columns: uneven.columns },
+    );
+  }
   if (plan === undefined && !settings.searches) completeValues(policy, values, sparsity!, factsOf(model));
-  if (plan !== undefined) checkPlan(plan, model);
+  if (plan === undefined) return;
+  checkPlan(plan, model);
+  const rate = fixedRate(pattern);
+  if (rate === undefined || model.linears.flat().every((linear) => isRate(planRate(plan, linear), rate))) return;
+  conflict('pattern', 'plan', fixedPatternHint(pattern, `a plan of ${rate} everywhere`));
 }
 
 /** @throws OptionError E_OPTION_PLAN where the plan does not fit the model */
@@ -240,12 +291,13 @@ export function checkPlan(plan: Plan, model: Model): void {
   );
 }
 
+/** A linear the plan does not name stays whole. */
+const planRate = (plan: Plan, { name, block }: Linear): number => plan.blocks?.[block] ?? plan.linears?.[name] ?? 0;
+
 /** The parameter-weighted mean of a plan's rates: what uniform is compared at. */
 export function planTarget(plan: Plan, model: Model): number {
   let sum = 0;
-  for (const { name, block, rows, columns } of model.linears.flat()) {
-    sum += rows * columns * (plan.blocks?.[block] ?? plan.linears?.[name] ?? 0);
-  }
+  for (const linear of model.linears.flat()) sum += linear.rows * linear.columns * planRate(plan, linear);
   return sum / model.prunable;
 }
 

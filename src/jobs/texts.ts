@@ -52,8 +52,20 @@ export type PreparedTexts = {
   readonly test: PreparedText | undefined;
 };
 
+export type TextSettings = Pick<
+  PruneSettings,
+  | 'calibration'
+  | 'validation'
+  | 'test'
+  | 'calibrationSamples'
+  | 'calibrationOrder'
+  | 'sequenceLength'
+  | 'seed'
+  | 'onProgress'
+>;
+
 /** Reads and cuts all texts of a run. @throws as `prepareText` */
-export async function prepareTexts(settings: PruneSettings, model: Model): Promise<PreparedTexts> {
+export async function prepareTexts(settings: TextSettings, model: Model): Promise<PreparedTexts> {
   const { calibration, validation, test, seed } = settings;
   if (!calibration && !validation && !test) return { calibration: undefined, validation: undefined, test: undefined };
   settings.onProgress({ kind: 'stage', stage: 'reading texts' });

@@ -6,7 +6,7 @@ import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
-import { type MaskCriterion, maskOf, type Pattern } from '../operate/index.js';
+import { type MaskCriterion, maskOf, type Pattern, parsePattern } from '../operate/index.js';
 import {
   blockPath,
   type DensePass,
@@ -16,7 +16,7 @@ import {
   type Text,
   tapBlock,
 } from '../pipeline/index.js';
-import { blockRates, countPruned, type ModelFacts, type Rates, type Values } from '../plan/index.js';
+import { blockRates, countInGroups, countPruned, type ModelFacts, type Rates, type Values } from '../plan/index.js';
 import type { SquareSums } from '../profile/index.js';
 import { pairedInterval, type Trial } from '../records/index.js';
 import type { PruneSettings } from './settings.js';
@@ -50,10 +50,23 @@ export function candidateOf(facts: ModelFacts, policy: string, values: Values, r
 
 const betaOf = (candidate: Candidate): number | null => candidate.values.beta ?? null;
 
-/** What masks are made with where a solver is too dear: its stand-in, with that one's pattern. */
+/** How many weights of each linear go, in numbers that the pattern can be filled with. */
+export const countsOf = (
+  { pattern, budget }: PruneSettings,
+  model: Model,
+  rateOf: (linear: string) => number,
+): ReadonlyMap<string, number> => {
+  const linears = model.linears.flat();
+  return pattern.kind === 'n:m' ? countInGroups(linears, rateOf, pattern.of) : countPruned(linears, rateOf, budget);
+};
+
+/** What masks are made with where a solver is too dear: its stand-in, with that one's pattern unless it is n:m. */
 export function masking({ criterion, pattern }: PruneSettings): { criterion: MaskCriterion; pattern: Pattern } {
   const mask = maskOf(criterion);
-  return { criterion: mask, pattern: mask === criterion ? pattern : mask.patterns[0]! };
+  return {
+    criterion: mask,
+    pattern: mask === criterion || pattern.kind === 'n:m' ? pattern : parsePattern(mask.patterns[0]!),
+  };
 }
 
 export type Trials = ReturnType<typeof createTrials>;
@@ -61,18 +74,16 @@ export type Trials = ReturnType<typeof createTrials>;
 /** Runs trials and remembers what they share. */
 export function createTrials(context: TrialContext) {
   const { settings, engine, model, workspace, calibration, validation, dense } = context;
-  const linears = model.linears.flat();
   let firstSquareSums: SquareSums | undefined;
 
   const dirOf = (key: string): string => workspace.at('trials', key);
-  const countsOf = (candidate: Candidate) => countPruned(linears, candidate.rateOf, settings.budget);
 
   const sequenceOf = (candidate: Candidate) => ({
     engine,
     model,
     criterion: settings.criterion,
     pattern: settings.pattern,
-    counts: countsOf(candidate),
+    counts: countsOf(settings, model, candidate.rateOf),
     calibration,
     dir: dirOf(candidate.key),
     onProgress: settings.onProgress,
@@ -112,7 +123,7 @@ export function createTrials(context: TrialContext) {
           engine,
           model,
           ...masking(settings),
-          counts: countsOf(candidate),
+          counts: countsOf(settings, model, candidate.rateOf),
           calibration,
           dir: dirOf(`surrogate-${candidate.key}`),
         },

@@ -26,10 +26,10 @@ export const TAP_OF: Readonly<Record<LinearKind, TapSite>> = {
 };
 
 /**
- * What the graph returns: the block's output, the taps, or both; or, instead of the taps' sums, the Gram matrices XᵀX, or
- * the linears' inputs X themselves.
+ * What the graph returns: the block's output, the taps (Σ x²), or both; or, instead of those, the sums Σ x, the Gram
+ * matrices XᵀX, or the linears' inputs X themselves.
  */
-export type BlockOutputs = 'hidden' | 'taps' | 'both' | 'gram' | 'inputs';
+export type BlockOutputs = 'hidden' | 'taps' | 'both' | 'sums' | 'gram' | 'inputs';
 
 /**
  * The graph of one block for windows of `length` tokens. Input `x` [B, T, D]; outputs `y` [B, T, D] and, as asked,
@@ -60,6 +60,7 @@ export function buildBlockGraph(
     if (outputs === 'hidden') return;
     if (outputs === 'inputs') g.output(x, site, ['N', width]);
     else if (outputs === 'gram') g.output(g.op('Gemm', [x, x], { transA: int(1) }), site, [width, width]);
+    else if (outputs === 'sums') g.output(g.op('ReduceSum', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);
     else g.output(g.op('ReduceSumSquare', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);
   };
 

@@ -12,4 +12,5 @@ export {
   type Model,
   openModel,
 } from './model.js';
+export { mendConfig, renumberTensor } from './removal.js';
 export { embedWindows, inLanes, runBlock, sameShape } from './stream.js';

@@ -3,7 +3,8 @@
 
 import type { Gemm } from '../linalg/index.js';
 import type { GramFactor } from './gram-factor.js';
-import type { Mask, Matrix, Pattern } from './mask.js';
+import type { Mask, Matrix } from './mask.js';
+import type { Pattern, PatternKind } from './pattern.js';
 
 /** What a criterion that gives a mask may need to know of a linear's input. */
 export type LinearStatistics = {
@@ -11,6 +12,9 @@ export type LinearStatistics = {
   readonly squareSums: Float64Array;
   /** Number of calibration sequences. */
   readonly sequences: number;
+  /** Σ x_j over all calibration tokens, and how many tokens those are: where `needsColumnSums`. */
+  readonly columnSums?: Float64Array | undefined;
+  readonly tokens?: number | undefined;
 };
 
 type Common = {
@@ -18,13 +22,17 @@ type Common = {
   readonly summary: string;
   /** Whether it needs calibration text. */
   readonly needsActivations: boolean;
-  /** Where weights may compete; the first is the default. */
-  readonly patterns: readonly Pattern[];
+  /** Where weights may compete; the first is the default, and stands for itself (it is not `n:m`). */
+  readonly patterns: readonly PatternKind[];
 };
 
 /** Scores weights and leaves those that stay as they are. */
 export interface MaskCriterion extends Common {
   readonly kind: 'mask';
+  /** Whether it needs the sums of the inputs too, which takes a second pass over the calibration text. */
+  readonly needsColumnSums?: true;
+  /** Stands in, where it needs more than dense statistics, as a solver's does. */
+  readonly surrogate?: MaskCriterion;
   /** The mask of exactly `count` weights of W. `statistics` is there where `needsActivations` is true. */
   mask(W: Matrix, count: number, pattern: Pattern, statistics: LinearStatistics | undefined): Mask;
 }
@@ -38,6 +46,7 @@ export interface SolverCriterion extends Common {
   solve(
     W: Matrix,
     count: number,
+    pattern: Pattern,
     factor: GramFactor,
     gemm: Gemm,
   ): Promise<{ readonly weights: Float32Array; readonly mask: Mask }>;
@@ -47,4 +56,4 @@ export type Criterion = MaskCriterion | SolverCriterion;
 
 /** The criterion itself, or what stands in for it where only masks can be had. */
 export const maskOf = (criterion: Criterion): MaskCriterion =>
-  criterion.kind === 'mask' ? criterion : criterion.surrogate;
+  criterion.kind === 'mask' ? (criterion.surrogate ?? criterion) : criterion.surrogate;

@@ -5,9 +5,17 @@ export {
   maskOf,
   type SolverCriterion,
 } from './criterion.js';
+export { refineMask } from './dsnot.js';
 export { DAMPING, factoriseGram, type GramFactor, type GramFactorOptions } from './gram-factor.js';
-export { type Mask, type Matrix, PATTERNS, type Pattern, selectMask } from './mask.js';
+export { type Mask, type Matrix, selectMask } from './mask.js';
+export {
+  formatPattern,
+  PATTERN_NAMES,
+  type Pattern,
+  parsePattern,
+} from './pattern.js';
 export { CRITERIA, findCriterion } from './registry.js';
+export { scoreRia } from './ria.js';
 export { selectRank } from './select.js';
 export {
   pruneSparseGpt,

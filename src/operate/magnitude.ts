@@ -9,6 +9,6 @@ export const magnitude: MaskCriterion = {
   name: 'magnitude',
   summary: 'smallest |W| first',
   needsActivations: false,
-  patterns: ['row', 'matrix'],
+  patterns: ['row', 'matrix', 'columns', 'n:m'],
   mask: (W, count, pattern) => selectMask({ ...W, data: W.data.map(Math.abs) }, count, pattern),
 };

@@ -1,12 +1,14 @@
 import { OptionError } from '../base/index.js';
 import type { Criterion } from './criterion.js';
+import { dsnot } from './dsnot.js';
 import { magnitude } from './magnitude.js';
+import { ria } from './ria.js';
 import { sparsegpt } from './sparsegpt-criterion.js';
 import { wanda } from './wanda.js';
 
 /** Every criterion, by name. */
 export const CRITERIA: ReadonlyMap<string, Criterion> = new Map(
-  [magnitude, wanda, sparsegpt].map((criterion: Criterion) => [criterion.name, criterion]),
+  [magnitude, wanda, ria, dsnot, sparsegpt].map((criterion: Criterion) => [criterion.name, criterion]),
 );
 
 /** @throws OptionError E_OPTION_CRITERION, with the names there are. */

@@ -1,4 +1,5 @@
 import type { SolverCriterion } from './criterion.js';
+import { groupCounts } from './pattern.js';
 import { pruneSparseGpt } from './sparsegpt.js';
 import { wanda } from './wanda.js';
 
@@ -8,7 +9,12 @@ export const sparsegpt: SolverCriterion = {
   name: 'sparsegpt',
   summary: 'smallest w²/U² of every 128 columns first, the others repaired (arXiv 2301.00774)',
   needsActivations: true,
-  patterns: ['columns'],
+  patterns: ['columns', 'n:m'],
   surrogate: wanda,
-  solve: (W, count, factor, gemm) => pruneSparseGpt(W, { kind: 'panels', count }, factor, { gemm }),
+  solve: (W, count, pattern, factor, gemm) => {
+    if (pattern.kind !== 'n:m') return pruneSparseGpt(W, { kind: 'panels', count }, factor, { gemm });
+    // There n is the number that goes.
+    const { whole } = groupCounts(W.rows, W.columns, count, pattern.of);
+    return pruneSparseGpt(W, { kind: 'n:m', n: whole, m: pattern.of }, factor, { gemm });
+  },
 };

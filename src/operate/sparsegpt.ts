@@ -8,10 +8,11 @@
 // to the weight. `n:m` means n pruned of every m columns, chosen when the walk comes to them, as published.
 
 import { InternalError, NumericError, OptionError } from '../base/index.js';
-import { type Kernels, loadKernels, WIDEST_PANEL } from '../kernels/index.js';
+import { type Kernels, loadKernels } from '../kernels/index.js';
 import { copyBlock, type Gemm, subtractBlock } from '../linalg/index.js';
 import type { GramFactor } from './gram-factor.js';
 import type { Mask, Matrix } from './mask.js';
+import { PANEL_COLUMNS, type Panel, splitColumns, spreadCount } from './panels.js';
 import { markSmallest } from './select.js';
 
 /** Panels whose columns are updated as soon as an error is known; beyond them, when they are come to. */
@@ -33,8 +34,6 @@ export type SparseGptOptions = {
   /** Defaults to the compiled ones. */
   readonly kernels?: Kernels;
 };
-
-type Panel = { readonly left: number; readonly right: number };
 
 /**
  * Prunes W, whose input's Gram matrix is factorised in `factor`; W itself stays as it is. Weights of dead columns are 0
@@ -101,10 +100,10 @@ export async function pruneSparseGpt(
 
 /** 128 columns, or the most below it that groups of m fill. */
 function panelWidth(pattern: SparseGptPattern, columns: number): number {
-  if (pattern.kind === 'panels') return WIDEST_PANEL;
+  if (pattern.kind === 'panels') return PANEL_COLUMNS;
   const { n, m } = pattern;
-  if (!(Number.isInteger(n) && Number.isInteger(m) && n >= 0 && n <= m && m >= 1 && m <= WIDEST_PANEL)) {
-    throw new OptionError('E_OPTION_PATTERN', `n:m: expected 0 ≤ n ≤ m ≤ ${WIDEST_PANEL}, got ${n}:${m}.`, { n, m });
+  if (!(Number.isInteger(n) && Number.isInteger(m) && n >= 0 && n <= m && m >= 1 && m <= PANEL_COLUMNS)) {
+    throw new OptionError('E_OPTION_PATTERN', `n:m: expected 0 ≤ n ≤ m ≤ ${PANEL_COLUMNS}, got ${n}:${m}.`, { n, m });
   }
   if (columns % m !== 0) {
     throw new OptionError('E_OPTION_PATTERN', `n:m: ${columns} columns do not fall into groups of ${m}.`, {
@@ -112,34 +111,7 @@ function panelWidth(pattern: SparseGptPattern, columns: number): number {
       columns,
     });
   }
-  return WIDEST_PANEL - (WIDEST_PANEL % m);
-}
-
-const splitColumns = (columns: number, width: number): readonly Panel[] =>
-  Array.from({ length: Math.ceil(columns / width) }, (_, index) => ({
-    left: index * width,
-    right: Math.min((index + 1) * width, columns),
-  }));
-
-/** `count` over the panels in proportion to their columns, by largest remainder; ties to the panel further left. */
-function spreadCount(count: number, rows: number, panels: readonly Panel[]): readonly number[] {
-  const columns = panels.at(-1)?.right ?? 0;
-  if (!(Number.isInteger(count) && count >= 0 && count <= rows * columns)) {
-    throw new OptionError(
-      'E_OPTION_COUNT',
-      `expected between 0 and ${rows * columns} weights to prune, got ${count}.`,
-      {
-        count,
-      },
-    );
-  }
-  // Whole numbers below 2⁵³ all along: count · width, and a remainder as a number of columns-ths.
-  const shares = panels.map(({ left, right }) => Math.floor((count * (right - left)) / columns));
-  const remainders = panels.map(({ left, right }) => (count * (right - left)) % columns);
-  const rest = count - shares.reduce((a, b) => a + b, 0);
-  const order = panels.map((_, index) => index).sort((a, b) => remainders[b]! - remainders[a]! || a - b);
-  for (const index of order.slice(0, rest)) shares[index]!++;
-  return shares;
+  return PANEL_COLUMNS - (PANEL_COLUMNS % m);
 }
 
 /** The mask of a panel [rows, width]: the `count` smallest w² / U_jj², each step rounded to float32. */

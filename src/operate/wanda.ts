@@ -21,7 +21,7 @@ export const wanda: MaskCriterion = {
   name: 'wanda',
   summary: 'smallest |W|·‖X‖ of each row first (arXiv 2306.11695)',
   needsActivations: true,
-  patterns: ['row', 'matrix'],
+  patterns: ['row', 'matrix', 'columns', 'n:m'],
   mask: (W, count, pattern, statistics) => {
     if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'Wanda was given no statistics.');
     const { rows, columns } = W;

@@ -57,9 +57,13 @@ export type BlockPruning = {
       readonly pattern: Pattern;
       readonly squareSums: SquareSums | undefined;
       readonly sequences: number;
+      /** Σ x at the taps, and how many tokens those are, where the criterion needs them. */
+      readonly columnSums?: Readonly<Record<TapSite, Float64Array>> | undefined;
+      readonly tokens?: number;
     }
   | {
       readonly criterion: SolverCriterion;
+      readonly pattern: Pattern;
       readonly factors: Readonly<Record<TapSite, GramFactor>>;
       readonly gemm: Gemm;
     }
@@ -75,14 +79,21 @@ export async function pruneLinear(model: Model, linear: Linear, pruning: BlockPr
   const count = pruning.counts.get(linear.name)!;
   return await nameErrors(model, linear, W, async () => {
     if ('factors' in pruning) {
-      const { weights, mask } = await pruning.criterion.solve(W, count, pruning.factors[TAP_OF[kind]], pruning.gemm);
+      const { criterion, pattern, factors, gemm } = pruning;
+      const { weights, mask } = await criterion.solve(W, count, pattern, factors[TAP_OF[kind]], gemm);
       const solved = fromFloat32(weights, dtype);
       zeroMasked(solved, dtype, mask);
       return solved;
     }
-    const { criterion, pattern, squareSums, sequences } = pruning;
-    const sums = squareSums?.[TAP_OF[kind]];
-    zeroMasked(bytes, dtype, criterion.mask(W, count, pattern, sums && { squareSums: sums, sequences }));
+    const { criterion, pattern, squareSums, columnSums, sequences, tokens } = pruning;
+    const site = TAP_OF[kind];
+    const statistics = squareSums && {
+      squareSums: squareSums[site],
+      columnSums: columnSums?.[site],
+      sequences,
+      tokens,
+    };
+    zeroMasked(bytes, dtype, criterion.mask(W, count, pattern, statistics));
     return bytes;
   });
 }
@@ -168,4 +179,15 @@ function zeroMasked(bytes: Uint8Array, dtype: DType, mask: Mask): void {
     const words = new Uint16Array(bytes.buffer, bytes.byteOffset, mask.length);
     for (let i = 0; i < mask.length; i++) if (mask[i] === 1 || words[i] === 0x8000) words[i] = 0;
   }
+}
+
+/** Zeros among the prunable weights of a model's block files, counted from their bytes. */
+export async function countBlockZeros(model: Model, dir: string): Promise<number> {
+  let zeros = 0;
+  for (const { name, block } of model.linears.flat()) {
+    const { dtype } = model.checkpoint.tensors.get(`${name}.weight`)!;
+    const values = toFloat32(await readBlockTensor(model, blockPath(dir, block), `${name}.weight`), dtype);
+    for (const value of values) if (value === 0) zeros++;
+  }
+  return zeros;
 }

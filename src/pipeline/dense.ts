@@ -86,9 +86,15 @@ async function keepTrace(model: Model, block: number, seen: Activations, trace: 
   }
 }
 
-/** Σ x² at the taps of one block of the checkpoint, over the residual `from`. */
-export async function tapBlock(engine: Engine, model: Model, block: number, from: Activations): Promise<SquareSums> {
-  const session = await engine.load(blockGraph(model, block, { length: from.length, outputs: 'taps' }));
+/** Σ x² (`sums`: Σ x) at the taps of one block of the checkpoint, over the residual `from`. */
+export async function tapBlock(
+  engine: Engine,
+  model: Model,
+  block: number,
+  from: Activations,
+  outputs: 'taps' | 'sums' = 'taps',
+): Promise<SquareSums> {
+  const session = await engine.load(blockGraph(model, block, { length: from.length, outputs }));
   try {
     return await measureSquareSums(engine, session, from);
   } finally {

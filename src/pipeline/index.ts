@@ -2,6 +2,7 @@ export {
   type BlockPruning,
   blockFileSource,
   blockPath,
+  countBlockZeros,
   isWholeBlock,
   pruneLinear,
   readBlockTensor,
@@ -9,6 +10,8 @@ export {
   writePrunedBlock,
 } from './block-file.js';
 export { type DensePass, runDense, type Text, type Trace, tapBlock } from './dense.js';
+export { scoreRemovals } from './removals.js';
+export { type VisitResidual, visitResiduals } from './residuals.js';
 export { measureSensitivity } from './sensitivity.js';
 export {
   type MaskInput,

@@ -112,13 +112,16 @@ async function measureForMask(
 ): Promise<BlockPruning> {
   const known = block === 0 ? firstSquareSums : undefined;
   const squareSums = inputs && (known ?? (await tapBlock(engine, model, block, inputs)));
-  const sequences = calibration?.windows.windows.length ?? 0;
-  return { criterion, pattern, counts, squareSums, sequences };
+  const columnSums =
+    inputs && criterion.needsColumnSums ? await tapBlock(engine, model, block, inputs, 'sums') : undefined;
+  const { windows = [], length = 0 } = calibration?.windows ?? {};
+  const [sequences, tokens] = [windows.length, windows.length * length];
+  return { criterion, pattern, counts, squareSums, columnSums, sequences, tokens };
 }
 
 /** Gram matrices of the block's four inputs, factorised; linears that read the same input share a factor. */
 async function measureForSolver(
-  { engine, model, counts, calibration }: SequentialInput,
+  { engine, model, pattern, counts, calibration }: SequentialInput,
   criterion: SolverCriterion,
   block: number,
   inputs: Activations,
@@ -134,7 +137,7 @@ async function measureForSolver(
     const name = `block ${block}, ${site}`;
     factors[site] = await factoriseGram(grams[site], columns, { gemm, sequences, name });
   }
-  return { criterion, counts, factors: factors as Record<TapSite, GramFactor>, gemm };
+  return { criterion, pattern, counts, factors: factors as Record<TapSite, GramFactor>, gemm };
 }
 
 async function relativeError(trace: Trace, block: number, pruned: Activations): Promise<number> {

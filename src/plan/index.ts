@@ -1,7 +1,16 @@
 export { type AllocateInput, allocate, blockRates, completeValues, type Rates } from './allocate.js';
 export { atp, atpLine, maxBeta } from './atp.js';
 export { type Countable, countPruned, fitBudget, validateTarget } from './budget.js';
+export {
+  DROP_METHODS,
+  type DropMethod,
+  dropDeepest,
+  dropLeast,
+  dropRun,
+  findDropMethod,
+} from './drop.js';
 export { ecoflap } from './ecoflap.js';
+export { countInGroups } from './groups.js';
 export { NEURONAL_LAMBDAS, neuronal } from './neuronal.js';
 export {
   type AllocationPolicy,

@@ -1,3 +1,4 @@
+export { lastTokens, measureAngles } from './angles.js';
 export {
   type BlockReader,
   type Collection,
@@ -7,6 +8,7 @@ export {
   startCollection,
 } from './collect.js';
 export { type Grams, measureGrams } from './gram.js';
+export { type InfluenceSums, startInfluence } from './influence.js';
 export { sampleInputs } from './inputs.js';
 export type { BlockInputs, Sample } from './measure.js';
 export { measureSquareSums, type SquareSums } from './squares.js';

@@ -1,3 +1,5 @@
+export { type Comparison, type ComparisonRow, comparisonRowSchema, comparisonSchema } from './comparison.js';
+export { type DropRecord, dropRecordSchema, parseDropRecord } from './drop.js';
 export { type Evaluation, evaluationSchema, type Trial, trialSchema } from './evaluation.js';
 export { pairedInterval, verdictOf } from './interval.js';
 export { type Manifest, type ManifestText, manifestSchema, parseManifest, type ResultRow } from './manifest.js';

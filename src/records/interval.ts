@@ -14,12 +14,8 @@ export function pairedInterval(a: readonly number[], b: readonly number[]): [low
   return [Math.exp(mean - margin), Math.exp(mean + margin)];
 }
 
-/**
- * Whether `interval` (of a ratio, lower is better) tells the two apart. A point does not: one window says nothing of the
- * noise.
- */
+/** Whether `interval` (of a ratio, lower is better) tells the two apart. */
 export function verdictOf([low, high]: readonly [number, number]): 'better' | 'tie' | 'worse' {
-  if (low === high) return 'tie';
   if (high < 1) return 'better';
   return low > 1 ? 'worse' : 'tie';
 }

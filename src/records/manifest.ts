@@ -6,7 +6,7 @@ import { evaluationSchema, trialSchema } from './evaluation.js';
 import { parseRecord } from './parse.js';
 import { planSchema } from './plan.js';
 
-const textSchema = z.object({
+export const textSchema = z.object({
   /** File name, SHA-256 of its bytes, tokens in it. */
   name: z.string(),
   hash: z.string(),

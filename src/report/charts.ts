@@ -8,7 +8,7 @@ import { type EChartsCoreOption, init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
 import { escapeHtml, type Html } from './html.js';
 import { formatNumber } from './numbers.js';
-import { PALETTE } from './palette.js';
+import { lineStyle, PALETTE } from './palette.js';
 import { blockStep, labelTicks, ratioTicks, type Scale, scaleOf } from './ticks.js';
 
 use([BarChart, CustomChart, LineChart, ScatterChart, GridComponent, SVGRenderer]);
@@ -153,6 +153,36 @@ export function drawErrors(
           itemStyle: { color: chosen.light },
         },
       ].filter((one) => one !== undefined),
+    };
+  }, label);
+}
+
+/** Many lines on one axis: per block, or over `points` on the horizontal axis. The nth has palette.ts' nth style. */
+export function drawLines(
+  lines: readonly (readonly number[])[],
+  points: { readonly name: string; readonly labels: readonly string[] },
+  format: (value: number) => string,
+  label: string,
+): Html {
+  const all = lines.flat().filter(Number.isFinite);
+  const scale = scaleOf(Math.min(...all), Math.max(...all));
+  return draw((size) => {
+    const axis = blockAxis(points.labels.length, size);
+    return {
+      xAxis: { ...axis, data: [...points.labels], name: points.name },
+      yAxis: { ...valueAxis(format), ...extent(scale) },
+      series: lines.map((data, n) => {
+        const { color, dashes } = lineStyle(n);
+        return {
+          ...still,
+          type: 'line',
+          data: [...data],
+          symbol: 'circle',
+          symbolSize: data.length > 24 ? 0 : 5,
+          lineStyle: { color, width: 2, type: dashes.length > 0 ? [...dashes] : 'solid' },
+          itemStyle: { color },
+        };
+      }),
     };
   }, label);
 }

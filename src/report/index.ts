@@ -1,1 +1,2 @@
+export { renderComparison } from './comparison.js';
 export { renderReport } from './report.js';

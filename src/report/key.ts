@@ -2,7 +2,7 @@
 // never enter a picture.
 
 import type { Html } from './html.js';
-import { PALETTE } from './palette.js';
+import { lineStyle, PALETTE } from './palette.js';
 
 const { chosen, uniform, surrogate, axis, ink, paper } = PALETTE;
 
@@ -22,6 +22,15 @@ const MARKS = {
 } as const;
 
 export type KeyEntry = { readonly mark: keyof typeof MARKS; readonly text: string };
+
+/** One entry per line of drawLines; texts are HTML. */
+export function keyOfLines(texts: readonly Html[]): Html {
+  const items = texts.map((text, n) => {
+    const { color, dashes } = lineStyle(n);
+    return `<li><svg class="mark" viewBox="0 0 30 14" aria-hidden="true">${line(color, dashes.join(' '))}</svg><span>${text}</span></li>`;
+  });
+  return `<ul class="key" aria-label="Key">${items.join('')}</ul>`;
+}
 
 /** One entry per kind of mark; texts are HTML. */
 export function keyOf(entries: readonly KeyEntry[]): Html {

@@ -12,7 +12,18 @@ export const PALETTE = {
   chosen: { light: '#0067ad', dark: '#5cb3f2' },
   uniform: { light: '#bb4d00', dark: '#f0a04b' },
   surrogate: { light: '#7a4a9e', dark: '#c79be6' },
+  fourth: { light: '#00805a', dark: '#4fc79d' },
+  fifth: { light: '#a8326e', dark: '#ef8fbf' },
+  sixth: { light: '#6b6100', dark: '#cfc155' },
 } as const;
+
+/** Colour and dashes of the nth of many lines; beyond the colours, other dashes tell them apart. */
+export function lineStyle(n: number): { readonly color: string; readonly dashes: readonly number[] } {
+  const colours = [PALETTE.uniform, PALETTE.chosen, PALETTE.surrogate, PALETTE.fourth, PALETTE.fifth, PALETTE.sixth];
+  const dashes = [[], [6, 4], [2, 3], [9, 3, 2, 3]] as const;
+  const color = colours[n % colours.length]!.light;
+  return { color, dashes: dashes[Math.floor(n / colours.length) % dashes.length]! };
+}
 
 export type Role = keyof typeof PALETTE;
 

@@ -5,6 +5,7 @@
 import type { Manifest } from '../records/index.js';
 import { escapeHtml } from './html.js';
 import { formatTarget } from './numbers.js';
+import { page } from './page.js';
 import { describePlan, policyName } from './reading.js';
 import { errorSection } from './sections/errors.js';
 import { originSection } from './sections/origin.js';
@@ -14,7 +15,6 @@ import { sizeSection } from './sections/sizes.js';
 import { sparsitySection } from './sections/sparsity.js';
 import { textSection } from './sections/texts.js';
 import { verdictParagraph } from './sections/verdict.js';
-import { STYLE } from './style.js';
 
 /** One self-contained HTML document: opens from disk, needs no network. Equal manifests give equal bytes. */
 export function renderReport(manifest: Manifest): string {
@@ -39,23 +39,6 @@ export function renderReport(manifest: Manifest): string {
     textSection(manifest),
     originSection(manifest),
   ].filter((part) => part !== '');
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="generator" content="layerwise ${escapeHtml(tool.version)}">
-<title>${name} at ${target}: ${escapeHtml(policyName(manifest))}, ${escapeHtml(criterion)}</title>
-<style>
-${STYLE}</style>
-</head>
-<body>
-<main>
-${parts.join('\n')}
-</main>
-</body>
-</html>
-`;
+  const title = `${name} at ${target}: ${escapeHtml(policyName(manifest))}, ${escapeHtml(criterion)}`;
+  return page(title, tool.version, parts);
 }

@@ -91,6 +91,12 @@ describe('a wrong call exits with 2, says what and what next, and writes nothing
       ['plan', model, '--sparsity', '0.7', '--beta', '0.5'],
       /--beta: expected a number in \[0, 0\.0666/,
     ],
+    [
+      'all blocks',
+      ['drop', model, '--blocks', '10', '--method', 'deepest', '--out', 'x'],
+      /--blocks: .*the model's 10/,
+    ],
+    ['no text to measure on', ['drop', model, '--blocks', '1', '--method', 'angular', '--out', 'x'], /--calibration: /],
     ['no text to search on', ['plan', model, '--sparsity', '0.7'], /beta in \[0, 0\.0666.*--validation text/],
     ['hyperparameters that are none', ['plan', model, '--sparsity', '0.7', '--hyperparameters', 'x'], /name=number/],
     [
@@ -170,6 +176,45 @@ describe('inspect, plan, evaluate', () => {
     expect(document.perplexity).toBeGreaterThan(1);
     expect(stderr).toContain('evaluating');
   });
+});
+
+test('drop: a document, a page, and a checkpoint that other commands read', async () => {
+  const out = join(dir, 'dropped');
+  const words = ['--blocks', '2', '--calibration', texts.calibration, '--test', texts.test, ...SMALL];
+  const first = await layerwise('drop', model, '--method', 'shortgpt', ...words, '--out', out, '--json');
+  expect(first.stderr).toContain('measuring influence');
+  expect(first.code).toBe(0);
+  const document = JSON.parse(first.stdout);
+  expect(Object.keys(document)).toEqual([
+    'removed',
+    'method',
+    'scores',
+    'blocks',
+    'parameters',
+    'dense',
+    'dropped',
+    'seconds',
+    'out',
+  ]);
+  expect(document).toMatchObject({
+    removed: [expect.any(Number), expect.any(Number)],
+    method: 'shortgpt',
+    blocks: { before: 10, after: 8 },
+    dense: { validation: null, test: expect.any(Number) },
+    dropped: { validation: null, test: expect.any(Number) },
+    out,
+  });
+  expect(document.scores).toHaveLength(10);
+  const { seconds: _, out: __, ...recorded } = document;
+  expect(JSON.parse(await readFile(join(out, 'layerwise.json'), 'utf8'))).toMatchObject({
+    format: 'layerwise-drop',
+    ...recorded,
+  });
+  const report = JSON.parse((await layerwise('inspect', out, '--json')).stdout);
+  expect(report).toMatchObject({ blocks: 8, parameters: document.parameters.after });
+  const page = await layerwise('drop', model, '--method', 'deepest', ...words, '--out', join(dir, 'shallow'));
+  expect(page.stdout).toMatch(/block 8 +– +removed\n/);
+  expect(page.stdout).toMatch(/8 of 10 blocks and \d+\.\d\d % of the parameters are left/);
 });
 
 describe('prune', () => {

@@ -24,7 +24,3 @@ test('a difference inside the noise is a tie', () => {
   expect(verdictOf(interval)).toBe('tie');
   expect(verdictOf([1.01, 1.2])).toBe('worse');
 });
-
-test('one window tells nothing apart', () => {
-  expect(verdictOf(pairedInterval([1], [2]))).toBe('tie');
-});

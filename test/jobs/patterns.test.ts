@@ -104,6 +104,25 @@ test('the sensitivity of linears is measured at one rate for all, under a mixed 
   for (const { whole } of await zerosPerGroup(model, 4)) expect(whole).toHaveLength(1);
 });
 
+test('DSnoT swaps inside the rows of Wanda’s mask; a search’s surrogates are Wanda’s', async () => {
+  const asked = { sparsity: 0.6, validation: texts.validation, maxTrials: 2, pattern: 'row' };
+  const rows = async (criterion: string) => {
+    const { model } = await run({ ...asked, criterion, beta: 0 });
+    const linear = model.linears[0]![0]!;
+    const bytes = await readTensor(model.checkpoint, `${linear.name}.weight`);
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, linear.rows * linear.columns);
+    const zeros = [...words].map((word) => Number(word === 0));
+    const counts = Array.from({ length: linear.rows }, (_, row) =>
+      zeros.slice(row * linear.columns, (row + 1) * linear.columns).reduce((a, b) => a + b, 0),
+    );
+    return { zeros, counts };
+  };
+  const [wanda, dsnot] = [await rows('wanda'), await rows('dsnot')];
+  expect(dsnot.counts).toEqual(wanda.counts);
+  expect(dsnot.zeros).not.toEqual(wanda.zeros);
+  await run({ ...asked, criterion: 'dsnot' });
+});
+
 describe('refused', () => {
   const plan = (rates: object): Partial<PruneOptions> => ({ plan: rates as Plan, sparsity: undefined as never });
   test.each<[string, Partial<PruneOptions>, string, RegExp]>([

@@ -67,3 +67,13 @@ test('hyperparameters are the published ones, or those that are given', async ()
   const rates = given.manifest.plan.blocks!;
   expect(Math.max(...rates) - Math.min(...rates)).toBeCloseTo(0.4, 9);
 });
+
+test('layerwise with its numbers given needs a text to measure on, and no more', async () => {
+  const asked = { allocation: 'layerwise', hyperparameters: { line: 0.1, gain: 0.5 } };
+  const { manifest } = await run('numbers-given', { ...asked, calibration: texts.calibration });
+  expect(manifest.plan.policy).toEqual({ name: 'layerwise', hyperparameters: { line: 0.1, gain: 0.5 } });
+  expect(new Set(Object.values(manifest.plan.linears!)).size).toBeGreaterThan(4);
+  await expect(run('no-text', { ...asked, criterion: 'magnitude' })).rejects.toMatchObject({
+    code: 'E_OPTION_CALIBRATION',
+  });
+});

@@ -33,7 +33,7 @@ describe('selectMask', () => {
     fc.assert(
       fc.property(matrix, ({ rows, columns, data, share }) => {
         const count = Math.round(share * rows * columns);
-        const mask = selectMask({ rows, columns, data: Float32Array.from(data) }, count, 'matrix');
+        const mask = selectMask({ rows, columns, data: Float32Array.from(data) }, count, { kind: 'matrix' });
         const expected = stableSmallest([...Float32Array.from(data)], count);
         expect([...mask].flatMap((bit, i) => (bit === 1 ? [i] : []))).toEqual([...expected].sort((a, b) => a - b));
       }),
@@ -45,7 +45,7 @@ describe('selectMask', () => {
       fc.property(matrix, ({ rows, columns, data, share }) => {
         const scores = Float32Array.from(data);
         const count = Math.round(share * rows * columns);
-        const mask = selectMask({ rows, columns, data: scores }, count, 'row');
+        const mask = selectMask({ rows, columns, data: scores }, count, { kind: 'row' });
         const base = Math.floor(count / rows);
         const rowScores = Array.from({ length: rows }, (_, row) => [
           ...scores.subarray(row * columns, (row + 1) * columns),
@@ -65,7 +65,7 @@ describe('selectMask', () => {
 
   test('refuses a score that is not a number, with its place', () => {
     const data = Float32Array.from([1, 2, Number.NaN, 4]);
-    expect(() => selectMask({ rows: 2, columns: 2, data }, 1, 'row')).toThrowError(/\[1, 0\]/);
+    expect(() => selectMask({ rows: 2, columns: 2, data }, 1, { kind: 'row' })).toThrowError(/\[1, 0\]/);
   });
 });
 
@@ -73,13 +73,15 @@ describe('criteria', () => {
   const W = { rows: 2, columns: 3, data: Float32Array.from([-3, 1, 2, 0.5, -0.25, 4]) };
 
   test('magnitude takes the smallest |W|', () => {
-    expect([...maskOf(findCriterion('magnitude')).mask(W, 2, 'row', undefined)]).toEqual([0, 1, 0, 0, 1, 0]);
-    expect([...maskOf(findCriterion('magnitude')).mask(W, 2, 'matrix', undefined)]).toEqual([0, 0, 0, 1, 1, 0]);
+    expect([...maskOf(findCriterion('magnitude')).mask(W, 2, { kind: 'row' }, undefined)]).toEqual([0, 1, 0, 0, 1, 0]);
+    expect([...maskOf(findCriterion('magnitude')).mask(W, 2, { kind: 'matrix' }, undefined)]).toEqual([
+      0, 0, 0, 1, 1, 0,
+    ]);
   });
 
   test('Wanda weighs by the norm of the input: a large weight on a silent column goes first', () => {
     const statistics = { squareSums: Float64Array.from([0.0001, 4, 1]), sequences: 1 };
-    expect([...maskOf(findCriterion('wanda')).mask(W, 2, 'row', statistics)]).toEqual([1, 0, 0, 1, 0, 0]);
+    expect([...maskOf(findCriterion('wanda')).mask(W, 2, { kind: 'row' }, statistics)]).toEqual([1, 0, 0, 1, 0, 0]);
   });
 
   test('an unknown criterion is refused with the names there are', () => {

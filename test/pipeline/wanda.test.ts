@@ -10,7 +10,7 @@ import { silent } from '../../src/base/index.js';
 import { readSafetensors, readTensor } from '../../src/checkpoint/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { summarise } from '../../src/evaluate/index.js';
-import { embedWindows, type Model, openModel } from '../../src/model/index.js';
+import { blockGraph, chunkTensor, embedWindows, type Model, openModel, TAP_SITES } from '../../src/model/index.js';
 import { findCriterion, type MaskCriterion, maskOf, type Pattern } from '../../src/operate/index.js';
 import {
   blockPath,
@@ -20,10 +20,11 @@ import {
   runDense,
   scoreBlockFiles,
   type Text,
+  tapBlock,
 } from '../../src/pipeline/index.js';
 import { allocate, countPruned, findPolicy, type Rates } from '../../src/plan/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
-import { NORMS, PERPLEXITY, RECONSTRUCTION } from '../tolerances.js';
+import { COLUMN_SUMS, NORMS, PERPLEXITY, RECONSTRUCTION } from '../tolerances.js';
 
 const root = fileURLToPath(new URL('../golden/wanda/', import.meta.url));
 
@@ -31,7 +32,7 @@ type Run = { sparsity: number; beta: number; rates: number[]; pruned: number; pe
 type Facts = {
   dense: { perplexity: number };
   wanda: Record<'uniform' | 'atp', Run>;
-  magnitude: Record<Pattern, Omit<Run, 'beta' | 'rates'>>;
+  magnitude: Record<'row' | 'matrix', Omit<Run, 'beta' | 'rates'>>;
 };
 
 const facts = JSON.parse(await readFile(join(root, 'golden.json'), 'utf8')) as Facts;
@@ -172,7 +173,7 @@ describe.each(['uniform', 'atp'] as const)('Wanda, %s', (name) => {
 
   test('masks bit for bit, column norms, errors and perplexity', async () => {
     const { criterion, norms } = listening(maskOf(findCriterion('wanda')));
-    const result = await prune(name, criterion, 'row', ratesOf(), 'published');
+    const result = await prune(name, criterion, { kind: 'row' }, ratesOf(), 'published');
     await expectMasks(result.zeros, `wanda.${name}`, run.pruned);
     const linears = model.linears.flat();
     expect(norms).toHaveLength(linears.length);
@@ -190,11 +191,41 @@ describe.each(['row', 'matrix'] as const)('magnitude, %s', (pattern) => {
 
   test('masks bit for bit, ties included, errors and perplexity', async () => {
     const rates = new Map(model.linears.flat().map(({ name }) => [name, run.sparsity]));
-    const result = await prune(`magnitude-${pattern}`, maskOf(findCriterion('magnitude')), pattern, rates, 'exact');
+    const result = await prune(
+      `magnitude-${pattern}`,
+      maskOf(findCriterion('magnitude')),
+      { kind: pattern },
+      rates,
+      'exact',
+    );
     await expectMasks(result.zeros, `magnitude.${pattern}`, run.pruned);
     expectClose(result.errors, run.errors, RECONSTRUCTION, 'error of block');
     expectClose([result.perplexity], [run.perplexity], PERPLEXITY, 'perplexity');
   });
+});
+
+test('the sums of the inputs of a block are those of the inputs', async () => {
+  const { embedded } = calibration;
+  const got = await tapBlock(engine, model, 0, embedded, 'sums');
+  const session = await engine.load(blockGraph(model, 0, { length: embedded.length, outputs: 'inputs' }));
+  const inputs = [];
+  for (const chunk of embedded.chunks.keys()) {
+    inputs.push(await session.run({ x: chunkTensor(embedded, chunk, await embedded.read(chunk)) }));
+  }
+  await session.release();
+  for (const site of TAP_SITES) {
+    for (const [column, sum] of got[site].entries()) {
+      let [expected, size] = [0, 0];
+      for (const input of inputs) {
+        const { data } = input[site]!;
+        for (let at = column; at < data.length; at += got[site].length) {
+          expected += Number(data[at]);
+          size += Math.abs(Number(data[at]));
+        }
+      }
+      expect(Math.abs(sum - expected), `${site} ${column}`).toBeLessThanOrEqual(COLUMN_SUMS * size);
+    }
+  }
 });
 
 test('without the statistics of block 0 at hand, and with the file of a finished block, the bytes are the same', async () => {
@@ -204,7 +235,7 @@ test('without the statistics of block 0 at hand, and with the file of a finished
     engine,
     model,
     criterion: maskOf(findCriterion('wanda')),
-    pattern: 'row',
+    pattern: { kind: 'row' },
     counts,
     calibration,
   } as const;

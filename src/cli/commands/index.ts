@@ -1,4 +1,6 @@
 import type { CommandSpec } from '../command.js';
+import { compareCommand } from './compare.js';
+import { dropCommand } from './drop.js';
 import { evaluateCommand } from './evaluate.js';
 import { inspectCommand } from './inspect.js';
 import { planCommand } from './plan.js';
@@ -8,6 +10,8 @@ import { reportCommand } from './report.js';
 /** Every command, in the order of the help text. */
 export const COMMANDS: readonly CommandSpec[] = [
   pruneCommand,
+  compareCommand,
+  dropCommand,
   inspectCommand,
   planCommand,
   evaluateCommand,

@@ -1,0 +1,83 @@
+import { drop } from '../../jobs/index.js';
+import { defineCommand } from '../command.js';
+import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
+
+/** What a score is, by method. */
+const SCORES: Readonly<Record<string, string>> = {
+  shortgpt: 'influence',
+  angular: 'distance across the run',
+  perplexity: 'perplexity without it',
+};
+
+export const dropCommand = defineCommand({
+  name: 'drop',
+  summary: 'Remove whole blocks from a checkpoint, and measure what it costs',
+  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
+  options: [
+    'blocks',
+    'method',
+    'calibration',
+    'validation',
+    'test',
+    'calibrationSamples',
+    'calibrationOrder',
+    'sequenceLength',
+    'seed',
+    'device',
+    'threads',
+    'out',
+    'resume',
+  ],
+  required: ['blocks', 'method', 'out'],
+  details:
+    'Writes a plain Hugging Face checkpoint with fewer blocks: the others are numbered anew, `config.json` is mended (`num_hidden_layers` and every list with one entry per block), and everything else is copied byte for byte; `layerwise.json` is the record of the run. The methods shortgpt and angular need calibration text and perplexity needs validation text, on which it runs the model some L/2 times for each block it removes. All but perplexity keep the last block by rule: what it writes is read by the final norm and the head alone, which the angle of a residual says nothing about. Nothing is trained afterwards.',
+  examples: [
+    {
+      what: 'The two blocks that perplexity misses least',
+      command:
+        'layerwise drop ./my-model --blocks 2 --method perplexity --validation validation.txt --test test.txt --out my-model-less-2',
+    },
+    {
+      what: 'ShortGPT: one pass over calibration text',
+      command:
+        'layerwise drop ./my-model --blocks 8 --method shortgpt --calibration calibration.txt --out my-model-less-8',
+    },
+  ],
+  run: async (checkpoint, { blocks, method, out, ...options }, onProgress) => {
+    const result = await drop({ checkpoint, blocks: blocks!, method: method!, out: out!, ...options, onProgress });
+    const { record, seconds } = result;
+    const { removed, scores, dense, dropped, parameters } = record;
+    const json = {
+      removed,
+      method: record.method,
+      scores,
+      blocks: record.blocks,
+      parameters,
+      dense,
+      dropped,
+      seconds,
+      out: result.out,
+    };
+    const row = (label: string, { validation, test }: typeof dense): string[] => [
+      label,
+      formatPerplexity(validation),
+      formatPerplexity(test),
+    ];
+    const evaluated = dense.validation !== null || dense.test !== null;
+    const judged = scores.map((score, block) => [
+      `block ${block}`,
+      score === null ? '–' : score.toPrecision(5),
+      removed.includes(block) ? 'removed' : '',
+    ]);
+    const text = [
+      formatTable([['', SCORES[record.method] ?? ''], ...judged]),
+      '',
+      ...(evaluated
+        ? [formatTable([['perplexity', 'validation', 'test'], row('dense', dense), row(record.method, dropped)]), '']
+        : []),
+      `${record.blocks.after} of ${record.blocks.before} blocks and ${formatPercent(parameters.after / parameters.before)} of the parameters are left; ${formatSeconds(seconds)}.`,
+      `checkpoint  ${result.out}`,
+    ].join('\n');
+    return { json, text };
+  },
+});

@@ -1,0 +1,123 @@
+// What a checkpoint's names and config.json become when whole blocks go. The blocks that stay are numbered anew. In
+// config.json `num_hidden_layers` is mended; so is every list at its top level with one entry per block (`layer_types`; any
+// list of that length, but not those of ids and class names), and `max_window_layers`, which counts blocks from the first.
+// The text is edited where these stand: all other characters stay, `1e-05` too.
+
+import { InternalError } from '../base/index.js';
+
+/** The name of a tensor after blocks `removed` are gone; undefined where it goes with them. */
+export function renumberTensor(name: string, removed: ReadonlySet<number>): string | undefined {
+  const match = /^model\.layers\.(0|[1-9]\d*)\./.exec(name);
+  if (!match) return name;
+  const block = Number(match[1]);
+  if (removed.has(block)) return undefined;
+  return `model.layers.${block - countBelow(removed, block)}.${name.slice(match[0].length)}`;
+}
+
+const countBelow = (removed: ReadonlySet<number>, block: number): number =>
+  [...removed].filter((one) => one < block).length;
+
+/** Lists whose length has nothing to do with the number of blocks, even where it is the same. */
+const NOT_PER_BLOCK: ReadonlySet<string> = new Set(['architectures', 'bos_token_id', 'eos_token_id', 'pad_token_id']);
+
+type Span = { readonly begin: number; readonly end: number };
+type Edit = Span & { readonly text: string };
+
+/** The text of config.json, which must be valid, without blocks `removed` of its `num_hidden_layers`. */
+export function mendConfig(text: string, removed: ReadonlySet<number>): string {
+  const members = membersOf(text);
+  const valueAt = (key: string): unknown => {
+    const span = members.get(key);
+    return span && JSON.parse(text.slice(span.begin, span.end));
+  };
+  const blocks = valueAt('num_hidden_layers');
+  if (typeof blocks !== 'number') {
+    throw new InternalError('E_INTERNAL_CONFIG', 'config.json has no num_hidden_layers; please report this.');
+  }
+  const edits: Edit[] = [{ ...members.get('num_hidden_layers')!, text: `${blocks - removed.size}` }];
+  const windowed = valueAt('max_window_layers');
+  if (typeof windowed === 'number' && windowed < blocks) {
+    edits.push({ ...members.get('max_window_layers')!, text: `${windowed - countBelow(removed, windowed)}` });
+  }
+  for (const [key, span] of members) {
+    if (text[span.begin] !== '[' || NOT_PER_BLOCK.has(key)) continue;
+    const elements = elementsOf(text, span.begin);
+    if (elements.length === blocks) edits.push({ ...span, text: withoutElements(text, span, elements, removed) });
+  }
+  edits.sort((a, b) => b.begin - a.begin);
+  return edits.reduce((all, { begin, end, text: new_ }) => all.slice(0, begin) + new_ + all.slice(end), text);
+}
+
+/** A list's text without some elements; each that stays keeps the separator that stood before it. */
+function withoutElements(text: string, list: Span, elements: readonly Span[], removed: ReadonlySet<number>): string {
+  let kept = '';
+  for (const [i, { begin, end }] of elements.entries()) {
+    if (removed.has(i)) continue;
+    if (kept !== '') kept += text.slice(elements[i - 1]!.end, begin);
+    kept += text.slice(begin, end);
+  }
+  return text.slice(list.begin, elements[0]!.begin) + kept + text.slice(elements.at(-1)!.end, list.end);
+}
+
+/** Where the values of the outermost object stand. */
+function membersOf(text: string): Map<string, Span> {
+  const members = new Map<string, Span>();
+  let at = afterSpace(text, text.indexOf('{') + 1);
+  while (text[at] === '"') {
+    const keyEnd = valueEnd(text, at);
+    const key = JSON.parse(text.slice(at, keyEnd)) as string;
+    const begin = afterSpace(text, afterSpace(text, keyEnd) + 1);
+    const end = valueEnd(text, begin);
+    members.set(key, { begin, end });
+    at = afterComma(text, end);
+  }
+  return members;
+}
+
+/** Where the elements of the list that begins at `open` stand. */
+function elementsOf(text: string, open: number): Span[] {
+  const elements: Span[] = [];
+  let begin = afterSpace(text, open + 1);
+  while (text[begin] !== ']') {
+    const end = valueEnd(text, begin);
+    elements.push({ begin, end });
+    begin = afterComma(text, end);
+  }
+  return elements;
+}
+
+function afterSpace(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && text.charCodeAt(at) <= 0x20) at++;
+  return at;
+}
+
+function afterComma(text: string, from: number): number {
+  const at = afterSpace(text, from);
+  return text[at] === ',' ? afterSpace(text, at + 1) : at;
+}
+
+/** The end of the value that begins at `begin`. */
+function valueEnd(text: string, begin: number): number {
+  let depth = 0;
+  let at = begin;
+  do {
+    const c = text[at];
+    if (c === '"') {
+      at++;
+      while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
+      at++;
+    } else if (c === '[' || c === '{') {
+      depth++;
+      at++;
+    } else if (c === ']' || c === '}') {
+      depth--;
+      at++;
+    } else if (depth > 0) {
+      at++;
+    } else {
+      while (at < text.length && !/[\s,\]}]/.test(text[at]!)) at++;
+    }
+  } while (depth > 0);
+  return at;
+}

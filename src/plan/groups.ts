@@ -1,0 +1,86 @@
+// Budgets in groups: where n of every M consecutive columns go, a linear's rate can only be n / M, and whole linears are
+// rounded up or down. Every linear gets n = ⌊rate·M⌋; then, the largest remainder of rate·M first, one more wherever that
+// brings the total nearer to Σ rate × weights; then single linears are moved to their other neighbour for as long as that
+// brings it nearer still. So each n is within 1 of rate·M (a rate that is a whole number of M-ths stays what it is), and
+// no linear alone can be moved to come nearer: too few go by at most half the smallest step among the linears that could
+// still be rounded up, too many by at most half the smallest among those that were. A step is weights / M.
+// Equal remainders (under one rate for all, every one) are taken in bit-reversed order of their place, so that those
+// rounded up lie evenly through the depth: in order of place they would all be early blocks, a slope nobody asked for.
+// Where M does not divide the columns, the last r of a row lose ⌊r·n / M⌋; the total counts them as they are.
+
+import type { Countable } from './budget.js';
+
+/** A rate such as 0.7 × 10 may miss a whole number by rounding; it still means that number. */
+const SLACK = 1e-6;
+
+/** Weights that go of a linear where n of every `of` consecutive columns do. */
+export const prunedInGroups = ({ rows, columns }: Countable, n: number, of: number): number =>
+  rows * (Math.floor(columns / of) * n + Math.floor(((columns % of) * n) / of));
+
+type Rounding = {
+  readonly linear: Countable;
+  /** n, rounded down. */
+  readonly low: number;
+  readonly remainder: number;
+  readonly place: number;
+  /** Weights between n rounded down and up; 0 where the rate is a whole number of M-ths. */
+  readonly step: number;
+};
+
+/** How many weights of each linear go, from its rate, in groups of `of` columns. */
+export function countInGroups(
+  linears: readonly Countable[],
+  rateOf: (name: string) => number,
+  of: number,
+): ReadonlyMap<string, number> {
+  let missing = 0;
+  const bits = Math.ceil(Math.log2(Math.max(2, linears.length)));
+  const roundings = linears.map((linear, index): Rounding => {
+    const rate = rateOf(linear.name);
+    const low = Math.floor(rate * of + SLACK);
+    const remainder = Math.max(0, Math.round((rate * of - low) / SLACK) * SLACK);
+    const pruned = prunedInGroups(linear, low, of);
+    missing += linear.rows * linear.columns * rate - pruned;
+    const step = remainder > 0 ? prunedInGroups(linear, low + 1, of) - pruned : 0;
+    return { linear, low, remainder, place: reverseBits(index, bits), step };
+  });
+  const open = roundings.filter(({ step }) => step > 0).sort((a, b) => b.remainder - a.remainder || a.place - b.place);
+  const raised = new Set<Rounding>();
+  for (const rounding of open) {
+    if (missing < rounding.step / 2) continue;
+    raised.add(rounding);
+    missing -= rounding.step;
+  }
+  for (;;) {
+    const move = nearestMove(open, raised, missing);
+    if (!move) break;
+    if (raised.delete(move)) missing += move.step;
+    else {
+      raised.add(move);
+      missing -= move.step;
+    }
+  }
+  return new Map(
+    roundings.map((rounding) => {
+      const { linear, low } = rounding;
+      return [linear.name, prunedInGroups(linear, raised.has(rounding) ? low + 1 : low, of)];
+    }),
+  );
+}
+
+/** The linear whose move to its other neighbour brings the total nearest, where that is nearer than it is. */
+function nearestMove(open: readonly Rounding[], raised: ReadonlySet<Rounding>, missing: number): Rounding | undefined {
+  let nearest = Math.abs(missing) - SLACK;
+  let found: Rounding | undefined;
+  for (const rounding of open) {
+    const distance = Math.abs(missing + (raised.has(rounding) ? rounding.step : -rounding.step));
+    if (distance < nearest) [nearest, found] = [distance, rounding];
+  }
+  return found;
+}
+
+function reverseBits(value: number, bits: number): number {
+  let reversed = 0;
+  for (let bit = 0; bit < bits; bit++) reversed = reversed * 2 + (Math.floor(value / 2 ** bit) % 2);
+  return reversed;
+}

@@ -1,0 +1,38 @@
+// The angular distance of "The Unreasonable Ineffectiveness of the Deeper Layers" (ICLR 2025, eq. 7) over runs of n blocks:
+//   d(l) = (1/π)·arccos ⟨x_l, x_{l+n}⟩/(‖x_l‖·‖x_{l+n}‖),
+// x_l the residual before block l at the last token of a window, x_L that after the last block and before the final norm;
+// the mean over windows. Cosines are taken in double precision and clamped to [−1, 1]. The unofficial code that is commonly
+// used leaves out l = 0 and takes x_L after the final norm; here l = 0 is a run like any other.
+
+import { NumericError } from '../base/index.js';
+import { cosineAt } from './influence.js';
+
+/** The last token's residual of each window of a chunk [windows, length, width], as [windows, width]. */
+export function lastTokens(residual: Float32Array, length: number, width: number): Float32Array {
+  const windows = residual.length / (length * width);
+  const last = new Float32Array(windows * width);
+  for (let w = 0; w < windows; w++) {
+    const end = (w + 1) * length * width;
+    last.set(residual.subarray(end - width, end), w * width);
+  }
+  return last;
+}
+
+/**
+ * The distance across each run of `n` blocks, by the run's first block: L − n + 1 numbers in [0, 1]. `levels` are the last
+ * tokens before block 0, …, before block L − 1 and after it, each [windows, width].
+ * @throws NumericError E_NUMERIC_ANGLE where a residual is not finite
+ */
+export function measureAngles(levels: readonly Float32Array[], width: number, n: number): number[] {
+  return levels.slice(n).map((after, first) => {
+    const before = levels[first]!;
+    let sum = 0;
+    for (let at = 0; at < before.length; at += width) {
+      sum += Math.acos(Math.min(1, Math.max(-1, cosineAt(before, after, at, width)))) / Math.PI;
+    }
+    const distance = sum / (before.length / width);
+    if (Number.isFinite(distance)) return distance;
+    const message = `The angular distance across ${n} blocks from block ${first} on is ${distance}; the weights or the text are broken.`;
+    throw new NumericError('E_NUMERIC_ANGLE', message, { block: first });
+  });
+}

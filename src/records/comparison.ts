@@ -1,0 +1,48 @@
+// compare.json: many plans for one checkpoint, on equal terms. Like layerwise.json it holds nothing that depends on when
+// or how fast the run went.
+
+import { z } from 'zod';
+import { evaluationSchema } from './evaluation.js';
+import { textSchema } from './manifest.js';
+
+const interval = z.tuple([z.number(), z.number()]);
+
+export const comparisonRowSchema = z.object({
+  allocation: z.string(),
+  criterion: z.string(),
+  pattern: z.string(),
+  hyperparameters: z.record(z.string(), z.number()),
+  /** Sparsity of each block. */
+  rates: z.array(z.number()),
+  /** Zeros counted from the pruned blocks, over all prunable weights. */
+  sparsity: z.object({ target: z.number(), realised: z.number() }),
+  validation: evaluationSchema,
+  test: evaluationSchema.nullable(),
+  /** Relative reconstruction error of each block's output. */
+  errors: z.array(z.number()),
+  /** Paired 95 % interval of the perplexity ratio to uniform, and to atp, at the same target: on test text where given. */
+  versusUniform: interval.nullable(),
+  versusAtp: interval.nullable(),
+  /** Exact trials besides uniform, and all the search cost in that unit. */
+  trials: z.number().int(),
+  equivalents: z.number(),
+});
+
+export const comparisonSchema = z.object({
+  format: z.literal('layerwise-comparison'),
+  version: z.literal(1),
+  tool: z.object({ version: z.string(), engine: z.string(), device: z.string() }),
+  source: z.object({
+    name: z.string(),
+    family: z.string(),
+    blocks: z.number().int(),
+    hashes: z.record(z.string(), z.string()),
+  }),
+  texts: z.object({ calibration: textSchema.nullable(), validation: textSchema, test: textSchema.nullable() }),
+  seed: z.number().int(),
+  dense: z.object({ validation: evaluationSchema, test: evaluationSchema.nullable() }),
+  rows: z.array(comparisonRowSchema),
+});
+
+export type Comparison = Readonly<z.infer<typeof comparisonSchema>>;
+export type ComparisonRow = Readonly<z.infer<typeof comparisonRowSchema>>;

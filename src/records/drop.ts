@@ -1,0 +1,44 @@
+// layerwise.json beside a checkpoint from which whole blocks were removed. Like the record of a pruning it holds nothing
+// that depends on when, where or how fast the run went, so equal inputs give equal bytes.
+
+import { z } from 'zod';
+import { textSchema } from './manifest.js';
+import { parseRecord } from './parse.js';
+
+const pairSchema = z.object({ before: z.number().int(), after: z.number().int() });
+/** Perplexities; null where no such text was given. */
+const perplexities = z.object({ validation: z.number().nullable(), test: z.number().nullable() });
+
+export const dropRecordSchema = z.object({
+  format: z.literal('layerwise-drop'),
+  version: z.literal(1),
+  tool: z.object({ version: z.string(), device: z.string() }),
+  /** The source's folder, and the SHA-256 of each of its files that matter. */
+  source: z.object({ name: z.string(), hashes: z.record(z.string(), z.string()) }),
+  seed: z.number().int(),
+  texts: z.object({
+    calibration: textSchema.nullable(),
+    validation: textSchema.nullable(),
+    test: textSchema.nullable(),
+  }),
+  method: z.string(),
+  /** The blocks that went, by their numbers in the source, ascending. */
+  removed: z.array(z.number().int()),
+  /**
+   * What each block of the source was judged by; null where it was not. shortgpt: its influence. angular: the distance across
+   * the run that begins with it. perplexity: that on validation text without it, when it went or, if it stayed, in the last
+   * round.
+   */
+  scores: z.array(z.number().nullable()),
+  blocks: pairSchema,
+  parameters: pairSchema,
+  dense: perplexities,
+  /** Of the checkpoint that was written. */
+  dropped: perplexities,
+});
+export type DropRecord = Readonly<z.infer<typeof dropRecordSchema>>;
+
+/** @throws OptionError E_OPTION_RECORD */
+export function parseDropRecord(text: string, path: string): DropRecord {
+  return parseRecord(dropRecordSchema, text, path, 'E_OPTION_RECORD', 'the record of a removal of blocks');
+}

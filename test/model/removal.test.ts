@@ -1,0 +1,85 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { mendConfig, renumberTensor } from '../../src/model/index.js';
+
+describe('renumberTensor', () => {
+  test('those of removed blocks go, those behind move up, all others stay', () => {
+    const removed = new Set([1, 2, 10]);
+    const rename = (name: string) => renumberTensor(name, removed);
+    expect(rename('model.layers.0.mlp.up_proj.weight')).toBe('model.layers.0.mlp.up_proj.weight');
+    expect(rename('model.layers.1.mlp.up_proj.weight')).toBeUndefined();
+    expect(rename('model.layers.3.mlp.up_proj.weight')).toBe('model.layers.1.mlp.up_proj.weight');
+    expect(rename('model.layers.11.self_attn.rotary_emb.inv_freq')).toBe(
+      'model.layers.8.self_attn.rotary_emb.inv_freq',
+    );
+    for (const name of ['model.norm.weight', 'lm_head.weight', 'x.model.layers.1.w', 'model.layers.01.w']) {
+      expect(rename(name)).toBe(name);
+    }
+  });
+});
+
+describe('mendConfig', () => {
+  test('edits what counts blocks and leaves every other character', () => {
+    const text = `{
+  "architectures": ["A", "B", "C"], "eos_token_id": [7,8,9],
+  "rms_norm_eps": 1e-05,   "name": "\\"num_hidden_layers\\": [1, 2, 3]",
+  "num_hidden_layers" : 3,
+  "layer_types": [
+    "full_attention",
+    "sliding_attention",
+    "full, ] attention"
+  ],
+  "no_rope_layers":[ 1,0 , [1] ],
+  "max_window_layers": 2, "other": [1, 2], "empty": [],
+  "nested": { "num_hidden_layers": 3, "list": [1, 2, 3] }
+}
+`;
+    expect(mendConfig(text, new Set([1]))).toBe(`{
+  "architectures": ["A", "B", "C"], "eos_token_id": [7,8,9],
+  "rms_norm_eps": 1e-05,   "name": "\\"num_hidden_layers\\": [1, 2, 3]",
+  "num_hidden_layers" : 2,
+  "layer_types": [
+    "full_attention",
+    "full, ] attention"
+  ],
+  "no_rope_layers":[ 1 , [1] ],
+  "max_window_layers": 1, "other": [1, 2], "empty": [],
+  "nested": { "num_hidden_layers": 3, "list": [1, 2, 3] }
+}
+`);
+  });
+
+  test('max_window_layers stays where it exceeds every block', () => {
+    const text = '{"num_hidden_layers":4,"max_window_layers":4}';
+    expect(mendConfig(text, new Set([0, 3]))).toBe('{"num_hidden_layers":2,"max_window_layers":4}');
+  });
+
+  test('is what parsing, filtering and printing comes to, for any config', () => {
+    const key = fc.string().filter((name) => !['__proto__', 'num_hidden_layers', 'max_window_layers'].includes(name));
+    const input = fc.integer({ min: 2, max: 6 }).chain((blocks) =>
+      fc.record({
+        blocks: fc.constant(blocks),
+        removed: fc.subarray([...Array(blocks).keys()], { maxLength: blocks - 1 }),
+        others: fc.dictionary(key, fc.jsonValue({ maxDepth: 2 })),
+        list: fc.array(fc.jsonValue({ maxDepth: 2 }), { minLength: blocks, maxLength: blocks }),
+        indent: fc.constantFrom(0, 1, 4),
+      }),
+    );
+    const exempt = ['architectures', 'bos_token_id', 'eos_token_id', 'pad_token_id'];
+    fc.assert(
+      fc.property(input, ({ blocks, removed, others, list, indent }) => {
+        const gone = new Set(removed);
+        const print = (value: unknown): string => JSON.stringify(value, null, indent);
+        const parsed: Record<string, unknown> = JSON.parse(
+          print({ ...others, layer_types: list, num_hidden_layers: blocks }),
+        );
+        const expected = Object.entries(parsed).map(([name, value]) => {
+          if (name === 'num_hidden_layers') return [name, blocks - gone.size];
+          const perBlock = Array.isArray(value) && value.length === blocks && !exempt.includes(name);
+          return [name, perBlock ? value.filter((_, i) => !gone.has(i)) : value];
+        });
+        expect(mendConfig(print(parsed), gone)).toBe(print(Object.fromEntries(expected)));
+      }),
+    );
+  });
+});

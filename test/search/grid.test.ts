@@ -1,0 +1,65 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Point, searchGrid } from '../../src/search/index.js';
+
+const axes = { line: [0, 0.1, 0.2, 0.3], gain: [0, 0.5, 1] };
+const bowl = ({ line, gain }: Point): number => (line! - 0.2) ** 2 + (gain! - 0.5) ** 2;
+
+async function run(loss: (point: Point) => number, estimate: (point: Point) => number, maxTrials = 6) {
+  const exact: Point[] = [];
+  const guessed: Point[] = [];
+  const result = await searchGrid({
+    axes,
+    always: ({ gain }) => gain === 0,
+    maxTrials,
+    exact: async (point) => {
+      exact.push(point);
+      return loss(point);
+    },
+    surrogate: async (point) => {
+      guessed.push(point);
+      return estimate(point);
+    },
+  });
+  return { ...result, exact, guessed };
+}
+
+describe('a search over a grid', () => {
+  test('begins with the first point, asks the surrogate of all, and finds the bottom of a bowl', async () => {
+    const { point, exact, guessed } = await run(bowl, bowl);
+    expect(exact[0]).toEqual({ line: 0, gain: 0 });
+    expect(guessed).toHaveLength(12);
+    expect(point).toEqual({ line: 0.2, gain: 0.5 });
+  });
+
+  test('a surrogate that is one step off is corrected by exact trials', async () => {
+    const off = ({ line, gain }: Point): number => bowl({ line: line! - 0.1, gain: gain! });
+    expect((await run(bowl, off)).point).toEqual({ line: 0.2, gain: 0.5 });
+  });
+
+  test('the best of the points that are always tried is tried', async () => {
+    const { exact } = await run(bowl, bowl);
+    expect(exact).toContainEqual({ line: 0.2, gain: 0 });
+  });
+
+  test('never more exact trials than allowed besides the first, and never the same point twice', async () => {
+    const point = fc.record({
+      line: fc.double({ min: 0, max: 1, noNaN: true }),
+      gain: fc.double({ min: 0, max: 1, noNaN: true }),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(point, { minLength: 24, maxLength: 24 }),
+        fc.integer({ min: 1, max: 8 }),
+        async (noise, max) => {
+          const at = ({ line, gain }: Point): number => axes.line.indexOf(line!) * 3 + axes.gain.indexOf(gain!);
+          const loss = (p: Point): number => noise[at(p)]!.line;
+          const { exact, loss: found } = await run(loss, (p) => noise[at(p) + 12]!.gain, max);
+          expect(exact.length - 1).toBeLessThanOrEqual(max);
+          expect(new Set(exact.map((p) => JSON.stringify(p))).size).toBe(exact.length);
+          expect(found).toBe(Math.min(...exact.map(loss)));
+        },
+      ),
+    );
+  });
+});
