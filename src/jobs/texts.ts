@@ -97,8 +97,8 @@ export async function embedText(model: Model, text: PreparedText): Promise<Text>
 }
 
 /**
- * Blocks up to this many weights run best as several single-threaded lanes side by side; larger ones as one lane with
- * all threads, which also holds its weights only once (docs/performance.md has the measurement).
+ * Blocks up to this many weights run as several single-threaded lanes side by side, larger ones as one lane with all
+ * threads, which holds its weights once. On two cores the two are equally fast (docs/performance.md).
  */
 const SMALL_BLOCK = 4_000_000;
 

@@ -1,7 +1,7 @@
 // Finds the best β in few trials. perplexity(β) falls and then rises (ATP §3.4, App. G.4), so: the published grid,
-// scaled to the legal range, is ordered by a cheap surrogate; from its best point the search walks downhill by exact
-// trials until both neighbours are known to be worse; one parabola through the three refines between grid points.
-// β = 0 (uniform) is a candidate of its own. Pure: what a trial is, is injected.
+// scaled to the legal range, is ordered by a cheap surrogate, from the smallest β until it has risen twice; from its best
+// point the search walks downhill by exact trials until both neighbours are known to be worse; one parabola through the
+// three refines between grid points. β = 0 (uniform) is a candidate of its own. Pure: what a trial is, is injected.
 
 /** Intervals of the grid: β_j = high · j / GRID, j = 0 … GRID. */
 export const GRID = 9;
@@ -52,7 +52,15 @@ export async function searchBeta({ high, maxTrials, exact, surrogate }: SearchIn
 
 async function startingPoint(at: (j: number) => number, surrogate: (beta: number) => Promise<number>): Promise<number> {
   const estimates = new Map<number, number>();
-  for (let j = 1; j <= GRID; j++) estimates.set(j, await surrogate(at(j)));
+  for (let j = 1; j <= GRID; j++) {
+    estimates.set(j, await surrogate(at(j)));
+    const [before, last, now] = [j - 2, j - 1, j].map((k) => estimates.get(k) ?? Number.NaN) as [
+      number,
+      number,
+      number,
+    ];
+    if (before < last && last < now) break; // it has risen twice, and does not fall again
+  }
   return argmin(estimates);
 }
 
