@@ -298,7 +298,8 @@ describe('prune', () => {
     expect(existsSync(`${out}.partial`)).toBe(false);
   });
 
-  test('on WebGPU it comes to the CPU’s perplexity', async (context) => {
+  // A software adapter computes on the CPU, and slowly.
+  test('on WebGPU it comes to the CPU’s perplexity', { timeout: 240_000 }, async (context) => {
     const chromium = '/usr/lib/chromium';
     const software = { VK_ICD_FILENAMES: `${chromium}/vk_swiftshader_icd.json`, LD_LIBRARY_PATH: chromium };
     let environment: Readonly<Record<string, string>> | undefined;
