@@ -13,9 +13,9 @@ import { countBlockZeros, type DensePass, runDense, scoreBlockFiles, type Text }
 import { POLICIES } from '../plan/index.js';
 import { collectable, requireCalibration } from '../profile/index.js';
 import { type Comparison, type ComparisonRow, type Evaluation, pairedInterval } from '../records/index.js';
-import { renderComparison } from '../report/index.js';
 import { choosePlan } from './choose.js';
 import { trialEquivalents } from './cost.js';
+import { drawComparison } from './report.js';
 import { measure } from './run.js';
 import { checkAgainstModel, normalisePrune, type PruneOptions, type PruneSettings } from './settings.js';
 import { embedText, openEngine, type PreparedTexts, prepareTexts } from './texts.js';
@@ -97,7 +97,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     await rm(final, { recursive: true, force: true });
     await mkdir(final);
     await writeFileAtomic(`${final}/compare.json`, `${JSON.stringify(comparison, null, 2)}\n`);
-    await writeFileAtomic(`${final}/compare.html`, renderComparison(comparison));
+    await writeFileAtomic(`${final}/compare.html`, await drawComparison(comparison));
     await workspace.finish();
     return { out: settings.out, comparison, rowSeconds, seconds: (performance.now() - started) / 1000 };
   } finally {

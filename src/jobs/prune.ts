@@ -9,9 +9,9 @@ import { summarise } from '../evaluate/index.js';
 import { type Model, openModel } from '../model/index.js';
 import { blockPath, readBlockTensor, readDamping, scoreBlockFiles } from '../pipeline/index.js';
 import { type Evaluation, type Manifest, parseManifest } from '../records/index.js';
-import { renderReport } from '../report/index.js';
 import { countZeros } from './inspect.js';
 import { buildManifest } from './manifest.js';
+import { drawReport } from './report.js';
 import { openRun, runToChoice } from './run.js';
 import { checkAgainstModel, normalisePrune, type PruneOptions, type PruneSettings } from './settings.js';
 import { embedText, prepareTexts } from './texts.js';
@@ -93,7 +93,7 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
       tests: { dense: denseTest, uniform: uniformTest, chosen: chosenTest },
     });
     await writeFileAtomic(`${final}/layerwise.json`, `${JSON.stringify(manifest, null, 2)}\n`);
-    await writeFileAtomic(`${final}/report.html`, renderReport(manifest));
+    await writeFileAtomic(`${final}/report.html`, await drawReport(manifest));
     await workspace.finish();
     return resultOf(
       settings,

@@ -1,9 +1,8 @@
-// report.html anew, from the record of a run.
+// Pages from records: report.html of a run, compare.html of a comparison.
 
 import { join } from 'node:path';
 import { readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
-import { type Manifest, parseManifest } from '../records/index.js';
-import { renderReport } from '../report/index.js';
+import { type Comparison, type Manifest, parseManifest } from '../records/index.js';
 
 /**
  * Reads `<run>/layerwise.json` and writes the report of it: to `out`, where nothing may be yet, or anew to
@@ -18,6 +17,14 @@ export async function writeReport(
   if (out !== undefined) await requireAbsent(out);
   const manifest = parseManifest(await readDocument(source), source);
   const path = out ?? join(run, 'report.html');
-  await writeFileAtomic(path, renderReport(manifest));
+  await writeFileAtomic(path, await drawReport(manifest));
   return { path, manifest };
 }
+
+// The charting library takes half a second to load, so it is loaded where a page is drawn, not at the start of every command.
+
+export const drawReport = async (manifest: Manifest): Promise<string> =>
+  (await import('../report/index.js')).renderReport(manifest);
+
+export const drawComparison = async (comparison: Comparison): Promise<string> =>
+  (await import('../report/index.js')).renderComparison(comparison);
