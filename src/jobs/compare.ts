@@ -54,8 +54,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     requireCalibration(cell.settings.policy, settings.calibration !== undefined);
   }
   await checkOut(settings.out, settings.resume, model.checkpoint.dir);
-  const bytes = [...model.checkpoint.tensors.values()].reduce((sum, tensor) => sum + tensor.length, 0);
-  if (!settings.resume) await checkSpace(settings.out, 4 * bytes);
+  if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
   const texts = await prepareTexts(settings, model);
   const engine = await openEngine(model, settings);
   let workspace: Workspace | undefined;

@@ -77,8 +77,7 @@ export async function drop(options: DropOptions): Promise<DropResult> {
   if (settings.blocks >= model.config.blocks) refuseBlocks(settings.blocks, model.config.blocks);
   const done = resume && (await isOnlyToBeCleared(out));
   if (!done) await checkOut(out, resume, model.checkpoint.dir);
-  const bytes = [...model.checkpoint.tensors.values()].reduce((sum, tensor) => sum + tensor.length, 0);
-  if (!resume) await checkSpace(out, bytes);
+  if (!resume) await checkSpace(out, model.bytes);
   const texts = await prepareTexts(settings, model);
   const record = done ? await clearEarlier(settings, model, texts) : await run(settings, model, texts);
   return { out, record, seconds: (performance.now() - started) / 1000 };

@@ -58,7 +58,7 @@ export async function inspect(dir: string): Promise<CheckpointReport> {
     maxPositions: config.maxPositions,
     tied: config.tied,
     shards: checkpoint.shards.length,
-    bytes: [...checkpoint.tensors.values()].reduce((sum, tensor) => sum + tensor.length, 0),
+    bytes: model.bytes,
     parameters: model.parameters,
     prunable: model.prunable,
     zeros: linears.reduce((sum, linear) => sum + linear.zeros, 0),

@@ -49,7 +49,7 @@ export function buildManifest(facts: RunFacts): Manifest {
       dtype: zeros[0]!.dtype,
       parameters: model.parameters,
       prunable: model.prunable,
-      bytes: [...model.checkpoint.tensors.values()].reduce((sum, tensor) => sum + tensor.length, 0),
+      bytes: model.bytes,
       hashes: facts.hashes,
     },
     texts: {

@@ -39,9 +39,8 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
   checkAgainstModel(settings, model);
   const done = settings.resume && (await isOnlyToBeCleared(settings.out));
   if (!done) await checkOut(settings.out, settings.resume, model.checkpoint.dir);
-  const bytes = [...model.checkpoint.tensors.values()].reduce((sum, tensor) => sum + tensor.length, 0);
   // Uniform, the best and the present trial, and the output.
-  if (!settings.resume) await checkSpace(settings.out, 4 * bytes);
+  if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
   const texts = await prepareTexts(settings, model);
   if (done) {
     const { workspace } = await openRun(settings, model, texts);

@@ -23,6 +23,8 @@ export type Model = {
   readonly config: ModelConfig;
   /** Prunable linears of each block. */
   readonly linears: readonly (readonly Linear[])[];
+  /** Bytes of the weight tensors. */
+  readonly bytes: number;
   /** Number of parameters, tied ones once; of prunable weights; of weights in the largest block. */
   readonly parameters: number;
   readonly prunable: number;
@@ -40,11 +42,16 @@ export async function openModel(dir: string): Promise<Model> {
   const linears = Array.from({ length: config.blocks }, (_, block) => linearsOf(config, block));
   const weights = linears.map((block) => block.reduce((sum, { rows, columns }) => sum + rows * columns, 0));
   let parameters = 0;
-  for (const tensor of checkpoint.tensors.values()) parameters += elementCount(tensor.shape);
+  let bytes = 0;
+  for (const { shape, length } of checkpoint.tensors.values()) {
+    parameters += elementCount(shape);
+    bytes += length;
+  }
   return {
     checkpoint,
     config,
     linears,
+    bytes,
     parameters,
     prunable: weights.reduce((a, b) => a + b, 0),
     blockWeights: Math.max(...weights),

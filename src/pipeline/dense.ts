@@ -5,12 +5,13 @@
 import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
-import { type Activations, blockGraph, createActivations, type Model, runBlock, sameShape } from '../model/index.js';
+import { type Activations, blockGraph, createActivations, type Model, sameShape } from '../model/index.js';
 import { measureSquareSums, type SquareSums, startCollection } from '../profile/index.js';
 import type { Measured, MeasureName } from '../records/index.js';
 import type { Windows } from '../text/index.js';
 import { requireFinite } from './block-file.js';
 import { collectBlock } from './measures.js';
+import { type Move, passBlock } from './pass.js';
 
 /** Windows whose residual is compared block by block. */
 const TRACED_WINDOWS = 8;
@@ -62,13 +63,10 @@ export async function runDense(
     const sequences = calibration?.windows.windows.length ?? 0;
     const known = from && { from, squareSums: squareSums[block]!, sequences };
     if (measures.length > 0) await collectBlock(engine, model, block, collection, known);
-    const length = (validation ?? calibration)?.windows.length;
-    if (length !== undefined) {
-      const session = await engine.load(blockGraph(model, block, { length, outputs: 'hidden' }));
-      if (seen) await runBlock(engine, session, first ? validation!.embedded : seen, seen);
-      if (from && block < blocks - 1) await runBlock(engine, session, from, calibrated!);
-      await session.release();
-    }
+    const moves: Move[] = [];
+    if (seen) moves.push([first ? validation!.embedded : seen, seen]);
+    if (from && block < blocks - 1) moves.push([from, calibrated!]);
+    await passBlock(engine, model, block, moves);
     if (trace && seen) await keepTrace(model, block, seen, trace);
     onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
   }

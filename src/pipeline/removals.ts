@@ -6,8 +6,9 @@
 import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
-import { type Activations, blockGraph, type Model, runBlock, sameShape } from '../model/index.js';
+import { type Model, sameShape } from '../model/index.js';
 import type { Text } from './dense.js';
+import { passBlock } from './pass.js';
 
 /** The mean negative log-likelihood of each window of `text` without each of the blocks `left`, in their order. */
 export async function scoreRemovals(
@@ -17,12 +18,6 @@ export async function scoreRemovals(
   text: Text,
   onProgress: OnProgress,
 ): Promise<number[][]> {
-  const { length } = text.windows;
-  const through = async (block: number, from: Activations, to: Activations): Promise<void> => {
-    const session = await engine.load(blockGraph(model, block, { length, outputs: 'hidden' }));
-    await runBlock(engine, session, from, to);
-    await session.release();
-  };
   const prefix = await sameShape(text.embedded);
   const suffix = await sameShape(text.embedded);
   const scores: number[][] = [];
@@ -31,11 +26,11 @@ export async function scoreRemovals(
     for (const [i, block] of left.entries()) {
       let stream = before;
       for (const next of left.slice(i + 1)) {
-        await through(next, stream, suffix);
+        await passBlock(engine, model, next, [[stream, suffix]]);
         stream = suffix;
       }
       scores.push(await scoreWindows(engine, model, stream, text.windows));
-      if (i < left.length - 1) await through(block, before, prefix);
+      if (i < left.length - 1) await passBlock(engine, model, block, [[before, prefix]]);
       before = prefix;
       onProgress({ kind: 'advance', detail: `without block ${block}` });
     }

@@ -3,8 +3,9 @@
 
 import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { blockGraph, type Model, runBlock, sameShape } from '../model/index.js';
+import { type Model, sameShape } from '../model/index.js';
 import type { Text } from './dense.js';
+import { passBlock } from './pass.js';
 
 /** The residual before and after a block, [windows, length, width] of one chunk. */
 export type VisitResidual = (block: number, before: Float32Array, after: Float32Array) => void;
@@ -23,9 +24,7 @@ export async function visitResiduals(
     let from = text.embedded;
     for (let block = 0; block < blocks; block++) {
       const to = stores[block % 2]!;
-      const session = await engine.load(blockGraph(model, block, { length: text.windows.length, outputs: 'hidden' }));
-      await runBlock(engine, session, from, to);
-      await session.release();
+      await passBlock(engine, model, block, [[from, to]]);
       for (let chunk = 0; chunk < from.chunks.length; chunk++) {
         visit(block, await from.read(chunk), await to.read(chunk));
       }

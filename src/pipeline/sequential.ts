@@ -14,7 +14,6 @@ import {
   blockGraph,
   checkpointSource,
   type Model,
-  runBlock,
   sameShape,
   TAP_SITES,
   type TapSite,
@@ -30,6 +29,7 @@ import {
 import { measureGrams, type SquareSums } from '../profile/index.js';
 import { type BlockPruning, blockFileSource, blockPath, isWholeBlock, writePrunedBlock } from './block-file.js';
 import { type Text, type Trace, tapBlock, traceIndex } from './dense.js';
+import { type Move, passBlock } from './pass.js';
 
 export type SequentialInput = {
   readonly engine: Engine;
@@ -83,17 +83,10 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
           : await measureForSolver(input, criterion, block, inputs!, gemm!);
       await writePrunedBlock(model, block, pruning, path);
     }
-    const moves = [
-      statistics && block < blocks - 1 && ([first ? statistics.embedded : calibrated!, calibrated!] as const),
-      validation && ([first ? validation.embedded : seen!, seen!] as const),
-    ].filter((move) => !!move);
-    if (moves.length > 0) {
-      const source = await blockFileSource(path);
-      const length = moves[0]![0].length;
-      const session = await engine.load(blockGraph(model, block, { length, outputs: 'hidden', source }));
-      for (const [from, to] of moves) await runBlock(engine, session, from, to);
-      await session.release();
-    }
+    const moves: Move[] = [];
+    if (statistics && block < blocks - 1) moves.push([first ? statistics.embedded : calibrated!, calibrated!]);
+    if (validation) moves.push([first ? validation.embedded : seen!, seen!]);
+    if (moves.length > 0) await passBlock(engine, model, block, moves, await blockFileSource(path));
     if (trace && seen) errors.push(await relativeError(trace, block, seen));
     onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
   }
@@ -168,12 +161,7 @@ export async function runBlocks(
 ): Promise<Activations> {
   const seen = await sameShape(text.embedded);
   for (let block = 0; block < model.config.blocks; block++) {
-    const source = await sourceOf(block);
-    const session = await engine.load(
-      blockGraph(model, block, { length: text.windows.length, outputs: 'hidden', source }),
-    );
-    await runBlock(engine, session, block === 0 ? text.embedded : seen, seen);
-    await session.release();
+    await passBlock(engine, model, block, [[block === 0 ? text.embedded : seen, seen]], await sourceOf(block));
     onProgress({ kind: 'advance', detail: `block ${block + 1} of ${model.config.blocks}` });
   }
   return seen;

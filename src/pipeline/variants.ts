@@ -6,16 +6,9 @@
 import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreDivergences } from '../evaluate/index.js';
-import {
-  type Activations,
-  type BlockSource,
-  blockGraph,
-  createActivations,
-  type Model,
-  runBlock,
-  sameShape,
-} from '../model/index.js';
+import { type Activations, type BlockSource, createActivations, type Model, sameShape } from '../model/index.js';
 import type { Text } from './dense.js';
+import { type Move, passBlock } from './pass.js';
 
 /** A model that differs from the base in the weights of one linear. */
 export type Variant = { readonly linear: string; readonly weights: Uint8Array };
@@ -59,13 +52,11 @@ export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
       for (const variant of await input.variants(block)) {
         const stream = await open();
         streams.set(variant.linear, stream);
-        await runThrough(engine, model, block, length, withVariant(source, variant), from, stream);
+        await passBlock(engine, model, block, [[from, stream]], withVariant(source, variant));
       }
-      const session = await engine.load(blockGraph(model, block, { length, outputs: 'hidden', source }));
       const own = new Set(model.linears[block]!.map(({ name }) => name));
-      for (const [linear, stream] of streams) if (!own.has(linear)) await runBlock(engine, session, stream, stream);
-      await runBlock(engine, session, from, prefix);
-      await session.release();
+      const earlier = [...streams].filter(([linear]) => !own.has(linear)).map(([, stream]): Move => [stream, stream]);
+      await passBlock(engine, model, block, [...earlier, [from, prefix]], source);
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
     }
     const names = [...streams.keys()];
@@ -80,20 +71,6 @@ export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
     for (const stream of streams.values()) await stream.close();
     await prefix.close();
   }
-}
-
-async function runThrough(
-  engine: Engine,
-  model: Model,
-  block: number,
-  length: number,
-  source: BlockSource,
-  from: Activations,
-  to: Activations,
-): Promise<void> {
-  const session = await engine.load(blockGraph(model, block, { length, outputs: 'hidden', source }));
-  await runBlock(engine, session, from, to);
-  await session.release();
 }
 
 function withVariant(base: BlockSource, { linear, weights }: Variant): BlockSource {

@@ -222,7 +222,7 @@ const blocks: readonly (readonly [string, Record<string, unknown>, DType, number
 /** A model without files; its tensors are made where a graph asks for them. */
 function modelOf(config: ModelConfig): Model {
   const checkpoint = { dir: '.', config: {}, tensors: new Map(), shards: [], files: [] };
-  return { checkpoint, config, linears: [linearsOf(config, 0)], parameters: 0, prunable: 0, blockWeights: 0 };
+  return { checkpoint, config, linears: [linearsOf(config, 0)], bytes: 0, parameters: 0, prunable: 0, blockWeights: 0 };
 }
 
 function shapeOf(config: ModelConfig, tensor: string): readonly number[] {
