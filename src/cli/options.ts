@@ -164,6 +164,25 @@ export const OPTIONS = {
 
 export type OptionName = keyof typeof OPTIONS;
 
+/** What every command that prunes takes beside what it prunes to, in the order of the help text. */
+export const PRUNING_OPTIONS = [
+  'criterion',
+  'pattern',
+  'budget',
+  'calibration',
+  'validation',
+  'test',
+  'calibrationSamples',
+  'calibrationOrder',
+  'sequenceLength',
+  'maxTrials',
+  'seed',
+  'device',
+  'threads',
+  'out',
+  'resume',
+] as const satisfies readonly OptionName[];
+
 type ValueOf<S extends OptionSpec> = S['kind'] extends 'number' ? number : S['kind'] extends 'flag' ? boolean : string;
 
 /** The parsed values of some options; those that were not given are absent. */

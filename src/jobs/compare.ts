@@ -7,7 +7,7 @@ import { OptionError, VERSION, writeFileAtomic } from '../base/index.js';
 import { hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
-import { type Model, openModel } from '../model/index.js';
+import { type Activations, type Model, openModel } from '../model/index.js';
 import { formatPattern } from '../operate/index.js';
 import { countBlockZeros, type DensePass, runDense, scoreBlockFiles, type Text } from '../pipeline/index.js';
 import { POLICIES } from '../plan/index.js';
@@ -18,7 +18,7 @@ import { trialEquivalents } from './cost.js';
 import { drawComparison } from './report.js';
 import { measure } from './run.js';
 import { checkAgainstModel, normalisePrune, type PruneOptions, type PruneSettings } from './settings.js';
-import { embedText, openEngine, type PreparedTexts, prepareTexts } from './texts.js';
+import { embedText, openEngine, type PreparedText, type PreparedTexts, prepareTexts } from './texts.js';
 import { createTrials } from './trials.js';
 import { checkOut, checkSpace, openWorkspace, type Workspace } from './workspace.js';
 
@@ -58,15 +58,22 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   const texts = await prepareTexts(settings, model);
   const engine = await openEngine(model, settings);
   let workspace: Workspace | undefined;
+  const opened: Activations[] = [];
+  const embed = async (text: PreparedText): Promise<Text> => {
+    const embedded = await embedText(model, text);
+    opened.push(embedded.embedded);
+    return embedded;
+  };
   try {
     settings.onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
     const hashes = await hashCheckpoint(model.checkpoint);
     workspace = await openWorkspace(settings.out, identity(cells, hashes, texts));
-    const calibration = texts.calibration && (await embedText(model, texts.calibration));
-    const validation = await embedText(model, texts.validation!);
-    const test = texts.test && (await embedText(model, texts.test));
+    const calibration = texts.calibration && (await embed(texts.calibration));
+    const validation = await embed(texts.validation!);
+    const test = texts.test && (await embed(texts.test));
     const measures = [...new Set(cells.flatMap((cell) => collectable(cell.settings.policy.needs)))];
     const dense = await runDense(engine, model, validation, calibration, settings.onProgress, measures);
+    if (dense.trace) opened.push(dense.trace.store);
     const context: Context = { model, engine, workspace, texts, calibration, validation, test, dense };
     const denseTest = await scoreTest(context, workspace, 'dense', undefined, settings);
 
@@ -100,6 +107,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     await workspace.finish();
     return { out: settings.out, comparison, rowSeconds, seconds: (performance.now() - started) / 1000 };
   } finally {
+    for (const activations of opened) await activations.close();
     await engine.close();
     await workspace?.close();
   }

@@ -14,7 +14,13 @@ import { type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod } from
 import { lastTokens, measureAngles, startInfluence } from '../profile/index.js';
 import { type DropRecord, parseDropRecord } from '../records/index.js';
 import { removeGreedily } from '../search/index.js';
-import { normaliseLength, normaliseRun, oneOf, type RunOptions, type RunSettings, wholeNumber } from './settings.js';
+import {
+  normaliseRun,
+  normaliseWindowing,
+  type RunOptions,
+  type RunSettings,
+  type WindowingOptions,
+} from './settings.js';
 import {
   embedText,
   openEngine,
@@ -25,31 +31,24 @@ import {
 } from './texts.js';
 import { checkOut, checkSpace, isOnlyToBeCleared, openWorkspace, type Workspace } from './workspace.js';
 
-export type DropOptions = RunOptions & {
-  /** Directory of a Hugging Face checkpoint. */
-  readonly checkpoint: string;
-  /** Directory to write; must not exist. */
-  readonly out: string;
-  /** Number of blocks to remove: at least 1, and fewer than the model has. */
-  readonly blocks: number;
-  /** `shortgpt`, `angular`, `deepest` or `perplexity`. */
-  readonly method: string;
-  /** Text files (.txt, .jsonl, .parquet): what `shortgpt` and `angular` measure on, and what `perplexity` chooses by. */
-  readonly calibration?: string;
-  readonly validation?: string;
-  /** Scored once, for the dense model and the smaller one; it chooses nothing. */
-  readonly test?: string;
-  /** Number of calibration windows. Defaults to 128. */
-  readonly calibrationSamples?: number;
-  /** `random` (seeded) or `sequential` (the first windows). Defaults to `random`. */
-  readonly calibrationOrder?: string;
-  /** Tokens in a window. Defaults to the model's maximum, at most 2048. */
-  readonly sequenceLength?: number;
-  /** Seed of everything random. Defaults to 0. */
-  readonly seed?: number;
-  /** Continue a run that was interrupted. Defaults to false. */
-  readonly resume?: boolean;
-};
+export type DropOptions = RunOptions &
+  WindowingOptions & {
+    /** Directory of a Hugging Face checkpoint. */
+    readonly checkpoint: string;
+    /** Directory to write; must not exist. */
+    readonly out: string;
+    /** Number of blocks to remove: at least 1, and fewer than the model has. */
+    readonly blocks: number;
+    /** `shortgpt`, `angular`, `deepest` or `perplexity`. */
+    readonly method: string;
+    /** Text files (.txt, .jsonl, .parquet): what `shortgpt` and `angular` measure on, and what `perplexity` chooses by. */
+    readonly calibration?: string;
+    readonly validation?: string;
+    /** Scored once, for the dense model and the smaller one; it chooses nothing. */
+    readonly test?: string;
+    /** Continue a run that was interrupted. Defaults to false. */
+    readonly resume?: boolean;
+  };
 
 export type DropResult = { readonly out: string; readonly record: DropRecord; readonly seconds: number };
 
@@ -103,10 +102,7 @@ function normaliseDrop(options: DropOptions): DropSettings {
     calibration: method.needs === 'calibration' ? options.calibration : undefined,
     validation: options.validation,
     test: options.test,
-    calibrationSamples: wholeNumber('calibration-samples', options.calibrationSamples ?? 128, 1, 1_000_000),
-    calibrationOrder: oneOf('calibration-order', options.calibrationOrder ?? 'random', ['random', 'sequential']),
-    sequenceLength: normaliseLength(options.sequenceLength),
-    seed: wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1),
+    ...normaliseWindowing(options),
     resume: options.resume ?? false,
   };
 }

@@ -28,6 +28,33 @@ export type RunOptions = {
   readonly onProgress?: OnProgress;
 };
 
+/** How texts are cut into windows. */
+export type WindowingOptions = {
+  /** Number of calibration windows. Defaults to 128. */
+  readonly calibrationSamples?: number;
+  /** `random` (seeded) or `sequential` (the first windows). Defaults to `random`. */
+  readonly calibrationOrder?: string;
+  /** Tokens in a window. Defaults to the model's maximum, at most 2048. */
+  readonly sequenceLength?: number;
+  /** Seed of everything random. Defaults to 0. */
+  readonly seed?: number;
+};
+
+export type WindowingSettings = {
+  readonly calibrationSamples: number;
+  readonly calibrationOrder: 'random' | 'sequential';
+  readonly sequenceLength: number | undefined;
+  readonly seed: number;
+};
+
+/** @throws OptionError E_OPTION_CALIBRATION_SAMPLES, E_OPTION_CALIBRATION_ORDER, E_OPTION_SEQUENCE_LENGTH, E_OPTION_SEED */
+export const normaliseWindowing = (options: WindowingOptions): WindowingSettings => ({
+  calibrationSamples: wholeNumber('calibration-samples', options.calibrationSamples ?? 128, 1, 1_000_000),
+  calibrationOrder: oneOf('calibration-order', options.calibrationOrder ?? 'random', ['random', 'sequential']),
+  sequenceLength: normaliseLength(options.sequenceLength),
+  seed: wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1),
+});
+
 /** What a plan is made from. */
 export type PlanOptions = {
   /** Target sparsity S over all prunable weights, 0 < S < 1. */
@@ -43,6 +70,7 @@ export type PlanOptions = {
 };
 
 export type PruneOptions = RunOptions &
+  WindowingOptions &
   Partial<PlanOptions> & {
     /** Directory of a Hugging Face checkpoint. */
     readonly checkpoint: string;
@@ -61,14 +89,6 @@ export type PruneOptions = RunOptions &
     readonly calibration?: string;
     readonly validation?: string;
     readonly test?: string;
-    /** Number of calibration windows. Defaults to 128. */
-    readonly calibrationSamples?: number;
-    /** `random` (seeded) or `sequential` (the first windows). Defaults to `random`. */
-    readonly calibrationOrder?: string;
-    /** Tokens in a window. Defaults to the model's maximum, at most 2048. */
-    readonly sequenceLength?: number;
-    /** Seed of everything random. Defaults to 0. */
-    readonly seed?: number;
     /** Exact trials the search may make besides uniform. Defaults to 6. */
     readonly maxTrials?: number;
     /** Continue a run that was interrupted. Defaults to false. */
@@ -85,29 +105,26 @@ export function normaliseRun(options: RunOptions): RunSettings {
   };
 }
 
-export type PruneSettings = RunSettings & {
-  readonly checkpoint: string;
-  readonly out: string;
-  readonly sparsity: number | undefined;
-  readonly policy: AllocationPolicy;
-  /** Hyperparameters of the policy that were given. */
-  readonly values: Values;
-  readonly budget: Budget;
-  readonly plan: Plan | undefined;
-  /** Whether the policy's number is to be found: neither a plan nor β is given. */
-  readonly searches: boolean;
-  readonly criterion: Criterion;
-  readonly pattern: Pattern;
-  readonly calibration: string | undefined;
-  readonly validation: string | undefined;
-  readonly test: string | undefined;
-  readonly calibrationSamples: number;
-  readonly calibrationOrder: 'random' | 'sequential';
-  readonly sequenceLength: number | undefined;
-  readonly seed: number;
-  readonly maxTrials: number;
-  readonly resume: boolean;
-};
+export type PruneSettings = RunSettings &
+  WindowingSettings & {
+    readonly checkpoint: string;
+    readonly out: string;
+    readonly sparsity: number | undefined;
+    readonly policy: AllocationPolicy;
+    /** Hyperparameters of the policy that were given. */
+    readonly values: Values;
+    readonly budget: Budget;
+    readonly plan: Plan | undefined;
+    /** Whether the policy's number is to be found: neither a plan nor β is given. */
+    readonly searches: boolean;
+    readonly criterion: Criterion;
+    readonly pattern: Pattern;
+    readonly calibration: string | undefined;
+    readonly validation: string | undefined;
+    readonly test: string | undefined;
+    readonly maxTrials: number;
+    readonly resume: boolean;
+  };
 
 /** Completes and checks what can be checked without looking at any file. @throws OptionError E_OPTION_… */
 export function normalisePrune(options: PruneOptions): PruneSettings {
@@ -166,10 +183,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     calibration: criterion.needsActivations || policy.needs.length > 0 ? options.calibration : undefined,
     validation: options.validation,
     test: options.test,
-    calibrationSamples: wholeNumber('calibration-samples', options.calibrationSamples ?? 128, 1, 1_000_000),
-    calibrationOrder: oneOf('calibration-order', options.calibrationOrder ?? 'random', ['random', 'sequential']),
-    sequenceLength: normaliseLength(options.sequenceLength),
-    seed: wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1),
+    ...normaliseWindowing(options),
     maxTrials: wholeNumber('max-trials', options.maxTrials ?? 6, 1, 1000),
     resume: options.resume ?? false,
   };

@@ -2,31 +2,13 @@ import { join } from 'node:path';
 import { compare } from '../../jobs/index.js';
 import { defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
-import { parseList } from '../options.js';
+import { PRUNING_OPTIONS, parseList } from '../options.js';
 
 export const compareCommand = defineCommand({
   name: 'compare',
   summary: 'Allocation policies on equal terms: one table, one picture',
   argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
-  options: [
-    'sparsities',
-    'allocations',
-    'criterion',
-    'pattern',
-    'budget',
-    'calibration',
-    'validation',
-    'test',
-    'calibrationSamples',
-    'calibrationOrder',
-    'sequenceLength',
-    'maxTrials',
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
-  ],
+  options: ['sparsities', 'allocations', ...PRUNING_OPTIONS],
   required: ['sparsities', 'validation', 'out'],
   details:
     'One dense pass, shared windows, the same budget of trials for every policy that has numbers to find. Writes `compare.json`, every cell a record, and `compare.html`; no checkpoint. An interrupted comparison continues with --resume.',

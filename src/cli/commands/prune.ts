@@ -3,34 +3,13 @@ import { type PruneResult, prune, readPlan } from '../../jobs/index.js';
 import type { ResultRow } from '../../records/index.js';
 import { defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
-import { parseNumbers } from '../options.js';
+import { PRUNING_OPTIONS, parseNumbers } from '../options.js';
 
 export const pruneCommand = defineCommand({
   name: 'prune',
   summary: 'Make a checkpoint sparse, and measure what it costs',
   argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
-  options: [
-    'sparsity',
-    'allocation',
-    'beta',
-    'hyperparameters',
-    'plan',
-    'criterion',
-    'pattern',
-    'budget',
-    'calibration',
-    'validation',
-    'test',
-    'calibrationSamples',
-    'calibrationOrder',
-    'sequenceLength',
-    'maxTrials',
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
-  ],
+  options: ['sparsity', 'allocation', 'beta', 'hyperparameters', 'plan', ...PRUNING_OPTIONS],
   required: ['out'],
   details:
     'Writes a plain Hugging Face checkpoint with zeros (same dtype, same names, every other file byte for byte), `layerwise.json` (the record of the run) and `report.html`. The output appears whole or not at all; unfinished work lies in `<out>.partial`, and the same command with --resume continues it and ends with the same bytes.',
