@@ -6,6 +6,7 @@
 // linear out of the computation.
 
 import { float, type Graph, GraphBuilder, int } from '../graph/index.js';
+import { causalAttention } from './attention.js';
 import type { ModelConfig } from './config.js';
 import type { BlockTensors, LinearKind, TensorSource } from './layout.js';
 import { ropeTables } from './rope.js';
@@ -91,8 +92,7 @@ export function buildBlockGraph(
   const q = rotate(linear(attentionIn, 'q'), heads, tensors.qNorm);
   const k = rotate(linear(attentionIn, 'k'), kvHeads, tensors.kNorm);
   const v = reshape(linear(attentionIn, 'v'), [-1, T, kvHeads * headDim]);
-  const attention = g.op('Attention', [q, k, v], {
-    is_causal: int(1),
+  const attention = causalAttention(g, { q, k, v }, T, {
     q_num_heads: int(heads),
     kv_num_heads: int(kvHeads),
     scale: float(1 / Math.sqrt(headDim)),

@@ -63,10 +63,15 @@ export function attention(
   heads: number,
   kvHeads: number,
   h: number,
-  options: { causal?: boolean; scale?: number } = {},
+  options: { causal?: boolean; scale?: number; masked?: boolean } = {},
 ): Case {
-  const { causal = true, scale } = options;
+  const { causal = true, scale, masked = false } = options;
   const tensors = [random([B, T, heads * h], 3), random([B, T, kvHeads * h], 3), random([B, T, kvHeads * h])];
+  // The first key of every query stays visible: a row of −∞ alone has no softmax.
+  if (masked) {
+    const hidden = Float32Array.from({ length: T * T }, (_, i) => (i % T > 0 && rng.below(2) === 1 ? -Infinity : 0));
+    tensors.push(f32([T, T], hidden));
+  }
   const name = `[${B}, ${T}, ${heads}/${kvHeads} × ${h}] ${JSON.stringify(options)}`;
   return oneOp(name, 'Attention', tensors, [B, T, heads * h], {
     is_causal: int(causal ? 1 : 0),
@@ -154,6 +159,7 @@ export const opCases: readonly Case[] = [
   attention(2, 5, 6, 2, 4, { scale: 0.3 }),
   attention(1, 9, 3, 1, 8),
   attention(1, 4, 2, 1, 8, { causal: false }),
+  attention(2, 6, 4, 2, 8, { causal: false, masked: true }),
   oneOp('equal shapes', 'Add', [random([3, 5]), random([3, 5])], [3, 5]),
   oneOp('broadcast', 'Add', [random([3, 1, 5]), random([4, 1])], [3, 4, 5]),
   oneOp('broadcast', 'Mul', [random([7, 3]), random([3])], [7, 3]),
@@ -208,6 +214,7 @@ const llama3 = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_ma
 const blocks: readonly (readonly [string, Record<string, unknown>, DType, number])[] = [
   ['plain', {}, 'F32', 5],
   ['one token', {}, 'F32', 1],
+  ['attention in three tiles, the last shorter', { max_position_embeddings: 200 }, 'F32', 150],
   ['F16 weights, GQA', { num_key_value_heads: 2 }, 'F16', 6],
   ['BF16 weights, one key-value head', { num_key_value_heads: 1 }, 'BF16', 9],
   ['biases everywhere', { attention_bias: true, mlp_bias: true }, 'F32', 5],

@@ -1,7 +1,7 @@
 // Rotary embedding and causal attention as opset 23 defines them, on 3-D inputs [B, T, heads · h].
 //   rope:      (a, b) → (a cos − b sin, b cos + a sin), a the first and b the second half of a head, cos and sin rows of
 //              the caches [positions, h / 2] picked by position_ids [B, T]
-//   attention: softmax(scale · q·kᵀ) v per head; query head i reads key-value head ⌊i · kvHeads / heads⌋ (GQA)
+//   attention: softmax(scale · q·kᵀ + mask [T, S]) v per head; query head i reads key-value head ⌊i · kvHeads / heads⌋ (GQA)
 
 import { logSoftmax } from './reduce.js';
 import { mismatch, type Op, real, scalar, type Value } from './value.js';
@@ -43,11 +43,18 @@ type AttentionSettings = {
   readonly scale: number | undefined;
 };
 
-function attend(q: Value, k: Value, v: Value, { heads, kvHeads, causal, scale }: AttentionSettings): Value {
+function attend(
+  q: Value,
+  k: Value,
+  v: Value,
+  mask: Value | undefined,
+  { heads, kvHeads, causal, scale }: AttentionSettings,
+): Value {
   const [B, T, h] = split(q, heads, 'Attention: Q');
   const [kB, S, kh] = split(k, kvHeads, 'Attention: K');
   const [vB, vS, vh] = split(v, kvHeads, 'Attention: V');
   if (kB !== B || vB !== B || kh !== h || vS !== S || heads % kvHeads !== 0) mismatch('Attention', q.shape, k.shape);
+  if (mask && mask.shape.join() !== `${T},${S}`) mismatch('Attention: mask', [T, S], mask.shape);
   const factor = scale ?? 1 / Math.sqrt(h);
   const y = real([B, T, heads * vh]);
   for (let b = 0; b < B; b++) {
@@ -60,7 +67,7 @@ function attend(q: Value, k: Value, v: Value, { heads, kvHeads, causal, scale }:
         for (let s = 0; s < seen; s++) {
           const key = ((b * S + s) * kvHeads + kvHead) * h;
           for (let i = 0; i < h; i++) scores[s]! += q.data[query + i]! * k.data[key + i]!;
-          scores[s]! *= factor;
+          scores[s] = scores[s]! * factor + (mask ? mask.data[t * S + s]! : 0);
         }
         const logs = logSoftmax(scores);
         const out = ((b * T + t) * heads + head) * vh;
@@ -82,9 +89,9 @@ export const RotaryEmbedding: Op = {
 };
 export const Attention: Op = {
   attributes: ['is_causal', 'q_num_heads', 'kv_num_heads', 'scale'],
-  inputs: [3, 3],
-  run: ([q, k, v], attributes) =>
-    attend(q!, k!, v!, {
+  inputs: [3, 4],
+  run: ([q, k, v, mask], attributes) =>
+    attend(q!, k!, v!, mask, {
       heads: scalar(attributes, 'q_num_heads'),
       kvHeads: scalar(attributes, 'kv_num_heads'),
       causal: scalar(attributes, 'is_causal', 0) !== 0,
