@@ -25,7 +25,8 @@ export type Initializer = {
 export type Attribute =
   | { readonly kind: 'int'; readonly value: number }
   | { readonly kind: 'float'; readonly value: number }
-  | { readonly kind: 'ints'; readonly value: readonly number[] };
+  | { readonly kind: 'ints'; readonly value: readonly number[] }
+  | { readonly kind: 'text'; readonly value: string };
 
 export type Node = {
   readonly op: string;
@@ -46,6 +47,7 @@ export type Graph = {
 
 export const int = (value: number): Attribute => ({ kind: 'int', value });
 export const float = (value: number): Attribute => ({ kind: 'float', value });
+export const text = (value: string): Attribute => ({ kind: 'text', value });
 
 /** Collects nodes and initialisers; every op method returns the name of its output. */
 export class GraphBuilder {

@@ -9,6 +9,7 @@ export {
   type InitializerSource,
   int,
   type Node,
+  text,
   type ValueInfo,
 } from './graph.js';
 export { OPSET, serialiseOnnx } from './onnx.js';

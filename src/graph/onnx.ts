@@ -48,6 +48,9 @@ function write(a: MessageWriter, name: string, attribute: Attribute): void {
       for (const value of attribute.value) a.int(8, value);
       a.int(20, 7);
       break;
+    case 'text':
+      a.text(4, attribute.value).int(20, 3);
+      break;
     default:
       attribute satisfies never;
   }

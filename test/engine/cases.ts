@@ -3,12 +3,13 @@
 import { join } from 'node:path';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/index.js';
 import type { HostTensor } from '../../src/engine/index.js';
-import { type Attribute, float, type Graph, GraphBuilder, int } from '../../src/graph/index.js';
+import { type Attribute, float, type Graph, GraphBuilder, int, text } from '../../src/graph/index.js';
 import {
   type BlockOutputs,
   blockGraph,
-  EMBEDDING,
+  blockTensors,
   headGraph,
+  layoutOf,
   linearsOf,
   type Model,
   type ModelConfig,
@@ -81,12 +82,15 @@ export function attention(
   });
 }
 
-export function rotary(B: number, T: number, heads: number, h: number): Case {
+/** `dims` of each head's values turn, all of them unless given. */
+export function rotary(B: number, T: number, heads: number, h: number, dims = h): Case {
   const rows = 2 * T + 3;
   const positions = Array.from({ length: B * T }, () => rng.below(rows));
-  const tensors = [random([B, T, heads * h]), random([rows, h / 2]), random([rows, h / 2]), i64([B, T], positions)];
-  return oneOp(`[${B}, ${T}, ${heads} × ${h}]`, 'RotaryEmbedding', tensors, [B, T, heads * h], {
+  const half = dims / 2;
+  const tensors = [random([B, T, heads * h]), random([rows, half]), random([rows, half]), i64([B, T], positions)];
+  return oneOp(`${dims} of [${B}, ${T}, ${heads} × ${h}]`, 'RotaryEmbedding', tensors, [B, T, heads * h], {
     num_heads: int(heads),
+    ...(dims < h ? { rotary_embedding_dim: int(dims) } : {}),
   });
 }
 
@@ -154,6 +158,8 @@ export const opCases: readonly Case[] = [
   rotary(1, 1, 1, 2),
   rotary(2, 5, 3, 6),
   rotary(3, 4, 2, 16),
+  rotary(2, 5, 3, 8, 2),
+  rotary(2, 4, 2, 16, 12),
   attention(1, 1, 1, 1, 2),
   attention(2, 7, 4, 4, 6),
   attention(2, 5, 6, 2, 4, { scale: 0.3 }),
@@ -167,6 +173,19 @@ export const opCases: readonly Case[] = [
   oneOp('broadcast', 'Sub', [random([3, 5]), random([3, 1])], [3, 5]),
   oneOp('plain', 'Exp', [random([2, 3], 4)], [2, 3]),
   oneOp('plain', 'Log', [f32([4], Float32Array.of(1e-30, 0.5, 1, 1e30))], [4]),
+  oneOp('both sides', 'Relu', [random([3, 7], 3)], [3, 7]),
+  oneOp('both ends', 'Tanh', [f32([6], Float32Array.of(-90, -2, -0, 1e-4, 2, 90))], [6]),
+  oneOp('exact', 'Gelu', [f32([8], Float32Array.of(-90, -5.9, -2.6, -0.5, 1e-4, 2.4, 6.5, 90))], [8]),
+  oneOp('exact', 'Gelu', [random([3, 70], 2)], [3, 70], { approximate: text('none') }),
+  oneOp('by tanh', 'Gelu', [random([3, 70], 2)], [3, 70], { approximate: text('tanh') }),
+  oneOp('scale and bias', 'LayerNormalization', [random([2, 3, 37]), random([37]), random([37])], [2, 3, 37], {
+    ...last,
+    epsilon: float(1e-5),
+  }),
+  oneOp('scale alone, far from 0', 'LayerNormalization', [random([4, 6]), random([6])], [4, 6], {
+    ...last,
+    epsilon: float(2e-3),
+  }),
   oneOp('plain', 'Neg', [random([2, 3])], [2, 3]),
   oneOp('plain', 'Identity', [random([2, 3])], [2, 3]),
   oneOp('large logits', 'LogSoftmax', [random([3, 33], 1e4)], [3, 33], last),
@@ -210,6 +229,10 @@ const tiny = {
 };
 const llama3 = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 16 };
 
+const opt = { model_type: 'opt', ffn_dim: 37, activation_function: 'relu' };
+const gpt2 = { model_type: 'gpt2', n_embd: 24, n_layer: 1, n_head: 4, n_positions: 200, n_inner: null };
+const neox = { model_type: 'gpt_neox', rotary_pct: 0.34 };
+
 /** What distinguishes a block from the plain one: config keys, dtype of the weights, window length. */
 const blocks: readonly (readonly [string, Record<string, unknown>, DType, number])[] = [
   ['plain', {}, 'F32', 5],
@@ -223,19 +246,29 @@ const blocks: readonly (readonly [string, Record<string, unknown>, DType, number
   ['mistral', { model_type: 'mistral', num_key_value_heads: 2 }, 'F16', 5],
   ['rope linear', { rope_scaling: { rope_type: 'linear', factor: 4 } }, 'F32', 12],
   ['rope llama3', { rope_scaling: { rope_type: 'llama3', ...llama3 }, head_dim: 16, rope_theta: 5e5 }, 'F32', 12],
+  ['sliding window', { model_type: 'mistral', sliding_window: 3 }, 'F32', 9],
+  [
+    'sliding window over tiles',
+    { model_type: 'mistral', sliding_window: 70, max_position_embeddings: 200 },
+    'F32',
+    150,
+  ],
+  ['phi3', { model_type: 'phi3', num_key_value_heads: 2 }, 'BF16', 7],
+  ['opt', opt, 'F16', 6],
+  ['opt, norms after', { ...opt, do_layer_norm_before: false, enable_bias: false }, 'F32', 6],
+  ['gpt2', gpt2, 'BF16', 7],
+  ['gpt2 in tiles', gpt2, 'F32', 130],
+  ['gpt_neox', neox, 'F32', 7],
+  ['gpt_neox, one after the other', { ...neox, use_parallel_residual: false, attention_bias: false }, 'F16', 5],
   ['odd widths', { hidden_size: 15, num_attention_heads: 3, num_key_value_heads: 1, head_dim: 2 }, 'F16', 3],
 ];
 
 /** A model without files; its tensors are made where a graph asks for them. */
 function modelOf(config: ModelConfig): Model {
   const checkpoint = { dir: '.', config: {}, tensors: new Map(), shards: [], files: [] };
-  return { checkpoint, config, linears: [linearsOf(config, 0)], bytes: 0, parameters: 0, prunable: 0, blockWeights: 0 };
-}
-
-function shapeOf(config: ModelConfig, tensor: string): readonly number[] {
-  const linear = linearsOf(config, 0).find(({ name }) => tensor.startsWith(`${name}.`));
-  if (linear) return tensor.endsWith('.weight') ? [linear.rows, linear.columns] : [linear.rows];
-  return tensor.includes('self_attn') ? [config.headDim] : [config.hidden];
+  const layout = layoutOf(config, () => true);
+  const linears = [linearsOf(config, layout, 0)];
+  return { checkpoint, config, layout, linears, bytes: 0, parameters: 0, prunable: 0, blockWeights: 0 };
 }
 
 /** A block of random weights that lie in the graph itself, over `B` windows of `T` tokens. */
@@ -247,12 +280,14 @@ export function blockOf(
   B: number,
   outputs: BlockOutputs = 'both',
 ): Case {
+  const model = modelOf(config);
+  const shapes = new Map(blockTensors(config, model.layout, 0).map(({ name, shape }) => [name, shape]));
   const find = (tensor: string) => {
-    const shape = shapeOf(config, tensor);
+    const shape = shapes.get(tensor)!;
     const bytes = randomBytes(rng, shape, dtype, 3 / Math.sqrt(shape.at(-1)!)); // keeps what a linear gives at about 1
     return { name: tensor, dtype, shape, source: { kind: 'bytes', bytes } as const };
   };
-  const graph = blockGraph(modelOf(config), 0, { length: T, outputs, source: { folder: '.', find } });
+  const graph = blockGraph(model, 0, { length: T, outputs, source: { folder: '.', find } });
   return { name: `block: ${name}`, graph, inputs: { x: random([B, T, config.hidden]) } };
 }
 
@@ -270,7 +305,7 @@ export async function writeHeadCases(dir: string): Promise<readonly Case[]> {
     return { name, dtype: 'F16', shape, read: async () => bytes } as const;
   };
   const path = join(dir, 'model.safetensors');
-  await writeSafetensors(path, [tensor(EMBEDDING, [V, D]), tensor('model.norm.weight', [D])]);
+  await writeSafetensors(path, [tensor('model.embed_tokens.weight', [V, D]), tensor('model.norm.weight', [D])]);
   const { tensors } = await readSafetensors(path);
   const plain = modelOf(config);
   const model = { ...plain, checkpoint: { ...plain.checkpoint, dir, tensors } };

@@ -1,6 +1,7 @@
 // Rotary embedding and causal attention as opset 23 defines them, on 3-D inputs [B, T, heads · h].
-//   rope:      (a, b) → (a cos − b sin, b cos + a sin), a the first and b the second half of a head, cos and sin rows of
-//              the caches [positions, h / 2] picked by position_ids [B, T]
+//   rope:      (a, b) → (a cos − b sin, b cos + a sin), a the first and b the second half of a head, or of its first
+//              rotary_embedding_dim values, the others staying; cos and sin rows of the caches [positions, h / 2] picked
+//              by position_ids [B, T]
 //   attention: softmax(scale · q·kᵀ + mask [T, S]) v per head; query head i reads key-value head ⌊i · kvHeads / heads⌋ (GQA)
 
 import { logSoftmax } from './reduce.js';
@@ -12,12 +13,13 @@ function split(x: Value, heads: number, what: string): readonly [B: number, T: n
   return [B, T, width / heads];
 }
 
-function rotate(x: Value, cos: Value, sin: Value, positions: Value, heads: number): Value {
+function rotate(x: Value, cos: Value, sin: Value, positions: Value, heads: number, dims: number): Value {
   const [B, T, h] = split(x, heads, 'RotaryEmbedding');
-  const half = h / 2;
+  if (dims > h) mismatch('rotary_embedding_dim', `at most ${h}`, dims);
+  const half = (dims || h) / 2;
   if (cos.shape[1] !== half || cos.shape.join() !== sin.shape.join()) mismatch('rope caches', [`n`, half], cos.shape);
   if (positions.shape.join() !== `${B},${T}`) mismatch('position_ids', [B, T], positions.shape);
-  const y = real(x.shape);
+  const y = real(x.shape, x.data.slice());
   for (let row = 0; row < B * T; row++) {
     const table = positions.data[row]! * half;
     if (!(table >= 0 && table < cos.data.length)) mismatch('position', `< ${cos.shape[0]}`, positions.data[row]);
@@ -83,9 +85,10 @@ function attend(
 }
 
 export const RotaryEmbedding: Op = {
-  attributes: ['num_heads'],
+  attributes: ['num_heads', 'rotary_embedding_dim'],
   inputs: [4, 4],
-  run: ([x, cos, sin, positions], attributes) => rotate(x!, cos!, sin!, positions!, scalar(attributes, 'num_heads')),
+  run: ([x, cos, sin, positions], attributes) =>
+    rotate(x!, cos!, sin!, positions!, scalar(attributes, 'num_heads'), scalar(attributes, 'rotary_embedding_dim', 0)),
 };
 export const Attention: Op = {
   attributes: ['is_causal', 'q_num_heads', 'kv_num_heads', 'scale'],

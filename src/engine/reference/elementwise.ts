@@ -3,7 +3,7 @@
 import { UnsupportedError } from '../../base/index.js';
 import type { ElementType } from '../../graph/index.js';
 import { expand } from './shapes.js';
-import { mismatch, type Op, real, scalar, type Value } from './value.js';
+import { mismatch, type Op, real, scalar, type Value, word } from './value.js';
 
 const unary = (f: (x: number) => number): Op => ({
   attributes: [],
@@ -56,6 +56,43 @@ export const Exp = unary(Math.exp);
 export const Log = unary(Math.log);
 export const Neg = unary((x) => -x);
 export const Sigmoid = unary((x) => 1 / (1 + Math.exp(-x)));
+export const Relu = unary((x) => Math.max(x, 0));
+export const Tanh = unary(Math.tanh);
+/** x·Φ(x), or 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) where it is approximated by `tanh`. */
+export const Gelu: Op = {
+  attributes: ['approximate'],
+  inputs: [1, 1],
+  run: ([x], attributes) => {
+    const tanh = word(attributes, 'approximate', ['none', 'tanh']) === 'tanh';
+    const phi = (v: number): number =>
+      0.5 * (1 + (tanh ? Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3)) : erf(v * Math.SQRT1_2)));
+    return real(
+      x!.shape,
+      x!.data.map((v) => v * phi(v)),
+    );
+  },
+};
+
+/** erf to the last few bits of a double: its series about 0, and of 1 − erf the continued fraction further out. */
+function erf(x: number): number {
+  const size = Math.abs(x);
+  if (size > 6) return Math.sign(x);
+  const scale = 2 / Math.sqrt(Math.PI);
+  if (size < 2.5) {
+    // e^(−x²)·Σ 2ⁿ·x^(2n + 1)/(1·3·…·(2n + 1)): all terms of one sign.
+    let term = x;
+    let sum = x;
+    for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
+      term *= (2 * x * x) / (2 * n + 1);
+      sum += term;
+    }
+    return scale * Math.exp(-x * x) * sum;
+  }
+  let fraction = size;
+  for (let n = 60; n >= 1; n--) fraction = size + n / 2 / fraction;
+  return Math.sign(x) * (1 - Math.exp(-x * x) / (Math.sqrt(Math.PI) * fraction));
+}
+
 export const Identity: Op = { attributes: [], inputs: [1, 1], run: ([x]) => x! };
 export const Cast: Op = {
   attributes: ['to'],

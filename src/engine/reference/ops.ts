@@ -1,9 +1,9 @@
 // Every op the interpreter knows, by its ONNX name. To add one: write it in the file of its group and name it here.
 
 import { Attention, RotaryEmbedding } from './attention.js';
-import { Add, Cast, Exp, Identity, Log, Mul, Neg, Sigmoid, Sub } from './elementwise.js';
+import { Add, Cast, Exp, Gelu, Identity, Log, Mul, Neg, Relu, Sigmoid, Sub, Tanh } from './elementwise.js';
 import { Gemm } from './linear.js';
-import { LogSoftmax, ReduceMax, ReduceSum, ReduceSumSquare, RMSNormalization } from './reduce.js';
+import { LayerNormalization, LogSoftmax, ReduceMax, ReduceSum, ReduceSumSquare, RMSNormalization } from './reduce.js';
 import { Concat, Expand, GatherElements, Reshape, Shape, Slice } from './shapes.js';
 import type { Op } from './value.js';
 
@@ -16,8 +16,10 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     Exp,
     Expand,
     GatherElements,
+    Gelu,
     Gemm,
     Identity,
+    LayerNormalization,
     Log,
     LogSoftmax,
     Mul,
@@ -25,6 +27,7 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     ReduceMax,
     ReduceSum,
     ReduceSumSquare,
+    Relu,
     Reshape,
     RMSNormalization,
     RotaryEmbedding,
@@ -32,5 +35,6 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     Sigmoid,
     Slice,
     Sub,
+    Tanh,
   }),
 );

@@ -1,4 +1,4 @@
-// Ops that look along axes: sums, sums of squares, largest values, root mean square, log of the softmax.
+// Ops that look along axes: sums, sums of squares, largest values, norms, log of the softmax.
 
 import { elementCount } from '../../tensor/index.js';
 import { around, axisOf, mismatch, type Op, real, scalar, type Value } from './value.js';
@@ -74,6 +74,25 @@ export const RMSNormalization: Op = {
     return alongAxis(x!, axis, (values) => {
       const mean = values.reduce((sum, value) => sum + value * value, 0) / values.length;
       return values.map((value, j) => (value / Math.sqrt(mean + epsilon)) * scale!.data[j]!);
+    });
+  },
+};
+/** (x − mean)/√(variance + ε)·scale + bias; the variance is the population's. */
+export const LayerNormalization: Op = {
+  attributes: ['axis', 'epsilon'],
+  inputs: [2, 3],
+  run: ([x, scale, bias], attributes) => {
+    const axis = axisOf(scalar(attributes, 'axis', -1), x!.shape.length);
+    const epsilon = scalar(attributes, 'epsilon', 1e-5);
+    const size = x!.shape[axis]!;
+    if (axis !== x!.shape.length - 1) mismatch('LayerNormalization: axis', 'the last axis', axis);
+    if (scale!.data.length !== size) mismatch('LayerNormalization', x!.shape, scale!.shape);
+    if (bias && bias.data.length !== size) mismatch('LayerNormalization: bias', x!.shape, bias.shape);
+    return alongAxis(x!, axis, (values) => {
+      const mean = values.reduce((sum, value) => sum + value, 0) / size;
+      const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / size;
+      const deviation = Math.sqrt(variance + epsilon);
+      return values.map((value, j) => ((value - mean) / deviation) * scale!.data[j]! + (bias?.data[j] ?? 0));
     });
   },
 };

@@ -29,10 +29,20 @@ export const real = (shape: readonly number[], data?: Float64Array): Value => ({
 export function scalar(attributes: Attributes, name: string, fallback?: number): number {
   const attribute = attributes[name];
   if (attribute === undefined && fallback !== undefined) return fallback;
-  if (attribute === undefined || attribute.kind === 'ints') {
+  if (attribute === undefined || attribute.kind === 'ints' || attribute.kind === 'text') {
     throw new UnsupportedError('E_UNSUPPORTED_ATTRIBUTE', `Attribute ${name}: expected one number.`, { name });
   }
   return attribute.value;
+}
+
+/** The word an attribute holds, which must be one of `words`; the first of them where the node has none. */
+export function word<T extends string>(attributes: Attributes, name: string, words: readonly [T, ...T[]]): T {
+  const attribute = attributes[name];
+  if (attribute === undefined) return words[0];
+  const found = words.find((one) => attribute.kind === 'text' && attribute.value === one);
+  if (found !== undefined) return found;
+  const message = `Attribute ${name}: expected one of ${words.join(', ')}, got ${attribute.value}.`;
+  throw new UnsupportedError('E_UNSUPPORTED_ATTRIBUTE', message, { name, got: attribute.value });
 }
 
 /** An axis counted from the front. */
