@@ -1,7 +1,7 @@
 // What is in a checkpoint: blocks, linears, bytes, zeros. Zeros are counted from the bytes on disk.
 
 import { readTensor } from '../checkpoint/index.js';
-import { type LinearKind, type Model, openModel } from '../model/index.js';
+import { type LinearKind, type Model, openModel, weightName } from '../model/index.js';
 import { toFloat32 } from '../tensor/index.js';
 
 export type LinearReport = {
@@ -71,9 +71,10 @@ export async function inspect(dir: string): Promise<CheckpointReport> {
 /** The zeros of every prunable linear, counted from the files. */
 export async function countZeros(model: Model): Promise<LinearReport[]> {
   const reports: LinearReport[] = [];
-  for (const { name, block, kind, rows, columns } of model.linears.flat()) {
-    const { dtype } = model.checkpoint.tensors.get(`${name}.weight`)!;
-    const values = toFloat32(await readTensor(model.checkpoint, `${name}.weight`), dtype);
+  for (const linear of model.linears.flat()) {
+    const { name, block, kind, rows, columns } = linear;
+    const { dtype } = model.checkpoint.tensors.get(weightName(linear))!;
+    const values = toFloat32(await readTensor(model.checkpoint, weightName(linear)), dtype);
     let zeros = 0;
     for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;
     reports.push({ name, block, kind, rows, columns, dtype, zeros, sparsity: zeros / values.length });

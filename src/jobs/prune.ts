@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileError, readDocument, writeFileAtomic } from '../base/index.js';
 import { writeCheckpoint } from '../checkpoint/index.js';
 import { summarise } from '../evaluate/index.js';
-import { type Model, openModel } from '../model/index.js';
+import { type Model, openModel, weightName } from '../model/index.js';
 import { blockPath, readBlockTensor, readDamping, scoreBlockFiles } from '../pipeline/index.js';
 import { type Evaluation, type Manifest, parseManifest } from '../records/index.js';
 import { countZeros } from './inspect.js';
@@ -120,7 +120,7 @@ async function assemble(model: Model, workspace: Workspace, dir: string): Promis
   await mkdir(final).catch((error) => {
     throw fileError(error, final);
   });
-  const pruned = new Map(model.linears.flat().map((linear) => [`${linear.name}.weight`, linear.block]));
+  const pruned = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.block]));
   await writeCheckpoint(model.checkpoint, final, (name) => {
     const block = pruned.get(name);
     return block === undefined ? undefined : readBlockTensor(model, blockPath(dir, block), name);

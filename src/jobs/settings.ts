@@ -197,14 +197,12 @@ const LONGEST_DEFAULT = 2048;
 
 /** The window length for a model. @throws OptionError E_OPTION_SEQUENCE_LENGTH beyond what the model computes. */
 export function windowLength(model: Model, asked: number | undefined): number {
-  const { maxPositions, slidingWindow } = model.config;
-  const limit = Math.min(maxPositions, slidingWindow ?? Number.POSITIVE_INFINITY);
+  const { maxPositions: limit } = model.config;
   const length = asked ?? Math.min(limit, LONGEST_DEFAULT);
   if (length > limit) {
-    const why = limit < maxPositions ? 'its sliding attention window' : 'max_position_embeddings';
     throw new OptionError(
       'E_OPTION_SEQUENCE_LENGTH',
-      `--sequence-length: expected at most ${limit} (${why} in config.json), got ${length}.`,
+      `--sequence-length: expected at most ${limit} (max_position_embeddings in config.json), got ${length}.`,
       { option: 'sequence-length', got: length, limit },
     );
   }

@@ -1,29 +1,37 @@
-// The head: final norm, LM head, and what is wanted of the logits. Input `x` [N, D], rows of the residual.
+// The head: final norm and projection where the model has them, LM head, and what is wanted of the logits. Input `x` [N, D],
+// rows of the residual.
 //   nll: with `target` [N, 1], the next token of each row: −log p(target), [N, 1], nats.
 //   divergence: with `reference` [N, D], rows of another residual: KL(p_reference ‖ p_x), [N, 1], nats.
 //   logits: [N, V].
 
-import { float, type Graph, GraphBuilder, int } from '../graph/index.js';
+import { type Graph, GraphBuilder, int } from '../graph/index.js';
 import type { ModelConfig } from './config.js';
-import type { TensorSource } from './layout.js';
+import type { Layout } from './layout.js';
+import { normalise, type TensorSource, weight } from './nodes.js';
 
 export type HeadOutput = 'nll' | 'divergence' | 'logits';
 
 export function buildHeadGraph(
   config: ModelConfig,
-  tensors: { readonly norm: TensorSource; readonly head: TensorSource },
-  options: { readonly folder: string; readonly outputs: HeadOutput },
+  layout: Layout,
+  options: {
+    readonly folder: string;
+    readonly find: (name: string) => TensorSource;
+    readonly outputs: HeadOutput;
+  },
 ): Graph {
   const g = new GraphBuilder();
-  const weight = (source: TensorSource): string => {
-    const raw = g.initializer({ name: source.name, dtype: source.dtype, shape: source.shape, source: source.source });
-    return source.dtype === 'F32' ? raw : g.op('Cast', [raw], { to: int(1) });
-  };
-  const scale = weight(tensors.norm);
-  const head = weight(tensors.head);
+  const { find } = options;
+  const { finalNorm, projectOut } = layout;
+  const affine = finalNorm !== undefined && config.normAffine;
+  const scale = affine ? find(`${finalNorm}.weight`) : undefined;
+  const bias = affine && config.norm === 'layer' ? find(`${finalNorm}.bias`) : undefined;
+  const projection = projectOut && weight(g, find(projectOut));
+  const head = weight(g, find(layout.head));
   const logitsOf = (rows: string): string => {
-    const normed = g.op('RMSNormalization', [rows, scale], { axis: int(-1), epsilon: float(config.normEps) });
-    return g.op('Gemm', [normed, head], { transB: int(1) });
+    const normed = finalNorm ? normalise(g, config, rows, { scale, bias, width: config.hidden }) : rows;
+    const projected = projection ? g.op('Gemm', [normed, projection], { transB: int(1) }) : normed;
+    return g.op('Gemm', [projected, head], { transB: int(1) });
   };
   const logits = logitsOf(g.input('x', 'f32', ['N', config.hidden]));
   const softened = (values: string): string => g.op('LogSoftmax', [values], { axis: int(-1) });

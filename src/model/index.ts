@@ -1,8 +1,12 @@
 export { type Activations, chunkTensor, createActivations } from './activations.js';
-export { type BlockOutputs, TAP_OF, TAP_SITES, type TapSite } from './block.js';
-export { type ModelConfig, readModelConfig } from './config.js';
+export type { BlockOutputs } from './blocks/kit.js';
+export type { TapSite } from './blocks/parts.js';
+export { findFamily, keyOf, type ModelConfig, readModelConfig } from './config.js';
+export { embedWindows } from './embed.js';
 export { FAMILIES, type FamilySpec } from './families/index.js';
-export { EMBEDDING, inPlace, LINEAR_KINDS, type Linear, type LinearKind, linearsOf } from './layout.js';
+export { LINEAR_KINDS, type LinearKind } from './families/names.js';
+export { blockTensors, inPlace, type Layout, type Linear, layoutOf, linearsOf, modelTensors } from './layout.js';
+export { readLinear, toRows, toStored, weightName } from './linear.js';
 export {
   type BlockSource,
   blockGraph,
@@ -13,4 +17,4 @@ export {
   openModel,
 } from './model.js';
 export { mendConfig, renumberTensor } from './removal.js';
-export { embedWindows, inLanes, runBlock, sameShape } from './stream.js';
+export { inLanes, runBlock, sameShape } from './stream.js';

@@ -1,120 +1,127 @@
-// Where a checkpoint keeps the tensors of each block: names, shapes, and the check that all of them are there. One
-// layout serves all present families; names are those of the checkpoint.
+// Where a checkpoint keeps a model: the names and shapes of its tensors, from a family's names and a block's parts, and the
+// check that all of them are there. Names are those of the checkpoint.
 
 import { CheckpointError } from '../base/index.js';
 import type { Checkpoint, TensorInfo } from '../checkpoint/index.js';
-import type { InitializerSource } from '../graph/index.js';
 import type { DType } from '../tensor/index.js';
-import type { ModelConfig } from './config.js';
+import type { TapSite } from './blocks/parts.js';
+import { SHAPES } from './blocks/shapes.js';
+import { findFamily, type ModelConfig } from './config.js';
+import type { LinearKind } from './families/names.js';
+import type { TensorSource } from './nodes.js';
 
-export const LINEAR_KINDS = ['q', 'k', 'v', 'o', 'gate', 'up', 'down'] as const;
-export type LinearKind = (typeof LINEAR_KINDS)[number];
-
-/** A prunable linear: its module's name as in the checkpoint (without `.weight`), and W [rows = out, columns = in]. */
+/**
+ * A prunable linear: its module's name as in the checkpoint (without `.weight`), and W [rows = out, columns = in]. A tensor
+ * that holds several (phi3's qkv) is one linear. Where `transposed`, the file has Wᵀ: read it by `readLinear`.
+ */
 export type Linear = {
   readonly name: string;
   readonly kind: LinearKind;
   readonly block: number;
   readonly rows: number;
   readonly columns: number;
+  /** Where in the block it reads its input. */
+  readonly site: TapSite;
+  readonly transposed: boolean;
 };
 
-/** A tensor that a graph can point at. */
-export type TensorSource = {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  readonly source: InitializerSource;
+/** Names of what is not in a block, and what the names of blocks begin with. */
+export type Layout = {
+  readonly embedding: string;
+  readonly positions: string | undefined;
+  readonly projectIn: string | undefined;
+  readonly projectOut: string | undefined;
+  /** The module of the norm before the head; undefined where there is none. */
+  readonly finalNorm: string | undefined;
+  readonly head: string;
+  /** `model.layers.`: a block's number and a dot follow. */
+  readonly blocks: string;
 };
 
-export type BlockTensors = {
-  readonly attentionNorm: TensorSource;
-  readonly mlpNorm: TensorSource;
-  readonly qNorm: TensorSource | undefined;
-  readonly kNorm: TensorSource | undefined;
-  readonly linears: Readonly<
-    Record<LinearKind, { readonly weight: TensorSource; readonly bias: TensorSource | undefined }>
-  >;
-};
+/** The names that a model of `config` has among tensors of which `has` knows. */
+export function layoutOf(config: ModelConfig, has: (name: string) => boolean): Layout {
+  const { names } = findFamily({ model_type: config.family });
+  const bare = !has(`${names.base}${names.embedding}.weight`) && has(`${names.embedding}.weight`);
+  const base = bare ? '' : names.base;
+  const embedding = `${base}${names.embedding}.weight`;
+  const heads = names.head.map((name) => `${name}.weight`);
+  const projected = config.embedding.width !== config.hidden;
+  return {
+    embedding,
+    positions: config.embedding.positionOffset === undefined ? undefined : `${base}${names.positions}.weight`,
+    projectIn: projected ? `${base}${names.projectIn}.weight` : undefined,
+    projectOut: projected ? `${base}${names.projectOut}.weight` : undefined,
+    finalNorm: config.finalNorm ? base + names.finalNorm : undefined,
+    head: config.tied ? embedding : (heads.find(has) ?? heads[0]!),
+    blocks: `${base}${names.blocks}.`,
+  };
+}
 
-const MODULE: Readonly<Record<LinearKind, string>> = {
-  q: 'self_attn.q_proj',
-  k: 'self_attn.k_proj',
-  v: 'self_attn.v_proj',
-  o: 'self_attn.o_proj',
-  gate: 'mlp.gate_proj',
-  up: 'mlp.up_proj',
-  down: 'mlp.down_proj',
+const moduleName = (config: ModelConfig, layout: Layout, block: number, role: string): string => {
+  const { modules } = findFamily({ model_type: config.family }).names;
+  return `${layout.blocks}${block}.${modules[role as LinearKind]}`;
 };
-
-const prefix = (block: number): string => `model.layers.${block}.`;
-export const EMBEDDING = 'model.embed_tokens.weight';
-export const FINAL_NORM = 'model.norm.weight';
-export const headName = (config: ModelConfig): string => (config.tied ? EMBEDDING : 'lm_head.weight');
 
 /** The prunable linears of a block, in the checkpoint's usual order. */
-export function linearsOf(config: ModelConfig, block: number): readonly Linear[] {
-  const { hidden: D, intermediate: F } = config;
-  const attention = config.heads * config.headDim;
-  const keyValue = config.kvHeads * config.headDim;
-  const shapes: Record<LinearKind, readonly [rows: number, columns: number]> = {
-    q: [attention, D],
-    k: [keyValue, D],
-    v: [keyValue, D],
-    o: [D, attention],
-    gate: [F, D],
-    up: [F, D],
-    down: [D, F],
+export function linearsOf(config: ModelConfig, layout: Layout, block: number): readonly Linear[] {
+  return SHAPES[config.shape].parts(config).linears.map(({ role, rows, columns, site }) => ({
+    name: moduleName(config, layout, block, role),
+    kind: role,
+    block,
+    rows,
+    columns,
+    site,
+    transposed: config.transposed,
+  }));
+}
+
+/** A tensor of a block: its name, its shape in the file, and what the graph calls it. */
+export type BlockTensor = { readonly name: string; readonly role: string; readonly shape: readonly number[] };
+
+/** All tensors of a block. */
+export function blockTensors(config: ModelConfig, layout: Layout, block: number): readonly BlockTensor[] {
+  const { norms, linears } = SHAPES[config.shape].parts(config);
+  const tensors: BlockTensor[] = [];
+  const add = (role: string, part: 'weight' | 'bias', shape: readonly number[]): void => {
+    const name = `${moduleName(config, layout, block, role)}.${part}`;
+    tensors.push({ name, role: `${role}.${part}`, shape });
   };
-  return LINEAR_KINDS.map((kind) => {
-    const [rows, columns] = shapes[kind];
-    return { name: prefix(block) + MODULE[kind], kind, block, rows, columns };
-  });
-}
-
-/** Names and shapes of all tensors of a block. */
-export function blockTensorShapes(config: ModelConfig, block: number): ReadonlyMap<string, readonly number[]> {
-  const shapes = new Map<string, readonly number[]>();
-  const add = (name: string, shape: readonly number[]) => shapes.set(prefix(block) + name, shape);
-  add('input_layernorm.weight', [config.hidden]);
-  add('post_attention_layernorm.weight', [config.hidden]);
-  if (config.qkNorm) {
-    add('self_attn.q_norm.weight', [config.headDim]);
-    add('self_attn.k_norm.weight', [config.headDim]);
+  for (const { role, width, weight, bias } of norms) {
+    if (weight) add(role, 'weight', [width]);
+    if (bias) add(role, 'bias', [width]);
   }
-  for (const linear of linearsOf(config, block)) {
-    shapes.set(`${linear.name}.weight`, [linear.rows, linear.columns]);
-    if (hasBias(config, linear.kind)) shapes.set(`${linear.name}.bias`, [linear.rows]);
+  for (const { role, rows, columns, bias } of linears) {
+    add(role, 'weight', config.transposed ? [columns, rows] : [rows, columns]);
+    if (bias) add(role, 'bias', [rows]);
   }
-  return shapes;
+  return tensors;
 }
 
-const hasBias = (config: ModelConfig, kind: LinearKind): boolean =>
-  kind === 'o' ? config.bias.o : kind === 'q' || kind === 'k' || kind === 'v' ? config.bias.qkv : config.bias.mlp;
-
-/** Gathers a block's tensors from wherever they lie. */
-export function blockTensors(config: ModelConfig, block: number, find: (name: string) => TensorSource): BlockTensors {
-  const at = (name: string): TensorSource => find(prefix(block) + name);
-  const linear = (kind: LinearKind) => ({
-    weight: at(`${MODULE[kind]}.weight`),
-    bias: hasBias(config, kind) ? at(`${MODULE[kind]}.bias`) : undefined,
-  });
-  return {
-    attentionNorm: at('input_layernorm.weight'),
-    mlpNorm: at('post_attention_layernorm.weight'),
-    qNorm: config.qkNorm ? at('self_attn.q_norm.weight') : undefined,
-    kNorm: config.qkNorm ? at('self_attn.k_norm.weight') : undefined,
-    linears: {
-      q: linear('q'),
-      k: linear('k'),
-      v: linear('v'),
-      o: linear('o'),
-      gate: linear('gate'),
-      up: linear('up'),
-      down: linear('down'),
-    },
-  };
+/** Names and shapes of all tensors that a model needs. */
+export function modelTensors(config: ModelConfig, layout: Layout): ReadonlyMap<string, readonly number[]> {
+  const { hidden: D, vocabulary, embedding, maxPositions } = config;
+  const tensors = new Map<string, readonly number[]>([
+    [layout.embedding, [vocabulary, embedding.width]],
+    [layout.head, [vocabulary, embedding.width]],
+  ]);
+  const { positions, projectIn, projectOut, finalNorm } = layout;
+  if (positions) tensors.set(positions, [maxPositions + embedding.positionOffset!, D]);
+  if (projectIn) tensors.set(projectIn, [D, embedding.width]);
+  if (projectOut) tensors.set(projectOut, [embedding.width, D]);
+  if (finalNorm && config.normAffine) {
+    tensors.set(`${finalNorm}.weight`, [D]);
+    if (config.norm === 'layer') tensors.set(`${finalNorm}.bias`, [D]);
+  }
+  for (let block = 0; block < config.blocks; block++) {
+    for (const { name, shape } of blockTensors(config, layout, block)) tensors.set(name, shape);
+  }
+  return tensors;
 }
+
+/** Whether a tensor is one that older transformers saved with a block and that holds no weights. */
+export const isBuffer = (config: ModelConfig, layout: Layout, name: string): boolean =>
+  name.startsWith(layout.blocks) &&
+  findFamily({ model_type: config.family }).names.buffers.some((end) => name.endsWith(end));
 
 /** A tensor of a safetensors file as a graph's initialiser, in place. */
 export function inPlace(info: TensorInfo): TensorSource {
@@ -129,15 +136,8 @@ const COMPUTABLE: readonly DType[] = ['F32', 'F16', 'BF16'];
  * a weight or bias that the model would not use.
  * @throws CheckpointError E_CHECKPOINT_MISSING, E_CHECKPOINT_SHAPE, E_CHECKPOINT_DTYPE, E_CHECKPOINT_UNEXPECTED
  */
-export function checkTensors(config: ModelConfig, checkpoint: Checkpoint): void {
-  const expected = new Map<string, readonly number[]>([
-    [EMBEDDING, [config.vocabulary, config.hidden]],
-    [FINAL_NORM, [config.hidden]],
-    [headName(config), [config.vocabulary, config.hidden]],
-  ]);
-  for (let block = 0; block < config.blocks; block++) {
-    for (const [name, shape] of blockTensorShapes(config, block)) expected.set(name, shape);
-  }
+export function checkTensors(config: ModelConfig, layout: Layout, checkpoint: Checkpoint): void {
+  const expected = modelTensors(config, layout);
   for (const [name, shape] of expected) {
     const info = checkpoint.tensors.get(name);
     if (!info) {
@@ -163,7 +163,7 @@ export function checkTensors(config: ModelConfig, checkpoint: Checkpoint): void 
     }
   }
   for (const name of checkpoint.tensors.keys()) {
-    if (!name.startsWith('model.layers.') || expected.has(name) || name.endsWith('.rotary_emb.inv_freq')) continue;
+    if (!name.startsWith(layout.blocks) || expected.has(name) || isBuffer(config, layout, name)) continue;
     throw new CheckpointError(
       'E_CHECKPOINT_UNEXPECTED',
       `${checkpoint.dir}: tensor ${name} is not part of a ${config.family} block as config.json describes it, so the model would compute something else. Check config.json.`,

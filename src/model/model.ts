@@ -3,24 +3,26 @@
 import { type Checkpoint, openCheckpoint } from '../checkpoint/index.js';
 import type { Graph } from '../graph/index.js';
 import { elementCount } from '../tensor/index.js';
-import { type BlockOutputs, buildBlockGraph } from './block.js';
+import { buildBlockGraph } from './block.js';
+import type { BlockOutputs } from './blocks/kit.js';
 import { type ModelConfig, readModelConfig } from './config.js';
 import { buildHeadGraph, type HeadOutput } from './head.js';
 import {
-  blockTensorShapes,
   blockTensors,
   checkTensors,
-  FINAL_NORM,
-  headName,
   inPlace,
+  isBuffer,
+  type Layout,
   type Linear,
+  layoutOf,
   linearsOf,
-  type TensorSource,
 } from './layout.js';
+import type { TensorSource } from './nodes.js';
 
 export type Model = {
   readonly checkpoint: Checkpoint;
   readonly config: ModelConfig;
+  readonly layout: Layout;
   /** Prunable linears of each block. */
   readonly linears: readonly (readonly Linear[])[];
   /** Bytes of the weight tensors. */
@@ -38,18 +40,20 @@ export type Model = {
 export async function openModel(dir: string): Promise<Model> {
   const checkpoint = await openCheckpoint(dir);
   const config = readModelConfig(checkpoint.config);
-  checkTensors(config, checkpoint);
-  const linears = Array.from({ length: config.blocks }, (_, block) => linearsOf(config, block));
+  const layout = layoutOf(config, (name) => checkpoint.tensors.has(name));
+  checkTensors(config, layout, checkpoint);
+  const linears = Array.from({ length: config.blocks }, (_, block) => linearsOf(config, layout, block));
   const weights = linears.map((block) => block.reduce((sum, { rows, columns }) => sum + rows * columns, 0));
   let parameters = 0;
   let bytes = 0;
-  for (const { shape, length } of checkpoint.tensors.values()) {
-    parameters += elementCount(shape);
+  for (const { name, shape, length } of checkpoint.tensors.values()) {
+    if (!isBuffer(config, layout, name)) parameters += elementCount(shape);
     bytes += length;
   }
   return {
     checkpoint,
     config,
+    layout,
     linears,
     bytes,
     parameters,
@@ -72,23 +76,15 @@ export function blockGraph(
   block: number,
   options: { readonly length: number; readonly outputs: BlockOutputs; readonly source?: BlockSource },
 ): Graph {
-  const source = options.source ?? checkpointSource(model.checkpoint);
-  return buildBlockGraph(model.config, blockTensors(model.config, block, source.find), {
-    name: `block ${block}`,
-    folder: source.folder,
-    length: options.length,
-    outputs: options.outputs,
-  });
+  const { length, outputs, source = checkpointSource(model.checkpoint) } = options;
+  return buildBlockGraph(model.config, model.layout, block, { ...source, length, outputs });
 }
 
-/** The graph of the final norm and the LM head. */
+/** The graph from the last block's residual to what is wanted of the logits. */
 export function headGraph(model: Model, outputs: HeadOutput): Graph {
-  const { find, folder } = checkpointSource(model.checkpoint);
-  const tensors = { norm: find(FINAL_NORM), head: find(headName(model.config)) };
-  return buildHeadGraph(model.config, tensors, { folder, outputs });
+  return buildHeadGraph(model.config, model.layout, { ...checkpointSource(model.checkpoint), outputs });
 }
 
 /** Names of all tensors of a block. */
-export const blockTensorNames = (model: Model, block: number): readonly string[] => [
-  ...blockTensorShapes(model.config, block).keys(),
-];
+export const blockTensorNames = (model: Model, block: number): readonly string[] =>
+  blockTensors(model.config, model.layout, block).map(({ name }) => name);

@@ -1,17 +1,17 @@
 // What a checkpoint's names and config.json become when whole blocks go. The blocks that stay are numbered anew. In
-// config.json `num_hidden_layers` is mended; so is every list at its top level with one entry per block (`layer_types`; any
+// config.json the number of blocks is mended; so is every list at its top level with one entry per block (`layer_types`; any
 // list of that length, but not those of ids and class names), and `max_window_layers`, which counts blocks from the first.
 // The text is edited where these stand: all other characters stay, `1e-05` too.
 
 import { InternalError } from '../base/index.js';
 
-/** The name of a tensor after blocks `removed` are gone; undefined where it goes with them. */
-export function renumberTensor(name: string, removed: ReadonlySet<number>): string | undefined {
-  const match = /^model\.layers\.(0|[1-9]\d*)\./.exec(name);
+/** The name of a tensor after blocks `removed` are gone; undefined where it goes with them. `prefix` begins blocks' names. */
+export function renumberTensor(name: string, removed: ReadonlySet<number>, prefix: string): string | undefined {
+  const match = name.startsWith(prefix) && /^(0|[1-9]\d*)\./.exec(name.slice(prefix.length));
   if (!match) return name;
   const block = Number(match[1]);
   if (removed.has(block)) return undefined;
-  return `model.layers.${block - countBelow(removed, block)}.${name.slice(match[0].length)}`;
+  return `${prefix}${block - countBelow(removed, block)}.${name.slice(prefix.length + match[0].length)}`;
 }
 
 const countBelow = (removed: ReadonlySet<number>, block: number): number =>
@@ -23,18 +23,18 @@ const NOT_PER_BLOCK: ReadonlySet<string> = new Set(['architectures', 'bos_token_
 type Span = { readonly begin: number; readonly end: number };
 type Edit = Span & { readonly text: string };
 
-/** The text of config.json, which must be valid, without blocks `removed` of its `num_hidden_layers`. */
-export function mendConfig(text: string, removed: ReadonlySet<number>): string {
+/** The text of config.json, which must be valid, without blocks `removed`; `key` is what says how many there are. */
+export function mendConfig(text: string, removed: ReadonlySet<number>, key = 'num_hidden_layers'): string {
   const members = membersOf(text);
   const valueAt = (key: string): unknown => {
     const span = members.get(key);
     return span && JSON.parse(text.slice(span.begin, span.end));
   };
-  const blocks = valueAt('num_hidden_layers');
+  const blocks = valueAt(key);
   if (typeof blocks !== 'number') {
-    throw new InternalError('E_INTERNAL_CONFIG', 'config.json has no num_hidden_layers; please report this.');
+    throw new InternalError('E_INTERNAL_CONFIG', `config.json has no ${key}; please report this.`);
   }
-  const edits: Edit[] = [{ ...members.get('num_hidden_layers')!, text: `${blocks - removed.size}` }];
+  const edits: Edit[] = [{ ...members.get(key)!, text: `${blocks - removed.size}` }];
   const windowed = valueAt('max_window_layers');
   if (typeof windowed === 'number' && windowed < blocks) {
     edits.push({ ...members.get('max_window_layers')!, text: `${windowed - countBelow(removed, windowed)}` });

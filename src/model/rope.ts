@@ -1,6 +1,8 @@
-// Rotary position embedding (arXiv 2104.09864), halves rotated as in LLaMA: tables of cos and sin, [T, headDim / 2].
-// Scaling `linear` divides every frequency by `factor`; `llama3` (LLaMA 3.1) divides the low ones, keeps the high ones
-// and blends between. Frequencies are rounded to float32 where transformers rounds them, so that long positions agree.
+// Rotary position embedding (arXiv 2104.09864), halves rotated as in LLaMA: tables of cos and sin, [T, dims / 2].
+// Scaling `linear` divides every frequency by `factor`; `llama3` (LLaMA 3.1) divides the low ones, keeps the high ones and
+// blends between; `longrope` (arXiv 2402.13753) divides each by its own factor, of one list for sequences up to the original
+// length and of another for longer ones, and scales cos and sin. Frequencies are rounded to float32 where transformers
+// rounds them, so that long positions agree.
 
 export type RopeScaling =
   | { readonly kind: 'linear'; readonly factor: number }
@@ -10,33 +12,46 @@ export type RopeScaling =
       readonly lowFrequencyFactor: number;
       readonly highFrequencyFactor: number;
       readonly originalMaxPositions: number;
+    }
+  | {
+      readonly kind: 'longrope';
+      readonly short: readonly number[];
+      readonly long: readonly number[];
+      readonly originalMaxPositions: number;
+      /** What cos and sin are multiplied by. */
+      readonly attention: number;
     };
 
-export type Rope = { readonly theta: number; readonly scaling: RopeScaling | undefined };
+export type Rope = {
+  readonly theta: number;
+  /** How many of a head's values turn, the first ones; even. */
+  readonly dims: number;
+  readonly scaling: RopeScaling | undefined;
+};
 
-/** cos and sin of position × frequency, each row-major [positions, headDim / 2]. */
-export function ropeTables(
-  rope: Rope,
-  headDim: number,
-  positions: number,
-): { readonly cos: Float32Array; readonly sin: Float32Array } {
-  const half = headDim / 2;
-  const cos = new Float32Array(positions * half);
-  const sin = new Float32Array(positions * half);
+/** cos and sin of position × frequency for sequences of T tokens, each row-major [T, dims / 2]. */
+export function ropeTables(rope: Rope, T: number): { readonly cos: Float32Array; readonly sin: Float32Array } {
+  const half = rope.dims / 2;
+  const cos = new Float32Array(T * half);
+  const sin = new Float32Array(T * half);
+  const size = rope.scaling?.kind === 'longrope' ? rope.scaling.attention : 1;
   for (let i = 0; i < half; i++) {
-    const frequency = Math.fround(scaledFrequency(1 / rope.theta ** ((2 * i) / headDim), rope.scaling));
-    for (let t = 0; t < positions; t++) {
+    const frequency = Math.fround(scaledFrequency(1 / rope.theta ** ((2 * i) / rope.dims), rope.scaling, i, T));
+    for (let t = 0; t < T; t++) {
       const angle = Math.fround(t * frequency);
-      cos[t * half + i] = Math.cos(angle);
-      sin[t * half + i] = Math.sin(angle);
+      cos[t * half + i] = Math.cos(angle) * size;
+      sin[t * half + i] = Math.sin(angle) * size;
     }
   }
   return { cos, sin };
 }
 
-function scaledFrequency(frequency: number, scaling: RopeScaling | undefined): number {
+function scaledFrequency(frequency: number, scaling: RopeScaling | undefined, i: number, T: number): number {
   if (!scaling) return frequency;
   if (scaling.kind === 'linear') return frequency / scaling.factor;
+  if (scaling.kind === 'longrope') {
+    return frequency / (T > scaling.originalMaxPositions ? scaling.long : scaling.short)[i]!;
+  }
   const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions } = scaling;
   const wavelength = (2 * Math.PI) / frequency;
   if (wavelength < originalMaxPositions / high) return frequency;

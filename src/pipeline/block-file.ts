@@ -11,8 +11,9 @@ import {
   inPlace,
   type Linear,
   type Model,
-  TAP_OF,
-  type TapSite,
+  toRows,
+  toStored,
+  weightName,
 } from '../model/index.js';
 import type { GramFactor, Mask, MaskCriterion, Matrix, Pattern, SolverCriterion } from '../operate/index.js';
 import type { SquareSums } from '../profile/index.js';
@@ -47,6 +48,9 @@ export async function readBlockTensor(model: Model, path: string, name: string):
   return await readTensor({ ...model.checkpoint, dir: dirname(path), tensors }, name);
 }
 
+/** Of each tap site, its factorised Gram matrix. */
+export type GramFactors = Readonly<Record<string, GramFactor>>;
+
 /** What one block is pruned with: a criterion, and what it needs to know of the block's inputs. */
 export type BlockPruning = {
   /** How many weights of each linear go. */
@@ -58,42 +62,41 @@ export type BlockPruning = {
       readonly squareSums: SquareSums | undefined;
       readonly sequences: number;
       /** Σ x at the taps, and how many tokens those are, where the criterion needs them. */
-      readonly columnSums?: Readonly<Record<TapSite, Float64Array>> | undefined;
+      readonly columnSums?: SquareSums | undefined;
       readonly tokens?: number;
     }
   | {
       readonly criterion: SolverCriterion;
       readonly pattern: Pattern;
-      readonly factors: Readonly<Record<TapSite, GramFactor>>;
+      readonly factors: GramFactors;
       readonly gemm: Gemm;
     }
 );
 
 /** The bytes of one linear's weights after pruning, as the checkpoint's dtype. */
 export async function pruneLinear(model: Model, linear: Linear, pruning: BlockPruning): Promise<Uint8Array> {
-  const { rows, columns, kind } = linear;
-  const name = `${linear.name}.weight`;
+  const { rows, columns, site } = linear;
+  const name = weightName(linear);
   const { dtype } = model.checkpoint.tensors.get(name)!;
   const bytes = await readTensor(model.checkpoint, name);
-  const W = { rows, columns, data: toFloat32(bytes, dtype) };
+  const W = { rows, columns, data: toRows(linear, toFloat32(bytes, dtype)) };
   const count = pruning.counts.get(linear.name)!;
   return await nameErrors(model, linear, W, async () => {
     if ('factors' in pruning) {
       const { criterion, pattern, factors, gemm } = pruning;
-      const { weights, mask } = await criterion.solve(W, count, pattern, factors[TAP_OF[kind]], gemm);
-      const solved = fromFloat32(weights, dtype);
-      zeroMasked(solved, dtype, mask);
+      const { weights, mask } = await criterion.solve(W, count, pattern, factors[site]!, gemm);
+      const solved = fromFloat32(toStored(linear, weights), dtype);
+      zeroMasked(solved, dtype, toStored(linear, mask));
       return solved;
     }
     const { criterion, pattern, squareSums, columnSums, sequences, tokens } = pruning;
-    const site = TAP_OF[kind];
     const statistics = squareSums && {
-      squareSums: squareSums[site],
+      squareSums: squareSums[site]!,
       columnSums: columnSums?.[site],
       sequences,
       tokens,
     };
-    zeroMasked(bytes, dtype, criterion.mask(W, count, pattern, statistics));
+    zeroMasked(bytes, dtype, toStored(linear, criterion.mask(W, count, pattern, statistics)));
     return bytes;
   });
 }
@@ -105,7 +108,7 @@ async function nameErrors<T>(model: Model, linear: Linear, W: Matrix, work: () =
   } catch (error) {
     if (!(error instanceof NumericError)) throw error;
     const broken = W.data.findIndex((weight) => !Number.isFinite(weight));
-    if (broken >= 0) throw brokenWeight(model, linear.block, `${linear.name}.weight`, broken, W);
+    if (broken >= 0) throw brokenWeight(model, linear.block, weightName(linear), broken, W);
     const { name, block } = linear;
     const message = `Block ${block}, ${name}: its weights are numbers, but with what they are fed the scores are not. ${error.message}`;
     throw new NumericError(error.code, message, { ...error.facts, block, linear: name }, { cause: error });
@@ -147,7 +150,7 @@ export async function writePrunedBlock(
   path: string,
 ): Promise<void> {
   const { checkpoint } = model;
-  const linears = new Map(model.linears[block]!.map((linear) => [`${linear.name}.weight`, linear]));
+  const linears = new Map(model.linears[block]!.map((linear) => [weightName(linear), linear]));
   const tensors = blockTensorNames(model, block).map((name) => {
     const { dtype, shape } = checkpoint.tensors.get(name)!;
     const linear = linears.get(name);
@@ -160,7 +163,7 @@ export async function writePrunedBlock(
 
 const DAMPING_NOTE = 'layerwise.damping';
 
-const dampingOf = (factors: Readonly<Record<TapSite, GramFactor>>): Readonly<Record<string, number>> =>
+const dampingOf = (factors: GramFactors): Readonly<Record<string, number>> =>
   Object.fromEntries(Object.entries(factors).map(([site, { damping }]) => [site, damping]));
 
 /** The damping that each Gram matrix of the block needed, by tap site; empty where no solver pruned it. */
@@ -184,9 +187,10 @@ function zeroMasked(bytes: Uint8Array, dtype: DType, mask: Mask): void {
 /** Zeros among the prunable weights of a model's block files, counted from their bytes. */
 export async function countBlockZeros(model: Model, dir: string): Promise<number> {
   let zeros = 0;
-  for (const { name, block } of model.linears.flat()) {
-    const { dtype } = model.checkpoint.tensors.get(`${name}.weight`)!;
-    const values = toFloat32(await readBlockTensor(model, blockPath(dir, block), `${name}.weight`), dtype);
+  for (const linear of model.linears.flat()) {
+    const name = weightName(linear);
+    const { dtype } = model.checkpoint.tensors.get(name)!;
+    const values = toFloat32(await readBlockTensor(model, blockPath(dir, linear.block), name), dtype);
     for (const value of values) if (value === 0) zeros++;
   }
   return zeros;

@@ -2,9 +2,8 @@
 // as Wanda rounds them, its inputs at the sampled tokens.
 
 import { InternalError } from '../base/index.js';
-import { readTensorFloat32 } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
-import { type Activations, blockGraph, type Linear, type Model, TAP_OF } from '../model/index.js';
+import { type Activations, blockGraph, type Linear, type Model, readLinear } from '../model/index.js';
 import { scoreWanda } from '../operate/index.js';
 import { type BlockInputs, type Collection, type SquareSums, sampleInputs } from '../profile/index.js';
 import { requireFinite } from './block-file.js';
@@ -28,14 +27,14 @@ export async function collectBlock(
     if (calibrated) return calibrated;
     throw new InternalError('E_INTERNAL_MEASURE', `${collection.names} were asked for without calibration text.`);
   };
-  const weights = async ({ name }: Linear): Promise<Float32Array> => {
-    const W = await readTensorFloat32(model.checkpoint, `${name}.weight`);
+  const weights = async (linear: Linear): Promise<Float32Array> => {
+    const W = await readLinear(model.checkpoint, linear);
     if (!W.every(Number.isFinite)) await requireFinite(model, block);
     return W;
   };
-  const scores = ({ rows, columns, kind }: Linear, data: Float32Array): Float32Array => {
+  const scores = ({ rows, columns, site }: Linear, data: Float32Array): Float32Array => {
     const { squareSums, sequences } = given();
-    return scoreWanda({ rows, columns, data }, { squareSums: squareSums[TAP_OF[kind]], sequences });
+    return scoreWanda({ rows, columns, data }, { squareSums: squareSums[site]!, sequences });
   };
   const inputs = async (): Promise<BlockInputs> => {
     const { from } = given();

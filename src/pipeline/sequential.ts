@@ -15,8 +15,6 @@ import {
   checkpointSource,
   type Model,
   sameShape,
-  TAP_SITES,
-  type TapSite,
 } from '../model/index.js';
 import {
   type Criterion,
@@ -112,7 +110,7 @@ async function measureForMask(
   return { criterion, pattern, counts, squareSums, columnSums, sequences, tokens };
 }
 
-/** Gram matrices of the block's four inputs, factorised; linears that read the same input share a factor. */
+/** Gram matrices of the block's inputs, factorised; linears that read the same input share a factor. */
 async function measureForSolver(
   { engine, model, pattern, counts, calibration }: SequentialInput,
   criterion: SolverCriterion,
@@ -124,13 +122,13 @@ async function measureForSolver(
   const grams = await measureGrams(engine, session, inputs);
   await session.release();
   const sequences = calibration!.windows.windows.length;
-  const factors: Partial<Record<TapSite, GramFactor>> = {};
-  for (const site of TAP_SITES) {
-    const columns = Math.sqrt(grams[site].length);
+  const factors: Record<string, GramFactor> = {};
+  for (const [site, gram] of Object.entries(grams)) {
+    const columns = Math.sqrt(gram.length);
     const name = `block ${block}, ${site}`;
-    factors[site] = await factoriseGram(grams[site], columns, { gemm, sequences, name });
+    factors[site] = await factoriseGram(gram, columns, { gemm, sequences, name });
   }
-  return { criterion, pattern, counts, factors: factors as Record<TapSite, GramFactor>, gemm };
+  return { criterion, pattern, counts, factors, gemm };
 }
 
 async function relativeError(trace: Trace, block: number, pruned: Activations): Promise<number> {

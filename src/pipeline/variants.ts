@@ -6,7 +6,14 @@
 import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreDivergences } from '../evaluate/index.js';
-import { type Activations, type BlockSource, createActivations, type Model, sameShape } from '../model/index.js';
+import {
+  type Activations,
+  type BlockSource,
+  createActivations,
+  type Model,
+  sameShape,
+  weightName,
+} from '../model/index.js';
 import type { Text } from './dense.js';
 import { type Move, passBlock } from './pass.js';
 
@@ -74,7 +81,7 @@ export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
 }
 
 function withVariant(base: BlockSource, { linear, weights }: Variant): BlockSource {
-  const replaced = `${linear}.weight`;
+  const replaced = weightName({ name: linear });
   return {
     folder: base.folder,
     find: (name) =>

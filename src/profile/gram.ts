@@ -6,23 +6,23 @@
 
 import { InternalError } from '../base/index.js';
 import type { Engine, Session } from '../engine/index.js';
-import { type Activations, chunkTensor, inLanes, TAP_SITES, type TapSite } from '../model/index.js';
+import { type Activations, chunkTensor, inLanes } from '../model/index.js';
 
 /** Σ xᵀx over all tokens, for each tap site: [in, in]. */
-export type Grams = Readonly<Record<TapSite, Float32Array>>;
+export type Grams = Readonly<Record<string, Float32Array>>;
 
 /** Runs a block's Gram taps over all chunks of `from` and adds them up, in the chunks' order. */
 export async function measureGrams(engine: Engine, session: Session, from: Activations): Promise<Grams> {
   const run = async (chunk: number) => session.run({ x: chunkTensor(from, chunk, await from.read(chunk)) });
-  let sums: Record<TapSite, Float32Array> | undefined;
+  let sums: Readonly<Record<string, Float32Array>> | undefined;
   // One round of lanes at a time, so that no more matrices wait than there are lanes.
   for (let first = 0; first < from.chunks.length; first += engine.lanes) {
     const count = Math.min(engine.lanes, from.chunks.length - first);
     const outputs = await inLanes(engine.lanes, count, (lane) => run(first + lane));
     for (const output of outputs) {
-      const values = Object.fromEntries(TAP_SITES.map((site) => [site, output[site]!.data as Float32Array]));
-      if (sums) for (const site of TAP_SITES) addTo(sums[site], values[site]!);
-      else sums = values as Record<TapSite, Float32Array>;
+      const values = Object.fromEntries(Object.entries(output).map(([site, { data }]) => [site, data as Float32Array]));
+      if (sums) for (const [site, sum] of Object.entries(sums)) addTo(sum, values[site]!);
+      else sums = values;
     }
   }
   if (!sums) throw new InternalError('E_INTERNAL_GRAM', 'There are no calibration windows to take a Gram matrix of.');

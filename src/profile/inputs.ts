@@ -3,7 +3,7 @@
 // them. Windows are taken in order, so the sample is the same on any number of lanes.
 
 import type { Engine, Session } from '../engine/index.js';
-import { type Activations, chunkTensor, inLanes, TAP_SITES, type TapSite } from '../model/index.js';
+import { type Activations, chunkTensor, inLanes } from '../model/index.js';
 import type { BlockInputs } from './measure.js';
 
 const WINDOWS = 16;
@@ -37,20 +37,18 @@ export async function sampleInputs(engine: Engine, session: Session, from: Activ
     const x = await from.read(chunk);
     const block = pick(x, taken[chunk]!, from.width);
     const outputs = await session.run({ x: chunkTensor(from, chunk, x) });
-    const sites = TAP_SITES.map((site) => {
-      const { data, shape } = outputs[site]!;
+    const sites = Object.entries(outputs).map(([site, { data, shape }]) => {
       const width = shape[1]!;
       return { site, width, data: pick(data as Float32Array, taken[chunk]!, width) };
     });
     return { block, sites };
   });
-  const sites = TAP_SITES.map((site, s) => {
-    const { width } = parts[0]!.sites[s]!;
+  const sites = parts[0]!.sites.map(({ site, width }, s) => {
     return [site, { width, data: concatenate(parts.map((part) => part.sites[s]!.data)) }] as const;
   });
   return {
     block: { width: from.width, data: concatenate(parts.map(({ block }) => block)) },
-    sites: Object.fromEntries(sites) as Record<TapSite, BlockInputs['block']>,
+    sites: Object.fromEntries(sites),
   };
 }
 

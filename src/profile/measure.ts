@@ -1,7 +1,7 @@
 // What a measure is: a name, what it looks at, and an accumulator that is shown a model block by block. Measures know no
 // checkpoint and no engine; collect.ts shows them each weight once, however many of them there are.
 
-import type { Linear, TapSite } from '../model/index.js';
+import type { Linear } from '../model/index.js';
 import type { Measured, MeasureName } from '../records/index.js';
 
 /** A linear as measures see it. Its arrays are only to be read, and not to be kept beyond the block. */
@@ -17,7 +17,7 @@ export type LinearView = {
 export type Sample = { readonly width: number; readonly data: Float32Array };
 
 /** What a block and its linears read, at the same tokens. */
-export type BlockInputs = { readonly block: Sample; readonly sites: Readonly<Record<TapSite, Sample>> };
+export type BlockInputs = { readonly block: Sample; readonly sites: Readonly<Record<string, Sample>> };
 
 export interface Accumulator<T> {
   /** Every linear, in the order of the model's. */

@@ -4,7 +4,6 @@
 // is the cosine of K_i and K_j, so widths may differ, and all that is kept of a block is its K, of norm 1: 0.5 MB.
 // Tokens are a sample (inputs.ts). Linears that read the same thing (q, k, v; gate, up) have ψ = 1 between them.
 
-import { TAP_OF, TAP_SITES, type TapSite } from '../model/index.js';
 import type { Measure, Sample } from './measure.js';
 
 export const redundancy: Measure<'redundancy'> = {
@@ -16,9 +15,8 @@ export const redundancy: Measure<'redundancy'> = {
     return {
       inputs: ({ block, sites }, own) => {
         blocks.push(kernelOf(block));
-        const kernels = TAP_SITES.map((site) => [site, kernelOf(sites[site])] as const);
-        const bySite = new Map<TapSite, Float32Array>(kernels);
-        linears.push(cosines(own.map(({ kind }) => bySite.get(TAP_OF[kind])!)));
+        const bySite = new Map(Object.entries(sites).map(([site, sample]) => [site, kernelOf(sample)]));
+        linears.push(cosines(own.map(({ site }) => bySite.get(site)!)));
       },
       result: () => ({ blocks: cosines(blocks), linears }),
     };

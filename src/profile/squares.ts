@@ -3,22 +3,21 @@
 // on how many lanes work or which finishes first.
 
 import type { Engine, Session } from '../engine/index.js';
-import { type Activations, chunkTensor, inLanes, TAP_SITES, type TapSite } from '../model/index.js';
+import { type Activations, chunkTensor, inLanes } from '../model/index.js';
 
 /** Σ x² over all tokens, for each tap site: [in]. */
-export type SquareSums = Readonly<Record<TapSite, Float64Array>>;
+export type SquareSums = Readonly<Record<string, Float64Array>>;
 
-/** Runs a block's taps over all chunks of `from` and adds them up, in the chunks' order, in double precision. */
+/** Runs a block's taps, and no other outputs, over all chunks of `from` and adds them up, in the chunks' order, in double precision. */
 export async function measureSquareSums(engine: Engine, session: Session, from: Activations): Promise<SquareSums> {
   const outputs = await inLanes(engine.lanes, from.chunks.length, async (chunk) => {
     return await session.run({ x: chunkTensor(from, chunk, await from.read(chunk)) });
   });
   const sums = Object.fromEntries(
-    TAP_SITES.map((site) => [site, new Float64Array(outputs[0]![site]!.data.length)]),
-  ) as Record<TapSite, Float64Array>;
+    Object.entries(outputs[0]!).map(([site, { data }]) => [site, new Float64Array(data.length)]),
+  );
   for (const output of outputs) {
-    for (const site of TAP_SITES) {
-      const sum = sums[site];
+    for (const [site, sum] of Object.entries(sums)) {
       const values = output[site]!.data as Float32Array;
       for (let j = 0; j < sum.length; j++) sum[j]! += values[j]!;
     }

@@ -113,12 +113,14 @@ describe.each([
     expect(record.removed).toEqual([1, 2]);
     const removed = new Set(record.removed);
     const [before, after] = [await openCheckpoint(source), await openCheckpoint(out)];
-    const kept = [...before.tensors.values()].filter(({ name }) => renumberTensor(name, removed) !== undefined);
-    expect([...after.tensors.keys()]).toEqual(kept.map(({ name }) => renumberTensor(name, removed)));
+    const kept = [...before.tensors.values()].filter(
+      ({ name }) => renumberTensor(name, removed, 'model.layers.') !== undefined,
+    );
+    expect([...after.tensors.keys()]).toEqual(kept.map(({ name }) => renumberTensor(name, removed, 'model.layers.')));
     expect(after.tensors.has('model.layers.1.mlp.up_proj.weight')).toBe(true);
     expect(after.tensors.has('model.layers.2.mlp.up_proj.weight')).toBe(false);
     for (const { name, dtype, shape, file } of kept) {
-      const renamed = renumberTensor(name, removed)!;
+      const renamed = renumberTensor(name, removed, 'model.layers.')!;
       expect(after.tensors.get(renamed)).toMatchObject({ dtype, shape, file });
       expect(await readTensor(after, renamed)).toEqual(await readTensor(before, name));
     }

@@ -41,12 +41,46 @@ beforeAll(async () => {
 afterAll(() => ort.close());
 
 // Below, at and beyond one tile of 64; whole tiles; a last tile of one query; more tokens than 16 tiles of 64 hold.
+/** Attention of the plain op with the whole mask of a window. */
+function windowed(g: GraphBuilder, { q, k, v }: Names, T: number, window: number): string {
+  const mask = Float32Array.from({ length: T * T }, (_, i) => {
+    const [query, key] = [Math.floor(i / T), i % T];
+    return key <= query && key > query - window ? 0 : Number.NEGATIVE_INFINITY;
+  });
+  return g.op('Attention', [q, k, v, g.constant('mask', mask, [T, T])], attributes);
+}
+
+describe.each([
+  [9, 1],
+  [9, 4],
+  [64, 64],
+  [150, 20],
+  [150, 64],
+  [150, 100],
+  [257, 1],
+  [1100, 70],
+])('%i tokens, a window of %i', (T, window) => {
+  test.each([
+    ['reference', () => createReferenceEngine()],
+    ['ONNX Runtime', () => ort],
+  ])('%s', async (_, engine) => {
+    const tiled = attentionGraph(T, (g, names) => causalAttention(g, names, { length: T, window }, attributes));
+    const whole = attentionGraph(T, (g, names) => windowed(g, names, T, window));
+    const [got, expected] = [await run(engine(), tiled, T), await run(engine(), whole, T)];
+    let worst = 0;
+    for (const [i, value] of expected.entries()) worst = Math.max(worst, Math.abs(value - got[i]!));
+    expect(worst).toBeLessThanOrEqual(ENGINE.absolute);
+  });
+});
+
 describe.each([1, 63, 64, 65, 128, 150, 257, 1100])('%i tokens', (T) => {
   test.each([
     ['reference', () => createReferenceEngine()],
     ['ONNX Runtime', () => ort],
   ])('%s', async (_, engine) => {
-    const tiled = attentionGraph(T, (g, names) => causalAttention(g, names, T, attributes));
+    const tiled = attentionGraph(T, (g, names) =>
+      causalAttention(g, names, { length: T, window: undefined }, attributes),
+    );
     const whole = attentionGraph(T, (g, { q, k, v }) =>
       g.op('Attention', [q, k, v], { ...attributes, is_causal: int(1) }),
     );

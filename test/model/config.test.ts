@@ -16,7 +16,7 @@ const base = {
 describe('values that change the numbers and are not implemented are refused by name', () => {
   test.each([
     ['model_type', { model_type: 'mamba' }, 'E_UNSUPPORTED_FAMILY', /mamba.*llama, mistral, qwen2, qwen3/],
-    ['hidden_act', { hidden_act: 'gelu' }, 'E_UNSUPPORTED_CONFIG', /hidden_act is "gelu".*silu/],
+    ['hidden_act', { hidden_act: 'mish' }, 'E_UNSUPPORTED_CONFIG', /hidden_act is "mish".*silu/],
     ['rope type', { rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'E_UNSUPPORTED_CONFIG', /yarn/],
     ['old rope key', { rope_scaling: { type: 'dynamic', factor: 2 } }, 'E_UNSUPPORTED_CONFIG', /dynamic/],
     ['partial rotation', { partial_rotary_factor: 0.5 }, 'E_UNSUPPORTED_CONFIG', /partial_rotary_factor/],
@@ -54,17 +54,28 @@ test('both ways of writing rope settings mean the same', () => {
   const old = readModelConfig({ ...base, rope_theta: 500, rope_scaling: { type: 'linear', factor: 3 } });
   const present = readModelConfig({ ...base, rope_parameters: { rope_theta: 500, rope_type: 'linear', factor: 3 } });
   expect(old).toEqual(present);
-  expect(old.rope).toEqual({ theta: 500, scaling: { kind: 'linear', factor: 3 } });
+  expect(old.rope).toEqual({ theta: 500, dims: 16, scaling: { kind: 'linear', factor: 3 } });
 });
 
-test('a sliding window is kept as a limit where it is in force', () => {
+describe('a sliding window holds in the blocks that have it', () => {
   const sliding = { sliding_window: 128 };
-  expect(readModelConfig({ ...base, model_type: 'mistral', ...sliding }).slidingWindow).toBe(128);
-  expect(readModelConfig({ ...base, model_type: 'mistral', sliding_window: null }).slidingWindow).toBeUndefined();
-  expect(readModelConfig({ ...base, model_type: 'qwen2', ...sliding }).slidingWindow).toBeUndefined();
-  expect(readModelConfig({ ...base, model_type: 'qwen2', ...sliding, use_sliding_window: true }).slidingWindow).toBe(
-    128,
-  );
+  const used = { ...sliding, use_sliding_window: true };
+  const types = ['full_attention', 'sliding_attention'];
+  test.each([
+    ['mistral: in all', { model_type: 'mistral', ...sliding }, [128, 128]],
+    ['mistral without', { model_type: 'mistral', sliding_window: null }, [undefined, undefined]],
+    ['qwen2: only where it is used', { model_type: 'qwen2', ...sliding }, [undefined, undefined]],
+    ['qwen2: from a block on', { model_type: 'qwen2', ...used, max_window_layers: 1 }, [undefined, 128]],
+    ['qwen2: no block is so late', { model_type: 'qwen2', ...used }, [undefined, undefined]],
+    ['qwen3: by name', { model_type: 'qwen3', ...used, layer_types: types }, [undefined, 128]],
+  ])('%s', (_, change, windows) => {
+    expect(readModelConfig({ ...base, ...change }).windows).toEqual(windows);
+  });
+
+  test('types for another number of blocks are refused', () => {
+    const change = { model_type: 'qwen3', ...used, layer_types: [...types, 'full_attention'] };
+    expect(() => readModelConfig({ ...base, ...change })).toThrowError(/layer_types/);
+  });
 });
 
 test('a key that is not known is ignored', () => {

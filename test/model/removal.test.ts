@@ -5,7 +5,7 @@ import { mendConfig, renumberTensor } from '../../src/model/index.js';
 describe('renumberTensor', () => {
   test('those of removed blocks go, those behind move up, all others stay', () => {
     const removed = new Set([1, 2, 10]);
-    const rename = (name: string) => renumberTensor(name, removed);
+    const rename = (name: string) => renumberTensor(name, removed, 'model.layers.');
     expect(rename('model.layers.0.mlp.up_proj.weight')).toBe('model.layers.0.mlp.up_proj.weight');
     expect(rename('model.layers.1.mlp.up_proj.weight')).toBeUndefined();
     expect(rename('model.layers.3.mlp.up_proj.weight')).toBe('model.layers.1.mlp.up_proj.weight');

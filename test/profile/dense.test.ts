@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
 import { readSafetensors, readTensor, readTensorFloat32 } from '../../src/checkpoint/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
-import { blockGraph, embedWindows, type Model, openModel, TAP_OF, TAP_SITES } from '../../src/model/index.js';
+import { blockGraph, embedWindows, type Model, openModel } from '../../src/model/index.js';
 import { scoreWanda } from '../../src/operate/index.js';
 import { type DensePass, runDense, type Text } from '../../src/pipeline/index.js';
 import { countBins } from '../../src/profile/histogram.js';
@@ -71,7 +71,7 @@ test('measures of weights need no text at all; others are refused without it', a
 test('scores are those that Wanda prunes by', async () => {
   for (const [l, linear] of model.linears.flat().entries()) {
     const data = await readTensorFloat32(model.checkpoint, `${linear.name}.weight`);
-    const squareSums = dense.squareSums[linear.block]![TAP_OF[linear.kind]];
+    const squareSums = dense.squareSums[linear.block]![linear.site]!;
     const scores = scoreWanda({ ...linear, data }, { squareSums, sequences: text.windows.windows.length });
     expect(
       Buffer.from(countBins(scores).counts.buffer).equals(Buffer.from(dense.measured.scores![l]!.counts.buffer)),
@@ -98,8 +98,9 @@ describe('inputs', () => {
     expect(data.subarray(perWindow * width, (perWindow + 1) * width)).toEqual(
       chunk.subarray(length * width, (length + 1) * width),
     );
-    for (const site of TAP_SITES)
-      expect(inputs.sites[site].data.length / inputs.sites[site].width).toBe(16 * perWindow);
+    const sites = Object.values(inputs.sites);
+    expect(sites).toHaveLength(4);
+    for (const { data: rows, width: wide } of sites) expect(rows.length / wide).toBe(16 * perWindow);
   });
 
   test('redundancy is ‖XᵀY‖² over the norms, by the plain sum', () => {
@@ -114,7 +115,7 @@ describe('inputs', () => {
       }
       return sum;
     };
-    const [q, down] = [inputs.sites.attention_in, inputs.sites.mlp_out];
+    const [q, down] = [inputs.sites.attention_in!, inputs.sites.mlp_out!];
     const expected = product(q, down) / Math.sqrt(product(q, q) * product(down, down));
     expect(dense.measured.redundancy!.linears[0]![0]![6]).toBeCloseTo(expected, 5);
     expect(dense.measured.redundancy!.linears[0]![0]!.slice(0, 3)).toEqual([1, 1, 1]);

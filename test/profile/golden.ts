@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Linear, LinearKind } from '../../src/model/index.js';
+import type { Linear, LinearKind, TapSite } from '../../src/model/index.js';
 import type { ModelFacts } from '../../src/plan/index.js';
 import type { Measured } from '../../src/records/index.js';
 
@@ -21,8 +21,25 @@ const path = fileURLToPath(new URL('../golden/policies.json', import.meta.url));
 export const golden = JSON.parse(readFileSync(path, 'utf8')) as Golden;
 
 const KINDS: readonly LinearKind[] = ['q', 'k', 'v', 'o', 'gate', 'up', 'down'];
+const SITES: readonly TapSite[] = [
+  'attention_in',
+  'attention_in',
+  'attention_in',
+  'attention_out',
+  'mlp_in',
+  'mlp_in',
+  'mlp_out',
+];
 const linears: readonly Linear[] = golden.shapes.flatMap((shapes, block) =>
-  shapes.map(([rows, columns], i) => ({ name: `${block}.${KINDS[i]}`, kind: KINDS[i]!, block, rows, columns })),
+  shapes.map(([rows, columns], i) => ({
+    name: `${block}.${KINDS[i]}`,
+    kind: KINDS[i]!,
+    block,
+    rows,
+    columns,
+    site: SITES[i]!,
+    transposed: false,
+  })),
 );
 export const goldenFacts = { blocks: golden.shapes.length, linears } satisfies ModelFacts;
 

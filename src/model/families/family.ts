@@ -1,19 +1,58 @@
-// A family is data: what the block of one `model_type` looks like beyond what config.json says. A config *value* that
-// changes the numbers and that the block cannot express is refused by name, never ignored.
+// A family is data: what one `model_type` looks like beyond what config.json says, and what its tensors are called. A config
+// *value* that changes the numbers and that the block cannot express is refused by name, never ignored.
+
+import type { Names } from './names.js';
+
+/** The block files: src/model/blocks/. */
+export type ShapeName = 'llama' | 'opt' | 'gpt2' | 'gpt_neox';
+
+/** `gelu` is x·Φ(x); `gelu_tanh` the approximation that goes by gelu_new, gelu_fast and gelu_pytorch_tanh. */
+export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'relu';
+
+/** Always, never, or as a boolean key of config.json says; `fallback` (false unless given) where the file is silent. */
+export type Flag = boolean | { readonly key: string; readonly fallback?: boolean };
 
 export type FamilySpec = {
   /** `model_type` in config.json, and this file's name. */
   readonly modelType: string;
-  /** Which linears carry a bias: always, never, or as a boolean key of config.json says. */
-  readonly bias: {
-    readonly qkv: boolean | { readonly key: string };
-    readonly o: boolean | { readonly key: string };
-    readonly mlp: boolean | { readonly key: string };
-  };
+  /** Which block file it runs. */
+  readonly shape: ShapeName;
+  readonly names: Names;
+  /** Where config.json calls something otherwise than LLaMA's does: LLaMA's key → this family's. */
+  readonly keys?: Readonly<Record<string, string>>;
+  /** Values that a key must have, since others would change the numbers. A key that is not there has the first. */
+  readonly only?: Readonly<Record<string, readonly unknown[]>>;
+  /** Which linears carry a bias. */
+  readonly bias: { readonly qkv: Flag; readonly o: Flag; readonly mlp: Flag };
+  /** Defaults to `rms`. */
+  readonly norm?: 'rms' | 'layer';
+  /** Whether norms have weights at all. Defaults to true. */
+  readonly normAffine?: Flag;
+  /** Norms before attention and MLP (true, the default), or after each of them on the residual. */
+  readonly normFirst?: Flag;
   /** RMS norm over each head's queries and keys before the rotation. */
-  readonly qkNorm: boolean;
+  readonly qkNorm?: boolean;
+  /** Attention and MLP both read the block's input, and their sum is added to it. Defaults to false. */
+  readonly parallel?: Flag;
+  /** q, k and v are one tensor, gate and up another, one after the other in rows. Defaults to false. */
+  readonly joined?: boolean;
+  /** Weights lie [in, out] in the file (transformers' Conv1D) instead of [out, in]. Defaults to false. */
+  readonly transposed?: boolean;
+  /** Rotated queries and keys, or a table of which position t has row t + `offset`. Defaults to rotary. */
+  readonly positions?: 'rotary' | { readonly offset: number };
+  /** The key of the share of each head that turns, and that share where it is absent; all of it where undefined. */
+  readonly partialRotary?: { readonly keys: readonly string[]; readonly fallback: number };
   /** Whether `sliding_window` is in force: always when set, or only when a boolean key says so. */
-  readonly slidingWindow: 'none' | 'set' | { readonly key: string };
+  readonly slidingWindow?: 'set' | { readonly key: string };
   /** What transformers assumes where config.json is silent. */
-  readonly defaults: { readonly normEps: number; readonly ropeTheta: number; readonly tied: boolean };
+  readonly defaults: {
+    readonly normEps: number;
+    readonly tied: boolean;
+    readonly ropeTheta?: number;
+    /** Defaults to silu. */
+    readonly activation?: Activation;
+    /** The MLP's width in units of the residual's. */
+    readonly intermediate?: number;
+    readonly maxPositions?: number;
+  };
 };

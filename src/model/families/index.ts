@@ -1,11 +1,15 @@
 import type { FamilySpec } from './family.js';
+import { gptNeox } from './gpt_neox.js';
+import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
+import { opt } from './opt.js';
+import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
 
 /** Every family, by `model_type`. */
 export const FAMILIES: ReadonlyMap<string, FamilySpec> = new Map(
-  [llama, mistral, qwen2, qwen3].map((family) => [family.modelType, family]),
+  [llama, mistral, qwen2, qwen3, phi3, opt, gpt2, gptNeox].map((family) => [family.modelType, family]),
 );
 export type { FamilySpec };

@@ -1,0 +1,162 @@
+// What block files build with. Values between two linears are [B·T, width]; the residual is [B, T, D]. Linears run as Gemm
+// with the checkpoint's own weights, whichever way these lie (transB), so nothing is transposed or copied. A *tap* is an
+// extra output: Σ over tokens of the squared input of each linear, [in], or of its outer product with itself, XᵀX [in, in].
+
+import { float, type Graph, GraphBuilder, int } from '../../graph/index.js';
+import { causalAttention } from '../attention.js';
+import type { ModelConfig } from '../config.js';
+import type { LinearKind, NormRole } from '../families/names.js';
+import { activate, normalise, type TensorSource, weight } from '../nodes.js';
+import { ropeTables } from '../rope.js';
+import type { TapSite } from './parts.js';
+
+/**
+ * What the graph returns: the block's output, the taps (Σ x²), or both; or, instead of those, the sums Σ x, the Gram
+ * matrices XᵀX, or the linears' inputs X themselves.
+ */
+export type BlockOutputs = 'hidden' | 'taps' | 'both' | 'sums' | 'gram' | 'inputs';
+
+export type KitOptions = {
+  readonly config: ModelConfig;
+  readonly block: number;
+  /** Tokens of each window. */
+  readonly length: number;
+  readonly outputs: BlockOutputs;
+  /** The tensor of a role's `weight` or `bias`; undefined where the block has none. */
+  readonly tensor: (role: string) => TensorSource | undefined;
+};
+
+export class BlockKit {
+  /** The residual before the block, [B, T, D]. */
+  readonly x: string;
+  readonly config: ModelConfig;
+  private readonly g = new GraphBuilder();
+  private readonly options: KitOptions;
+  private positionIds: string | undefined;
+
+  constructor(options: KitOptions) {
+    this.options = options;
+    this.config = options.config;
+    this.x = this.g.input('x', 'f32', ['B', options.length, options.config.hidden]);
+  }
+
+  /** A value as [B·T, width]. */
+  rows(x: string, width = this.config.hidden): string {
+    return this.reshape(x, [-1, width]);
+  }
+
+  norm(x: string, role: NormRole): string {
+    const { tensor, config } = this.options;
+    const width = role === 'qNorm' || role === 'kNorm' ? config.headDim : config.hidden;
+    return normalise(this.g, config, x, { scale: tensor(`${role}.weight`), bias: tensor(`${role}.bias`), width });
+  }
+
+  linear(x: string, role: LinearKind): string {
+    const { tensor, config } = this.options;
+    const bias = tensor(`${role}.bias`);
+    const inputs = [x, weight(this.g, tensor(`${role}.weight`)!), ...(bias ? [weight(this.g, bias)] : [])];
+    return this.g.op('Gemm', inputs, { transB: int(config.transposed ? 0 : 1) });
+  }
+
+  activate(x: string): string {
+    return activate(this.g, this.config, x);
+  }
+
+  multiply(a: string, b: string): string {
+    return this.g.op('Mul', [a, b]);
+  }
+
+  /** The residual and what a linear adds to it, [B·T, D]. */
+  add(residual: string, x: string): string {
+    return this.g.op('Add', [residual, this.reshape(x, [-1, this.options.length, this.config.hidden])]);
+  }
+
+  /** Parts of the last axis of a value [B·T, width], `widths` wide, one after the other. */
+  split(x: string, widths: readonly number[]): string[] {
+    let end = 0;
+    return widths.map((width) => {
+      end += width;
+      return this.columns(x, end - width, end);
+    });
+  }
+
+  /** q, k and v, each [B·T, heads · h], of one value in which every head has its q, k and v one after the other. */
+  splitHeads(x: string): string[] {
+    const { heads, headDim: h } = this.config;
+    const byHead = this.reshape(x, [-1, heads, 3 * h]);
+    return [0, 1, 2].map((part) => this.rows(this.columns(byHead, part * h, (part + 1) * h, 2), heads * h));
+  }
+
+  private columns(x: string, from: number, to: number, axis = 1): string {
+    return this.g.op('Slice', [x, this.g.shape([from]), this.g.shape([to]), this.g.shape([axis])]);
+  }
+
+  private reshape(x: string, shape: readonly number[]): string {
+    return this.g.op('Reshape', [x, this.g.shape(shape)]);
+  }
+
+  /** What linears read at `site`, for those who measure. */
+  tap(x: string, site: TapSite, width: number): void {
+    const { g } = this;
+    const { outputs } = this.options;
+    if (outputs === 'hidden') return;
+    if (outputs === 'inputs') g.output(x, site, ['N', width]);
+    else if (outputs === 'gram') g.output(g.op('Gemm', [x, x], { transA: int(1) }), site, [width, width]);
+    else if (outputs === 'sums') g.output(g.op('ReduceSum', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);
+    else g.output(g.op('ReduceSumSquare', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);
+  }
+
+  /** Queries or keys [B·T, count · h], normed over each head where the model does, and turned where it has a rotation. */
+  rotate(x: string, count: number, norm: 'qNorm' | 'kNorm'): string {
+    const { g } = this;
+    const { length: T, config } = this.options;
+    const { headDim, qkNorm, rope } = config;
+    const normed = qkNorm ? this.norm(this.reshape(x, [-1, T, count, headDim]), norm) : x;
+    if (!rope) return normed;
+    const wide = this.reshape(normed, [-1, T, count * headDim]);
+    const tables = ropeTables(rope, T);
+    const half = rope.dims / 2;
+    const cos = g.constant('rope_cos', tables.cos, [T, half]);
+    const sin = g.constant('rope_sin', tables.sin, [T, half]);
+    return g.op('RotaryEmbedding', [wide, cos, sin, this.positions()], {
+      num_heads: int(count),
+      ...(rope.dims < headDim ? { rotary_embedding_dim: int(rope.dims) } : {}),
+    });
+  }
+
+  /** Rotation wants one position row per sequence: [1, T] broadcast to [B, T]. */
+  private positions(): string {
+    if (this.positionIds !== undefined) return this.positionIds;
+    const { g } = this;
+    const T = this.options.length;
+    const bytes = new Uint8Array(new BigInt64Array(Array.from({ length: T }, (_, t) => BigInt(t))).buffer);
+    const row = g.initializer({ name: 'positions', dtype: 'I64', shape: [1, T], source: { kind: 'bytes', bytes } });
+    const batch = g.op('Slice', [g.op('Shape', [this.x]), g.shape([0]), g.shape([1])]);
+    this.positionIds = g.op('Expand', [row, g.op('Concat', [batch, g.shape([T])], { axis: int(0) })]);
+    return this.positionIds;
+  }
+
+  /** Causal attention over queries, keys and values as `rotate` and `linear` give them, [B·T, heads · h]. */
+  attend(q: string, k: string, v: string): string {
+    const { length: T, block } = this.options;
+    const { heads, kvHeads, headDim, windows } = this.config;
+    const wide = (x: string, count: number): string => this.reshape(x, [-1, T, count * headDim]);
+    const attention = causalAttention(
+      this.g,
+      { q: wide(q, heads), k: wide(k, kvHeads), v: wide(v, kvHeads) },
+      { length: T, window: windows[block] },
+      { q_num_heads: int(heads), kv_num_heads: int(kvHeads), scale: float(1 / Math.sqrt(headDim)) },
+    );
+    return this.rows(attention, heads * headDim);
+  }
+
+  /** Names the block's output, [B, T, D]. What only it needs is left out where only taps are wanted. */
+  output(value: () => string): void {
+    const { outputs, length, config } = this.options;
+    if (outputs === 'hidden' || outputs === 'both') this.g.output(value(), 'y', ['B', length, config.hidden]);
+  }
+
+  build(name: string, folder: string): Graph {
+    return this.g.build(name, folder);
+  }
+}

@@ -1,0 +1,60 @@
+// What a block is made of, as data: its norms and its linears, and where in it linears read. Names are the family's affair,
+// the arithmetic the block file's.
+
+import type { ModelConfig } from '../config.js';
+import type { LinearKind, NormRole } from '../families/names.js';
+
+/** A place in a block where linears read: one tap each. Linears that read the same thing share it. */
+export type TapSite = 'attention_in' | 'attention_out' | 'mlp_in' | 'mlp_out';
+
+export type NormPart = {
+  readonly role: NormRole;
+  readonly width: number;
+  readonly weight: boolean;
+  readonly bias: boolean;
+};
+
+/** W [rows = out, columns = in], whichever way it lies in the file. */
+export type LinearPart = {
+  readonly role: LinearKind;
+  readonly rows: number;
+  readonly columns: number;
+  readonly bias: boolean;
+  readonly site: TapSite;
+};
+
+/** In the checkpoint's usual order. */
+export type BlockParts = { readonly norms: readonly NormPart[]; readonly linears: readonly LinearPart[] };
+
+/** The norms that stand with attention and with the MLP, and those of each head's queries and keys. */
+export function normParts(config: ModelConfig): readonly NormPart[] {
+  const { hidden, headDim, qkNorm, normAffine, norm } = config;
+  const part = (role: NormRole, width: number): NormPart => {
+    return { role, width, weight: normAffine, bias: normAffine && norm === 'layer' };
+  };
+  const ofHeads = qkNorm ? [part('qNorm', headDim), part('kNorm', headDim)] : [];
+  return [part('attentionNorm', hidden), part('mlpNorm', hidden), ...ofHeads];
+}
+
+/** q, k and v, or one linear for all three, and o. */
+export function attentionParts(config: ModelConfig, joined: boolean): readonly LinearPart[] {
+  const { hidden, heads, kvHeads, headDim, bias } = config;
+  const [wide, narrow] = [heads * headDim, kvHeads * headDim];
+  const reading = (role: LinearKind, rows: number): LinearPart => {
+    return { role, rows, columns: hidden, bias: bias.qkv, site: 'attention_in' };
+  };
+  const o = { role: 'o', rows: hidden, columns: wide, bias: bias.o, site: 'attention_out' } as const;
+  if (joined) return [reading('qkv', wide + 2 * narrow), o];
+  return [reading('q', wide), reading('k', narrow), reading('v', narrow), o];
+}
+
+/** The linears of an MLP: those that read, `wide` of them `times` as wide as the MLP, and `down`. */
+export function mlpParts(config: ModelConfig, reading: readonly LinearKind[], times = 1): readonly LinearPart[] {
+  const { hidden, intermediate, bias } = config;
+  return [
+    ...reading.map((role): LinearPart => {
+      return { role, rows: times * intermediate, columns: hidden, bias: bias.mlp, site: 'mlp_in' };
+    }),
+    { role: 'down', rows: hidden, columns: intermediate, bias: bias.mlp, site: 'mlp_out' },
+  ];
+}

@@ -1,0 +1,14 @@
+import type { ShapeName } from '../families/family.js';
+import { gptNeoxBlock } from './gpt-neox.js';
+import { gpt2Block } from './gpt2.js';
+import { llamaBlock } from './llama.js';
+import { optBlock } from './opt.js';
+import type { BlockShape } from './shape.js';
+
+/** Every block file. */
+export const SHAPES: Readonly<Record<ShapeName, BlockShape>> = {
+  llama: llamaBlock,
+  opt: optBlock,
+  gpt2: gpt2Block,
+  gpt_neox: gptNeoxBlock,
+};

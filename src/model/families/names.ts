@@ -1,0 +1,47 @@
+// What a family calls its tensors. Everything but the head stands below `base`, which checkpoints of the bare model (GPT-2's
+// own, some of OPT's) leave out. Modules stand below a block's prefix, `<base><blocks>.<number>.`.
+
+export const LINEAR_KINDS = ['q', 'k', 'v', 'qkv', 'o', 'gate', 'up', 'gate_up', 'down'] as const;
+/** What a linear does in its block. */
+export type LinearKind = (typeof LINEAR_KINDS)[number];
+
+export type NormRole = 'attentionNorm' | 'mlpNorm' | 'qNorm' | 'kNorm';
+
+export type Names = {
+  readonly base: string;
+  readonly embedding: string;
+  /** The table of positions, where they are learned. */
+  readonly positions?: string;
+  /** Linears between a narrower embedding and the residual, where config.json has one. */
+  readonly projectIn?: string;
+  readonly projectOut?: string;
+  readonly finalNorm: string;
+  readonly blocks: string;
+  /** Names of the head, which is tied to the embedding where none is needed; the first is today's. */
+  readonly head: readonly string[];
+  readonly modules: Readonly<Partial<Record<LinearKind | NormRole, string>>>;
+  /** Tensors of a block, by the end of their names, that older transformers saved and that hold no weights. */
+  readonly buffers: readonly string[];
+};
+
+export const LLAMA_NAMES: Names = {
+  base: 'model.',
+  embedding: 'embed_tokens',
+  finalNorm: 'norm',
+  blocks: 'layers',
+  head: ['lm_head'],
+  modules: {
+    attentionNorm: 'input_layernorm',
+    mlpNorm: 'post_attention_layernorm',
+    qNorm: 'self_attn.q_norm',
+    kNorm: 'self_attn.k_norm',
+    q: 'self_attn.q_proj',
+    k: 'self_attn.k_proj',
+    v: 'self_attn.v_proj',
+    o: 'self_attn.o_proj',
+    gate: 'mlp.gate_proj',
+    up: 'mlp.up_proj',
+    down: 'mlp.down_proj',
+  },
+  buffers: ['.rotary_emb.inv_freq'],
+};

@@ -1,0 +1,53 @@
+// Pieces of graphs that blocks and the head share: a checkpoint's tensor as a value, norms, activations.
+
+import { type Attribute, float, type GraphBuilder, type InitializerSource, int, text } from '../graph/index.js';
+import type { DType } from '../tensor/index.js';
+import type { ModelConfig } from './config.js';
+
+/** A tensor that a graph can point at. */
+export type TensorSource = {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly source: InitializerSource;
+};
+
+/** The tensor's values in float32. */
+export function weight(g: GraphBuilder, { name, dtype, shape, source }: TensorSource): string {
+  const raw = g.initializer({ name, dtype, shape, source });
+  return dtype === 'F32' ? raw : g.op('Cast', [raw], { to: int(1) });
+}
+
+/** x over its root mean square, or standardised, along the last axis, then times the scale and, with one, plus the bias. */
+export function normalise(
+  g: GraphBuilder,
+  { norm, normEps }: Pick<ModelConfig, 'norm' | 'normEps'>,
+  x: string,
+  tensors: {
+    readonly scale: TensorSource | undefined;
+    readonly bias: TensorSource | undefined;
+    readonly width: number;
+  },
+): string {
+  const { scale, bias, width } = tensors;
+  const factors = scale ? weight(g, scale) : g.constant('ones', new Float32Array(width).fill(1), [width]);
+  const attributes = { axis: int(-1), epsilon: float(normEps) };
+  if (norm === 'rms') return g.op('RMSNormalization', [x, factors], attributes);
+  return g.op('LayerNormalization', bias ? [x, factors, weight(g, bias)] : [x, factors], attributes);
+}
+
+const GELU: Readonly<Record<'gelu' | 'gelu_tanh', Attribute>> = { gelu: text('none'), gelu_tanh: text('tanh') };
+
+export function activate(g: GraphBuilder, { activation }: Pick<ModelConfig, 'activation'>, x: string): string {
+  switch (activation) {
+    case 'silu':
+      return g.op('Mul', [x, g.op('Sigmoid', [x])]);
+    case 'relu':
+      return g.op('Relu', [x]);
+    case 'gelu':
+    case 'gelu_tanh':
+      return g.op('Gelu', [x], { approximate: GELU[activation] });
+    default:
+      return activation satisfies never;
+  }
+}
