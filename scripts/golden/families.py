@@ -1,15 +1,19 @@
-"""Writes test/golden/families: a tiny random checkpoint of every family, and its logits by transformers in fp32.
+"""Writes test/golden/families: a tiny random checkpoint of every family, its logits by transformers in fp32, and what Wanda
+makes of it: half of each row of each linear, block after block, with the golden tokens for calibration.
 
-  pip install torch transformers safetensors && python scripts/golden/families.py
+  pip install torch transformers safetensors && python scripts/golden/families.py [case …]
 """
 
+import hashlib
 import json
 import pathlib
 import shutil
+import sys
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 OUT = pathlib.Path(__file__).parents[2] / "test/golden/families"
 VOCABULARY, T = 96, 24
@@ -25,7 +29,18 @@ BASE = dict(
     rms_norm_eps=1e-5,
     tie_word_embeddings=False,
 )
+# Families that call sizes otherwise, or have fewer: no key of LLaMA's may hide that theirs is not read.
+BASES = dict(
+    opt=dict(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64),
+    gpt2=dict(vocab_size=VOCABULARY),
+    gpt_neox=dict(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=72, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64, tie_word_embeddings=False),
+)
 LLAMA3 = dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)
+LONG = dict(rope_type="longrope", short_factor=[1.0, 1.3, 2.5], long_factor=[1.5, 2.0, 9.0])
+PHI_LONG = dict(rope_scaling=LONG, pad_token_id=0, partial_rotary_factor=0.75)
+OPT = dict(ffn_dim=72, word_embed_proj_dim=None, tie_word_embeddings=True, pad_token_id=0)
+GPT2 = dict(n_embd=32, n_layer=2, n_head=4, n_positions=64, tie_word_embeddings=True, layer_norm_epsilon=2e-3)
+NEOX = dict(rotary_pct=0.5, layer_norm_eps=2e-3)
 
 # name: (model_type, changes to BASE, dtype, extras). One case a family has a large eps: at 1e-5 a wrong one hides in the tolerance.
 CASES = {
@@ -43,6 +58,22 @@ CASES = {
     "qwen2-tied-bf16": ("qwen2", dict(tie_word_embeddings=True), torch.bfloat16, {}),
     "qwen3": ("qwen3", dict(head_dim=16, rope_theta=50000.0, rms_norm_eps=2e-3), torch.float32, {}),
     "qwen3-tied-f16": ("qwen3", dict(head_dim=8, tie_word_embeddings=True), torch.float16, {"old": True}),
+    "phi3": ("phi3", dict(rms_norm_eps=2e-3, pad_token_id=0), torch.float32, {}),
+    "phi3-window-bf16": ("phi3", dict(sliding_window=7, pad_token_id=0), torch.bfloat16, {"old": True}),
+    "phi3-longrope": ("phi3", dict(PHI_LONG, original_max_position_embeddings=16), torch.float32, {}),
+    "phi3-longrope-short": ("phi3", dict(PHI_LONG, original_max_position_embeddings=32), torch.float32, {"old": True}),
+    "mistral-short-window": ("mistral", dict(sliding_window=5), torch.float32, {}),
+    "qwen2-windows": ("qwen2", dict(use_sliding_window=True, sliding_window=9, max_window_layers=1), torch.float16, {"old": True}),
+    "opt": ("opt", OPT, torch.float32, {}),
+    "opt-f16": ("opt", dict(OPT, activation_function="gelu"), torch.float16, {}),
+    "opt-350m": ("opt", dict(OPT, do_layer_norm_before=False, word_embed_proj_dim=20), torch.float32, {}),
+    "opt-plain": ("opt", dict(OPT, enable_bias=False, layer_norm_elementwise_affine=False, tie_word_embeddings=False, _remove_final_layer_norm=True), torch.bfloat16, {}),
+    "gpt2": ("gpt2", GPT2, torch.float32, {}),
+    "gpt2-bare-f16": ("gpt2", GPT2, torch.float16, {"bare": True}),
+    "gpt2-inner-bf16": ("gpt2", dict(GPT2, n_inner=52, tie_word_embeddings=False, activation_function="relu"), torch.bfloat16, {}),
+    "gpt_neox": ("gpt_neox", NEOX, torch.float32, {}),
+    "gpt_neox-serial-f16": ("gpt_neox", dict(NEOX, use_parallel_residual=False, hidden_act="gelu_fast", attention_bias=False), torch.float16, {"embed_out": True}),
+    "gpt_neox-tied-bf16": ("gpt_neox", dict(NEOX, tie_word_embeddings=True, rope_parameters=dict(rope_theta=500.0, partial_rotary_factor=1.0, rope_type="default")), torch.bfloat16, {}),
 }
 
 
@@ -51,11 +82,11 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
-        if "norm" in name:
-            parameter.data = 1 + 0.3 * noise
-        elif name.endswith("bias"):
+        if name.endswith("bias"):
             parameter.data = 0.3 * noise
-        elif "embed" in name:
+        elif "norm" in name or "ln_" in name:
+            parameter.data = 1 + 0.3 * noise
+        elif "embed" in name or name.endswith(("wte.weight", "wpe.weight")):
             parameter.data = 0.5 * noise
         else:
             parameter.data = 0.2 * noise
@@ -69,6 +100,11 @@ def to_old_form(directory: pathlib.Path) -> None:
     theta = rope.pop("rope_theta", None)
     if theta is not None:
         config["rope_theta"] = theta
+    share = rope.pop("partial_rotary_factor", None)
+    if config["model_type"] == "gpt_neox":
+        config["rotary_emb_base"], config["rotary_pct"] = config.pop("rope_theta"), share
+    elif share is not None:
+        config["partial_rotary_factor"] = share
     if rope.get("rope_type", "default") != "default":
         if rope["rope_type"] == "linear":
             rope["type"] = rope.pop("rope_type")
@@ -78,6 +114,23 @@ def to_old_form(directory: pathlib.Path) -> None:
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
+def rename(directory: pathlib.Path, change) -> None:
+    """Gives the tensors other names, and blocks the buffers that old versions of transformers saved with them."""
+    path = directory / "model.safetensors"
+    tensors = {change(name): tensor for name, tensor in load_file(path).items()}
+    stem = "h.{}.attn.{}" if "h.0.ln_1.weight" in tensors else "gpt_neox.layers.{}.attention.{}"
+    for block in range(2):
+        tensors[stem.format(block, "bias")] = torch.ones(1, 1, 8, 8, dtype=torch.uint8)
+        tensors[stem.format(block, "masked_bias")] = torch.tensor(-1e4)
+    save_file(tensors, path, {"format": "pt"})
+
+
+RENAMES = dict(
+    bare=lambda name: name.removeprefix("transformer."),
+    embed_out=lambda name: "embed_out.weight" if name == "lm_head.weight" else name,
+)
+
+
 def judge(directory: pathlib.Path, ids: torch.Tensor) -> torch.Tensor:
     """Logits in fp32 from what lies on the disk, whatever its dtype."""
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
@@ -85,23 +138,59 @@ def judge(directory: pathlib.Path, ids: torch.Tensor) -> torch.Tensor:
         return model(input_ids=ids).logits
 
 
+def prune(directory: pathlib.Path, ids: torch.Tensor) -> tuple[torch.Tensor, dict[str, str]]:
+    """Logits after Wanda at 50 %, and the SHA-256 of each linear's mask, [out, in], a byte a weight. A block's statistics
+    are those of its linears' inputs in the model whose earlier blocks are pruned; a Conv1D's weights lie [in, out]."""
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+    layers = next(module for module in model.modules() if isinstance(module, torch.nn.ModuleList))
+    hashes = {}
+    with torch.no_grad():
+        for block, layer in enumerate(layers):
+            linears = {name: module for name, module in layer.named_modules() if isinstance(module, (torch.nn.Linear, Conv1D))}
+            sums, hooks = {}, []
+            for name, module in linears.items():
+                def add(_, inputs, name=name):
+                    x = inputs[0].reshape(-1, inputs[0].shape[-1])
+                    sums[name] = (x.double() ** 2).sum(0)
+                hooks.append(module.register_forward_pre_hook(add))
+            model(input_ids=ids)
+            for hook in hooks:
+                hook.remove()
+            for name, module in linears.items():
+                W = module.weight.T if isinstance(module, Conv1D) else module.weight
+                scores = W.abs() * (sums[name].float() / len(ids)).sqrt()
+                gone = torch.sort(scores, dim=-1, stable=True)[1][:, : W.shape[1] // 2]
+                mask = torch.zeros_like(W, dtype=torch.bool).scatter_(1, gone, True)
+                W[mask] = 0
+                hashes[f"{block}.{name}"] = hashlib.sha256(mask.to(torch.uint8).numpy().tobytes()).hexdigest()
+        return model(input_ids=ids).logits, hashes
+
+
 def main() -> None:
-    shutil.rmtree(OUT, ignore_errors=True)
+    asked = sys.argv[1:] or list(CASES)
     for seed, (name, (model_type, changes, dtype, extras)) in enumerate(CASES.items()):
+        if name not in asked:
+            continue
+        shutil.rmtree(OUT / name, ignore_errors=True)
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **{**BASE, **changes}))
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **{**BASES.get(model_type, BASE), **changes}))
         randomise(model, seed)
         model.tie_weights()
         model = model.to(dtype)
         directory = OUT / name
         model.save_pretrained(directory, max_shard_size=extras.get("shard", "5GB"))
         (directory / "generation_config.json").unlink(missing_ok=True)
+        for extra, change in RENAMES.items():
+            if extras.get(extra):
+                rename(directory, change)
         ids = torch.randint(0, VOCABULARY, (2, T), generator=torch.Generator().manual_seed(100 + seed))
         logits = judge(directory, ids)
         if extras.get("old"):
             to_old_form(directory)
             assert torch.equal(logits, judge(directory, ids)), name
-        save_file({"input_ids": ids, "logits": logits.float().contiguous()}, directory / "golden.safetensors")
+        pruned, masks = prune(directory, ids)
+        golden = {"input_ids": ids, "logits": logits.float().contiguous(), "pruned_logits": pruned.contiguous()}
+        save_file(golden, directory / "golden.safetensors", {"masks": json.dumps(masks)})
         files = sorted(path.name for path in directory.iterdir())
         print(name, f"{logits.abs().mean():.2f}", f"{logits.abs().max():.2f}", files)
 

@@ -1,15 +1,21 @@
 // A whole forward pass to logits on any engine, for tests that compare with other implementations.
 
 import type { Engine } from '../../src/engine/index.js';
-import { blockGraph, embedWindows, headGraph, type Model, runBlock } from '../../src/model/index.js';
+import { type BlockSource, blockGraph, embedWindows, headGraph, type Model, runBlock } from '../../src/model/index.js';
 import type { Windows } from '../../src/text/index.js';
 
-/** Logits [windows · T, V] of all windows. */
-export async function forwardLogits(engine: Engine, model: Model, windows: Windows): Promise<Float32Array> {
+/** Logits [windows · T, V] of all windows, through the blocks that `sourceOf` gives; the checkpoint's without. */
+export async function forwardLogits(
+  engine: Engine,
+  model: Model,
+  windows: Windows,
+  sourceOf?: (block: number) => Promise<BlockSource>,
+): Promise<Float32Array> {
   const stream = await embedWindows(model, windows);
   const { length: T } = windows;
   for (let block = 0; block < model.config.blocks; block++) {
-    const session = await engine.load(blockGraph(model, block, { length: T, outputs: 'hidden' }));
+    const source = sourceOf ? { source: await sourceOf(block) } : {};
+    const session = await engine.load(blockGraph(model, block, { length: T, outputs: 'hidden', ...source }));
     await runBlock(engine, session, stream, stream);
     await session.release();
   }
