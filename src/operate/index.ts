@@ -12,6 +12,7 @@ export {
   formatPattern,
   PATTERN_NAMES,
   type Pattern,
+  type PatternKind,
   parsePattern,
 } from './pattern.js';
 export { CRITERIA, findCriterion } from './registry.js';

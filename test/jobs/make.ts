@@ -36,7 +36,7 @@ export async function useOwnCache(): Promise<void> {
   process.env.XDG_CACHE_HOME = await makeFolder();
 }
 
-function normal(rng: Rng): number {
+export function normal(rng: Rng): number {
   return Math.sqrt(-2 * Math.log(1 - rng.uniform())) * Math.cos(2 * Math.PI * rng.uniform());
 }
 

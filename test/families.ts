@@ -1,0 +1,65 @@
+// A small config.json for every family, and random checkpoints of them with a byte-level tokenizer. Weights are drawn so
+// that no activation vanishes or explodes; the shapes come from the layout, whose judge is the golden checkpoints.
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createRng } from '../src/base/index.js';
+import { writeSafetensors } from '../src/checkpoint/index.js';
+import { findFamily, keyOf, layoutOf, modelTensors, readModelConfig } from '../src/model/index.js';
+import { type DType, fromFloat32 } from '../src/tensor/index.js';
+import { byteTokenizer, normal } from './jobs/make.js';
+
+const VOCABULARY = 256;
+const sizes = {
+  vocab_size: VOCABULARY,
+  hidden_size: 32,
+  num_attention_heads: 4,
+  max_position_embeddings: 64,
+};
+const llama = { ...sizes, intermediate_size: 48, num_key_value_heads: 2, tie_word_embeddings: false };
+
+/** By `model_type`. */
+export const FAMILY_CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  llama,
+  mistral: { ...llama, sliding_window: 20 },
+  qwen2: { ...llama, tie_word_embeddings: true },
+  qwen3: llama,
+  phi3: llama,
+  opt: { ...sizes, ffn_dim: 48, do_layer_norm_before: false, word_embed_proj_dim: 24 },
+  gpt2: { vocab_size: VOCABULARY, n_embd: 32, n_head: 4, n_positions: 64, n_inner: 48 },
+  gpt_neox: { ...sizes, intermediate_size: 48, rotary_pct: 0.5 },
+};
+
+export type FamilyOptions = {
+  readonly dtype?: DType;
+  readonly seed?: number;
+  /** Defaults to 2. */
+  readonly blocks?: number;
+};
+
+/** Writes a random checkpoint of a family into `dir`, which is made, and returns `dir`. */
+export async function makeFamily(dir: string, family: string, options: FamilyOptions = {}): Promise<string> {
+  const { dtype = 'F32', seed = 1, blocks = 2 } = options;
+  const raw: Record<string, unknown> = { model_type: family, ...FAMILY_CONFIGS[family] };
+  raw[keyOf(findFamily(raw), 'num_hidden_layers')] = blocks;
+  const config = readModelConfig(raw);
+  const rng = createRng(seed);
+  const tensors = [
+    ...modelTensors(
+      config,
+      layoutOf(config, () => true),
+    ),
+  ].map(([name, shape]) => {
+    const count = shape.reduce((a, b) => a * b, 1);
+    const isNorm = shape.length === 1 && name.endsWith('.weight');
+    const values = Float32Array.from({ length: count }, () =>
+      isNorm ? 1 + 0.2 * normal(rng) : (normal(rng) * 0.9) / Math.sqrt(shape.length === 1 ? 16 : shape.at(-1)!),
+    );
+    return { name, dtype, shape, read: async () => fromFloat32(values, dtype) };
+  });
+  await mkdir(dir, { recursive: true });
+  await writeFile(join(dir, 'config.json'), JSON.stringify(raw, null, 2));
+  await writeFile(join(dir, 'tokenizer.json'), JSON.stringify(byteTokenizer()));
+  await writeSafetensors(join(dir, 'model.safetensors'), tensors, { format: 'pt' });
+  return dir;
+}

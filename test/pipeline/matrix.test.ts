@@ -1,0 +1,79 @@
+// Every criterion, in every pattern it has, on every family: exactly as many zeros as were asked for, where the pattern has
+// them, and a model that still computes.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createRng, silent } from '../../src/base/index.js';
+import { createOrtEngine, type Engine } from '../../src/engine/index.js';
+import { embedWindows, type Linear, type Model, openModel, toRows, weightName } from '../../src/model/index.js';
+import { formatPattern } from '../../src/operate/index.js';
+import { blockPath, pruneSequentially, readBlockTensor, type Text } from '../../src/pipeline/index.js';
+import { toFloat32 } from '../../src/tensor/index.js';
+import { makeFamily } from '../families.js';
+import { MATRIX } from '../matrix.js';
+
+const LENGTH = 24;
+let scratch: string;
+let engine: Engine;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'layerwise-matrix-'));
+  engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+});
+afterAll(async () => {
+  await engine.close();
+  await rm(scratch, { recursive: true, force: true });
+});
+
+async function textOf(model: Model, seed: number, count: number): Promise<Text> {
+  const rng = createRng(seed);
+  const windows = Array.from({ length: count }, () =>
+    Int32Array.from({ length: LENGTH }, () => rng.below(model.config.vocabulary)),
+  );
+  const text = { length: LENGTH, windows };
+  return { windows: text, embedded: await embedWindows(model, text) };
+}
+
+/** W after pruning, row-major [rows, columns]. */
+async function prunedWeights(model: Model, linear: Linear, dir: string): Promise<Float32Array> {
+  const name = weightName(linear);
+  const bytes = await readBlockTensor(model, blockPath(dir, linear.block), name);
+  return toRows(linear, toFloat32(bytes, model.checkpoint.tensors.get(name)!.dtype));
+}
+
+const zerosOf = (weights: Float32Array): number => weights.filter((weight) => weight === 0).length;
+
+describe.each([...new Set(MATRIX.map(({ family }) => family))])('%s', (family) => {
+  let model: Model;
+  let calibration: Text;
+  let validation: Text;
+  beforeAll(async () => {
+    model = await openModel(await makeFamily(join(scratch, family), family, { dtype: 'BF16' }));
+    calibration = await textOf(model, 1, 16);
+    validation = await textOf(model, 2, 4);
+  });
+
+  test.each(
+    MATRIX.filter((cell) => cell.family === family).map(
+      (cell) => [cell.criterion.name, formatPattern(cell.pattern), cell] as const,
+    ),
+  )('%s, %s', async (name, patternName, { criterion, pattern }) => {
+    const dir = join(scratch, `${family}-${name}-${patternName.replace(':', '-')}`);
+    const counts = new Map(model.linears.flat().map(({ name, rows, columns }) => [name, (rows * columns) / 2]));
+    const { nll } = await pruneSequentially({
+      ...{ engine, model, criterion, pattern, counts, calibration, validation, trace: undefined, dir },
+      onProgress: silent,
+    });
+    expect(nll).toHaveLength(4);
+    for (const loss of nll) expect(loss).toBeGreaterThan(0);
+    for (const linear of model.linears.flat()) {
+      const weights = await prunedWeights(model, linear, dir);
+      expect(zerosOf(weights), linear.name).toBe(counts.get(linear.name));
+      const step = pattern.kind === 'row' ? linear.columns : pattern.kind === 'n:m' ? pattern.of : weights.length;
+      for (let at = 0; at < weights.length; at += step) {
+        expect(zerosOf(weights.subarray(at, at + step))).toBe(step / 2);
+      }
+    }
+  });
+});
