@@ -18,6 +18,8 @@ const sizes = {
 };
 const llama = { ...sizes, intermediate_size: 48, num_key_value_heads: 2, tie_word_embeddings: false };
 
+const gemma = { ...llama, head_dim: 8, query_pre_attn_scalar: 8, sliding_window: 9, tie_word_embeddings: true };
+
 /** By `model_type`. */
 export const FAMILY_CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   llama,
@@ -25,6 +27,9 @@ export const FAMILY_CONFIGS: Readonly<Record<string, Readonly<Record<string, unk
   qwen2: { ...llama, tie_word_embeddings: true },
   qwen3: llama,
   phi3: llama,
+  gemma2: gemma,
+  gemma3_text: { ...gemma, sliding_window_pattern: 2 },
+  gemma3: { text_config: gemma },
   opt: { ...sizes, ffn_dim: 48, do_layer_norm_before: false, word_embed_proj_dim: 24 },
   gpt2: { vocab_size: VOCABULARY, n_embd: 32, n_head: 4, n_positions: 64, n_inner: 48 },
   gpt_neox: { ...sizes, intermediate_size: 48, rotary_pct: 0.5 },
@@ -41,7 +46,10 @@ export type FamilyOptions = {
 export async function makeFamily(dir: string, family: string, options: FamilyOptions = {}): Promise<string> {
   const { dtype = 'F32', seed = 1, blocks = 2 } = options;
   const raw: Record<string, unknown> = { model_type: family, ...FAMILY_CONFIGS[family] };
-  raw[keyOf(findFamily(raw), 'num_hidden_layers')] = blocks;
+  const spec = findFamily(raw);
+  const part = spec.within === undefined ? {} : { ...(raw[spec.within] as object) };
+  Object.assign(spec.within === undefined ? raw : part, { [keyOf(spec, 'num_hidden_layers')]: blocks });
+  if (spec.within !== undefined) raw[spec.within] = part;
   const config = readModelConfig(raw);
   const rng = createRng(seed);
   const tensors = [

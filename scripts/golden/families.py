@@ -31,6 +31,7 @@ BASE = dict(
 )
 # Families that call sizes otherwise, or have fewer: no key of LLaMA's may hide that theirs is not read.
 BASES = dict(
+    gemma3=dict(),
     opt=dict(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64),
     gpt2=dict(vocab_size=VOCABULARY),
     gpt_neox=dict(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=72, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64, tie_word_embeddings=False),
@@ -41,6 +42,9 @@ PHI_LONG = dict(rope_scaling=LONG, pad_token_id=0, partial_rotary_factor=0.75)
 OPT = dict(ffn_dim=72, word_embed_proj_dim=None, tie_word_embeddings=True, pad_token_id=0)
 GPT2 = dict(n_embd=32, n_layer=2, n_head=4, n_positions=64, tie_word_embeddings=True, layer_norm_epsilon=2e-3)
 NEOX = dict(rotary_pct=0.5, layer_norm_eps=2e-3)
+GEMMA = dict(head_dim=10, query_pre_attn_scalar=12, tie_word_embeddings=True, rms_norm_eps=2e-3, attn_logit_softcapping=3.0, final_logit_softcapping=4.0, pad_token_id=0)
+GEMMA3 = dict(GEMMA, num_hidden_layers=7, sliding_window=6, hidden_size=24, intermediate_size=40, attn_logit_softcapping=None, final_logit_softcapping=None)
+VISION = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4)
 
 # name: (model_type, changes to BASE, dtype, extras). One case a family has a large eps: at 1e-5 a wrong one hides in the tolerance.
 CASES = {
@@ -74,6 +78,11 @@ CASES = {
     "gpt_neox": ("gpt_neox", NEOX, torch.float32, {}),
     "gpt_neox-serial-f16": ("gpt_neox", dict(NEOX, use_parallel_residual=False, hidden_act="gelu_fast", attention_bias=False), torch.float16, {"embed_out": True}),
     "gpt_neox-tied-bf16": ("gpt_neox", dict(NEOX, tie_word_embeddings=True, rope_parameters=dict(rope_theta=500.0, partial_rotary_factor=1.0, rope_type="default")), torch.bfloat16, {}),
+    "gemma2": ("gemma2", dict(GEMMA, sliding_window=7), torch.float32, {}),
+    "gemma2-old-bf16": ("gemma2", dict(GEMMA, num_hidden_layers=4, sliding_window=5, attn_logit_softcapping=None, final_logit_softcapping=None, attention_bias=True), torch.bfloat16, {"old": True}),
+    "gemma3_text": ("gemma3_text", GEMMA3, torch.float32, {}),
+    "gemma3_text-old-f16": ("gemma3_text", dict(GEMMA3, rope_scaling=dict(rope_type="linear", factor=8.0)), torch.float16, {"old": True}),
+    "gemma3": ("gemma3", dict(text_config={**BASE, **GEMMA3}, vision_config=VISION, mm_tokens_per_image=4, image_token_index=95), torch.bfloat16, {}),
 }
 
 
@@ -85,7 +94,7 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
         if name.endswith("bias"):
             parameter.data = 0.3 * noise
         elif "norm" in name or "ln_" in name:
-            parameter.data = 1 + 0.3 * noise
+            parameter.data = (0 if model.config.model_type.startswith("gemma") else 1) + 0.3 * noise
         elif "embed" in name or name.endswith(("wte.weight", "wpe.weight")):
             parameter.data = 0.5 * noise
         else:
@@ -98,6 +107,12 @@ def to_old_form(directory: pathlib.Path) -> None:
     config = json.loads(path.read_text())
     rope = config.pop("rope_parameters", None) or {}
     theta = rope.pop("rope_theta", None)
+    if "full_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = rope["full_attention"]
+        theta = rope.pop("rope_theta")
+    if config["model_type"].startswith("gemma"):
+        config.pop("layer_types")
     if theta is not None:
         config["rope_theta"] = theta
     share = rope.pop("partial_rotary_factor", None)
@@ -106,7 +121,7 @@ def to_old_form(directory: pathlib.Path) -> None:
     elif share is not None:
         config["partial_rotary_factor"] = share
     if rope.get("rope_type", "default") != "default":
-        if rope["rope_type"] == "linear":
+        if rope["rope_type"] == "linear" and config["model_type"] == "llama":
             rope["type"] = rope.pop("rope_type")
         config["rope_scaling"] = rope
     if "dtype" in config:
@@ -142,7 +157,8 @@ def prune(directory: pathlib.Path, ids: torch.Tensor) -> tuple[torch.Tensor, dic
     """Logits after Wanda at 50 %, and the SHA-256 of each linear's mask, [out, in], a byte a weight. A block's statistics
     are those of its linears' inputs in the model whose earlier blocks are pruned; a Conv1D's weights lie [in, out]."""
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
-    layers = next(module for module in model.modules() if isinstance(module, torch.nn.ModuleList))
+    lists = [module for name, module in model.named_modules() if isinstance(module, torch.nn.ModuleList) and "vision" not in name]
+    layers = lists[0]
     hashes = {}
     with torch.no_grad():
         for block, layer in enumerate(layers):

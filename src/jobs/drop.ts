@@ -8,7 +8,7 @@ import { fileError, OptionError, readDocument, VERSION, writeFileAtomic } from '
 import { hashCheckpoint, writeRenamed } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
-import { findFamily, keyOf, type Model, mendConfig, openModel, renumberTensor } from '../model/index.js';
+import { type Model, mendConfig, mendingOf, openModel, renumberTensor } from '../model/index.js';
 import { scoreBlockFiles, scoreRemovals, visitResiduals } from '../pipeline/index.js';
 import { type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod } from '../plan/index.js';
 import { lastTokens, measureAngles, startInfluence } from '../profile/index.js';
@@ -281,8 +281,9 @@ async function assemble(model: Model, workspace: Workspace, removed: ReadonlySet
   const config = join(model.checkpoint.dir, 'config.json');
   try {
     await mkdir(final);
-    const key = keyOf(findFamily(model.checkpoint.config), 'num_hidden_layers');
-    const contents = { 'config.json': mendConfig(await readFile(config, 'utf8'), removed, key) };
+    const contents = {
+      'config.json': mendConfig(await readFile(config, 'utf8'), removed, mendingOf(model.checkpoint.config)),
+    };
     await writeRenamed(model.checkpoint, final, (name) => renumberTensor(name, removed, model.layout.blocks), contents);
   } catch (error) {
     throw fileError(error, final);

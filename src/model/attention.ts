@@ -24,7 +24,7 @@ export function causalAttention(
   g: GraphBuilder,
   { q, k, v }: { readonly q: string; readonly k: string; readonly v: string },
   { length: T, window = T }: Sequence,
-  attributes: Readonly<Record<'q_num_heads' | 'kv_num_heads' | 'scale', Attribute>>,
+  attributes: Readonly<Record<'q_num_heads' | 'kv_num_heads' | 'scale', Attribute> & { softcap?: Attribute }>,
 ): string {
   const S = Math.min(tileOf(T), T);
   if (S === T && window >= T) return g.op('Attention', [q, k, v], { ...attributes, is_causal: int(1) });

@@ -7,7 +7,7 @@ import type { Activation, ShapeName } from './families/family.js';
 import { FAMILIES, type FamilySpec } from './families/index.js';
 import { malformed, unsupported } from './refuse.js';
 import type { Rope } from './rope.js';
-import { readRope } from './rope-config.js';
+import { readLocalRope, readRope } from './rope-config.js';
 
 export type ModelConfig = {
   readonly family: string;
@@ -20,7 +20,7 @@ export type ModelConfig = {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  readonly norm: 'rms' | 'layer';
+  readonly norm: 'rms' | 'rms+1' | 'layer';
   readonly normEps: number;
   readonly normAffine: boolean;
   /** Norms before attention and MLP; else after each of them, on the residual, and none before the head. */
@@ -34,8 +34,13 @@ export type ModelConfig = {
   readonly transposed: boolean;
   /** How queries and keys turn; undefined where positions are learned. */
   readonly rope: Rope | undefined;
-  /** Width of the embedding's rows; the row of position 0 where positions are learned. */
-  readonly embedding: { readonly width: number; readonly positionOffset: number | undefined };
+  /** The same in blocks with a window, where it is another there. */
+  readonly localRope: Rope | undefined;
+  /** Products of queries and keys are multiplied by `scale`; `cap` c makes c·tanh(s/c) of what comes out, the logits' too. */
+  readonly attention: { readonly scale: number; readonly cap: number | undefined };
+  readonly logitCap: number | undefined;
+  /** Width of the embedding's rows, and what they are multiplied by; the row of position 0 where positions are learned. */
+  readonly embedding: { readonly width: number; readonly scale: number; readonly positionOffset: number | undefined };
   readonly tied: boolean;
   /** Longest sequence the model was made for, in tokens. */
   readonly maxPositions: number;
@@ -61,22 +66,27 @@ const schema = z.object({
   head_dim: size.nullish(),
   max_position_embeddings: size.nullish(),
   original_max_position_embeddings: size.nullish(),
-  rms_norm_eps: z.number().positive().nullish(),
+  rms_norm_eps: z.number().positive(),
   rope_theta: z.number().positive().nullish(),
   rope_scaling: ropeSettings,
   rope_parameters: ropeSettings,
-  hidden_act: z.string().nullish(),
-  tie_word_embeddings: z.boolean().nullish(),
+  hidden_act: z.string().default('silu'),
+  tie_word_embeddings: z.boolean(),
   sliding_window: z.number().int().positive().nullish(),
   max_window_layers: z.number().int().min(0).nullish(),
   layer_types: z.array(z.string()).nullish(),
   word_embed_proj_dim: size.nullish(),
+  query_pre_attn_scalar: z.number().positive().nullish(),
+  attn_logit_softcapping: z.number().positive().nullish(),
+  final_logit_softcapping: z.number().positive().nullish(),
   _remove_final_layer_norm: z.boolean().nullish(),
   quantization_config: z.unknown().optional(),
 });
 type RawConfig = z.infer<typeof schema>;
 type Json = Readonly<Record<string, unknown>>;
 
+/** Keys under which null is a value: there is no such thing. Others may be null where they might as well not be there. */
+const NONE: ReadonlySet<string> = new Set(['sliding_window', 'attn_logit_softcapping', 'final_logit_softcapping']);
 /** What transformers assumes where a family says nothing else. */
 const MAX_POSITIONS = 2048;
 /** Blocks before this one see all, where `sliding_window` is in force by a key; transformers' own default. */
@@ -97,8 +107,9 @@ const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
  * @throws CheckpointError E_CHECKPOINT_CONFIG where a value is missing or malformed
  * @throws UnsupportedError E_UNSUPPORTED_FAMILY, E_UNSUPPORTED_CONFIG where a value needs what we do not implement
  */
-export function readModelConfig(config: Json): ModelConfig {
-  const family = findFamily(config);
+export function readModelConfig(whole: Json): ModelConfig {
+  const family = findFamily(whole);
+  const config = described(whole, family);
   const raw = parse(config, family);
   refuseUnknownValues(raw, config, family);
   const heads = raw.num_attention_heads;
@@ -108,11 +119,13 @@ export function readModelConfig(config: Json): ModelConfig {
     malformed(keyOf(family, 'hidden_size'), `a multiple of the number of heads (${heads})`, raw.hidden_size);
   }
   const headDim = raw.head_dim ?? raw.hidden_size / heads;
-  const intermediate = raw.intermediate_size ?? raw.hidden_size * (family.defaults.intermediate ?? Number.NaN);
+  const intermediate = raw.intermediate_size ?? raw.hidden_size * (family.expansion ?? Number.NaN);
   if (Number.isNaN(intermediate)) malformed(keyOf(family, 'intermediate_size'), 'a number', raw.intermediate_size);
-  const maxPositions = raw.max_position_embeddings ?? family.defaults.maxPositions ?? MAX_POSITIONS;
+  const maxPositions = raw.max_position_embeddings ?? MAX_POSITIONS;
   const normFirst = flag(family.normFirst ?? true, config);
   const positions = family.positions ?? 'rotary';
+  const rotary = positions === 'rotary';
+  const ropeRaw = { ...raw, max_position_embeddings: maxPositions };
   return {
     family: family.modelType,
     shape: family.shape,
@@ -124,7 +137,7 @@ export function readModelConfig(config: Json): ModelConfig {
     kvHeads,
     headDim,
     norm: family.norm ?? 'rms',
-    normEps: raw.rms_norm_eps ?? family.defaults.normEps,
+    normEps: raw.rms_norm_eps,
     normAffine: flag(family.normAffine ?? true, config),
     normFirst,
     finalNorm: normFirst && raw._remove_final_layer_norm !== true,
@@ -138,15 +151,19 @@ export function readModelConfig(config: Json): ModelConfig {
     joined: family.joined ?? false,
     parallel: flag(family.parallel ?? false, config),
     transposed: family.transposed ?? false,
-    rope:
-      positions === 'rotary'
-        ? readRope({ ...raw, max_position_embeddings: maxPositions }, config, headDim, family)
-        : undefined,
+    rope: rotary ? readRope(ropeRaw, config, headDim, family) : undefined,
+    localRope: rotary && family.localRope ? readLocalRope(ropeRaw, config, headDim, family) : undefined,
+    attention: {
+      scale: 1 / Math.sqrt(raw.query_pre_attn_scalar ?? headDim),
+      cap: raw.attn_logit_softcapping ?? undefined,
+    },
+    logitCap: raw.final_logit_softcapping ?? undefined,
     embedding: {
       width: raw.word_embed_proj_dim ?? raw.hidden_size,
-      positionOffset: positions === 'rotary' ? undefined : positions.offset,
+      scale: family.scaledEmbedding ? Math.fround(Math.sqrt(raw.hidden_size)) : 1,
+      positionOffset: rotary ? undefined : positions.offset,
     },
-    tied: raw.tie_word_embeddings ?? family.defaults.tied,
+    tied: raw.tie_word_embeddings,
     maxPositions,
     windows: windowsOf(raw, family, config),
   };
@@ -167,9 +184,23 @@ export function findFamily(config: Json): FamilySpec {
 /** What `family` calls LLaMA's `key`. */
 export const keyOf = (family: FamilySpec, key: string): string => family.keys?.[key] ?? key;
 
+/** The part of config.json that describes the language model. */
+function described(whole: Json, { within }: FamilySpec): Json {
+  if (within === undefined) return whole;
+  const part = whole[within];
+  if (typeof part !== 'object' || part === null) return malformed(within, 'an object', part);
+  // The head is tied as the whole says, unless the part says otherwise; a quantised checkpoint is so as a whole.
+  const { tie_word_embeddings, quantization_config } = whole;
+  return { tie_word_embeddings, quantization_config, ...part };
+}
+
 function parse(config: Json, family: FamilySpec): RawConfig {
-  const renamed = Object.entries(family.keys ?? {}).map(([key, own]) => [key, config[own] ?? config[key]]);
-  const parsed = schema.safeParse({ ...config, ...Object.fromEntries(renamed) });
+  const given = Object.entries(config).filter(([key, value]) => value != null || (value === null && NONE.has(key)));
+  const renamed = Object.entries(family.keys ?? {}).flatMap(([key, own]) => {
+    const value = config[own] ?? config[key];
+    return value == null ? [] : [[key, value] as const];
+  });
+  const parsed = schema.safeParse({ ...family.defaults, ...Object.fromEntries([...given, ...renamed]) });
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0]!;
   const [first, ...rest] = path.map(String);
@@ -181,8 +212,6 @@ const flag = (rule: NonNullable<FamilySpec['parallel']>, config: Json): boolean 
   typeof rule === 'boolean' ? rule : (config[rule.key] ?? rule.fallback) === true;
 
 function activationOf(raw: RawConfig, family: FamilySpec): Activation {
-  const fallback = family.defaults.activation ?? 'silu';
-  if (raw.hidden_act == null) return fallback;
   const known = [...ACTIVATIONS.keys()].join(', ');
   return ACTIVATIONS.get(raw.hidden_act) ?? unsupported(keyOf(family, 'hidden_act'), raw.hidden_act, known);
 }
@@ -193,11 +222,19 @@ function windowsOf(raw: RawConfig, family: FamilySpec, config: Json): readonly (
   const window = raw.sliding_window ?? undefined;
   if (rule === undefined || window === undefined) return all.map(() => undefined);
   if (rule === 'set') return all.map(() => window);
-  if (config[rule.key] !== true) return all.map(() => undefined);
   const types = raw.layer_types;
   if (types && types.length !== all.length) malformed('layer_types', `one for each of ${all.length} blocks`, types);
-  const first = raw.max_window_layers ?? MAX_WINDOW_LAYERS;
-  return all.map((block) => ((types ? types[block] === 'sliding_attention' : block >= first) ? window : undefined));
+  let slides: (block: number) => boolean;
+  if ('allBut' in rule) {
+    const every = config[rule.key] ?? rule.allBut;
+    if (!(typeof every === 'number' && every >= 1)) return malformed(rule.key, 'a number of at least 1', every);
+    slides = (block) => (block + 1) % every !== 0;
+  } else {
+    if (config[rule.key] !== true) return all.map(() => undefined);
+    const first = raw.max_window_layers ?? MAX_WINDOW_LAYERS;
+    slides = (block) => block >= first;
+  }
+  return all.map((block) => ((types ? types[block] === 'sliding_attention' : slides(block)) ? window : undefined));
 }
 
 function refuseUnknownValues(raw: RawConfig, config: Json, family: FamilySpec): void {

@@ -1,5 +1,5 @@
-// The residual before block 0: each token's row of the embedding, through the projection and plus its position's row where
-// the model has those. Tables are read once, in order, slab by slab, and only rows that are needed are kept. A projection
+// The residual before block 0: each token's row of the embedding, scaled, through a projection, and plus its position's row
+// where the model has those. Tables are read once, in order, slab by slab, and only rows that are needed are kept. A projection
 // (OPT-350M's alone) is a product in float64 on this thread, once for each token that occurs: 0.5 ms a token.
 
 import { readRows, readTensorFloat32 } from '../checkpoint/index.js';
@@ -29,7 +29,8 @@ export async function embedWindows(model: Model, windows: Windows): Promise<Acti
       const window = windows.windows[at]!;
       for (let t = 0; t < length; t++) {
         const to = (w * length + t) * D;
-        data.set(rows.get(window[t]!)!, to);
+        const row = rows.get(window[t]!)!;
+        for (let i = 0; i < D; i++) data[to + i] = row[i]! * embedding.scale;
         if (!positions) continue;
         const position = positions.get(t + offset!)!;
         for (let i = 0; i < D; i++) data[to + i]! += position[i]!;

@@ -1,4 +1,4 @@
-// The head: final norm and projection where the model has them, LM head, and what is wanted of the logits. Input `x` [N, D],
+// The head: final norm, projection and cap where the model has them, LM head, and what is wanted of the logits. Input `x` [N, D],
 // rows of the residual.
 //   nll: with `target` [N, 1], the next token of each row: −log p(target), [N, 1], nats.
 //   divergence: with `reference` [N, D], rows of another residual: KL(p_reference ‖ p_x), [N, 1], nats.
@@ -7,7 +7,7 @@
 import { type Graph, GraphBuilder, int } from '../graph/index.js';
 import type { ModelConfig } from './config.js';
 import type { Layout } from './layout.js';
-import { normalise, type TensorSource, weight } from './nodes.js';
+import { normalise, softCap, type TensorSource, weight } from './nodes.js';
 
 export type HeadOutput = 'nll' | 'divergence' | 'logits';
 
@@ -31,7 +31,7 @@ export function buildHeadGraph(
   const logitsOf = (rows: string): string => {
     const normed = finalNorm ? normalise(g, config, rows, { scale, bias, width: config.hidden }) : rows;
     const projected = projection ? g.op('Gemm', [normed, projection], { transB: int(1) }) : normed;
-    return g.op('Gemm', [projected, head], { transB: int(1) });
+    return softCap(g, g.op('Gemm', [projected, head], { transB: int(1) }), config.logitCap);
   };
   const logits = logitsOf(g.input('x', 'f32', ['N', config.hidden]));
   const softened = (values: string): string => g.op('LogSoftmax', [values], { axis: int(-1) });

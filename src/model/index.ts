@@ -16,5 +16,5 @@ export {
   type Model,
   openModel,
 } from './model.js';
-export { mendConfig, renumberTensor } from './removal.js';
+export { type Mending, mendConfig, mendingOf, renumberTensor } from './removal.js';
 export { inLanes, runBlock, sameShape } from './stream.js';

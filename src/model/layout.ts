@@ -41,8 +41,7 @@ export type Layout = {
 /** The names that a model of `config` has among tensors of which `has` knows. */
 export function layoutOf(config: ModelConfig, has: (name: string) => boolean): Layout {
   const { names } = findFamily({ model_type: config.family });
-  const bare = !has(`${names.base}${names.embedding}.weight`) && has(`${names.embedding}.weight`);
-  const base = bare ? '' : names.base;
+  const base = names.bases.find((one) => has(`${one}${names.embedding}.weight`)) ?? names.bases[0]!;
   const embedding = `${base}${names.embedding}.weight`;
   const heads = names.head.map((name) => `${name}.weight`);
   const projected = config.embedding.width !== config.hidden;

@@ -30,10 +30,19 @@ export function normalise(
   },
 ): string {
   const { scale, bias, width } = tensors;
-  const factors = scale ? weight(g, scale) : g.constant('ones', new Float32Array(width).fill(1), [width]);
+  const ones = (): string => g.constant(`ones[${width}]`, new Float32Array(width).fill(1), [width]);
+  const given = scale ? weight(g, scale) : ones();
+  const factors = norm === 'rms+1' ? g.op('Add', [given, ones()]) : given;
   const attributes = { axis: int(-1), epsilon: float(normEps) };
-  if (norm === 'rms') return g.op('RMSNormalization', [x, factors], attributes);
+  if (norm !== 'layer') return g.op('RMSNormalization', [x, factors], attributes);
   return g.op('LayerNormalization', bias ? [x, factors, weight(g, bias)] : [x, factors], attributes);
+}
+
+/** c·tanh(x/c); x itself without a cap. */
+export function softCap(g: GraphBuilder, x: string, cap: number | undefined): string {
+  if (cap === undefined) return x;
+  const scaled = g.op('Mul', [x, g.constant('1/cap', Float32Array.of(1 / cap), [1])]);
+  return g.op('Mul', [g.op('Tanh', [scaled]), g.constant('cap', Float32Array.of(cap), [1])]);
 }
 
 const GELU: Readonly<Record<'gelu' | 'gelu_tanh', Attribute>> = { gelu: text('none'), gelu_tanh: text('tanh') };

@@ -1,9 +1,11 @@
 // What a checkpoint's names and config.json become when whole blocks go. The blocks that stay are numbered anew. In
 // config.json the number of blocks is mended; so is every list at its top level with one entry per block (`layer_types`; any
 // list of that length, but not those of ids and class names), and `max_window_layers`, which counts blocks from the first.
+// Where a rule says by its number what a block is (every other one has a window), the list it stands for is written out.
 // The text is edited where these stand: all other characters stay, `1e-05` too.
 
 import { InternalError } from '../base/index.js';
+import { findFamily, keyOf, readModelConfig } from './config.js';
 
 /** The name of a tensor after blocks `removed` are gone; undefined where it goes with them. `prefix` begins blocks' names. */
 export function renumberTensor(name: string, removed: ReadonlySet<number>, prefix: string): string | undefined {
@@ -23,18 +25,58 @@ const NOT_PER_BLOCK: ReadonlySet<string> = new Set(['architectures', 'bos_token_
 type Span = { readonly begin: number; readonly end: number };
 type Edit = Span & { readonly text: string };
 
-/** The text of config.json, which must be valid, without blocks `removed`; `key` is what says how many there are. */
-export function mendConfig(text: string, removed: ReadonlySet<number>, key = 'num_hidden_layers'): string {
+/** What to mend besides lists with one entry per block. */
+export type Mending = {
+  /** The key that says how many blocks there are. Defaults to `num_hidden_layers`. */
+  readonly count?: string;
+  /** The object in which all of it stands, where that is not the whole text. */
+  readonly within?: string | undefined;
+  /** Lists with one entry for each block as it was, to be written where there are none: what the rule that stood in their
+   * place says of a block depends on its number. */
+  readonly lists?: Readonly<Record<string, readonly unknown[]>>;
+};
+
+/** What `mendConfig` has to know of a model. */
+export function mendingOf(config: Readonly<Record<string, unknown>>): Mending {
+  const family = findFamily(config);
+  const { windows } = readModelConfig(config);
+  const { slidingWindow: rule } = family;
+  const byNumber = typeof rule === 'object' && 'allBut' in rule;
+  const types = windows.map((window) => (window === undefined ? 'full_attention' : 'sliding_attention'));
+  return {
+    count: keyOf(family, 'num_hidden_layers'),
+    within: family.within,
+    lists: byNumber ? { layer_types: types } : {},
+  };
+}
+
+/** The text of config.json, which must be valid, without blocks `removed`. */
+export function mendConfig(text: string, removed: ReadonlySet<number>, mending: Mending = {}): string {
+  const { count = 'num_hidden_layers', within, lists = {} } = mending;
   const members = membersOf(text);
+  if (within !== undefined) {
+    const { begin, end } = members.get(within)!;
+    const inner = mendConfig(text.slice(begin, end), removed, { count, lists });
+    return text.slice(0, begin) + inner + text.slice(end);
+  }
   const valueAt = (key: string): unknown => {
     const span = members.get(key);
     return span && JSON.parse(text.slice(span.begin, span.end));
   };
-  const blocks = valueAt(key);
+  const blocks = valueAt(count);
   if (typeof blocks !== 'number') {
-    throw new InternalError('E_INTERNAL_CONFIG', `config.json has no ${key}; please report this.`);
+    throw new InternalError('E_INTERNAL_CONFIG', `config.json has no ${count}; please report this.`);
   }
-  const edits: Edit[] = [{ ...members.get(key)!, text: `${blocks - removed.size}` }];
+  const edits: Edit[] = [];
+  let added = '';
+  for (const [key, list] of Object.entries(lists)) {
+    if (valueAt(key) != null) continue;
+    const left = JSON.stringify(list.filter((_, i) => !removed.has(i)));
+    const span = members.get(key);
+    if (span) edits.push({ ...span, text: left });
+    else added += `, ${JSON.stringify(key)}: ${left}`;
+  }
+  edits.push({ ...members.get(count)!, text: `${blocks - removed.size}${added}` });
   const windowed = valueAt('max_window_layers');
   if (typeof windowed === 'number' && windowed < blocks) {
     edits.push({ ...members.get('max_window_layers')!, text: `${windowed - countBelow(removed, windowed)}` });

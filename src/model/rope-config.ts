@@ -17,11 +17,28 @@ export type RawRope = {
 };
 
 export function readRope(raw: RawRope, config: Settings, headDim: number, family: FamilySpec): Rope {
-  const settings: Settings = { ...raw.rope_scaling, ...raw.rope_parameters };
-  const theta = settings.rope_theta ?? raw.rope_theta ?? family.defaults.ropeTheta;
+  const given = family.localRope ? withinLocal(raw, 'full_attention') : raw.rope_parameters;
+  const settings: Settings = { ...raw.rope_scaling, ...given };
+  const theta = settings.rope_theta ?? raw.rope_theta;
   if (typeof theta !== 'number' || !(theta > 0)) return malformed('rope_theta', 'a positive number', theta);
   const dims = rotatedDims(settings, config, headDim, family);
   return { theta, dims, scaling: readScaling(settings, raw, dims) };
+}
+
+/** The rotation of blocks with a window, which is never scaled in the old form. */
+export function readLocalRope(raw: RawRope, config: Settings, headDim: number, family: FamilySpec): Rope {
+  const { key, fallback } = family.localRope!;
+  const settings = withinLocal(raw, 'sliding_attention') ?? {};
+  const theta = settings.rope_theta ?? config[key] ?? fallback;
+  if (typeof theta !== 'number' || !(theta > 0)) return malformed(key, 'a positive number', theta);
+  const dims = rotatedDims(settings, config, headDim, family);
+  return { theta, dims, scaling: readScaling(settings, raw, dims) };
+}
+
+/** Settings that stand apart for each type of block. */
+function withinLocal({ rope_parameters: all }: RawRope, type: string): Settings | undefined {
+  const settings = all?.[type];
+  return typeof settings === 'object' && settings !== null ? (settings as Settings) : undefined;
 }
 
 /** How many of a head's values turn. */

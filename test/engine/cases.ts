@@ -64,9 +64,9 @@ export function attention(
   heads: number,
   kvHeads: number,
   h: number,
-  options: { causal?: boolean; scale?: number; masked?: boolean } = {},
+  options: { causal?: boolean; scale?: number; masked?: boolean; softcap?: number } = {},
 ): Case {
-  const { causal = true, scale, masked = false } = options;
+  const { causal = true, scale, masked = false, softcap } = options;
   const tensors = [random([B, T, heads * h], 3), random([B, T, kvHeads * h], 3), random([B, T, kvHeads * h])];
   // The first key of every query stays visible: a row of −∞ alone has no softmax.
   if (masked) {
@@ -79,6 +79,7 @@ export function attention(
     q_num_heads: int(heads),
     kv_num_heads: int(kvHeads),
     ...(scale === undefined ? {} : { scale: float(scale) }),
+    ...(softcap === undefined ? {} : { softcap: float(softcap) }),
   });
 }
 
@@ -166,6 +167,8 @@ export const opCases: readonly Case[] = [
   attention(1, 9, 3, 1, 8),
   attention(1, 4, 2, 1, 8, { causal: false }),
   attention(2, 6, 4, 2, 8, { causal: false, masked: true }),
+  attention(2, 6, 4, 2, 8, { softcap: 1.5 }),
+  attention(2, 6, 4, 2, 8, { causal: false, masked: true, softcap: 0.7 }),
   oneOp('equal shapes', 'Add', [random([3, 5]), random([3, 5])], [3, 5]),
   oneOp('broadcast', 'Add', [random([3, 1, 5]), random([4, 1])], [3, 4, 5]),
   oneOp('broadcast', 'Mul', [random([7, 3]), random([3])], [7, 3]),
@@ -229,6 +232,7 @@ const tiny = {
 };
 const llama3 = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 16 };
 
+const gemma = { model_type: 'gemma2', num_key_value_heads: 2, head_dim: 6, attn_logit_softcapping: 2 };
 const opt = { model_type: 'opt', ffn_dim: 37, activation_function: 'relu' };
 const gpt2 = { model_type: 'gpt2', n_embd: 24, n_layer: 1, n_head: 4, n_positions: 200, n_inner: null };
 const neox = { model_type: 'gpt_neox', rotary_pct: 0.34 };
@@ -254,6 +258,9 @@ const blocks: readonly (readonly [string, Record<string, unknown>, DType, number
     150,
   ],
   ['phi3', { model_type: 'phi3', num_key_value_heads: 2 }, 'BF16', 7],
+  ['gemma2, a window and caps', { ...gemma, sliding_window: 3 }, 'F16', 7],
+  ['gemma2 in tiles', { ...gemma, sliding_window: 70, max_position_embeddings: 200 }, 'F32', 150],
+  ['gemma3, a rotation of its own', { ...gemma, model_type: 'gemma3_text', attn_logit_softcapping: null }, 'BF16', 7],
   ['opt', opt, 'F16', 6],
   ['opt, norms after', { ...opt, do_layer_norm_before: false, enable_bias: false }, 'F32', 6],
   ['gpt2', gpt2, 'BF16', 7],

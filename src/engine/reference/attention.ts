@@ -2,7 +2,9 @@
 //   rope:      (a, b) → (a cos − b sin, b cos + a sin), a the first and b the second half of a head, or of its first
 //              rotary_embedding_dim values, the others staying; cos and sin rows of the caches [positions, h / 2] picked
 //              by position_ids [B, T]
-//   attention: softmax(scale · q·kᵀ + mask [T, S]) v per head; query head i reads key-value head ⌊i · kvHeads / heads⌋ (GQA)
+//   attention: softmax(cap(scale · q·kᵀ) + mask [T, S]) v per head, cap s = c·tanh(s/c) where softcap c is not 0, as opset 24
+//              and ONNX Runtime have it (the text of opset 23 adds the mask first, which would uncover what it hides);
+//              query head i reads key-value head ⌊i · kvHeads / heads⌋ (GQA)
 
 import { logSoftmax } from './reduce.js';
 import { mismatch, type Op, real, scalar, type Value } from './value.js';
@@ -43,6 +45,8 @@ type AttentionSettings = {
   readonly kvHeads: number;
   readonly causal: boolean;
   readonly scale: number | undefined;
+  /** 0 for none. */
+  readonly softcap: number;
 };
 
 function attend(
@@ -50,7 +54,7 @@ function attend(
   k: Value,
   v: Value,
   mask: Value | undefined,
-  { heads, kvHeads, causal, scale }: AttentionSettings,
+  { heads, kvHeads, causal, scale, softcap }: AttentionSettings,
 ): Value {
   const [B, T, h] = split(q, heads, 'Attention: Q');
   const [kB, S, kh] = split(k, kvHeads, 'Attention: K');
@@ -69,7 +73,9 @@ function attend(
         for (let s = 0; s < seen; s++) {
           const key = ((b * S + s) * kvHeads + kvHead) * h;
           for (let i = 0; i < h; i++) scores[s]! += q.data[query + i]! * k.data[key + i]!;
-          scores[s] = scores[s]! * factor + (mask ? mask.data[t * S + s]! : 0);
+          const score = scores[s]! * factor;
+          const capped = softcap === 0 ? score : softcap * Math.tanh(score / softcap);
+          scores[s] = capped + (mask ? mask.data[t * S + s]! : 0);
         }
         const logs = logSoftmax(scores);
         const out = ((b * T + t) * heads + head) * vh;
@@ -91,7 +97,7 @@ export const RotaryEmbedding: Op = {
     rotate(x!, cos!, sin!, positions!, scalar(attributes, 'num_heads'), scalar(attributes, 'rotary_embedding_dim', 0)),
 };
 export const Attention: Op = {
-  attributes: ['is_causal', 'q_num_heads', 'kv_num_heads', 'scale'],
+  attributes: ['is_causal', 'q_num_heads', 'kv_num_heads', 'scale', 'softcap'],
   inputs: [3, 4],
   run: ([q, k, v, mask], attributes) =>
     attend(q!, k!, v!, mask, {
@@ -99,5 +105,6 @@ export const Attention: Op = {
       kvHeads: scalar(attributes, 'kv_num_heads'),
       causal: scalar(attributes, 'is_causal', 0) !== 0,
       scale: attributes.scale ? scalar(attributes, 'scale') : undefined,
+      softcap: scalar(attributes, 'softcap', 0),
     }),
 };

@@ -109,8 +109,9 @@ export class BlockKit {
   /** Queries or keys [B·T, count · h], normed over each head where the model does, and turned where it has a rotation. */
   rotate(x: string, count: number, norm: 'qNorm' | 'kNorm'): string {
     const { g } = this;
-    const { length: T, config } = this.options;
-    const { headDim, qkNorm, rope } = config;
+    const { length: T, block, config } = this.options;
+    const { headDim, qkNorm } = config;
+    const rope = (config.windows[block] !== undefined && config.localRope) || config.rope;
     const normed = qkNorm ? this.norm(this.reshape(x, [-1, T, count, headDim]), norm) : x;
     if (!rope) return normed;
     const wide = this.reshape(normed, [-1, T, count * headDim]);
@@ -139,13 +140,18 @@ export class BlockKit {
   /** Causal attention over queries, keys and values as `rotate` and `linear` give them, [B·T, heads · h]. */
   attend(q: string, k: string, v: string): string {
     const { length: T, block } = this.options;
-    const { heads, kvHeads, headDim, windows } = this.config;
+    const { heads, kvHeads, headDim, windows, attention: settings } = this.config;
     const wide = (x: string, count: number): string => this.reshape(x, [-1, T, count * headDim]);
     const attention = causalAttention(
       this.g,
       { q: wide(q, heads), k: wide(k, kvHeads), v: wide(v, kvHeads) },
       { length: T, window: windows[block] },
-      { q_num_heads: int(heads), kv_num_heads: int(kvHeads), scale: float(1 / Math.sqrt(headDim)) },
+      {
+        q_num_heads: int(heads),
+        kv_num_heads: int(kvHeads),
+        scale: float(settings.scale),
+        ...(settings.cap === undefined ? {} : { softcap: float(settings.cap) }),
+      },
     );
     return this.rows(attention, heads * headDim);
   }

@@ -27,13 +27,14 @@ export type LinearPart = {
 export type BlockParts = { readonly norms: readonly NormPart[]; readonly linears: readonly LinearPart[] };
 
 /** The norms that stand with attention and with the MLP, and those of each head's queries and keys. */
-export function normParts(config: ModelConfig): readonly NormPart[] {
+export function normParts(config: ModelConfig, after: readonly NormRole[] = []): readonly NormPart[] {
   const { hidden, headDim, qkNorm, normAffine, norm } = config;
   const part = (role: NormRole, width: number): NormPart => {
     return { role, width, weight: normAffine, bias: normAffine && norm === 'layer' };
   };
   const ofHeads = qkNorm ? [part('qNorm', headDim), part('kNorm', headDim)] : [];
-  return [part('attentionNorm', hidden), part('mlpNorm', hidden), ...ofHeads];
+  const ofResidual: readonly NormRole[] = ['attentionNorm', 'mlpNorm', ...after];
+  return [...ofResidual.map((role) => part(role, hidden)), ...ofHeads];
 }
 
 /** q, k and v, or one linear for all three, and o. */

@@ -1,4 +1,5 @@
 import type { ShapeName } from '../families/family.js';
+import { gemmaBlock } from './gemma.js';
 import { gptNeoxBlock } from './gpt-neox.js';
 import { gpt2Block } from './gpt2.js';
 import { llamaBlock } from './llama.js';
@@ -8,6 +9,7 @@ import type { BlockShape } from './shape.js';
 /** Every block file. */
 export const SHAPES: Readonly<Record<ShapeName, BlockShape>> = {
   llama: llamaBlock,
+  gemma: gemmaBlock,
   opt: optBlock,
   gpt2: gpt2Block,
   gpt_neox: gptNeoxBlock,

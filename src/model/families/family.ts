@@ -4,7 +4,7 @@
 import type { Names } from './names.js';
 
 /** The block files: src/model/blocks/. */
-export type ShapeName = 'llama' | 'opt' | 'gpt2' | 'gpt_neox';
+export type ShapeName = 'llama' | 'gemma' | 'opt' | 'gpt2' | 'gpt_neox';
 
 /** `gelu` is x·Φ(x); `gelu_tanh` the approximation that goes by gelu_new, gelu_fast and gelu_pytorch_tanh. */
 export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'relu';
@@ -20,12 +20,14 @@ export type FamilySpec = {
   readonly names: Names;
   /** Where config.json calls something otherwise than LLaMA's does: LLaMA's key → this family's. */
   readonly keys?: Readonly<Record<string, string>>;
+  /** The object of config.json that describes the language model, where that is not the whole. */
+  readonly within?: string;
   /** Values that a key must have, since others would change the numbers. A key that is not there has the first. */
   readonly only?: Readonly<Record<string, readonly unknown[]>>;
   /** Which linears carry a bias. */
   readonly bias: { readonly qkv: Flag; readonly o: Flag; readonly mlp: Flag };
-  /** Defaults to `rms`. */
-  readonly norm?: 'rms' | 'layer';
+  /** `rms+1` scales by 1 + its weights. Defaults to `rms`. */
+  readonly norm?: 'rms' | 'rms+1' | 'layer';
   /** Whether norms have weights at all. Defaults to true. */
   readonly normAffine?: Flag;
   /** Norms before attention and MLP (true, the default), or after each of them on the residual. */
@@ -42,17 +44,17 @@ export type FamilySpec = {
   readonly positions?: 'rotary' | { readonly offset: number };
   /** The key of the share of each head that turns, and that share where it is absent; all of it where undefined. */
   readonly partialRotary?: { readonly keys: readonly string[]; readonly fallback: number };
-  /** Whether `sliding_window` is in force: always when set, or only when a boolean key says so. */
-  readonly slidingWindow?: 'set' | { readonly key: string };
-  /** What transformers assumes where config.json is silent. */
-  readonly defaults: {
-    readonly normEps: number;
-    readonly tied: boolean;
-    readonly ropeTheta?: number;
-    /** Defaults to silu. */
-    readonly activation?: Activation;
-    /** The MLP's width in units of the residual's. */
-    readonly intermediate?: number;
-    readonly maxPositions?: number;
-  };
+  /** Embeddings are multiplied by √D. Defaults to false. */
+  readonly scaledEmbedding?: boolean;
+  /** The key of the base of the rotation in blocks with a window, and that base where it is absent, if it is another. */
+  readonly localRope?: { readonly key: string; readonly fallback: number };
+  /**
+   * Where `sliding_window` is in force: in all blocks; in those that `layer_types` names, or else from `max_window_layers`
+   * on, if a boolean key says so; in those that `layer_types` names, or else in all but every so-manieth.
+   */
+  readonly slidingWindow?: 'set' | { readonly key: string } | { readonly allBut: number; readonly key: string };
+  /** What transformers assumes where config.json has no such key, under LLaMA's keys. */
+  readonly defaults: Readonly<Record<string, string | number | boolean | null>>;
+  /** The MLP's width in units of the residual's, where config.json gives none. */
+  readonly expansion?: number;
 };

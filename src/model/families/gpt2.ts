@@ -5,7 +5,7 @@ export const gpt2: FamilySpec = {
   modelType: 'gpt2',
   shape: 'gpt2',
   names: {
-    base: 'transformer.',
+    bases: ['transformer.', ''],
     embedding: 'wte',
     positions: 'wpe',
     finalNorm: 'ln_f',
@@ -40,5 +40,6 @@ export const gpt2: FamilySpec = {
   norm: 'layer',
   transposed: true,
   positions: { offset: 0 },
-  defaults: { normEps: 1e-5, tied: true, activation: 'gelu_tanh', intermediate: 4, maxPositions: 1024 },
+  defaults: { rms_norm_eps: 1e-5, tie_word_embeddings: true, hidden_act: 'gelu_new', max_position_embeddings: 1024 },
+  expansion: 4,
 };

@@ -6,7 +6,7 @@ export const gptNeox: FamilySpec = {
   modelType: 'gpt_neox',
   shape: 'gpt_neox',
   names: {
-    base: 'gpt_neox.',
+    bases: ['gpt_neox.', ''],
     embedding: 'embed_in',
     finalNorm: 'final_layer_norm',
     blocks: 'layers',
@@ -30,5 +30,5 @@ export const gptNeox: FamilySpec = {
   norm: 'layer',
   parallel: { key: 'use_parallel_residual', fallback: true },
   partialRotary: { keys: ['partial_rotary_factor', 'rotary_pct'], fallback: 0.25 },
-  defaults: { normEps: 1e-5, tied: false, ropeTheta: 10_000, activation: 'gelu' },
+  defaults: { rms_norm_eps: 1e-5, rope_theta: 10_000, tie_word_embeddings: false, hidden_act: 'gelu' },
 };

@@ -1,4 +1,7 @@
 import type { FamilySpec } from './family.js';
+import { gemma2 } from './gemma2.js';
+import { gemma3 } from './gemma3.js';
+import { gemma3Text } from './gemma3_text.js';
 import { gptNeox } from './gpt_neox.js';
 import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
@@ -10,6 +13,9 @@ import { qwen3 } from './qwen3.js';
 
 /** Every family, by `model_type`. */
 export const FAMILIES: ReadonlyMap<string, FamilySpec> = new Map(
-  [llama, mistral, qwen2, qwen3, phi3, opt, gpt2, gptNeox].map((family) => [family.modelType, family]),
+  [llama, mistral, qwen2, qwen3, phi3, gemma2, gemma3Text, gemma3, opt, gpt2, gptNeox].map((family) => [
+    family.modelType,
+    family,
+  ]),
 );
 export type { FamilySpec };

@@ -7,5 +7,5 @@ export const llama: FamilySpec = {
   shape: 'llama',
   names: LLAMA_NAMES,
   bias: { qkv: { key: 'attention_bias' }, o: { key: 'attention_bias' }, mlp: { key: 'mlp_bias' } },
-  defaults: { normEps: 1e-6, ropeTheta: 10_000, tied: false },
+  defaults: { rms_norm_eps: 1e-6, rope_theta: 10_000, tie_word_embeddings: false },
 };

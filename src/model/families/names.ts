@@ -1,14 +1,15 @@
-// What a family calls its tensors. Everything but the head stands below `base`, which checkpoints of the bare model (GPT-2's
+// What a family calls its tensors. Everything but the head stands below a base, which checkpoints of the bare model (GPT-2's
 // own, some of OPT's) leave out. Modules stand below a block's prefix, `<base><blocks>.<number>.`.
 
 export const LINEAR_KINDS = ['q', 'k', 'v', 'qkv', 'o', 'gate', 'up', 'gate_up', 'down'] as const;
 /** What a linear does in its block. */
 export type LinearKind = (typeof LINEAR_KINDS)[number];
 
-export type NormRole = 'attentionNorm' | 'mlpNorm' | 'qNorm' | 'kNorm';
+export type NormRole = 'attentionNorm' | 'attentionPostNorm' | 'mlpNorm' | 'mlpPostNorm' | 'qNorm' | 'kNorm';
 
 export type Names = {
-  readonly base: string;
+  /** What names begin with, the first of them that the embedding has; checkpoints of the bare model leave it out. */
+  readonly bases: readonly string[];
   readonly embedding: string;
   /** The table of positions, where they are learned. */
   readonly positions?: string;
@@ -25,7 +26,7 @@ export type Names = {
 };
 
 export const LLAMA_NAMES: Names = {
-  base: 'model.',
+  bases: ['model.', ''],
   embedding: 'embed_tokens',
   finalNorm: 'norm',
   blocks: 'layers',

@@ -6,7 +6,7 @@ export const opt: FamilySpec = {
   modelType: 'opt',
   shape: 'opt',
   names: {
-    base: 'model.',
+    bases: ['model.', ''],
     embedding: 'decoder.embed_tokens',
     positions: 'decoder.embed_positions',
     projectIn: 'decoder.project_in',
@@ -36,5 +36,5 @@ export const opt: FamilySpec = {
   normAffine: { key: 'layer_norm_elementwise_affine', fallback: true },
   normFirst: { key: 'do_layer_norm_before', fallback: true },
   positions: { offset: 2 },
-  defaults: { normEps: 1e-5, tied: true, activation: 'relu' },
+  defaults: { rms_norm_eps: 1e-5, tie_word_embeddings: true, hidden_act: 'relu' },
 };

@@ -21,5 +21,5 @@ export const phi3: FamilySpec = {
   joined: true,
   partialRotary: { keys: ['partial_rotary_factor'], fallback: 1 },
   slidingWindow: 'set',
-  defaults: { normEps: 1e-5, ropeTheta: 10_000, tied: false, maxPositions: 4096 },
+  defaults: { rms_norm_eps: 1e-5, rope_theta: 10_000, tie_word_embeddings: false, max_position_embeddings: 4096 },
 };

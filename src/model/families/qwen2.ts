@@ -8,5 +8,5 @@ export const qwen2: FamilySpec = {
   names: LLAMA_NAMES,
   bias: { qkv: true, o: false, mlp: false },
   slidingWindow: { key: 'use_sliding_window' },
-  defaults: { normEps: 1e-6, ropeTheta: 10_000, tied: false },
+  defaults: { rms_norm_eps: 1e-6, rope_theta: 10_000, tie_word_embeddings: false },
 };

@@ -9,5 +9,5 @@ export const qwen3: FamilySpec = {
   bias: { qkv: { key: 'attention_bias' }, o: { key: 'attention_bias' }, mlp: false },
   qkNorm: true,
   slidingWindow: { key: 'use_sliding_window' },
-  defaults: { normEps: 1e-6, ropeTheta: 10_000, tied: false },
+  defaults: { rms_norm_eps: 1e-6, rope_theta: 10_000, tie_word_embeddings: false },
 };

@@ -1,0 +1,15 @@
+import type { FamilySpec } from './family.js';
+import { gemma3Text } from './gemma3_text.js';
+
+// Gemma 3 with pictures: the language model, which is described by text_config, is pruned and scored on text; what sees the
+// pictures stays as it is.
+export const gemma3: FamilySpec = {
+  ...gemma3Text,
+  modelType: 'gemma3',
+  within: 'text_config',
+  names: {
+    ...gemma3Text.names,
+    bases: ['model.language_model.', 'language_model.model.'],
+    head: ['lm_head', 'language_model.lm_head'],
+  },
+};
