@@ -79,7 +79,7 @@ CASES = {
     "gpt_neox-serial-f16": ("gpt_neox", dict(NEOX, use_parallel_residual=False, hidden_act="gelu_fast", attention_bias=False), torch.float16, {"embed_out": True}),
     "gpt_neox-tied-bf16": ("gpt_neox", dict(NEOX, tie_word_embeddings=True, rope_parameters=dict(rope_theta=500.0, partial_rotary_factor=1.0, rope_type="default")), torch.bfloat16, {}),
     "gemma2": ("gemma2", dict(GEMMA, sliding_window=7), torch.float32, {}),
-    "gemma2-old-bf16": ("gemma2", dict(GEMMA, num_hidden_layers=4, sliding_window=5, attn_logit_softcapping=None, final_logit_softcapping=None, attention_bias=True), torch.bfloat16, {"old": True}),
+    "gemma2-old-bf16": ("gemma2", dict(GEMMA, num_hidden_layers=4, sliding_window=5, attn_logit_softcapping=None, final_logit_softcapping=None, attention_bias=True, hidden_activation="gelu"), torch.bfloat16, {"old": True}),
     "gemma3_text": ("gemma3_text", GEMMA3, torch.float32, {}),
     "gemma3_text-old-f16": ("gemma3_text", dict(GEMMA3, rope_scaling=dict(rope_type="linear", factor=8.0)), torch.float16, {"old": True}),
     "gemma3": ("gemma3", dict(text_config={**BASE, **GEMMA3}, vision_config=VISION, mm_tokens_per_image=4, image_token_index=95), torch.bfloat16, {}),
@@ -111,7 +111,7 @@ def to_old_form(directory: pathlib.Path) -> None:
         config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
         rope = rope["full_attention"]
         theta = rope.pop("rope_theta")
-    if config["model_type"].startswith("gemma"):
+    if config["model_type"] in ("gemma2", "gemma3_text", "qwen2"):
         config.pop("layer_types")
     if theta is not None:
         config["rope_theta"] = theta

@@ -4,7 +4,7 @@
 
 import type { Measured, MeasureName } from '../records/index.js';
 
-/** A prunable linear as policies see it. `kind`: q, k, v, o, gate, up, down. */
+/** A prunable linear as policies see it. `kind`: q, k, v, o, gate, up, down, or what several of them are stored as. */
 export type LinearFacts = {
   readonly name: string;
   readonly block: number;

@@ -13,6 +13,8 @@ const base = {
   rms_norm_eps: 1e-5,
 };
 
+const gpt2 = { model_type: 'gpt2', n_embd: 64, n_layer: 2, n_head: 4, vocab_size: 100 };
+
 describe('values that change the numbers and are not implemented are refused by name', () => {
   test.each([
     ['model_type', { model_type: 'mamba' }, 'E_UNSUPPORTED_FAMILY', /mamba.*llama, mistral, qwen2, qwen3/],
@@ -21,6 +23,36 @@ describe('values that change the numbers and are not implemented are refused by 
     ['old rope key', { rope_scaling: { type: 'dynamic', factor: 2 } }, 'E_UNSUPPORTED_CONFIG', /dynamic/],
     ['partial rotation', { partial_rotary_factor: 0.5 }, 'E_UNSUPPORTED_CONFIG', /partial_rotary_factor/],
     ['quantised', { quantization_config: { quant_method: 'gptq' } }, 'E_UNSUPPORTED_CONFIG', /quantization_config/],
+    [
+      'gpt2: scaled by depth',
+      { ...gpt2, scale_attn_by_inverse_layer_idx: true },
+      'E_UNSUPPORTED_CONFIG',
+      /inverse_layer/,
+    ],
+    [
+      'gpt2: unscaled',
+      { ...gpt2, scale_attn_weights: false },
+      'E_UNSUPPORTED_CONFIG',
+      /scale_attn_weights is false.*true/,
+    ],
+    [
+      'gpt2: activation',
+      { ...gpt2, activation_function: 'mish' },
+      'E_UNSUPPORTED_CONFIG',
+      /activation_function is "mish"/,
+    ],
+    [
+      'gemma: both ways',
+      { model_type: 'gemma2', use_bidirectional_attention: true },
+      'E_UNSUPPORTED_CONFIG',
+      /bidirectional/,
+    ],
+    [
+      'gemma3: quantised as a whole',
+      { model_type: 'gemma3', text_config: base, quantization_config: {} },
+      'E_UNSUPPORTED_CONFIG',
+      /quantization_config/,
+    ],
     [
       'layer types',
       { layer_types: ['full_attention', 'linear_attention'] },
@@ -33,6 +65,8 @@ describe('values that change the numbers and are not implemented are refused by 
   });
 });
 
+const longrope = { type: 'longrope', short_factor: [], long_factor: [], original_max_position_embeddings: 16 };
+
 describe('malformed values are refused with the key', () => {
   test.each([
     ['hidden_size', { hidden_size: -1 }],
@@ -42,6 +76,14 @@ describe('malformed values are refused with the key', () => {
     ['head_dim', { head_dim: 17 }],
     ['vocab_size', { vocab_size: 'many' }],
     ['rope_theta', { rope_parameters: { rope_theta: 'ten' } }],
+    ['n_embd', { ...gpt2, n_embd: 0 }],
+    ['n_embd', { ...gpt2, n_embd: 65, hidden_size: 66 }],
+    ['intermediate_size', { intermediate_size: null }],
+    ['rotary_pct', { model_type: 'gpt_neox', rotary_pct: 1.5 }],
+    ['short_factor', { model_type: 'phi3', rope_scaling: { ...longrope, short_factor: [1, 2] } }],
+    ['original_max', { model_type: 'phi3', rope_scaling: { ...longrope, original_max_position_embeddings: 0 } }],
+    ['text_config', { model_type: 'gemma3' }],
+    ['sliding_window_pattern', { model_type: 'gemma2', sliding_window_pattern: 0 }],
     ['rope_scaling.factor', { rope_scaling: { type: 'linear' } }],
   ])('%s', (key, change) => {
     expect(() => readModelConfig({ ...base, ...change })).toThrowError(
@@ -75,6 +117,19 @@ describe('a sliding window holds in the blocks that have it', () => {
   test('types for another number of blocks are refused', () => {
     const change = { model_type: 'qwen3', ...used, layer_types: [...types, 'full_attention'] };
     expect(() => readModelConfig({ ...base, ...change })).toThrowError(/layer_types/);
+  });
+});
+
+test('null means no window or cap, and where there is no key the family has its own', () => {
+  const gemma = { ...base, model_type: 'gemma2' };
+  expect(readModelConfig(gemma)).toMatchObject({ windows: [4096, undefined], attention: { cap: 50 }, logitCap: 30 });
+  const none = { sliding_window: null, attn_logit_softcapping: null, final_logit_softcapping: null };
+  const bare = readModelConfig({ ...gemma, ...none });
+  expect(bare.windows).toEqual([undefined, undefined]);
+  expect([bare.attention.cap, bare.logitCap]).toEqual([undefined, undefined]);
+  expect(readModelConfig({ ...gemma, rms_norm_eps: null, tie_word_embeddings: null })).toMatchObject({
+    normEps: 1e-6,
+    tied: true,
   });
 });
 

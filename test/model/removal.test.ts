@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { mendConfig, renumberTensor } from '../../src/model/index.js';
+import { mendConfig, mendingOf, renumberTensor } from '../../src/model/index.js';
 
 describe('renumberTensor', () => {
   test('those of removed blocks go, those behind move up, all others stay', () => {
@@ -15,6 +15,36 @@ describe('renumberTensor', () => {
     for (const name of ['model.norm.weight', 'lm_head.weight', 'x.model.layers.1.w', 'model.layers.01.w']) {
       expect(rename(name)).toBe(name);
     }
+  });
+});
+
+describe('mendingOf', () => {
+  const sizes = { hidden_size: 8, intermediate_size: 8, vocab_size: 8, num_attention_heads: 2, num_key_value_heads: 1 };
+  const mend = (config: object, ...gone: number[]): unknown => {
+    const parsed = config as Record<string, unknown>;
+    return JSON.parse(mendConfig(JSON.stringify(parsed), new Set(gone), mendingOf(parsed)));
+  };
+
+  test("GPT-2's count has a name of its own", () => {
+    const config = { model_type: 'gpt2', n_embd: 8, n_layer: 5, n_head: 2, vocab_size: 8 };
+    expect(mend(config, 0, 3)).toEqual({ ...config, n_layer: 3 });
+  });
+
+  test.each([{}, { layer_types: null }])(
+    'which blocks have windows is written out where a number said it: %j',
+    (more) => {
+      const config = { model_type: 'gemma2', ...sizes, num_hidden_layers: 4, ...more };
+      const layer_types = ['sliding_attention', 'sliding_attention', 'full_attention'];
+      expect(mend(config, 1)).toEqual({ ...config, num_hidden_layers: 3, layer_types });
+    },
+  );
+
+  test('in a description within the whole, and a list that is there loses its entries', () => {
+    const [slides, full] = ['sliding_attention', 'full_attention'];
+    const inner = { ...sizes, num_hidden_layers: 3, layer_types: [full, slides, full] };
+    const config = { model_type: 'gemma3', vision_config: { num_hidden_layers: 3 }, text_config: inner };
+    const left = { ...inner, num_hidden_layers: 2, layer_types: [full, slides] };
+    expect(mend(config, 2)).toEqual({ ...config, text_config: left });
   });
 });
 

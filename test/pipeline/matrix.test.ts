@@ -9,7 +9,9 @@ import { createRng, silent } from '../../src/base/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { embedWindows, type Linear, type Model, openModel, toRows, weightName } from '../../src/model/index.js';
 import { formatPattern } from '../../src/operate/index.js';
-import { blockPath, pruneSequentially, readBlockTensor, type Text } from '../../src/pipeline/index.js';
+import { blockPath, pruneSequentially, readBlockTensor, runDense, type Text } from '../../src/pipeline/index.js';
+import { allocate, POLICIES } from '../../src/plan/index.js';
+import { collectable } from '../../src/profile/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { makeFamily } from '../families.js';
 import { MATRIX } from '../matrix.js';
@@ -52,6 +54,24 @@ describe.each([...new Set(MATRIX.map(({ family }) => family))])('%s', (family) =
     model = await openModel(await makeFamily(join(scratch, family), family, { dtype: 'BF16' }));
     calibration = await textOf(model, 1, 16);
     validation = await textOf(model, 2, 4);
+  });
+
+  test('what policies measure, and rates that keep the budget by it', async () => {
+    const policies = [...POLICIES.values()].filter(({ needs }) => needs.length === collectable(needs).length);
+    expect(policies.length).toBeGreaterThan(8);
+    const measures = [...new Set(policies.flatMap(({ needs }) => needs))];
+    const { measured } = await runDense(engine, model, undefined, calibration, silent, measures);
+    const facts = { blocks: model.config.blocks, linears: model.linears.flat() };
+    for (const policy of policies) {
+      const values = policy.name === 'atp' ? { beta: 0.1 } : {};
+      const rates = allocate(policy, { target: 0.6, facts, budget: 'exact', measured, values });
+      let [zeros, weights] = [0, 0];
+      for (const { name, rows, columns } of facts.linears) {
+        zeros += rows * columns * rates.get(name)!;
+        weights += rows * columns;
+      }
+      expect(zeros / weights, policy.name).toBeCloseTo(0.6, 9);
+    }
   });
 
   test.each(

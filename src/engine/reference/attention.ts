@@ -2,8 +2,8 @@
 //   rope:      (a, b) → (a cos − b sin, b cos + a sin), a the first and b the second half of a head, or of its first
 //              rotary_embedding_dim values, the others staying; cos and sin rows of the caches [positions, h / 2] picked
 //              by position_ids [B, T]
-//   attention: softmax(cap(scale · q·kᵀ) + mask [T, S]) v per head, cap s = c·tanh(s/c) where softcap c is not 0, as opset 24
-//              and ONNX Runtime have it (the text of opset 23 adds the mask first, which would uncover what it hides);
+//   attention: softmax(cap(scale · q·kᵀ) + mask [T, S]) v per head, cap s = c·tanh(s/c) where softcap c is not 0, as
+//              ONNX Runtime and the corrected text have it (onnx/onnx#7867; the first text capped the mask too);
 //              query head i reads key-value head ⌊i · kvHeads / heads⌋ (GQA)
 
 import { logSoftmax } from './reduce.js';

@@ -13,7 +13,7 @@ export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'relu';
 export type Flag = boolean | { readonly key: string; readonly fallback?: boolean };
 
 export type FamilySpec = {
-  /** `model_type` in config.json, and this file's name. */
+  /** `model_type` in config.json; this file's name, with - for _. */
   readonly modelType: string;
   /** Which block file it runs. */
   readonly shape: ShapeName;

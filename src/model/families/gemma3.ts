@@ -1,5 +1,5 @@
 import type { FamilySpec } from './family.js';
-import { gemma3Text } from './gemma3_text.js';
+import { gemma3Text } from './gemma3-text.js';
 
 // Gemma 3 with pictures: the language model, which is described by text_config, is pruned and scored on text; what sees the
 // pictures stays as it is.

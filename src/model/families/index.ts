@@ -1,8 +1,8 @@
 import type { FamilySpec } from './family.js';
 import { gemma2 } from './gemma2.js';
 import { gemma3 } from './gemma3.js';
-import { gemma3Text } from './gemma3_text.js';
-import { gptNeox } from './gpt_neox.js';
+import { gemma3Text } from './gemma3-text.js';
+import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
