@@ -4,6 +4,7 @@
 
 import type { Graph } from '../graph/index.js';
 import { BlockKit, type BlockOutputs } from './blocks/kit.js';
+import type { Kit } from './blocks/shape.js';
 import { SHAPES } from './blocks/shapes.js';
 import type { ModelConfig } from './config.js';
 import { blockTensors, type Layout } from './layout.js';
@@ -16,6 +17,9 @@ export type BlockGraphOptions = {
   readonly length: number;
   readonly outputs: BlockOutputs;
 };
+
+/** Builds a block of the model's shape with another kit than the engine's. */
+export const buildWith = (config: ModelConfig, kit: Kit): void => SHAPES[config.shape].build(kit);
 
 /** The graph of block `block`. */
 export function buildBlockGraph(config: ModelConfig, layout: Layout, block: number, options: BlockGraphOptions): Graph {

@@ -1,6 +1,8 @@
 export { type Activations, chunkTensor, createActivations } from './activations.js';
+export { buildWith } from './block.js';
 export type { BlockOutputs } from './blocks/kit.js';
 export type { TapSite } from './blocks/parts.js';
+export type { Kit } from './blocks/shape.js';
 export { findFamily, keyOf, type ModelConfig, readModelConfig } from './config.js';
 export { embedWindows } from './embed.js';
 export { FAMILIES, type FamilySpec } from './families/index.js';
@@ -17,4 +19,5 @@ export {
   openModel,
 } from './model.js';
 export { type Mending, mendConfig, mendingOf, renumberTensor } from './removal.js';
+export { type Rope, ropeTables } from './rope.js';
 export { inLanes, runBlock, sameShape } from './stream.js';
