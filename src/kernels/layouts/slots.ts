@@ -1,0 +1,101 @@
+// Where the slots of a tile lie. A tile is 8 rows x 16 columns with n slots a row, each a value and its column, a number
+// from 0 to 15; unused slots hold the value 0. The order is that in which a kernel can multiply without sorting: it
+// fetches sixteen activations by one byte shuffle, splits them into those of even and of odd bytes, and one pairwise dot
+// product (i32x4.dot_i16x8) sums the neighbours of a pair, so a pair must be two slots of one row. Slots go
+//   by four    sixteen bytes for rows 0–3 and sixteen for rows 4–7; in byte 4·row + i the slot 0, 2, 1, 3 of four
+//   then two   sixteen bytes: even bytes for rows 0–3, odd ones for rows 4–7, each row's two slots in turn
+//   then one   eight bytes, one for each row
+// int4: a byte holds the value (two's complement) in its high nibble and the column in its low one: 8n bytes a tile.
+// int8: columns in nibbles, then values in bytes, for each of the above in turn: 12n bytes a tile. By four: in column
+// byte i the low nibble is that of rows 0–3, the high one of rows 4–7; values are even bytes' first, then odd bytes'. Then
+// two: in byte i, of eight, the low nibble is that of rows 0–3. Then one: rows 2i and 2i + 1 in byte i, of four.
+
+import { type IntegerValues, TILE_COLUMNS, TILE_ROWS } from './linear.js';
+
+/** Of each slot, index row·n + slot: the byte of its value, the byte of its column, and that nibble's shift. */
+export type SlotPlaces = { readonly value: Uint8Array; readonly column: Uint8Array; readonly shift: Uint8Array };
+
+/** Bytes of a tile with n slots a row. */
+export const tileBytes = (n: number, values: IntegerValues): number => (values === 'int8' ? 12 : 8) * n;
+
+const known = new Map<string, SlotPlaces>();
+
+/** Where the slots of a tile with n ≤ 16 slots a row lie. */
+export function slotPlaces(n: number, values: IntegerValues): SlotPlaces {
+  const key = `${values} ${n}`;
+  const places = known.get(key) ?? computePlaces(n, values);
+  known.set(key, places);
+  return places;
+}
+
+function computePlaces(n: number, values: IntegerValues): SlotPlaces {
+  const size = TILE_ROWS * n;
+  const places = { value: new Uint8Array(size), column: new Uint8Array(size), shift: new Uint8Array(size) };
+  for (let row = 0; row < TILE_ROWS; row++) {
+    for (let slot = 0; slot < n; slot++) {
+      const [value, column, shift] = values === 'int8' ? placeInt8(n, row, slot) : placeInt4(n, row, slot);
+      places.value[row * n + slot] = value;
+      places.column[row * n + slot] = column;
+      places.shift[row * n + slot] = shift;
+    }
+  }
+  return places;
+}
+
+type Place = readonly [value: number, column: number, shift: number];
+
+function placeInt8(n: number, row: number, slot: number): Place {
+  const fours = n >> 2;
+  const upper = row >> 2; // 1 for rows 4–7
+  const shift = 4 * upper;
+  const lane = 2 * (row & 3) + (slot & 1);
+  if (slot < 4 * fours) {
+    const base = 48 * (slot >> 2);
+    const odd = (slot >> 1) & 1;
+    return [base + 16 + 16 * upper + 8 * odd + lane, base + 2 * lane + odd, shift];
+  }
+  const base = 48 * fours;
+  if (slot - 4 * fours < (n & 2)) return [base + 8 + 8 * upper + lane, base + lane, shift];
+  const single = base + 12 * (n & 2);
+  return [single + 4 + row, single + (row >> 1), 4 * (row & 1)];
+}
+
+function placeInt4(n: number, row: number, slot: number): Place {
+  const fours = n >> 2;
+  const upper = row >> 2;
+  const lane = 2 * (row & 3) + (slot & 1);
+  let at = 32 * fours + 8 * (n & 2) + row;
+  if (slot < 4 * fours) at = 32 * (slot >> 2) + 16 * upper + 2 * lane + ((slot >> 1) & 1);
+  else if (slot - 4 * fours < (n & 2)) at = 32 * fours + 2 * lane + upper;
+  return [at, at, 0];
+}
+
+/** Reads every used slot of a tile; column is counted from the tile's first. */
+export function readTile(
+  tile: Uint8Array,
+  n: number,
+  values: IntegerValues,
+  visit: (row: number, column: number, value: number) => void,
+): void {
+  const { value, column, shift } = slotPlaces(n, values);
+  for (let i = 0; i < value.length; i++) {
+    const byte = tile[value[i]!]!;
+    const found = values === 'int8' ? (byte << 24) >> 24 : (byte << 24) >> 28;
+    if (found !== 0) visit(Math.floor(i / n), (tile[column[i]!]! >> shift[i]!) & (TILE_COLUMNS - 1), found);
+  }
+}
+
+/** Writes one slot of a tile that was zeros. */
+export function writeSlot(
+  tile: Uint8Array,
+  places: SlotPlaces,
+  slot: number,
+  column: number,
+  value: number,
+  values: IntegerValues,
+): void {
+  const at = places.value[slot]!;
+  if (values === 'int8') tile[at] = value;
+  else tile[at]! |= (value & 15) << 4;
+  tile[places.column[slot]!]! |= column << places.shift[slot]!;
+}
