@@ -129,7 +129,15 @@ describe('a damaged file', () => {
         const cut = parts.map((one, j) => (i === j ? part.slice(0, -4) : one));
         expect(() => checkLinear({ layout: { ...layout, parts: told } as LinearLayout, parts: cut })).toThrow();
       }
-      const changes = [{ rows: 29 }, { rows: 1e10 }, { columns: 1e10 }, { rows: 1.5 }, { rows: -1 }, { layout: 'other' }, { parts: [] }];
+      const changes = [
+        { rows: 29 },
+        { rows: 1e10 },
+        { columns: 1e10 },
+        { rows: 1.5 },
+        { rows: -1 },
+        { layout: 'other' },
+        { parts: [] },
+      ];
       for (const change of [...changes, { values: 'int2' }, { slots: 17 }, { form: 'other' }]) {
         if ('form' in change && layout.layout !== 'tiles') continue;
         if ('slots' in change && !('slots' in layout)) continue;
