@@ -1,6 +1,7 @@
 // Compiles every src/kernels/*.as.ts (AssemblyScript) to <out>/*.wasm: SIMD, no runtime, no imports, a memory of fixed
-// size that the loader lays out. The compiler is a pinned devDependency and its output depends on nothing else, so every
-// machine builds the same bytes. Part of `npm run build`.
+// size that the loader lays out. Only the runtime's kernels import theirs, since its size is the model's: shared by threads
+// in runtime.wasm, and in runtime-single.wasm not, for pages that may not share any. The compiler is a pinned devDependency
+// and its output depends on nothing else, so every machine builds the same bytes. Part of `npm run build`.
 //
 //   node scripts/build-kernels.mjs [out = dist/kernels]
 
@@ -11,7 +12,12 @@ import { main } from 'assemblyscript/asc';
 
 const SUFFIX = '.as.ts';
 /** 64 KiB each; src/kernels/wasm.ts checks that what it lays out fits. */
-const PAGES = 16;
+const OWN = ['--initialMemory', '16', '--maximumMemory', '16'];
+/** The most that a WebAssembly memory may have, 4 GiB; how much there is the loader says. */
+const IMPORTED = ['--importMemory', '--initialMemory', '1', '--maximumMemory', '65536', '--enable', 'bulk-memory'];
+const VARIANTS = {
+  runtime: { runtime: [...IMPORTED, '--sharedMemory', '--enable', 'threads'], 'runtime-single': IMPORTED },
+};
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const sources = join(root, 'src/kernels');
@@ -19,13 +25,15 @@ const out = process.argv[2] ?? join(root, 'dist/kernels');
 
 await mkdir(out, { recursive: true });
 for (const file of (await readdir(sources)).filter((name) => name.endsWith(SUFFIX)).sort()) {
-  const { error, stderr } = await main(
-    [file, '--baseDir', sources, '--outFile', join(out, file.replace(SUFFIX, '.wasm'))]
-      .concat(['--optimizeLevel', '3', '--shrinkLevel', '0', '--converge', '--noAssert', '--enable', 'simd'])
-      .concat(['--runtime', 'stub', '--initialMemory', String(PAGES), '--maximumMemory', String(PAGES)]),
-    { stdout: process.stdout },
-  );
-  if (error) {
+  const name = file.replace(SUFFIX, '');
+  for (const [built, memory] of Object.entries(VARIANTS[name] ?? { [name]: OWN })) {
+    const { error, stderr } = await main(
+      [file, '--baseDir', sources, '--outFile', join(out, `${built}.wasm`)]
+        .concat(['--optimizeLevel', '3', '--shrinkLevel', '0', '--converge', '--noAssert', '--enable', 'simd'])
+        .concat(['--runtime', 'stub', ...memory]),
+      { stdout: process.stdout },
+    );
+    if (!error) continue;
     console.error(`${file}: ${error.message}\n${stderr}`);
     process.exit(1);
   }

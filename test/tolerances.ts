@@ -65,3 +65,6 @@ export const DIVERGENCE = 1e-6;
 
 /** Σ x over some hundred tokens in float32 against double, as a share of Σ |x|. */
 export const COLUMN_SUMS = 1e-5;
+
+/** A float32 product of the runtime against double, as a share of Σ |w·x|: at most 700 terms in four running sums. */
+export const MULTIPLY = 1e-5;

@@ -1,29 +1,32 @@
+export { type Arena, createArena } from './arena.js';
 export { type Kernels, LARGEST_BLOCK, type SweepPanel, WIDEST_PANEL } from './kernels.js';
 export { checkLayout, checkLinear } from './layouts/check.js';
 export { decodeLinear, decodeQuantised } from './layouts/decode.js';
 export { encodeDense, encodeDenseFloat, layoutDense } from './layouts/dense.js';
 export {
-  ACTIVATION_PADDING,
-  activationBytes,
   type DenseLayout,
   type EncodedLinear,
   type FixedTiles,
   type FloatMatrix,
-  INT4_GROUP,
   type IntegerValues,
-  LARGEST_COLUMNS,
   type LinearLayout,
   layoutBytes,
-  PART_ALIGNMENT,
   type Part,
   type QuantisedMatrix,
   type RowsLayout,
   type SortedTiles,
+} from './layouts/linear.js';
+export { encodeRows, layoutRows } from './layouts/rows.js';
+export {
+  ACTIVATION_PADDING,
+  activationBytes,
+  INT4_GROUP,
+  LARGEST_COLUMNS,
+  PART_ALIGNMENT,
   scaleGroups,
   TILE_COLUMNS,
   TILE_ROWS,
-} from './layouts/linear.js';
-export { encodeRows, layoutRows } from './layouts/rows.js';
+} from './layouts/shape.js';
 export { tileBytes } from './layouts/slots.js';
 export {
   countSlots,
@@ -34,4 +37,17 @@ export {
 } from './layouts/tiles.js';
 export { plainKernels } from './plain.js';
 export { plainMultiply, plainMultiplyQuantised, plainQuantise, type QuantisedVector } from './plain-linear.js';
+export { readRuntimeModule } from './runtime-file.js';
+export {
+  type BoundLinear,
+  createRuntimeKernels,
+  type LinearInput,
+  type QuantisedRows,
+  type Range,
+  type Rows,
+  type RuntimeKernels,
+  SUMS_BYTES,
+  scoresBytes,
+} from './runtime-kernels.js';
+export { compileRuntime, createRuntimeMemory, type RuntimeMemory, type RuntimeModule } from './runtime-module.js';
 export { loadKernels } from './wasm.js';

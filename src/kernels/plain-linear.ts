@@ -5,8 +5,8 @@
 
 import { decodeLinear, decodeQuantised } from './layouts/decode.js';
 import type { EncodedLinear, FixedTiles, SortedTiles } from './layouts/linear.js';
-import { INT4_GROUP, rowGroups, scaleGroups, TILE_COLUMNS, TILE_ROWS } from './layouts/linear.js';
 import { decodeScales } from './layouts/scales.js';
+import { INT4_GROUP, rowGroups, scaleGroups, TILE_COLUMNS, TILE_ROWS } from './layouts/shape.js';
 import { readTile } from './layouts/slots.js';
 import { storedTiles } from './layouts/tiles.js';
 

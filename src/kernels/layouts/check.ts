@@ -4,17 +4,9 @@
 import { CheckpointError } from '../../base/index.js';
 import { toFloat32 } from '../../tensor/index.js';
 import { layoutDense } from './dense.js';
-import {
-  type EncodedLinear,
-  type LinearLayout,
-  type Part,
-  rowGroups,
-  type SortedTiles,
-  TILE_COLUMNS,
-  tilesPerRow,
-  viewOf,
-} from './linear.js';
+import { type EncodedLinear, type LinearLayout, type Part, type SortedTiles, viewOf } from './linear.js';
 import { layoutRows } from './rows.js';
+import { rowGroups, TILE_COLUMNS, tilesPerRow } from './shape.js';
 import { tileBytes } from './slots.js';
 import { layoutFixedTiles, layoutSortedTiles } from './tiles.js';
 

@@ -2,8 +2,8 @@
 
 import { decodeDense, decodeDenseFloat } from './dense.js';
 import type { DenseLayout, EncodedLinear, FixedTiles, QuantisedMatrix, RowsLayout, SortedTiles } from './linear.js';
-import { INT4_GROUP, scaleGroups } from './linear.js';
 import { decodeRows } from './rows.js';
+import { INT4_GROUP, scaleGroups } from './shape.js';
 import { decodeTiles } from './tiles.js';
 
 /** The integers and scales of an int8 or int4 linear, as they were encoded. */

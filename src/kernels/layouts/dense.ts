@@ -11,19 +11,10 @@ import {
   type EncodedLinear,
   type FloatMatrix,
   type QuantisedMatrix,
-  roundUp,
-  type Shape,
   viewOf,
 } from './linear.js';
 import { decodeScales, encodeScales, scaleBytes } from './scales.js';
-
-const BLOCK = 32;
-
-/** Bytes from one row of `values` to the next. */
-export function denseRowBytes(columns: number, values: DenseLayout['values']): number {
-  if (values === 'f32') return columns * 4;
-  return values === 'int8' ? roundUp(columns, 16) : roundUp(columns, BLOCK) / 2;
-}
+import { denseRowBytes, type Shape } from './shape.js';
 
 /** The description of a dense linear, without its bytes. */
 export function layoutDense({ rows, columns }: Shape, values: DenseLayout['values']): DenseLayout {

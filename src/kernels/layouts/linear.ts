@@ -3,19 +3,7 @@
 // into tiles of sixteen, and what lies beyond the matrix is zeros.
 
 import { ShapeError, UnsupportedError } from '../../base/index.js';
-
-/** Rows of a tile, and of a row group. */
-export const TILE_ROWS = 8;
-/** Columns of a tile. */
-export const TILE_COLUMNS = 16;
-/** Columns that share a scale in int4. */
-export const INT4_GROUP = 128;
-/** The sum of this many products of two numbers in [−127, 127] fits 32 bits. */
-export const LARGEST_COLUMNS = 131072;
-/** Where each part begins, in a file and in memory: a multiple of this. */
-export const PART_ALIGNMENT = 16;
-/** A quantised activation vector is followed by zeros up to a multiple of this. */
-export const ACTIVATION_PADDING = 32;
+import { LARGEST_COLUMNS, type Shape, scaleGroups } from './shape.js';
 
 export type Part = { readonly name: string; readonly bytes: number };
 type Common = {
@@ -49,8 +37,6 @@ export type EncodedLinear<L extends LinearLayout = LinearLayout> = {
   readonly parts: readonly Uint8Array<ArrayBuffer>[];
 };
 
-export type Shape = { readonly rows: number; readonly columns: number };
-
 /** W in float32, row-major. */
 export type FloatMatrix = Shape & { readonly data: Float32Array };
 
@@ -63,13 +49,6 @@ export type QuantisedMatrix = Shape & {
   readonly q: Int8Array;
   readonly scales: Float32Array;
 };
-
-export const roundUp = (n: number, multiple: number): number => Math.ceil(n / multiple) * multiple;
-export const rowGroups = ({ rows }: Shape): number => Math.ceil(rows / TILE_ROWS);
-export const tilesPerRow = ({ columns }: Shape): number => Math.ceil(columns / TILE_COLUMNS);
-export const scaleGroups = ({ columns }: Shape): number => Math.ceil(columns / INT4_GROUP);
-/** Bytes of one quantised activation vector, padding included. */
-export const activationBytes = (columns: number): number => roundUp(columns, ACTIVATION_PADDING);
 
 /** Bytes of all parts, without the gaps that aligning them leaves. */
 export const layoutBytes = ({ parts }: LinearLayout): number => parts.reduce((sum, { bytes }) => sum + bytes, 0);

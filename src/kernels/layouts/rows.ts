@@ -2,15 +2,8 @@
 // rising within a row; `values` f32. 6 bytes a weight, so it pays from about a third of zeros on.
 
 import { UnsupportedError } from '../../base/index.js';
-import {
-  bytesOf,
-  checkShape,
-  type EncodedLinear,
-  type FloatMatrix,
-  type RowsLayout,
-  type Shape,
-  viewOf,
-} from './linear.js';
+import { bytesOf, checkShape, type EncodedLinear, type FloatMatrix, type RowsLayout, viewOf } from './linear.js';
+import type { Shape } from './shape.js';
 
 const WIDEST = 65536;
 

@@ -3,7 +3,8 @@
 
 import { ShapeError } from '../../base/index.js';
 import { fromFloat32, toFloat32 } from '../../tensor/index.js';
-import { bytesOf, type QuantisedMatrix, rowGroups, type Shape, scaleGroups, TILE_ROWS, viewOf } from './linear.js';
+import { bytesOf, type QuantisedMatrix, viewOf } from './linear.js';
+import { rowGroups, type Shape, scaleGroups, TILE_ROWS } from './shape.js';
 
 export const scaleBytes = (shape: Shape, values: 'int8' | 'int4'): number =>
   values === 'int8' ? rowGroups(shape) * TILE_ROWS * 4 : rowGroups(shape) * scaleGroups(shape) * TILE_ROWS * 2;

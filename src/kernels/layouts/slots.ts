@@ -10,7 +10,8 @@
 // byte i the low nibble is that of rows 0–3, the high one of rows 4–7; values are even bytes' first, then odd bytes'. Then
 // two: in byte i, of eight, the low nibble is that of rows 0–3. Then one: rows 2i and 2i + 1 in byte i, of four.
 
-import { type IntegerValues, TILE_COLUMNS, TILE_ROWS } from './linear.js';
+import type { IntegerValues } from './linear.js';
+import { TILE_COLUMNS, TILE_ROWS } from './shape.js';
 
 /** Of each slot, index row·n + slot: the byte of its value, the byte of its column, and that nibble's shift. */
 export type SlotPlaces = { readonly value: Uint8Array; readonly column: Uint8Array; readonly shift: Uint8Array };

@@ -14,15 +14,11 @@ import {
   type FixedTiles,
   type IntegerValues,
   type QuantisedMatrix,
-  rowGroups,
-  type Shape,
   type SortedTiles,
-  TILE_COLUMNS,
-  TILE_ROWS,
-  tilesPerRow,
   viewOf,
 } from './linear.js';
 import { decodeScales, encodeScales, scaleBytes } from './scales.js';
+import { rowGroups, type Shape, TILE_COLUMNS, TILE_ROWS, tilesPerRow } from './shape.js';
 import { readTile, slotPlaces, tileBytes, writeSlot } from './slots.js';
 
 /** The slots each tile needs: the weights that are not zero in its fullest row, [row groups, tiles]. */

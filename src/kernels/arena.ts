@@ -1,0 +1,53 @@
+// Room in the shared memory: pieces one after the other, never given back one by one, since what a decoder needs is known
+// when it is opened. Memory grows as pieces are taken. Only one thread takes; the others are told the addresses.
+
+import { ResourceError } from '../base/index.js';
+import { MOST_PAGES, PAGE, type RuntimeMemory } from './runtime-module.js';
+
+/** A cache line, so that two threads never write to the same one. */
+const ALIGNMENT = 64;
+/** AssemblyScript keeps the first bytes for itself, and 0 stays free to mean "none". */
+const BASE = 1024;
+
+export type Arena = {
+  /** Bytes taken so far. */
+  readonly used: number;
+  /**
+   * The address of `bytes` bytes, a multiple of 64. Views of the memory made before may be too short.
+   * @throws ResourceError E_RESOURCE_MEMORY where the memory cannot grow that far
+   */
+  take(bytes: number, what: string): number;
+};
+
+export function createArena(memory: RuntimeMemory): Arena {
+  let used = BASE;
+  const take = (bytes: number, what: string): number => {
+    const address = used;
+    const end = address + Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    const missing = Math.ceil(end / PAGE) - memory.buffer.byteLength / PAGE;
+    if (missing > 0) {
+      const limit = MOST_PAGES * PAGE;
+      const fail = (why: string, cause?: unknown): ResourceError =>
+        new ResourceError(
+          'E_RESOURCE_MEMORY',
+          `No room for ${what}: ${bytes} bytes wanted beside ${used}, ${why}. Open fewer sequences or positions, or pack the model smaller.`,
+          { what, bytes, used, limit },
+          { cause },
+        );
+      if (end > limit) throw fail(`and the runtime's memory has ${limit} at most`);
+      try {
+        memory.grow(missing);
+      } catch (cause) {
+        throw fail('which this machine does not give', cause);
+      }
+    }
+    used = end;
+    return address;
+  };
+  return {
+    get used() {
+      return used;
+    },
+    take,
+  };
+}

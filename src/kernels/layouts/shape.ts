@@ -1,0 +1,29 @@
+// The numbers that layouts and kernels share. This file imports nothing, so that it can be loaded in a page too.
+
+/** Rows of a tile, and of a row group. */
+export const TILE_ROWS = 8;
+/** Columns of a tile. */
+export const TILE_COLUMNS = 16;
+/** Columns that share a scale in int4. */
+export const INT4_GROUP = 128;
+/** The sum of this many products of two numbers in [−127, 127] fits 32 bits. */
+export const LARGEST_COLUMNS = 131072;
+/** Where each part begins, in a file and in memory: a multiple of this. */
+export const PART_ALIGNMENT = 16;
+/** A quantised activation vector is followed by zeros up to a multiple of this. */
+export const ACTIVATION_PADDING = 32;
+
+export type Shape = { readonly rows: number; readonly columns: number };
+
+export const roundUp = (n: number, multiple: number): number => Math.ceil(n / multiple) * multiple;
+export const rowGroups = ({ rows }: Shape): number => Math.ceil(rows / TILE_ROWS);
+export const tilesPerRow = ({ columns }: Shape): number => Math.ceil(columns / TILE_COLUMNS);
+export const scaleGroups = ({ columns }: Shape): number => Math.ceil(columns / INT4_GROUP);
+/** Bytes of one quantised activation vector, padding included. */
+export const activationBytes = (columns: number): number => roundUp(columns, ACTIVATION_PADDING);
+
+/** Bytes from one row of a dense linear to the next. An int4 row is whole blocks of 32 columns. */
+export function denseRowBytes(columns: number, values: 'f32' | 'int8' | 'int4'): number {
+  if (values === 'f32') return columns * 4;
+  return values === 'int8' ? roundUp(columns, 16) : roundUp(columns, 32) / 2;
+}

@@ -1,0 +1,185 @@
+// What the runtime's kernels take, by name, and a linear bound to where its parts lie. Addresses and strides are bytes in
+// the shared memory, counts are numbers. Kernels check nothing: checkLinear does before the bytes are placed, and whoever
+// lays out the memory. `from` and `to` are a range of what threads share: each element of the output is computed by one of
+// them, in an order that does not depend on the range, so results are the same for any number of threads. No kernel
+// waits for another; where one needs what another thread wrote, there is a barrier between them (team.ts).
+
+import type { LinearLayout } from './layouts/linear.js';
+import { activationBytes, denseRowBytes, rowGroups, tilesPerRow } from './layouts/shape.js';
+import { instantiateRuntime, type RuntimeExports, type RuntimeMemory, type RuntimeModule } from './runtime-module.js';
+
+/** Rows of float32 numbers, `stride` bytes from one to the next. */
+export type Rows = { readonly address: number; readonly stride: number };
+/** Rows of int8 numbers, each padded with zeros to activationBytes(count), and a float32 scale for each at `scales`. */
+export type QuantisedRows = Rows & { readonly scales: number };
+export type Range = { readonly from: number; readonly to: number };
+/** Any of the two; a linear says by `quantised` which it takes. */
+export type LinearInput = Rows & { readonly scales?: number };
+
+/** Room that a multiplication needs, of each thread's own. */
+export const SUMS_BYTES = 128;
+/** Room that attention needs, of each thread's own, where it sees up to `positions` positions. */
+export const scoresBytes = (positions: number): number => 16 * (positions + 4);
+
+export type BoundLinear = {
+  readonly rows: number;
+  readonly columns: number;
+  /** Row groups, which is what threads share. */
+  readonly groups: number;
+  /** Whether x is quantised, by `quantise`, or float32. */
+  readonly quantised: boolean;
+  /**
+   * y [tokens, rows] = W·x + bias for row groups [from, to); `sums`: SUMS_BYTES. Several tokens at once read each weight
+   * once; a token's result does not depend on how many others there are, in int8 and int4 to the last bit.
+   */
+  multiply(
+    call: { readonly x: LinearInput; readonly y: Rows; readonly tokens: number; readonly sums: number } & Range,
+  ): void;
+};
+
+export interface RuntimeKernels {
+  /** A linear whose parts lie at `parts`, in the order of its layout; `bias` float32 [rows], 0 for none. */
+  bindLinear(layout: LinearLayout, parts: readonly number[], bias?: number): BoundLinear;
+  /** y = x / √(mean x² + epsilon) · weight, for rows [from, to); x and y may be the same. */
+  normalise(
+    call: {
+      readonly x: Rows;
+      readonly weight: number;
+      readonly epsilon: number;
+      readonly y: Rows;
+      readonly count: number;
+    } & Range,
+  ): void;
+  /** int8 with one scale for each of rows [from, to); plainQuantise says how. */
+  quantise(call: { readonly x: Rows; readonly y: QuantisedRows; readonly count: number } & Range): void;
+  /**
+   * Rotary positions, halves against each other, of `heads` heads of `size` numbers in each of rows [from, to): the first
+   * `rotary` of a head turn by cosines and sines float32 [positions, rotary / 2], the others are copied. `positions`: i32, one
+   * a row. x and y may be the same.
+   */
+  rotate(
+    call: {
+      readonly x: Rows;
+      readonly y: Rows;
+      readonly heads: number;
+      readonly size: number;
+      readonly rotary: number;
+      readonly cosines: number;
+      readonly sines: number;
+      readonly positions: number;
+    } & Range,
+  ): void;
+  /** y = silu(gate) · up, numbers [from, to); y may be one of them. */
+  gate(call: { readonly gate: number; readonly up: number; readonly y: number } & Range): void;
+  /** y += x, numbers [from, to). */
+  add(call: { readonly y: number; readonly x: number } & Range): void;
+  /**
+   * y = rows of a table, those that `tokens` (i32) name, for rows [from, to). int8 is a dense linear's two parts.
+   * Tokens must be rows of the table.
+   */
+  look(
+    call: {
+      readonly values: 'f32' | 'f16' | 'int8';
+      readonly table: number;
+      readonly scales?: number;
+      readonly tokens: number;
+      readonly y: Rows;
+      readonly count: number;
+    } & Range,
+  ): void;
+  /**
+   * Causal attention of one sequence over its cache, for query heads [from, to). Query t of `tokens` stands at position
+   * start + t, whose key and value are in the cache already; it sees the last `window` positions up to its own, all where
+   * that is 0. Key-value head h, at keys + h · headStride + position · positionStride, serves query heads h · shared and
+   * the following; `size` numbers each. y may be q. `scores`: scoresBytes(start + tokens).
+   */
+  attend(
+    call: {
+      readonly q: Rows;
+      readonly keys: number;
+      readonly values: number;
+      readonly positionStride: number;
+      readonly headStride: number;
+      readonly y: Rows;
+      readonly size: number;
+      readonly shared: number;
+      readonly start: number;
+      readonly tokens: number;
+      readonly window: number;
+      readonly scale: number;
+      readonly scores: number;
+    } & Range,
+  ): void;
+}
+
+/** The kernels of one thread over a memory. */
+export function createRuntimeKernels(module: RuntimeModule, memory: RuntimeMemory): RuntimeKernels {
+  const wasm = instantiateRuntime(module, memory);
+  return {
+    bindLinear: (layout, parts, bias = 0) => bindLinear(wasm, layout, parts, bias),
+    normalise: ({ x, weight, epsilon, y, count, from, to }) =>
+      wasm.normalise(x.address, x.stride, weight, epsilon, y.address, y.stride, count, from, to),
+    quantise: ({ x, y, count, from, to }) =>
+      wasm.quantise(x.address, x.stride, y.address, y.stride, y.scales, count, activationBytes(count), from, to),
+    rotate: ({ x, y, heads, size, rotary, cosines, sines, positions, from, to }) =>
+      wasm.rotate(
+        ...[x.address, x.stride, y.address, y.stride],
+        ...[heads, size, rotary, cosines, sines, positions, from, to],
+      ),
+    gate: ({ gate, up, y, from, to }) => wasm.gate(gate, up, y, from, to),
+    add: ({ y, x, from, to }) => wasm.add(y, x, from, to),
+    look: ({ values, table, scales = 0, tokens, y, count, from, to }) => {
+      if (values === 'f32') wasm.lookFloat(table, tokens, y.address, y.stride, count, from, to);
+      else if (values === 'f16') wasm.lookHalf(table, tokens, y.address, y.stride, count, from, to);
+      else {
+        const width = denseRowBytes(count, 'int8');
+        wasm.lookInt8(table, width, scales, tokens, y.address, y.stride, count, from, to);
+      }
+    },
+    attend: (call) => {
+      const { q, keys, values, positionStride, headStride, y, size, shared, start, tokens, window, scale } = call;
+      wasm.attend(
+        ...[q.address, q.stride, keys, values, positionStride, headStride, y.address, y.stride],
+        ...[size, shared, start, tokens, window, scale, call.from, call.to, call.scores],
+      );
+    },
+  };
+}
+
+function bindLinear(wasm: RuntimeExports, layout: LinearLayout, parts: readonly number[], bias: number): BoundLinear {
+  const { rows, columns } = layout;
+  const [kernel, first] = chooseKernel(wasm, layout);
+  const quantised = layout.values !== 'f32';
+  const fixed = [...first, ...parts, bias, rows];
+  return {
+    rows,
+    columns,
+    groups: rowGroups(layout),
+    quantised,
+    multiply: ({ x, y, tokens, from, to, sums }) => {
+      if (quantised) {
+        kernel(...fixed, x.address, x.stride, x.scales!, y.address, y.stride, tokens, from, to, sums);
+      } else kernel(...fixed, x.address, x.stride, y.address, y.stride, tokens, from, to);
+    },
+  };
+}
+
+/** The export for a layout, and the numbers it takes before the parts. */
+function chooseKernel(
+  wasm: RuntimeExports,
+  layout: LinearLayout,
+): readonly [(...numbers: number[]) => void, readonly number[]] {
+  const { columns } = layout;
+  if (layout.layout === 'rows') return [wasm.multiplyRows, []];
+  if (layout.layout === 'dense') {
+    if (layout.values === 'f32') return [wasm.multiplyDenseFloat, [columns]];
+    const width = denseRowBytes(columns, layout.values);
+    return layout.values === 'int8' ? [wasm.multiplyDenseInt8, [width]] : [wasm.multiplyDenseInt4, [width / 16]];
+  }
+  const perRow = tilesPerRow(layout);
+  if (layout.form === 'fixed') {
+    const before = [layout.slots, perRow];
+    return [layout.values === 'int8' ? wasm.multiplyFixedInt8 : wasm.multiplyFixedInt4, before];
+  }
+  return layout.values === 'int8' ? [wasm.multiplySortedInt8, []] : [wasm.multiplySortedInt4, [perRow]];
+}

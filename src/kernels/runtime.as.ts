@@ -1,0 +1,14 @@
+// AssemblyScript, compiled to dist/kernels/runtime.wasm (and runtime-single.wasm, for one thread): the kernels of a
+// decoder. None of them keeps anything: all addresses are given, the memory is imported, and nothing is imported but it.
+// Each takes a range, [from, to), of what threads share: row groups of eight, tokens, or heads. Addresses are bytes.
+// runtime.ts describes every kernel where it declares it.
+
+export { attend } from './runtime/attention.as';
+export { multiplyDenseFloat } from './runtime/dense-float.as';
+export { multiplyDenseInt4 } from './runtime/dense-int4.as';
+export { multiplyDenseInt8 } from './runtime/dense-int8.as';
+export { add, gate, lookFloat, lookHalf, lookInt8, normalise, quantise, rotate } from './runtime/elements.as';
+export { multiplyRows } from './runtime/rows.as';
+export { highBytes, lowNibbles, topNibbles } from './runtime/steps.as';
+export { multiplyFixedInt4, multiplySortedInt4 } from './runtime/tiles-int4.as';
+export { multiplyFixedInt8, multiplySortedInt8 } from './runtime/tiles-int8.as';

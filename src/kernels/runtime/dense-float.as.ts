@@ -1,0 +1,136 @@
+// AssemblyScript: dense float32 rows times float32 activations, the baseline of the sparse kernels. One vector: four rows at
+// a time, which share the activations. More: two rows times four vectors. Columns beyond a multiple of four go one by one.
+
+import { total } from './lanes.as';
+
+@inline
+function addProducts(sum: v128, a: v128, b: v128): v128 {
+  return f32x4.add(sum, f32x4.mul(a, b));
+}
+
+/** The products of the last columns, from byte `at` of a row on. */
+function tail(row: usize, x: usize, at: usize, width: usize): f32 {
+  let sum: f32 = 0;
+  for (; at < width; at += 4) sum += load<f32>(row + at) * load<f32>(x + at);
+  return sum;
+}
+
+@inline
+function put(y: usize, row: i32, bias: usize, value: f32): void {
+  const at = (<usize>row) << 2;
+  store<f32>(y + at, bias ? value + load<f32>(bias + at) : value);
+}
+
+/** Rows `first` to `first + 3` times one vector; `width` is a row's bytes. */
+function rows4(row: usize, width: usize, x: usize, y: usize, bias: usize, first: i32): void {
+  let s0 = f32x4.splat(0);
+  let s1 = f32x4.splat(0);
+  let s2 = f32x4.splat(0);
+  let s3 = f32x4.splat(0);
+  const whole = width & ~15;
+  const row1 = row + width;
+  const row2 = row1 + width;
+  const row3 = row2 + width;
+  for (let at: usize = 0; at < whole; at += 16) {
+    const a = v128.load(x + at);
+    s0 = addProducts(s0, v128.load(row + at), a);
+    s1 = addProducts(s1, v128.load(row1 + at), a);
+    s2 = addProducts(s2, v128.load(row2 + at), a);
+    s3 = addProducts(s3, v128.load(row3 + at), a);
+  }
+  put(y, first, bias, total(s0) + tail(row, x, whole, width));
+  put(y, first + 1, bias, total(s1) + tail(row1, x, whole, width));
+  put(y, first + 2, bias, total(s2) + tail(row2, x, whole, width));
+  put(y, first + 3, bias, total(s3) + tail(row3, x, whole, width));
+}
+
+/** Rows `first` and `first + 1` times four vectors. */
+function rows2(row: usize, width: usize, x: usize, stride: usize, y: usize, pitch: usize, bias: usize, first: i32): void {
+  let s0 = f32x4.splat(0);
+  let s1 = f32x4.splat(0);
+  let t0 = f32x4.splat(0);
+  let t1 = f32x4.splat(0);
+  let u0 = f32x4.splat(0);
+  let u1 = f32x4.splat(0);
+  let v0 = f32x4.splat(0);
+  let v1 = f32x4.splat(0);
+  const whole = width & ~15;
+  const row1 = row + width;
+  const xt = x + stride;
+  const xu = xt + stride;
+  const xv = xu + stride;
+  for (let at: usize = 0; at < whole; at += 16) {
+    const w0 = v128.load(row + at);
+    const w1 = v128.load(row1 + at);
+    let a = v128.load(x + at);
+    s0 = addProducts(s0, w0, a);
+    s1 = addProducts(s1, w1, a);
+    a = v128.load(xt + at);
+    t0 = addProducts(t0, w0, a);
+    t1 = addProducts(t1, w1, a);
+    a = v128.load(xu + at);
+    u0 = addProducts(u0, w0, a);
+    u1 = addProducts(u1, w1, a);
+    a = v128.load(xv + at);
+    v0 = addProducts(v0, w0, a);
+    v1 = addProducts(v1, w1, a);
+  }
+  put(y, first, bias, total(s0) + tail(row, x, whole, width));
+  put(y, first + 1, bias, total(s1) + tail(row1, x, whole, width));
+  y += pitch;
+  put(y, first, bias, total(t0) + tail(row, xt, whole, width));
+  put(y, first + 1, bias, total(t1) + tail(row1, xt, whole, width));
+  y += pitch;
+  put(y, first, bias, total(u0) + tail(row, xu, whole, width));
+  put(y, first + 1, bias, total(u1) + tail(row1, xu, whole, width));
+  y += pitch;
+  put(y, first, bias, total(v0) + tail(row, xv, whole, width));
+  put(y, first + 1, bias, total(v1) + tail(row1, xv, whole, width));
+}
+
+/** One row times one vector, in the order of the others. */
+function row1(row: usize, width: usize, x: usize): f32 {
+  let s = f32x4.splat(0);
+  const whole = width & ~15;
+  for (let at: usize = 0; at < whole; at += 16) s = addProducts(s, v128.load(row + at), v128.load(x + at));
+  return total(s) + tail(row, x, whole, width);
+}
+
+/** Row groups [from, to). */
+export function multiplyDenseFloat(
+  columns: i32,
+  values: usize,
+  bias: usize,
+  rows: i32,
+  x: usize,
+  stride: usize,
+  y: usize,
+  pitch: usize,
+  tokens: i32,
+  from: i32,
+  to: i32,
+): void {
+  const width = (<usize>columns) << 2;
+  const end = min(to * 8, rows);
+  for (let group = from; group < to; group++) {
+    const last = min(group * 8 + 8, end);
+    let block = 1;
+    for (let token = 0; token < tokens; token += block) {
+      block = tokens - token >= 4 ? 4 : 1;
+      const own = x + <usize>token * stride;
+      const out = y + <usize>token * pitch;
+      let row = group * 8;
+      if (block === 4) {
+        for (; row + 2 <= last; row += 2) rows2(values + <usize>row * width, width, own, stride, out, pitch, bias, row);
+      } else {
+        for (; row + 4 <= last; row += 4) rows4(values + <usize>row * width, width, own, out, bias, row);
+      }
+      for (; row < last; row++) {
+        for (let i = 0; i < block; i++) {
+          const sum = row1(values + <usize>row * width, width, own + <usize>i * stride);
+          put(out + <usize>i * pitch, row, bias, sum);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,228 @@
+// AssemblyScript: what a decoder does between its products: norms, quantised activations, rotary positions, the gate of the
+// feed-forward part, sums, rows of the embedding. Rows are tokens unless said otherwise; `stride` is bytes from one to the
+// next, `count` how many float32 numbers there are in one.
+
+import { exp4, total } from './lanes.as';
+
+/** y = x / √(mean x² + epsilon) · weight, rows [from, to). */
+export function normalise(
+  x: usize,
+  stride: usize,
+  weight: usize,
+  epsilon: f32,
+  y: usize,
+  pitch: usize,
+  count: i32,
+  from: i32,
+  to: i32,
+): void {
+  const whole = (<usize>(count & ~3)) << 2;
+  const bytes = (<usize>count) << 2;
+  for (let row = from; row < to; row++) {
+    const source = x + <usize>row * stride;
+    const target = y + <usize>row * pitch;
+    let squares = f32x4.splat(0);
+    for (let at: usize = 0; at < whole; at += 16) {
+      const v = v128.load(source + at);
+      squares = f32x4.add(squares, f32x4.mul(v, v));
+    }
+    let sum = total(squares);
+    for (let at = whole; at < bytes; at += 4) {
+      const v = load<f32>(source + at);
+      sum += v * v;
+    }
+    const factor: f32 = 1 / sqrt<f32>(sum / <f32>count + epsilon);
+    const factors = f32x4.splat(factor);
+    for (let at: usize = 0; at < whole; at += 16) {
+      v128.store(target + at, f32x4.mul(f32x4.mul(v128.load(source + at), factors), v128.load(weight + at)));
+    }
+    for (let at = whole; at < bytes; at += 4) {
+      store<f32>(target + at, load<f32>(source + at) * factor * load<f32>(weight + at));
+    }
+  }
+}
+
+/**
+ * Symmetric int8, rows [from, to): q [rows, pitch] with zeros up to `padded`, a multiple of 16, and a scale for each row.
+ */
+export function quantise(
+  x: usize,
+  stride: usize,
+  q: usize,
+  pitch: usize,
+  scales: usize,
+  count: i32,
+  padded: i32,
+  from: i32,
+  to: i32,
+): void {
+  const whole = count & ~15;
+  for (let row = from; row < to; row++) {
+    const source = x + <usize>row * stride;
+    const target = q + <usize>row * pitch;
+    let most = f32x4.splat(0);
+    let i = 0;
+    for (; i + 4 <= count; i += 4) most = f32x4.max(most, f32x4.abs(v128.load(source + ((<usize>i) << 2))));
+    let largest = max<f32>(
+      max<f32>(f32x4.extract_lane(most, 0), f32x4.extract_lane(most, 1)),
+      max<f32>(f32x4.extract_lane(most, 2), f32x4.extract_lane(most, 3)),
+    );
+    for (; i < count; i++) largest = max<f32>(largest, abs<f32>(load<f32>(source + ((<usize>i) << 2))));
+    const scale: f32 = largest / 127;
+    store<f32>(scales + ((<usize>row) << 2), scale);
+    const inverse: f32 = scale === 0 ? 0 : 127 / largest;
+    const factor = f32x4.splat(inverse);
+    for (i = 0; i < whole; i += 16) {
+      const from16 = source + ((<usize>i) << 2);
+      const low = i16x8.narrow_i32x4_s(rounded(v128.load(from16), factor), rounded(v128.load(from16, 16), factor));
+      const high = i16x8.narrow_i32x4_s(rounded(v128.load(from16, 32), factor), rounded(v128.load(from16, 48), factor));
+      v128.store(target + <usize>i, i8x16.narrow_i16x8_s(low, high));
+    }
+    for (; i < count; i++) {
+      const value = rounded(v128.load32_splat(source + ((<usize>i) << 2)), factor);
+      store<i8>(target + <usize>i, <i8>i32x4.extract_lane(value, 0));
+    }
+    for (; i < padded; i++) store<i8>(target + <usize>i, 0);
+  }
+}
+
+/** x · factor to the nearest integer, ties to even, within ±127; NaN becomes 0. */
+@inline
+function rounded(x: v128, factor: v128): v128 {
+  const near = f32x4.nearest(f32x4.mul(x, factor));
+  return i32x4.trunc_sat_f32x4_s(f32x4.pmax(f32x4.pmin(near, f32x4.splat(127)), f32x4.splat(-127)));
+}
+
+/**
+ * Rotates halves: of each of `heads` heads, `size` numbers, the first `rotary` by cos and sin [position, rotary / 2];
+ * the others are copied. x and y may be the same. `positions` i32, one a row; rows [from, to).
+ */
+export function rotate(
+  x: usize,
+  stride: usize,
+  y: usize,
+  pitch: usize,
+  heads: i32,
+  size: i32,
+  rotary: i32,
+  cosines: usize,
+  sines: usize,
+  positions: usize,
+  from: i32,
+  to: i32,
+): void {
+  const half = (<usize>(rotary >> 1)) << 2;
+  const whole = half & ~15;
+  const bytes = (<usize>size) << 2;
+  for (let row = from; row < to; row++) {
+    const angle = <usize>load<i32>(positions + ((<usize>row) << 2)) * half;
+    const cos = cosines + angle;
+    const sin = sines + angle;
+    let source = x + <usize>row * stride;
+    let target = y + <usize>row * pitch;
+    for (let head = 0; head < heads; head++) {
+      for (let at: usize = 0; at < whole; at += 16) {
+        const a = v128.load(source + at);
+        const b = v128.load(source + half + at);
+        const c = v128.load(cos + at);
+        const s = v128.load(sin + at);
+        v128.store(target + at, f32x4.sub(f32x4.mul(a, c), f32x4.mul(b, s)));
+        v128.store(target + half + at, f32x4.add(f32x4.mul(b, c), f32x4.mul(a, s)));
+      }
+      for (let at = whole; at < half; at += 4) {
+        const a = load<f32>(source + at);
+        const b = load<f32>(source + half + at);
+        const c = load<f32>(cos + at);
+        const s = load<f32>(sin + at);
+        store<f32>(target + at, a * c - b * s);
+        store<f32>(target + half + at, b * c + a * s);
+      }
+      if (source !== target) {
+        for (let at = half + half; at < bytes; at += 4) store<f32>(target + at, load<f32>(source + at));
+      }
+      source += bytes;
+      target += bytes;
+    }
+  }
+}
+
+/** silu(g) · u = g / (1 + e⁻ᵍ) · u. */
+@inline
+function gated(g: v128, u: v128): v128 {
+  return f32x4.mul(f32x4.div(g, f32x4.add(f32x4.splat(1), exp4(f32x4.neg(g)))), u);
+}
+
+/** y = silu(gate) · up, numbers [from, to) of each. */
+export function gate(gates: usize, up: usize, y: usize, from: i32, to: i32): void {
+  let i = from;
+  for (; i + 4 <= to; i += 4) {
+    const at = (<usize>i) << 2;
+    v128.store(y + at, gated(v128.load(gates + at), v128.load(up + at)));
+  }
+  for (; i < to; i++) {
+    const at = (<usize>i) << 2;
+    const value = gated(v128.load32_splat(gates + at), v128.load32_splat(up + at));
+    store<f32>(y + at, f32x4.extract_lane(value, 0));
+  }
+}
+
+/** y += x, numbers [from, to) of each. */
+export function add(y: usize, x: usize, from: i32, to: i32): void {
+  let i = from;
+  for (; i + 4 <= to; i += 4) {
+    const at = (<usize>i) << 2;
+    v128.store(y + at, f32x4.add(v128.load(y + at), v128.load(x + at)));
+  }
+  for (; i < to; i++) {
+    const at = (<usize>i) << 2;
+    store<f32>(y + at, load<f32>(y + at) + load<f32>(x + at));
+  }
+}
+
+/** y [rows, count] = the rows of a float32 table that `tokens` (i32) name; rows [from, to). */
+export function lookFloat(table: usize, tokens: usize, y: usize, pitch: usize, count: i32, from: i32, to: i32): void {
+  const bytes = (<usize>count) << 2;
+  for (let row = from; row < to; row++) {
+    const token = <usize>load<i32>(tokens + ((<usize>row) << 2));
+    memory.copy(y + <usize>row * pitch, table + token * bytes, bytes);
+  }
+}
+
+/** The same of a float16 table. */
+export function lookHalf(table: usize, tokens: usize, y: usize, pitch: usize, count: i32, from: i32, to: i32): void {
+  for (let row = from; row < to; row++) {
+    const token = <usize>load<i32>(tokens + ((<usize>row) << 2));
+    const source = table + ((token * <usize>count) << 1);
+    const target = y + <usize>row * pitch;
+    for (let i = 0; i < count; i++) {
+      const bits = <u32>load<u16>(source + ((<usize>i) << 1));
+      const rest = bits & 0x7fff;
+      // Exponent 31, infinities and NaN, keeps all of its bits set.
+      const value = rest >= 0x7c00 ? reinterpret<f32>((rest << 13) | 0x7f800000) : reinterpret<f32>(rest << 13) * <f32>5.192296858534828e33;
+      store<f32>(target + ((<usize>i) << 2), bits & 0x8000 ? -value : value);
+    }
+  }
+}
+
+/** The same of an int8 table with `width` bytes and a scale to each row. */
+export function lookInt8(
+  table: usize,
+  width: i32,
+  scales: usize,
+  tokens: usize,
+  y: usize,
+  pitch: usize,
+  count: i32,
+  from: i32,
+  to: i32,
+): void {
+  for (let row = from; row < to; row++) {
+    const token = <usize>load<i32>(tokens + ((<usize>row) << 2));
+    const source = table + token * <usize>width;
+    const target = y + <usize>row * pitch;
+    const scale = load<f32>(scales + (token << 2));
+    for (let i = 0; i < count; i++) {
+      store<f32>(target + ((<usize>i) << 2), <f32>load<i8>(source + <usize>i) * scale);
+    }
+  }
+}

@@ -1,0 +1,109 @@
+// AssemblyScript: the inner steps that the tile kernels share. layouts/slots.ts says where a tile's slots lie. Sixteen
+// fetched activations are split into those of even and of odd bytes by a shift and a mask, which leaves them times 256 in
+// 16-bit lanes: two instructions where sign extension takes three, on ports that the shuffles do not need. Sums are
+// therefore 256 times too large until `settle`.
+
+// Masks come from globals that might change, and do not: V8 makes a constant vector anew each time it is used (two
+// instructions and a move between register files), but keeps a splat of a variable in its register.
+export let lowNibbles: i32 = 0x0f;
+export let highBytes: i32 = 0xff00;
+export let topNibbles: i32 = 0xf000;
+
+/** 0x0f in every byte. */
+@inline
+export function nibbleMask(): v128 {
+  return i8x16.splat(<i8>lowNibbles);
+}
+
+/** 0xff00 in every 16-bit lane. */
+@inline
+export function oddMask(): v128 {
+  return i16x8.splat(<i16>highBytes);
+}
+
+/** 0xf000 in every 16-bit lane. */
+@inline
+export function topMask(): v128 {
+  return i16x8.splat(<i16>topNibbles);
+}
+
+/** Adds sixteen activations times weights, two by two: even bytes with `w0`, odd bytes with `w1`. */
+@inline
+export function addBoth(sum: v128, a: v128, w0: v128, w1: v128, odd: v128): v128 {
+  const even = i32x4.dot_i16x8_s(i16x8.shl(a, 8), w0);
+  return i32x4.add(sum, i32x4.add(even, i32x4.dot_i16x8_s(v128.and(a, odd), w1)));
+}
+
+/** Adds even bytes times weights. */
+@inline
+export function addEven(sum: v128, a: v128, w: v128): v128 {
+  return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shl(a, 8), w));
+}
+
+/** Adds odd bytes times weights. */
+@inline
+export function addOdd(sum: v128, a: v128, w: v128, odd: v128): v128 {
+  return i32x4.add(sum, i32x4.dot_i16x8_s(v128.and(a, odd), w));
+}
+
+/** Takes the 256 out of a sum again. */
+@inline
+export function settle(sum: v128): v128 {
+  return i32x4.shr_s(sum, 8);
+}
+
+/** Sixteen nibbles from eight bytes: low ones in even bytes, high ones in odd bytes. */
+@inline
+export function spread(bytes: v128, nibbles: v128): v128 {
+  const low = v128.and(bytes, nibbles);
+  const high = v128.and(i16x8.shr_u(bytes, 4), nibbles);
+  return i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+/** Adds lanes 0–3 of eight 16-bit products to a sum that is 256 times too large. */
+@inline
+export function addLow(sum: v128, p: v128): v128 {
+  return i32x4.add(sum, i32x4.shr_s(i16x8.shuffle(i16x8.splat(0), p, 0, 8, 1, 9, 2, 10, 3, 11), 8));
+}
+
+/** Adds lanes 4–7 of eight 16-bit products to a sum that is 256 times too large. */
+@inline
+export function addHigh(sum: v128, p: v128): v128 {
+  return i32x4.add(sum, i32x4.shr_s(i16x8.shuffle(i16x8.splat(0), p, 4, 12, 5, 13, 6, 14, 7, 15), 8));
+}
+
+/** Four float16 numbers ≥ 0 as float32: their bits in place, then the difference of the two exponents' offsets. */
+@inline
+export function halves(at: usize): v128 {
+  return f32x4.mul(i32x4.shl(v128.load16x4_u(at), 13), f32x4.splat(5.192296858534828e33)); // 2^112
+}
+
+/** Two of them, and two zeros. */
+@inline
+export function twoHalves(at: usize): v128 {
+  return f32x4.mul(i32x4.shl(i32x4.extend_low_i16x8_u(v128.load32_zero(at)), 13), f32x4.splat(5.192296858534828e33));
+}
+
+/** y = sum · scale + bias for the rows of one group that there are; `sums` f32, eight of them. `bias` is 0 for none. */
+export function finish(sums: usize, scale: f32, bias: usize, y: usize, group: i32, rows: i32): void {
+  const first = group * 8;
+  const count = min(rows - first, 8);
+  y += (<usize>first) << 2;
+  for (let r = 0; r < count; r++) {
+    let value = load<f32>(sums + ((<usize>r) << 2)) * scale;
+    if (bias) value += load<f32>(bias + ((<usize>(first + r)) << 2));
+    store<f32>(y + ((<usize>r) << 2), value);
+  }
+}
+
+/** Eight row sums in 32 bits become float32, times the scale of their row. */
+export function scaleRows(sums: usize, scales: usize, group: i32): void {
+  scales += (<usize>group) << 5;
+  v128.store(sums, f32x4.mul(f32x4.convert_i32x4_s(v128.load(sums)), v128.load(scales)));
+  v128.store(sums, f32x4.mul(f32x4.convert_i32x4_s(v128.load(sums, 16)), v128.load(scales, 16)), 16);
+}
+
+/** Zeros in `count` blocks of eight sums. */
+export function clear(sums: usize, count: i32): void {
+  for (const end = sums + ((<usize>count) << 5); sums < end; sums += 16) v128.store(sums, i32x4.splat(0));
+}

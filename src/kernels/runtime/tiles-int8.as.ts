@@ -1,0 +1,385 @@
+// AssemblyScript: tiles of int8 values times int8 activations. A *run* is tiles of one row group that have the same number
+// of slots, n; one vector at a time each n has a loop of its own, so that nothing in it is left to predict. Two or four
+// vectors share a decoded tile. Row sums are kept in `sums`, i32 [vectors, 8]. Where `listed`, `order` says which sixteen
+// activations a tile wants, otherwise they follow each other.
+
+import { addBoth, addEven, addHigh, addLow, addOdd, clear, finish, nibbleMask, oddMask, scaleRows, settle, spread } from './steps.as';
+
+/** Tiles between two settlings: 256 · 32 tiles · 16 slots · 127² is below 2³¹. */
+const SEGMENT: i32 = 32;
+
+/** One vector; n and listed are constants. */
+@inline
+function run1(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: usize, sums: usize): void {
+  const size: usize = 12 * n;
+  const nibbles = nibbleMask();
+  const odd = oddMask();
+  while (count > 0) {
+    const steps = min(count, SEGMENT);
+    count -= steps;
+    let s0 = i32x4.splat(0);
+    let s1 = i32x4.splat(0);
+    for (const end = tiles + <usize>steps * size; tiles < end; tiles += size) {
+      let act: v128;
+      if (listed) {
+        act = v128.load(x + ((<usize>load<u16>(order)) << 4));
+        order += 2;
+      } else {
+        act = v128.load(x);
+        x += 16;
+      }
+      if (n >= 4) {
+        const c = v128.load(tiles, 0);
+        const low = i8x16.swizzle(act, v128.and(c, nibbles));
+        const high = i8x16.swizzle(act, v128.and(i16x8.shr_u(c, 4), nibbles));
+        s0 = addBoth(s0, low, v128.load8x8_s(tiles, 16), v128.load8x8_s(tiles, 24), odd);
+        s1 = addBoth(s1, high, v128.load8x8_s(tiles, 32), v128.load8x8_s(tiles, 40), odd);
+      }
+      if (n >= 8) {
+        const c = v128.load(tiles, 48);
+        const low = i8x16.swizzle(act, v128.and(c, nibbles));
+        const high = i8x16.swizzle(act, v128.and(i16x8.shr_u(c, 4), nibbles));
+        s0 = addBoth(s0, low, v128.load8x8_s(tiles, 64), v128.load8x8_s(tiles, 72), odd);
+        s1 = addBoth(s1, high, v128.load8x8_s(tiles, 80), v128.load8x8_s(tiles, 88), odd);
+      }
+      if (n >= 12) {
+        const c = v128.load(tiles, 96);
+        const low = i8x16.swizzle(act, v128.and(c, nibbles));
+        const high = i8x16.swizzle(act, v128.and(i16x8.shr_u(c, 4), nibbles));
+        s0 = addBoth(s0, low, v128.load8x8_s(tiles, 112), v128.load8x8_s(tiles, 120), odd);
+        s1 = addBoth(s1, high, v128.load8x8_s(tiles, 128), v128.load8x8_s(tiles, 136), odd);
+      }
+      if (n >= 16) {
+        const c = v128.load(tiles, 144);
+        const low = i8x16.swizzle(act, v128.and(c, nibbles));
+        const high = i8x16.swizzle(act, v128.and(i16x8.shr_u(c, 4), nibbles));
+        s0 = addBoth(s0, low, v128.load8x8_s(tiles, 160), v128.load8x8_s(tiles, 168), odd);
+        s1 = addBoth(s1, high, v128.load8x8_s(tiles, 176), v128.load8x8_s(tiles, 184), odd);
+      }
+      const rest = tiles + <usize>(48 * (n >> 2));
+      if (n & 2) {
+        const a = i8x16.swizzle(act, spread(v128.load64_zero(rest), nibbles));
+        s0 = addEven(s0, a, v128.load8x8_s(rest, 8));
+        s1 = addOdd(s1, a, v128.load8x8_s(rest, 16), odd);
+      }
+      if (n & 1) {
+        const last = rest + <usize>(12 * (n & 2));
+        const a = i8x16.swizzle(act, spread(v128.load32_zero(last), nibbles));
+        const p = i16x8.mul(i16x8.extend_low_i8x16_s(a), v128.load8x8_s(last, 4));
+        s0 = addLow(s0, p);
+        s1 = addHigh(s1, p);
+      }
+    }
+    v128.store(sums, i32x4.add(v128.load(sums), settle(s0)));
+    v128.store(sums, i32x4.add(v128.load(sums, 16), settle(s1)), 16);
+  }
+}
+
+/** Two vectors, `stride` apart. */
+@inline
+function run2(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: usize, stride: usize, sums: usize): void {
+  const nibbles = nibbleMask();
+  const odd = oddMask();
+  while (count > 0) {
+    const steps = min(count, SEGMENT);
+    count -= steps;
+    let s0 = i32x4.splat(0);
+    let s1 = i32x4.splat(0);
+    let t0 = i32x4.splat(0);
+    let t1 = i32x4.splat(0);
+    for (let i = 0; i < steps; i++) {
+      let at = x;
+      if (listed) {
+        at += (<usize>load<u16>(order)) << 4;
+        order += 2;
+      } else {
+        x += 16;
+      }
+      const actS = v128.load(at);
+      const actT = v128.load(at + stride);
+      for (const fours = tiles + <usize>(48 * (n >> 2)); tiles < fours; tiles += 48) {
+        const c = v128.load(tiles);
+        const low = v128.and(c, nibbles);
+        let w0 = v128.load8x8_s(tiles, 16);
+        let w1 = v128.load8x8_s(tiles, 24);
+        s0 = addBoth(s0, i8x16.swizzle(actS, low), w0, w1, odd);
+        t0 = addBoth(t0, i8x16.swizzle(actT, low), w0, w1, odd);
+        const high = v128.and(i16x8.shr_u(c, 4), nibbles);
+        w0 = v128.load8x8_s(tiles, 32);
+        w1 = v128.load8x8_s(tiles, 40);
+        s1 = addBoth(s1, i8x16.swizzle(actS, high), w0, w1, odd);
+        t1 = addBoth(t1, i8x16.swizzle(actT, high), w0, w1, odd);
+      }
+      if (n & 2) {
+        const c = spread(v128.load64_zero(tiles), nibbles);
+        const w0 = v128.load8x8_s(tiles, 8);
+        const w1 = v128.load8x8_s(tiles, 16);
+        const a = i8x16.swizzle(actS, c);
+        s0 = addEven(s0, a, w0);
+        s1 = addOdd(s1, a, w1, odd);
+        const b = i8x16.swizzle(actT, c);
+        t0 = addEven(t0, b, w0);
+        t1 = addOdd(t1, b, w1, odd);
+        tiles += 24;
+      }
+      if (n & 1) {
+        const c = spread(v128.load32_zero(tiles), nibbles);
+        const w = v128.load8x8_s(tiles, 4);
+        const p = i16x8.mul(i16x8.extend_low_i8x16_s(i8x16.swizzle(actS, c)), w);
+        s0 = addLow(s0, p);
+        s1 = addHigh(s1, p);
+        const q = i16x8.mul(i16x8.extend_low_i8x16_s(i8x16.swizzle(actT, c)), w);
+        t0 = addLow(t0, q);
+        t1 = addHigh(t1, q);
+        tiles += 12;
+      }
+    }
+    v128.store(sums, i32x4.add(v128.load(sums), settle(s0)));
+    v128.store(sums, i32x4.add(v128.load(sums, 16), settle(s1)), 16);
+    v128.store(sums, i32x4.add(v128.load(sums, 32), settle(t0)), 32);
+    v128.store(sums, i32x4.add(v128.load(sums, 48), settle(t1)), 48);
+  }
+}
+
+/** Four vectors, `stride` apart. */
+@inline
+function run4(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: usize, stride: usize, sums: usize): void {
+  const nibbles = nibbleMask();
+  const odd = oddMask();
+  const stride3 = stride * 3;
+  while (count > 0) {
+    const steps = min(count, SEGMENT);
+    count -= steps;
+    let s0 = i32x4.splat(0);
+    let s1 = i32x4.splat(0);
+    let t0 = i32x4.splat(0);
+    let t1 = i32x4.splat(0);
+    let u0 = i32x4.splat(0);
+    let u1 = i32x4.splat(0);
+    let v0 = i32x4.splat(0);
+    let v1 = i32x4.splat(0);
+    for (let i = 0; i < steps; i++) {
+      let at = x;
+      if (listed) {
+        at += (<usize>load<u16>(order)) << 4;
+        order += 2;
+      } else {
+        x += 16;
+      }
+      for (const fours = tiles + <usize>(48 * (n >> 2)); tiles < fours; tiles += 48) {
+        const low = v128.and(v128.load(tiles), nibbles);
+        let w0 = v128.load8x8_s(tiles, 16);
+        let w1 = v128.load8x8_s(tiles, 24);
+        s0 = addBoth(s0, i8x16.swizzle(v128.load(at), low), w0, w1, odd);
+        t0 = addBoth(t0, i8x16.swizzle(v128.load(at + stride), low), w0, w1, odd);
+        u0 = addBoth(u0, i8x16.swizzle(v128.load(at + 2 * stride), low), w0, w1, odd);
+        v0 = addBoth(v0, i8x16.swizzle(v128.load(at + stride3), low), w0, w1, odd);
+        const high = v128.and(i16x8.shr_u(v128.load(tiles), 4), nibbles);
+        w0 = v128.load8x8_s(tiles, 32);
+        w1 = v128.load8x8_s(tiles, 40);
+        s1 = addBoth(s1, i8x16.swizzle(v128.load(at), high), w0, w1, odd);
+        t1 = addBoth(t1, i8x16.swizzle(v128.load(at + stride), high), w0, w1, odd);
+        u1 = addBoth(u1, i8x16.swizzle(v128.load(at + 2 * stride), high), w0, w1, odd);
+        v1 = addBoth(v1, i8x16.swizzle(v128.load(at + stride3), high), w0, w1, odd);
+      }
+      if (n & 2) {
+        const c = spread(v128.load64_zero(tiles), nibbles);
+        const w0 = v128.load8x8_s(tiles, 8);
+        const w1 = v128.load8x8_s(tiles, 16);
+        let a = i8x16.swizzle(v128.load(at), c);
+        s0 = addEven(s0, a, w0);
+        s1 = addOdd(s1, a, w1, odd);
+        a = i8x16.swizzle(v128.load(at + stride), c);
+        t0 = addEven(t0, a, w0);
+        t1 = addOdd(t1, a, w1, odd);
+        a = i8x16.swizzle(v128.load(at + 2 * stride), c);
+        u0 = addEven(u0, a, w0);
+        u1 = addOdd(u1, a, w1, odd);
+        a = i8x16.swizzle(v128.load(at + stride3), c);
+        v0 = addEven(v0, a, w0);
+        v1 = addOdd(v1, a, w1, odd);
+        tiles += 24;
+      }
+      if (n & 1) {
+        const c = spread(v128.load32_zero(tiles), nibbles);
+        const w = v128.load8x8_s(tiles, 4);
+        let p = i16x8.mul(i16x8.extend_low_i8x16_s(i8x16.swizzle(v128.load(at), c)), w);
+        s0 = addLow(s0, p);
+        s1 = addHigh(s1, p);
+        p = i16x8.mul(i16x8.extend_low_i8x16_s(i8x16.swizzle(v128.load(at + stride), c)), w);
+        t0 = addLow(t0, p);
+        t1 = addHigh(t1, p);
+        p = i16x8.mul(i16x8.extend_low_i8x16_s(i8x16.swizzle(v128.load(at + 2 * stride), c)), w);
+        u0 = addLow(u0, p);
+        u1 = addHigh(u1, p);
+        p = i16x8.mul(i16x8.extend_low_i8x16_s(i8x16.swizzle(v128.load(at + stride3), c)), w);
+        v0 = addLow(v0, p);
+        v1 = addHigh(v1, p);
+        tiles += 12;
+      }
+    }
+    v128.store(sums, i32x4.add(v128.load(sums), settle(s0)));
+    v128.store(sums, i32x4.add(v128.load(sums, 16), settle(s1)), 16);
+    v128.store(sums, i32x4.add(v128.load(sums, 32), settle(t0)), 32);
+    v128.store(sums, i32x4.add(v128.load(sums, 48), settle(t1)), 48);
+    v128.store(sums, i32x4.add(v128.load(sums, 64), settle(u0)), 64);
+    v128.store(sums, i32x4.add(v128.load(sums, 80), settle(u1)), 80);
+    v128.store(sums, i32x4.add(v128.load(sums, 96), settle(v0)), 96);
+    v128.store(sums, i32x4.add(v128.load(sums, 112), settle(v1)), 112);
+  }
+}
+
+/** One vector times a run, by its number of slots. */
+@inline
+function runSlots(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: usize, sums: usize): void {
+  switch (n) {
+    case 1:
+      return run1(1, listed, tiles, count, order, x, sums);
+    case 2:
+      return run1(2, listed, tiles, count, order, x, sums);
+    case 3:
+      return run1(3, listed, tiles, count, order, x, sums);
+    case 4:
+      return run1(4, listed, tiles, count, order, x, sums);
+    case 5:
+      return run1(5, listed, tiles, count, order, x, sums);
+    case 6:
+      return run1(6, listed, tiles, count, order, x, sums);
+    case 7:
+      return run1(7, listed, tiles, count, order, x, sums);
+    case 8:
+      return run1(8, listed, tiles, count, order, x, sums);
+    case 9:
+      return run1(9, listed, tiles, count, order, x, sums);
+    case 10:
+      return run1(10, listed, tiles, count, order, x, sums);
+    case 11:
+      return run1(11, listed, tiles, count, order, x, sums);
+    case 12:
+      return run1(12, listed, tiles, count, order, x, sums);
+    case 13:
+      return run1(13, listed, tiles, count, order, x, sums);
+    case 14:
+      return run1(14, listed, tiles, count, order, x, sums);
+    case 15:
+      return run1(15, listed, tiles, count, order, x, sums);
+    case 16:
+      return run1(16, listed, tiles, count, order, x, sums);
+  }
+}
+
+/** As many vectors as `block` says, 1, 2 or 4, times a run of tiles that follow each other. */
+function runFixed(n: i32, tiles: usize, count: i32, x: usize, stride: usize, block: i32, sums: usize): void {
+  if (block === 1) runSlots(n, false, tiles, count, 0, x, sums);
+  else if (block === 2) run2(n, false, tiles, count, 0, x, stride, sums);
+  else run4(n, false, tiles, count, 0, x, stride, sums);
+}
+
+/** As many vectors as `block` says, 1, 2 or 4, times a run of listed tiles. */
+function runListed(
+  n: i32,
+  tiles: usize,
+  count: i32,
+  order: usize,
+  x: usize,
+  stride: usize,
+  block: i32,
+  sums: usize,
+): void {
+  if (block === 1) runSlots(n, true, tiles, count, order, x, sums);
+  else if (block === 2) run2(n, true, tiles, count, order, x, stride, sums);
+  else run4(n, true, tiles, count, order, x, stride, sums);
+}
+
+/** Row groups [from, to) of fixed tiles; `perRow` tiles in a row. */
+export function multiplyFixedInt8(
+  slots: i32,
+  perRow: i32,
+  tiles: usize,
+  scales: usize,
+  bias: usize,
+  rows: i32,
+  x: usize,
+  stride: usize,
+  xScales: usize,
+  y: usize,
+  pitch: usize,
+  tokens: i32,
+  from: i32,
+  to: i32,
+  sums: usize,
+): void {
+  const groupBytes = <usize>perRow * <usize>(12 * slots);
+  tiles += <usize>from * groupBytes;
+  for (let group = from; group < to; group++) {
+    let block = 1;
+    for (let token = 0; token < tokens; token += block) {
+      block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
+      clear(sums, block);
+      runFixed(slots, tiles, perRow, x + <usize>token * stride, stride, block, sums);
+      settleTokens(sums, scales, bias, rows, xScales, y, pitch, token, block, group);
+    }
+    tiles += groupBytes;
+  }
+}
+
+/** Row groups [from, to) of sorted tiles. */
+export function multiplySortedInt8(
+  starts: usize,
+  counts: usize,
+  order: usize,
+  tiles: usize,
+  scales: usize,
+  bias: usize,
+  rows: i32,
+  x: usize,
+  stride: usize,
+  xScales: usize,
+  y: usize,
+  pitch: usize,
+  tokens: i32,
+  from: i32,
+  to: i32,
+  sums: usize,
+): void {
+  for (let group = from; group < to; group++) {
+    const start = starts + ((<usize>group) << 3);
+    const count = counts + ((<usize>group) << 5);
+    let block = 1;
+    for (let token = 0; token < tokens; token += block) {
+      block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
+      clear(sums, block);
+      let entry = order + ((<usize>load<u32>(start)) << 1);
+      let tile = tiles + ((<usize>load<u32>(start, 4)) << 2);
+      for (let n = 1; n <= 16; n++) {
+        const run = <i32>load<u16>(count + ((<usize>(n - 1)) << 1));
+        if (run === 0) continue;
+        runListed(n, tile, run, entry, x + <usize>token * stride, stride, block, sums);
+        entry += (<usize>run) << 1;
+        tile += <usize>run * <usize>(12 * n);
+      }
+      settleTokens(sums, scales, bias, rows, xScales, y, pitch, token, block, group);
+    }
+  }
+}
+
+/** Sums become outputs. */
+function settleTokens(
+  sums: usize,
+  scales: usize,
+  bias: usize,
+  rows: i32,
+  xScales: usize,
+  y: usize,
+  pitch: usize,
+  token: i32,
+  block: i32,
+  group: i32,
+): void {
+  for (let i = 0; i < block; i++) {
+    const own = sums + ((<usize>i) << 5);
+    scaleRows(own, scales, group);
+    const scale = load<f32>(xScales + ((<usize>(token + i)) << 2));
+    finish(own, scale, bias, y + <usize>(token + i) * pitch, group, rows);
+  }
+}
