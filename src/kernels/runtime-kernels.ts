@@ -17,7 +17,7 @@ export type Range = { readonly from: number; readonly to: number };
 export type LinearInput = Rows & { readonly scales?: number };
 
 /** Room that a multiplication needs, of each thread's own. */
-export const SUMS_BYTES = 128;
+export const SUMS_BYTES = 192;
 /** Room that attention needs, of each thread's own, where it sees up to `positions` positions. */
 export const scoresBytes = (positions: number): number => 16 * (positions + 4);
 
@@ -150,16 +150,16 @@ function bindLinear(wasm: RuntimeExports, layout: LinearLayout, parts: readonly 
   const { rows, columns } = layout;
   const [kernel, first] = chooseKernel(wasm, layout);
   const quantised = layout.values !== 'f32';
-  const fixed = [...first, ...parts, bias, rows];
+  const own = [...first, ...parts, bias, rows];
   return {
     rows,
     columns,
     groups: rowGroups(layout),
     quantised,
     multiply: ({ x, y, tokens, from, to, sums }) => {
-      if (quantised) {
-        kernel(...fixed, x.address, x.stride, x.scales!, y.address, y.stride, tokens, from, to, sums);
-      } else kernel(...fixed, x.address, x.stride, y.address, y.stride, tokens, from, to);
+      const output = [y.address, y.stride, tokens, from, to];
+      if (quantised) kernel(...own, x.address, x.stride, x.scales!, ...output, sums);
+      else kernel(...own, x.address, x.stride, ...output);
     },
   };
 }

@@ -9,6 +9,5 @@ export { multiplyDenseInt4 } from './runtime/dense-int4.as';
 export { multiplyDenseInt8 } from './runtime/dense-int8.as';
 export { add, gate, lookFloat, lookHalf, lookInt8, normalise, quantise, rotate } from './runtime/elements.as';
 export { multiplyRows } from './runtime/rows.as';
-export { highBytes, lowNibbles, topNibbles } from './runtime/steps.as';
 export { multiplyFixedInt4, multiplySortedInt4 } from './runtime/tiles-int4.as';
 export { multiplyFixedInt8, multiplySortedInt8 } from './runtime/tiles-int8.as';

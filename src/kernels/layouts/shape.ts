@@ -22,7 +22,7 @@ export const scaleGroups = ({ columns }: Shape): number => Math.ceil(columns / I
 /** Bytes of one quantised activation vector, padding included. */
 export const activationBytes = (columns: number): number => roundUp(columns, ACTIVATION_PADDING);
 
-/** Bytes from one row of a dense linear to the next. An int4 row is whole blocks of 32 columns. */
+/** Bytes of one row of a dense linear. An int4 row is whole blocks of 32 columns. */
 export function denseRowBytes(columns: number, values: 'f32' | 'int8' | 'int4'): number {
   if (values === 'f32') return columns * 4;
   return values === 'int8' ? roundUp(columns, 16) : roundUp(columns, 32) / 2;

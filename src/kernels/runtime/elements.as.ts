@@ -204,7 +204,7 @@ export function lookHalf(table: usize, tokens: usize, y: usize, pitch: usize, co
   }
 }
 
-/** The same of an int8 table with `width` bytes and a scale to each row. */
+/** The same of an int8 table, a dense linear of rows of `width` bytes, with a scale to each. */
 export function lookInt8(
   table: usize,
   width: i32,
@@ -218,11 +218,12 @@ export function lookInt8(
 ): void {
   for (let row = from; row < to; row++) {
     const token = <usize>load<i32>(tokens + ((<usize>row) << 2));
-    const source = table + token * <usize>width;
+    const source = table + (token >> 3) * ((<usize>width) << 3) + ((token & 7) << 4);
     const target = y + <usize>row * pitch;
     const scale = load<f32>(scales + (token << 2));
     for (let i = 0; i < count; i++) {
-      store<f32>(target + ((<usize>i) << 2), <f32>load<i8>(source + <usize>i) * scale);
+      const at = ((<usize>(i >> 4)) << 7) + <usize>(i & 15);
+      store<f32>(target + ((<usize>i) << 2), <f32>load<i8>(source + at) * scale);
     }
   }
 }

@@ -1,29 +1,31 @@
-// AssemblyScript: sparse float32 rows (layouts/rows.ts) times float32 activations. One vector: four weights at a time, with
-// a sum each. Four vectors share the weights and columns of a row.
+// AssemblyScript: sparse float32 rows (layouts/rows.ts) times float32 activations: four weights at a time, with a sum each.
+// Several vectors go through a row one after the other, while it is in the core's cache.
 
+/** The activation of column number `i` from `columns` on. */
 @inline
-function at(columns: usize, i: u32): usize {
-  return (<usize>load<u16>(columns + ((<usize>i) << 1))) << 2;
+function fetch(x: usize, columns: usize): f32 {
+  return load<f32>(x + ((<usize>load<u16>(columns)) << 2));
 }
 
-@inline
-function weight(values: usize, i: u32): f32 {
-  return load<f32>(values + ((<usize>i) << 2));
-}
-
-/** Weights [i, end) times one vector. */
-function row1(columns: usize, values: usize, i: u32, end: u32, x: usize): f32 {
+/** `count` weights times one vector. */
+function row1(columns: usize, values: usize, count: u32, x: usize): f32 {
   let s0: f32 = 0;
   let s1: f32 = 0;
   let s2: f32 = 0;
   let s3: f32 = 0;
-  for (; end - i >= 4; i += 4) {
-    s0 += weight(values, i) * load<f32>(x + at(columns, i));
-    s1 += weight(values, i + 1) * load<f32>(x + at(columns, i + 1));
-    s2 += weight(values, i + 2) * load<f32>(x + at(columns, i + 2));
-    s3 += weight(values, i + 3) * load<f32>(x + at(columns, i + 3));
+  for (; count >= 4; count -= 4) {
+    s0 += load<f32>(values) * fetch(x, columns);
+    s1 += load<f32>(values, 4) * fetch(x, columns + 2);
+    s2 += load<f32>(values, 8) * fetch(x, columns + 4);
+    s3 += load<f32>(values, 12) * fetch(x, columns + 6);
+    values += 16;
+    columns += 8;
   }
-  for (; i < end; i++) s0 += weight(values, i) * load<f32>(x + at(columns, i));
+  for (; count > 0; count--) {
+    s0 += load<f32>(values) * fetch(x, columns);
+    values += 4;
+    columns += 2;
+  }
   return s0 + s1 + (s2 + s3);
 }
 
@@ -46,12 +48,14 @@ export function multiplyRows(
   for (let row = from * 8; row < last; row++) {
     const out = (<usize>row) << 2;
     const start = load<u32>(offsets + out);
-    const end = load<u32>(offsets + out, 4);
+    const count = load<u32>(offsets + out, 4) - start;
+    const where = columns + ((<usize>start) << 1);
+    const weights = values + ((<usize>start) << 2);
     const add: f32 = bias ? load<f32>(bias + out) : 0;
     let own = x;
     let to = y + out;
     for (let token = 0; token < tokens; token++) {
-      const sum = row1(columns, values, start, end, own);
+      const sum = row1(where, weights, count, own);
       store<f32>(to, bias ? sum + add : sum);
       own += stride;
       to += pitch;

@@ -3,28 +3,35 @@
 // 16-bit lanes: two instructions where sign extension takes three, on ports that the shuffles do not need. Sums are
 // therefore 256 times too large until `settle`.
 
-// Masks come from globals that might change, and do not: V8 makes a constant vector anew each time it is used (two
-// instructions and a move between register files), but keeps a splat of a variable in its register.
-export let lowNibbles: i32 = 0x0f;
-export let highBytes: i32 = 0xff00;
-export let topNibbles: i32 = 0xf000;
+// A thread's own room, `sums`, holds up to four vectors' eight sums and then two masks. V8 makes a constant vector anew
+// where it is used, also in a loop, three instructions each; what was loaded before the loop stays in its register.
+const NIBBLES: usize = 128;
+const ODD: usize = 144;
+const TOP: usize = 160;
+
+/** Writes the masks, for the functions below; before anything else. */
+export function prepare(sums: usize): void {
+  v128.store(sums, i8x16.splat(0x0f), NIBBLES);
+  v128.store(sums, i16x8.splat(-256), ODD);
+  v128.store(sums, i16x8.splat(-4096), TOP);
+}
 
 /** 0x0f in every byte. */
 @inline
-export function nibbleMask(): v128 {
-  return i8x16.splat(<i8>lowNibbles);
+export function nibbleMask(sums: usize): v128 {
+  return v128.load(sums, NIBBLES);
 }
 
 /** 0xff00 in every 16-bit lane. */
 @inline
-export function oddMask(): v128 {
-  return i16x8.splat(<i16>highBytes);
+export function oddMask(sums: usize): v128 {
+  return v128.load(sums, ODD);
 }
 
 /** 0xf000 in every 16-bit lane. */
 @inline
-export function topMask(): v128 {
-  return i16x8.splat(<i16>topNibbles);
+export function topMask(sums: usize): v128 {
+  return v128.load(sums, TOP);
 }
 
 /** Adds sixteen activations times weights, two by two: even bytes with `w0`, odd bytes with `w1`. */
@@ -78,25 +85,39 @@ export function halves(at: usize): v128 {
   return f32x4.mul(i32x4.shl(v128.load16x4_u(at), 13), f32x4.splat(5.192296858534828e33)); // 2^112
 }
 
-/** Two of them, and two zeros. */
+/** One of them, in all four lanes. */
 @inline
-export function twoHalves(at: usize): v128 {
-  return f32x4.mul(i32x4.shl(i32x4.extend_low_i16x8_u(v128.load32_zero(at)), 13), f32x4.splat(5.192296858534828e33));
+export function splatHalf(at: usize): v128 {
+  const bits = i32x4.extend_low_i16x8_u(v128.load16_splat(at));
+  return f32x4.mul(i32x4.shl(bits, 13), f32x4.splat(5.192296858534828e33));
 }
 
 /** y = sum · scale + bias for the rows of one group that there are; `sums` f32, eight of them. `bias` is 0 for none. */
 export function finish(sums: usize, scale: f32, bias: usize, y: usize, group: i32, rows: i32): void {
   const first = group * 8;
-  const count = min(rows - first, 8);
-  y += (<usize>first) << 2;
-  for (let r = 0; r < count; r++) {
-    let value = load<f32>(sums + ((<usize>r) << 2)) * scale;
-    if (bias) value += load<f32>(bias + ((<usize>(first + r)) << 2));
-    store<f32>(y + ((<usize>r) << 2), value);
+  const skip = (<usize>first) << 2;
+  y += skip;
+  if (rows - first >= 8) {
+    let low = f32x4.mul(v128.load(sums), f32x4.splat(scale));
+    let high = f32x4.mul(v128.load(sums, 16), f32x4.splat(scale));
+    if (bias) {
+      low = f32x4.add(low, v128.load(bias + skip));
+      high = f32x4.add(high, v128.load(bias + skip, 16));
+    }
+    v128.store(y, low);
+    v128.store(y, high, 16);
+    return;
+  }
+  for (let r = 0; r < rows - first; r++) {
+    const at = (<usize>r) << 2;
+    let value = load<f32>(sums + at) * scale;
+    if (bias) value += load<f32>(bias + skip + at);
+    store<f32>(y + at, value);
   }
 }
 
 /** Eight row sums in 32 bits become float32, times the scale of their row. */
+@inline
 export function scaleRows(sums: usize, scales: usize, group: i32): void {
   scales += (<usize>group) << 5;
   v128.store(sums, f32x4.mul(f32x4.convert_i32x4_s(v128.load(sums)), v128.load(scales)));
@@ -104,6 +125,15 @@ export function scaleRows(sums: usize, scales: usize, group: i32): void {
 }
 
 /** Zeros in `count` blocks of eight sums. */
+@inline
 export function clear(sums: usize, count: i32): void {
   for (const end = sums + ((<usize>count) << 5); sums < end; sums += 16) v128.store(sums, i32x4.splat(0));
+}
+
+/** The sum of four 32-bit lanes of each of four vectors. */
+@inline
+export function join(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab = i32x4.add(i32x4.shuffle(a, b, 0, 4, 1, 5), i32x4.shuffle(a, b, 2, 6, 3, 7));
+  const cd = i32x4.add(i32x4.shuffle(c, d, 0, 4, 1, 5), i32x4.shuffle(c, d, 2, 6, 3, 7));
+  return i32x4.add(i64x2.shuffle(ab, cd, 0, 2), i64x2.shuffle(ab, cd, 1, 3));
 }

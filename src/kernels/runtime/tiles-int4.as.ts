@@ -3,7 +3,8 @@
 // share a scale, eight that follow each other or one that is listed, are summed in integers, then scaled into float32.
 // The rest is as in tiles-int8.as.ts; `sums` is f32 [vectors, 8].
 
-import { addBoth, addEven, addHigh, addLow, addOdd, clear, finish, halves, nibbleMask, oddMask, settle } from './steps.as';
+import { addBoth, addEven, addHigh, addLow, addOdd, clear, finish, halves, nibbleMask } from './steps.as';
+import { oddMask, prepare, settle } from './steps.as';
 
 /** Tiles that share a scale, where they follow each other. */
 const SHARING: i32 = 8;
@@ -42,8 +43,8 @@ function addScaled(to: usize, sum: v128, scale: v128): void {
 @inline
 function run1(n: i32, listed: bool, tiles: usize, count: i32, order: usize, scales: usize, x: usize, sums: usize): void {
   const size: usize = 8 * n;
-  const nibbles = nibbleMask();
-  const odd = oddMask();
+  const nibbles = nibbleMask(sums);
+  const odd = oddMask(sums);
   let f0 = v128.load(sums);
   let f1 = v128.load(sums, 16);
   let scale = scales;
@@ -120,8 +121,8 @@ function run2(
   stride: usize,
   sums: usize,
 ): void {
-  const nibbles = nibbleMask();
-  const odd = oddMask();
+  const nibbles = nibbleMask(sums);
+  const odd = oddMask(sums);
   let scale = scales;
   while (count > 0) {
     let at = x;
@@ -205,8 +206,8 @@ function run4(
   stride: usize,
   sums: usize,
 ): void {
-  const nibbles = nibbleMask();
-  const odd = oddMask();
+  const nibbles = nibbleMask(sums);
+  const odd = oddMask(sums);
   let scale = scales;
   const stride3 = stride * 3;
   while (count > 0) {
@@ -369,6 +370,7 @@ export function multiplyFixedInt4(
   sums: usize,
 ): void {
   const groupBytes = <usize>perRow * <usize>(8 * slots);
+  prepare(sums);
   const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
   tiles += <usize>from * groupBytes;
   scales += <usize>from * scaleBytes;
@@ -408,6 +410,7 @@ export function multiplySortedInt4(
   to: i32,
   sums: usize,
 ): void {
+  prepare(sums);
   const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
   for (let group = from; group < to; group++) {
     const start = starts + ((<usize>group) << 3);

@@ -3,19 +3,21 @@
 // vectors share a decoded tile. Row sums are kept in `sums`, i32 [vectors, 8]. Where `listed`, `order` says which sixteen
 // activations a tile wants, otherwise they follow each other.
 
-import { addBoth, addEven, addHigh, addLow, addOdd, clear, finish, nibbleMask, oddMask, scaleRows, settle, spread } from './steps.as';
+import { addBoth, addEven, addHigh, addLow, addOdd, clear, finish, nibbleMask } from './steps.as';
+import { oddMask, prepare, scaleRows, settle, spread } from './steps.as';
 
-/** Tiles between two settlings: 256 · 32 tiles · 16 slots · 127² is below 2³¹. */
-const SEGMENT: i32 = 32;
+/** Slots of a row between two settlings: 256 · 512 · 127² is below 2³¹. */
+const SEGMENT: i32 = 512;
 
 /** One vector; n and listed are constants. */
 @inline
 function run1(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: usize, sums: usize): void {
   const size: usize = 12 * n;
-  const nibbles = nibbleMask();
-  const odd = oddMask();
+  const nibbles = nibbleMask(sums);
+  const odd = oddMask(sums);
+  const segment = SEGMENT / n;
   while (count > 0) {
-    const steps = min(count, SEGMENT);
+    const steps = min(count, segment);
     count -= steps;
     let s0 = i32x4.splat(0);
     let s1 = i32x4.splat(0);
@@ -78,10 +80,11 @@ function run1(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: u
 /** Two vectors, `stride` apart. */
 @inline
 function run2(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: usize, stride: usize, sums: usize): void {
-  const nibbles = nibbleMask();
-  const odd = oddMask();
+  const nibbles = nibbleMask(sums);
+  const odd = oddMask(sums);
+  const segment = SEGMENT / n;
   while (count > 0) {
-    const steps = min(count, SEGMENT);
+    const steps = min(count, segment);
     count -= steps;
     let s0 = i32x4.splat(0);
     let s1 = i32x4.splat(0);
@@ -144,11 +147,12 @@ function run2(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: u
 /** Four vectors, `stride` apart. */
 @inline
 function run4(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: usize, stride: usize, sums: usize): void {
-  const nibbles = nibbleMask();
-  const odd = oddMask();
+  const nibbles = nibbleMask(sums);
+  const odd = oddMask(sums);
+  const segment = SEGMENT / n;
   const stride3 = stride * 3;
   while (count > 0) {
-    const steps = min(count, SEGMENT);
+    const steps = min(count, segment);
     count -= steps;
     let s0 = i32x4.splat(0);
     let s1 = i32x4.splat(0);
@@ -310,6 +314,7 @@ export function multiplyFixedInt8(
   sums: usize,
 ): void {
   const groupBytes = <usize>perRow * <usize>(12 * slots);
+  prepare(sums);
   tiles += <usize>from * groupBytes;
   for (let group = from; group < to; group++) {
     let block = 1;
@@ -342,6 +347,7 @@ export function multiplySortedInt8(
   to: i32,
   sums: usize,
 ): void {
+  prepare(sums);
   for (let group = from; group < to; group++) {
     const start = starts + ((<usize>group) << 3);
     const count = counts + ((<usize>group) << 5);
