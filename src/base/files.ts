@@ -2,16 +2,19 @@
 // name the path and the next step.
 
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { lstat, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { createReadStream, rmSync } from 'node:fs';
+import { type FileHandle, lstat, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { OptionError, ResourceError } from './errors.js';
 
 const HINTS: Readonly<Record<string, readonly [code: string, hint: string]>> = {
-  ENOSPC: ['E_RESOURCE_DISK_FULL', 'The disk is full; free some space and run the same command with --resume.'],
+  ENOSPC: [
+    'E_RESOURCE_DISK_FULL',
+    'The disk is full; free some space and run the same command again, with --resume where it has that.',
+  ],
   EDQUOT: [
     'E_RESOURCE_DISK_FULL',
-    'The disk quota is used up; free some space and run the same command with --resume.',
+    'The disk quota is used up; free some space and run the same command again, with --resume where it has that.',
   ],
   EACCES: ['E_RESOURCE_PERMISSION', 'Permission denied; choose a path that you may use.'],
   EPERM: ['E_RESOURCE_PERMISSION', 'Permission denied; choose a path that you may use.'],
@@ -59,11 +62,21 @@ export async function requireAbsent(path: string): Promise<void> {
 
 /** Writes `data` to `path` so that the file is either absent (or old) or complete. @throws ResourceError E_RESOURCE_… */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+  await writeAtomically(path, (handle) => handle.writeFile(data));
+}
+
+/**
+ * Lets `write` fill a file beside `path`, which becomes `path` when it is complete and flushed. Where `write` fails, or the
+ * process leaves meanwhile, nothing stays. @throws ResourceError E_RESOURCE_…, and what `write` throws
+ */
+export async function writeAtomically(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
+  const leave = (): void => rmSync(temporary, { force: true });
+  process.once('exit', leave);
   try {
     const handle = await open(temporary, 'w');
     try {
-      await handle.writeFile(data);
+      await write(handle);
       await handle.sync();
     } finally {
       await handle.close();
@@ -73,6 +86,8 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
     throw fileError(error, path);
+  } finally {
+    process.off('exit', leave);
   }
 }
 

@@ -9,7 +9,15 @@ export {
   ShapeError,
   UnsupportedError,
 } from './errors.js';
-export { fileError, hashFile, readDocument, requireAbsent, syncDirectory, writeFileAtomic } from './files.js';
+export {
+  fileError,
+  hashFile,
+  readDocument,
+  requireAbsent,
+  syncDirectory,
+  writeAtomically,
+  writeFileAtomic,
+} from './files.js';
 export { type OnProgress, type ProgressEvent, silent } from './progress.js';
 export { createRng, type Rng } from './rng.js';
 export { VERSION } from './version.js';

@@ -2,9 +2,16 @@
 // headers verbatim, so that names, dtypes, order, offsets and metadata stay and tied weights stay tied; every tensor
 // is either the source's bytes or a replacement of the same length. Nothing larger than one replacement is held.
 
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CheckpointError, fileError, InternalError, OptionError, syncDirectory } from '../base/index.js';
+import {
+  CheckpointError,
+  fileError,
+  InternalError,
+  OptionError,
+  syncDirectory,
+  writeAtomically,
+} from '../base/index.js';
 import { bytesPerElement, type DType, elementCount } from '../tensor/index.js';
 import { copyRange, withFile, writeFully } from './io.js';
 import { show } from './json.js';
@@ -31,22 +38,14 @@ export async function writeSafetensors(
   metadata?: Readonly<Record<string, string>>,
 ): Promise<void> {
   const header = formatHeader(path, tensors, metadata);
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    await writeNew(temporary, 'w', async (handle) => {
-      await writeFully(handle, header);
-      for (const tensor of tensors) {
-        const bytes = await tensor.read();
-        checkLength(path, tensor.name, byteLength(tensor), bytes.length);
-        await writeFully(handle, bytes);
-      }
-    });
-    await rename(temporary, path);
-    await syncDirectory(dirname(path));
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {});
-    throw fileError(error, path);
-  }
+  await writeAtomically(path, async (handle) => {
+    await writeFully(handle, header);
+    for (const tensor of tensors) {
+      const bytes = await tensor.read();
+      checkLength(path, tensor.name, byteLength(tensor), bytes.length);
+      await writeFully(handle, bytes);
+    }
+  });
 }
 
 const byteLength = (tensor: TensorToWrite): number => elementCount(tensor.shape) * bytesPerElement(tensor.dtype);
@@ -119,7 +118,7 @@ async function writeShard(
   const tensors = [...source.tensors.values()].filter((tensor) => tensor.file === shard);
   await requireUnchanged(path, tensors);
   await withFile(path, (from) =>
-    writeNew(target, 'wx', async (to) => {
+    writeNew(target, async (to) => {
       let copied = 0; // source bytes before this are in the target
       let end = tensors[0]!.offset;
       for (const tensor of tensors) {
@@ -154,14 +153,14 @@ export async function copyWhole(path: string, target: string): Promise<void> {
   }
   await withFile(path, async (from) => {
     const { size } = await from.stat();
-    await writeNew(target, 'wx', (to) => copyRange(from, to, 0, size, path));
+    await writeNew(target, (to) => copyRange(from, to, 0, size, path));
   });
 }
 
-/** Opens `path` for writing, calls `write`, flushes, closes. */
-async function writeNew(path: string, flags: 'w' | 'wx', write: (handle: FileHandle) => Promise<void>): Promise<void> {
+/** Opens `path`, where nothing is yet, for writing, calls `write`, flushes, closes. */
+async function writeNew(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
   try {
-    const handle = await open(path, flags);
+    const handle = await open(path, 'wx');
     try {
       await write(handle);
       await handle.sync();

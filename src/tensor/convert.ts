@@ -50,6 +50,16 @@ function roundToHalf(x: number): number {
   return sign | (rest > half || (rest === half && (kept & 1) === 1) ? kept + 1 : kept);
 }
 
+const scratch = new Float32Array(1);
+const scratchBits = new Uint32Array(scratch.buffer);
+
+/** The F16 number nearest to `value`, which is rounded to float32 first; past 65504 ±infinity. */
+export function nearestHalf(value: number): number {
+  scratch[0] = value;
+  scratchBits[0] = halfTable()[roundToHalf(scratchBits[0]!)]!;
+  return scratch[0];
+}
+
 /** BF16 bits nearest to the float32 with bits `x`. */
 function roundToBrain(x: number): number {
   if ((x & 0x7fffffff) > 0x7f800000) return (x >>> 16) & 0x7f ? x >>> 16 : (x >>> 16) | 0x40;

@@ -1,2 +1,2 @@
-export { fromFloat32, toFloat32 } from './convert.js';
+export { fromFloat32, nearestHalf, toFloat32 } from './convert.js';
 export { bytesPerElement, type DType, dtypes, elementCount, isDType, isFloat } from './dtype.js';
