@@ -22,6 +22,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   engine: 3,
   linalg: 4,
   model: 4,
+  packed: 4,
   profile: 5,
   plan: 5,
   operate: 5,
@@ -41,7 +42,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   echarts: ['report'],
   commander: ['cli'],
   ora: ['cli'],
-  zod: ['records', 'model'],
+  zod: ['records', 'model', 'packed'],
 };
 
 const MAX_LINES = 500;

@@ -47,15 +47,15 @@ export async function readDocument(path: string, limit = 64 << 20): Promise<stri
   }
 }
 
-/** @throws OptionError E_OPTION_OUT_EXISTS where something is at `path` already, be it a link that leads nowhere */
-export async function requireAbsent(path: string): Promise<void> {
+/** @throws OptionError E_OPTION_OUT_EXISTS where something is at `path`, what `option` names, be it a link that leads nowhere */
+export async function requireAbsent(path: string, option = 'out'): Promise<void> {
   const there = await lstat(path).then(
     () => true,
     () => false,
   );
   if (!there) return;
-  throw new OptionError('E_OPTION_OUT_EXISTS', `--out: ${path} exists; choose another path or remove it.`, {
-    option: 'out',
+  throw new OptionError('E_OPTION_OUT_EXISTS', `--${option}: ${path} exists; choose another path or remove it.`, {
+    option,
     got: path,
   });
 }

@@ -5,6 +5,7 @@
 import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
 import { CRITERIA, PATTERN_NAMES } from '../operate/index.js';
+import { ASKED, HEADS, VALUES } from '../packed/index.js';
 import { BUDGETS, DROP_METHODS, POLICIES } from '../plan/index.js';
 
 export type OptionSpec = {
@@ -150,6 +151,34 @@ export const OPTIONS = {
   },
   out: { kind: 'text', flag: '--out', value: 'path', text: 'where to write; must not exist yet' },
   resume: { kind: 'flag', flag: '--resume', text: 'continue an interrupted run of the same command' },
+  pack: {
+    kind: 'text',
+    flag: '--pack',
+    value: 'model.lw',
+    text: 'pack the sparse checkpoint into this file too, as layerwise pack does; must not exist yet',
+  },
+  values: {
+    kind: 'text',
+    flag: '--values',
+    value: listed(VALUES),
+    text: 'what the weights of the blocks are packed as. int8: a scale for each row. int4: a scale for each 128 columns of a row. f32: exact',
+    otherwise: 'int8',
+  },
+  layout: {
+    kind: 'text',
+    flag: '--layout',
+    value: listed(ASKED),
+    text: 'how packed weights lie. auto: per linear, whatever is estimated to be quickest. tiles: sparse, all of them. dense: with their zeros',
+    otherwise: 'auto',
+  },
+  head: {
+    kind: 'text',
+    flag: '--head',
+    value: listed(HEADS),
+    text: 'what the embeddings and the LM head are packed as',
+    otherwise: 'f32 with --values f32, else int8',
+  },
+  verify: { kind: 'flag', flag: '--verify', text: 'read all of a .lw file and compare every checksum' },
   text: { kind: 'text', flag: '--text', value: 'file', text: 'text to score: .txt, .jsonl or .parquet' },
   linears: { kind: 'flag', flag: '--linears', text: 'list every linear, not only every block' },
   device: { kind: 'text', flag: '--device', value: listed(DEVICES), text: 'what computes', otherwise: 'cpu' },
@@ -182,6 +211,9 @@ export const PRUNING_OPTIONS = [
   'out',
   'resume',
 ] as const satisfies readonly OptionName[];
+
+/** Whether and how prune packs what it wrote. */
+export const PACKING_OPTIONS = ['pack', 'values', 'layout', 'head'] as const satisfies readonly OptionName[];
 
 type ValueOf<S extends OptionSpec> = S['kind'] extends 'number' ? number : S['kind'] extends 'flag' ? boolean : string;
 

@@ -2,8 +2,8 @@
 // stand in the order in which data passes through them; each is one function elsewhere.
 
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileError, readDocument, writeFileAtomic } from '../base/index.js';
+import { join, resolve } from 'node:path';
+import { fileError, OptionError, readDocument, writeFileAtomic } from '../base/index.js';
 import { writeCheckpoint } from '../checkpoint/index.js';
 import { summarise } from '../evaluate/index.js';
 import { type Model, openModel, weightName } from '../model/index.js';
@@ -11,6 +11,7 @@ import { blockPath, readBlockTensor, readDamping, scoreBlockFiles } from '../pip
 import { type Evaluation, type Manifest, parseManifest } from '../records/index.js';
 import { countZeros } from './inspect.js';
 import { buildManifest } from './manifest.js';
+import { checkPacking, normalisePacking, type PackResult, packModel } from './pack.js';
 import { drawReport } from './report.js';
 import { openRun, runToChoice } from './run.js';
 import { checkAgainstModel, normalisePrune, type PruneOptions, type PruneSettings } from './settings.js';
@@ -23,20 +24,40 @@ export type PruneResult = {
   readonly manifest: Manifest;
   /** Every trial with its seconds (0 where only an earlier attempt's leftovers were cleared); the manifest's, timed. */
   readonly trials: readonly TimedTrial[];
+  /** What was packed; null where nothing was to be. */
+  readonly packed: PackResult | null;
   readonly seconds: number;
   readonly peakMemoryBytes: number;
 };
 
 /**
- * Prunes a checkpoint. Everything is checked before a weight is read; the output directory appears whole or not at all;
- * an interrupted run continues with `resume`.
+ * Prunes a checkpoint, and packs the sparse one where `pack` asks for it. Everything is checked before a weight is read;
+ * the output directory appears whole or not at all, and the packed file after it; an interrupted run continues with `resume`.
  * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, each with a stable `code`
  */
 export async function prune(options: PruneOptions): Promise<PruneResult> {
-  const started = performance.now();
   const settings = normalisePrune(options);
+  const packing = options.pack && normalisePacking(options.pack);
   const model = await openModel(settings.checkpoint);
   checkAgainstModel(settings, model);
+  if (packing) {
+    refuseSamePlace(packing.out, settings.out);
+    await checkPacking(model, packing, 'pack');
+  }
+  const result = await pruneModel(settings, model);
+  if (!packing) return result;
+  settings.onProgress({ kind: 'note', text: `The checkpoint is complete in ${settings.out}.` });
+  return { ...result, packed: await packModel(await openModel(settings.out), packing, settings.onProgress) };
+}
+
+function refuseSamePlace(pack: string, out: string): void {
+  if (![resolve(out), `${resolve(out)}.partial`].includes(resolve(pack))) return;
+  const message = `--pack: ${pack} is where --out writes; choose another path, such as ${out}.lw.`;
+  throw new OptionError('E_OPTION_PACK', message, { option: 'pack', got: pack });
+}
+
+async function pruneModel(settings: PruneSettings, model: Model): Promise<PruneResult> {
+  const started = performance.now();
   const done = settings.resume && (await isOnlyToBeCleared(settings.out));
   if (!done) await checkOut(settings.out, settings.resume, model.checkpoint.dir);
   // Uniform, the best and the present trial, and the output.
@@ -110,7 +131,7 @@ function resultOf(
   started: number,
 ): PruneResult {
   const seconds = (performance.now() - started) / 1000;
-  return { out, manifest, trials, seconds, peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
+  return { out, manifest, trials, packed: null, seconds, peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
 }
 
 /** Writes the chosen blocks over a copy of the checkpoint, in the workspace. */

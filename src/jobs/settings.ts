@@ -69,6 +69,18 @@ export type PlanOptions = {
   readonly budget?: string;
 };
 
+/** How a checkpoint is packed. */
+export type PackingOptions = {
+  /** File to write; must not exist. */
+  readonly out: string;
+  /** Values of the blocks' linears: `int8`, `int4`, or `f32`, which is exact. Defaults to `int8`. */
+  readonly values?: string;
+  /** `auto` (per linear, by estimated time), `tiles` (sparse all of them) or `dense`. Defaults to `auto`. */
+  readonly layout?: string;
+  /** Values of the embeddings and the LM head: `int8` or `f32`. Defaults to `f32` where the values are `f32`, else to `int8`. */
+  readonly head?: string;
+};
+
 export type PruneOptions = RunOptions &
   WindowingOptions &
   Partial<PlanOptions> & {
@@ -93,6 +105,8 @@ export type PruneOptions = RunOptions &
     readonly maxTrials?: number;
     /** Continue a run that was interrupted. Defaults to false. */
     readonly resume?: boolean;
+    /** Pack the sparse checkpoint too, once it is there. Defaults to not. */
+    readonly pack?: PackingOptions | undefined;
   };
 
 export type RunSettings = { readonly device: Device; readonly threads: number; readonly onProgress: OnProgress };

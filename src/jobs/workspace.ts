@@ -51,39 +51,48 @@ export async function isOnlyToBeCleared(out: string): Promise<boolean> {
 }
 
 /**
- * Checks that `out` can be written, before anything is read.
+ * Checks that `out`, what option `option` names, can be written, before anything is read.
  * @throws OptionError E_OPTION_OUT… (also where it lies inside `source`, the checkpoint), ResourceError
  */
-export async function checkOut(out: string, resume: boolean, source: string): Promise<void> {
+export async function checkOutPath(out: string, source: string, option = 'out'): Promise<void> {
   const parent = dirname(resolve(out));
-  await requireAbsent(resolve(out));
+  await requireAbsent(resolve(out), option);
   const info = await stat(parent).catch((error) => {
     throw fileError(error, parent);
   });
   if (!info.isDirectory()) {
-    throw new OptionError('E_OPTION_OUT', `--out: ${parent} is not a directory.`, { option: 'out', got: out });
+    throw new OptionError('E_OPTION_OUT', `--${option}: ${parent} is not a directory.`, { option, got: out });
   }
   await access(parent, constants.W_OK).catch((error) => {
     throw fileError(error, parent);
   });
   if (`${await realpath(parent)}${sep}`.startsWith(`${await realpath(source)}${sep}`)) {
-    throw new OptionError('E_OPTION_OUT', `--out: ${out} lies inside the checkpoint itself; choose another place.`, {
-      option: 'out',
-      got: out,
-    });
-  }
-  const partial = partialOf(out);
-  if (!resume && (await isThere(partial))) {
     throw new OptionError(
-      'E_OPTION_OUT_PARTIAL',
-      `--out: ${out}.partial holds an interrupted run; add --resume to continue it, or remove it to start anew.`,
-      { option: 'out', got: out },
+      'E_OPTION_OUT',
+      `--${option}: ${out} lies inside the checkpoint itself; choose another place.`,
+      { option, got: out },
     );
   }
 }
 
-/** @throws ResourceError E_RESOURCE_DISK_FULL where the disk has less than `bytes` free. */
-export async function checkSpace(out: string, bytes: number): Promise<void> {
+/** As `checkOutPath`, and that no interrupted run is in the way. @throws also OptionError E_OPTION_OUT_PARTIAL */
+export async function checkOut(out: string, resume: boolean, source: string): Promise<void> {
+  await checkOutPath(out, source);
+  if (resume || !(await isThere(partialOf(out)))) return;
+  throw new OptionError(
+    'E_OPTION_OUT_PARTIAL',
+    `--out: ${out}.partial holds an interrupted run; add --resume to continue it, or remove it to start anew.`,
+    { option: 'out', got: out },
+  );
+}
+
+/** @throws ResourceError E_RESOURCE_DISK_FULL where the disk of `out` has less than `bytes` free; `what` takes them. */
+export async function checkSpace(
+  out: string,
+  bytes: number,
+  what = 'the run (the output and unfinished trials) needs up to',
+  option = 'out',
+): Promise<void> {
   const parent = dirname(resolve(out));
   const { bavail, bsize } = await statfs(parent);
   const free = bavail * bsize;
@@ -91,7 +100,7 @@ export async function checkSpace(out: string, bytes: number): Promise<void> {
   const megabytes = (n: number): string => `${Math.ceil(n / 1e6)} MB`;
   throw new ResourceError(
     'E_RESOURCE_DISK_FULL',
-    `${parent}: the run needs up to ${megabytes(bytes)} (the output and unfinished trials), ${megabytes(free)} are free. Free some space or choose another --out.`,
+    `${parent}: ${what} ${megabytes(bytes)}, ${megabytes(free)} are free. Free some space or choose another --${option}.`,
     { path: parent, needed: bytes, free },
   );
 }

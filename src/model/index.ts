@@ -21,3 +21,4 @@ export {
 export { type Mending, mendConfig, mendingOf, renumberTensor } from './removal.js';
 export { type Rope, ropeTables } from './rope.js';
 export { inLanes, runBlock, sameShape } from './stream.js';
+export { describeTensors, type ModelTensor } from './tensors.js';

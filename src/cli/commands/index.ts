@@ -3,6 +3,7 @@ import { compareCommand } from './compare.js';
 import { dropCommand } from './drop.js';
 import { evaluateCommand } from './evaluate.js';
 import { inspectCommand } from './inspect.js';
+import { packCommand } from './pack.js';
 import { planCommand } from './plan.js';
 import { pruneCommand } from './prune.js';
 import { reportCommand } from './report.js';
@@ -12,6 +13,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   pruneCommand,
   compareCommand,
   dropCommand,
+  packCommand,
   inspectCommand,
   planCommand,
   evaluateCommand,

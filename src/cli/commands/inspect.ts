@@ -1,47 +1,115 @@
-import { inspect } from '../../jobs/index.js';
+import { type CheckpointReport, inspect, inspectPacked, type PackedReport, type PartReport } from '../../jobs/index.js';
+import { isPackedPath } from '../../packed/index.js';
 import { defineCommand } from '../command.js';
 import { formatBar, formatBytes, formatPercent, formatTable } from '../format.js';
 
 export const inspectCommand = defineCommand({
   name: 'inspect',
-  summary: 'What is in a checkpoint: blocks, linears, bytes, zeros',
-  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
-  options: ['linears'],
+  summary: 'What is in a checkpoint or a packed model: blocks, linears, bytes, zeros',
+  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint, or a .lw file' },
+  options: ['linears', 'verify'],
   details:
-    'Zeros are counted from the bytes on disk. Sparsity is over the prunable linears of the blocks; embeddings, norms and the LM head are never pruned.',
+    'Zeros of a checkpoint are counted from the bytes on disk. Sparsity is over the prunable linears of the blocks; embeddings, norms and the LM head are never pruned. Of a `.lw` file it prints bits per weight by part beside a floor: of a linear with b-bit values min(b × weights, (b + 4) × nonzeros) for int8 and int4 (four bits say in which of sixteen columns a nonzero is), min(32 × weights, 48 × nonzeros) for f32; of everything else the bits of its values. Scales, padding and the order of tiles are what comes on top.',
   examples: [
     { what: 'What is in a checkpoint', command: 'layerwise inspect ./my-model' },
     {
       what: 'The sparsity of every linear, for another program',
       command: "layerwise inspect ./my-model --json | jq '.linears[] | [.name, .sparsity]'",
     },
+    {
+      what: 'How each linear is packed and why; is the file undamaged?',
+      command: 'layerwise inspect model.lw --linears --verify',
+    },
   ],
-  run: async (checkpoint, { linears }) => {
-    const report = await inspect(checkpoint);
-    const facts = [
-      ['family', report.family],
-      ['blocks', `${report.blocks}`],
-      ['hidden, MLP', `${report.hidden}, ${report.intermediate}`],
-      ['heads, key-value heads', `${report.heads}, ${report.kvHeads}`],
-      ['vocabulary', `${report.vocabulary}${report.tied ? ' (head tied to the embeddings)' : ''}`],
-      ['longest sequence', `${report.maxPositions} tokens`],
-      ['parameters', report.parameters.toLocaleString('en')],
-      [
-        'prunable',
-        `${report.prunable.toLocaleString('en')} (${formatPercent(report.prunable / report.parameters, 1)})`,
-      ],
-      [
-        'bytes of weights',
-        `${formatBytes(report.bytes)} in ${report.shards} ${report.shards === 1 ? 'file' : 'files'}`,
-      ],
-      ['zeros among prunable', `${report.zeros.toLocaleString('en')} (${formatPercent(report.sparsity)})`],
-    ];
-    const width = Math.max(...facts.map(([name]) => name!.length));
-    const head = facts.map(([name, value]) => `${name!.padEnd(width)}  ${value}`).join('\n');
-    const blocks = report.blockSparsity.map((share, i) => [`block ${i}`, formatPercent(share), formatBar(share)]);
-    const rows = linears
-      ? report.linears.map((l) => [l.name, `${l.rows} × ${l.columns}`, l.dtype, formatPercent(l.sparsity)])
-      : blocks;
-    return { json: report, text: `${head}\n\n${formatTable(rows)}` };
+  run: async (path, { linears = false, verify = false }) => {
+    if (await isPackedPath(path)) {
+      const report = await inspectPacked(path, verify);
+      return { json: report, text: describePacked(report, linears) };
+    }
+    const report = await inspect(path);
+    return { json: report, text: describeCheckpoint(report, linears) };
   },
 });
+
+const whole = (n: number): string => n.toLocaleString('en');
+
+function formatFacts(facts: readonly (readonly [name: string, value: string])[]): string {
+  const width = Math.max(...facts.map(([name]) => name.length));
+  return facts.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');
+}
+
+function describeCheckpoint(report: CheckpointReport, linears: boolean): string {
+  const facts = formatFacts([
+    ['family', report.family],
+    ['blocks', `${report.blocks}`],
+    ['hidden, MLP', `${report.hidden}, ${report.intermediate}`],
+    ['heads, key-value heads', `${report.heads}, ${report.kvHeads}`],
+    ['vocabulary', `${report.vocabulary}${report.tied ? ' (head tied to the embeddings)' : ''}`],
+    ['longest sequence', `${report.maxPositions} tokens`],
+    ['parameters', whole(report.parameters)],
+    ['prunable', `${whole(report.prunable)} (${formatPercent(report.prunable / report.parameters, 1)})`],
+    ['bytes of weights', `${formatBytes(report.bytes)} in ${report.shards} ${report.shards === 1 ? 'file' : 'files'}`],
+    ['zeros among prunable', `${whole(report.zeros)} (${formatPercent(report.sparsity)})`],
+  ]);
+  const rows = linears
+    ? report.linears.map((l) => [l.name, `${l.rows} × ${l.columns}`, l.dtype, formatPercent(l.sparsity)])
+    : report.blockSparsity.map((share, i) => [`block ${i}`, formatPercent(share), formatBar(share)]);
+  return `${facts}\n\n${formatTable(rows)}`;
+}
+
+/** What a packed model takes; `layerwise pack` prints the same of what it wrote. */
+export function describePacked(report: PackedReport, linears: boolean): string {
+  const facts = formatFacts([
+    ['family', `${report.family}, ${report.blocks} blocks${report.tied ? ', head tied to the embeddings' : ''}`],
+    ['values', `${report.values}; embeddings and head ${report.head}`],
+    ['file', `${formatBytes(report.fileBytes)}, packed by Layerwise ${report.layerwise}`],
+    ['texts', report.texts.map(({ name }) => name).join(', ')],
+    ['zeros in the linears', formatPercent(report.sparsity)],
+    ['checksums', report.verified ? 'all compared: undamaged' : 'of the directory and config.json compared'],
+  ]);
+  const row = ({ part, weights, bytes, bits, floor, above }: PartReport): string[] => [
+    part,
+    whole(weights),
+    formatBytes(bytes),
+    bits.toFixed(3),
+    floor.toFixed(3),
+    above === null ? '–' : `+${formatPercent(above, 1)}`,
+  ];
+  const head = ['', 'weights', 'bytes', 'bits/weight', 'floor', 'above it'];
+  const parts = formatTable([head, ...report.parts.map(row), row(report.all)]);
+  const weights = report.parts[0]!.weights;
+  const purposes = Object.entries(report.linearBytes).map(
+    ([purpose, bytes]) => `${purpose} ${((8 * bytes) / weights).toFixed(3)}`,
+  );
+  const each = linears ? listLinears(report) : listLayouts(report);
+  return `${facts}\n\n${parts}\n\nBits per weight of the linears: ${purposes.join(', ')}.\n\n${each}`;
+}
+
+function listLinears({ linears }: PackedReport): string {
+  return linears
+    .map((l) => {
+      const zeros = formatPercent(1 - l.nonzeros / (l.rows * l.columns), 1);
+      const rounded = l.rounded > 0 ? `, ${whole(l.rounded)} of them too small for their scale` : '';
+      return `${l.name}  ${l.rows} × ${l.columns}  ${l.layout} ${l.values}, ${zeros} zeros${rounded}\n  ${l.reason}`;
+    })
+    .join('\n');
+}
+
+function listLayouts({ linears }: PackedReport): string {
+  const kinds = new Map<string, { count: number; bytes: number; weights: number }>();
+  for (const { layout, rows, columns, bytes } of linears) {
+    const kind = kinds.get(layout) ?? { count: 0, bytes: 0, weights: 0 };
+    kinds.set(layout, {
+      count: kind.count + 1,
+      bytes: kind.bytes + bytes,
+      weights: kind.weights + rows * columns,
+    });
+  }
+  const rows = [...kinds].map(([layout, { count, bytes, weights }]) => [
+    layout,
+    `${count}`,
+    formatBytes(bytes),
+    ((8 * bytes) / weights).toFixed(3),
+  ]);
+  return formatTable([['layout', 'linears', 'bytes', 'bits/weight'], ...rows]);
+}

@@ -1,15 +1,16 @@
 import { join } from 'node:path';
+import { OptionError } from '../../base/index.js';
 import { type PruneResult, prune, readPlan } from '../../jobs/index.js';
 import type { ResultRow } from '../../records/index.js';
 import { defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
-import { PRUNING_OPTIONS, parseNumbers } from '../options.js';
+import { PACKING_OPTIONS, PRUNING_OPTIONS, parseNumbers } from '../options.js';
 
 export const pruneCommand = defineCommand({
   name: 'prune',
   summary: 'Make a checkpoint sparse, and measure what it costs',
   argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
-  options: ['sparsity', 'allocation', 'beta', 'hyperparameters', 'plan', ...PRUNING_OPTIONS],
+  options: ['sparsity', 'allocation', 'beta', 'hyperparameters', 'plan', ...PRUNING_OPTIONS, ...PACKING_OPTIONS],
   required: ['out'],
   details:
     'Writes a plain Hugging Face checkpoint with zeros (same dtype, same names, every other file byte for byte), `layerwise.json` (the record of the run) and `report.html`. The output appears whole or not at all; unfinished work lies in `<out>.partial`, and the same command with --resume continues it and ends with the same bytes.',
@@ -28,17 +29,38 @@ export const pruneCommand = defineCommand({
       command: 'layerwise prune ./my-model --sparsity 0.5 --allocation uniform --criterion magnitude --out my-model-50',
     },
     {
+      what: 'N:16, packed for the sparse runtime',
+      command:
+        'layerwise prune ./my-model --sparsity 0.75 --pattern n:16 --calibration calibration.txt --validation validation.txt --out my-model-75 --pack my-model-75.lw',
+    },
+    {
       what: 'Replay a plan',
       command: 'layerwise prune ./my-model --plan plan.json --calibration calibration.txt --out my-model-plan',
     },
   ],
-  run: async (checkpoint, { plan, out, hyperparameters, ...options }, onProgress) => {
+  run: async (checkpoint, { plan, out, hyperparameters, pack, values, layout, head, ...options }, onProgress) => {
+    const packing = packingOf(pack, { values, layout, head });
     const replayed = plan === undefined ? {} : { plan: await readPlan(plan) };
     const given = hyperparameters === undefined ? {} : { hyperparameters: parseNumbers(hyperparameters) };
-    const result = await prune({ checkpoint, out: out!, ...options, ...given, ...replayed, onProgress });
+    const result = await prune({ checkpoint, out: out!, ...options, ...given, ...replayed, ...packing, onProgress });
     return { json: toJson(result), text: toText(result) };
   },
 });
+
+type Packing = { readonly values?: string; readonly layout?: string; readonly head?: string };
+
+/** @throws OptionError E_OPTION_… where it is said how to pack, but not that */
+function packingOf(pack: string | undefined, how: { readonly [K in keyof Packing]: string | undefined }) {
+  const given = Object.entries(how).filter(([, value]) => value !== undefined);
+  if (pack !== undefined) return { pack: { out: pack, ...(Object.fromEntries(given) as Packing) } };
+  const option = given[0]?.[0];
+  if (option === undefined) return {};
+  throw new OptionError(
+    `E_OPTION_${option.toUpperCase()}`,
+    `--${option}: it says how to pack; add --pack <model.lw>, or leave it out.`,
+    { option },
+  );
+}
 
 const scores = (row: ResultRow | null) => ({
   validation: row?.validation?.perplexity ?? null,
@@ -49,7 +71,7 @@ const scores = (row: ResultRow | null) => ({
 const betaOf = ({ manifest }: PruneResult): number | null => manifest.plan.policy?.hyperparameters.beta ?? null;
 
 function toJson(result: PruneResult): unknown {
-  const { manifest, trials, seconds, peakMemoryBytes, out } = result;
+  const { manifest, trials, packed, seconds, peakMemoryBytes, out } = result;
   return {
     sparsity: { target: manifest.sparsity.target, realised: manifest.sparsity.realised },
     dense: scores(manifest.dense),
@@ -66,6 +88,7 @@ function toJson(result: PruneResult): unknown {
     seconds,
     peakMemoryBytes,
     out,
+    packed,
   };
 }
 
@@ -76,7 +99,7 @@ const VERDICTS = {
 } as const;
 
 function toText(result: PruneResult): string {
-  const { manifest, out, seconds } = result;
+  const { manifest, out, packed, seconds } = result;
   const name = manifest.plan.policy?.name ?? 'the plan';
   const values = Object.entries(manifest.plan.policy?.hyperparameters ?? {});
   const numbers = values.map(([key, value]) => `${key === 'beta' ? 'β' : key} = ${Number(value.toPrecision(4))}`);
@@ -95,5 +118,6 @@ function toText(result: PruneResult): string {
     `${formatPercent(manifest.sparsity.realised)} of the prunable weights are zero, counted from the files written; ${formatSeconds(seconds)}.`,
     `checkpoint  ${out}`,
     `report      ${join(out, 'report.html')}`,
+    ...(packed ? [`packed      ${packed.out}, ${packed.parts[0]!.bits.toFixed(2)} bits a weight of the linears`] : []),
   ].join('\n');
 }

@@ -1,0 +1,27 @@
+import { type PackResult, pack } from '../../jobs/index.js';
+import { defineCommand } from '../command.js';
+import { formatSeconds } from '../format.js';
+import { describePacked } from './inspect.js';
+
+export const packCommand = defineCommand({
+  name: 'pack',
+  summary: 'Pack a checkpoint into one small file that the sparse runtime runs',
+  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
+  options: ['values', 'layout', 'head', 'out'],
+  required: ['out'],
+  details:
+    'Writes one `.lw` file with the weights, the config and the tokenizer (docs/format.md). Zeros stay zeros. Checkpoints pruned with `--pattern n:16` (or N:M with M = 2, 4, 8, 16) lose nothing to padding; of unstructured ones each tile of 8 × 16 weights is padded to its fullest row. A linear too dense to gain stays dense; `layerwise inspect model.lw --linears` says why each lies as it does. The file appears whole or not at all, and the same checkpoint and options give the same bytes.',
+  examples: [
+    { what: 'int8', command: 'layerwise pack ./my-model-75 --out my-model-75.lw' },
+    { what: 'int4', command: 'layerwise pack ./my-model-75 --values int4 --out my-model-75-int4.lw' },
+    { what: 'Exactly the checkpoint’s numbers', command: 'layerwise pack ./my-model-75 --values f32 --out exact.lw' },
+  ],
+  run: async (checkpoint, { out, ...options }, onProgress) => {
+    const result = await pack({ checkpoint, out: out!, ...options, onProgress });
+    return { json: result, text: describeResult(result) };
+  },
+});
+
+export function describeResult(result: PackResult): string {
+  return `${describePacked(result, false)}\n\npacked  ${result.out}, ${formatSeconds(result.seconds)}`;
+}

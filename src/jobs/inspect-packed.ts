@@ -1,0 +1,187 @@
+// What is in a .lw file, and how far its bytes are from the least that these values could take. The floor of a linear with
+// b-bit values is min(b · weights, (b + 4) · nonzeros) bits for int8 and int4 (dense, or each nonzero with a column number
+// of four bits, as in N:16 tiles) and min(32 · weights, 48 · nonzeros) for f32: no scales, no padding, no order of tiles.
+// Tables are b, vectors 32 bits a weight.
+
+import { type ModelConfig, modelTensors, readModelConfig } from '../model/index.js';
+import { type Directory, openPacked, readPackedConfig, requireTensors, type TensorEntry } from '../packed/index.js';
+
+/** A part of the weights: bytes with all padding, bits a weight, and those of the floor. */
+export type PartReport = {
+  readonly part: string;
+  readonly weights: number;
+  readonly nonzeros: number;
+  readonly bytes: number;
+  readonly bits: number;
+  readonly floor: number;
+  /** bits / floor − 1; null where the floor is 0. */
+  readonly above: number | null;
+};
+
+export type PackedLinearReport = {
+  readonly name: string;
+  readonly block: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly values: string;
+  /** `dense`, `rows`, `tiles 4:16` or `tiles sorted`. */
+  readonly layout: string;
+  readonly nonzeros: number;
+  /** Weights of the checkpoint that were not zero and are now, being too small for their scale. */
+  readonly rounded: number;
+  readonly bytes: number;
+  readonly bits: number;
+  readonly floor: number;
+  readonly reason: string;
+};
+
+export type PackedReport = {
+  readonly file: string;
+  readonly fileBytes: number;
+  readonly layerwise: string;
+  readonly family: string;
+  readonly blocks: number;
+  readonly tied: boolean;
+  readonly values: string;
+  readonly head: string;
+  readonly texts: readonly { readonly name: string; readonly bytes: number }[];
+  /** linears, embeddings, head, norms and biases: those that there are. */
+  readonly parts: readonly PartReport[];
+  readonly all: PartReport;
+  /** Bytes of all linears by what they are for: values and columns, scales, order of tiles, padding. */
+  readonly linearBytes: Readonly<Record<string, number>>;
+  /** Zeros over all weights of the linears. */
+  readonly sparsity: number;
+  readonly linears: readonly PackedLinearReport[];
+  /** Whether the checksums of the weights were compared. */
+  readonly verified: boolean;
+};
+
+/**
+ * Opens a .lw file and describes it. With `verify` every byte is read and every checksum compared.
+ * @throws CheckpointError E_CHECKPOINT_…, UnsupportedError, ResourceError
+ */
+export async function inspectPacked(path: string, verify = false): Promise<PackedReport> {
+  const packed = await openPacked(path);
+  try {
+    const config = readModelConfig(await readPackedConfig(packed));
+    requireTensors(packed, modelTensors(config));
+    if (verify) await packed.verify();
+    return { ...describePacked(path, packed.fileBytes, packed.directory, config), verified: verify };
+  } finally {
+    await packed.close();
+  }
+}
+
+/** What a directory says; that its tensors are those of `config` was checked. */
+export function describePacked(
+  file: string,
+  fileBytes: number,
+  { tensors, files, layerwise, values, head }: Directory,
+  config: ModelConfig,
+): PackedReport {
+  const blockOf = new Map(modelTensors(config).map(({ name, block }) => [name, block]));
+  const linears = tensors.filter(({ role }) => role === 'linear');
+  const parts = (['linear', 'embedding', 'head', 'vector'] as const).flatMap((role) => {
+    const own = tensors.filter((tensor) => tensor.role === role);
+    return own.length > 0 ? [partReport(PART_NAMES[role], own)] : [];
+  });
+  const { weights, nonzeros } = parts[0]!;
+  return {
+    file,
+    fileBytes,
+    layerwise,
+    family: config.family,
+    blocks: config.blocks,
+    tied: config.tied,
+    values,
+    head,
+    texts: files.map(({ name, bytes }) => ({ name, bytes })),
+    parts,
+    all: partReport('all weights', tensors),
+    linearBytes: sumByPurpose(linears),
+    sparsity: 1 - nonzeros / weights,
+    linears: linears.map((tensor) => linearReport(tensor, blockOf.get(tensor.name)!)),
+    verified: false,
+  };
+}
+
+const PART_NAMES = {
+  linear: 'linears',
+  embedding: 'embeddings',
+  head: 'head',
+  vector: 'norms and biases',
+} as const;
+
+const weightsOf = ({ layout }: TensorEntry): number => layout.rows * layout.columns;
+
+const BITS = { f32: 32, int8: 8, int4: 4 } as const;
+
+/** Bits that no layout of these values goes below. */
+function floorBits({ role, nonzeros, layout }: TensorEntry): number {
+  const { values, rows, columns } = layout;
+  const dense = BITS[values] * rows * columns;
+  return role === 'linear' ? Math.min(dense, (BITS[values] + (values === 'f32' ? 16 : 4)) * nonzeros) : dense;
+}
+
+function partReport(part: string, tensors: readonly TensorEntry[]): PartReport {
+  const sum = (of: (tensor: TensorEntry) => number): number => tensors.reduce((total, one) => total + of(one), 0);
+  const [weights, bytes] = [sum(weightsOf), sum((tensor) => tensor.bytes)];
+  const [bits, floor] = [(8 * bytes) / weights, sum(floorBits) / weights];
+  return {
+    part,
+    weights,
+    nonzeros: sum((tensor) => tensor.nonzeros),
+    bytes,
+    bits,
+    floor,
+    above: floor === 0 ? null : bits / floor - 1,
+  };
+}
+
+function linearReport(tensor: TensorEntry, block: number): PackedLinearReport {
+  const { name, layout, nonzeros, rounded, bytes, reason } = tensor;
+  const { rows, columns, values } = layout;
+  const weights = rows * columns;
+  return {
+    name,
+    block,
+    rows,
+    columns,
+    values,
+    layout: nameLayout(tensor),
+    nonzeros,
+    rounded,
+    bytes,
+    bits: (8 * bytes) / weights,
+    floor: floorBits(tensor) / weights,
+    reason,
+  };
+}
+
+function nameLayout({ layout }: TensorEntry): string {
+  if (layout.layout !== 'tiles') return layout.layout;
+  return layout.form === 'fixed' ? `tiles ${layout.slots}:16` : 'tiles sorted';
+}
+
+/** Of the parts of linears, by name, what they are for; what is not named is values and columns. */
+const PURPOSES: Readonly<Record<string, string>> = {
+  scales: 'scales',
+  starts: 'order',
+  counts: 'order',
+  order: 'order',
+  offsets: 'order',
+};
+
+function sumByPurpose(linears: readonly TensorEntry[]): Record<string, number> {
+  const sums: Record<string, number> = { 'values and columns': 0, scales: 0, order: 0, padding: 0 };
+  for (const { layout, bytes } of linears) {
+    let own = 0;
+    for (const part of layout.parts) {
+      sums[PURPOSES[part.name] ?? 'values and columns']! += part.bytes;
+      own += part.bytes;
+    }
+    sums.padding! += bytes - own;
+  }
+  return sums;
+}

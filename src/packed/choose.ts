@@ -1,0 +1,98 @@
+// Which layout a linear gets. Every candidate's bytes are exact, its time an estimate for one core and one token: the larger
+// of what reading it takes and what computing with it takes. The quickest wins, of equally quick ones the smallest; the
+// words say why. int8 and int4: dense, fixed tiles (as N:16 masks leave them: all tiles with the slots of the fullest),
+// sorted tiles (each with slots of its own). float32: dense, or rows of column numbers and values.
+
+import {
+  type IntegerValues,
+  type LinearLayout,
+  layoutBytes,
+  layoutDense,
+  layoutFixedTiles,
+  layoutRows,
+  layoutSortedTiles,
+} from '../kernels/index.js';
+
+export const ASKED = ['auto', 'tiles', 'dense'] as const;
+/** Which layouts may be chosen from. */
+export type Asked = (typeof ASKED)[number];
+
+/**
+ * What the estimates stand on, per core, measured on the machine of docs/performance.md. Ratios decide, not sizes, so they
+ * hold roughly elsewhere.
+ */
+const RATES = {
+  /** Bytes a second that a core reads, where all cores do. */
+  memory: 14e9,
+  /** Weights a second of dense layouts whose bytes are in the cache. */
+  dense: { f32: 3.5e9, int8: 10e9, int4: 10e9 },
+  /** Seconds for a slot of all eight rows of a tile, and for a tile. */
+  slot: { int8: 0.6e-9, int4: 0.6e-9 },
+  fixedTile: 0.5e-9,
+  sortedTile: 2e-9,
+  /** Weights a second of rows. */
+  rows: 1.6e9,
+} as const;
+
+export type Candidate = { readonly layout: LinearLayout; readonly what: string; readonly seconds: number };
+export type Choice = { readonly chosen: Candidate; readonly reason: string };
+
+/** Chooses for int8 or int4 from the slots that each tile needs (countSlots). */
+export function chooseTiles(
+  shape: { readonly rows: number; readonly columns: number },
+  values: IntegerValues,
+  slots: Uint8Array,
+  asked: Asked,
+): Choice {
+  const fullest = Math.max(
+    1,
+    slots.reduce((most, n) => Math.max(most, n), 0),
+  );
+  let [used, sum] = [0, 0];
+  for (const n of slots) {
+    if (n > 0) used++;
+    sum += n;
+  }
+  const dense = candidate(layoutDense(shape, values), 'dense', (shape.rows * shape.columns) / RATES.dense[values]);
+  const fixed = candidate(
+    layoutFixedTiles(shape, values, fullest),
+    `${fullest}:16 tiles`,
+    slots.length * (fullest * RATES.slot[values] + RATES.fixedTile),
+  );
+  const sorted = candidate(
+    layoutSortedTiles(shape, values, slots),
+    'tiles sorted by count',
+    sum * RATES.slot[values] + used * RATES.sortedTile,
+  );
+  if (asked === 'dense') return { chosen: dense, reason: `asked for; ${describe(dense)}` };
+  return choose(asked === 'tiles' ? [fixed, sorted] : [fixed, sorted, dense]);
+}
+
+/** Chooses for float32. Rows cannot number more than 65,536 columns. */
+export function chooseFloat(
+  shape: { readonly rows: number; readonly columns: number },
+  nonzeros: number,
+  asked: Asked,
+): Choice {
+  const dense = candidate(layoutDense(shape, 'f32'), 'dense', (shape.rows * shape.columns) / RATES.dense.f32);
+  if (asked === 'dense') return { chosen: dense, reason: `asked for; ${describe(dense)}` };
+  if (shape.columns > 65536) return { chosen: dense, reason: `too many columns for rows; ${describe(dense)}` };
+  return choose([candidate(layoutRows(shape, nonzeros), 'rows', nonzeros / RATES.rows), dense]);
+}
+
+function candidate(layout: LinearLayout, what: string, compute: number): Candidate {
+  return { layout, what, seconds: Math.max(layoutBytes(layout) / RATES.memory, compute) };
+}
+
+function choose(candidates: readonly Candidate[]): Choice {
+  const [chosen, ...others] = [...candidates].sort(
+    (a, b) => a.seconds - b.seconds || layoutBytes(a.layout) - layoutBytes(b.layout),
+  );
+  return { chosen: chosen!, reason: `${describe(chosen!)}, against ${others.map(describe).join(' and ')}` };
+}
+
+/** `4:16 tiles: 3.02 bits a weight and about 12.1 µs`. */
+function describe({ layout, what, seconds }: Candidate): string {
+  const bits = (8 * layoutBytes(layout)) / (layout.rows * layout.columns);
+  return `${what}: ${bits.toFixed(2)} bits a weight and about ${(seconds * 1e6).toPrecision(3)} µs`;
+}

@@ -1,0 +1,130 @@
+// One tensor of a checkpoint → its bytes in a .lw file. Vectors are float32, tables (embeddings, head) dense and encoded
+// in slabs of rows, linears quantised and laid out as chosen. −0 becomes +0 where zeros are not stored.
+
+import { type Checkpoint, readRows, readTensorFloat32 } from '../checkpoint/index.js';
+import {
+  countSlots,
+  type EncodedLinear,
+  encodeDense,
+  encodeDenseFloat,
+  encodeFixedTiles,
+  encodeRows,
+  encodeSortedTiles,
+  type IntegerValues,
+  layoutDense,
+  type QuantisedMatrix,
+} from '../kernels/index.js';
+import { bytesPerElement } from '../tensor/index.js';
+import { type Asked, type Choice, chooseFloat, chooseTiles } from './choose.js';
+import type { HeadValues, StoredValues } from './directory.js';
+import { quantise, requireFinite } from './quantise.js';
+import type { PackedTensor } from './source.js';
+
+export type PackSettings = {
+  /** Of the linears of the blocks. */
+  readonly values: StoredValues;
+  readonly layout: Asked;
+  /** Of the embeddings and the LM head. */
+  readonly head: HeadValues;
+};
+
+export type EncodedTensor = {
+  readonly encoded: EncodedLinear;
+  /** Weights that are stored and not zero; weights of the source that were not zero and became it. */
+  readonly nonzeros: number;
+  readonly rounded: number;
+  readonly reason: string;
+};
+
+/** Bytes of a table that are read at once: a multiple of eight rows, so that what they are encoded to can be joined. */
+const SLAB_BYTES = 32 << 20;
+
+/** @throws NumericError E_NUMERIC_WEIGHT; CheckpointError, ResourceError from reading */
+export async function encodeTensor(
+  checkpoint: Checkpoint,
+  tensor: PackedTensor,
+  { values, layout, head }: PackSettings,
+): Promise<EncodedTensor> {
+  if (tensor.role === 'embedding' || tensor.role === 'head') return await encodeTable(checkpoint, tensor, head);
+  const { name, rows, columns } = tensor;
+  const data = await readTensorFloat32(checkpoint, name);
+  if (tensor.role === 'vector') return { ...encodeFloat(name, data, rows, columns), reason: 'a vector' };
+  return values === 'f32'
+    ? encodeFloatLinear(name, data, rows, columns, layout)
+    : encodeIntegerLinear(name, data, rows, columns, values, layout);
+}
+
+function encodeIntegerLinear(
+  name: string,
+  data: Float32Array,
+  rows: number,
+  columns: number,
+  values: IntegerValues,
+  asked: Asked,
+): EncodedTensor {
+  const { matrix, ...counts } = quantise(name, data, rows, columns, values);
+  const { chosen, reason } = chooseTiles(matrix, values, countSlots(matrix), asked);
+  return { encoded: encodeAs(chosen.layout, matrix), ...counts, reason };
+}
+
+function encodeAs(layout: Choice['chosen']['layout'], matrix: QuantisedMatrix): EncodedLinear {
+  if (layout.layout !== 'tiles') return encodeDense(matrix);
+  return layout.form === 'fixed' ? encodeFixedTiles(matrix, layout.slots) : encodeSortedTiles(matrix);
+}
+
+function encodeFloatLinear(
+  name: string,
+  data: Float32Array,
+  rows: number,
+  columns: number,
+  asked: Asked,
+): EncodedTensor {
+  const { chosen, reason } = chooseFloat({ rows, columns }, countNonzeros(data), asked);
+  if (chosen.layout.layout === 'dense') return { ...encodeFloat(name, data, rows, columns), reason };
+  requireFinite(name, data);
+  return { encoded: encodeRows({ rows, columns, data }), nonzeros: countNonzeros(data), rounded: 0, reason };
+}
+
+function encodeFloat(name: string, data: Float32Array, rows: number, columns: number): Omit<EncodedTensor, 'reason'> {
+  requireFinite(name, data);
+  return { encoded: encodeDenseFloat({ rows, columns, data }), nonzeros: countNonzeros(data), rounded: 0 };
+}
+
+async function encodeTable(checkpoint: Checkpoint, tensor: PackedTensor, head: HeadValues): Promise<EncodedTensor> {
+  const { name, role, rows, columns } = tensor;
+  const layout = layoutDense({ rows, columns }, head);
+  const parts = layout.parts.map(({ bytes }) => new Uint8Array(bytes));
+  const ends = parts.map(() => 0);
+  const counts = { nonzeros: 0, rounded: 0 };
+  const encodeSlab = (_: number, data: Float32Array): void => {
+    const slab = encodeRowsOfTable(name, data, columns, head);
+    counts.nonzeros += slab.nonzeros;
+    counts.rounded += slab.rounded;
+    for (const [i, part] of slab.encoded.parts.entries()) {
+      parts[i]!.set(part, ends[i]!);
+      ends[i]! += part.length;
+    }
+  };
+  const rowBytes = columns * bytesPerElement(checkpoint.tensors.get(name)!.dtype);
+  const slabRows = 8 * Math.max(1, Math.floor(SLAB_BYTES / (8 * rowBytes)));
+  await readRows(checkpoint, name, encodeSlab, slabRows * rowBytes);
+  return { encoded: { layout, parts }, ...counts, reason: `the ${role} in ${head}` };
+}
+
+function encodeRowsOfTable(
+  name: string,
+  data: Float32Array,
+  columns: number,
+  head: HeadValues,
+): Omit<EncodedTensor, 'reason'> {
+  const rows = data.length / columns;
+  if (head === 'f32') return encodeFloat(name, data, rows, columns);
+  const { matrix, ...counts } = quantise(name, data, rows, columns, head);
+  return { encoded: encodeDense(matrix), ...counts };
+}
+
+function countNonzeros(data: Float32Array): number {
+  let count = 0;
+  for (let i = 0; i < data.length; i++) if (data[i] !== 0) count++;
+  return count;
+}

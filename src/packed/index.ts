@@ -1,0 +1,18 @@
+export { ASKED, type Asked } from './choose.js';
+export {
+  type Directory,
+  HEADS,
+  type HeadValues,
+  partOffsets,
+  type StoredValues,
+  TEXT_FILES,
+  type TensorEntry,
+  type TextFile,
+  VALUES,
+} from './directory.js';
+export type { PackSettings } from './encode.js';
+export { isPackedPath, openPacked, type PackedFile } from './open.js';
+export { type PackedModel, type ReadOptions, readPackedConfig, requireTensors } from './packed.js';
+export { type Quantised, quantise } from './quantise.js';
+export type { PackedTensor, PackSource } from './source.js';
+export { packInMemory, writePacked } from './write.js';

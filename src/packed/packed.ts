@@ -1,0 +1,71 @@
+// What a packed model is to those who run it, wherever it comes from: a .lw file, or a checkpoint packed in memory. The
+// weights are one piece that is read once, in order, into memory of the caller's; each part of a tensor then lies at the
+// piece's base plus the offset that the directory gives, a multiple of 64.
+
+import { CheckpointError, InternalError } from '../base/index.js';
+import { type JsonObject, parseJsonObject } from '../checkpoint/index.js';
+import type { Directory, TensorEntry, TextFile } from './directory.js';
+import type { PackedTensor } from './source.js';
+
+export type ReadOptions = {
+  /** Compare each tensor's SHA-256 on the way. Defaults to false: the index parts alone are checked, so that a damaged
+   * file gives wrong numbers at worst. */
+  readonly verify?: boolean;
+  /** Told after each tensor. */
+  readonly onTensor?: (tensor: TensorEntry) => void;
+};
+
+export interface PackedModel {
+  /** The file, or the checkpoint's folder. */
+  readonly path: string;
+  readonly directory: Directory;
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  /** Bytes of the weights in one piece. */
+  readonly weightBytes: number;
+  /**
+   * A text file's content, its hash checked; undefined where the model has none.
+   * @throws CheckpointError E_CHECKPOINT_PACKED_CHECKSUM, E_CHECKPOINT_CHANGED; ResourceError E_RESOURCE_…
+   */
+  readText(name: TextFile): Promise<string | undefined>;
+  /**
+   * Reads all weights into the first `weightBytes` bytes of `target`, which may be a view of shared memory, and checks
+   * every column and tile number in them.
+   * @throws CheckpointError E_CHECKPOINT_PACKED_TENSOR where a number points outside, E_CHECKPOINT_PACKED_CHECKSUM with
+   * `verify`, E_CHECKPOINT_CHANGED; ShapeError E_SHAPE_TARGET where `target` is too small; ResourceError E_RESOURCE_…
+   */
+  readWeightsInto(target: Uint8Array, options?: ReadOptions): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The model's config.json. @throws CheckpointError E_CHECKPOINT_CONFIG; otherwise as `readText` */
+export async function readPackedConfig(packed: PackedModel): Promise<JsonObject> {
+  const text = await packed.readText('config.json');
+  if (text === undefined) throw new InternalError('E_INTERNAL_PACKED', `${packed.path}: config.json was not packed.`);
+  return parseJsonObject(Buffer.from(text), `${packed.path}: config.json`, 'E_CHECKPOINT_CONFIG');
+}
+
+/**
+ * Checks that a packed model has the tensors that its config asks for, in the shapes that it asks for, and no others.
+ * @throws CheckpointError E_CHECKPOINT_MISSING, E_CHECKPOINT_SHAPE, E_CHECKPOINT_UNEXPECTED
+ */
+export function requireTensors(packed: PackedModel, wanted: readonly PackedTensor[]): void {
+  const names = new Set(wanted.map(({ name }) => name));
+  const refuse = (code: string, tensor: string, what: string): CheckpointError =>
+    new CheckpointError(
+      code,
+      `${packed.path}: tensor ${JSON.stringify(tensor)} ${what}; pack the checkpoint again, or copy the file again.`,
+      { file: packed.path, tensor },
+    );
+  for (const { name, role, rows, columns } of wanted) {
+    const found = packed.tensors.get(name);
+    if (!found) throw refuse('E_CHECKPOINT_MISSING', name, 'is missing; the config in the file asks for it');
+    const { layout } = found;
+    if (layout.rows === rows && layout.columns === columns && found.role === role) continue;
+    const got = `is a ${found.role} [${layout.rows}, ${layout.columns}]`;
+    throw refuse('E_CHECKPOINT_SHAPE', name, `${got}; the config in the file asks for a ${role} [${rows}, ${columns}]`);
+  }
+  for (const name of packed.tensors.keys()) {
+    if (!names.has(name))
+      throw refuse('E_CHECKPOINT_UNEXPECTED', name, 'is no part of the model that the config tells of');
+  }
+}

@@ -1,0 +1,171 @@
+// Packing: text files, then tensor after tensor in the model's order, then the directory, into a .lw file that appears whole
+// or not at all, or into memory. One tensor is held at a time; what is written follows from the source and the settings
+// alone, so equal calls give equal bytes.
+
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { CheckpointError, InternalError, type OnProgress, VERSION, writeAtomically } from '../base/index.js';
+import { allocate, readFully, statIfThere, withFile, writeFully } from '../checkpoint/index.js';
+import { type Directory, MAX_TEXT, paddedBytes, TEXT_FILES, type TensorEntry, type TextEntry } from './directory.js';
+import { encodeTensor, type PackSettings } from './encode.js';
+import {
+  align,
+  formatPreamble,
+  MAX_DIRECTORY,
+  PREAMBLE_BYTES,
+  packedError,
+  sha256,
+  WEIGHTS_ALIGNMENT,
+} from './format.js';
+import { requireRoom } from './open.js';
+import type { PackedModel } from './packed.js';
+import type { PackedTensor, PackSource } from './source.js';
+
+/** Takes the weights' bytes, in order. */
+type Sink = (bytes: Uint8Array) => Promise<void> | void;
+type Text = { readonly name: TextEntry['name']; readonly bytes: Uint8Array };
+
+/**
+ * Writes `source` to `path` as a .lw file and returns its directory.
+ * @throws NumericError E_NUMERIC_WEIGHT where a weight is not finite; CheckpointError E_CHECKPOINT_…; ResourceError E_RESOURCE_…
+ */
+export async function writePacked(
+  path: string,
+  source: PackSource,
+  settings: PackSettings,
+  onProgress: OnProgress,
+): Promise<{ readonly directory: Directory; readonly fileBytes: number }> {
+  const texts = await readTexts(source.checkpoint.dir);
+  let written: { readonly directory: Directory; readonly fileBytes: number } | undefined;
+  await writeAtomically(path, async (handle) => {
+    let end = 0;
+    const write = async (bytes: Uint8Array): Promise<void> => {
+      await writeFully(handle, bytes);
+      end += bytes.length;
+    };
+    await write(new Uint8Array(PREAMBLE_BYTES));
+    for (const { bytes } of texts) {
+      await write(new Uint8Array(align(end) - end));
+      await write(bytes);
+    }
+    await write(new Uint8Array(align(end, WEIGHTS_ALIGNMENT) - end));
+    const directory = await pack(source, settings, texts, write, onProgress);
+    const bytes = Buffer.from(JSON.stringify(directory));
+    if (bytes.length > MAX_DIRECTORY) throw packedError(path, 'fewer tensors', `${directory.tensors.length}`);
+    const directoryOffset = end;
+    await write(bytes);
+    const preamble = { fileBytes: end, directoryOffset, directoryBytes: bytes.length, directoryHash: sha256(bytes) };
+    await handle.write(formatPreamble(preamble), 0, PREAMBLE_BYTES, 0);
+    written = { directory, fileBytes: end };
+  });
+  return written!;
+}
+
+/**
+ * Packs `source` in memory: what `openPacked` would give of the file. The weights are kept packed until they are read, each
+ * tensor's until it was, so they can be read once.
+ * @throws as `writePacked`
+ */
+export async function packInMemory(
+  source: PackSource,
+  settings: PackSettings,
+  onProgress: OnProgress,
+): Promise<PackedModel> {
+  const path = source.checkpoint.dir;
+  const texts = await readTexts(path);
+  const chunks: Uint8Array[] = [];
+  const directory = await pack(source, settings, texts, (bytes) => void chunks.push(bytes), onProgress);
+  return {
+    path,
+    directory,
+    tensors: new Map(directory.tensors.map((tensor) => [tensor.name, tensor])),
+    weightBytes: directory.weights.bytes,
+    readText: async (name) => {
+      const text = texts.find((one) => one.name === name);
+      return text && new TextDecoder().decode(text.bytes);
+    },
+    readWeightsInto: async (target, { onTensor } = {}) => {
+      requireRoom(path, target, directory.weights.bytes);
+      if (chunks.length === 0) throw new InternalError('E_INTERNAL_PACKED', `${path}: its weights were read already.`);
+      let end = 0;
+      chunks.reverse();
+      for (const tensor of directory.tensors) {
+        while (end < tensor.offset + tensor.bytes) {
+          const chunk = chunks.pop()!;
+          target.set(chunk, end);
+          end += chunk.length;
+        }
+        onTensor?.(tensor);
+      }
+    },
+    close: async () => void chunks.splice(0),
+  };
+}
+
+async function readTexts(dir: string): Promise<readonly Text[]> {
+  const texts: Text[] = [];
+  for (const name of TEXT_FILES) {
+    const path = join(dir, name);
+    const stats = await statIfThere(path);
+    if (!stats?.isFile()) continue;
+    if (stats.size > MAX_TEXT) {
+      const message = `${path}: expected at most ${MAX_TEXT} bytes, got ${stats.size}; this is not a file of a model.`;
+      throw new CheckpointError('E_CHECKPOINT_TEXT', message, { file: path, limit: MAX_TEXT, got: stats.size });
+    }
+    const bytes = allocate(stats.size, path);
+    await withFile(path, (handle) => readFully(handle, bytes, 0, path));
+    texts.push({ name, bytes });
+  }
+  return texts;
+}
+
+/** Gives the weights to `sink` and returns the directory of a file that holds `texts` and them. */
+async function pack(
+  source: PackSource,
+  settings: PackSettings,
+  texts: readonly Text[],
+  sink: Sink,
+  onProgress: OnProgress,
+): Promise<Directory> {
+  const blocks = new Set(source.tensors.map(({ block }) => block).filter((block) => block !== undefined));
+  onProgress({ kind: 'stage', stage: 'packing', total: blocks.size });
+  const tensors: TensorEntry[] = [];
+  let end = 0;
+  for (const [i, tensor] of source.tensors.entries()) {
+    const entry = await packTensor(source, tensor, settings, end, sink);
+    tensors.push(entry);
+    end += entry.bytes;
+    if (tensor.block !== undefined && source.tensors[i + 1]?.block !== tensor.block) onProgress({ kind: 'advance' });
+  }
+  let offset = PREAMBLE_BYTES;
+  const files = texts.map(({ name, bytes }) => {
+    const entry = { name, offset: align(offset), bytes: bytes.length, sha256: sha256(bytes) };
+    offset = entry.offset + entry.bytes;
+    return entry;
+  });
+  const weights = { offset: align(offset, WEIGHTS_ALIGNMENT), bytes: end };
+  return { layerwise: VERSION, values: settings.values, head: settings.head, files, weights, tensors };
+}
+
+async function packTensor(
+  { checkpoint }: PackSource,
+  tensor: PackedTensor,
+  settings: PackSettings,
+  offset: number,
+  sink: Sink,
+): Promise<TensorEntry> {
+  const { encoded, nonzeros, rounded, reason } = await encodeTensor(checkpoint, tensor, settings);
+  const hash = createHash('sha256');
+  const give = async (bytes: Uint8Array): Promise<void> => {
+    hash.update(bytes);
+    await sink(bytes);
+  };
+  for (const part of encoded.parts) {
+    await give(part);
+    await give(new Uint8Array(align(part.length) - part.length));
+  }
+  const { name, role } = tensor;
+  const { layout } = encoded;
+  const bytes = paddedBytes(layout);
+  return { name, role, offset, bytes, sha256: hash.digest('hex'), nonzeros, rounded, reason, layout };
+}
