@@ -18,19 +18,20 @@ export const ASKED = ['auto', 'tiles', 'dense'] as const;
 export type Asked = (typeof ASKED)[number];
 
 /**
- * What the estimates stand on, per core, measured on the machine of docs/performance.md. Ratios decide, not sizes, so they
- * hold roughly elsewhere.
+ * What the estimates stand on, per core: WebAssembly on the machine of docs/performance.md (dense f32 3.5, dense int8 7 to 14,
+ * 4:16 tiles 37 to 41 thousand million weights a second; rows 1.6 thousand million nonzeros; 28 GB/s for two cores). Only
+ * ratios decide, and they hold roughly elsewhere. That sorted tiles cost more a tile is an assumption.
  */
 const RATES = {
-  /** Bytes a second that a core reads, where all cores do. */
+  /** Bytes a second that a core reads where all cores do. */
   memory: 14e9,
-  /** Weights a second of dense layouts whose bytes are in the cache. */
-  dense: { f32: 3.5e9, int8: 10e9, int4: 10e9 },
-  /** Seconds for a slot of all eight rows of a tile, and for a tile. */
-  slot: { int8: 0.6e-9, int4: 0.6e-9 },
-  fixedTile: 0.5e-9,
+  /** Weights a second, were the bytes there. */
+  dense: { f32: 3.5e9, int8: 12e9, int4: 12e9 },
+  /** Seconds for one slot of all eight rows, and for a tile beyond its slots. */
+  slot: 0.75e-9,
+  fixedTile: 0.2e-9,
   sortedTile: 2e-9,
-  /** Weights a second of rows. */
+  /** Nonzeros a second. */
   rows: 1.6e9,
 } as const;
 
@@ -57,12 +58,12 @@ export function chooseTiles(
   const fixed = candidate(
     layoutFixedTiles(shape, values, fullest),
     `${fullest}:16 tiles`,
-    slots.length * (fullest * RATES.slot[values] + RATES.fixedTile),
+    slots.length * (fullest * RATES.slot + RATES.fixedTile),
   );
   const sorted = candidate(
     layoutSortedTiles(shape, values, slots),
     'tiles sorted by count',
-    sum * RATES.slot[values] + used * RATES.sortedTile,
+    sum * RATES.slot + used * RATES.sortedTile,
   );
   if (asked === 'dense') return { chosen: dense, reason: `asked for; ${describe(dense)}` };
   return choose(asked === 'tiles' ? [fixed, sorted] : [fixed, sorted, dense]);

@@ -44,8 +44,9 @@ export async function encodeTensor(
   checkpoint: Checkpoint,
   tensor: PackedTensor,
   { values, layout, head }: PackSettings,
+  slabBytes: number = SLAB_BYTES,
 ): Promise<EncodedTensor> {
-  if (tensor.role === 'embedding' || tensor.role === 'head') return await encodeTable(checkpoint, tensor, head);
+  if (tensor.role === 'embedding' || tensor.role === 'head') return encodeTable(checkpoint, tensor, head, slabBytes);
   const { name, rows, columns } = tensor;
   const data = await readTensorFloat32(checkpoint, name);
   if (tensor.role === 'vector') return { ...encodeFloat(name, data, rows, columns), reason: 'a vector' };
@@ -90,7 +91,12 @@ function encodeFloat(name: string, data: Float32Array, rows: number, columns: nu
   return { encoded: encodeDenseFloat({ rows, columns, data }), nonzeros: countNonzeros(data), rounded: 0 };
 }
 
-async function encodeTable(checkpoint: Checkpoint, tensor: PackedTensor, head: HeadValues): Promise<EncodedTensor> {
+async function encodeTable(
+  checkpoint: Checkpoint,
+  tensor: PackedTensor,
+  head: HeadValues,
+  slabBytes: number,
+): Promise<EncodedTensor> {
   const { name, role, rows, columns } = tensor;
   const layout = layoutDense({ rows, columns }, head);
   const parts = layout.parts.map(({ bytes }) => new Uint8Array(bytes));
@@ -106,7 +112,7 @@ async function encodeTable(checkpoint: Checkpoint, tensor: PackedTensor, head: H
     }
   };
   const rowBytes = columns * bytesPerElement(checkpoint.tensors.get(name)!.dtype);
-  const slabRows = 8 * Math.max(1, Math.floor(SLAB_BYTES / (8 * rowBytes)));
+  const slabRows = 8 * Math.max(1, Math.floor(slabBytes / (8 * rowBytes)));
   await readRows(checkpoint, name, encodeSlab, slabRows * rowBytes);
   return { encoded: { layout, parts }, ...counts, reason: `the ${role} in ${head}` };
 }

@@ -15,7 +15,7 @@ import type { PackedModel } from './packed.js';
 export interface PackedFile extends PackedModel {
   readonly fileBytes: number;
   /**
-   * Reads everything, one tensor at a time, and compares every checksum.
+   * Reads everything, one tensor at a time, and compares every checksum; after it no byte can be other than was written.
    * @throws CheckpointError E_CHECKPOINT_PACKED_CHECKSUM; otherwise as `readWeightsInto`
    */
   verify(): Promise<void>;
@@ -95,11 +95,27 @@ function fromFile(
       }
     },
     verify: async () => {
+      await requireBlankGaps(path, directory, read);
       for (const { name } of files) await readText(name);
       for (const tensor of tensors) await readInto(allocate(tensor.bytes, path), tensor, true);
     },
     close: () => handle.close(),
   };
+}
+
+/** Checks that between the preamble, the text files and the weights there are zeros. */
+async function requireBlankGaps(
+  path: string,
+  { files, weights }: Directory,
+  read: (target: Uint8Array, offset: number) => Promise<void>,
+): Promise<void> {
+  let end = PREAMBLE_BYTES;
+  for (const next of [...files, { offset: weights.offset, bytes: 0 }]) {
+    const gap = allocate(next.offset - end, path);
+    await read(gap, end);
+    if (gap.some((byte) => byte !== 0)) throw packedError(path, `zeros from byte ${end} to ${next.offset}`, 'others');
+    end = next.offset + next.bytes;
+  }
 }
 
 /** @throws ShapeError E_SHAPE_TARGET */

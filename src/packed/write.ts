@@ -157,6 +157,7 @@ async function packTensor(
   const { encoded, nonzeros, rounded, reason } = await encodeTensor(checkpoint, tensor, settings);
   const hash = createHash('sha256');
   const give = async (bytes: Uint8Array): Promise<void> => {
+    if (bytes.length === 0) return;
     hash.update(bytes);
     await sink(bytes);
   };
