@@ -217,7 +217,36 @@ test('drop: a document, a page, and a checkpoint that other commands read', asyn
   expect(page.stdout).toMatch(/8 of 10 blocks and \d+\.\d\d % of the parameters are left/);
 });
 
+test('pack: a document, a page, and a file that inspect reads', async () => {
+  const out = join(dir, 'model.lw');
+  const { code, stdout, stderr } = await layerwise('pack', model, '--values', 'int4', '--out', out, '--json');
+  expect(code).toBe(0);
+  expect(stderr).toContain('packing');
+  const { out: written, seconds: _, peakMemoryBytes: __, ...report } = JSON.parse(stdout);
+  expect(written).toBe(out);
+  expect(report).toMatchObject({ family: 'llama', values: 'int4', head: 'int8', tied: true, verified: false });
+  expect(JSON.parse((await layerwise('inspect', out, '--json')).stdout)).toEqual(report);
+  const page = await layerwise('inspect', out, '--linears', '--verify');
+  expect(page.stdout).toMatch(/linears .* 4\.\d+ +4\.000 +\+\d\.\d %/);
+  expect(page.stdout).toMatch(/model\.layers\.9\.mlp\.down_proj\.weight .*\n +dense: .* against /);
+  expect(page.stdout).toContain('undamaged');
+  expect(await layerwise('pack', model, '--out', out)).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/--out: .* exists/),
+  });
+});
+
 describe('prune', () => {
+  test('packs where it is asked to', async () => {
+    const out = join(dir, 'sparse');
+    const words = ['prune', model, '--sparsity', '0.75', '--pattern', '4:16', '--allocation', 'uniform'];
+    const pruned = [...words, '--criterion', 'magnitude', '--out', out];
+    const refused = await layerwise(...pruned, '--values', 'int4');
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/--values: .* add --pack/) });
+    const { stdout } = await layerwise(...pruned, '--pack', `${out}.lw`, '--values', 'int4');
+    expect(stdout).toMatch(/packed +.*sparse\.lw, 2\.\d\d bits a weight of the linears/);
+  });
+
   test('searches, reports and writes; report makes the page again', async () => {
     const out = join(dir, 'searched');
     const { calibration, validation, test: held } = texts;
