@@ -18,21 +18,19 @@ export const ASKED = ['auto', 'tiles', 'dense'] as const;
 export type Asked = (typeof ASKED)[number];
 
 /**
- * What the estimates stand on, per core: WebAssembly on the machine of docs/performance.md (dense f32 3.5, dense int8 7 to 14,
- * 4:16 tiles 37 to 41 thousand million weights a second; rows 1.6 thousand million nonzeros; 28 GB/s for two cores). Only
- * ratios decide, and they hold roughly elsewhere. That sorted tiles cost more a tile is an assumption.
+ * What the estimates stand on: `npm run bench:layouts` on one of two AMD EPYC cores, WebAssembly. Only ratios decide, and
+ * they hold roughly elsewhere.
  */
 const RATES = {
   /** Bytes a second that a core reads where all cores do. */
   memory: 14e9,
   /** Weights a second, were the bytes there. */
-  dense: { f32: 3.5e9, int8: 12e9, int4: 12e9 },
-  /** Seconds for one slot of all eight rows, and for a tile beyond its slots. */
-  slot: 0.75e-9,
-  fixedTile: 0.2e-9,
-  sortedTile: 2e-9,
+  dense: { f32: 11e9, int8: 24e9, int4: 22e9 },
+  /** Nanoseconds: a tile, and each of its slots, for all eight rows; an odd number of slots ends in a single one. */
+  fixed: { int8: { tile: 0.3, slot: 0.58, odd: 0.9 }, int4: { tile: 0.5, slot: 0.53, odd: 0.3 } },
+  sorted: { int8: { tile: 0.9, slot: 0.7 }, int4: { tile: 3.4, slot: 0.55 } },
   /** Nonzeros a second. */
-  rows: 1.6e9,
+  rows: 2e9,
 } as const;
 
 export type Candidate = { readonly layout: LinearLayout; readonly what: string; readonly seconds: number };
@@ -54,16 +52,17 @@ export function chooseTiles(
     if (n > 0) used++;
     sum += n;
   }
+  const [perFixed, perSorted] = [RATES.fixed[values], RATES.sorted[values]];
   const dense = candidate(layoutDense(shape, values), 'dense', (shape.rows * shape.columns) / RATES.dense[values]);
   const fixed = candidate(
     layoutFixedTiles(shape, values, fullest),
     `${fullest}:16 tiles`,
-    slots.length * (fullest * RATES.slot + RATES.fixedTile),
+    slots.length * (perFixed.tile + perFixed.slot * fullest + (fullest % 2) * perFixed.odd) * 1e-9,
   );
   const sorted = candidate(
     layoutSortedTiles(shape, values, slots),
     'tiles sorted by count',
-    sum * RATES.slot + used * RATES.sortedTile,
+    (used * perSorted.tile + sum * perSorted.slot) * 1e-9,
   );
   if (asked === 'dense') return { chosen: dense, reason: `asked for; ${describe(dense)}` };
   return choose(asked === 'tiles' ? [fixed, sorted] : [fixed, sorted, dense]);

@@ -1,0 +1,124 @@
+// What one thread makes of each layout of a linear, one token: weights a second, bytes a second, nanoseconds a tile. The
+// choice of a layout (src/packed/choose.ts) stands on these numbers. Layouts take turns, and each has its best turn counted,
+// which is what other work on the machine disturbs least.
+//
+//   npm run bench:layouts [-- --rows 256 --columns 1024 --turns 12]
+
+import { parseArgs } from 'node:util';
+import { createRng } from 'layerwise/base';
+import {
+  activationBytes,
+  type BoundLinear,
+  countSlots,
+  createRuntimeKernels,
+  createRuntimeMemory,
+  type EncodedLinear,
+  encodeDense,
+  encodeDenseFloat,
+  encodeFixedTiles,
+  encodeRows,
+  encodeSortedTiles,
+  INT4_GROUP,
+  type IntegerValues,
+  layoutBytes,
+  type QuantisedMatrix,
+  readRuntimeModule,
+  SUMS_BYTES,
+} from 'layerwise/kernels';
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: 'string', default: '256' },
+    columns: { type: 'string', default: '1024' },
+    turns: { type: 'string', default: '12' },
+  },
+});
+const [rows, columns, turns] = [Number(values.rows), Number(values.columns), Number(values.turns)];
+const weights = rows * columns;
+
+const memory = createRuntimeMemory(Math.ceil((weights * 60 + (1 << 24)) / 65536), true);
+const kernels = createRuntimeKernels(readRuntimeModule(), memory);
+let end = 1024;
+function take(bytes: number): number {
+  const address = end;
+  end += Math.ceil(bytes / 64) * 64;
+  return address;
+}
+
+const rng = createRng(0);
+const random = (): number => rng.uniform() - 0.5;
+const x = { address: take(4 * columns), stride: 4 * columns };
+const quantised = { address: take(activationBytes(columns)), stride: activationBytes(columns), scales: take(4) };
+const y = { address: take(4 * rows + 64), stride: 4 * rows };
+const sums = take(SUMS_BYTES);
+new Float32Array(memory.buffer, x.address, columns).set(Float32Array.from({ length: columns }, random));
+kernels.quantise({ x, y: quantised, count: columns, from: 0, to: 1 });
+
+const value = (): number => 1 + rng.below(7);
+const unstructured = (zeros: number): Int8Array =>
+  Int8Array.from({ length: weights }, () => (rng.uniform() < zeros ? 0 : value()));
+function keep(n: number): Int8Array {
+  const q = new Int8Array(weights);
+  for (let first = 0; first < weights; first += 16) {
+    const places = Array.from({ length: 16 }, (_, i) => i);
+    for (let i = 0; i < n; i++) q[first + places.splice(rng.below(places.length), 1)[0]!] = value();
+  }
+  return q;
+}
+function matrix(kind: IntegerValues, q: Int8Array): QuantisedMatrix {
+  const scales = new Float32Array(kind === 'int8' ? rows : rows * Math.ceil(columns / INT4_GROUP)).fill(0.5);
+  return { rows, columns, values: kind, q, scales };
+}
+
+type Case = { readonly what: string; readonly linear: BoundLinear; readonly bytes: number; seconds: number };
+const cases: Case[] = [];
+function add(what: string, encoded: EncodedLinear): void {
+  const parts = encoded.parts.map((part) => {
+    const address = take(part.length);
+    new Uint8Array(memory.buffer).set(part, address);
+    return address;
+  });
+  const linear = kernels.bindLinear(encoded.layout, parts);
+  cases.push({ what, linear, bytes: layoutBytes(encoded.layout), seconds: Number.POSITIVE_INFINITY });
+}
+
+for (const kind of ['int8', 'int4'] as const) {
+  add(`${kind} dense`, encodeDense(matrix(kind, unstructured(0))));
+  for (const n of [1, 2, 3, 4, 5, 6, 8, 12, 16]) add(`${kind} ${n}:16`, encodeFixedTiles(matrix(kind, keep(n)), n));
+  for (const zeros of [0.5, 0.7, 0.9]) {
+    const sparse = matrix(kind, unstructured(zeros));
+    const slots = countSlots(sparse);
+    const mean = slots.reduce((sum, n) => sum + n, 0) / slots.length;
+    add(`${kind} sorted, ${100 * zeros} % zeros, ${mean.toFixed(1)} slots a tile`, encodeSortedTiles(sparse));
+  }
+}
+add('f32 dense', encodeDenseFloat({ rows, columns, data: Float32Array.from({ length: weights }, random) }));
+for (const zeros of [0.5, 0.7, 0.9]) {
+  add(`f32 rows, ${100 * zeros} % zeros`, encodeRows({ rows, columns, data: Float32Array.from(unstructured(zeros)) }));
+}
+
+/** Row groups in one call, so that V8 has the loop compiled in its second tier soon. */
+const GROUPS = 16;
+function multiply({ linear }: Case): void {
+  for (let from = 0; from < linear.groups; from += GROUPS) {
+    const to = Math.min(linear.groups, from + GROUPS);
+    linear.multiply({ x: linear.quantised ? quantised : x, y, tokens: 1, from, to, sums });
+  }
+}
+
+const repeats = Math.max(1, Math.round(2e7 / weights));
+for (let turn = 0; turn < turns; turn++) {
+  for (const one of cases) {
+    const began = performance.now();
+    for (let i = 0; i < repeats; i++) multiply(one);
+    one.seconds = Math.min(one.seconds, (performance.now() - began) / 1000 / repeats);
+  }
+}
+const tiles = Math.ceil(rows / 8) * Math.ceil(columns / 16);
+console.log(`${rows} × ${columns}, one thread, best of ${turns} turns`);
+for (const { what, bytes, seconds } of cases) {
+  const [rate, speed, tile] = [weights / seconds / 1e9, bytes / seconds / 1e9, (seconds / tiles) * 1e9];
+  console.log(
+    `${what.padEnd(45)}${rate.toFixed(1).padStart(7)} G weights/s${speed.toFixed(1).padStart(7)} GB/s${tile.toFixed(2).padStart(7)} ns a tile`,
+  );
+}
