@@ -210,6 +210,7 @@ def n_of_16(rng, kept):
 def unstructured(rng, share):
     W = rng.standard_normal((ROWS, COLUMNS)).astype(numpy.float32)
     W[rng.random(W.shape) < share] = 0
+    W[0, 16:32] = rng.standard_normal(16)  # a full row of a tile, so that fixed tiles would be absurd
     W[8:16, 32:48] = 0  # a tile without weights
     W[3] = 0  # a row without weights
     W[5, 7], W[6, 100] = 1e-30, -0.0  # too small for any scale; minus zero

@@ -66,23 +66,25 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
 }
 
 /**
- * Lets `write` fill a file beside `path`, which becomes `path` when it is complete and flushed. Where `write` fails, or the
- * process leaves meanwhile, nothing stays. @throws ResourceError E_RESOURCE_…, and what `write` throws
+ * Lets `write` fill a file beside `path`, which becomes `path` when it is complete and flushed, and returns its result. Where
+ * `write` fails, or the process leaves meanwhile, nothing stays. @throws ResourceError E_RESOURCE_…, and what `write` throws
  */
-export async function writeAtomically(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
+export async function writeAtomically<T>(path: string, write: (handle: FileHandle) => Promise<T>): Promise<T> {
   const temporary = `${path}.${process.pid}.tmp`;
   const leave = (): void => rmSync(temporary, { force: true });
   process.once('exit', leave);
   try {
     const handle = await open(temporary, 'w');
+    let result: T;
     try {
-      await write(handle);
+      result = await write(handle);
       await handle.sync();
     } finally {
       await handle.close();
     }
     await rename(temporary, path);
     await syncDirectory(dirname(path));
+    return result;
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
     throw fileError(error, path);

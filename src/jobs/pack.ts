@@ -4,7 +4,7 @@
 import { resolve } from 'node:path';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
 import { type Model, type ModelTensor, modelTensors, openModel } from '../model/index.js';
-import { ASKED, type Directory, HEADS, type PackSettings, VALUES, writePacked } from '../packed/index.js';
+import { ASKED, HEADS, type PackSettings, VALUES, writePacked } from '../packed/index.js';
 import { describePacked, type PackedReport } from './inspect-packed.js';
 import { oneOf, type PackingOptions } from './settings.js';
 import { checkOutPath, checkSpace } from './workspace.js';
@@ -71,7 +71,7 @@ export async function packModel(model: Model, settings: PackingSettings, onProgr
   const source = { checkpoint: model.checkpoint, tensors: modelTensors(model.config) };
   const { directory, fileBytes } = await writePacked(resolve(settings.out), source, settings, onProgress);
   return {
-    ...describePacked(settings.out, fileBytes, directory as Directory, model.config),
+    ...describePacked(settings.out, fileBytes, directory, model.config),
     out: settings.out,
     seconds: (performance.now() - started) / 1000,
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,

@@ -68,44 +68,47 @@ function int4Scale(
     throw unfit(name, max, 'weights up to 458528, the largest that int4 has a scale for', 'use --values int8');
   }
   let count = 0;
-  for (let i = from; i < to; i++) if (W[i] !== 0) gathered[count++] = W[i]!;
+  for (let i = from; i < to; i++) if (W[i] !== 0) gathered[count++] = Math.abs(W[i]!);
   return bestScale(gathered, count, max);
 }
 
-function bestScale(values: Float64Array, count: number, max: number): number {
+/** The scale with the least error for the first `count` sizes |w|, none of them 0; 0 where the largest has no scale. */
+function bestScale(sizes: Float64Array, count: number, max: number): number {
   let best = nearestHalf(max / 7);
   if (best === 0) return 0;
-  let least = squaredError(values, count, best);
+  let least = squaredError(sizes, count, best);
   const consider = (scale: number): void => {
     if (scale === 0) return;
-    const error = squaredError(values, count, scale);
+    const error = squaredError(sizes, count, scale);
     if (error < least) [best, least] = [scale, error];
   };
   for (const shrink of SHRINK.slice(1)) consider(nearestHalf((shrink * max) / 7));
   let [products, squares] = [0, 0];
   for (let i = 0; i < count; i++) {
-    const value = quotient(values[i]!, best, 7);
-    products += values[i]! * value;
+    const value = whole(sizes[i]!, best, 7);
+    products += sizes[i]! * value;
     squares += value * value;
   }
   if (squares > 0) consider(nearestHalf(products / squares));
   return best;
 }
 
-function squaredError(values: Float64Array, count: number, scale: number): number {
+function squaredError(sizes: Float64Array, count: number, scale: number): number {
   let sum = 0;
   for (let i = 0; i < count; i++) {
-    const rest = values[i]! - scale * quotient(values[i]!, scale, 7);
+    const rest = sizes[i]! - scale * whole(sizes[i]!, scale, 7);
     sum += rest * rest;
   }
   return sum;
 }
 
+/** size / scale, rounded and cut to `limit`. */
+const whole = (size: number, scale: number, limit: number): number => Math.min(limit, Math.floor(size / scale + 0.5));
+
 /** w / scale, rounded and cut to ±limit; 0 where the scale is. */
 function quotient(w: number, scale: number, limit: number): number {
   if (scale === 0) return 0;
-  const size = Math.min(limit, Math.floor(Math.abs(w) / scale + 0.5));
-  return w < 0 ? -size : size;
+  return w < 0 ? -whole(-w, scale, limit) : whole(w, scale, limit);
 }
 
 /** The largest |w|; the check that all are finite. */

@@ -36,8 +36,7 @@ export async function writePacked(
   onProgress: OnProgress,
 ): Promise<{ readonly directory: Directory; readonly fileBytes: number }> {
   const texts = await readTexts(source.checkpoint.dir);
-  let written: { readonly directory: Directory; readonly fileBytes: number } | undefined;
-  await writeAtomically(path, async (handle) => {
+  return await writeAtomically(path, async (handle) => {
     let end = 0;
     const write = async (bytes: Uint8Array): Promise<void> => {
       await writeFully(handle, bytes);
@@ -56,9 +55,8 @@ export async function writePacked(
     await write(bytes);
     const preamble = { fileBytes: end, directoryOffset, directoryBytes: bytes.length, directoryHash: sha256(bytes) };
     await handle.write(formatPreamble(preamble), 0, PREAMBLE_BYTES, 0);
-    written = { directory, fileBytes: end };
+    return { directory, fileBytes: end };
   });
-  return written!;
 }
 
 /**

@@ -99,6 +99,12 @@ describe('a wrong call exits with 2, says what and what next, and writes nothing
     ['no text to measure on', ['drop', model, '--blocks', '1', '--method', 'angular', '--out', 'x'], /--calibration: /],
     ['no text to search on', ['plan', model, '--sparsity', '0.7'], /beta in \[0, 0\.0666.*--validation text/],
     ['hyperparameters that are none', ['plan', model, '--sparsity', '0.7', '--hyperparameters', 'x'], /name=number/],
+    ['checksums of a checkpoint', ['inspect', model, '--verify'], /--verify: .* a checkpoint has none/],
+    [
+      'tiles of f32',
+      ['pack', model, '--values', 'f32', '--layout', 'tiles', '--out', 'x'],
+      /--layout: tiles hold int8/,
+    ],
     [
       'an unknown criterion',
       ['prune', model, '--sparsity', '0.5', '--criterion', 'x', '--out', 'x'],

@@ -1,3 +1,4 @@
+import { OptionError } from '../../base/index.js';
 import { type CheckpointReport, inspect, inspectPacked, type PackedReport, type PartReport } from '../../jobs/index.js';
 import { isPackedPath } from '../../packed/index.js';
 import { defineCommand } from '../command.js';
@@ -25,6 +26,10 @@ export const inspectCommand = defineCommand({
     if (await isPackedPath(path)) {
       const report = await inspectPacked(path, verify);
       return { json: report, text: describePacked(report, linears) };
+    }
+    if (verify) {
+      const message = '--verify: it compares the checksums of a .lw file, and a checkpoint has none; leave it out.';
+      throw new OptionError('E_OPTION_VERIFY', message, { option: 'verify', got: path });
     }
     const report = await inspect(path);
     return { json: report, text: describeCheckpoint(report, linears) };
