@@ -68,3 +68,6 @@ export const COLUMN_SUMS = 1e-5;
 
 /** A float32 product of the runtime against double, as a share of Σ |w·x|: at most 700 terms in four running sums. */
 export const MULTIPLY = 1e-5;
+
+/** The runtime's kernels between products in float32 against double: an exponential, sums of at most 300 terms of size 1. */
+export const DECODER: Tolerance = { absolute: 2e-6, relative: 5e-6 };

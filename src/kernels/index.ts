@@ -36,6 +36,7 @@ export {
   layoutSortedTiles,
 } from './layouts/tiles.js';
 export { plainKernels } from './plain.js';
+export { type PlainAttention, plainAttend, plainGate, plainNormalise, plainRotate } from './plain-decoder.js';
 export { plainMultiply, plainMultiplyQuantised, plainQuantise, type QuantisedVector } from './plain-linear.js';
 export { readRuntimeModule } from './runtime-file.js';
 export {
@@ -50,4 +51,5 @@ export {
   scoresBytes,
 } from './runtime-kernels.js';
 export { compileRuntime, createRuntimeMemory, type RuntimeMemory, type RuntimeModule } from './runtime-module.js';
+export { type Answer, joinTeam, type Member, type Program, startTeam, type Team } from './team.js';
 export { loadKernels } from './wasm.js';

@@ -1,0 +1,72 @@
+// What a decoder does between its products, in plain TypeScript: the judge of the WebAssembly kernels. Everything is computed
+// in double and rounded at the end, except the rotation, which rounds as the kernel does and is met to the last bit.
+
+const { fround } = Math;
+
+/** x / √(mean x² + epsilon) · weight. */
+export function plainNormalise(x: Float32Array, weight: Float32Array, epsilon: number): Float32Array {
+  const mean = x.reduce((sum, value) => sum + value * value, 0) / x.length;
+  const factor = 1 / Math.sqrt(mean + epsilon);
+  return x.map((value, i) => value * factor * weight[i]!);
+}
+
+/** Halves of the first cosines.length · 2 numbers of a head against each other. */
+export function plainRotate(x: Float32Array, cosines: Float32Array, sines: Float32Array): Float32Array {
+  const y = x.slice();
+  const half = cosines.length;
+  for (let i = 0; i < half; i++) {
+    const [a, b, c, s] = [x[i]!, x[half + i]!, cosines[i]!, sines[i]!];
+    y[i] = fround(a * c) - fround(b * s);
+    y[half + i] = fround(b * c) + fround(a * s);
+  }
+  return y;
+}
+
+/** silu(gate) · up. */
+export const plainGate = (gate: Float32Array, up: Float32Array): Float32Array =>
+  gate.map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
+
+export type PlainAttention = {
+  /** [tokens, heads, size] */
+  readonly q: Float32Array;
+  /** [key-value heads, positions, size] */
+  readonly keys: Float32Array;
+  readonly values: Float32Array;
+  readonly heads: number;
+  readonly size: number;
+  readonly shared: number;
+  readonly positions: number;
+  readonly start: number;
+  readonly tokens: number;
+  readonly window: number;
+  readonly scale: number;
+};
+
+/** Causal attention of queries at start, start + 1, … over a cache; [tokens, heads, size]. */
+export function plainAttend(call: PlainAttention): Float32Array {
+  const { q, keys, values, heads, size, shared, positions, start, tokens, window, scale } = call;
+  const y = new Float32Array(q.length);
+  for (let token = 0; token < tokens; token++) {
+    for (let head = 0; head < heads; head++) {
+      const own = (token * heads + head) * size;
+      const cache = Math.floor(head / shared) * positions * size;
+      const end = start + token + 1;
+      const first = window > 0 ? Math.max(end - window, 0) : 0;
+      const scores: number[] = [];
+      for (let position = first; position < end; position++) {
+        let dot = 0;
+        for (let i = 0; i < size; i++) dot += q[own + i]! * keys[cache + position * size + i]!;
+        scores.push(dot * scale);
+      }
+      const largest = scores.reduce((most, score) => Math.max(most, score), Number.NEGATIVE_INFINITY);
+      const weights = scores.map((score) => Math.exp(score - largest));
+      const sum = weights.reduce((a, b) => a + b, 0);
+      for (let i = 0; i < size; i++) {
+        let mean = 0;
+        for (const [k, weight] of weights.entries()) mean += weight * values[cache + (first + k) * size + i]!;
+        y[own + i] = mean / sum;
+      }
+    }
+  }
+  return y;
+}
