@@ -178,15 +178,19 @@ def sorted_tiles(q, int8):
 
 def dense(q, int8):
     multiple = 16 if int8 else 32
-    padded = numpy.zeros((q.shape[0], -(-q.shape[1] // multiple) * multiple), numpy.int8)
-    padded[:, : q.shape[1]] = q
-    if int8:
-        return {"values": padded.tobytes()}
-    lanes = []
-    for row in padded:
-        for block in row.reshape(-1, 32):
-            lanes += [sum((int(block[8 * k + lane]) & 15) << 4 * k for k in range(4)) for lane in range(8)]
-    return {"values": numpy.array(lanes, numpy.uint16).tobytes()}
+    rows, columns = -(-q.shape[0] // 8) * 8, -(-q.shape[1] // multiple) * multiple
+    padded = numpy.zeros((rows, columns), numpy.int8)
+    padded[: q.shape[0], : q.shape[1]] = q
+    values = b""
+    for group in range(0, rows, 8):
+        for first in range(0, columns, multiple):
+            for row in padded[group : group + 8, first : first + multiple]:
+                if int8:
+                    values += row.tobytes()
+                    continue
+                lanes = [sum((int(row[8 * k + lane]) & 15) << 4 * k for k in range(4)) for lane in range(8)]
+                values += numpy.array(lanes, numpy.uint16).tobytes()
+    return {"values": values}
 
 
 def rows_f32(W):

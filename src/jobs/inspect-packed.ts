@@ -3,7 +3,7 @@
 // of four bits, as in N:16 tiles) and min(32 · weights, 48 · nonzeros) for f32: no scales, no padding, no order of tiles.
 // Tables are b, vectors 32 bits a weight.
 
-import { type ModelConfig, modelTensors, readModelConfig } from '../model/index.js';
+import { describeTensors, layoutOf, type ModelConfig, type ModelTensor, readModelConfig } from '../model/index.js';
 import { type Directory, openPacked, readPackedConfig, requireTensors, type TensorEntry } from '../packed/index.js';
 
 /** A part of the weights: bytes with all padding, bits a weight, and those of the floor. */
@@ -20,7 +20,8 @@ export type PartReport = {
 
 export type PackedLinearReport = {
   readonly name: string;
-  readonly block: number;
+  /** null outside the blocks: projections of the embeddings, which are never pruned. */
+  readonly block: number | null;
   readonly rows: number;
   readonly columns: number;
   readonly values: string;
@@ -45,7 +46,7 @@ export type PackedReport = {
   readonly values: string;
   readonly head: string;
   readonly texts: readonly { readonly name: string; readonly bytes: number }[];
-  /** linears, embeddings, head, norms and biases: those that there are. */
+  /** linears, embeddings, positions, head, norms and biases: those that there are. */
   readonly parts: readonly PartReport[];
   readonly all: PartReport;
   /** Bytes of all linears by what they are for: values and columns, scales, order of tiles, padding. */
@@ -65,24 +66,29 @@ export async function inspectPacked(path: string, verify = false): Promise<Packe
   const packed = await openPacked(path);
   try {
     const config = readModelConfig(await readPackedConfig(packed));
-    requireTensors(packed, modelTensors(config));
+    const wanted = describeTensors(
+      config,
+      layoutOf(config, (name) => packed.tensors.has(name)),
+    );
+    requireTensors(packed, wanted);
     if (verify) await packed.verify();
-    return { ...describePacked(path, packed.fileBytes, packed.directory, config), verified: verify };
+    return { ...describePacked(path, packed.fileBytes, packed.directory, config, wanted), verified: verify };
   } finally {
     await packed.close();
   }
 }
 
-/** What a directory says; that its tensors are those of `config` was checked. */
+/** What a directory says; that its tensors are those of `config`, which are `described`, was checked. */
 export function describePacked(
   file: string,
   fileBytes: number,
   { tensors, files, layerwise, values, head }: Directory,
   config: ModelConfig,
+  described: readonly ModelTensor[],
 ): PackedReport {
-  const blockOf = new Map(modelTensors(config).map(({ name, block }) => [name, block]));
+  const blockOf = new Map(described.map(({ name, block }) => [name, block ?? null]));
   const linears = tensors.filter(({ role }) => role === 'linear');
-  const parts = (['linear', 'embedding', 'head', 'vector'] as const).flatMap((role) => {
+  const parts = (['linear', 'embedding', 'positions', 'head', 'vector'] as const).flatMap((role) => {
     const own = tensors.filter((tensor) => tensor.role === role);
     return own.length > 0 ? [partReport(PART_NAMES[role], own)] : [];
   });
@@ -101,7 +107,7 @@ export function describePacked(
     all: partReport('all weights', tensors),
     linearBytes: sumByPurpose(linears),
     sparsity: 1 - nonzeros / weights,
-    linears: linears.map((tensor) => linearReport(tensor, blockOf.get(tensor.name)!)),
+    linears: linears.map((tensor) => linearReport(tensor, blockOf.get(tensor.name) ?? null)),
     verified: false,
   };
 }
@@ -109,6 +115,7 @@ export function describePacked(
 const PART_NAMES = {
   linear: 'linears',
   embedding: 'embeddings',
+  positions: 'positions',
   head: 'head',
   vector: 'norms and biases',
 } as const;
@@ -139,7 +146,7 @@ function partReport(part: string, tensors: readonly TensorEntry[]): PartReport {
   };
 }
 
-function linearReport(tensor: TensorEntry, block: number): PackedLinearReport {
+function linearReport(tensor: TensorEntry, block: number | null): PackedLinearReport {
   const { name, layout, nonzeros, rounded, bytes, reason } = tensor;
   const { rows, columns, values } = layout;
   const weights = rows * columns;

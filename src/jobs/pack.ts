@@ -3,7 +3,7 @@
 
 import { resolve } from 'node:path';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
-import { type Model, type ModelTensor, modelTensors, openModel } from '../model/index.js';
+import { describeTensors, type Model, type ModelTensor, openModel } from '../model/index.js';
 import { ASKED, HEADS, type PackSettings, VALUES, writePacked } from '../packed/index.js';
 import { describePacked, type PackedReport } from './inspect-packed.js';
 import { oneOf, type PackingOptions } from './settings.js';
@@ -53,14 +53,17 @@ export async function pack(options: PackOptions): Promise<PackResult> {
 /** Checks that the packed file can be written, before anything is read. @throws OptionError, ResourceError */
 export async function checkPacking(model: Model, settings: PackingSettings, option = 'out'): Promise<void> {
   await checkOutPath(settings.out, model.checkpoint.dir, option);
-  const bytes = modelTensors(model.config).reduce((sum, tensor) => sum + largestBytes(tensor, settings), 0);
+  const bytes = describeTensors(model.config, model.layout).reduce(
+    (sum, tensor) => sum + largestBytes(tensor, settings),
+    0,
+  );
   await checkSpace(settings.out, bytes, 'the packed file needs up to', option);
 }
 
 /** Bytes of a tensor where nothing is gained by its zeros. */
 function largestBytes({ role, rows, columns }: ModelTensor, { values, head, layout }: PackSettings): number {
   const bytesOf = { f32: 4, int8: 1, int4: 0.5 } as const;
-  if (role === 'vector') return 4 * columns;
+  if (role === 'vector' || role === 'positions') return 4 * rows * columns;
   if (role !== 'linear') return rows * (columns * bytesOf[head] + 4);
   return rows * columns * bytesOf[values] * (layout === 'tiles' ? 2 : 1) + rows * Math.ceil(columns / 32);
 }
@@ -68,10 +71,10 @@ function largestBytes({ role, rows, columns }: ModelTensor, { values, head, layo
 /** Packs a model whose packing was checked. */
 export async function packModel(model: Model, settings: PackingSettings, onProgress: OnProgress): Promise<PackResult> {
   const started = performance.now();
-  const source = { checkpoint: model.checkpoint, tensors: modelTensors(model.config) };
+  const source = { checkpoint: model.checkpoint, tensors: describeTensors(model.config, model.layout) };
   const { directory, fileBytes } = await writePacked(resolve(settings.out), source, settings, onProgress);
   return {
-    ...describePacked(settings.out, fileBytes, directory, model.config),
+    ...describePacked(settings.out, fileBytes, directory, model.config, source.tensors),
     out: settings.out,
     seconds: (performance.now() - started) / 1000,
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,

@@ -2,39 +2,53 @@
 // than a checkpoint does.
 
 import type { ModelConfig } from './config.js';
-import { blockTensorShapes, EMBEDDING, FINAL_NORM, headName } from './layout.js';
+import { blockTensors, type Layout, modelTensors } from './layout.js';
 
-/** A tensor by the checkpoint's name; a vector has one row. `block` is absent outside the blocks. */
+/**
+ * A tensor by the checkpoint's name, [rows = out, columns = in]; a vector has one row. `positions` are learned ones, a row
+ * each. `block` is absent outside the blocks. Where `transposed`, the file has the columns first.
+ */
 export type ModelTensor = {
   readonly name: string;
-  readonly role: 'embedding' | 'head' | 'linear' | 'vector';
+  readonly role: 'embedding' | 'positions' | 'head' | 'linear' | 'vector';
   readonly rows: number;
   readonly columns: number;
   readonly block: number | undefined;
+  readonly transposed: boolean;
 };
 
-/** Embeddings, block after block, final norm, and the head where it is not tied to the embeddings. */
-export function modelTensors(config: ModelConfig): readonly ModelTensor[] {
-  const { vocabulary, hidden, blocks, tied } = config;
-  const table = (name: string, role: 'embedding' | 'head'): ModelTensor => ({
-    name,
-    role,
-    rows: vocabulary,
-    columns: hidden,
-    block: undefined,
-  });
-  const inBlocks = Array.from({ length: blocks }, (_, block) =>
-    [...blockTensorShapes(config, block)].map(([name, shape]) => tensorOf(name, shape, block)),
+/** Embeddings, block after block, the last norm, and the head where it is not tied to the embeddings. */
+export function describeTensors(config: ModelConfig, layout: Layout): readonly ModelTensor[] {
+  const { embedding, positions, projectIn, projectOut, finalNorm, head } = layout;
+  const shapes = modelTensors(config, layout);
+  const outside = (names: readonly (string | undefined)[]): ModelTensor[] =>
+    names.flatMap((name) => {
+      const shape = name === undefined ? undefined : shapes.get(name);
+      return shape ? [describe(name!, shape)] : [];
+    });
+  const describe = (name: string, shape: readonly number[], block?: number): ModelTensor => {
+    const transposed = shape.length === 2 && block !== undefined && config.transposed;
+    const [rows, columns] = shape.length === 1 ? [1, shape[0]!] : [shape[0]!, shape[1]!];
+    const role =
+      name === embedding
+        ? 'embedding'
+        : name === head
+          ? 'head'
+          : name === positions
+            ? 'positions'
+            : shape.length === 1
+              ? 'vector'
+              : 'linear';
+    return transposed
+      ? { name, role, rows: columns, columns: rows, block, transposed }
+      : { name, role, rows, columns, block, transposed };
+  };
+  const blocks = Array.from({ length: config.blocks }, (_, block) =>
+    blockTensors(config, layout, block).map(({ name, shape }) => describe(name, shape, block)),
   );
   return [
-    table(EMBEDDING, 'embedding'),
-    ...inBlocks.flat(),
-    tensorOf(FINAL_NORM, [hidden], undefined),
-    ...(tied ? [] : [table(headName(config), 'head')]),
+    ...outside([embedding, positions, projectIn]),
+    ...blocks.flat(),
+    ...outside([`${finalNorm}.weight`, `${finalNorm}.bias`, projectOut, head === embedding ? undefined : head]),
   ];
-}
-
-function tensorOf(name: string, shape: readonly number[], block: number | undefined): ModelTensor {
-  const [rows, columns] = shape.length === 2 ? shape : [1, shape[0]];
-  return { name, role: shape.length === 2 ? 'linear' : 'vector', rows: rows!, columns: columns!, block };
 }

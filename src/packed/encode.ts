@@ -1,5 +1,5 @@
-// One tensor of a checkpoint → its bytes in a .lw file. Vectors are float32, tables (embeddings, head) dense and encoded
-// in slabs of rows, linears quantised and laid out as chosen. −0 becomes +0 where zeros are not stored.
+// One tensor of a checkpoint → its bytes in a .lw file. Vectors and learned positions are float32, embeddings and head
+// dense and encoded in slabs of rows, linears quantised and laid out as chosen. −0 becomes +0 where zeros are not stored.
 
 import { type Checkpoint, readRows, readTensorFloat32 } from '../checkpoint/index.js';
 import {
@@ -14,7 +14,7 @@ import {
   layoutDense,
   type QuantisedMatrix,
 } from '../kernels/index.js';
-import { bytesPerElement } from '../tensor/index.js';
+import { bytesPerElement, transpose } from '../tensor/index.js';
 import { type Asked, type Choice, chooseFloat, chooseTiles } from './choose.js';
 import type { HeadValues, StoredValues } from './directory.js';
 import { quantise, requireFinite } from './quantise.js';
@@ -48,8 +48,9 @@ export async function encodeTensor(
 ): Promise<EncodedTensor> {
   if (tensor.role === 'embedding' || tensor.role === 'head') return encodeTable(checkpoint, tensor, head, slabBytes);
   const { name, rows, columns } = tensor;
-  const data = await readTensorFloat32(checkpoint, name);
-  if (tensor.role === 'vector') return { ...encodeFloat(name, data, rows, columns), reason: 'a vector' };
+  const stored = await readTensorFloat32(checkpoint, name);
+  const data = tensor.transposed ? transpose(stored, columns, rows) : stored;
+  if (tensor.role !== 'linear') return { ...encodeFloat(name, data, rows, columns), reason: `${tensor.role} in f32` };
   return values === 'f32'
     ? encodeFloatLinear(name, data, rows, columns, layout)
     : encodeIntegerLinear(name, data, rows, columns, values, layout);
@@ -114,7 +115,7 @@ async function encodeTable(
   const rowBytes = columns * bytesPerElement(checkpoint.tensors.get(name)!.dtype);
   const slabRows = 8 * Math.max(1, Math.floor(slabBytes / (8 * rowBytes)));
   await readRows(checkpoint, name, encodeSlab, slabRows * rowBytes);
-  return { encoded: { layout, parts }, ...counts, reason: `the ${role} in ${head}` };
+  return { encoded: { layout, parts }, ...counts, reason: `${role} in ${head}` };
 }
 
 function encodeRowsOfTable(

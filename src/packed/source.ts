@@ -3,13 +3,17 @@
 import type { Checkpoint } from '../checkpoint/index.js';
 import type { Role } from './directory.js';
 
-/** A tensor to be packed; a vector has one row. `block` is that which it belongs to, for progress and totals. */
+/**
+ * A tensor to be packed, [rows = out, columns = in]; a vector has one row. `block` is that which it belongs to, for progress
+ * and totals. Where `transposed`, the checkpoint has the columns first.
+ */
 export type PackedTensor = {
   readonly name: string;
   readonly role: Role;
   readonly rows: number;
   readonly columns: number;
   readonly block: number | undefined;
+  readonly transposed: boolean;
 };
 
 export type PackSource = { readonly checkpoint: Checkpoint; readonly tensors: readonly PackedTensor[] };

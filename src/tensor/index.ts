@@ -1,2 +1,3 @@
 export { fromFloat32, nearestHalf, toFloat32 } from './convert.js';
 export { bytesPerElement, type DType, dtypes, elementCount, isDType, isFloat } from './dtype.js';
+export { transpose } from './transpose.js';

@@ -47,6 +47,7 @@ export async function makeSource(matrices: readonly Matrix[], dtype: DType = 'F3
     rows,
     columns,
     block: role === 'linear' ? 0 : undefined,
+    transposed: false,
   }));
   return { checkpoint: await openCheckpoint(dir), tensors };
 }

@@ -2,10 +2,12 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
+import { readTensorFloat32 } from '../../src/checkpoint/index.js';
 import { decodeLinear, decodeQuantised, type EncodedLinear } from '../../src/kernels/index.js';
-import { modelTensors, openModel } from '../../src/model/index.js';
+import { describeTensors, openModel, readLinear } from '../../src/model/index.js';
 import {
   openPacked,
   type PackedModel,
@@ -114,7 +116,7 @@ describe('a whole model', () => {
     packedFiles = await makeFolder();
     for (const tied of [true, false]) {
       const model = await openModel(await makeTiny(join(packedFiles, `${tied}`), { tied, dtype: 'BF16', shards: 2 }));
-      sources.set(`${tied}`, { checkpoint: model.checkpoint, tensors: modelTensors(model.config) });
+      sources.set(`${tied}`, { checkpoint: model.checkpoint, tensors: describeTensors(model.config, model.layout) });
     }
   });
 
@@ -175,6 +177,24 @@ describe('a whole model', () => {
     await packed.readWeightsInto(new Uint8Array(packed.weightBytes));
     expect(await codeOf(packed.readWeightsInto(new Uint8Array(packed.weightBytes)))).toBe('E_INTERNAL_PACKED');
   });
+});
+
+test('weights that lie [in, out] in the checkpoint lie [out, in] in the file; learned positions are exact', async () => {
+  const model = await openModel(fileURLToPath(new URL('../golden/families/gpt2', import.meta.url)));
+  const source = { checkpoint: model.checkpoint, tensors: describeTensors(model.config, model.layout) };
+  const packed = await packInMemory(source, F32, silent);
+  const memory = new Uint8Array(packed.weightBytes);
+  await packed.readWeightsInto(memory);
+  for (const linear of model.linears.flat()) {
+    const { layout, ...decoded } = takeTensor(packed, memory, `${linear.name}.weight`);
+    expect([layout.rows, layout.columns]).toEqual([linear.rows, linear.columns]);
+    expect(decodeLinear({ layout, ...decoded })).toEqual(await readLinear(model.checkpoint, linear));
+  }
+  const positions = model.layout.positions!;
+  expect(packed.tensors.get(positions)).toMatchObject({ role: 'positions', layout: { values: 'f32' } });
+  expect(decodeLinear(takeTensor(packed, memory, positions))).toEqual(
+    await readTensorFloat32(model.checkpoint, positions),
+  );
 });
 
 test('a table in slabs is the table at once', async () => {
