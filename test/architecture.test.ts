@@ -23,6 +23,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   linalg: 4,
   model: 4,
   packed: 4,
+  decoder: 5,
   profile: 5,
   plan: 5,
   operate: 5,

@@ -36,7 +36,14 @@ export {
   layoutSortedTiles,
 } from './layouts/tiles.js';
 export { plainKernels } from './plain.js';
-export { type PlainAttention, plainAttend, plainGate, plainNormalise, plainRotate } from './plain-decoder.js';
+export {
+  type PlainAttention,
+  plainActivate,
+  plainAttend,
+  plainNormalise,
+  plainNormaliseLayer,
+  plainRotate,
+} from './plain-decoder.js';
 export { plainMultiply, plainMultiplyQuantised, plainQuantise, type QuantisedVector } from './plain-linear.js';
 export { readRuntimeModule } from './runtime-file.js';
 export {

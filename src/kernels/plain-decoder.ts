@@ -22,9 +22,46 @@ export function plainRotate(x: Float32Array, cosines: Float32Array, sines: Float
   return y;
 }
 
-/** silu(gate) · up. */
-export const plainGate = (gate: Float32Array, up: Float32Array): Float32Array =>
-  gate.map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
+/** (x − mean x) / √(variance + epsilon) · weight + bias. */
+export function plainNormaliseLayer(
+  x: Float32Array,
+  weight: Float32Array,
+  bias: Float32Array | undefined,
+  epsilon: number,
+): Float32Array {
+  const mean = x.reduce((sum, value) => sum + value, 0) / x.length;
+  const variance = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length;
+  const factor = 1 / Math.sqrt(variance + epsilon);
+  return x.map((value, i) => (value - mean) * factor * weight[i]! + (bias?.[i] ?? 0));
+}
+
+const ACTIVATIONS = {
+  silu: (x: number): number => x / (1 + Math.exp(-x)),
+  gelu: (x: number): number => (x / 2) * (1 + errorFunction(x / Math.SQRT2)),
+  gelu_tanh: (x: number): number => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  relu: (x: number): number => Math.max(x, 0),
+} as const;
+
+/** erf x: its series up to 2; beyond, 1 less the continued fraction of erfc. */
+function errorFunction(x: number): number {
+  const size = Math.abs(x);
+  if (size > 2) {
+    let tail = size;
+    for (let k = 100; k > 0; k--) tail = size + k / 2 / tail;
+    return Math.sign(x) * (1 - Math.exp(-size * size) / (Math.sqrt(Math.PI) * tail));
+  }
+  let term = x;
+  let sum = x;
+  for (let n = 1; Math.abs(term) > 1e-20; n++) {
+    term *= -(x * x) / n;
+    sum += term / (2 * n + 1);
+  }
+  return (2 / Math.sqrt(Math.PI)) * sum;
+}
+
+/** activation(x), times `up` where there is one. */
+export const plainActivate = (kind: keyof typeof ACTIVATIONS, x: Float32Array, up?: Float32Array): Float32Array =>
+  x.map((value, i) => ACTIVATIONS[kind](value) * (up?.[i] ?? 1));
 
 export type PlainAttention = {
   /** [tokens, heads, size] */
@@ -40,11 +77,13 @@ export type PlainAttention = {
   readonly tokens: number;
   readonly window: number;
   readonly scale: number;
+  /** 0 for none. */
+  readonly cap: number;
 };
 
 /** Causal attention of queries at start, start + 1, … over a cache; [tokens, heads, size]. */
 export function plainAttend(call: PlainAttention): Float32Array {
-  const { q, keys, values, heads, size, shared, positions, start, tokens, window, scale } = call;
+  const { q, keys, values, heads, size, shared, positions, start, tokens, window, scale, cap } = call;
   const y = new Float32Array(q.length);
   for (let token = 0; token < tokens; token++) {
     for (let head = 0; head < heads; head++) {
@@ -56,7 +95,7 @@ export function plainAttend(call: PlainAttention): Float32Array {
       for (let position = first; position < end; position++) {
         let dot = 0;
         for (let i = 0; i < size; i++) dot += q[own + i]! * keys[cache + position * size + i]!;
-        scores.push(dot * scale);
+        scores.push(cap > 0 ? cap * Math.tanh((dot * scale) / cap) : dot * scale);
       }
       const largest = scores.reduce((most, score) => Math.max(most, score), Number.NEGATIVE_INFINITY);
       const weights = scores.map((score) => Math.exp(score - largest));

@@ -37,6 +37,9 @@ export type BoundLinear = {
   ): void;
 };
 
+/** Numbers by which the kernels know activations. */
+const ACTIVATIONS = { silu: 0, gelu: 1, gelu_tanh: 2, relu: 3 } as const;
+
 export interface RuntimeKernels {
   /** A linear whose parts lie at `parts`, in the order of its layout; `bias` float32 [rows], 0 for none. */
   bindLinear(layout: LinearLayout, parts: readonly number[], bias?: number): BoundLinear;
@@ -45,6 +48,17 @@ export interface RuntimeKernels {
     call: {
       readonly x: Rows;
       readonly weight: number;
+      readonly epsilon: number;
+      readonly y: Rows;
+      readonly count: number;
+    } & Range,
+  ): void;
+  /** y = (x − mean x) / √(variance + epsilon) · weight + bias, for rows [from, to); `bias` is 0 for none. */
+  normaliseLayer(
+    call: {
+      readonly x: Rows;
+      readonly weight: number;
+      readonly bias: number;
       readonly epsilon: number;
       readonly y: Rows;
       readonly count: number;
@@ -69,8 +83,15 @@ export interface RuntimeKernels {
       readonly positions: number;
     } & Range,
   ): void;
-  /** y = silu(gate) · up, numbers [from, to); y may be one of them. */
-  gate(call: { readonly gate: number; readonly up: number; readonly y: number } & Range): void;
+  /** y = activation(x), times `up` unless that is 0, numbers [from, to); y may be one of them. */
+  activate(
+    call: {
+      readonly activation: keyof typeof ACTIVATIONS;
+      readonly x: number;
+      readonly up: number;
+      readonly y: number;
+    } & Range,
+  ): void;
   /** y += x, numbers [from, to). */
   add(call: { readonly y: number; readonly x: number } & Range): void;
   /**
@@ -107,6 +128,8 @@ export interface RuntimeKernels {
       readonly tokens: number;
       readonly window: number;
       readonly scale: number;
+      /** Scores become cap · tanh(score / cap), unless it is 0. */
+      readonly cap: number;
       readonly scores: number;
     } & Range,
   ): void;
@@ -119,6 +142,8 @@ export function createRuntimeKernels(module: RuntimeModule, memory: RuntimeMemor
     bindLinear: (layout, parts, bias = 0) => bindLinear(wasm, layout, parts, bias),
     normalise: ({ x, weight, epsilon, y, count, from, to }) =>
       wasm.normalise(x.address, x.stride, weight, epsilon, y.address, y.stride, count, from, to),
+    normaliseLayer: ({ x, weight, bias, epsilon, y, count, from, to }) =>
+      wasm.normaliseLayer(x.address, x.stride, weight, bias, epsilon, y.address, y.stride, count, from, to),
     quantise: ({ x, y, count, from, to }) =>
       wasm.quantise(x.address, x.stride, y.address, y.stride, y.scales, count, activationBytes(count), from, to),
     rotate: ({ x, y, heads, size, rotary, cosines, sines, positions, from, to }) =>
@@ -126,7 +151,7 @@ export function createRuntimeKernels(module: RuntimeModule, memory: RuntimeMemor
         ...[x.address, x.stride, y.address, y.stride],
         ...[heads, size, rotary, cosines, sines, positions, from, to],
       ),
-    gate: ({ gate, up, y, from, to }) => wasm.gate(gate, up, y, from, to),
+    activate: ({ activation, x, up, y, from, to }) => wasm.activate(ACTIVATIONS[activation], x, up, y, from, to),
     add: ({ y, x, from, to }) => wasm.add(y, x, from, to),
     look: ({ values, table, scales = 0, tokens, y, count, from, to }) => {
       if (values === 'f32') wasm.lookFloat(table, tokens, y.address, y.stride, count, from, to);
@@ -137,10 +162,10 @@ export function createRuntimeKernels(module: RuntimeModule, memory: RuntimeMemor
       }
     },
     attend: (call) => {
-      const { q, keys, values, positionStride, headStride, y, size, shared, start, tokens, window, scale } = call;
+      const { q, keys, values, positionStride, headStride, y, size, shared, start, tokens, window, scale, cap } = call;
       wasm.attend(
         ...[q.address, q.stride, keys, values, positionStride, headStride, y.address, y.stride],
-        ...[size, shared, start, tokens, window, scale, call.from, call.to, call.scores],
+        ...[size, shared, start, tokens, window, scale, cap, call.from, call.to, call.scores],
       );
     },
   };

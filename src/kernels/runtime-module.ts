@@ -15,9 +15,9 @@ export type RuntimeModule = object & { readonly runtimeModule?: never };
 export type RuntimeMemory = { readonly buffer: ArrayBufferLike; grow(pages: number): number };
 
 export type RuntimeExport =
+  | 'activate'
   | 'add'
   | 'attend'
-  | 'gate'
   | 'lookFloat'
   | 'lookHalf'
   | 'lookInt8'
@@ -30,6 +30,7 @@ export type RuntimeExport =
   | 'multiplySortedInt4'
   | 'multiplySortedInt8'
   | 'normalise'
+  | 'normaliseLayer'
   | 'quantise'
   | 'rotate';
 export type RuntimeExports = Readonly<Record<RuntimeExport, (...numbers: number[]) => void>>;

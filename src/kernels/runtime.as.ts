@@ -7,7 +7,17 @@ export { attend } from './runtime/attention.as';
 export { multiplyDenseFloat } from './runtime/dense-float.as';
 export { multiplyDenseInt4 } from './runtime/dense-int4.as';
 export { multiplyDenseInt8 } from './runtime/dense-int8.as';
-export { add, gate, lookFloat, lookHalf, lookInt8, normalise, quantise, rotate } from './runtime/elements.as';
+export {
+  activate,
+  add,
+  lookFloat,
+  lookHalf,
+  lookInt8,
+  normalise,
+  normaliseLayer,
+  quantise,
+  rotate,
+} from './runtime/elements.as';
 export { multiplyRows } from './runtime/rows.as';
 export { multiplyFixedInt4, multiplySortedInt4 } from './runtime/tiles-int4.as';
 export { multiplyFixedInt8, multiplySortedInt8 } from './runtime/tiles-int8.as';

@@ -2,14 +2,15 @@
 // beside them, in place.
 
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
 import {
   activationBytes,
   encodeDense,
+  plainActivate,
   plainAttend,
-  plainGate,
   plainNormalise,
+  plainNormaliseLayer,
   plainQuantise,
   plainRotate,
   scoresBytes,
@@ -143,19 +144,48 @@ test('rotate, to the last bit, in place and elsewhere', () => {
   );
 });
 
-test('gate, over the whole range of exponents', () => {
+describe.each(['silu', 'gelu', 'gelu_tanh', 'relu'] as const)('%s, over the whole range of exponents', (activation) => {
+  test.each([true, false])('gating: %s', (gated) => {
+    const scales = fc.constantFrom(1, 10, 100, 1e4, 1e-30);
+    fc.assert(
+      fc.property(size, scales, seed, fc.nat({ max: 40 }), (count, s, n, from) => {
+        const place = createPlace();
+        const [x, up] = [uniform(count, n, s), gated ? uniform(count, n + 1) : undefined];
+        const y = place.put(x);
+        const range = { from: Math.min(from, count), to: count };
+        place.kernels.activate({ activation, x: y, up: up ? place.put(up) : 0, y, ...range });
+        const expected = plainActivate(activation, x, up);
+        near(place.floats(y, count).subarray(range.from), expected.subarray(range.from), Math.max(1, s));
+        expect(place.floats(y, count).subarray(0, range.from)).toEqual(x.subarray(0, range.from));
+        expect(place.intact()).toBe(true);
+      }),
+    );
+  });
+});
+
+test('normaliseLayer', () => {
   fc.assert(
-    fc.property(size, fc.constantFrom(1, 10, 100, 1e4, 1e-30), seed, fc.nat({ max: 40 }), (count, s, n, from) => {
-      const place = createPlace();
-      const [gates, up] = [uniform(count, n, s), uniform(count, n + 1)];
-      const y = place.put(gates);
-      const range = { from: Math.min(from, count), to: count };
-      place.kernels.gate({ gate: y, up: place.put(up), y, ...range });
-      const expected = plainGate(gates, up);
-      near(place.floats(y, count).subarray(range.from), expected.subarray(range.from));
-      expect(place.floats(y, count).subarray(0, range.from)).toEqual(gates.subarray(0, range.from));
-      expect(place.intact()).toBe(true);
-    }),
+    fc.property(
+      size,
+      fc.nat({ max: 4 }),
+      fc.constantFrom(1, 1e-4, 1e10),
+      fc.boolean(),
+      seed,
+      (count, from, s, b, n) => {
+        const place = createPlace();
+        const data = uniform(5 * count, n, s);
+        const [weight, bias] = [uniform(count, n + 1), b ? uniform(count, n + 2) : undefined];
+        const [x, y] = [rowsOf(place, data, count), rowsOf(place, data, count)];
+        const vectors = { weight: place.put(weight), bias: bias ? place.put(bias) : 0 };
+        place.kernels.normaliseLayer({ x: x.at, ...vectors, epsilon: 1e-5, y: y.at, count, from, to: 5 });
+        const got = y.take();
+        for (let row = 0; row < 5; row++) {
+          const own = data.subarray(row * count, (row + 1) * count);
+          const expected = row < from ? own : plainNormaliseLayer(own, weight, bias, 1e-5);
+          near(got.subarray(row * count, (row + 1) * count), expected, 4); // two sums, and a difference of like numbers
+        }
+      },
+    ),
   );
 });
 
@@ -219,13 +249,14 @@ test('attend', () => {
     start: fc.oneof(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 90 })),
     tokens: fc.integer({ min: 1, max: 9 }),
     window: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 30 })),
+    cap: fc.constantFrom(0, 0, 5, 50),
     sharp: fc.constantFrom(0.1, 1, 100), // the last: all the weight on one position
     split: fc.double({ min: 0, max: 1, noNaN: true }),
     byHead: fc.boolean(),
     seed,
   });
   fc.assert(
-    fc.property(shape, ({ groups, shared, size, start, tokens, window, sharp, split, byHead, seed: n }) => {
+    fc.property(shape, ({ groups, shared, size, start, tokens, window, cap, sharp, split, byHead, seed: n }) => {
       const place = createPlace();
       const heads = groups * shared;
       const positions = start + tokens + 2;
@@ -237,7 +268,7 @@ test('attend', () => {
         keys.fill(Number.NaN, (head * positions + start + tokens) * size, (head + 1) * positions * size);
         values.fill(Number.NaN, (head * positions + start + tokens) * size, (head + 1) * positions * size);
       }
-      const call = { heads, size, shared, positions, start, tokens, window, scale: sharp / Math.sqrt(size) };
+      const call = { heads, size, shared, positions, start, tokens, window, cap, scale: sharp / Math.sqrt(size) };
       const expected = plainAttend({ q, keys, values, ...call });
       const cache = (data: Float32Array): Float32Array => {
         if (byHead) return data;

@@ -4,6 +4,7 @@
 // keys walk through them together: heads of one token when decoding, then each key and value is read from memory once for
 // four. Scores are kept in `scores`, f32 [4, positions]; the largest is taken off before the exponential.
 
+import { tanh4 } from './elements.as';
 import { exp4, total } from './lanes.as';
 
 /** q · k over `bytes` bytes. */
@@ -39,7 +40,17 @@ function soften(scores: usize, count: i32): f32 {
   return 1 / all;
 }
 
-/** Heads [from, to) of all queries; every stride in bytes. */
+/** Scores become cap · tanh(score / cap). */
+function capScores(scores: usize, count: i32, cap: f32): void {
+  const inverse = f32x4.splat(1 / cap);
+  const caps = f32x4.splat(cap);
+  // What is capped beyond the count is written over before it is read.
+  for (const end = scores + ((<usize>count) << 2); scores < end; scores += 16) {
+    v128.store(scores, f32x4.mul(caps, tanh4(f32x4.mul(v128.load(scores), inverse))));
+  }
+}
+
+/** Heads [from, to) of all queries; every stride in bytes. `cap` is 0 for none. */
 export function attend(
   q: usize,
   qStride: usize,
@@ -55,6 +66,7 @@ export function attend(
   tokens: i32,
   window: i32,
   scale: f32,
+  cap: f32,
   from: i32,
   to: i32,
   scores: usize,
@@ -83,6 +95,7 @@ export function attend(
       for (let j = 0; j < block; j++) {
         const row = scores + <usize>j * rowBytes;
         const out = y + <usize>token * pitch + <usize>(head + j) * bytes;
+        if (cap > 0) capScores(row, count, cap);
         const factor = soften(row, count);
         let at: usize = 0;
         for (; at + 64 <= bytes; at += 64) mix4(values + skip + at, positionStride, row, count, factor, out + at);

@@ -42,6 +42,48 @@ export function normalise(
   }
 }
 
+/** y = (x − mean x) / √(variance + epsilon) · weight + bias, rows [from, to); `bias` is 0 for none. */
+export function normaliseLayer(
+  x: usize,
+  stride: usize,
+  weight: usize,
+  bias: usize,
+  epsilon: f32,
+  y: usize,
+  pitch: usize,
+  count: i32,
+  from: i32,
+  to: i32,
+): void {
+  const whole = (<usize>(count & ~3)) << 2;
+  const bytes = (<usize>count) << 2;
+  for (let row = from; row < to; row++) {
+    const source = x + <usize>row * stride;
+    const target = y + <usize>row * pitch;
+    let sums = f32x4.splat(0);
+    for (let at: usize = 0; at < whole; at += 16) sums = f32x4.add(sums, v128.load(source + at));
+    let sum = total(sums);
+    for (let at = whole; at < bytes; at += 4) sum += load<f32>(source + at);
+    const mean: f32 = sum / <f32>count;
+    const means = f32x4.splat(mean);
+    let squares = f32x4.splat(0);
+    for (let at: usize = 0; at < whole; at += 16) {
+      const v = f32x4.sub(v128.load(source + at), means);
+      squares = f32x4.add(squares, f32x4.mul(v, v));
+    }
+    let spread = total(squares);
+    for (let at = whole; at < bytes; at += 4) {
+      const v = load<f32>(source + at) - mean;
+      spread += v * v;
+    }
+    const factor: f32 = 1 / sqrt<f32>(spread / <f32>count + epsilon);
+    for (let at: usize = 0; at < bytes; at += 4) {
+      const value = (load<f32>(source + at) - mean) * factor * load<f32>(weight + at);
+      store<f32>(target + at, bias ? value + load<f32>(bias + at) : value);
+    }
+  }
+}
+
 /**
  * Symmetric int8, rows [from, to): q [rows, pitch] with zeros up to `padded`, a multiple of 16, and a scale for each row.
  */
@@ -146,24 +188,72 @@ export function rotate(
   }
 }
 
-/** silu(g) · u = g / (1 + e⁻ᵍ) · u. */
+/** tanh x: 1 − 2 / (1 + e²ˣ), and near 0, where that cancels, a polynomial (Cephes, tanhf): a few units in the last place. */
 @inline
-function gated(g: v128, u: v128): v128 {
-  return f32x4.mul(f32x4.div(g, f32x4.add(f32x4.splat(1), exp4(f32x4.neg(g)))), u);
+export function tanh4(x: v128): v128 {
+  const e = exp4(f32x4.add(x, x));
+  const far = f32x4.sub(f32x4.splat(1), f32x4.div(f32x4.splat(2), f32x4.add(f32x4.splat(1), e)));
+  const z = f32x4.mul(x, x);
+  let p = f32x4.splat(-5.70498872745e-3);
+  p = f32x4.add(f32x4.mul(p, z), f32x4.splat(2.06390887954e-2));
+  p = f32x4.add(f32x4.mul(p, z), f32x4.splat(-5.37397155531e-2));
+  p = f32x4.add(f32x4.mul(p, z), f32x4.splat(1.33314422036e-1));
+  p = f32x4.add(f32x4.mul(p, z), f32x4.splat(-3.33332819422e-1));
+  const near = f32x4.add(x, f32x4.mul(f32x4.mul(p, z), x));
+  return v128.bitselect(near, far, f32x4.lt(f32x4.abs(x), f32x4.splat(0.625)));
 }
 
-/** y = silu(gate) · up, numbers [from, to) of each. */
-export function gate(gates: usize, up: usize, y: usize, from: i32, to: i32): void {
+/** erf x to 1.5e-7 (Abramowitz and Stegun, 7.1.26): for x ≥ 0, 1 − (a₁t + … + a₅t⁵)·e^(−x²) with t = 1 / (1 + 0.3275911·x). */
+@inline
+function erf4(x: v128): v128 {
+  const size = f32x4.abs(x);
+  const t = f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), f32x4.mul(f32x4.splat(0.3275911), size)));
+  let p = f32x4.splat(1.061405429);
+  p = f32x4.add(f32x4.mul(p, t), f32x4.splat(-1.453152027));
+  p = f32x4.add(f32x4.mul(p, t), f32x4.splat(1.421413741));
+  p = f32x4.add(f32x4.mul(p, t), f32x4.splat(-0.284496736));
+  p = f32x4.add(f32x4.mul(p, t), f32x4.splat(0.254829592));
+  const rest = f32x4.mul(f32x4.mul(p, t), exp4(f32x4.neg(f32x4.mul(size, size))));
+  const value = f32x4.sub(f32x4.splat(1), rest);
+  // With the sign of x.
+  return v128.or(value, v128.and(x, i32x4.splat(<i32>0x80000000)));
+}
+
+/** Kinds: 0 silu x / (1 + e⁻ˣ), 1 gelu x·Φ(x), 2 its approximation by tanh, 3 relu. */
+@inline
+function activated(kind: i32, x: v128): v128 {
+  if (kind === 0) return f32x4.div(x, f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x))));
+  if (kind === 3) return f32x4.max(x, f32x4.splat(0));
+  const half = f32x4.mul(x, f32x4.splat(0.5));
+  if (kind === 1) return f32x4.mul(half, f32x4.add(f32x4.splat(1), erf4(f32x4.mul(x, f32x4.splat(0.7071067811865476)))));
+  const cube = f32x4.mul(f32x4.mul(f32x4.mul(x, x), x), f32x4.splat(0.044715));
+  const inner = f32x4.mul(f32x4.add(x, cube), f32x4.splat(0.7978845608028654));
+  return f32x4.mul(half, f32x4.add(f32x4.splat(1), tanh4(inner)));
+}
+
+@inline
+function activateRange(kind: i32, x: usize, up: usize, y: usize, from: i32, to: i32): void {
   let i = from;
   for (; i + 4 <= to; i += 4) {
     const at = (<usize>i) << 2;
-    v128.store(y + at, gated(v128.load(gates + at), v128.load(up + at)));
+    let value = activated(kind, v128.load(x + at));
+    if (up) value = f32x4.mul(value, v128.load(up + at));
+    v128.store(y + at, value);
   }
   for (; i < to; i++) {
     const at = (<usize>i) << 2;
-    const value = gated(v128.load32_splat(gates + at), v128.load32_splat(up + at));
-    store<f32>(y + at, f32x4.extract_lane(value, 0));
+    let value = f32x4.extract_lane(activated(kind, v128.load32_splat(x + at)), 0);
+    if (up) value *= load<f32>(up + at);
+    store<f32>(y + at, value);
   }
+}
+
+/** y = activation(x), times `up` unless that is 0, numbers [from, to) of each. */
+export function activate(kind: i32, x: usize, up: usize, y: usize, from: i32, to: i32): void {
+  if (kind === 0) activateRange(0, x, up, y, from, to);
+  else if (kind === 1) activateRange(1, x, up, y, from, to);
+  else if (kind === 2) activateRange(2, x, up, y, from, to);
+  else activateRange(3, x, up, y, from, to);
 }
 
 /** y += x, numbers [from, to) of each. */

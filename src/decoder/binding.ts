@@ -1,0 +1,53 @@
+// What binding an operation needs and gives; places of values, and a thread's share of things.
+
+import type { Rows, RuntimeKernels } from '../kernels/index.js';
+import type { Placement, Step } from './placement.js';
+import type { Operation, Program, Value } from './program.js';
+
+/** How threads divide an operation; `mixed` where a buffer was written in two ways. */
+export type Share = 'tokens' | 'rows' | 'heads' | 'columns' | 'mixed';
+
+/** An operation of one thread: its run does that thread's share. */
+export type BoundOperation = {
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
+  readonly share: Share;
+  readonly run: (step: Step) => void;
+};
+
+export type Binding = {
+  readonly program: Program;
+  readonly placement: Placement;
+  readonly kernels: RuntimeKernels;
+  readonly thread: { readonly index: number; readonly count: number };
+  /** Numbers of the shared memory. */
+  readonly floats: (address: number, length: number) => Float32Array;
+  /** Whether rows are a pass's tokens or those picked of them. */
+  readonly space: 'tokens' | 'picked';
+  /** Whether there are at least as many rows as threads. */
+  readonly wide: boolean;
+  readonly block: number;
+};
+
+export type OperationOf<K extends Operation['kind']> = Operation & { readonly kind: K };
+export type Range = { readonly from: number; readonly to: number };
+
+export const bufferName = ({ buffer }: Value): string => `buffer ${buffer}`;
+export const integersName = (index: number): string => `quantised ${index}`;
+
+export function rowsOf({ program, placement }: Binding, { buffer, offset }: Value): Rows {
+  return { address: placement.buffers[buffer]! + 4 * offset, stride: 4 * program.buffers[buffer]! };
+}
+
+/** The same rows from a later column on. */
+export const moved = ({ address, stride }: Rows, numbers: number): Rows => ({ address: address + 4 * numbers, stride });
+
+/** How many rows a step has where the operation stands. */
+export const rowCount = ({ space }: Binding, step: Step): number => (space === 'tokens' ? step.tokens : step.picked);
+
+/** A thread's share of `total` things, in whole units. */
+export function shareOf(total: number, { thread }: Pick<Binding, 'thread'>, unit = 1): Range {
+  const units = Math.ceil(total / unit);
+  const edge = (index: number): number => Math.min(total, Math.floor((units * index) / thread.count) * unit);
+  return { from: edge(thread.index), to: edge(thread.index + 1) };
+}

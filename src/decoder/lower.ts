@@ -1,0 +1,99 @@
+// A model's config and the names of its tensors → its program. Blocks are built by the model room's own block files, with
+// a kit that writes operations down; what comes before and after them is written here.
+
+import { blockTensors, buildWith, type Layout, linearsOf, type ModelConfig } from '../model/index.js';
+import { ProgramKit, ropesOf } from './kit.js';
+import type { Operation, Program } from './program.js';
+import { Recorder, type TakesIntegers } from './recorder.js';
+
+/** `takesIntegers` says of a weight's name whether its linear reads quantised activations. */
+export function lowerModel(config: ModelConfig, layout: Layout, takesIntegers: TakesIntegers): Program {
+  const buffers: number[] = [config.hidden];
+  const quantised: number[] = [];
+  const widen = (recorder: Recorder): readonly Operation[] => {
+    for (const [i, width] of recorder.buffers.entries()) buffers[i] = Math.max(buffers[i] ?? 0, width);
+    for (const [i, width] of recorder.quantised.entries()) quantised[i] = Math.max(quantised[i] ?? 0, width);
+    return recorder.operations;
+  };
+  const embed = widen(recordEmbedding(config, layout, takesIntegers));
+  const blocks = Array.from({ length: config.blocks }, (_, block) => {
+    const tensors = new Map(blockTensors(config, layout, block).map(({ role, name }) => [role, name]));
+    const rows = new Map(linearsOf(config, layout, block).map(({ kind, rows }) => [kind, rows]));
+    const kit = new ProgramKit({
+      config,
+      block,
+      tensor: (role) => tensors.get(role),
+      rows: (role) => rows.get(role)!,
+      takesIntegers,
+    });
+    buildWith(config, kit);
+    return widen(kit.recorder);
+  });
+  const { recorder, logits } = recordHead(config, layout, new Recorder(takesIntegers, buffers, quantised));
+  const { heads, kvHeads, headDim, vocabulary, attention, logitCap } = config;
+  const norms = [...blocks.flat(), ...recorder.operations].filter((operation) => operation.kind === 'norm');
+  const lessOne = norms.flatMap(({ norm, weight }) => (norm === 'rms+1' && weight !== undefined ? [weight] : []));
+  return {
+    embed,
+    blocks,
+    head: recorder.operations,
+    logits,
+    buffers: recorder.buffers,
+    quantised: recorder.quantised,
+    headBuffers: buffers.length,
+    headQuantised: quantised.length,
+    heads,
+    kvHeads,
+    headDim,
+    vocabulary,
+    attention,
+    logitCap,
+    positionOffset: config.embedding.positionOffset ?? 0,
+    ropes: ropesOf(config),
+    lessOne,
+  };
+}
+
+function recordEmbedding(config: ModelConfig, layout: Layout, takesIntegers: TakesIntegers): Recorder {
+  const recorder = new Recorder(takesIntegers, [config.hidden]);
+  const x = recorder.place('x');
+  const { width, scale, positionOffset } = config.embedding;
+  const y = layout.projectIn ? recorder.allocate(width) : x;
+  recorder.write({ kind: 'look', table: layout.embedding, by: 'token', y });
+  if (scale !== 1) recorder.write({ kind: 'scale', x: y, y, factor: scale });
+  if (layout.projectIn) {
+    const projected = recorder.linear(recorder.name(y), layout.projectIn, undefined, config.hidden);
+    recorder.write({ kind: 'copy', x: recorder.place(projected), y: x });
+  }
+  if (positionOffset !== undefined) {
+    const position = recorder.allocate(config.hidden);
+    recorder.write({ kind: 'look', table: layout.positions!, by: 'position', y: position });
+    recorder.write({ kind: 'add', x: position, y: x });
+  }
+  return recorder;
+}
+
+function recordHead(config: ModelConfig, layout: Layout, recorder: Recorder) {
+  const x = recorder.place('x');
+  const picked = recorder.allocate(config.hidden);
+  recorder.write({ kind: 'pick', x, y: picked });
+  let value = picked;
+  if (layout.finalNorm !== undefined) {
+    value = recorder.allocate(config.hidden);
+    const [weight, bias] = (['weight', 'bias'] as const).map((part) => `${layout.finalNorm}.${part}`);
+    recorder.write({
+      kind: 'norm',
+      norm: config.norm,
+      x: picked,
+      y: value,
+      heads: 1,
+      weight: config.normAffine ? weight : undefined,
+      bias: config.normAffine && config.norm === 'layer' ? bias : undefined,
+      epsilon: config.normEps,
+    });
+  }
+  let name = recorder.name(value);
+  if (layout.projectOut) name = recorder.linear(name, layout.projectOut, undefined, config.embedding.width);
+  const logits = recorder.place(recorder.linear(name, layout.head, undefined, config.vocabulary));
+  return { recorder, logits };
+}

@@ -1,0 +1,84 @@
+// One thread's part in running a program. Every thread runs the same operations in the same order and takes its share of
+// each: row groups of a linear, heads of attention, tokens of everything else. Where an operation needs what another
+// thread wrote, or would overwrite what another may still read, all threads meet first. Each number is computed by one
+// thread in an order that does not depend on how many there are, so results are the same for any number of threads.
+
+import type { RuntimeKernels } from '../kernels/index.js';
+import type { BoundOperation, Share } from './binding.js';
+import { bindOperation } from './operations.js';
+import type { Placement, Step } from './placement.js';
+import type { Operation, Program } from './program.js';
+
+export type Thread = {
+  readonly memory: { readonly buffer: ArrayBufferLike };
+  readonly index: number;
+  readonly count: number;
+  /** Returns when all threads have come to it. */
+  barrier(): void;
+};
+
+export type Machine = {
+  /**
+   * Takes part in one pass over a step's tokens. When all threads are back, the logits of the tokens picked are in their
+   * buffer.
+   */
+  run(step: Step): void;
+};
+
+type Scheduled = { readonly meetFirst: boolean; readonly run: (step: Step) => void };
+
+export function createMachine(
+  program: Program,
+  placement: Placement,
+  kernels: RuntimeKernels,
+  thread: Thread,
+): Machine {
+  const floats = (address: number, length: number) => new Float32Array(thread.memory.buffer, address, length);
+  const bind = (operations: readonly Operation[], space: 'tokens' | 'picked', wide: boolean, block = 0) => {
+    const binding = { program, placement, kernels, thread, floats, space, wide, block };
+    return operations.map((operation) => bindOperation(binding, operation));
+  };
+  // With fewer tokens than threads some operations are shared otherwise.
+  const prepare = (wide: boolean) => ({
+    body: schedule([
+      ...bind(program.embed, 'tokens', wide),
+      ...program.blocks.flatMap((operations, block) => bind(operations, 'tokens', wide, block)),
+    ]),
+    head: schedule(bind(program.head, 'picked', wide)),
+  });
+  const [wide, narrow] = [prepare(true), prepare(false)];
+  const go = (operations: readonly Scheduled[], step: Step): void => {
+    for (const { meetFirst, run } of operations) {
+      if (meetFirst) thread.barrier();
+      run(step);
+    }
+    thread.barrier();
+  };
+  return {
+    run: (step) => {
+      go((step.tokens >= thread.count ? wide : narrow).body, step);
+      if (step.picked > 0) go((step.picked >= thread.count ? wide : narrow).head, step);
+    },
+  };
+}
+
+/** Puts a meeting before each operation that needs one; those shared by tokens need none among themselves. */
+function schedule(operations: readonly BoundOperation[]): readonly Scheduled[] {
+  const written = new Map<string, Share>();
+  const read = new Map<string, Share>();
+  return operations.map(({ reads, writes, share, run }) => {
+    const clash = (names: readonly string[], others: ReadonlyMap<string, Share>): boolean =>
+      names.some((name) => others.has(name) && !(share === 'tokens' && others.get(name) === 'tokens'));
+    const meetFirst = clash(reads, written) || clash(writes, written) || clash(writes, read);
+    if (meetFirst) {
+      written.clear();
+      read.clear();
+    }
+    const note = (names: readonly string[], into: Map<string, Share>): void => {
+      for (const name of names) into.set(name, (into.get(name) ?? share) === share ? share : 'mixed');
+    };
+    note(reads, read);
+    note(writes, written);
+    return { meetFirst, run };
+  });
+}

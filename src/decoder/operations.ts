@@ -1,0 +1,199 @@
+// Operations bound to addresses and kernels, for one thread: what each reads and writes, how threads share it, its run.
+// Linears and attention have files of their own; all else is shared by rows.
+
+import { bindAttend, bindRotate, bindStore } from './bind-attention.js';
+import { bindLinear } from './bind-linear.js';
+import {
+  type Binding,
+  type BoundOperation,
+  bufferName,
+  integersName,
+  moved,
+  type OperationOf,
+  rowCount,
+  rowsOf,
+  shareOf,
+} from './binding.js';
+import type { Operation } from './program.js';
+
+export function bindOperation(binding: Binding, operation: Operation): BoundOperation {
+  switch (operation.kind) {
+    case 'norm':
+      return bindNorm(binding, operation);
+    case 'quantise':
+      return bindQuantise(binding, operation);
+    case 'linear':
+      return bindLinear(binding, operation);
+    case 'activate':
+      return bindActivate(binding, operation);
+    case 'rotate':
+      return bindRotate(binding, operation);
+    case 'store':
+      return bindStore(binding, operation);
+    case 'attend':
+      return bindAttend(binding, operation);
+    case 'look':
+      return bindLook(binding, operation);
+    case 'pick':
+      return bindPick(binding, operation);
+    case 'scale':
+      return bindScale(binding, operation);
+    case 'copy':
+      return bindCopy(binding, operation);
+    case 'add':
+      return bindAdd(binding, operation);
+    default:
+      return operation satisfies never;
+  }
+}
+
+function bindNorm(binding: Binding, operation: OperationOf<'norm'>): BoundOperation {
+  const { placement, kernels } = binding;
+  const { heads, epsilon, norm, weight, bias } = operation;
+  const [x, y] = [rowsOf(binding, operation.x), rowsOf(binding, operation.y)];
+  const count = operation.x.width / heads;
+  const vectors = {
+    weight: weight === undefined ? placement.ones : placement.tensors[weight]!.parts[0]!,
+    bias: bias === undefined ? 0 : placement.tensors[bias]!.parts[0]!,
+  };
+  const calls = Array.from({ length: heads }, (_, head) => {
+    return { x: moved(x, head * count), y: moved(y, head * count), count, epsilon, ...vectors };
+  });
+  const normalise = norm === 'layer' ? kernels.normaliseLayer : kernels.normalise;
+  return {
+    reads: [bufferName(operation.x)],
+    writes: [bufferName(operation.y)],
+    share: 'tokens',
+    run: (step) => {
+      const range = shareOf(rowCount(binding, step), binding);
+      for (const call of calls) normalise({ ...call, ...range });
+    },
+  };
+}
+
+function bindQuantise(binding: Binding, operation: OperationOf<'quantise'>): BoundOperation {
+  const x = rowsOf(binding, operation.x);
+  const y = binding.placement.quantised[operation.q]!;
+  const count = operation.x.width;
+  return {
+    reads: [bufferName(operation.x)],
+    writes: [integersName(operation.q)],
+    share: 'tokens',
+    run: (step) => binding.kernels.quantise({ x, y, count, ...shareOf(rowCount(binding, step), binding) }),
+  };
+}
+
+/** Shared by columns where there are fewer rows than threads: it is the one of these that takes long. */
+function bindActivate(binding: Binding, operation: OperationOf<'activate'>): BoundOperation {
+  const { activation, up } = operation;
+  const [x, y] = [rowsOf(binding, operation.x), rowsOf(binding, operation.y)];
+  const factor = up && rowsOf(binding, up);
+  const { width } = operation.x;
+  const activate = (row: number, from: number, to: number): void =>
+    binding.kernels.activate({
+      activation,
+      x: x.address + row * x.stride,
+      up: factor ? factor.address + row * factor.stride : 0,
+      y: y.address + row * y.stride,
+      from,
+      to,
+    });
+  const columns = shareOf(width, binding, 16);
+  return {
+    reads: [bufferName(operation.x), ...(up ? [bufferName(up)] : [])],
+    writes: [bufferName(operation.y)],
+    share: binding.wide ? 'tokens' : 'columns',
+    run: (step) => {
+      const count = rowCount(binding, step);
+      const rows = binding.wide ? shareOf(count, binding) : { from: 0, to: count };
+      const { from, to } = binding.wide ? { from: 0, to: width } : columns;
+      for (let row = rows.from; row < rows.to; row++) activate(row, from, to);
+    },
+  };
+}
+
+function bindLook(binding: Binding, operation: OperationOf<'look'>): BoundOperation {
+  const { placement, kernels } = binding;
+  const { layout, parts } = placement.tensors[operation.table]!;
+  const call = {
+    values: layout.values === 'int8' ? ('int8' as const) : ('f32' as const),
+    table: parts[0]!,
+    scales: parts[1] ?? 0,
+    tokens: operation.by === 'token' ? placement.tokenIds : placement.tokenPlaces,
+    y: rowsOf(binding, operation.y),
+    count: operation.y.width,
+  };
+  return {
+    reads: [],
+    writes: [bufferName(operation.y)],
+    share: 'tokens',
+    run: (step) => kernels.look({ ...call, ...shareOf(step.tokens, binding) }),
+  };
+}
+
+/** The residual is a table whose rows are the pass's tokens. Its readers are other threads' tokens, so it counts as mixed. */
+function bindPick(binding: Binding, operation: OperationOf<'pick'>): BoundOperation {
+  const { placement, kernels } = binding;
+  const call = {
+    values: 'f32' as const,
+    table: rowsOf(binding, operation.x).address,
+    tokens: placement.picks,
+    y: rowsOf(binding, operation.y),
+    count: operation.x.width,
+  };
+  return {
+    reads: [bufferName(operation.x)],
+    writes: [bufferName(operation.y)],
+    share: 'tokens',
+    run: (step) => kernels.look({ ...call, ...shareOf(step.picked, binding) }),
+  };
+}
+
+/** Once a pass, on rows as wide as the residual: plain TypeScript is quick enough. */
+function bindScale(binding: Binding, operation: OperationOf<'scale'>): BoundOperation {
+  const [x, y] = [rowsOf(binding, operation.x), rowsOf(binding, operation.y)];
+  const { factor } = operation;
+  const { width } = operation.x;
+  return {
+    reads: [bufferName(operation.x)],
+    writes: [bufferName(operation.y)],
+    share: 'tokens',
+    run: (step) => {
+      const { from, to } = shareOf(rowCount(binding, step), binding);
+      for (let row = from; row < to; row++) {
+        const source = binding.floats(x.address + row * x.stride, width);
+        const target = binding.floats(y.address + row * y.stride, width);
+        for (let i = 0; i < width; i++) target[i] = source[i]! * factor;
+      }
+    },
+  };
+}
+
+function bindCopy(binding: Binding, operation: OperationOf<'copy'>): BoundOperation {
+  const { placement, kernels } = binding;
+  const [x, y] = [rowsOf(binding, operation.x), rowsOf(binding, operation.y)];
+  const nothing = { rotary: 0, cosines: 0, sines: 0, positions: placement.tokenPositions };
+  const call = { x, y, heads: 1, size: operation.x.width, ...nothing };
+  return {
+    reads: [bufferName(operation.x)],
+    writes: [bufferName(operation.y)],
+    share: 'tokens',
+    run: (step) => kernels.rotate({ ...call, ...shareOf(rowCount(binding, step), binding) }),
+  };
+}
+
+function bindAdd(binding: Binding, operation: OperationOf<'add'>): BoundOperation {
+  const [x, y] = [rowsOf(binding, operation.x), rowsOf(binding, operation.y)];
+  const { width } = operation.x;
+  return {
+    reads: [bufferName(operation.x), bufferName(operation.y)],
+    writes: [bufferName(operation.y)],
+    share: 'tokens',
+    run: (step) => {
+      const { from, to } = shareOf(rowCount(binding, step), binding);
+      for (let row = from; row < to; row++) {
+        binding.kernels.add({ y: y.address + row * y.stride, x: x.address + row * x.stride, from: 0, to: width });
+      }
+    },
+  };
+}

@@ -1,0 +1,116 @@
+// Where everything of a decoder lies in the shared memory: weights, caches of keys and values, the buffers of a pass, and
+// each thread's scratch. Addresses are bytes; the memory is laid out once, when a model is opened.
+
+import { type Arena, activationBytes, type LinearLayout, SUMS_BYTES, scoresBytes } from '../kernels/index.js';
+import { ropeTables } from '../model/index.js';
+import type { Program } from './program.js';
+
+/** Where everything lies in the shared memory; bytes. */
+export type Placement = {
+  /** Tokens of a pass, and tokens of a pass whose logits are wanted, at most. */
+  readonly tokens: number;
+  readonly picked: number;
+  readonly buffers: readonly number[];
+  readonly quantised: readonly { readonly address: number; readonly scales: number; readonly stride: number }[];
+  readonly tensors: Readonly<Record<string, { readonly layout: LinearLayout; readonly parts: readonly number[] }>>;
+  /** Of each block, float32 [sequences, positions, kvHeads · headDim]. */
+  readonly caches: readonly { readonly keys: number; readonly values: number }[];
+  readonly positions: number;
+  /** Of each rotation, float32 [positions, rotated / 2]. */
+  readonly ropes: readonly { readonly cosines: number; readonly sines: number }[];
+  /** int32, one for each token of a pass: its id, its position, the row of the table of positions; then the rows picked. */
+  readonly tokenIds: number;
+  readonly tokenPositions: number;
+  readonly tokenPlaces: number;
+  readonly picks: number;
+  /** float32 ones, as many as the widest norm has numbers. */
+  readonly ones: number;
+  /** Of each thread. */
+  readonly scratch: readonly { readonly sums: number; readonly scores: number }[];
+};
+
+/** Tokens [from, from + count) of a pass, which follow position `start` of a sequence. */
+export type StepRun = {
+  readonly sequence: number;
+  readonly start: number;
+  readonly from: number;
+  readonly count: number;
+};
+export type Step = { readonly tokens: number; readonly runs: readonly StepRun[]; readonly picked: number };
+
+export type PlacementOptions = {
+  readonly tokens: number;
+  readonly picked: number;
+  readonly sequences: number;
+  readonly positions: number;
+  readonly threads: number;
+};
+
+/** A tensor's layout and where its parts lie, from the start of the weights. */
+export type WeightPlace = { readonly name: string; readonly layout: LinearLayout; readonly offsets: readonly number[] };
+
+/** Takes all room but the weights', which lie from `weights` on. @throws ResourceError E_RESOURCE_MEMORY */
+export function placeDecoder(
+  program: Program,
+  arena: Arena,
+  weights: { readonly address: number; readonly places: readonly WeightPlace[] },
+  options: PlacementOptions,
+): Placement {
+  const { tokens, picked, sequences, positions, threads } = options;
+  const rowsOf = (index: number, head: number): number => (index < head ? tokens : picked);
+  const cacheBytes = 4 * sequences * positions * program.kvHeads * program.headDim;
+  const most = Math.max(tokens, picked);
+  return {
+    tokens,
+    picked,
+    buffers: program.buffers.map((width, i) => arena.take(4 * width * rowsOf(i, program.headBuffers), 'activations')),
+    quantised: program.quantised.map((width, i) => {
+      const rows = rowsOf(i, program.headQuantised);
+      const stride = activationBytes(width);
+      const address = arena.take(stride * rows, 'quantised activations');
+      return { address, stride, scales: arena.take(4 * rows, 'scales of activations') };
+    }),
+    tensors: Object.fromEntries(
+      weights.places.map(({ name, layout, offsets }) => [
+        name,
+        { layout, parts: offsets.map((offset) => weights.address + offset) },
+      ]),
+    ),
+    caches: program.blocks.map(() => ({
+      keys: arena.take(cacheBytes, `keys of ${sequences} sequences of ${positions} positions`),
+      values: arena.take(cacheBytes, `values of ${sequences} sequences of ${positions} positions`),
+    })),
+    positions,
+    ropes: program.ropes.map(({ dims }) => ({
+      cosines: arena.take(2 * positions * dims, 'rotary tables'),
+      sines: arena.take(2 * positions * dims, 'rotary tables'),
+    })),
+    tokenIds: arena.take(4 * most, 'tokens'),
+    tokenPositions: arena.take(4 * most, 'positions'),
+    tokenPlaces: arena.take(4 * most, 'positions'),
+    picks: arena.take(4 * most, 'picks'),
+    ones: arena.take(4 * program.buffers[0]!, 'ones'),
+    scratch: Array.from({ length: threads }, () => ({
+      sums: arena.take(SUMS_BYTES, 'sums'),
+      scores: arena.take(scoresBytes(positions), 'scores'),
+    })),
+  };
+}
+
+/**
+ * Writes what never changes: ones, rotary tables, and norms whose weights are stored less one, which become whole. Rotations
+ * that depend on a sequence's length (longrope) are those of the longest the decoder was opened for, since keys stay.
+ */
+export function writeTables(program: Program, placement: Placement, buffer: ArrayBufferLike): void {
+  new Float32Array(buffer, placement.ones, program.buffers[0]!).fill(1);
+  for (const [i, rope] of program.ropes.entries()) {
+    const { cos, sin } = ropeTables(rope, placement.positions);
+    new Float32Array(buffer, placement.ropes[i]!.cosines, cos.length).set(cos);
+    new Float32Array(buffer, placement.ropes[i]!.sines, sin.length).set(sin);
+  }
+  for (const name of program.lessOne) {
+    const { layout, parts } = placement.tensors[name]!;
+    const weights = new Float32Array(buffer, parts[0]!, layout.columns);
+    for (let i = 0; i < weights.length; i++) weights[i]! += 1;
+  }
+}

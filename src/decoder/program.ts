@@ -1,0 +1,98 @@
+// A model as a program for the kernels: what is done, in order, on which buffers. Plain data, made once from the config
+// (lower.ts) and handed to every thread. A buffer has one row of float32 numbers for each token of a step; a quantised
+// buffer one of int8 numbers and a scale. Buffer 0 is the residual x.
+
+import type { ModelConfig, Rope } from '../model/index.js';
+
+/** Columns [offset, offset + width) of a buffer. */
+export type Value = { readonly buffer: number; readonly offset: number; readonly width: number };
+
+export type Activation = ModelConfig['activation'];
+
+export type Operation =
+  /** Each of `heads` parts of x, normed on its own. */
+  | {
+      readonly kind: 'norm';
+      readonly norm: ModelConfig['norm'];
+      readonly x: Value;
+      readonly y: Value;
+      readonly heads: number;
+      readonly weight: string | undefined;
+      readonly bias: string | undefined;
+      readonly epsilon: number;
+    }
+  | { readonly kind: 'quantise'; readonly x: Value; readonly q: number }
+  /** y = W·x + bias, from x itself or from its quantised twin. */
+  | {
+      readonly kind: 'linear';
+      readonly x: Value;
+      readonly q: number | undefined;
+      readonly y: Value;
+      readonly weight: string;
+      readonly bias: string | undefined;
+      /** The rows of y are then added to this, by the thread that made them. */
+      readonly addTo: Value | undefined;
+    }
+  /** y = activation(x), times `up` where there is one. */
+  | {
+      readonly kind: 'activate';
+      readonly activation: Activation;
+      readonly x: Value;
+      readonly up: Value | undefined;
+      readonly y: Value;
+    }
+  /**
+   * Query heads side by side, turned by their position by one of the program's rotations, or as they are; `pitch` numbers
+   * from one head of x to the next.
+   */
+  | {
+      readonly kind: 'rotate';
+      readonly x: Value;
+      readonly pitch: number;
+      readonly rope: number | undefined;
+      readonly y: Value;
+      readonly heads: number;
+    }
+  /** Key or value heads of x, stored likewise at the token's place in its sequence's cache. */
+  | {
+      readonly kind: 'store';
+      readonly what: 'keys' | 'values';
+      readonly x: Value;
+      readonly pitch: number;
+      readonly rope: number | undefined;
+    }
+  | { readonly kind: 'attend'; readonly q: Value; readonly y: Value; readonly window: number }
+  /** y = factor · x. */
+  | { readonly kind: 'scale'; readonly x: Value; readonly y: Value; readonly factor: number }
+  | { readonly kind: 'copy'; readonly x: Value; readonly y: Value }
+  /** Rows of a table for the step's tokens, or for their positions. */
+  | { readonly kind: 'look'; readonly table: string; readonly by: 'token' | 'position'; readonly y: Value }
+  /** x of the tokens whose logits are wanted. */
+  | { readonly kind: 'pick'; readonly x: Value; readonly y: Value }
+  | { readonly kind: 'add'; readonly x: Value; readonly y: Value };
+
+export type Program = {
+  /** Tokens → x. */
+  readonly embed: readonly Operation[];
+  readonly blocks: readonly (readonly Operation[])[];
+  /** x of the tokens picked → `logits`. */
+  readonly head: readonly Operation[];
+  readonly logits: Value;
+  /** Numbers in a row of each buffer, and of each quantised buffer. */
+  readonly buffers: readonly number[];
+  readonly quantised: readonly number[];
+  /** Buffers from these on are the head's, with a row for each token picked. */
+  readonly headBuffers: number;
+  readonly headQuantised: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly vocabulary: number;
+  readonly attention: ModelConfig['attention'];
+  readonly logitCap: number | undefined;
+  /** The row of the table of positions that position 0 has. */
+  readonly positionOffset: number;
+  readonly ropes: readonly Rope[];
+  /** Weights of norms that are stored less one. */
+  readonly lessOne: readonly string[];
+};

@@ -1,0 +1,123 @@
+// Collects operations and hands out buffers. What is asked for is written down when its result is first needed: a linear
+// whose result is only added to something is then added by the threads that make it, without a pass of its own. A linear's
+// input is quantised once for all that read it.
+
+import { InternalError } from '../base/index.js';
+import type { Operation, Value } from './program.js';
+
+/** Whether a tensor's linear takes quantised activations. */
+export type TakesIntegers = (weight: string) => boolean;
+
+type Pending = {
+  readonly x: string;
+  readonly weight: string;
+  readonly bias: string | undefined;
+  readonly rows: number;
+};
+
+export class Recorder {
+  readonly operations: Operation[] = [];
+  /** Numbers in a row of each buffer, and of each quantised buffer. */
+  readonly buffers: number[];
+  readonly quantised: number[];
+  private readonly values = new Map<string, Value>();
+  private readonly pending = new Map<string, Pending>();
+  private readonly lazy = new Map<string, () => Value>();
+  private readonly integers = new Map<string, number>();
+  private readonly takesIntegers: TakesIntegers;
+  private count = 0;
+
+  /** New buffers come after those given; buffer 0 is the residual, `x`. */
+  constructor(takesIntegers: TakesIntegers, buffers: readonly number[], quantised: readonly number[] = []) {
+    this.buffers = [...buffers];
+    this.quantised = [...quantised];
+    this.takesIntegers = takesIntegers;
+    this.values.set('x', { buffer: 0, offset: 0, width: buffers[0]! });
+  }
+
+  /** The place of a value, which is computed by then. */
+  place(name: string): Value {
+    const waiting = this.pending.get(name);
+    if (waiting) {
+      this.pending.delete(name);
+      const y = this.allocate(waiting.rows);
+      this.values.set(name, y);
+      this.writeLinear(waiting, y, undefined);
+      return y;
+    }
+    const make = this.lazy.get(name);
+    if (make) {
+      this.lazy.delete(name);
+      this.values.set(name, make());
+    }
+    const value = this.values.get(name);
+    if (!value) throw new InternalError('E_INTERNAL_PROGRAM', `Nothing computes ${name}; please report this.`);
+    return value;
+  }
+
+  /** A new buffer, all of it. */
+  allocate(width: number): Value {
+    this.buffers.push(width);
+    return { buffer: this.buffers.length - 1, offset: 0, width };
+  }
+
+  /** A name for a place. */
+  name(value: Value): string {
+    const name = `value ${this.count++}`;
+    this.values.set(name, value);
+    return name;
+  }
+
+  /** Another name for a value, which is computed by then. */
+  alias(name: string): string {
+    return this.name(this.place(name));
+  }
+
+  /** A name for what `make` writes down, once it is needed. */
+  lazily(make: () => Value): string {
+    const name = `value ${this.count++}`;
+    this.lazy.set(name, make);
+    return name;
+  }
+
+  write(operation: Operation): void {
+    this.operations.push(operation);
+  }
+
+  linear(x: string, weight: string, bias: string | undefined, rows: number): string {
+    const name = `linear ${this.count++}`;
+    this.pending.set(name, { x, weight, bias, rows });
+    return name;
+  }
+
+  /** residual += x, in the residual's place. */
+  add(residual: string, x: string): string {
+    const target = this.place(residual);
+    const waiting = this.pending.get(x);
+    if (waiting) {
+      this.pending.delete(x);
+      this.writeLinear(waiting, this.allocate(waiting.rows), target);
+    } else {
+      this.write({ kind: 'add', x: this.place(x), y: target });
+    }
+    // Whoever read the old residual has its result, or has still to read it and must not.
+    this.values.delete(residual);
+    return this.name(target);
+  }
+
+  private writeLinear({ x, weight, bias }: Pending, y: Value, addTo: Value | undefined): void {
+    const from = this.place(x);
+    const q = this.takesIntegers(weight) ? this.quantise(x, from) : undefined;
+    this.write({ kind: 'linear', x: from, q, y, weight, bias, addTo });
+  }
+
+  private quantise(name: string, x: Value): number {
+    const known = this.integers.get(name);
+    if (known !== undefined) return known;
+    this.quantised.push(x.width);
+    const q = this.quantised.length - 1;
+    this.integers.set(name, q);
+    this.write({ kind: 'quantise', x, q });
+    return q;
+  }
+}
