@@ -70,9 +70,9 @@ function dropSmallest(w: Float32Array, count: number): void {
  * Writes the model as an F16 checkpoint with a byte-level tokenizer; `zeros` in the linears of its blocks. The file is
  * written block by block from the same bytes.
  */
-export function writeSyntheticCheckpoint(dir: string, zeros: Zeros): void {
+export function writeSyntheticCheckpoint(dir: string, zeros: Zeros, blocks: number = SHAPE.blocks): void {
   mkdirSync(dir);
-  const { hidden, intermediate, heads, kvHeads, headDim, vocabulary, blocks, positions, normEps, ropeTheta } = SHAPE;
+  const { hidden, intermediate, heads, kvHeads, headDim, vocabulary, positions, normEps, ropeTheta } = SHAPE;
   const config = {
     architectures: ['LlamaForCausalLM'],
     model_type: 'llama',

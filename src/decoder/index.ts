@@ -1,2 +1,2 @@
 export type { Decoder, DecoderInfo, StepPart } from './decoder.js';
-export { type DecoderOptions, openDecoder } from './open.js';
+export { type DecoderOptions, type OpenDecoder, openDecoder } from './open.js';

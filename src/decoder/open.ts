@@ -20,6 +20,11 @@ export type DecoderOptions = {
   readonly positions?: number;
 };
 
+export type OpenDecoder = Decoder & {
+  /** How fast this team reads its weights when it does nothing else, in bytes a second: what decoding is measured by. */
+  measureBandwidth(): Promise<number>;
+};
+
 /** Tokens of one pass: enough to read each weight seldom in a long prompt, few enough for small buffers. */
 const PASS_TOKENS = 128;
 /** Tokens of one pass whose logits are wanted; each takes V numbers. */
@@ -32,7 +37,7 @@ const WORKER = '#decoder-worker';
  * Reads a packed model's weights into memory and starts its threads. The model may be closed afterwards.
  * @throws OptionError E_OPTION_POSITIONS; ResourceError E_RESOURCE_MEMORY; CheckpointError, UnsupportedError
  */
-export async function openDecoder(packed: PackedModel, options: DecoderOptions): Promise<Decoder> {
+export async function openDecoder(packed: PackedModel, options: DecoderOptions): Promise<OpenDecoder> {
   const config = readModelConfig(await readPackedConfig(packed));
   const layout = layoutOf(config, (name) => packed.tensors.has(name));
   const { threads, sequences = 1, positions = Math.min(config.maxPositions, DEFAULT_POSITIONS) } = options;
@@ -56,7 +61,12 @@ export async function openDecoder(packed: PackedModel, options: DecoderOptions):
     await packed.readWeightsInto(new Uint8Array(team.memory.buffer, address, packed.weightBytes));
     writeTables(program, placement, team.memory.buffer);
     await team.run('prepare', { program, placement });
-    return createDecoder(program, placement, team, { sequences, bytes: packed.weightBytes });
+    const decoder = createDecoder(program, placement, team, { sequences, bytes: packed.weightBytes });
+    const measureBandwidth = async (): Promise<number> => {
+      const request = { address, bytes: packed.weightBytes };
+      return packed.weightBytes / ((await team.run<number>('read', request)) / 1000);
+    };
+    return { ...decoder, measureBandwidth };
   } catch (error) {
     await team.close();
     throw error;

@@ -13,6 +13,15 @@ joinTeam({
       machine = createMachine(program, placement, member.kernels, member);
       return { value: undefined };
     },
+    /** Reads the weights once; answers how many milliseconds the whole team took. */
+    read: ({ kernels, barrier, share }: Member, { address, bytes }: { address: number; bytes: number }) => {
+      const { from, to } = share(Math.floor(bytes / 64));
+      barrier();
+      const started = performance.now();
+      kernels.read({ from: address + 64 * from, to: address + 64 * to });
+      barrier();
+      return { value: performance.now() - started };
+    },
     pass: (_: Member, step: Step) => {
       machine!.run(step);
       return { value: undefined };

@@ -1,8 +1,10 @@
+export { type BenchOptions, type BenchResult, bench, describeContender } from './bench.js';
 export { type CompareOptions, type CompareResult, compare } from './compare.js';
 export { type DropOptions, type DropResult, drop } from './drop.js';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate.js';
 export { type CheckpointReport, inspect, type LinearReport } from './inspect.js';
 export { inspectPacked, type PackedLinearReport, type PackedReport, type PartReport } from './inspect-packed.js';
+export { type Contender, type MeasureOptions, measureSpeeds, type Speeds } from './measure.js';
 export { type PackOptions, type PackResult, pack } from './pack.js';
 export { makePlan, readPlan } from './plan.js';
 export { type PruneResult, prune } from './prune.js';

@@ -108,6 +108,8 @@ export interface RuntimeKernels {
       readonly count: number;
     } & Range,
   ): void;
+  /** Reads bytes [from, to), multiples of 64, and nothing else: how fast memory is read at most. */
+  read(call: Range): void;
   /**
    * Causal attention of one sequence over its cache, for query heads [from, to). Query t of `tokens` stands at position
    * start + t, whose key and value are in the cache already; it sees the last `window` positions up to its own, all where
@@ -161,6 +163,7 @@ export function createRuntimeKernels(module: RuntimeModule, memory: RuntimeMemor
         wasm.lookInt8(table, width, scales, tokens, y.address, y.stride, count, from, to);
       }
     },
+    read: ({ from, to }) => wasm.read(from, to),
     attend: (call) => {
       const { q, keys, values, positionStride, headStride, y, size, shared, start, tokens, window, scale, cap } = call;
       wasm.attend(

@@ -32,6 +32,7 @@ export type RuntimeExport =
   | 'normalise'
   | 'normaliseLayer'
   | 'quantise'
+  | 'read'
   | 'rotate';
 export type RuntimeExports = Readonly<Record<RuntimeExport, (...numbers: number[]) => void>>;
 

@@ -15,4 +15,5 @@ export { isPackedPath, openPacked, type PackedFile } from './open.js';
 export { type PackedModel, type ReadOptions, readPackedConfig, requireTensors } from './packed.js';
 export { type Quantised, quantise } from './quantise.js';
 export type { PackedTensor, PackSource } from './source.js';
+export { makeDenseTwin } from './twin.js';
 export { packInMemory, writePacked } from './write.js';
