@@ -1,5 +1,5 @@
 // GPT-NeoX's block, attention and MLP side by side: y = x + o(Attention(rope q, rope k, v)) + down(act(up(LN₂ x))), where
-// qkv(LN₁ x) has q, k and v of each head one after the other. A checkpoint may also have them in turn, as others do.
+// qkv(LN₁ x) has q, k and v of each head one after the other. Some checkpoints have the MLP after attention, as others do.
 
 import { attentionParts, mlpParts, normParts } from './parts.js';
 import type { BlockShape } from './shape.js';

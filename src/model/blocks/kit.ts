@@ -7,7 +7,7 @@ import { causalAttention } from '../attention.js';
 import type { ModelConfig } from '../config.js';
 import type { LinearKind, NormRole } from '../families/names.js';
 import { activate, normalise, type TensorSource, weight } from '../nodes.js';
-import { ropeTables } from '../rope.js';
+import { type Rope, ropeTables } from '../rope.js';
 import type { TapSite } from './parts.js';
 
 /**
@@ -32,7 +32,7 @@ export class BlockKit {
   readonly config: ModelConfig;
   private readonly g = new GraphBuilder();
   private readonly options: KitOptions;
-  private positionIds: string | undefined;
+  private turning: readonly [cos: string, sin: string, positions: string] | undefined;
 
   constructor(options: KitOptions) {
     this.options = options;
@@ -115,26 +115,24 @@ export class BlockKit {
     const normed = qkNorm ? this.norm(this.reshape(x, [-1, T, count, headDim]), norm) : x;
     if (!rope) return normed;
     const wide = this.reshape(normed, [-1, T, count * headDim]);
-    const tables = ropeTables(rope, T);
-    const half = rope.dims / 2;
-    const cos = g.constant('rope_cos', tables.cos, [T, half]);
-    const sin = g.constant('rope_sin', tables.sin, [T, half]);
-    return g.op('RotaryEmbedding', [wide, cos, sin, this.positions()], {
+    this.turning ??= this.rotation(rope);
+    return g.op('RotaryEmbedding', [wide, ...this.turning], {
       num_heads: int(count),
       ...(rope.dims < headDim ? { rotary_embedding_dim: int(rope.dims) } : {}),
     });
   }
 
-  /** Rotation wants one position row per sequence: [1, T] broadcast to [B, T]. */
-  private positions(): string {
-    if (this.positionIds !== undefined) return this.positionIds;
+  /** Tables of cos and sin, and one position row per sequence: [1, T] broadcast to [B, T]. */
+  private rotation(rope: Rope): readonly [cos: string, sin: string, positions: string] {
     const { g } = this;
     const T = this.options.length;
+    const tables = ropeTables(rope, T);
+    const cos = g.constant('rope_cos', tables.cos, [T, rope.dims / 2]);
+    const sin = g.constant('rope_sin', tables.sin, [T, rope.dims / 2]);
     const bytes = new Uint8Array(new BigInt64Array(Array.from({ length: T }, (_, t) => BigInt(t))).buffer);
     const row = g.initializer({ name: 'positions', dtype: 'I64', shape: [1, T], source: { kind: 'bytes', bytes } });
     const batch = g.op('Slice', [g.op('Shape', [this.x]), g.shape([0]), g.shape([1])]);
-    this.positionIds = g.op('Expand', [row, g.op('Concat', [batch, g.shape([T])], { axis: int(0) })]);
-    return this.positionIds;
+    return [cos, sin, g.op('Expand', [row, g.op('Concat', [batch, g.shape([T])], { axis: int(0) })])];
   }
 
   /** Causal attention over queries, keys and values as `rotate` and `linear` give them, [B·T, heads · h]. */

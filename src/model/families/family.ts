@@ -50,7 +50,7 @@ export type FamilySpec = {
   readonly localRope?: { readonly key: string; readonly fallback: number };
   /**
    * Where `sliding_window` is in force: in all blocks; in those that `layer_types` names, or else from `max_window_layers`
-   * on, if a boolean key says so; in those that `layer_types` names, or else in all but every so-manieth.
+   * on, if a boolean key says so; in those that `layer_types` names, or else in all but every n-th.
    */
   readonly slidingWindow?: 'set' | { readonly key: string } | { readonly allBut: number; readonly key: string };
   /** What transformers assumes where config.json has no such key, under LLaMA's keys. */
