@@ -16,6 +16,7 @@ export {
   normalise,
   normaliseLayer,
   quantise,
+  read,
   rotate,
 } from './runtime/elements.as';
 export { multiplyRows } from './runtime/rows.as';
