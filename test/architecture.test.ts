@@ -67,7 +67,8 @@ const roomOf = (file: string): string | undefined => (file.includes('/') ? file.
 const resolveLocal = ({ file, target }: Import): string =>
   normalize(join(dirname(file), target))
     .replaceAll('\\', '/')
-    .replace(/\.js$/, '.ts');
+    .replace(/\.js$/, '.ts')
+    .replace(/\.as$/, '.as.ts');
 
 const local = imports.filter(({ target }) => target.startsWith('.'));
 const packages = imports.filter(({ target }) => /^[@a-z]/.test(target) && !target.startsWith('node:'));

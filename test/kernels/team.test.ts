@@ -134,6 +134,10 @@ describe('memory', () => {
     expect(memory.buffer.byteLength).toBeGreaterThanOrEqual(second + 200_000);
   });
 
+  test('a team that begins with more than there can be is refused', () => {
+    expect(() => startTeam(FILE, { threads: 1, pages: 65537 })).toThrow(/4295032832 bytes wanted/);
+  });
+
   test('more than 4 GiB is refused by name, and what there was stays', () => {
     const arena = createArena(createRuntimeMemory(1, true));
     arena.take(64, 'a');
