@@ -29,7 +29,7 @@ for (const file of (await readdir(sources)).filter((name) => name.endsWith(SUFFI
   for (const [built, memory] of Object.entries(VARIANTS[name] ?? { [name]: OWN })) {
     const { error, stderr } = await main(
       [file, '--baseDir', sources, '--outFile', join(out, `${built}.wasm`)]
-        .concat(['--optimizeLevel', '3', '--shrinkLevel', '0', '--converge', '--noAssert', '--enable', 'simd'])
+        .concat(['--optimizeLevel', '3', '--shrinkLevel', '0', '--noAssert', '--enable', 'simd'])
         .concat(['--runtime', 'stub', ...memory]),
       { stdout: process.stdout },
     );
