@@ -71,3 +71,10 @@ export const MULTIPLY = 1e-5;
 
 /** The runtime's kernels between products in float32 against double: an exponential, sums of at most 300 terms of size 1. */
 export const DECODER: Tolerance = { absolute: 2e-6, relative: 5e-6 };
+
+/**
+ * Zeroth-order estimates of gradient norms from 32 draws, as logarithms of ratios to exact ones: one standard error is
+ * 1/√64 = 0.125. The worst of 70 linears is allowed four of them; their mean 0.125/√70 = 0.015, three of them.
+ */
+export const GRADIENT_NORM = 0.5;
+export const GRADIENT_MEAN = 0.05;

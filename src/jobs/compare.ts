@@ -12,11 +12,17 @@ import { formatPattern } from '../operate/index.js';
 import { countBlockZeros, type DensePass, runDense, scoreBlockFiles, type Text } from '../pipeline/index.js';
 import { POLICIES } from '../plan/index.js';
 import { collectable, requireCalibration } from '../profile/index.js';
-import { type Comparison, type ComparisonRow, type Evaluation, pairedInterval } from '../records/index.js';
+import {
+  type Comparison,
+  type ComparisonRow,
+  type Evaluation,
+  type Measured,
+  pairedInterval,
+} from '../records/index.js';
+import { measureAt, measureOnce } from './beyond.js';
 import { choosePlan } from './choose.js';
 import { trialEquivalents } from './cost.js';
 import { drawComparison } from './report.js';
-import { measure } from './run.js';
 import { checkAgainstModel, normalisePrune, type PruneOptions, type PruneSettings } from './settings.js';
 import { embedText, openEngine, type PreparedText, type PreparedTexts, prepareTexts } from './texts.js';
 import { createTrials } from './trials.js';
@@ -47,7 +53,8 @@ type Cell = { readonly settings: PruneSettings; readonly name: string };
 export async function compare(options: CompareOptions): Promise<CompareResult> {
   const started = performance.now();
   const cells = cellsOf(options);
-  const { settings } = cells[0]!;
+  // Uniform needs no calibration text where the criterion does not; others may.
+  const { settings } = cells.find((cell) => cell.settings.calibration !== undefined) ?? cells[0]!;
   const model = await openModel(settings.checkpoint);
   for (const cell of cells) {
     checkAgainstModel(cell.settings, model);
@@ -71,10 +78,12 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     const calibration = texts.calibration && (await embed(texts.calibration));
     const validation = await embed(texts.validation!);
     const test = texts.test && (await embed(texts.test));
-    const measures = [...new Set(cells.flatMap((cell) => collectable(cell.settings.policy.needs)))];
-    const dense = await runDense(engine, model, validation, calibration, settings.onProgress, measures);
+    const needs = [...new Set(cells.flatMap((cell) => cell.settings.policy.needs))];
+    const dense = await runDense(engine, model, validation, calibration, settings.onProgress, collectable(needs));
     if (dense.trace) opened.push(dense.trace.store);
-    const context: Context = { model, engine, workspace, texts, calibration, validation, test, dense };
+    const beyond = await measureOnce(needs, settings, { model, engine, workspace, calibration, validation });
+    const measured = { ...dense.measured, ...beyond };
+    const context: Context = { model, engine, workspace, texts, calibration, validation, test, dense, measured };
     const denseTest = await scoreTest(context, workspace, 'dense', undefined, settings);
 
     const rows: ComparisonRow[] = [];
@@ -136,6 +145,7 @@ type Context = {
   readonly validation: Text;
   readonly test: Text | undefined;
   readonly dense: DensePass;
+  readonly measured: Partial<Measured>;
 };
 
 async function runCell(
@@ -149,8 +159,9 @@ async function runCell(
   return await context.workspace.step(`cell-${name}`, async () => {
     settings.onProgress({ kind: 'stage', stage: `${settings.policy.name} at ${target}` });
     const trials = createTrials({ settings, engine, model, workspace, calibration, validation, dense });
-    const beyond = await measure(settings, model, engine, workspace, target, { calibration, validation, dense });
-    const choice = await choosePlan(settings, model, trials, target, validation, { ...dense.measured, ...beyond });
+    const where = { model, engine, workspace, calibration, validation, dense };
+    const measured = { ...context.measured, ...(await measureAt(settings, target, where)) };
+    const choice = await choosePlan(settings, model, trials, target, validation, measured);
     await trials.restore(choice.candidate);
     const dir = trials.dirOf(choice.candidate.key);
     const test = await scoreTest(context, workspace, choice.candidate.key, dir, settings);
@@ -158,8 +169,8 @@ async function runCell(
     if (choice.candidate.key !== 'uniform') await trials.discard(choice.candidate.key);
     const { validation: score, errors } = choice.trial;
     const row = { validation: score, test };
-    const measures = settings.policy.needs.includes('sensitivity');
     const fixed = choice.candidate.key === 'uniform' ? 0 : 1;
+    const { needs } = settings.policy;
     return {
       allocation: settings.policy.name,
       criterion: settings.criterion.name,
@@ -173,7 +184,7 @@ async function runCell(
       versusUniform: against(row, before, target, 'uniform'),
       versusAtp: against(row, before, target, 'atp'),
       trials: settings.searches ? choice.entries.filter(({ trial }) => trial.exact).length - 1 : fixed,
-      equivalents: settings.searches ? trialEquivalents(model, texts, choice.entries, measures) : fixed,
+      equivalents: trialEquivalents(model, texts, choice.entries, needs) + (settings.searches ? 0 : fixed),
     };
   });
 }

@@ -3,27 +3,39 @@
 // over a window. The published grid is nine trials.
 
 import type { Model } from '../model/index.js';
+import { GRADIENT_DRAWS } from '../pipeline/index.js';
+import type { MeasureName } from '../records/index.js';
 import type { Entry } from './book.js';
 import type { PreparedTexts } from './texts.js';
 
 /** Windows that each linear's sensitivity is measured on. */
 export const SENSITIVITY_WINDOWS = 8;
 
-/** Trials besides uniform, with surrogates and sensitivities at their share of one. */
+/** Trials besides uniform, with surrogates, sensitivities and gradients at their share of one. */
 export function trialEquivalents(
   model: Model,
   texts: PreparedTexts,
   entries: readonly Entry[],
-  measuresSensitivity: boolean,
+  needs: readonly MeasureName[],
 ): number {
   const { blocks } = model.config;
-  const windows = (text: PreparedTexts['validation']): number => text?.windows.windows.length ?? 0;
-  const trial = blocks * (2 * windows(texts.calibration) + windows(texts.validation));
-  const exact = entries.filter(({ trial }) => trial.exact).length - 1;
+  const exact = Math.max(0, entries.filter(({ trial }) => trial.exact).length - 1);
   const surrogates = entries.filter(({ trial }) => !trial.exact);
   const surrogate = surrogates.reduce((sum, { trial }) => sum + blocks * trial.validation.windows, 0);
-  // Each linear's suffix from its block on, and the prefix they share.
-  const suffixes = model.linears.flat().reduce((sum, { block }) => sum + blocks - block, blocks);
-  const sensitivity = measuresSensitivity ? suffixes * SENSITIVITY_WINDOWS : 0;
-  return exact + (surrogate + sensitivity) / trial;
+  return exact + (surrogate + measuresCost(model, needs)) / trialCost(model, texts);
+}
+
+/** Runs of a block over a window that one trial takes. */
+function trialCost({ config: { blocks } }: Model, { calibration, validation }: PreparedTexts): number {
+  const windows = (text: PreparedTexts['validation']): number => text?.windows.windows.length ?? 0;
+  return blocks * (2 * windows(calibration) + windows(validation));
+}
+
+/** Those that the measures beyond the dense pass take: each linear's suffix from its block on, and the prefix they share. */
+function measuresCost(model: Model, needs: readonly MeasureName[]): number {
+  const { blocks } = model.config;
+  const suffixes = model.linears.flat().reduce((sum, { block }) => sum + blocks - block, 0);
+  const sensitivity = needs.includes('sensitivity') ? (suffixes + blocks) * SENSITIVITY_WINDOWS : 0;
+  const gradient = needs.includes('gradient') ? (2 * suffixes + blocks) * GRADIENT_DRAWS : 0;
+  return sensitivity + gradient;
 }

@@ -88,10 +88,9 @@ function searchOf({ settings, model, texts, choice, tests }: RunFacts): Manifest
     tests.chosen && tests.uniform
       ? [tests.chosen.nll, tests.uniform.nll]
       : [choice.trial.validation.nll, choice.uniform.trial.validation.nll];
-  const measures = settings.policy.needs.includes('sensitivity');
   return {
     method: choice.method,
-    equivalents: trialEquivalents(model, texts, choice.entries, measures),
+    equivalents: trialEquivalents(model, texts, choice.entries, settings.policy.needs),
     verdict: a.length < 2 ? 'tie' : verdictOf(pairedInterval(a, b)), // one window says nothing of the noise
   };
 }

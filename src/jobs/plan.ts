@@ -35,9 +35,9 @@ export type MakePlanOptions = Omit<PruneOptions, 'out' | 'plan' | 'test' | 'resu
  */
 export async function makePlan(options: MakePlanOptions, out?: string): Promise<Plan> {
   if (out !== undefined) await requireAbsent(out);
-  const searched = options.beta === undefined && findPolicy(options.allocation ?? 'atp').name !== 'uniform';
-  const plan =
-    searched && options.validation !== undefined ? await searchPlan(options) : await planFromHeaders(options);
+  const policy = findPolicy(options.allocation ?? 'atp');
+  const searched = isSearched(policy, givenValues(options)) && options.validation !== undefined;
+  const plan = searched || policy.needs.length > 0 ? await searchPlan(options) : await planFromHeaders(options);
   if (out !== undefined) await writeFileAtomic(out, `${JSON.stringify(plan, null, 2)}\n`);
   return plan;
 }

@@ -6,15 +6,14 @@ import { hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import type { Activations, Model } from '../model/index.js';
-import { type DensePass, measureSensitivity, runDense, type Text } from '../pipeline/index.js';
+import { runDense, type Text } from '../pipeline/index.js';
 import { collectable, needCalibration, requireCalibration } from '../profile/index.js';
-import type { Evaluation, Measured } from '../records/index.js';
-import { sampleText } from './book.js';
+import type { Evaluation } from '../records/index.js';
+import { measureAt, measureOnce } from './beyond.js';
 import { type Choice, choosePlan } from './choose.js';
-import { SENSITIVITY_WINDOWS } from './cost.js';
 import { type PruneSettings, planTarget } from './settings.js';
 import { embedText, openEngine, type PreparedText, type PreparedTexts } from './texts.js';
-import { countsOf, createTrials, masking, type Trials } from './trials.js';
+import { createTrials, type Trials } from './trials.js';
 import { openWorkspace, type Workspace } from './workspace.js';
 
 export type Run = {
@@ -65,8 +64,13 @@ export async function runToChoice<T>(
     if (dense?.trace) opened.push(dense.trace.store);
     const trials = createTrials({ settings, engine, model, workspace, calibration, validation, dense });
     const target = settings.sparsity ?? planTarget(settings.plan!, model);
-    const beyond = await measure(settings, model, engine, workspace, target, { calibration, validation, dense });
-    const choice = await choosePlan(settings, model, trials, target, validation, { ...dense?.measured, ...beyond });
+    const where = { model, engine, workspace, calibration, validation, dense };
+    const measured = {
+      ...dense?.measured,
+      ...(settings.plan ? {} : await measureOnce(settings.policy.needs, settings, where)),
+      ...(await measureAt(settings, target, where)),
+    };
+    const choice = await choosePlan(settings, model, trials, target, validation, measured);
     const denseValidation = dense && validation ? summarise(dense.nll, validation.windows.length) : null;
     return await use({ hashes, workspace, engine, trials, target, choice, denseValidation });
   } finally {
@@ -82,36 +86,6 @@ export async function openRun(settings: PruneSettings, model: Model, texts: Prep
   const hashes = await hashCheckpoint(model.checkpoint);
   return { hashes, workspace: await openWorkspace(settings.out, identity(settings, hashes, texts)) };
 }
-
-/** What the policy needs beyond the dense pass. */
-export async function measure(
-  settings: PruneSettings,
-  model: Model,
-  engine: Engine,
-  workspace: Workspace,
-  target: number,
-  {
-    calibration,
-    validation,
-    dense,
-  }: { calibration: Text | undefined; validation: Text | undefined; dense: DensePass | undefined },
-): Promise<Partial<Measured>> {
-  const text = calibration ?? validation;
-  if (!settings.policy.needs.includes('sensitivity') || !text || !dense) return {};
-  const { pattern, onProgress } = settings;
-  // All linears at one rate, also where groups of M allow only whole M-ths.
-  const rate = pattern.kind === 'n:m' ? wholeParts(target, pattern.of) : target;
-  const sensitivity = await workspace.step('sensitivity', async () => {
-    const sample = await sampleText(model, text, SENSITIVITY_WINDOWS);
-    const counts = countsOf(settings, model, () => rate);
-    const input = { engine, model, ...masking(settings), counts, calibration, onProgress };
-    return await measureSensitivity(input, dense, sample.text);
-  });
-  return { sensitivity };
-}
-
-/** The nearest whole number of M-ths that is neither nothing nor all. */
-const wholeParts = (rate: number, of: number): number => Math.min(of - 1, Math.max(1, Math.round(rate * of))) / of;
 
 /** Everything the result depends on: a run may only be continued by one that would come to the same bytes. */
 function identity(settings: PruneSettings, hashes: Readonly<Record<string, string>>, texts: PreparedTexts) {

@@ -16,6 +16,7 @@ import {
   type Values,
   validateTarget,
 } from '../plan/index.js';
+import { collectable } from '../profile/index.js';
 import { type Plan, validatePlan } from '../records/index.js';
 
 /** Where and how anything runs. */
@@ -175,7 +176,9 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     );
   }
   const texts = [options.calibration, options.validation];
-  if (plan === undefined && policy.needs.includes('sensitivity') && texts.every((text) => text === undefined)) {
+  // What the dense pass does not collect is measured on whatever text there is.
+  const beyond = policy.needs.some((name) => !collectable([name]).includes(name));
+  if (plan === undefined && beyond && texts.every((text) => text === undefined)) {
     throw new OptionError(
       'E_OPTION_CALIBRATION',
       `--calibration: expected a text file; the policy ${policy.name} measures on it how much each linear matters. Give one, or another --allocation.`,

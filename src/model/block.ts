@@ -7,6 +7,7 @@ import { BlockKit, type BlockOutputs } from './blocks/kit.js';
 import type { Kit } from './blocks/shape.js';
 import { SHAPES } from './blocks/shapes.js';
 import type { ModelConfig } from './config.js';
+import type { LinearKind } from './families/names.js';
 import { blockTensors, type Layout } from './layout.js';
 import type { TensorSource } from './nodes.js';
 
@@ -16,6 +17,8 @@ export type BlockGraphOptions = {
   /** Tokens of each window. */
   readonly length: number;
   readonly outputs: BlockOutputs;
+  /** The linear whose weights are an input, `w` [out, in]. */
+  readonly fed?: LinearKind | undefined;
 };
 
 /** Builds a block of the model's shape with another kit than the engine's. */
@@ -23,13 +26,13 @@ export const buildWith = (config: ModelConfig, kit: Kit): void => SHAPES[config.
 
 /** The graph of block `block`. */
 export function buildBlockGraph(config: ModelConfig, layout: Layout, block: number, options: BlockGraphOptions): Graph {
-  const { folder, find, length, outputs } = options;
+  const { folder, find, length, outputs, fed } = options;
   const names = new Map(blockTensors(config, layout, block).map(({ role, name }) => [role, name]));
   const tensor = (role: string): TensorSource | undefined => {
     const name = names.get(role);
     return name === undefined ? undefined : find(name);
   };
-  const kit = new BlockKit({ config, block, length, outputs, tensor });
+  const kit = new BlockKit({ config, block, length, outputs, fed, tensor });
   SHAPES[config.shape].build(kit);
   return kit.build(`block ${block}`, folder);
 }

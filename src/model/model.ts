@@ -7,6 +7,7 @@ import { buildBlockGraph } from './block.js';
 import type { BlockOutputs } from './blocks/kit.js';
 import { type ModelConfig, readModelConfig } from './config.js';
 import { buildHeadGraph, type HeadOutput } from './head.js';
+import type { LinearKind } from './families/names.js';
 import {
   blockTensors,
   checkTensors,
@@ -74,10 +75,15 @@ export function checkpointSource(checkpoint: Checkpoint): BlockSource {
 export function blockGraph(
   model: Model,
   block: number,
-  options: { readonly length: number; readonly outputs: BlockOutputs; readonly source?: BlockSource },
+  options: {
+    readonly length: number;
+    readonly outputs: BlockOutputs;
+    readonly source?: BlockSource;
+    readonly fed?: LinearKind;
+  },
 ): Graph {
-  const { length, outputs, source = checkpointSource(model.checkpoint) } = options;
-  return buildBlockGraph(model.config, model.layout, block, { ...source, length, outputs });
+  const { length, outputs, source = checkpointSource(model.checkpoint), fed } = options;
+  return buildBlockGraph(model.config, model.layout, block, { ...source, length, outputs, fed });
 }
 
 /** The graph from the last block's residual to what is wanted of the logits. */

@@ -9,7 +9,6 @@ export {
   dropRun,
   findDropMethod,
 } from './drop.js';
-export { ecoflap } from './ecoflap.js';
 export { countInGroups } from './groups.js';
 export { NEURONAL_LAMBDAS, neuronal } from './neuronal.js';
 export {

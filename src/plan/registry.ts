@@ -4,6 +4,7 @@ import { als } from './als.js';
 import { atp } from './atp.js';
 import { dlp } from './dlp.js';
 import { dsa } from './dsa.js';
+import { ecoflap } from './ecoflap.js';
 import { er } from './er.js';
 import { erPlus } from './er-plus.js';
 import { global } from './global.js';
@@ -15,7 +16,7 @@ import { uniform } from './uniform.js';
 
 /** Every allocation policy, by name. */
 export const POLICIES: ReadonlyMap<string, AllocationPolicy> = new Map(
-  [uniform, atp, layerwise, owl, alphapruning, dlp, dsa, als, global, lamp, er, erPlus].map((policy) => [
+  [uniform, atp, layerwise, owl, alphapruning, dlp, dsa, als, ecoflap, global, lamp, er, erPlus].map((policy) => [
     policy.name,
     policy,
   ]),

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import type { ProgressEvent } from '../../src/base/index.js';
-import { inspect, type PruneOptions, prune } from '../../src/jobs/index.js';
+import { inspect, makePlan, type PruneOptions, prune } from '../../src/jobs/index.js';
 import { LENGTH, makeFolder, makeTexts, makeTiny, type Texts, useOwnCache } from './make.js';
 
 let folder: string;
@@ -33,7 +33,7 @@ async function run(name: string, asked: Partial<PruneOptions>, stages: string[] 
   });
 }
 
-test.each(['owl', 'alphapruning', 'dlp', 'dsa', 'als', 'global', 'lamp', 'er', 'er-plus'])(
+test.each(['owl', 'alphapruning', 'dlp', 'dsa', 'als', 'ecoflap', 'global', 'lamp', 'er', 'er-plus'])(
   '%s without validation text: the zeros are the target’s to one weight, and not all rates are alike',
   async (allocation) => {
     const stages: string[] = [];
@@ -43,13 +43,22 @@ test.each(['owl', 'alphapruning', 'dlp', 'dsa', 'als', 'global', 'lamp', 'er', '
     expect(manifest.plan.policy!.name).toBe(allocation);
     const rates = manifest.plan.blocks ?? Object.values(manifest.plan.linears!);
     expect(new Set(rates).size).toBeGreaterThan(1);
-    expect(stages.filter((stage) => stage === 'dense').length).toBe(allocation.startsWith('er') ? 0 : 1);
+    expect(stages.filter((stage) => stage === 'dense').length).toBe(
+      allocation.startsWith('er') || allocation === 'ecoflap' ? 0 : 1,
+    );
   },
 );
 
 test('policies that see weights alone need no text', async () => {
   const { manifest } = await run('weights', { allocation: 'lamp', criterion: 'magnitude' });
   expect(manifest.plan.policy!.name).toBe('lamp');
+});
+
+test('a plan of measured rates alone needs calibration text and no other', async () => {
+  const common = { checkpoint, sparsity: 0.6, sequenceLength: LENGTH, calibrationSamples: 20 };
+  const plan = await makePlan({ ...common, allocation: 'owl', calibration: texts.calibration });
+  expect(plan.policy!.name).toBe('owl');
+  expect(new Set(plan.blocks).size).toBe(4);
 });
 
 test('others name what they lack, and the next step', async () => {

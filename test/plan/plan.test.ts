@@ -6,7 +6,6 @@ import {
   blockRates,
   completeValues,
   countPruned,
-  ecoflap,
   findPolicy,
   fitBudget,
   type ModelFacts,
@@ -52,7 +51,7 @@ const valuesAt = (policy: AllocationPolicy, S: number, facts: ModelFacts, f: num
 
 /** Policies whose rates follow from what a block measures, wherever it stands. */
 const DEPTH_BLIND = ['uniform', 'owl', 'alphapruning', 'dlp', 'dsa', 'ecoflap', 'global', 'lamp', 'er'];
-const ALL = [...POLICIES.values(), ...[ecoflap, neuronal].filter(({ name }) => !POLICIES.has(name))];
+const ALL = [...POLICIES.values(), ...[neuronal].filter(({ name }) => !POLICIES.has(name))];
 
 /** One row per policy: what every allocation must keep, whatever it is made from. */
 const CASES = ALL.map((policy) => ({

@@ -8,7 +8,6 @@ import {
   type AllocationPolicy,
   allocate,
   atpLine,
-  ecoflap,
   findPolicy,
   fitBudget,
   type ModelFacts,
@@ -49,7 +48,7 @@ const measured: Partial<Measured> = {
   scores: goldenScores.map(countBins),
 };
 const goldenRates = (name: string, target = S, values: Values = {}): readonly number[] =>
-  rawRates(name === 'ecoflap' ? ecoflap : findPolicy(name), target, goldenFacts, measured, values);
+  rawRates(findPolicy(name), target, goldenFacts, measured, values);
 
 describe('owl', () => {
   test('golden: D = 5, 3, 2, 1.5 %, S = 0.7, λ = 0.08', () => {
@@ -96,11 +95,11 @@ describe('ecoflap', () => {
       [0.212, 0.596, 0.596, 0.596],
     ],
   ])('golden: scores %j, S = 0.5, p = 0.6', (gradient, expected) => {
-    expectAll(rawRates(ecoflap, 0.5, thousand, { gradient }), expected, 3);
+    expectAll(rawRates(findPolicy('ecoflap'), 0.5, thousand, { gradient }), expected, 3);
   });
 
   test('a full block gives what it cannot hold to the others: the budget holds, where the published code exceeds it', () => {
-    const got = rawRates(ecoflap, 0.1, thousand, { gradient: [1000, 1, 1, 1] }, { margin: 0.9 });
+    const got = rawRates(findPolicy('ecoflap'), 0.1, thousand, { gradient: [1000, 1, 1, 1] }, { margin: 0.9 });
     expectAll(got, [0, 0.4 / 3, 0.4 / 3, 0.4 / 3]);
   });
 
@@ -184,7 +183,7 @@ test.each(['owl', 'dlp', 'dsa', 'alphapruning', 'als', 'ecoflap'])(
       gradient: facts.linears.map(() => 0),
       redundancy: { blocks: psi(3), linears: [psi(7), psi(7), psi(7)] },
     };
-    const policy = name === 'ecoflap' ? ecoflap : findPolicy(name);
+    const policy = findPolicy(name);
     const rates = allocate(policy, { target: 0.6, facts, budget: 'exact', measured: alike });
     for (const rate of rates.values()) expect(rate).toBeCloseTo(0.6, 12);
   },
@@ -193,7 +192,7 @@ test.each(['owl', 'dlp', 'dsa', 'alphapruning', 'als', 'ecoflap'])(
 test('what a published rule fits to the weighted budget by itself is left alone', () => {
   const facts = groupedFacts(12, 6, [20, 28, 24]);
   const own = randomMeasured(facts, 2);
-  for (const policy of [...POLICIES.values(), ecoflap].filter(({ weighted }) => weighted)) {
+  for (const policy of [...POLICIES.values()].filter(({ weighted }) => weighted)) {
     const raw = rawRates(policy, 0.6, facts, own);
     const rates = [...allocate(policy, { target: 0.6, facts, budget: 'exact', measured: own }).values()];
     const expected = policy.granularity === 'linear' ? raw : facts.linears.map(({ block }) => raw[block]!);

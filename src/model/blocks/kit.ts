@@ -22,6 +22,8 @@ export type KitOptions = {
   /** Tokens of each window. */
   readonly length: number;
   readonly outputs: BlockOutputs;
+  /** The linear whose weights are an input too, `w` [out, in], so that many versions of them run through one graph. */
+  readonly fed?: LinearKind | undefined;
   /** The tensor of a role's `weight` or `bias`; undefined where the block has none. */
   readonly tensor: (role: string) => TensorSource | undefined;
 };
@@ -52,10 +54,14 @@ export class BlockKit {
   }
 
   linear(x: string, role: LinearKind): string {
-    const { tensor, config } = this.options;
+    const { tensor, config, fed } = this.options;
     const bias = tensor(`${role}.bias`);
-    const inputs = [x, weight(this.g, tensor(`${role}.weight`)!), ...(bias ? [weight(this.g, bias)] : [])];
-    return this.g.op('Gemm', inputs, { transB: int(config.transposed ? 0 : 1) });
+    const own = tensor(`${role}.weight`)!;
+    const stored = config.transposed && role !== fed;
+    const shape = config.transposed ? own.shape.toReversed() : own.shape;
+    const w = role === fed ? this.g.input('w', 'f32', shape) : weight(this.g, own);
+    const inputs = [x, w, ...(bias ? [weight(this.g, bias)] : [])];
+    return this.g.op('Gemm', inputs, { transB: int(stored ? 0 : 1) });
   }
 
   activate(x: string): string {
