@@ -78,3 +78,6 @@ export const DECODER: Tolerance = { absolute: 2e-6, relative: 5e-6 };
  */
 export const GRADIENT_NORM = 0.5;
 export const GRADIENT_MEAN = 0.05;
+
+/** NeuronAl's misalignment, relative: differences of shares that are some thousandths, of norms that are good to NORMS. */
+export const MISALIGNMENT = 1e-3;

@@ -13,7 +13,7 @@ golden.safetensors  calibration, evaluation: I32 [8, 32]
                     inputs the linear has when its block is calibrated: blocks before it pruned, its own block not yet
                     magnitude.row.mask.<linear>, magnitude.matrix.mask.<linear>: likewise, from the dense weights at 0.5
 golden.json         rates, pruned weights, perplexities, ||X_dense - X_pruned||_F / ||X_dense||_F of every block's output on the
-                    calibration windows; <run> is uniform (S = 0.5) or atp (S = 0.6, beta = 0.1)
+                    calibration windows, NeuronAl's misalignment (TMLR 2025); <run> is uniform (S = 0.5) or atp (S = 0.6, beta = 0.1)
 
 Pruned are the k = floor(columns * s) first of a stable sort of a row (magnitude.matrix: floor(weights * s) of the matrix, row-major).
 The seed is the first for which float64 gives the same masks as float32 and no kept score lies within 1e-5 (relative) of a
@@ -220,6 +220,19 @@ def errors(dense: Weights, pruned: Weights, calibration: torch.Tensor) -> list[f
     return [(torch.linalg.norm(a - b) / torch.linalg.norm(a)).item() for a, b in pairs]
 
 
+def misalignment(dense: Weights, pruned: Weights, calibration: torch.Tensor) -> float:
+    """NeuronAl's: both versions of a block read the output of the pruned blocks before it."""
+    x, total = dense["model.embed_tokens.weight"][calibration].double(), 0.0
+    dense, pruned = ({name: tensor.double() for name, tensor in weights.items()} for weights in (dense, pruned))
+    for block in range(L):
+        (_, whole), (y, thinned) = run_block(dense, block, x), run_block(pruned, block, x)
+        for _, columns, activation in LINEARS.values():
+            a, b = (torch.linalg.norm(read[activation], dim=(0, 1)) for read in (whole, thinned))
+            total += (torch.linalg.norm(a / a.sum() - b / b.sum()) / columns).item()
+        x = y
+    return total
+
+
 def pack(mask: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(numpy.packbits(mask.numpy(), axis=1, bitorder="little"))
 
@@ -248,6 +261,7 @@ def attempt(seed: int) -> tuple[Weights, dict, dict] | None:
             pruned=sum(mask.sum().item() for mask in masks.values()),
             perplexity=perplexity(weights, evaluation),
             errors=errors(dense, weights, calibration),
+            misalignment=misalignment(dense, weights, calibration),
             smallestGap=gap,
         )
     facts["magnitude"] = {}

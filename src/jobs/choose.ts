@@ -1,4 +1,4 @@
-// How the plan is chosen: given, fixed by its hyperparameters, or searched on validation text.
+// How the plan is chosen: given, fixed by its hyperparameters, searched on validation text, or found as its policy judges.
 
 import { InternalError } from '../base/index.js';
 import type { Model } from '../model/index.js';
@@ -6,7 +6,8 @@ import type { Text } from '../pipeline/index.js';
 import { allocate, completeValues, findPolicy, type ModelFacts, maxBeta, type Values } from '../plan/index.js';
 import type { Measured } from '../records/index.js';
 import { searchBeta, searchGrid } from '../search/index.js';
-import { type Book, createBook, type Entry } from './book.js';
+import { type Book, createBook, type Entry, sampleText } from './book.js';
+import { ALIGNMENT_WINDOWS } from './cost.js';
 import { factsOf, type PruneSettings } from './settings.js';
 import { type Candidate, candidateOf, type TimedTrial, type Trials } from './trials.js';
 
@@ -16,15 +17,19 @@ export type Choice = {
   /** The uniform baseline; undefined where nothing is evaluated. */
   readonly uniform: Entry | undefined;
   readonly entries: readonly Entry[];
+  /** What was tried by misalignment, not by loss. */
+  readonly judged: readonly Judged[];
   readonly method: string | undefined;
 };
+
+export type Judged = { readonly hyperparameters: Values; readonly misalignment: number };
 
 export async function choosePlan(
   settings: PruneSettings,
   model: Model,
   trials: Trials,
   target: number,
-  validation: Text | undefined,
+  { calibration, validation }: { readonly calibration: Text | undefined; readonly validation: Text | undefined },
   measured: Partial<Measured>,
 ): Promise<Choice> {
   const { policy, budget } = settings;
@@ -40,7 +45,11 @@ export async function choosePlan(
   };
 
   if (!settings.searches) {
-    const candidate = settings.plan ? planCandidate(facts, settings.plan) : candidateAt(settings.values);
+    const tried = policy.candidates?.(target).map((values) => ({ ...values, ...settings.values })) ?? [];
+    const text = calibration ?? validation;
+    const judged = settings.aligns && text ? await judge(model, trials, tried.map(candidateAt), text) : [];
+    const values = leastMisaligned(judged)?.hyperparameters ?? settings.values;
+    const candidate = settings.plan ? planCandidate(facts, settings.plan) : candidateAt(values);
     const evaluated = validation !== undefined || settings.test !== undefined;
     const uniform = evaluated ? await trials.exact(uniformly, undefined) : undefined;
     const trial =
@@ -50,7 +59,8 @@ export async function choosePlan(
       trial,
       uniform: uniform && { candidate: uniformly, trial: uniform },
       entries: [],
-      method: undefined,
+      judged,
+      method: settings.aligns ? ALIGNMENT_METHOD : undefined,
     };
   }
 
@@ -61,6 +71,7 @@ export async function choosePlan(
     ...book.best(),
     uniform: book.first(),
     entries: book.entries,
+    judged: [],
     method,
   };
 }
@@ -80,6 +91,31 @@ async function search(settings: PruneSettings, book: Book, target: number, facts
   });
   return LINE_METHOD;
 }
+
+/** The misalignment of each candidate. */
+async function judge(
+  model: Model,
+  trials: Trials,
+  candidates: readonly Candidate[],
+  text: Text,
+): Promise<readonly Judged[]> {
+  const sample = await sampleText(model, text, ALIGNMENT_WINDOWS);
+  const judged: Judged[] = [];
+  for (const candidate of candidates) {
+    judged.push({
+      hyperparameters: { ...candidate.values },
+      misalignment: await trials.misalignment(candidate, sample.text),
+    });
+  }
+  await sample.text.embedded.close();
+  return judged;
+}
+
+const leastMisaligned = (judged: readonly Judged[]): Judged | undefined =>
+  judged.reduce<Judged | undefined>((a, b) => (a && a.misalignment <= b.misalignment ? a : b), undefined);
+
+const ALIGNMENT_METHOD =
+  'Each of the published values prunes the model on 8 windows of calibration text; the one whose pruned blocks read inputs most like the dense blocks’ is taken. No loss plays a part, and uniform is not a candidate.';
 
 const LINE_METHOD =
   'The published grid, scaled to the legal range of β, is ordered by a surrogate (masks from dense statistics, few windows); exact trials on all validation windows walk downhill from its best point until both neighbours are worse, and a parabola refines between grid points. β = 0 is a candidate. The test text plays no part.';

@@ -161,7 +161,7 @@ async function runCell(
     const trials = createTrials({ settings, engine, model, workspace, calibration, validation, dense });
     const where = { model, engine, workspace, calibration, validation, dense };
     const measured = { ...context.measured, ...(await measureAt(settings, target, where)) };
-    const choice = await choosePlan(settings, model, trials, target, validation, measured);
+    const choice = await choosePlan(settings, model, trials, target, where, measured);
     await trials.restore(choice.candidate);
     const dir = trials.dirOf(choice.candidate.key);
     const test = await scoreTest(context, workspace, choice.candidate.key, dir, settings);
@@ -184,7 +184,7 @@ async function runCell(
       versusUniform: against(row, before, target, 'uniform'),
       versusAtp: against(row, before, target, 'atp'),
       trials: settings.searches ? choice.entries.filter(({ trial }) => trial.exact).length - 1 : fixed,
-      equivalents: trialEquivalents(model, texts, choice.entries, needs) + (settings.searches ? 0 : fixed),
+      equivalents: trialEquivalents(model, texts, choice, needs),
     };
   });
 }

@@ -11,18 +11,32 @@ import type { PreparedTexts } from './texts.js';
 /** Windows that each linear's sensitivity is measured on. */
 export const SENSITIVITY_WINDOWS = 8;
 
-/** Trials besides uniform, with surrogates, sensitivities and gradients at their share of one. */
+/** Windows that NeuronAl's candidates are judged on: taps of the dense block, of the pruned one, and its output. */
+export const ALIGNMENT_WINDOWS = 8;
+const ALIGNMENT_RUNS = 3;
+
+/** What was tried, and what it came to. */
+type Searched = {
+  readonly candidate: { readonly key: string };
+  readonly entries: readonly Entry[];
+  readonly judged: readonly unknown[];
+};
+
+/** Trials besides uniform, with surrogates, misalignments, sensitivities and gradients at their share of one. */
 export function trialEquivalents(
   model: Model,
   texts: PreparedTexts,
-  entries: readonly Entry[],
+  { entries, judged, candidate }: Searched,
   needs: readonly MeasureName[],
 ): number {
   const { blocks } = model.config;
-  const exact = Math.max(0, entries.filter(({ trial }) => trial.exact).length - 1);
+  // Without a search there is one trial, unless it is uniform.
+  const single = candidate.key === 'uniform' ? 0 : 1;
+  const exact = entries.length > 0 ? entries.filter(({ trial }) => trial.exact).length - 1 : single;
   const surrogates = entries.filter(({ trial }) => !trial.exact);
   const surrogate = surrogates.reduce((sum, { trial }) => sum + blocks * trial.validation.windows, 0);
-  return exact + (surrogate + measuresCost(model, needs)) / trialCost(model, texts);
+  const alignment = judged.length * ALIGNMENT_RUNS * ALIGNMENT_WINDOWS * blocks;
+  return exact + (surrogate + alignment + measuresCost(model, needs)) / trialCost(model, texts);
 }
 
 /** Runs of a block over a window that one trial takes. */

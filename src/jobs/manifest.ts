@@ -90,7 +90,15 @@ function searchOf({ settings, model, texts, choice, tests }: RunFacts): Manifest
       : [choice.trial.validation.nll, choice.uniform.trial.validation.nll];
   return {
     method: choice.method,
-    equivalents: trialEquivalents(model, texts, choice.entries, settings.policy.needs),
+    equivalents: trialEquivalents(model, texts, choice, settings.policy.needs),
+    ...(choice.judged.length > 0
+      ? {
+          misalignments: choice.judged.map(({ hyperparameters, misalignment }) => ({
+            hyperparameters: { ...hyperparameters },
+            misalignment,
+          })),
+        }
+      : {}),
     verdict: a.length < 2 ? 'tie' : verdictOf(pairedInterval(a, b)), // one window says nothing of the noise
   };
 }

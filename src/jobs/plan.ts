@@ -36,7 +36,8 @@ export type MakePlanOptions = Omit<PruneOptions, 'out' | 'plan' | 'test' | 'resu
 export async function makePlan(options: MakePlanOptions, out?: string): Promise<Plan> {
   if (out !== undefined) await requireAbsent(out);
   const policy = findPolicy(options.allocation ?? 'atp');
-  const searched = isSearched(policy, givenValues(options)) && options.validation !== undefined;
+  const textGiven = options.validation !== undefined || (policy.candidates && options.calibration !== undefined);
+  const searched = isSearched(policy, givenValues(options)) && textGiven;
   const plan = searched || policy.needs.length > 0 ? await searchPlan(options) : await planFromHeaders(options);
   if (out !== undefined) await writeFileAtomic(out, `${JSON.stringify(plan, null, 2)}\n`);
   return plan;

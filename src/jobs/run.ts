@@ -70,7 +70,7 @@ export async function runToChoice<T>(
       ...(settings.plan ? {} : await measureOnce(settings.policy.needs, settings, where)),
       ...(await measureAt(settings, target, where)),
     };
-    const choice = await choosePlan(settings, model, trials, target, validation, measured);
+    const choice = await choosePlan(settings, model, trials, target, where, measured);
     const denseValidation = dense && validation ? summarise(dense.nll, validation.windows.length) : null;
     return await use({ hashes, workspace, engine, trials, target, choice, denseValidation });
   } finally {

@@ -130,8 +130,10 @@ export type PruneSettings = RunSettings &
     readonly values: Values;
     readonly budget: Budget;
     readonly plan: Plan | undefined;
-    /** Whether the policy's number is to be found: neither a plan nor β is given. */
+    /** Whether the policy's numbers are to be found by validation loss: neither a plan nor they are given. */
     readonly searches: boolean;
+    /** Whether they are to be found as the policy judges them, by the misalignment of activations. */
+    readonly aligns: boolean;
     readonly criterion: Criterion;
     readonly pattern: Pattern;
     readonly calibration: string | undefined;
@@ -167,7 +169,8 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
   const pattern = patternOf(criterion, options.pattern);
   checkFixedPattern(pattern, options, policy);
   const values = givenValues(options);
-  const searches = plan === undefined && isSearched(policy, values);
+  const toFind = plan === undefined && isSearched(policy, values);
+  const [searches, aligns] = [toFind && !policy.candidates, toFind && policy.candidates !== undefined];
   if (searches && options.validation === undefined) {
     throw new OptionError(
       'E_OPTION_VALIDATION',
@@ -177,11 +180,11 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
   }
   const texts = [options.calibration, options.validation];
   // What the dense pass does not collect is measured on whatever text there is.
-  const beyond = policy.needs.some((name) => !collectable([name]).includes(name));
+  const beyond = aligns || policy.needs.some((name) => !collectable([name]).includes(name));
   if (plan === undefined && beyond && texts.every((text) => text === undefined)) {
     throw new OptionError(
       'E_OPTION_CALIBRATION',
-      `--calibration: expected a text file; the policy ${policy.name} measures on it how much each linear matters. Give one, or another --allocation.`,
+      `--calibration: expected a text file; the policy ${policy.name} measures on it what it allocates by. Give one, or another --allocation.`,
       { option: 'calibration', policy: policy.name },
     );
   }
@@ -195,9 +198,10 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     budget: oneOf('budget', options.budget ?? plan?.budget ?? 'exact', BUDGETS),
     plan,
     searches,
+    aligns,
     criterion,
     pattern,
-    calibration: criterion.needsActivations || policy.needs.length > 0 ? options.calibration : undefined,
+    calibration: criterion.needsActivations || policy.needs.length > 0 || aligns ? options.calibration : undefined,
     validation: options.validation,
     test: options.test,
     ...normaliseWindowing(options),
@@ -275,7 +279,7 @@ export const factsOf = (model: Model): ModelFacts => ({ blocks: model.config.blo
 export function checkAgainstModel(settings: PruneSettings, model: Model): void {
   const { plan, policy, values, sparsity, criterion, pattern } = settings;
   const uneven =
-    criterion.kind === 'solver' && pattern.kind === 'n:m'
+    criterion.kind === 'solver' && criterion.evenGroups && pattern.kind === 'n:m'
       ? model.linears.flat().find(({ columns }) => columns % pattern.of !== 0)
       : undefined;
   if (uneven && pattern.kind === 'n:m') {
@@ -285,7 +289,8 @@ export function checkAgainstModel(settings: PruneSettings, model: Model): void {
       { option: 'pattern', linear: uneven.name, columns: uneven.columns },
     );
   }
-  if (plan === undefined && !settings.searches) completeValues(policy, values, sparsity!, factsOf(model));
+  if (plan === undefined && !settings.searches && !settings.aligns)
+    completeValues(policy, values, sparsity!, factsOf(model));
   if (plan === undefined) return;
   checkPlan(plan, model);
   const rate = fixedRate(pattern);

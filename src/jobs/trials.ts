@@ -11,6 +11,7 @@ import {
   blockPath,
   type DensePass,
   isWholeBlock,
+  measureMisalignment,
   pruneSequentially,
   scoreSurrogate,
   type Text,
@@ -143,6 +144,14 @@ export function createTrials(context: TrialContext) {
     });
   };
 
+  /** NeuronAl's misalignment of a candidate on `text`. */
+  const misalignment = async (candidate: Candidate, text: Text): Promise<number> => {
+    return await workspace.step(`alignment-${candidate.key}`, async () => {
+      const sequence = sequenceOf(candidate);
+      return await measureMisalignment({ ...sequence, dir: dirOf(`alignment-${candidate.key}`) }, text);
+    });
+  };
+
   /** Removes the pruned blocks of a candidate that lost. */
   const discard = (key: string): Promise<void> => rm(dirOf(key), { recursive: true, force: true });
 
@@ -156,7 +165,7 @@ export function createTrials(context: TrialContext) {
     }
   };
 
-  return { exact, surrogate, restore, discard, dirOf };
+  return { exact, surrogate, misalignment, restore, discard, dirOf };
 }
 
 function announce(onProgress: OnProgress, candidate: Candidate, blocks: number): void {

@@ -2,7 +2,6 @@
 // a matrix and what was measured of its input; it knows no model, no files, no allocation.
 
 import type { Gemm } from '../linalg/index.js';
-import type { GramFactor } from './gram-factor.js';
 import type { Mask, Matrix } from './mask.js';
 import type { Pattern, PatternKind } from './pattern.js';
 
@@ -42,15 +41,30 @@ export interface SolverCriterion extends Common {
   readonly kind: 'solver';
   /** Stands in where many plans are to be ordered cheaply: it needs no Gram matrices. It never decides. */
   readonly surrogate: MaskCriterion;
-  /** Prunes exactly `count` weights of W, whose input's Gram matrix is factorised in `factor`. */
-  solve(
-    W: Matrix,
-    count: number,
-    pattern: Pattern,
-    factor: GramFactor,
-    gemm: Gemm,
-  ): Promise<{ readonly weights: Float32Array; readonly mask: Mask }>;
+  /** Whether `n:m` needs columns that M divides. */
+  readonly evenGroups?: true;
+  /**
+   * Makes ready to prune linears whose input has the Gram matrix Σ xᵀx [columns, columns]; linears that read the same
+   * input share it. `gram` is given away.
+   * @throws NumericError E_NUMERIC_GRAM, E_NUMERIC_CHOLESKY
+   */
+  prepare(gram: Float32Array, columns: number, options: PrepareOptions): Promise<PreparedSolver>;
 }
+
+export type PrepareOptions = {
+  readonly gemm: Gemm;
+  /** Calibration sequences. */
+  readonly sequences: number;
+  /** What the Gram matrix is of, for the message of an error. */
+  readonly name: string;
+};
+
+export type PreparedSolver = {
+  /** The share of the mean diagonal that was added to it. */
+  readonly damping: number;
+  /** Prunes exactly `count` weights of W, which stays as it is. */
+  solve(W: Matrix, count: number, pattern: Pattern): Promise<{ readonly weights: Float32Array; readonly mask: Mask }>;
+};
 
 export type Criterion = MaskCriterion | SolverCriterion;
 

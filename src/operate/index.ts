@@ -3,6 +3,7 @@ export {
   type LinearStatistics,
   type MaskCriterion,
   maskOf,
+  type PreparedSolver,
   type SolverCriterion,
 } from './criterion.js';
 export { refineMask } from './dsnot.js';

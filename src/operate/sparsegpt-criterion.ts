@@ -1,4 +1,5 @@
 import type { SolverCriterion } from './criterion.js';
+import { factoriseGram } from './gram-factor.js';
 import { groupCounts } from './pattern.js';
 import { pruneSparseGpt } from './sparsegpt.js';
 import { wanda } from './wanda.js';
@@ -11,10 +12,18 @@ export const sparsegpt: SolverCriterion = {
   needsActivations: true,
   patterns: ['columns', 'n:m'],
   surrogate: wanda,
-  solve: (W, count, pattern, factor, gemm) => {
-    if (pattern.kind !== 'n:m') return pruneSparseGpt(W, { kind: 'panels', count }, factor, { gemm });
-    // There n is the number that goes.
-    const { whole } = groupCounts(W.rows, W.columns, count, pattern.of);
-    return pruneSparseGpt(W, { kind: 'n:m', n: whole, m: pattern.of }, factor, { gemm });
+  evenGroups: true,
+  prepare: async (gram, columns, options) => {
+    const { gemm } = options;
+    const factor = await factoriseGram(gram, columns, options);
+    return {
+      damping: factor.damping,
+      solve: (W, count, pattern) => {
+        if (pattern.kind !== 'n:m') return pruneSparseGpt(W, { kind: 'panels', count }, factor, { gemm });
+        // There n is the number that goes.
+        const { whole } = groupCounts(W.rows, W.columns, count, pattern.of);
+        return pruneSparseGpt(W, { kind: 'n:m', n: whole, m: pattern.of }, factor, { gemm });
+      },
+    };
   },
 };

@@ -4,7 +4,6 @@
 import { dirname, join } from 'node:path';
 import { LayerwiseError, NumericError } from '../base/index.js';
 import { readSafetensors, readTensor, writeSafetensors } from '../checkpoint/index.js';
-import type { Gemm } from '../linalg/index.js';
 import {
   type BlockSource,
   blockTensorNames,
@@ -15,7 +14,7 @@ import {
   toStored,
   weightName,
 } from '../model/index.js';
-import type { GramFactor, Mask, MaskCriterion, Matrix, Pattern, SolverCriterion } from '../operate/index.js';
+import type { Mask, MaskCriterion, Matrix, Pattern, PreparedSolver } from '../operate/index.js';
 import type { SquareSums } from '../profile/index.js';
 import { type DType, fromFloat32, toFloat32 } from '../tensor/index.js';
 
@@ -48,8 +47,8 @@ export async function readBlockTensor(model: Model, path: string, name: string):
   return await readTensor({ ...model.checkpoint, dir: dirname(path), tensors }, name);
 }
 
-/** Of each tap site, its factorised Gram matrix. */
-export type GramFactors = Readonly<Record<string, GramFactor>>;
+/** Of each tap site, a solver. */
+export type Solvers = Readonly<Record<string, PreparedSolver>>;
 
 /** What one block is pruned with: a criterion, and what it needs to know of the block's inputs. */
 export type BlockPruning = {
@@ -66,10 +65,8 @@ export type BlockPruning = {
       readonly tokens?: number;
     }
   | {
-      readonly criterion: SolverCriterion;
       readonly pattern: Pattern;
-      readonly factors: GramFactors;
-      readonly gemm: Gemm;
+      readonly solvers: Solvers;
     }
 );
 
@@ -82,9 +79,9 @@ export async function pruneLinear(model: Model, linear: Linear, pruning: BlockPr
   const W = { rows, columns, data: toRows(linear, toFloat32(bytes, dtype)) };
   const count = pruning.counts.get(linear.name)!;
   return await nameErrors(model, linear, W, async () => {
-    if ('factors' in pruning) {
-      const { criterion, pattern, factors, gemm } = pruning;
-      const { weights, mask } = await criterion.solve(W, count, pattern, factors[site]!, gemm);
+    if ('solvers' in pruning) {
+      const { pattern, solvers } = pruning;
+      const { weights, mask } = await solvers[site]!.solve(W, count, pattern);
       const solved = fromFloat32(toStored(linear, weights), dtype);
       zeroMasked(solved, dtype, toStored(linear, mask));
       return solved;
@@ -157,14 +154,14 @@ export async function writePrunedBlock(
     const read = () => (linear ? pruneLinear(model, linear, pruning) : readTensor(checkpoint, name));
     return { name, dtype, shape, read };
   });
-  const note = 'factors' in pruning ? { [DAMPING_NOTE]: JSON.stringify(dampingOf(pruning.factors)) } : {};
+  const note = 'solvers' in pruning ? { [DAMPING_NOTE]: JSON.stringify(dampingOf(pruning.solvers)) } : {};
   await writeSafetensors(path, tensors, { format: 'pt', ...note });
 }
 
 const DAMPING_NOTE = 'layerwise.damping';
 
-const dampingOf = (factors: GramFactors): Readonly<Record<string, number>> =>
-  Object.fromEntries(Object.entries(factors).map(([site, { damping }]) => [site, damping]));
+const dampingOf = (solvers: Solvers): Readonly<Record<string, number>> =>
+  Object.fromEntries(Object.entries(solvers).map(([site, { damping }]) => [site, damping]));
 
 /** The damping that each Gram matrix of the block needed, by tap site; empty where no solver pruned it. */
 export async function readDamping(path: string): Promise<Readonly<Record<string, number>>> {

@@ -5,7 +5,14 @@
 import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
-import { type Activations, blockGraph, createActivations, type Model, sameShape } from '../model/index.js';
+import {
+  type Activations,
+  type BlockSource,
+  blockGraph,
+  createActivations,
+  type Model,
+  sameShape,
+} from '../model/index.js';
 import { measureSquareSums, type SquareSums, startCollection } from '../profile/index.js';
 import type { Measured, MeasureName } from '../records/index.js';
 import type { Windows } from '../text/index.js';
@@ -84,15 +91,17 @@ async function keepTrace(model: Model, block: number, seen: Activations, trace: 
   }
 }
 
-/** Σ x² (`sums`: Σ x) at the taps of one block of the checkpoint, over the residual `from`. */
+/** Σ x² (`sums`: Σ x) at the taps of one block, of the checkpoint unless `source` gives another, over the residual `from`. */
 export async function tapBlock(
   engine: Engine,
   model: Model,
   block: number,
   from: Activations,
   outputs: 'taps' | 'sums' = 'taps',
+  source?: BlockSource,
 ): Promise<SquareSums> {
-  const session = await engine.load(blockGraph(model, block, { length: from.length, outputs }));
+  const options = { length: from.length, outputs, ...(source ? { source } : {}) };
+  const session = await engine.load(blockGraph(model, block, options));
   try {
     return await measureSquareSums(engine, session, from);
   } finally {

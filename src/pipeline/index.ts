@@ -1,3 +1,4 @@
+export { measureMisalignment } from './alignment.js';
 export {
   type BlockPruning,
   blockFileSource,

@@ -16,16 +16,16 @@ import {
   type Model,
   sameShape,
 } from '../model/index.js';
-import {
-  type Criterion,
-  factoriseGram,
-  type GramFactor,
-  type MaskCriterion,
-  type Pattern,
-  type SolverCriterion,
-} from '../operate/index.js';
+import type { Criterion, MaskCriterion, Pattern, PreparedSolver, SolverCriterion } from '../operate/index.js';
 import { measureGrams, type SquareSums } from '../profile/index.js';
-import { type BlockPruning, blockFileSource, blockPath, isWholeBlock, writePrunedBlock } from './block-file.js';
+import {
+  type BlockPruning,
+  blockFileSource,
+  blockPath,
+  isWholeBlock,
+  type Solvers,
+  writePrunedBlock,
+} from './block-file.js';
 import { type Text, type Trace, tapBlock, traceIndex } from './dense.js';
 import { type Move, passBlock } from './pass.js';
 
@@ -75,11 +75,8 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
     const first = block === 0;
     if (!(await isWholeBlock(model, block, path))) {
       const inputs = statistics && (first ? statistics.embedded : calibrated!);
-      const pruning =
-        criterion.kind === 'mask'
-          ? await measureForMask(input, criterion, block, inputs)
-          : await measureForSolver(input, criterion, block, inputs!, gemm!);
-      await writePrunedBlock(model, block, pruning, path);
+      const known = first ? input.firstSquareSums : undefined;
+      await writePrunedBlock(model, block, await prepareBlock(input, block, inputs, gemm, known), path);
     }
     const moves: Move[] = [];
     if (statistics && block < blocks - 1) moves.push([first ? statistics.embedded : calibrated!, calibrated!]);
@@ -95,40 +92,54 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
   return { nll, errors };
 }
 
-async function measureForMask(
-  { engine, model, pattern, counts, calibration, firstSquareSums }: SequentialInput,
-  criterion: MaskCriterion,
+/** What `prepareBlock` looks at. */
+export type BlockInput = Pick<SequentialInput, 'engine' | 'model' | 'criterion' | 'pattern' | 'counts' | 'calibration'>;
+
+/**
+ * What a block of the checkpoint is pruned with, its statistics taken on the residual `inputs` before it, which is
+ * `calibration` behind whatever blocks come first. `gemm` is there where the criterion is a solver.
+ */
+export async function prepareBlock(
+  { engine, model, criterion, pattern, counts, calibration }: BlockInput,
   block: number,
   inputs: Activations | undefined,
+  gemm: Gemm | undefined,
+  known?: SquareSums,
 ): Promise<BlockPruning> {
-  const known = block === 0 ? firstSquareSums : undefined;
+  const { windows = [], length = 0 } = calibration?.windows ?? {};
+  const sequences = windows.length;
+  if (criterion.kind === 'solver') {
+    return {
+      counts,
+      pattern,
+      solvers: await prepareSolvers(engine, model, criterion, block, inputs!, sequences, gemm!),
+    };
+  }
   const squareSums = inputs && (known ?? (await tapBlock(engine, model, block, inputs)));
   const columnSums =
     inputs && criterion.needsColumnSums ? await tapBlock(engine, model, block, inputs, 'sums') : undefined;
-  const { windows = [], length = 0 } = calibration?.windows ?? {};
-  const [sequences, tokens] = [windows.length, windows.length * length];
-  return { criterion, pattern, counts, squareSums, columnSums, sequences, tokens };
+  return { criterion, pattern, counts, squareSums, columnSums, sequences, tokens: sequences * length };
 }
 
-/** Gram matrices of the block's inputs, factorised; linears that read the same input share a factor. */
-async function measureForSolver(
-  { engine, model, pattern, counts, calibration }: SequentialInput,
+/** Solvers from the Gram matrices of the block's inputs; linears that read the same input share one. */
+async function prepareSolvers(
+  engine: Engine,
+  model: Model,
   criterion: SolverCriterion,
   block: number,
   inputs: Activations,
+  sequences: number,
   gemm: Gemm,
-): Promise<BlockPruning> {
+): Promise<Solvers> {
   const session = await engine.load(blockGraph(model, block, { length: inputs.length, outputs: 'gram' }));
   const grams = await measureGrams(engine, session, inputs);
   await session.release();
-  const sequences = calibration!.windows.windows.length;
-  const factors: Record<string, GramFactor> = {};
+  const solvers: Record<string, PreparedSolver> = {};
   for (const [site, gram] of Object.entries(grams)) {
-    const columns = Math.sqrt(gram.length);
     const name = `block ${block}, ${site}`;
-    factors[site] = await factoriseGram(gram, columns, { gemm, sequences, name });
+    solvers[site] = await criterion.prepare(gram, Math.sqrt(gram.length), { gemm, sequences, name });
   }
-  return { criterion, pattern, counts, factors, gemm };
+  return solvers;
 }
 
 async function relativeError(trace: Trace, block: number, pruned: Activations): Promise<number> {

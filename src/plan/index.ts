@@ -10,7 +10,6 @@ export {
   findDropMethod,
 } from './drop.js';
 export { countInGroups } from './groups.js';
-export { NEURONAL_LAMBDAS, neuronal } from './neuronal.js';
 export {
   type AllocationPolicy,
   BUDGETS,

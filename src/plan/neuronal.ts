@@ -1,17 +1,16 @@
 // NeuronAl, block step (TMLR 2025): ATP's line under another name, with λ instead of β = 2λ/(L − 1),
 //   s_i = S − λ + 2λ·i/(L − 1),   i = 0 … L−1,   L = number of blocks; one block has s = S.
-// λ has no default: it is searched on NEURONAL_LAMBDAS by a criterion of its own (how far the pruned block's normalised
-// column norms are from the dense one's). ATP's text leaves .04 out of the grid.
+// λ has no default: of LAMBDAS, the one of least misalignment on 8 calibration windows is taken (pipeline/alignment.ts),
+// without a look at any loss; uniform is not among them. ATP's text leaves .04 out of the grid.
 // We differ: λ is at most min(S, 1 − S), where the published code clips rates to [0.01, 0.99] and loses that budget. The
 // row step is not an allocation over blocks and is left out.
 
 import { atpLine } from './atp.js';
 import type { AllocationPolicy } from './policy.js';
 
-/** The published grid; the largest only below S = 0.8. */
-export const NEURONAL_LAMBDAS = [
-  0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25,
-] as const;
+const LAMBDAS = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2] as const;
+/** Tried below S = 0.8 only. */
+const LARGEST_LAMBDA = 0.25;
 
 export const neuronal: AllocationPolicy = {
   name: 'neuronal',
@@ -26,6 +25,11 @@ export const neuronal: AllocationPolicy = {
       range: (target) => [0, Math.min(target, 1 - target)],
     },
   ],
+  candidates: (target) => {
+    const bound = Math.min(target, 1 - target);
+    const lambdas = (target < 0.8 ? [...LAMBDAS, LARGEST_LAMBDA] : LAMBDAS).filter((lambda) => lambda <= bound);
+    return (lambdas.length > 0 ? lambdas : [bound]).map((lambda) => ({ lambda }));
+  },
   allocate: ({ target, facts: { blocks }, values }) =>
     atpLine(target, blocks, blocks > 1 ? (2 * values.lambda!) / (blocks - 1) : 0),
 };

@@ -72,6 +72,8 @@ export interface AllocationPolicy {
   readonly weighted?: true;
   /** For policies with more than one number to find. */
   readonly grid?: Grid;
+  /** For policies that judge values themselves, by the misalignment of activations: those they try, the first of equals. */
+  candidates?(target: number): readonly Values[];
   /**
    * Raw sparsities, one per block or one per linear in the order of `facts`. They need not fit the budget, nor lie in
    * [0, 1]; allocate.ts shifts them by one constant and water-fills.

@@ -10,16 +10,16 @@ import { erPlus } from './er-plus.js';
 import { global } from './global.js';
 import { lamp } from './lamp.js';
 import { layerwise } from './layerwise.js';
+import { neuronal } from './neuronal.js';
 import { owl } from './owl.js';
 import type { AllocationPolicy } from './policy.js';
 import { uniform } from './uniform.js';
 
 /** Every allocation policy, by name. */
 export const POLICIES: ReadonlyMap<string, AllocationPolicy> = new Map(
-  [uniform, atp, layerwise, owl, alphapruning, dlp, dsa, als, ecoflap, global, lamp, er, erPlus].map((policy) => [
-    policy.name,
-    policy,
-  ]),
+  [uniform, atp, layerwise, owl, alphapruning, dlp, dsa, als, ecoflap, neuronal, global, lamp, er, erPlus].map(
+    (policy) => [policy.name, policy],
+  ),
 );
 
 /** @throws OptionError E_OPTION_ALLOCATION, with the names there are. */

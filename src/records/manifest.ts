@@ -71,7 +71,15 @@ export const manifestSchema = z.object({
    * nine); whether it is distinguishable from uniform.
    */
   search: z
-    .object({ method: z.string(), equivalents: z.number(), verdict: z.enum(['better', 'tie', 'worse']) })
+    .object({
+      method: z.string(),
+      equivalents: z.number(),
+      /** Where a policy judges its values by the misalignment of activations: all that it tried. */
+      misalignments: z
+        .array(z.object({ hyperparameters: z.record(z.string(), z.number()), misalignment: z.number() }))
+        .optional(),
+      verdict: z.enum(['better', 'tie', 'worse']),
+    })
     .nullable(),
 });
 

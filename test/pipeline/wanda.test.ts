@@ -1,7 +1,7 @@
 // Block-sequential Wanda (uniform and ATP's rates) and magnitude against an independent implementation in PyTorch
 // (scripts/golden/wanda.py): masks bit for bit, column norms, perplexities and reconstruction errors within rounding.
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,7 @@ import { findCriterion, type MaskCriterion, maskOf, type Pattern } from '../../s
 import {
   blockPath,
   type DensePass,
+  measureMisalignment,
   pruneSequentially,
   readBlockTensor,
   runDense,
@@ -24,15 +25,23 @@ import {
 } from '../../src/pipeline/index.js';
 import { allocate, countPruned, findPolicy, type Rates } from '../../src/plan/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
-import { COLUMN_SUMS, NORMS, PERPLEXITY, RECONSTRUCTION } from '../tolerances.js';
+import { COLUMN_SUMS, MISALIGNMENT, NORMS, PERPLEXITY, RECONSTRUCTION } from '../tolerances.js';
 
 const root = fileURLToPath(new URL('../golden/wanda/', import.meta.url));
 
-type Run = { sparsity: number; beta: number; rates: number[]; pruned: number; perplexity: number; errors: number[] };
+type Run = {
+  sparsity: number;
+  beta: number;
+  rates: number[];
+  pruned: number;
+  perplexity: number;
+  errors: number[];
+  misalignment: number;
+};
 type Facts = {
   dense: { perplexity: number };
   wanda: Record<'uniform' | 'atp', Run>;
-  magnitude: Record<'row' | 'matrix', Omit<Run, 'beta' | 'rates'>>;
+  magnitude: Record<'row' | 'matrix', Omit<Run, 'beta' | 'rates' | 'misalignment'>>;
 };
 
 const facts = JSON.parse(await readFile(join(root, 'golden.json'), 'utf8')) as Facts;
@@ -184,6 +193,20 @@ describe.each(['uniform', 'atp'] as const)('Wanda, %s', (name) => {
     expectClose(result.errors, run.errors, RECONSTRUCTION, 'error of block');
     expectClose([result.perplexity], [run.perplexity], PERPLEXITY, 'perplexity');
   });
+});
+
+test.each(['uniform', 'atp'] as const)('NeuronAl’s misalignment, %s', async (name) => {
+  const run = facts.wanda[name];
+  const rateOf = (linear: string) => run.rates[model.linears.flat().find((one) => one.name === linear)!.block]!;
+  const counts = countPruned(model.linears.flat(), rateOf, 'published');
+  const criterion = findCriterion('wanda');
+  const dir = join(scratch, `misaligned-${name}`);
+  const got = await measureMisalignment(
+    { engine, model, criterion, pattern: { kind: 'row' }, counts, dir },
+    calibration,
+  );
+  expectClose([got], [run.misalignment], MISALIGNMENT, 'misalignment');
+  await expect(access(dir)).rejects.toThrow();
 });
 
 describe.each(['row', 'matrix'] as const)('magnitude, %s', (pattern) => {

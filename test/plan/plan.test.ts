@@ -10,7 +10,6 @@ import {
   fitBudget,
   type ModelFacts,
   maxBeta,
-  neuronal,
   POLICIES,
   type Values,
 } from '../../src/plan/index.js';
@@ -51,7 +50,7 @@ const valuesAt = (policy: AllocationPolicy, S: number, facts: ModelFacts, f: num
 
 /** Policies whose rates follow from what a block measures, wherever it stands. */
 const DEPTH_BLIND = ['uniform', 'owl', 'alphapruning', 'dlp', 'dsa', 'ecoflap', 'global', 'lamp', 'er'];
-const ALL = [...POLICIES.values(), ...[neuronal].filter(({ name }) => !POLICIES.has(name))];
+const ALL = [...POLICIES.values()];
 
 /** One row per policy: what every allocation must keep, whatever it is made from. */
 const CASES = ALL.map((policy) => ({

@@ -11,7 +11,6 @@ import {
   findPolicy,
   fitBudget,
   type ModelFacts,
-  neuronal,
   POLICIES,
   type Values,
 } from '../../src/plan/index.js';
@@ -167,8 +166,8 @@ describe('als', () => {
 
 test('neuronal is ATP’s line with β = 2λ/(L − 1)', () => {
   const facts = blocksOf(1, 1, 1, 1, 1);
-  expectAll(rawRates(neuronal, 0.7, facts, {}, { lambda: 0.1 }), atpLine(0.7, 5, 0.05));
-  expectAll(rawRates(neuronal, 0.7, facts, {}, { lambda: 0.1 }), [0.6, 0.65, 0.7, 0.75, 0.8]);
+  expectAll(rawRates(findPolicy('neuronal'), 0.7, facts, {}, { lambda: 0.1 }), atpLine(0.7, 5, 0.05));
+  expectAll(rawRates(findPolicy('neuronal'), 0.7, facts, {}, { lambda: 0.1 }), [0.6, 0.65, 0.7, 0.75, 0.8]);
 });
 
 test.each(['owl', 'dlp', 'dsa', 'alphapruning', 'als', 'ecoflap'])(

@@ -1,0 +1,60 @@
+// NeuronAl's criterion (TMLR 2025): how far a plan moves what linears read. Blocks are pruned one after the other; x_l [columns]
+// are the norms ‖X_j‖₂ of the columns that linear l reads in the dense block, x̃_l in the pruned one, both on the output of
+// the pruned blocks before it (so what the first linears read is the same, and q, k and v add nothing), and the plan's misalignment is
+//   Σ_l ‖x_l/Σ_j x_lj − x̃_l/Σ_j x̃_lj‖₂/columns_l.
+// We differ: masks are those of the criterion in hand, in its pattern, also where it is a solver.
+
+import { mkdir, rm } from 'node:fs/promises';
+import { fileError } from '../base/index.js';
+import { createGemm } from '../linalg/index.js';
+import { type Linear, sameShape } from '../model/index.js';
+import type { SquareSums } from '../profile/index.js';
+import { blockFileSource, blockPath, writePrunedBlock } from './block-file.js';
+import { type Text, tapBlock } from './dense.js';
+import { passBlock } from './pass.js';
+import { type BlockInput, prepareBlock } from './sequential.js';
+
+/** The misalignment of a plan on the windows of `text`, which prunes too. Works in `dir` and leaves nothing there. */
+export async function measureMisalignment(
+  input: Omit<BlockInput, 'calibration'> & { readonly dir: string },
+  text: Text,
+): Promise<number> {
+  const { engine, model, criterion, dir } = input;
+  await mkdir(dir, { recursive: true }).catch((error) => {
+    throw fileError(error, dir);
+  });
+  const seen = await sameShape(text.embedded);
+  const gemm = criterion.kind === 'solver' ? await createGemm(engine) : undefined;
+  let sum = 0;
+  try {
+    for (const [block, linears] of model.linears.entries()) {
+      const from = block === 0 ? text.embedded : seen;
+      const dense = await tapBlock(engine, model, block, from);
+      const inputs = criterion.needsActivations ? from : undefined;
+      const pruning = await prepareBlock({ ...input, calibration: text }, block, inputs, gemm, dense);
+      await writePrunedBlock(model, block, pruning, blockPath(dir, block));
+      const source = await blockFileSource(blockPath(dir, block));
+      sum += compare(linears, dense, await tapBlock(engine, model, block, from, 'taps', source));
+      await passBlock(engine, model, block, [[from, seen]], source);
+    }
+    return sum;
+  } finally {
+    await gemm?.release();
+    await seen.close();
+    await rm(dir, { recursive: true });
+  }
+}
+
+function compare(linears: readonly Linear[], dense: SquareSums, pruned: SquareSums): number {
+  return linears.reduce((sum, { site, columns }) => {
+    const [a, b] = [shares(dense[site]!), shares(pruned[site]!)];
+    return sum + Math.sqrt(a.reduce((square, share, j) => square + (share - b[j]!) ** 2, 0)) / columns;
+  }, 0);
+}
+
+/** Norms of columns, of sum 1; all 0 where the input is. */
+function shares(squares: Float64Array): Float64Array {
+  const norms = squares.map(Math.sqrt);
+  const total = norms.reduce((a, b) => a + b, 0);
+  return norms.map((norm) => (total > 0 ? norm / total : 0));
+}
