@@ -81,3 +81,6 @@ export const GRADIENT_MEAN = 0.05;
 
 /** NeuronAl's misalignment, relative: differences of shares that are some thousandths, of norms that are good to NORMS. */
 export const MISALIGNMENT = 1e-3;
+
+/** ADMM's weights in float32 against float64, as a share of the largest: twenty turns of a well conditioned product. */
+export const ADMM_WEIGHTS = 1e-5;

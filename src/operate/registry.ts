@@ -1,4 +1,5 @@
 import { OptionError } from '../base/index.js';
+import { admm } from './admm.js';
 import type { Criterion } from './criterion.js';
 import { dsnot } from './dsnot.js';
 import { magnitude } from './magnitude.js';
@@ -8,7 +9,7 @@ import { wanda } from './wanda.js';
 
 /** Every criterion, by name. */
 export const CRITERIA: ReadonlyMap<string, Criterion> = new Map(
-  [magnitude, wanda, ria, dsnot, sparsegpt].map((criterion: Criterion) => [criterion.name, criterion]),
+  [magnitude, wanda, ria, dsnot, sparsegpt, admm].map((criterion: Criterion) => [criterion.name, criterion]),
 );
 
 /** @throws OptionError E_OPTION_CRITERION, with the names there are. */
