@@ -2,7 +2,7 @@
 
 Scores are written from the papers' equations: magnitude |W|; Wanda (arXiv 2306.11695) |W| ||X_j||; RIA ("Plug-and-Play",
 ICLR 2024) (|W| / sum_i |W| + |W| / sum_j |W|) ||X_j||^0.5, where a row or column that is all zeros has share 0; DSnoT (arXiv
-2310.08915) from Wanda's mask of each row.
+2310.08915) from the mask of one of those.
 Patterns: `row`, `matrix`, `columns` (128 columns of all rows, the count spread by largest remainder), and N of every M
 consecutive columns KEPT; a last group of r < M columns loses floor(r (M - N) / M).
 
@@ -11,7 +11,7 @@ consecutive columns KEPT; a last group of r < M columns loses floor(r (M - N) / 
 golden.safetensors  <case>.W F32 [rows, columns]; <case>.squareSums F32 [columns], sum over all tokens of x_j^2; <case>.sums of x_j
                     <case>.<criterion>.<pattern> U8 [rows, ceil(columns / 8)]; bit j % 8 (lowest first) of byte j / 8 is
                     column j, 1 = pruned
-golden.json         <case>: sequences and their length, the swaps of DSnoT, and of each mask its count
+golden.json         <case>: sequences and their length, the swaps of each DSnoT, and of each mask its count
 
 Pruned are the first of a stable sort, row-major. The seed of a case is the first for which float64 gives the same masks and
 no kept score lies within 1e-5 (relative) of the one that was pruned last, unless both are exactly equal (the `ties` case and
@@ -34,6 +34,8 @@ SMALLEST_GAP = 1e-5
 SEQUENCES, LENGTH = 4, 8
 # name: rows, columns, pruned share of the patterns that take any count
 CASES = {"even": (12, 64, 0.5), "panels": (10, 300, 0.63), "zeros": (8, 40, 0.45), "ties": (6, 32, 0.5)}
+DSNOT = [("dsnot", "row"), ("dsnot-magnitude", "row"), ("dsnot-ria", "row"), ("dsnot", "matrix")]
+DSNOT += [("dsnot", "2:4"), ("dsnot-ria", "4:8"), ("dsnot-magnitude", "7:16"), ("dsnot", "5:32")]
 KEPT = [(2, 4), (3, 4), (4, 8), (3, 8), (7, 16), (5, 32)]
 
 
@@ -83,8 +85,11 @@ class Chooser:
         return mask.reshape(scores.shape)
 
 
-def dsnot(W: torch.Tensor, square_sums: torch.Tensor, sums: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """arXiv 2310.08915: at most 50 swaps in each row of a mask, while the missing sum of its output is above 0.1."""
+def dsnot(W: torch.Tensor, square_sums: torch.Tensor, sums: torch.Tensor, mask: torch.Tensor, of: int | None) -> torch.Tensor:
+    """arXiv 2310.08915: at most 50 swaps in each row of a mask, while the missing sum of its output is above 0.1.
+
+    With `of`, each swap is inside a group of so many columns, and one that would turn the sign of that sum ends it.
+    """
     mask = mask.clone()
     tokens = SEQUENCES * LENGTH
     variance = torch.maximum(square_sums / tokens - (sums / tokens) ** 2, 1e-6 * square_sums / tokens)
@@ -93,15 +98,23 @@ def dsnot(W: torch.Tensor, square_sums: torch.Tensor, sums: torch.Tensor, mask: 
     for row in range(len(W)):
         prunable, prunable_effect = ~mask[row].clone(), effect[row]
         growable = mask[row].clone()
+        first = torch.sign(effect[row][mask[row]].sum())
         for _ in range(50):
             error = effect[row][mask[row]].sum()
             if error.abs() <= 0.1:
                 break
             sign = torch.sign(error)
             grow = torch.where(growable & (prunable_effect * sign > 0), prunable_effect * sign / variance, -math.inf)
-            lose = torch.where(prunable & (prunable_effect * sign < 0), wanda[row], math.inf)
-            grown, lost = grow.argmax(), lose.argmin()
+            grown = grow.argmax()
+            losable = prunable & (prunable_effect * sign < 0)
+            if of:
+                losable = prunable & (torch.arange(len(prunable)) // of == grown // of)
+            lose = torch.where(losable, wanda[row], math.inf)
+            lost = lose.argmin()
             if grow[grown] == -math.inf or lose[lost] == math.inf:
+                break
+            after = error + effect[row][lost] - effect[row][grown]
+            if of and torch.sign(after) != first:
                 break
             mask[row, grown], growable[grown] = False, False
             mask[row, lost], prunable[lost] = True, False
@@ -154,15 +167,18 @@ def attempt(name: str, seed: int, rows: int, columns: int, rate: float) -> tuple
             tensors[key] = torch.from_numpy(numpy.packbits(mask.numpy(), axis=1, bitorder="little"))
             counts[key] = mask.sum().item()
     # In float64, as ours is, and the same where the statistics are a little off, as float32 sums may be.
-    start = select(score("wanda", W, square_sums), "row", rate, Chooser())
     doubles = [tensor.double() for tensor in (W, square_sums, sums)]
-    mask = dsnot(*doubles, start)
-    for off in (1 - 3e-7, 1 + 3e-7):
-        if not torch.equal(mask, dsnot(doubles[0], doubles[1] * off, doubles[2] / off, start)):
-            return None
-    tensors["dsnot.row"] = torch.from_numpy(numpy.packbits(mask.numpy(), axis=1, bitorder="little"))
-    counts["dsnot.row"] = mask.sum().item()
-    swaps = (mask & ~start).sum().item()
+    swaps = {}
+    for criterion, pattern in DSNOT:
+        start = select(score(criterion.partition("-")[2] or "wanda", W, square_sums), pattern, rate, Chooser())
+        of = int(pattern.split(":")[1]) if ":" in pattern else None
+        mask = dsnot(*doubles, start, of)
+        for off in (1 - 3e-7, 1 + 3e-7):
+            if not torch.equal(mask, dsnot(doubles[0], doubles[1] * off, doubles[2] / off, start, of)):
+                return None
+        key = f"{criterion}.{pattern}"
+        tensors[key] = torch.from_numpy(numpy.packbits(mask.numpy(), axis=1, bitorder="little"))
+        counts[key], swaps[key] = mask.sum().item(), (mask & ~start).sum().item()
     return tensors, dict(seed=seed, sequences=SEQUENCES, length=LENGTH, swaps=swaps, counts=counts)
 
 

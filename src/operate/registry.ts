@@ -1,7 +1,7 @@
 import { OptionError } from '../base/index.js';
 import { admm } from './admm.js';
 import type { Criterion } from './criterion.js';
-import { dsnot } from './dsnot.js';
+import { createDsnot } from './dsnot.js';
 import { magnitude } from './magnitude.js';
 import { ria } from './ria.js';
 import { sparsegpt } from './sparsegpt-criterion.js';
@@ -9,7 +9,16 @@ import { wanda } from './wanda.js';
 
 /** Every criterion, by name. */
 export const CRITERIA: ReadonlyMap<string, Criterion> = new Map(
-  [magnitude, wanda, ria, dsnot, sparsegpt, admm].map((criterion: Criterion) => [criterion.name, criterion]),
+  [
+    magnitude,
+    wanda,
+    ria,
+    createDsnot('dsnot', wanda, 'Wanda’s'),
+    createDsnot('dsnot-magnitude', magnitude, 'magnitude’s'),
+    createDsnot('dsnot-ria', ria, 'RIA’s'),
+    sparsegpt,
+    admm,
+  ].map((criterion: Criterion) => [criterion.name, criterion]),
 );
 
 /** @throws OptionError E_OPTION_CRITERION, with the names there are. */

@@ -70,6 +70,35 @@ describe('by hand', () => {
   });
 });
 
-test('a search’s surrogates are Wanda’s, which need no sums', () => {
+test('under n:m every group keeps as many as it had, and the sum of a row’s output does not change its sign', () => {
+  fc.assert(
+    fc.property(input, fc.constantFrom(2, 4, 8), ({ rows, columns, weights, sums, extra }, of) => {
+      const W = { rows, columns, data: Float32Array.from(weights) };
+      const columnSums = Float64Array.from(sums);
+      const squareSums = columnSums.map((sum, j) => sum ** 2 / TOKENS + extra[j]!);
+      const statistics = { squareSums, columnSums, sequences: 1, tokens: TOKENS };
+      const scores = W.data.map(Math.abs);
+      const [groups, rest] = [Math.floor(columns / of), columns % of];
+      const count = rows * (groups * (of / 2) + Math.floor(rest / 2));
+      const start = selectMask({ ...W, data: scores }, count, { kind: 'n:m', kept: undefined, of });
+      const mask = refineMask(W, start.slice(), scores, statistics, of);
+      for (let row = 0; row < rows; row++) {
+        const missing = (some: Uint8Array) =>
+          columnSums.reduce((sum, S, j) => sum + some[row * columns + j]! * W.data[row * columns + j]! * S, 0);
+        for (let left = 0; left < columns; left += of) {
+          const [from, to] = [row * columns + left, row * columns + Math.min(left + of, columns)];
+          const gone = (some: Uint8Array) => some.subarray(from, to).reduce((a, b) => a + b, 0);
+          expect(gone(mask)).toBe(gone(start));
+        }
+        const [before, after] = [missing(start), missing(mask)];
+        if (Math.abs(after - before) > 1e-9) expect(Math.sign(after)).toBe(Math.sign(before));
+      }
+    }),
+  );
+});
+
+test('a search’s surrogates are those of the mask it starts from, which need no sums', () => {
   expect(maskOf(findCriterion('dsnot')).name).toBe('wanda');
+  expect(maskOf(findCriterion('dsnot-ria')).name).toBe('ria');
+  expect(maskOf(findCriterion('dsnot-magnitude')).name).toBe('magnitude');
 });
