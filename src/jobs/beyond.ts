@@ -48,7 +48,10 @@ export async function measureAt(
   const sensitivity = await workspace.step('sensitivity', async () => {
     const sample = await sampleText(model, text, SENSITIVITY_WINDOWS);
     const counts = countsOf(settings, model, () => rate);
-    const input = { engine, model, ...masking(settings), counts, calibration, onProgress };
+    const { criterion } = settings;
+    // A mask that needs more than dense statistics has a stand-in; a solver prunes as it will.
+    const how = criterion.kind === 'solver' ? { criterion, pattern } : masking(settings);
+    const input = { engine, model, ...how, counts, calibration, onProgress };
     return await measureSensitivity(input, dense, sample.text);
   });
   return { sensitivity };

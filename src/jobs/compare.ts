@@ -170,7 +170,6 @@ async function runCell(
     const { validation: score, errors } = choice.trial;
     const row = { validation: score, test };
     const fixed = choice.candidate.key === 'uniform' ? 0 : 1;
-    const { needs } = settings.policy;
     return {
       allocation: settings.policy.name,
       criterion: settings.criterion.name,
@@ -184,7 +183,7 @@ async function runCell(
       versusUniform: against(row, before, target, 'uniform'),
       versusAtp: against(row, before, target, 'atp'),
       trials: settings.searches ? choice.entries.filter(({ trial }) => trial.exact).length - 1 : fixed,
-      equivalents: trialEquivalents(model, texts, choice, needs),
+      equivalents: trialEquivalents(model, texts, choice, settings),
     };
   });
 }

@@ -3,9 +3,11 @@
 // over a window. The published grid is nine trials.
 
 import type { Model } from '../model/index.js';
+import type { Criterion } from '../operate/index.js';
 import { GRADIENT_DRAWS } from '../pipeline/index.js';
 import type { MeasureName } from '../records/index.js';
 import type { Entry } from './book.js';
+import type { PruneSettings } from './settings.js';
 import type { PreparedTexts } from './texts.js';
 
 /** Windows that each linear's sensitivity is measured on. */
@@ -27,7 +29,7 @@ export function trialEquivalents(
   model: Model,
   texts: PreparedTexts,
   { entries, judged, candidate }: Searched,
-  needs: readonly MeasureName[],
+  { policy, criterion }: Pick<PruneSettings, 'policy' | 'criterion'>,
 ): number {
   const { blocks } = model.config;
   // Without a search there is one trial, unless it is uniform.
@@ -36,20 +38,29 @@ export function trialEquivalents(
   const surrogates = entries.filter(({ trial }) => !trial.exact);
   const surrogate = surrogates.reduce((sum, { trial }) => sum + blocks * trial.validation.windows, 0);
   const alignment = judged.length * ALIGNMENT_RUNS * ALIGNMENT_WINDOWS * blocks;
-  return exact + (surrogate + alignment + measuresCost(model, needs)) / trialCost(model, texts);
+  return (
+    exact + (surrogate + alignment + measuresCost(model, texts, policy.needs, criterion.kind)) / trialCost(model, texts)
+  );
 }
+
+const windowsOf = (text: PreparedTexts['validation']): number => text?.windows.windows.length ?? 0;
 
 /** Runs of a block over a window that one trial takes. */
-function trialCost({ config: { blocks } }: Model, { calibration, validation }: PreparedTexts): number {
-  const windows = (text: PreparedTexts['validation']): number => text?.windows.windows.length ?? 0;
-  return blocks * (2 * windows(calibration) + windows(validation));
-}
+const trialCost = ({ config: { blocks } }: Model, { calibration, validation }: PreparedTexts): number =>
+  blocks * (2 * windowsOf(calibration) + windowsOf(validation));
 
 /** Those that the measures beyond the dense pass take: each linear's suffix from its block on, and the prefix they share. */
-function measuresCost(model: Model, needs: readonly MeasureName[]): number {
+function measuresCost(
+  model: Model,
+  { calibration }: PreparedTexts,
+  needs: readonly MeasureName[],
+  kind: Criterion['kind'],
+): number {
   const { blocks } = model.config;
   const suffixes = model.linears.flat().reduce((sum, { block }) => sum + blocks - block, 0);
-  const sensitivity = needs.includes('sensitivity') ? (suffixes + blocks) * SENSITIVITY_WINDOWS : 0;
+  // A solver looks at the calibration windows too: their Gram matrices, and the dense block's output.
+  const walk = kind === 'solver' ? 2 * blocks * windowsOf(calibration) : 0;
+  const sensitivity = needs.includes('sensitivity') ? (suffixes + blocks) * SENSITIVITY_WINDOWS + walk : 0;
   const gradient = needs.includes('gradient') ? (2 * suffixes + blocks) * GRADIENT_DRAWS : 0;
   return sensitivity + gradient;
 }

@@ -90,7 +90,7 @@ function searchOf({ settings, model, texts, choice, tests }: RunFacts): Manifest
       : [choice.trial.validation.nll, choice.uniform.trial.validation.nll];
   return {
     method: choice.method,
-    equivalents: trialEquivalents(model, texts, choice, settings.policy.needs),
+    equivalents: trialEquivalents(model, texts, choice, settings),
     ...(choice.judged.length > 0
       ? {
           misalignments: choice.judged.map(({ hyperparameters, misalignment }) => ({

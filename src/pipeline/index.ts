@@ -17,6 +17,7 @@ export { type VisitResidual, visitResiduals } from './residuals.js';
 export { measureSensitivity } from './sensitivity.js';
 export {
   type MaskInput,
+  prepareBlock,
   pruneSequentially,
   runBlocks,
   type SequentialInput,

@@ -1,42 +1,79 @@
-// How much each linear matters on its own: mean token KL(dense ‖ dense with only that linear pruned at the target), from
-// statistics of the dense pass. One sweep for all linears (variants.ts).
+// How much each linear matters on its own: mean token KL(dense ‖ dense with only that linear pruned at the target). One
+// sweep for all linears (variants.ts). A criterion that gives masks prunes each linear by statistics of the dense pass; a
+// solver by the Gram matrices of the dense calibration residual, which walks along: what it repairs need not be spared.
 
-import { silent } from '../base/index.js';
-import { checkpointSource } from '../model/index.js';
-import { pruneLinear } from './block-file.js';
+import { type OnProgress, silent } from '../base/index.js';
+import { createGemm } from '../linalg/index.js';
+import { checkpointSource, sameShape } from '../model/index.js';
+import { type BlockPruning, pruneLinear } from './block-file.js';
 import type { DensePass, Text } from './dense.js';
-import type { MaskInput, SequentialInput } from './sequential.js';
+import { passBlock } from './pass.js';
+import { type BlockInput, prepareBlock } from './sequential.js';
 import { sweepVariants } from './variants.js';
+
+export type SensitivityInput = BlockInput & { readonly onProgress?: OnProgress };
 
 /**
  * The divergence of every linear, nats per token, in the order of the model's linears. `counts` says how many weights each
  * loses.
  */
-export async function measureSensitivity(
-  input: MaskInput & { readonly onProgress?: SequentialInput['onProgress'] },
-  dense: DensePass,
-  text: Text,
-): Promise<number[]> {
-  const { engine, model, criterion, pattern, counts, calibration, onProgress = silent } = input;
-  const sequences = calibration?.windows.windows.length ?? 0;
+export async function measureSensitivity(input: SensitivityInput, dense: DensePass, text: Text): Promise<number[]> {
+  const { engine, model, onProgress = silent } = input;
   onProgress({ kind: 'stage', stage: 'sensitivity', total: model.config.blocks });
-  const { variants } = await sweepVariants({
-    engine,
-    model,
-    text,
-    base: async () => checkpointSource(model.checkpoint),
-    variants: async (block) => {
-      const pruning = { criterion, pattern, counts, squareSums: dense.squareSums[block], sequences };
-      return await Promise.all(
-        model.linears[block]!.map(async (linear) => ({
-          linear: linear.name,
-          weights: await pruneLinear(model, linear, pruning),
-        })),
-      );
+  const { prepare, close } = await createPruner(input, dense);
+  try {
+    const { variants } = await sweepVariants({
+      engine,
+      model,
+      text,
+      base: async () => checkpointSource(model.checkpoint),
+      variants: async (block) => {
+        const pruning = await prepare(block);
+        return await Promise.all(
+          model.linears[block]!.map(async (linear) => ({
+            linear: linear.name,
+            weights: await pruneLinear(model, linear, pruning),
+          })),
+        );
+      },
+      onProgress,
+    });
+    return model.linears.flat().map(({ name }) => mean(variants.get(name)!));
+  } finally {
+    await close();
+  }
+}
+
+type Pruner = {
+  /** What a block of the dense model is pruned with; blocks are asked for in order. */
+  readonly prepare: (block: number) => Promise<BlockPruning>;
+  readonly close: () => Promise<void>;
+};
+
+async function createPruner(input: BlockInput, dense: DensePass): Promise<Pruner> {
+  const { engine, model, criterion, pattern, counts, calibration } = input;
+  if (criterion.kind === 'mask') {
+    const sequences = calibration?.windows.windows.length ?? 0;
+    return {
+      prepare: async (block) => ({ criterion, pattern, counts, squareSums: dense.squareSums[block], sequences }),
+      close: async () => {},
+    };
+  }
+  const { embedded } = calibration!;
+  const seen = await sameShape(embedded);
+  const gemm = await createGemm(engine);
+  return {
+    prepare: async (block) => {
+      const from = block === 0 ? embedded : seen;
+      const pruning = await prepareBlock(input, block, from, gemm);
+      await passBlock(engine, model, block, [[from, seen]]);
+      return pruning;
     },
-    onProgress,
-  });
-  return model.linears.flat().map(({ name }) => mean(variants.get(name)!));
+    close: async () => {
+      await gemm.release();
+      await seen.close();
+    },
+  };
 }
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;

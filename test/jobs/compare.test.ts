@@ -76,6 +76,15 @@ describe('compare', () => {
     expect(await readTree(join(folder, 'resumed'))).toEqual(await readTree(join(folder, 'whole')));
   });
 
+  test('a criterion that needs no text goes with policies that do', async () => {
+    const some = { allocations: ['owl', 'ecoflap'], sparsities: [0.5], criterion: 'magnitude' };
+    const { comparison } = await compare(asked('magnitude', { ...some, calibrationSamples: 4 }));
+    expect(comparison.texts.calibration).not.toBeNull();
+    const rates = comparison.rows.map((row) => new Set(row.rates).size);
+    expect(rates[0]).toBe(1);
+    for (const different of rates.slice(1)) expect(different).toBeGreaterThan(1);
+  });
+
   test.each([
     ['no target', { sparsities: [] }, 'E_OPTION_SPARSITY'],
     ['a target of 1', { sparsities: [0.5, 1] }, 'E_OPTION_SPARSITY'],

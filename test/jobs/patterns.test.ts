@@ -92,6 +92,20 @@ test('a search with a mixed pattern, its surrogates of a solver included', async
   for (const { whole } of await zerosPerGroup(model, 8)) expect(whole).toHaveLength(1);
 });
 
+test('candidates of a search are compared after rounding: those of the same numbers are one trial', async () => {
+  // On one block a line over blocks changes nothing: of 25 points no more than the five gains are left.
+  const out = join(folder, 'rounded');
+  const single = await makeTiny(join(folder, 'single'), { blocks: 1 });
+  const common = { checkpoint: single, sequenceLength: LENGTH, calibrationSamples: 16, threads: 2, out };
+  const asked = { ...common, sparsity: 0.6, allocation: 'layerwise', pattern: 'n:16', maxTrials: 4 };
+  const { manifest } = await prune({ ...asked, calibration: texts.calibration, validation: texts.validation });
+  const surrogates = manifest.trials.filter(({ exact }) => !exact).map(({ validation }) => validation.perplexity);
+  expect(surrogates.length).toBeGreaterThan(1);
+  expect(surrogates.length).toBeLessThanOrEqual(5);
+  const exact = manifest.trials.filter((trial) => trial.exact).map(({ validation }) => validation.perplexity);
+  expect(new Set(exact).size).toBe(exact.length);
+});
+
 test('the sensitivity of linears is measured at one rate for all, under a mixed pattern too', async () => {
   const { model } = await run({
     criterion: 'magnitude',
@@ -102,6 +116,24 @@ test('the sensitivity of linears is measured at one rate for all, under a mixed 
     validation: texts.validation,
   });
   for (const { whole } of await zerosPerGroup(model, 4)) expect(whole).toHaveLength(1);
+});
+
+test('the sensitivity of linears is measured with a solver’s own weights where a solver prunes', async () => {
+  const rates = async (criterion: string) => {
+    const out = join(folder, `out-${count++}`);
+    const common = { checkpoint, sequenceLength: LENGTH, calibrationSamples: 16, threads: 2, out };
+    const asked = {
+      ...common,
+      sparsity: 0.6,
+      allocation: 'layerwise',
+      hyperparameters: { line: 0, gain: 1 },
+      criterion,
+    };
+    return (await prune({ ...asked, calibration: texts.calibration })).manifest.plan.linears!;
+  };
+  const [wanda, sparsegpt] = [await rates('wanda'), await rates('sparsegpt')];
+  expect(Object.keys(sparsegpt)).toEqual(Object.keys(wanda));
+  expect(sparsegpt).not.toEqual(wanda);
 });
 
 test('DSnoT swaps inside the rows of Wanda’s mask; a search’s surrogates are Wanda’s', async () => {
