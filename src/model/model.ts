@@ -6,8 +6,8 @@ import { elementCount } from '../tensor/index.js';
 import { buildBlockGraph } from './block.js';
 import type { BlockOutputs } from './blocks/kit.js';
 import { type ModelConfig, readModelConfig } from './config.js';
-import { buildHeadGraph, type HeadOutput } from './head.js';
 import type { LinearKind } from './families/names.js';
+import { buildHeadGraph, type HeadOutput } from './head.js';
 import {
   blockTensors,
   checkTensors,
