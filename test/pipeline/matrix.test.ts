@@ -63,7 +63,8 @@ describe.each([...new Set(MATRIX.map(({ family }) => family))])('%s', (family) =
     const { measured } = await runDense(engine, model, undefined, calibration, silent, measures);
     const facts = { blocks: model.config.blocks, linears: model.linears.flat() };
     for (const policy of policies) {
-      const values = policy.name === 'atp' ? { beta: 0.1 } : {};
+      const toFind = policy.hyperparameters.filter(({ fallback }) => fallback === undefined);
+      const values = Object.fromEntries(toFind.map(({ name, range }) => [name, range(0.6, facts)[1] / 4]));
       const rates = allocate(policy, { target: 0.6, facts, budget: 'exact', measured, values });
       let [zeros, weights] = [0, 0];
       for (const { name, rows, columns } of facts.linears) {
