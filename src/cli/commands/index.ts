@@ -1,4 +1,5 @@
 import type { CommandSpec } from '../command.js';
+import { benchCommand } from './bench.js';
 import { compareCommand } from './compare.js';
 import { dropCommand } from './drop.js';
 import { evaluateCommand } from './evaluate.js';
@@ -14,6 +15,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   compareCommand,
   dropCommand,
   packCommand,
+  benchCommand,
   inspectCommand,
   planCommand,
   evaluateCommand,

@@ -1,0 +1,35 @@
+import { bench } from '../../jobs/index.js';
+import { defineCommand } from '../command.js';
+import { formatBytes, formatPercent, formatTable } from '../format.js';
+
+export const benchCommand = defineCommand({
+  name: 'bench',
+  summary: 'Measure how fast a packed model decodes and reads prompts, against its dense twin',
+  argument: { name: 'model', text: 'a .lw file, as layerwise pack writes it' },
+  options: ['threads', 'tokens', 'prompt', 'turns'],
+  details:
+    'The model and its dense twin (the same numbers, with their zeros) take turns in one run; the median turn counts. A token reads all weights once, so its speed is measured by memory: `bandwidthShare` is the bytes read a second over what the same threads read when they do nothing else. Close other programs first: threads wait for each other some thousand times a second.',
+  examples: [{ what: 'Two threads', command: 'layerwise bench my-model-75.lw --threads 2 --json' }],
+  run: async (model, values, onProgress) => {
+    const result = await bench({ model, ...values, onProgress });
+    const { bytes, bitsPerWeight, floorBitsPerWeight, sparsity } = result.model;
+    const lines = result.decode.map((decode, i) => [
+      `${decode.values} ${decode.layout}`,
+      decode.tokensPerSecond.toFixed(1),
+      formatBytes(decode.bytesPerToken),
+      formatPercent(decode.bandwidthShare, 0),
+      result.prefill[i]!.tokensPerSecond.toFixed(0),
+    ]);
+    const prompt = `prompt of ${result.prefill[0]!.tokens}, tokens/s`;
+    const head = ['linears', 'tokens/s', 'read a token', 'of bandwidth', prompt];
+    return {
+      json: result,
+      text: [
+        `${model}: ${formatBytes(bytes)}, ${bitsPerWeight.toFixed(2)} bits a weight (floor ${floorBitsPerWeight.toFixed(2)}), ${formatPercent(sparsity, 1)} zeros`,
+        `${result.threads} threads, which read ${result.bandwidthGBs.toFixed(1)} GB/s`,
+        '',
+        formatTable([head, ...lines]),
+      ].join('\n'),
+    };
+  },
+});

@@ -1,0 +1,48 @@
+// Measuring a packed model: what the document holds, not how fast anything is.
+
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { bench, inspectPacked, pack } from '../../src/jobs/index.js';
+import { codeOf } from '../checkpoint/make.js';
+import { makeFolder, makeTiny, useOwnCache } from './make.js';
+
+let folder: string;
+let model: string;
+
+beforeAll(async () => {
+  await useOwnCache();
+  folder = await makeFolder();
+  model = join(folder, 'model.lw');
+  await pack({ checkpoint: await makeTiny(join(folder, 'checkpoint'), { blocks: 2 }), layout: 'tiles', out: model });
+});
+
+test('a model and its dense twin take turns; bytes and shares fit together', async () => {
+  const result = await bench({ model, threads: 2, tokens: 3, prompt: 20, turns: 2 });
+  const report = await inspectPacked(model);
+  expect(result.model).toEqual({
+    bytes: report.fileBytes,
+    bitsPerWeight: report.all.bits,
+    floorBitsPerWeight: report.all.floor,
+    sparsity: report.sparsity,
+  });
+  expect(result.threads).toBe(2);
+  expect(result.decode.map(({ values, layout }) => [values, layout])).toEqual([
+    ['int8', 'tiles'],
+    ['int8', 'dense'],
+  ]);
+  for (const [i, { tokensPerSecond, bytesPerToken, bandwidthShare }] of result.decode.entries()) {
+    expect(tokensPerSecond).toBeGreaterThan(0);
+    expect(bandwidthShare).toBeCloseTo((tokensPerSecond * bytesPerToken) / (result.bandwidthGBs * 1e9), 10);
+    expect(result.prefill[i]).toMatchObject({ tokens: 20, values: 'int8' });
+    expect(result.prefill[i]!.tokensPerSecond).toBeGreaterThan(0);
+  }
+  // Dense weights in tiles take more bytes than without.
+  expect(result.decode[0]!.bytesPerToken).toBeGreaterThan(result.decode[1]!.bytesPerToken);
+});
+
+test.each(['threads', 'tokens', 'prompt', 'turns'] as const)(
+  '%s that is no whole number from 1 is refused',
+  async (name) => {
+    expect(await codeOf(bench({ model, [name]: 0.5 }))).toBe(`E_OPTION_${name.toUpperCase()}`);
+  },
+);
