@@ -4,8 +4,8 @@
 import { createRequire } from 'node:module';
 import { InternalError, OptionError, ResourceError } from '../base/index.js';
 import { createArena, startTeam } from '../kernels/index.js';
-import { type Layout, layoutOf, type ModelConfig, readModelConfig } from '../model/index.js';
-import { type PackedModel, partOffsets, readPackedConfig } from '../packed/index.js';
+import { describeTensors, type Layout, layoutOf, type ModelConfig, readModelConfig } from '../model/index.js';
+import { type PackedModel, partOffsets, readPackedConfig, requireTensors } from '../packed/index.js';
 import type { Decoder, StepPart } from './decoder.js';
 import { lowerModel } from './lower.js';
 import { type Pass, splitPasses } from './passes.js';
@@ -40,6 +40,7 @@ const WORKER = '#decoder-worker';
 export async function openDecoder(packed: PackedModel, options: DecoderOptions): Promise<OpenDecoder> {
   const config = readModelConfig(await readPackedConfig(packed));
   const layout = layoutOf(config, (name) => packed.tensors.has(name));
+  requireTensors(packed, describeTensors(config, layout)); // kernels trust the shapes that the config gives
   const { threads, sequences = 1, positions = Math.min(config.maxPositions, DEFAULT_POSITIONS) } = options;
   if (positions > config.maxPositions) {
     throw new OptionError(
