@@ -28,6 +28,8 @@ const LEVELS: Readonly<Record<string, number>> = {
   plan: 5,
   operate: 5,
   evaluate: 5,
+  runtime: 6,
+  server: 7,
   pipeline: 7,
   search: 8,
   jobs: 9,
@@ -43,7 +45,10 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   echarts: ['report'],
   commander: ['cli'],
   ora: ['cli'],
-  zod: ['records', 'model', 'packed'],
+  zod: ['records', 'model', 'packed', 'server'],
+  '@huggingface/jinja': ['runtime'],
+  hono: ['server'],
+  '@hono/node-server': ['server'],
 };
 
 const MAX_LINES = 500;

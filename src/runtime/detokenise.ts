@@ -1,0 +1,80 @@
+// Text from tokens as they come. A token may end inside a character, and what it reads as may depend on its neighbours
+// (a first space that is stripped), so a short window is decoded again with each token and what is new and settled of
+// it is given out: all but a last U+FFFD, the only place where the next byte can still change the text.
+
+import type { Codec } from '../text/index.js';
+import { createStopFilter } from './stops.js';
+
+export interface Detokeniser {
+  /** The text that is settled by one more token. */
+  push(token: number): string;
+  /** What was held back: half a character, as U+FFFD. */
+  flush(): string;
+}
+
+const REPLACEMENT = '\ufffd';
+const CONTEXT = 8; // tokens of the window that are kept for their neighbours' sake
+const LONGEST = 32; // bytes that never become a character must not make the window grow
+
+/** Continues the text of `context`, tokens whose own text is not given out. */
+export function createDetokeniser(codec: Codec, context: readonly number[] = []): Detokeniser {
+  let window = context.slice(-CONTEXT);
+  let told = settled(codec.decode(window)).length;
+  return {
+    push(token) {
+      const before = window;
+      window = [...before, token];
+      let text = codec.decode(window);
+      const piece = settled(text).slice(told);
+      if (text.endsWith(REPLACEMENT) && window.length < LONGEST) {
+        told += piece.length;
+        return piece;
+      }
+      // Start anew, shortly before the end. What is told is told of the new window too: its text has the same end.
+      const held = text.length - told - piece.length;
+      window = window.slice(-CONTEXT);
+      text = codec.decode(window);
+      told = text.length - held;
+      return piece;
+    },
+    flush() {
+      const rest = codec.decode(window).slice(told);
+      told += rest.length;
+      return rest;
+    },
+  };
+}
+
+const settled = (text: string): string => (text.endsWith(REPLACEMENT) ? text.slice(0, -1) : text);
+
+export type Piece = { readonly text: string; readonly stopped: boolean };
+
+/** Text that never shows a part of a stop string. */
+export interface TextStream {
+  /** Code units of all text so far, shown or held back: where the next token begins. */
+  readonly length: number;
+  push(token: number): Piece;
+  /** The end: what was held back in case more came. */
+  flush(): Piece;
+}
+
+/** A detokeniser behind a stop filter. */
+export function createTextStream(codec: Codec, context: readonly number[], stops: readonly string[]): TextStream {
+  const detokeniser = createDetokeniser(codec, context);
+  const filter = createStopFilter(stops);
+  let length = 0;
+  const pass = (text: string): Piece => {
+    length += text.length;
+    return filter.push(text);
+  };
+  return {
+    get length() {
+      return length;
+    },
+    push: (token) => pass(detokeniser.push(token)),
+    flush: () => {
+      const { text, stopped } = pass(detokeniser.flush());
+      return { text: stopped ? text : text + filter.flush(), stopped };
+    },
+  };
+}

@@ -1,0 +1,72 @@
+// One text from one prompt, as `layerwise generate` writes it, and how long it took: reading the prompt and writing
+// apart, since they are limited by different things.
+
+import { OptionError } from '../base/index.js';
+import { complete } from './completion.js';
+import { encodePrompt, type OpenedDecoder } from './opened.js';
+import type { Finish } from './request.js';
+import type { Sampling } from './sampler.js';
+import { createScheduler } from './scheduler.js';
+
+export type GenerateRequest = {
+  /** Begins with the BOS token where it is empty. */
+  readonly prompt: string;
+  readonly maxTokens: number;
+  readonly sampling: Sampling;
+  readonly signal?: AbortSignal | undefined;
+  /** Told the text as it comes. */
+  readonly onText?: (text: string) => void;
+};
+
+export type Generated = {
+  readonly text: string;
+  readonly finish: Finish;
+  readonly promptTokens: number;
+  readonly tokens: number;
+  /** Until the first token. */
+  readonly promptSeconds: number;
+  /** Tokens after the first, a second; undefined where there is no second token. */
+  readonly tokensPerSecond: number | undefined;
+};
+
+/** @throws OptionError E_OPTION_PROMPT, E_OPTION_MAX_TOKENS where the model's positions do not suffice */
+export async function generateText(model: OpenedDecoder, request: GenerateRequest): Promise<Generated> {
+  const prompt = encodePrompt(model, request.prompt);
+  const { maxPositions } = model.info;
+  if (prompt.length + request.maxTokens > maxPositions) {
+    throw new OptionError(
+      'E_OPTION_MAX_TOKENS',
+      `--max-tokens: expected at most ${Math.max(0, maxPositions - prompt.length)} after a prompt of ${prompt.length} tokens (the model has ${maxPositions} positions), got ${request.maxTokens}.`,
+      { option: 'max-tokens', got: request.maxTokens, prompt: prompt.length, maxPositions },
+    );
+  }
+  const scheduler = createScheduler(model, { queue: 1 });
+  const began = performance.now();
+  const times: number[] = [];
+  try {
+    const [done] = complete(scheduler, model.tokenizer, [
+      {
+        prompt,
+        maxTokens: request.maxTokens,
+        sampling: request.sampling,
+        stopTokens: model.eos,
+        stops: [],
+        signal: request.signal,
+        onToken: () => void times.push(performance.now()),
+        onPiece: ({ text }) => request.onText?.(text),
+      },
+    ]);
+    const { text, finish, generated } = await done!;
+    const [first, last] = [times[0] ?? performance.now(), times.at(-1) ?? 0];
+    return {
+      text,
+      finish,
+      promptTokens: prompt.length,
+      tokens: generated,
+      promptSeconds: (first - began) / 1000,
+      tokensPerSecond: times.length > 1 && last > first ? ((times.length - 1) * 1000) / (last - first) : undefined,
+    };
+  } finally {
+    await scheduler.close();
+  }
+}

@@ -1,0 +1,17 @@
+export { type ChatMessage, type ChatTemplate, createChatTemplate, requireChatTemplate } from './chat.js';
+export {
+  type Completion,
+  type CompletionPiece,
+  type CompletionRequest,
+  complete,
+  type PlacedToken,
+} from './completion.js';
+export { createDetokeniser, createTextStream, type Detokeniser, type TextStream } from './detokenise.js';
+export { type Generated, type GenerateRequest, generateText } from './generate.js';
+export { folderTexts, type Language, loadLanguage, type TextName, type TextSource } from './language.js';
+export { encodePrompt, type OpenDecoder, type OpenedDecoder, type OpenOptions, startSomewhere } from './opened.js';
+export type { Finish, SequenceRequest } from './request.js';
+export { argmax, createSampler, type Sampler, type Sampling } from './sampler.js';
+export { createScheduler, type Scheduler, type SchedulerOptions, type SchedulerState } from './scheduler.js';
+export { type ScoredToken, scoreToken, type TokenScore } from './scores.js';
+export { createStopFilter, type StopFilter } from './stops.js';

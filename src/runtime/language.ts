@@ -1,0 +1,109 @@
+// The text files of a model, wherever they lie (a folder, a .lw file): the tokenizer, the tokens that begin and end a
+// text, the chat template. As transformers does it: generation_config.json says what ends a text, else config.json.
+
+import { CheckpointError, fileError, readDocument } from '../base/index.js';
+import { type Codec, createTokenizer } from '../text/index.js';
+import { type ChatTemplate, createChatTemplate } from './chat.js';
+
+export type TextName =
+  | 'config.json'
+  | 'generation_config.json'
+  | 'tokenizer.json'
+  | 'tokenizer_config.json'
+  | 'special_tokens_map.json'
+  | 'chat_template.jinja';
+
+/** Something that has a model's text files. */
+export type TextSource = {
+  readonly path: string;
+  /** A file's text; undefined where there is none. */
+  readText(name: TextName): Promise<string | undefined>;
+};
+
+/** How a model's tokens become text, and the other way. */
+export type Language = {
+  readonly tokenizer: Codec;
+  /** The token that begins a text; undefined where the model has none. */
+  readonly bos: number | undefined;
+  /** Tokens that end a text. */
+  readonly eos: ReadonlySet<number>;
+  /** Undefined where the model was not made for conversations. */
+  readonly chatTemplate: ChatTemplate | undefined;
+};
+
+/** The text files of a checkpoint's folder. */
+export const folderTexts = (path: string): TextSource => ({
+  path,
+  readText: async (name) => {
+    try {
+      return await readDocument(`${path}/${name}`);
+    } catch (error) {
+      if ((error as { code?: unknown }).code === 'E_RESOURCE_NOT_FOUND') return undefined;
+      throw fileError(error, `${path}/${name}`);
+    }
+  },
+});
+
+/** @throws CheckpointError E_TEXT_TOKENIZER, E_TEXT_CHAT_TEMPLATE, E_CHECKPOINT_CONFIG; ResourceError E_RESOURCE_… */
+export async function loadLanguage(source: TextSource): Promise<Language> {
+  const tokenizerText = await source.readText('tokenizer.json');
+  if (tokenizerText === undefined) {
+    throw new CheckpointError(
+      'E_TEXT_TOKENIZER',
+      `${source.path}: expected a tokenizer.json beside the weights, got none. Export it again with transformers (tokenizer.save_pretrained).`,
+      { file: source.path },
+    );
+  }
+  const configText = await source.readText('tokenizer_config.json');
+  const tokenizer = createTokenizer(tokenizerText, configText, source.path);
+  const read = async (name: TextName): Promise<Record<string, unknown>> =>
+    parse(await source.readText(name), source.path, name);
+  const words = { ...(await read('special_tokens_map.json')), ...(await read('tokenizer_config.json')) };
+  const config = await read('config.json');
+  const generation = await read('generation_config.json');
+  const named = (key: 'bos_token' | 'eos_token'): { word: string; id: number } | undefined => {
+    const word = wordOf(words[key]);
+    const id = word === undefined ? undefined : tokenizer.tokenId(word);
+    return word === undefined || id === undefined ? undefined : { word, id };
+  };
+  const ends = idsOf(generation.eos_token_id) ?? idsOf(config.eos_token_id) ?? [];
+  const [bos, eos] = [named('bos_token'), named('eos_token')];
+  return {
+    tokenizer,
+    bos: bos?.id ?? idsOf(generation.bos_token_id)?.[0] ?? idsOf(config.bos_token_id)?.[0],
+    eos: new Set(eos === undefined ? ends : [...ends, eos.id]),
+    chatTemplate: createChatTemplate(
+      { file: await source.readText('chat_template.jinja'), config: words.chat_template },
+      { bos: bos?.word, eos: eos?.word },
+      source.path,
+    ),
+  };
+}
+
+function parse(text: string | undefined, path: string, name: string): Record<string, unknown> {
+  if (text === undefined) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new CheckpointError(
+      'E_CHECKPOINT_CONFIG',
+      `${path}: ${name}: expected JSON, got ${(cause as Error).message}. Copy the file again.`,
+      { file: path, name },
+      { cause },
+    );
+  }
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+/** A token is a string, or an object that describes an added token. */
+function wordOf(value: unknown): string | undefined {
+  const word = typeof value === 'object' && value !== null ? (value as { content?: unknown }).content : value;
+  return typeof word === 'string' ? word : undefined;
+}
+
+/** One id or several; undefined for anything else. */
+function idsOf(value: unknown): readonly number[] | undefined {
+  const ids = Array.isArray(value) ? value : [value];
+  return ids.length > 0 && ids.every((id) => Number.isInteger(id) && id >= 0) ? (ids as number[]) : undefined;
+}

@@ -1,0 +1,110 @@
+// From logits to the next token. Temperature 0 is greedy, ties to the lowest id. Otherwise p = softmax(logits / T) in
+// f64, cut in this order: the k likeliest (top-k), then of those, renormalised, the smallest set of likeliest tokens
+// whose mass reaches topP, never fewer than one; equal probabilities rank by lower id. One uniform number is drawn per
+// token, so a seed gives the same text whatever else runs. Instead of sorting a vocabulary, a histogram over
+// (max − logit) / T finds how far down the sort has to go.
+
+import { createRng, NumericError } from '../base/index.js';
+
+export type Sampling = {
+  /** T ≥ 0; 0 is greedy. */
+  readonly temperature: number;
+  /** Share of the mass to draw from, 0 to 1; 1 cuts nothing. */
+  readonly topP: number;
+  /** Number of tokens to draw from; undefined cuts nothing. */
+  readonly topK?: number | undefined;
+  readonly seed: number;
+};
+
+export type Sampler = (logits: Float32Array) => number;
+
+/** A sampler with its own stream of random numbers. */
+export function createSampler({ temperature, topP, topK, seed }: Sampling): Sampler {
+  if (temperature === 0) return argmax;
+  const rng = createRng(seed);
+  return (logits) => {
+    const best = logits[argmax(logits)]!;
+    const u = rng.uniform();
+    const k = topK === undefined || topK >= logits.length ? undefined : topK;
+    if (k === undefined && topP >= 1) return drawFromAll(logits, best, temperature, u);
+    return drawFromNucleus(logits, best, temperature, { topP, k }, u);
+  };
+}
+
+/** The largest logit's token, the lowest of equals. @throws NumericError E_NUMERIC_LOGITS where a logit is no number */
+export function argmax(logits: Float32Array): number {
+  let best = 0;
+  for (let i = 0; i < logits.length; i++) {
+    const x = logits[i]!;
+    if (x > logits[best]!) best = i;
+    else if (Number.isNaN(x)) throw notFinite(i, x);
+  }
+  if (!Number.isFinite(logits[best])) throw notFinite(best, logits[best]);
+  return best;
+}
+
+const notFinite = (token: number, got: number | undefined): NumericError =>
+  new NumericError(
+    'E_NUMERIC_LOGITS',
+    `The model gives token ${token} the logit ${got}; expected a finite number. The checkpoint may be damaged: run layerwise evaluate on it.`,
+    { token, got },
+  );
+
+function drawFromAll(logits: Float32Array, best: number, temperature: number, u: number): number {
+  const weights = new Float64Array(logits.length);
+  let total = 0;
+  for (let i = 0; i < logits.length; i++) {
+    weights[i] = Math.exp((logits[i]! - best) / temperature);
+    total += weights[i]!;
+  }
+  return pick(weights, u * total);
+}
+
+/** The first index at which the running sum passes `threshold`; the last with any weight where rounding keeps it below. */
+function pick(weights: ArrayLike<number>, threshold: number): number {
+  let sum = 0;
+  let last = 0;
+  for (let i = 0; i < weights.length; i++) {
+    if (weights[i] === 0) continue;
+    sum += weights[i]!;
+    last = i;
+    if (sum > threshold) return i;
+  }
+  return last;
+}
+
+const BINS = 1024;
+const BINS_PER_NAT = 16; // 64 nats in all: what lies below is one bin
+
+type Cut = { readonly topP: number; readonly k: number | undefined };
+
+function drawFromNucleus(logits: Float32Array, best: number, temperature: number, { topP, k }: Cut, u: number): number {
+  const masses = new Float64Array(BINS);
+  const counts = new Int32Array(BINS);
+  const binOf = (logit: number): number =>
+    Math.min(BINS - 1, Math.floor(((best - logit) / temperature) * BINS_PER_NAT));
+  let total = 0;
+  for (let i = 0; i < logits.length; i++) {
+    const bin = binOf(logits[i]!);
+    const weight = Math.exp((logits[i]! - best) / temperature);
+    masses[bin]! += weight;
+    counts[bin]!++;
+    total += weight;
+  }
+  // The last bin that can hold a token of the set. Where k cuts, the mass it leaves is known only after sorting.
+  let [deepest, mass, count] = [0, 0, 0];
+  for (; deepest < BINS - 1; deepest++) {
+    mass += masses[deepest]!;
+    count += counts[deepest]!;
+    if (k === undefined ? mass >= topP * total : count >= k) break;
+  }
+  const candidates: number[] = [];
+  for (let i = 0; i < logits.length; i++) if (binOf(logits[i]!) <= deepest) candidates.push(i);
+  candidates.sort((a, b) => logits[b]! - logits[a]! || a - b);
+  const ranked = k === undefined ? candidates : candidates.slice(0, k);
+  const weights = ranked.map((i) => Math.exp((logits[i]! - best) / temperature));
+  const wanted = topP * (k === undefined ? total : weights.reduce((sum, weight) => sum + weight, 0));
+  let [kept, reached] = [0, 0];
+  while (kept < weights.length && (kept === 0 || reached < wanted)) reached += weights[kept++]!;
+  return ranked[pick(weights.slice(0, kept), u * reached)]!;
+}

@@ -1,0 +1,194 @@
+// Continuous batching. Each step carries one token of every sequence that generates and a bounded part of the prompts
+// that are being read, in order of arrival; a sequence joins as soon as another leaves. What a request gets does not
+// depend on the others: its prompt is cut at the same places, its random numbers are its own, and a decoder's logits do
+// not depend on what else is in the step. The queue is bounded; what does not fit is refused at once.
+
+import { InternalError, ResourceError } from '../base/index.js';
+import type { Decoder, StepPart } from '../decoder/index.js';
+import type { Finish, SequenceRequest } from './request.js';
+import { Sequence } from './sequence.js';
+import { createSlots } from './slots.js';
+
+export type SchedulerOptions = {
+  /** Requests that may wait. Defaults to 64. */
+  readonly queue?: number;
+  /** Prompt tokens in one step. Defaults to 64. */
+  readonly chunk?: number;
+};
+
+export type SchedulerState = {
+  readonly running: number;
+  readonly waiting: number;
+  /** Why the last step failed; undefined where it did not. */
+  readonly failure: unknown;
+};
+
+export interface Scheduler {
+  readonly state: SchedulerState;
+  /** Requests that one call may submit at most. */
+  readonly capacity: number;
+  /**
+   * Takes all of the requests or none. The promises reject with `signal.reason` where a request is cancelled.
+   * @throws ResourceError E_RESOURCE_QUEUE where there is no room
+   */
+  submit(requests: readonly SequenceRequest[]): readonly Promise<Finish>[];
+  /** Cancels everything with `reason`; resolves when nothing runs. The decoder stays open. */
+  close(reason?: unknown): Promise<void>;
+}
+
+/** Longest time the event loop is kept busy with logits, in milliseconds. */
+const SLICE = 8;
+
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}): Scheduler {
+  const { queue = 64, chunk = 64 } = options;
+  const { vocabulary, maxPositions, sequences } = decoder.info;
+  const slots = createSlots(decoder);
+  const waiting: Sequence[] = [];
+  let running: Sequence[] = [];
+  let loop: Promise<void> | undefined;
+  let closed: { readonly reason: unknown } | undefined;
+  let failure: unknown;
+
+  const isCancelled = ({ request }: Sequence): boolean => request.signal?.aborted === true || closed !== undefined;
+  const reasonOf = ({ request }: Sequence): unknown =>
+    request.signal?.aborted ? request.signal.reason : closed?.reason;
+
+  /** Ends a running sequence; `damaged` where a step failed under it. */
+  const leave = (sequence: Sequence, damaged: boolean): void => {
+    running = running.filter((one) => one !== sequence);
+    slots.giveBack(sequence.slot!.sequence, damaged ? undefined : sequence.read);
+  };
+  const sweep = (): void => {
+    for (const sequence of running.filter(isCancelled)) {
+      leave(sequence, false);
+      sequence.settle.reject(reasonOf(sequence));
+    }
+  };
+  const admit = (): void => {
+    while (waiting.length > 0 && slots.free > 0) {
+      const sequence = waiting.shift()!;
+      try {
+        sequence.begin(slots.acquire(sequence.request.prompt, sequence.request.promptScores === undefined));
+        running.push(sequence);
+      } catch (error) {
+        sequence.settle.reject(error);
+      }
+    }
+  };
+  const choose = (): Map<Sequence, StepPart> => {
+    const parts = new Map<Sequence, StepPart>();
+    let left = chunk;
+    for (const sequence of running) {
+      const part = sequence.next(chunk, vocabulary);
+      if (sequence.generates) parts.set(sequence, part);
+      else if (part.tokens.length <= left) {
+        parts.set(sequence, part);
+        left -= part.tokens.length;
+      } else left = 0; // those that came later wait too
+    }
+    return parts;
+  };
+  const step = async (): Promise<void> => {
+    const parts = choose();
+    let results: readonly Float32Array[];
+    try {
+      results = await decoder.step([...parts.values()]);
+      failure = undefined;
+    } catch (error) {
+      failure = error;
+      for (const sequence of parts.keys()) {
+        leave(sequence, true);
+        sequence.settle.reject(error);
+      }
+      return;
+    }
+    let began = performance.now();
+    const pause = async (): Promise<void> => {
+      if (performance.now() - began < SLICE) return;
+      await breathe();
+      began = performance.now();
+    };
+    for (const [i, [sequence, part]] of [...parts].entries()) {
+      await pause();
+      try {
+        const finish = await sequence.take(part, results[i]!, vocabulary, pause);
+        if (finish === undefined) continue;
+        leave(sequence, false);
+        sequence.settle.resolve(finish);
+      } catch (error) {
+        leave(sequence, false);
+        sequence.settle.reject(error);
+      }
+    }
+  };
+  const run = async (): Promise<void> => {
+    for (;;) {
+      sweep();
+      admit();
+      if (running.length === 0) break;
+      await step();
+      await breathe(); // a step may be answered without the event loop having turned
+    }
+    loop = undefined;
+  };
+
+  const enqueue = (request: SequenceRequest): Promise<Finish> =>
+    new Promise((resolve, reject) => {
+      const { signal } = request;
+      if (signal?.aborted) return reject(signal.reason);
+      const end = (settle: () => void): void => {
+        signal?.removeEventListener('abort', cancel);
+        settle();
+      };
+      const sequence = new Sequence(request, {
+        resolve: (finish) => end(() => resolve(finish)),
+        reject: (reason) => end(() => reject(reason)),
+      });
+      const cancel = (): void => {
+        const at = waiting.indexOf(sequence);
+        if (at < 0) return; // it runs, and the loop sees to it
+        waiting.splice(at, 1);
+        reject(signal?.reason);
+      };
+      signal?.addEventListener('abort', cancel, { once: true });
+      waiting.push(sequence);
+    });
+
+  return {
+    get state() {
+      return { running: running.length, waiting: waiting.length, failure };
+    },
+    capacity: sequences + queue,
+    submit(requests) {
+      if (closed) throw new ResourceError('E_RESOURCE_CLOSED', 'The runtime is shutting down.');
+      for (const request of requests) check(request, maxPositions);
+      if (waiting.length + running.length + requests.length > sequences + queue) {
+        throw new ResourceError(
+          'E_RESOURCE_QUEUE',
+          `${running.length} requests run and ${waiting.length} wait; ${requests.length} more do not fit (at most ${queue} may wait). Try again later.`,
+          { running: running.length, waiting: waiting.length, queue },
+        );
+      }
+      const promises = requests.map(enqueue);
+      loop ??= breathe().then(run); // requests of the same turn begin together
+      return promises;
+    },
+    async close(reason = new ResourceError('E_RESOURCE_CLOSED', 'The runtime is shutting down.')) {
+      closed ??= { reason };
+      for (const sequence of waiting.splice(0)) sequence.settle.reject(closed.reason);
+      await loop;
+      slots.close();
+    },
+  };
+}
+
+/** What callers have to have checked. */
+function check({ prompt, maxTokens }: SequenceRequest, maxPositions: number): void {
+  if (prompt.length >= 1 && prompt.length + maxTokens <= maxPositions) return;
+  throw new InternalError(
+    'E_INTERNAL_REQUEST',
+    `Expected a prompt of at least one token that fits ${maxPositions} positions with what follows, got ${prompt.length} and ${maxTokens}.`,
+  );
+}

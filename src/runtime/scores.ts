@@ -1,0 +1,36 @@
+// Log-probabilities of tokens, natural, from f32 logits in f64, at temperature 1: what the model says, not what the
+// sampler makes of it. A token and the same token among the likeliest have equal bits, which clients compare.
+
+export type TokenScore = {
+  readonly token: number;
+  readonly logprob: number;
+};
+
+/** A token and the likeliest tokens at its place, likeliest first, equals by lower id. */
+export type ScoredToken = TokenScore & { readonly top: readonly TokenScore[] };
+
+/** Scores `token` under one row of logits; `count` of the likeliest come with it. */
+export function scoreToken(logits: Float32Array, token: number, count: number): ScoredToken {
+  let largest = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < logits.length; i++) if (logits[i]! > largest) largest = logits[i]!;
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i]! - largest);
+  const normaliser = Math.log(sum);
+  const of = (id: number): TokenScore => ({ token: id, logprob: logits[id]! - largest - normaliser });
+  return { ...of(token), top: likeliest(logits, count).map(of) };
+}
+
+/** Ids of the `count` largest logits, in order; equals by lower id. */
+function likeliest(logits: Float32Array, count: number): number[] {
+  const best: number[] = [];
+  if (count === 0) return best;
+  for (let i = 0; i < logits.length; i++) {
+    const x = logits[i]!;
+    if (best.length === count && x <= logits[best[count - 1]!]!) continue;
+    let at = best.length;
+    while (at > 0 && x > logits[best[at - 1]!]!) at--;
+    best.splice(at, 0, i);
+    if (best.length > count) best.pop();
+  }
+  return best;
+}
