@@ -1,0 +1,96 @@
+// The routes. Thin: what they do lies in completions.ts and chat.ts, what they ask lies in the runtime.
+
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { requireModel } from './ask.js';
+import { answerChat } from './chat.js';
+import { answerCompletion } from './completions.js';
+import type { ServerContext } from './context.js';
+import { PAGE_POLICY, renderPage } from './page.js';
+import { describeProblem, RefusedError } from './problems.js';
+
+export function createApp(context: ServerContext): Hono {
+  const { settings, metrics, scheduler, model } = context;
+  const app = new Hono();
+
+  const fail = (c: Context, error: unknown): Response => {
+    const { status, error: told } = describeProblem(error);
+    if (status === 429) c.header('retry-after', '1');
+    return c.json({ error: told }, status as ContentfulStatusCode);
+  };
+  app.onError((error, c) => fail(c, error));
+  app.notFound((c) =>
+    fail(c, new RefusedError(`There is no ${c.req.method} ${c.req.path} here.`, { status: 404, word: 'not_found' })),
+  );
+
+  app.use(async (c, next) => {
+    await next();
+    const route = ROUTES.has(c.req.path) ? c.req.path : 'other';
+    metrics.requests.add(1, { route, status: c.res.status });
+    c.header('x-content-type-options', 'nosniff');
+    if (context.draining) c.header('connection', 'close');
+  });
+
+  app.use('/v1/*', async (c, next) => {
+    if (settings.apiKey !== undefined && !isKey(c.req.header('authorization'), settings.apiKey)) {
+      const message = 'Expected the header Authorization: Bearer <key> with the key this server was started with.';
+      throw new RefusedError(message, { status: 401, word: 'invalid_api_key' });
+    }
+    await next();
+  });
+
+  const readBody = async (c: Context): Promise<string> => {
+    // A page elsewhere cannot send JSON here without asking first, and nobody answers that it may.
+    if (!/^application\/json\s*(;|$)/i.test(c.req.header('content-type') ?? '')) {
+      throw new RefusedError('Expected a body with content-type: application/json.', { status: 415 });
+    }
+    return c.req.text();
+  };
+  const limit = bodyLimit({
+    maxSize: settings.bodyBytes,
+    onError: (c) => {
+      const message = `The body is too large: expected at most ${settings.bodyBytes} bytes.`;
+      return fail(c, new RefusedError(message, { status: 413, word: 'body_too_large' }));
+    },
+  });
+  app.post('/v1/completions', limit, async (c) => answerCompletion(context, await readBody(c), c.req.raw.signal));
+  app.post('/v1/chat/completions', limit, async (c) => answerChat(context, await readBody(c), c.req.raw.signal));
+
+  const card = {
+    ...{ id: settings.name, object: 'model', created: context.created, owned_by: 'layerwise' },
+    max_model_len: model.info.maxPositions,
+  };
+  app.get('/v1/models', (c) => c.json({ object: 'list', data: [card] }));
+  app.get('/v1/models/:id{.+}', (c) => {
+    requireModel(context, c.req.param('id'));
+    return c.json(card);
+  });
+
+  app.get('/health', (c) => {
+    if (context.draining) return c.json({ status: 'shutting down' }, 503);
+    if (scheduler.state.failure !== undefined) return c.json({ status: 'the last step failed' }, 503);
+    return c.json({ status: 'ok' });
+  });
+  app.get('/metrics', (c) => {
+    c.header('content-type', 'text/plain; version=0.0.4; charset=utf-8');
+    return c.body(metrics.registry.render());
+  });
+  app.get('/', (c) => {
+    c.header('content-security-policy', PAGE_POLICY);
+    const { maxPositions } = model.info;
+    return c.html(renderPage({ name: settings.name, chat: model.chatTemplate !== undefined, maxPositions }));
+  });
+  return app;
+}
+
+/** Paths that metrics name; others are one. */
+const ROUTES = new Set(['/', '/health', '/metrics', '/v1/completions', '/v1/chat/completions', '/v1/models']);
+
+/** In a time that does not depend on where they differ. */
+function isKey(header: string | undefined, key: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  const given = /^Bearer (.*)$/i.exec(header ?? '')?.[1] ?? '';
+  return timingSafeEqual(digest(given), digest(key));
+}

@@ -1,0 +1,121 @@
+// From a checked body to the scheduler: prompts as tokens that fit the model, and the call that stands for them.
+
+import { type Completion, type CompletionPiece, complete, encodePrompt, startSomewhere } from '../runtime/index.js';
+import { listStops, type SamplingBody } from './bodies.js';
+import type { Call } from './calls.js';
+import type { ServerContext } from './context.js';
+import { RefusedError } from './problems.js';
+
+export type Prompt = {
+  readonly tokens: readonly number[];
+  /** As it is echoed. */
+  readonly text: string;
+};
+
+/** @throws RefusedError where a request names a model that is not this one; one that names none means this one */
+export function requireModel({ settings }: ServerContext, asked: string | null | undefined): void {
+  if (asked === null || asked === undefined || asked === settings.name) return;
+  throw new RefusedError(`The model ${JSON.stringify(asked)} is not here; there is ${JSON.stringify(settings.name)}.`, {
+    ...{ status: 404, param: 'model', word: 'model_not_found' },
+  });
+}
+
+/** A prompt's text as tokens, encoded with special tokens where the text does not bring its own. @throws RefusedError */
+export function readText(context: ServerContext, text: string, specialTokens: boolean): Prompt {
+  const { model } = context;
+  const { maxPositions } = model.info;
+  // So long that no tokenizer makes it fit: not worth the time it takes to see that. Normalisers shorten by less than 4.
+  const limit = 4 * maxPositions * model.tokenizer.longestToken;
+  if (text.length > limit) throw tooLong(maxPositions, `a prompt of ${text.length} characters`);
+  return { tokens: encodePrompt(model, text, specialTokens), text };
+}
+
+/** A prompt that came as tokens. @throws RefusedError */
+export function readTokens({ model }: ServerContext, tokens: readonly number[]): Prompt {
+  const { vocabulary } = model.info;
+  const stranger = tokens.find((token) => token >= vocabulary);
+  if (stranger !== undefined) {
+    throw new RefusedError(`prompt: expected token ids below ${vocabulary}, got ${stranger}.`, { param: 'prompt' });
+  }
+  return { tokens: startSomewhere(tokens, model.bos), text: model.tokenizer.decode(tokens) };
+}
+
+/** What a body asks of the scheduler for each text, besides its prompt. */
+export type Asked = {
+  readonly prompt: readonly number[];
+  readonly maxTokens: number;
+  readonly scores: number | undefined;
+  readonly promptScores: number | undefined;
+  readonly onPiece?: ((piece: CompletionPiece) => void) | undefined;
+};
+
+export type Answers = { readonly call: Call; readonly completions: Promise<readonly Completion[]> };
+
+/** Puts all texts to the scheduler, or none. @throws RefusedError; ResourceError E_RESOURCE_QUEUE, E_RESOURCE_CLOSED */
+export function ask(context: ServerContext, client: AbortSignal, body: SamplingBody, asked: readonly Asked[]): Answers {
+  const { model, scheduler, calls, metrics } = context;
+  const { maxPositions } = model.info;
+  for (const { prompt, maxTokens } of asked) {
+    if (prompt.length + maxTokens <= maxPositions) continue;
+    throw tooLong(maxPositions, `${prompt.length} in the prompt and ${maxTokens} to generate`);
+  }
+  if (asked.length > scheduler.capacity) {
+    throw new RefusedError(`${asked.length} texts in one request: expected at most ${scheduler.capacity}.`);
+  }
+  const { temperature, top_p, top_k } = body;
+  const stops = listStops(body.stop);
+  const firstSeed = body.seed ?? context.nextSeed();
+  const call = calls.begin(client);
+  const began = performance.now();
+  let first = true;
+  const onToken = (): void => {
+    metrics.generatedTokens.add(1);
+    if (first) metrics.firstTokenSeconds.observe((performance.now() - began) / 1000);
+    first = false;
+  };
+  try {
+    const promises = complete(
+      scheduler,
+      model.tokenizer,
+      asked.map((one, i) => ({
+        ...one,
+        ...{ stops, onToken, stopTokens: model.eos, signal: call.signal },
+        sampling: {
+          temperature: temperature ?? 1,
+          topP: top_p ?? 1,
+          topK: top_k === null || top_k === undefined || top_k <= 0 ? undefined : top_k,
+          seed: (firstSeed + i) % 2 ** 32, // createRng takes it modulo 2³²
+        },
+      })),
+    );
+    for (const { prompt } of asked) metrics.promptTokens.add(prompt.length);
+    const completions = Promise.all(promises).catch((error) => {
+      call.leave(); // one failed: the others are of no use
+      throw error;
+    });
+    return { call, completions };
+  } catch (error) {
+    call.drop();
+    throw error;
+  }
+}
+
+const tooLong = (maxPositions: number, what: string): RefusedError =>
+  new RefusedError(
+    `This model's maximum context length is ${maxPositions} tokens, but the request has ${what}. Shorten one of them.`,
+    { word: 'context_length_exceeded' },
+  );
+
+export type Usage = {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+};
+
+/** A prompt counts once, however many texts continue it. */
+export function countUsage(prompts: readonly Prompt[], completions: readonly Completion[]): Usage {
+  const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
+  const prompt = sum(prompts.map(({ tokens }) => tokens.length));
+  const completion = sum(completions.map(({ generated }) => generated));
+  return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
+}

@@ -1,0 +1,97 @@
+// POST /v1/chat/completions: messages through the model's chat template, then a completion like any other. The template
+// writes the special tokens.
+
+import { randomUUID } from 'node:crypto';
+import { type Completion, requireChatTemplate } from '../runtime/index.js';
+import { type Asked, ask, countUsage, readText, requireModel } from './ask.js';
+import { type ChatBody, parseChatBody } from './bodies.js';
+import type { ServerContext } from './context.js';
+import { listChatLogprobs } from './logprobs.js';
+import { RefusedError } from './problems.js';
+import { createEventStream } from './sse.js';
+
+/** Answers a body. @throws RefusedError, CheckpointError E_TEXT_CHAT_TEMPLATE, and what `ask` throws */
+export async function answerChat(context: ServerContext, text: string, client: AbortSignal): Promise<Response> {
+  const body = parseChatBody(text);
+  requireModel(context, body.model);
+  const template = requireChatTemplate(context.model.chatTemplate);
+  const messages = body.messages.map(({ role, content }) => ({
+    role,
+    content: typeof content === 'string' ? content : content.map((part) => part.text).join(''),
+  }));
+  const prompt = readText(context, template.render(messages), false);
+  const one: Asked = {
+    prompt: prompt.tokens,
+    maxTokens: maxTokensOf(context, body, prompt.tokens.length),
+    scores: body.logprobs === true ? (body.top_logprobs ?? 0) : undefined,
+    promptScores: undefined,
+  };
+  const frame = {
+    id: `chatcmpl-${randomUUID()}`,
+    created: Math.floor(Date.now() / 1000),
+    model: context.settings.name,
+  };
+  const scoresOf = (tokens: Completion['tokens']) =>
+    body.logprobs === true ? listChatLogprobs(context.model.tokenizer, tokens) : null;
+  const n = body.n ?? 1;
+
+  if (body.stream === true) {
+    const wantsUsage = body.stream_options?.include_usage === true;
+    const chunk = (index: number, delta: object, logprobs: object | null, finish: string | null) => ({
+      ...frame,
+      object: 'chat.completion.chunk',
+      choices: [{ index, delta, logprobs, finish_reason: finish }],
+      ...(wantsUsage ? { usage: null } : {}),
+    });
+    const asked = Array.from({ length: n }, (_, index) => ({
+      ...one,
+      onPiece: ({ text: content, tokens }: Pick<Completion, 'text' | 'tokens'>) =>
+        events.send(chunk(index, { content }, scoresOf(tokens), null)),
+    }));
+    const { call, completions } = ask(context, client, body, asked);
+    const events = createEventStream(call.leave);
+    for (let i = 0; i < n; i++) events.send(chunk(i, { role: 'assistant', content: '' }, null, null));
+    completions
+      .then((done) => {
+        for (const [i, { finish }] of done.entries()) events.send(chunk(i, {}, null, finish));
+        if (wantsUsage) {
+          events.send({ ...frame, object: 'chat.completion.chunk', choices: [], usage: countUsage([prompt], done) });
+        }
+        events.close();
+        call.end();
+      })
+      .catch((error) => {
+        events.close(error);
+        call.end(error);
+      });
+    return events.response;
+  }
+
+  const { call, completions } = ask(context, client, body, new Array<Asked>(n).fill(one));
+  try {
+    const done = await completions;
+    const choices = done.map((completion, index) => ({
+      index,
+      message: { role: 'assistant', content: completion.text, refusal: null },
+      logprobs: scoresOf(completion.tokens),
+      finish_reason: completion.finish,
+    }));
+    call.end();
+    return Response.json({ ...frame, object: 'chat.completion', choices, usage: countUsage([prompt], done) });
+  } catch (error) {
+    call.end(error);
+    throw error;
+  }
+}
+
+/** What was asked for, or all that the model has room for. @throws RefusedError */
+function maxTokensOf({ model }: ServerContext, body: ChatBody, prompt: number): number {
+  const asked = body.max_completion_tokens ?? body.max_tokens;
+  if (asked !== null && asked !== undefined) return asked;
+  const room = model.info.maxPositions - prompt;
+  if (room >= 1) return room;
+  throw new RefusedError(
+    `This model's maximum context length is ${model.info.maxPositions} tokens, and the messages have ${prompt}. Shorten them.`,
+    { param: 'messages', word: 'context_length_exceeded' },
+  );
+}

@@ -1,0 +1,141 @@
+// POST /v1/completions. Several prompts and several texts for each; text i of prompt p is choice p·n + i. With `echo` the
+// prompt stands before the text, and with `logprobs` its tokens are scored too, the first one apart, which nothing comes
+// before: with `max_tokens` 0 or 1 that is how harnesses score a text.
+
+import { randomUUID } from 'node:crypto';
+import { type Completion, type CompletionPiece, createDetokeniser } from '../runtime/index.js';
+import { type Answers, ask, countUsage, type Prompt, readText, readTokens, requireModel } from './ask.js';
+import { type CompletionBody, listPrompts, parseCompletionBody } from './bodies.js';
+import type { ServerContext } from './context.js';
+import { type CompletionLogprobs, joinLogprobs, listLogprobs, listPromptLogprobs } from './logprobs.js';
+import { createEventStream } from './sse.js';
+
+const DEFAULT_TOKENS = 16;
+
+type Job = { readonly body: CompletionBody; readonly prompts: readonly Prompt[]; readonly n: number };
+
+/** Answers a body. @throws RefusedError and what `ask` throws */
+export async function answerCompletion(context: ServerContext, text: string, client: AbortSignal): Promise<Response> {
+  const body = parseCompletionBody(text);
+  requireModel(context, body.model);
+  const prompts: Prompt[] = [];
+  for (const prompt of listPrompts(body.prompt)) {
+    prompts.push(typeof prompt === 'string' ? readText(context, prompt, true) : readTokens(context, prompt));
+    await new Promise((resolve) => setImmediate(resolve)); // others may want the event loop between two prompts
+  }
+  const job: Job = { body, prompts, n: body.n ?? 1 };
+  const frame = {
+    id: `cmpl-${randomUUID()}`,
+    object: 'text_completion',
+    created: Math.floor(Date.now() / 1000),
+    model: context.settings.name,
+  };
+  if (body.stream === true) return stream(context, job, frame, client);
+  const { call, completions } = submit(context, job, client);
+  try {
+    const done = await completions;
+    const choices = done.map((completion, index) => ({
+      index,
+      text: `${echoOf(job, index)}${completion.text}`,
+      logprobs: scoresOf(context, job, index, completion),
+      finish_reason: completion.finish,
+    }));
+    call.end();
+    return Response.json({ ...frame, choices, usage: countUsage(prompts, done) });
+  } catch (error) {
+    call.end(error);
+    throw error;
+  }
+}
+
+const promptOf = ({ prompts, n }: Job, index: number): Prompt => prompts[Math.floor(index / n)]!;
+const echoOf = (job: Job, index: number): string => (job.body.echo === true ? promptOf(job, index).text : '');
+
+function submit(
+  context: ServerContext,
+  job: Job,
+  client: AbortSignal,
+  onPiece?: (index: number, piece: CompletionPiece) => void,
+): Answers {
+  const { body, prompts, n } = job;
+  const scores = body.logprobs ?? undefined;
+  const asked = prompts.flatMap(({ tokens }) =>
+    Array.from({ length: n }, () => ({
+      prompt: tokens,
+      maxTokens: body.max_tokens ?? DEFAULT_TOKENS,
+      scores,
+      promptScores: body.echo === true ? scores : undefined,
+    })),
+  );
+  return ask(
+    context,
+    client,
+    body,
+    asked.map((one, index) => ({ ...one, onPiece: onPiece && ((piece) => onPiece(index, piece)) })),
+  );
+}
+
+function promptScoresOf(
+  { model }: ServerContext,
+  job: Job,
+  index: number,
+  { prompt: scores }: Completion,
+): CompletionLogprobs {
+  const { tokens, text } = promptOf(job, index);
+  const detokeniser = createDetokeniser(model.tokenizer);
+  let length = 0;
+  const offsets = tokens.map((token) => {
+    const offset = Math.min(length, text.length);
+    length += detokeniser.push(token).length;
+    return offset;
+  });
+  return listPromptLogprobs(model.tokenizer, tokens, scores, offsets);
+}
+
+/** Scores of all that a choice shows. */
+function scoresOf(context: ServerContext, job: Job, index: number, completion: Completion): CompletionLogprobs | null {
+  const { echo, logprobs } = job.body;
+  if (logprobs === null || logprobs === undefined) return null;
+  const written = listLogprobs(context.model.tokenizer, completion.tokens, echoOf(job, index).length);
+  return echo === true ? joinLogprobs(promptScoresOf(context, job, index, completion), written) : written;
+}
+
+function stream(context: ServerContext, job: Job, frame: object, client: AbortSignal): Response {
+  const { body, prompts } = job;
+  const asksScores = body.logprobs !== null && body.logprobs !== undefined;
+  const echoesScores = body.echo === true && asksScores;
+  const base = (index: number): number => echoOf(job, index).length;
+  const choice = (index: number, text: string, logprobs: CompletionLogprobs | null, finish: string | null) => ({
+    ...frame,
+    choices: [{ index, text, logprobs, finish_reason: finish }],
+    ...(body.stream_options?.include_usage === true ? { usage: null } : {}),
+  });
+  // The prompt's scores are complete only with the text; where they are asked for, the echo comes with them, at the end.
+  const { call, completions } = submit(context, job, client, (index, { text, tokens }) => {
+    if (echoesScores) return;
+    const logprobs = asksScores ? listLogprobs(context.model.tokenizer, tokens, base(index)) : null;
+    events.send(choice(index, text, logprobs, null));
+  });
+  const events = createEventStream(call.leave);
+  if (body.echo === true && !echoesScores) {
+    for (let i = 0; i < prompts.length * job.n; i++) events.send(choice(i, echoOf(job, i), null, null));
+  }
+  completions
+    .then((done) => {
+      for (const [i, completion] of done.entries()) {
+        const text = echoesScores ? `${echoOf(job, i)}${completion.text}` : '';
+        const logprobs = echoesScores ? scoresOf(context, job, i, completion) : null;
+        events.send(choice(i, text, logprobs, completion.finish));
+      }
+      if (body.stream_options?.include_usage === true) {
+        events.send({ ...frame, choices: [], usage: countUsage(prompts, done) });
+      }
+      events.close();
+      call.end();
+    })
+    .catch((error) => {
+      events.close(error);
+      call.end(error);
+    });
+  return events.response;
+}

@@ -1,0 +1,37 @@
+// What the routes share: the model, its scheduler, the calls that are being answered, and what is counted.
+
+import { createRng } from '../base/index.js';
+import { createScheduler, type OpenedDecoder, type Scheduler } from '../runtime/index.js';
+import { type Calls, createCalls } from './calls.js';
+import { createMetrics, type Metrics } from './metrics.js';
+import type { ServerSettings } from './settings.js';
+
+export type ServerContext = {
+  readonly model: OpenedDecoder;
+  readonly settings: ServerSettings;
+  readonly scheduler: Scheduler;
+  readonly calls: Calls;
+  readonly metrics: Metrics;
+  /** When the model was opened, in seconds since 1970. */
+  readonly created: number;
+  /** Seeds for requests that bring none. */
+  nextSeed(): number;
+  /** Whether the server takes no more requests. */
+  draining: boolean;
+};
+
+export function createContext(model: OpenedDecoder, settings: ServerSettings): ServerContext {
+  const scheduler = createScheduler(model, { queue: settings.queue });
+  const metrics = createMetrics(() => scheduler.state);
+  const calls = createCalls(settings.timeout, (outcome, seconds) => {
+    metrics.calls.add(1, { outcome });
+    metrics.seconds.observe(seconds);
+  });
+  const rng = createRng(settings.seed);
+  return {
+    ...{ model, settings, scheduler, calls, metrics },
+    created: Math.floor(Date.now() / 1000),
+    nextSeed: () => rng.uint32(),
+    draining: false,
+  };
+}

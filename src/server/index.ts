@@ -1,0 +1,2 @@
+export { type RunningServer, startServer } from './serve.js';
+export type { ServerSettings } from './settings.js';
