@@ -4,8 +4,16 @@
 import type { OnProgress } from '../base/index.js';
 import type { OptionName, Values } from './options.js';
 
-/** What a command has to say: one JSON document for `--json`, or text for people. */
-export type Output = { readonly json: unknown; readonly text: string };
+/** What a command has to say: one JSON document for `--json`, or text for people where it has not been written already. */
+export type Output = { readonly json: unknown; readonly text?: string };
+
+/** What else a command is given. */
+export type Surroundings = {
+  /** Writes text for people to stdout before the command is done; does nothing with `--json`. */
+  readonly write: (text: string) => void;
+  /** Aborted by the first SIGINT or SIGTERM, for a command that `stopsItself`; a second one ends the process. */
+  readonly stop: AbortSignal;
+};
 
 export type Example = { readonly what: string; readonly command: string };
 
@@ -19,7 +27,9 @@ export type CommandSpec<K extends OptionName = OptionName> = {
   /** What the page and the end of the help text say beyond the options. */
   readonly details: string;
   readonly examples: readonly Example[];
-  run(argument: string, values: Values<K>, onProgress: OnProgress): Promise<Output>;
+  /** Whether it listens to `stop` instead of being ended by a signal. */
+  readonly stopsItself?: boolean;
+  run(argument: string, values: Values<K>, onProgress: OnProgress, around: Surroundings): Promise<Output>;
 };
 
 /** Lets a command's `run` see exactly the options it names. */

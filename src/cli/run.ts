@@ -67,18 +67,27 @@ const describe = (text: string, otherwise: string | undefined): string =>
 
 async function execute(spec: CommandSpec, argument: string, values: Values, wantsJson: boolean): Promise<number> {
   const progress = createProgress(process.stderr);
-  const interrupt = (): never => {
+  const stop = new AbortController();
+  const write = (text: string): void => {
     progress.end();
+    if (!wantsJson) process.stdout.write(text);
+  };
+  const interrupt = (): void => {
+    progress.end();
+    if (spec.stopsItself && !stop.signal.aborted) {
+      stop.abort();
+      return;
+    }
     const next = (spec.options as readonly string[]).includes('resume')
       ? ' The same command with --resume continues.'
       : '';
     process.stderr.write(`Interrupted.${next}\n`);
     process.exit(130);
   };
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
   try {
     requireOptions(spec, values);
-    const output = await spec.run(argument, values, progress.onProgress);
+    const output = await spec.run(argument, values, progress.onProgress, { write, stop: stop.signal });
     progress.end();
     print(output, wantsJson);
     return 0;
@@ -105,7 +114,8 @@ function requireOptions(spec: CommandSpec, values: Values): void {
 }
 
 function print(output: Output, wantsJson: boolean): void {
-  process.stdout.write(`${wantsJson ? JSON.stringify(output.json, null, 2) : output.text}\n`);
+  const text = wantsJson ? JSON.stringify(output.json, null, 2) : output.text;
+  if (text !== undefined) process.stdout.write(`${text}\n`);
 }
 
 /** Commander's complaint about the call as one of ours, with the next step. */

@@ -16,7 +16,7 @@ export type BenchOptions = {
   /** Tokens decoded in each turn. Defaults to 32. */
   readonly tokens?: number;
   /** Tokens of the prompt. Defaults to 256, or as many as the model has positions. */
-  readonly prompt?: number;
+  readonly promptTokens?: number;
   /** Defaults to 5. */
   readonly turns?: number;
   readonly onProgress?: OnProgress;
@@ -44,7 +44,7 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
     const layout = layoutOf(config, (name) => packed.tensors.has(name));
     const described = describeTensors(config, layout);
     requireTensors(packed, described);
-    const prompt = Math.min(atLeastOne('prompt', options.prompt ?? 256), config.maxPositions);
+    const prompt = Math.min(atLeastOne('prompt-tokens', options.promptTokens ?? 256), config.maxPositions);
     const positions = Math.min(config.maxPositions, Math.max(prompt, tokens + 16));
     const report = describePacked(options.model, packed.fileBytes, packed.directory, config, described);
     onProgress({ kind: 'stage', stage: 'reading' });
@@ -86,7 +86,7 @@ export function describeContender({ directory }: PackedModel): Omit<Contender, '
 function atLeastOne(option: string, value: number): number {
   if (Number.isInteger(value) && value >= 1) return value;
   throw new OptionError(
-    `E_OPTION_${option.toUpperCase()}`,
+    `E_OPTION_${option.toUpperCase().replace('-', '_')}`,
     `--${option}: expected a whole number from 1, got ${value}.`,
     {
       option,

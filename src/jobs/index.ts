@@ -2,12 +2,15 @@ export { type BenchOptions, type BenchResult, bench, describeContender } from '.
 export { type CompareOptions, type CompareResult, compare } from './compare.js';
 export { type DropOptions, type DropResult, drop } from './drop.js';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate.js';
+export { type GenerateOptions, type GenerateResult, generate } from './generate.js';
 export { type CheckpointReport, inspect, type LinearReport } from './inspect.js';
 export { inspectPacked, type PackedLinearReport, type PackedReport, type PartReport } from './inspect-packed.js';
 export { type Contender, type MeasureOptions, measureSpeeds, type Speeds } from './measure.js';
+export type { OpeningOptions } from './opening.js';
 export { type PackOptions, type PackResult, pack } from './pack.js';
 export { makePlan, readPlan } from './plan.js';
 export { type PruneResult, prune } from './prune.js';
 export { writeReport } from './report.js';
+export { type ServeOptions, type ServeResult, serve } from './serve.js';
 export type { PackingOptions, PlanOptions, PruneOptions, RunOptions } from './settings.js';
 export type { TimedTrial } from './trials.js';

@@ -11,7 +11,8 @@ import { createScheduler } from './scheduler.js';
 export type GenerateRequest = {
   /** Begins with the BOS token where it is empty. */
   readonly prompt: string;
-  readonly maxTokens: number;
+  /** Defaults to 200, or what the model has positions for. */
+  readonly maxTokens?: number | undefined;
   readonly sampling: Sampling;
   readonly signal?: AbortSignal | undefined;
   /** Told the text as it comes. */
@@ -29,15 +30,19 @@ export type Generated = {
   readonly tokensPerSecond: number | undefined;
 };
 
+const DEFAULT_TOKENS = 200;
+
 /** @throws OptionError E_OPTION_PROMPT, E_OPTION_MAX_TOKENS where the model's positions do not suffice */
 export async function generateText(model: OpenedDecoder, request: GenerateRequest): Promise<Generated> {
   const prompt = encodePrompt(model, request.prompt);
   const { maxPositions } = model.info;
-  if (prompt.length + request.maxTokens > maxPositions) {
+  const room = Math.max(0, maxPositions - prompt.length);
+  const { maxTokens = Math.min(DEFAULT_TOKENS, room) } = request;
+  if (prompt.length + maxTokens > maxPositions) {
     throw new OptionError(
       'E_OPTION_MAX_TOKENS',
-      `--max-tokens: expected at most ${Math.max(0, maxPositions - prompt.length)} after a prompt of ${prompt.length} tokens (the model has ${maxPositions} positions), got ${request.maxTokens}.`,
-      { option: 'max-tokens', got: request.maxTokens, prompt: prompt.length, maxPositions },
+      `--max-tokens: expected at most ${room} after a prompt of ${prompt.length} tokens (there are ${maxPositions} positions), got ${maxTokens}.`,
+      { option: 'max-tokens', got: maxTokens, prompt: prompt.length, maxPositions },
     );
   }
   const scheduler = createScheduler(model, { queue: 1 });
@@ -47,7 +52,7 @@ export async function generateText(model: OpenedDecoder, request: GenerateReques
     const [done] = complete(scheduler, model.tokenizer, [
       {
         prompt,
-        maxTokens: request.maxTokens,
+        maxTokens,
         sampling: request.sampling,
         stopTokens: model.eos,
         stops: [],

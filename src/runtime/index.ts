@@ -9,7 +9,8 @@ export {
 export { createDetokeniser, createTextStream, type Detokeniser, type TextStream } from './detokenise.js';
 export { type Generated, type GenerateRequest, generateText } from './generate.js';
 export { folderTexts, type Language, loadLanguage, type TextName, type TextSource } from './language.js';
-export { encodePrompt, type OpenDecoder, type OpenedDecoder, type OpenOptions, startSomewhere } from './opened.js';
+export { type OpenOptions, openForText } from './open.js';
+export { encodePrompt, type OpenedDecoder, startSomewhere } from './opened.js';
 export type { Finish, SequenceRequest } from './request.js';
 export { argmax, createSampler, type Sampler, type Sampling } from './sampler.js';
 export { createScheduler, type Scheduler, type SchedulerOptions, type SchedulerState } from './scheduler.js';

@@ -1,24 +1,10 @@
-// A model that is ready to be asked: a decoder and its language. How a path becomes one is `OpenDecoder`, which jobs and
-// commands are given.
+// A model that is ready to be asked: a decoder and its language.
 
 import { OptionError } from '../base/index.js';
 import type { Decoder } from '../decoder/index.js';
 import type { Language } from './language.js';
 
-export type OpenOptions = {
-  readonly threads: number;
-  /** Sequences that may be open at once. */
-  readonly sequences: number;
-  /** Positions of a sequence at most; the model's maximum where undefined. */
-  readonly positions: number | undefined;
-  /** What a plain checkpoint's weights become (int8, int4, f32); a .lw file has its own. f32 where undefined. */
-  readonly values?: string | undefined;
-};
-
 export type OpenedDecoder = Decoder & Language;
-
-/** Opens a .lw file or a checkpoint's folder. */
-export type OpenDecoder = (path: string, options: OpenOptions) => Promise<OpenedDecoder>;
 
 /**
  * The tokens of a prompt as the tokenizer makes them, or the BOS token for a prompt without any.

@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 
 test('a model and its dense twin take turns; bytes and shares fit together', async () => {
-  const result = await bench({ model, threads: 2, tokens: 3, prompt: 20, turns: 2 });
+  const result = await bench({ model, threads: 2, tokens: 3, promptTokens: 20, turns: 2 });
   const report = await inspectPacked(model);
   expect(result.model).toEqual({
     bytes: report.fileBytes,
@@ -40,9 +40,14 @@ test('a model and its dense twin take turns; bytes and shares fit together', asy
   expect(result.decode[0]!.bytesPerToken).toBeGreaterThan(result.decode[1]!.bytesPerToken);
 });
 
-test.each(['threads', 'tokens', 'prompt', 'turns'] as const)(
+test.each([
+  ['threads', 'THREADS'],
+  ['tokens', 'TOKENS'],
+  ['promptTokens', 'PROMPT_TOKENS'],
+  ['turns', 'TURNS'],
+])(
   '%s that is no whole number from 1 is refused',
-  async (name) => {
-    expect(await codeOf(bench({ model, [name]: 0.5 }))).toBe(`E_OPTION_${name.toUpperCase()}`);
+  async (name, code) => {
+    expect(await codeOf(bench({ model, [name]: 0.5 }))).toBe(`E_OPTION_${code}`);
   },
 );

@@ -6,7 +6,7 @@ export const benchCommand = defineCommand({
   name: 'bench',
   summary: 'Measure how fast a packed model decodes and reads prompts, against its dense twin',
   argument: { name: 'model', text: 'a .lw file, as layerwise pack writes it' },
-  options: ['threads', 'tokens', 'prompt', 'turns'],
+  options: ['threads', 'tokens', 'promptTokens', 'turns'],
   details:
     'The model and its dense twin (the same numbers, with their zeros) take turns in one run; the median turn counts. A token reads all weights once, so its speed is measured by memory: `bandwidthShare` is the bytes read a second over what the same threads read when they do nothing else. Close other programs first: threads wait for each other some thousand times a second.',
   examples: [{ what: 'Two threads', command: 'layerwise bench my-model-75.lw --threads 2 --json' }],

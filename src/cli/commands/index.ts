@@ -3,11 +3,13 @@ import { benchCommand } from './bench.js';
 import { compareCommand } from './compare.js';
 import { dropCommand } from './drop.js';
 import { evaluateCommand } from './evaluate.js';
+import { generateCommand } from './generate.js';
 import { inspectCommand } from './inspect.js';
 import { packCommand } from './pack.js';
 import { planCommand } from './plan.js';
 import { pruneCommand } from './prune.js';
 import { reportCommand } from './report.js';
+import { serveCommand } from './serve.js';
 
 /** Every command, in the order of the help text. */
 export const COMMANDS: readonly CommandSpec[] = [
@@ -16,6 +18,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   dropCommand,
   packCommand,
   benchCommand,
+  generateCommand,
+  serveCommand,
   inspectCommand,
   planCommand,
   evaluateCommand,

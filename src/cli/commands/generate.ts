@@ -1,0 +1,30 @@
+import { generate } from '../../jobs/index.js';
+import { defineCommand } from '../command.js';
+import { formatSeconds } from '../format.js';
+
+export const generateCommand = defineCommand({
+  name: 'generate',
+  summary: 'Write text with a packed model or a checkpoint',
+  argument: { name: 'model', text: 'a .lw file, or the directory of a Hugging Face checkpoint' },
+  options: ['prompt', 'maxTokens', 'temperature', 'topP', 'topK', 'seed', 'valuesInMemory', 'positions', 'threads'],
+  details:
+    'The text appears on stdout as it is written; how fast it was, on stderr at the end. The same seed gives the same text; `--temperature 0` takes the likeliest token each time. Neither depends on the number of threads. The text ends where the model ends it, or at `--max-tokens`.',
+  examples: [
+    { what: 'Continue a text', command: 'layerwise generate my-model-75.lw --prompt "Once upon a time"' },
+    {
+      what: 'The likeliest text',
+      command: 'layerwise generate my-model-75.lw --prompt "The capital of France is" --temperature 0 --max-tokens 20',
+    },
+    { what: 'A checkpoint, in 8 bits', command: 'layerwise generate ./my-model --values int8 --prompt "Once"' },
+  ],
+  run: async (model, { valuesInMemory: values, ...options }, onProgress, { write }) => {
+    const opening = values === undefined ? {} : { values };
+    const result = await generate({ model, ...options, ...opening, onProgress, onText: write });
+    write('\n');
+    const { promptTokens, promptSeconds, tokens, tokensPerSecond } = result;
+    const rate = tokensPerSecond === undefined ? '' : ` at ${tokensPerSecond.toFixed(1)} tokens/s`;
+    const text = `${tokens} tokens${rate}, after ${promptTokens} of prompt in ${formatSeconds(promptSeconds)}`;
+    onProgress({ kind: 'note', text });
+    return { json: result };
+  },
+});

@@ -1,0 +1,44 @@
+// What generate and serve are told alike: the model, how it is opened, how numbers are checked.
+
+import { availableParallelism } from 'node:os';
+import { type OnProgress, OptionError, silent } from '../base/index.js';
+import { type StoredValues, VALUES } from '../packed/index.js';
+import { oneOf, wholeNumber } from './settings.js';
+
+export type OpeningOptions = {
+  /** A .lw file, or the directory of a Hugging Face checkpoint. */
+  readonly model: string;
+  /** What a checkpoint's weights become in memory: `f32`, `int8` or `int4`. Defaults to `f32`. */
+  readonly values?: string;
+  /** Positions of a text, prompt and answer together. Defaults to the model's own, at most 2048. */
+  readonly positions?: number;
+  /** Threads to compute with. Defaults to the number of processors. */
+  readonly threads?: number;
+  /** Told where long work stands. Defaults to nobody. */
+  readonly onProgress?: OnProgress;
+};
+
+export type OpeningSettings = {
+  readonly values: StoredValues | undefined;
+  readonly positions: number | undefined;
+  readonly threads: number;
+  readonly onProgress: OnProgress;
+};
+
+/** @throws OptionError E_OPTION_VALUES, E_OPTION_POSITIONS, E_OPTION_THREADS */
+export const normaliseOpening = ({ values, positions, threads, onProgress }: OpeningOptions): OpeningSettings => ({
+  values: values === undefined ? undefined : oneOf('values', values, VALUES),
+  positions: positions === undefined ? undefined : wholeNumber('positions', positions, 2, 1 << 24),
+  threads: wholeNumber('threads', threads ?? availableParallelism(), 1, 1024),
+  onProgress: onProgress ?? silent,
+});
+
+/** A number from `low` to `high`. @throws OptionError E_OPTION_… */
+export function realNumber(option: string, value: number, low: number, high: number): number {
+  if (value >= low && value <= high) return value;
+  throw new OptionError(
+    `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`,
+    `--${option}: expected a number from ${low} to ${high}, got ${value}.`,
+    { option, got: value },
+  );
+}

@@ -1,0 +1,65 @@
+// A path → a model that can be asked. A .lw file is read as it is; a checkpoint's folder is packed in memory first, which
+// needs its packed size twice for a moment. What is wrong with the texts is told before a weight is read.
+
+import { type OnProgress, OptionError } from '../base/index.js';
+import { openDecoder } from '../decoder/index.js';
+import { describeTensors, openModel } from '../model/index.js';
+import { isPackedPath, openPacked, type PackedModel, packInMemory, type StoredValues } from '../packed/index.js';
+import { folderTexts, type Language, loadLanguage } from './language.js';
+import type { OpenedDecoder } from './opened.js';
+
+export type OpenOptions = {
+  readonly threads: number;
+  /** Sequences that may be open at once. */
+  readonly sequences: number;
+  /** Positions of a sequence. Defaults to the model's own, at most 2,048. */
+  readonly positions?: number | undefined;
+  /** What a checkpoint's weights become; a .lw file has its own. Defaults to f32. */
+  readonly values?: StoredValues | undefined;
+  readonly onProgress: OnProgress;
+};
+
+/**
+ * Opens a .lw file or a checkpoint's folder.
+ * @throws OptionError E_OPTION_VALUES, E_OPTION_POSITIONS; CheckpointError, UnsupportedError, ResourceError
+ */
+export async function openForText(path: string, options: OpenOptions): Promise<OpenedDecoder> {
+  const { threads, sequences, positions, values, onProgress } = options;
+  const isPacked = await isPackedPath(path);
+  if (isPacked && values !== undefined) {
+    throw new OptionError(
+      'E_OPTION_VALUES',
+      `--values: ${path} is packed already, with values of its own. Leave the option out, or give the checkpoint.`,
+      { option: 'values', got: values },
+    );
+  }
+  onProgress({ kind: 'stage', stage: 'opening the model' });
+  const { packed, language } = isPacked ? await openFile(path) : await packFolder(path, values ?? 'f32', onProgress);
+  try {
+    const sized = positions === undefined ? {} : { positions };
+    const decoder = await openDecoder(packed, { threads, sequences, ...sized });
+    return { ...decoder, ...language };
+  } finally {
+    await packed.close();
+  }
+}
+
+type Parts = { readonly packed: PackedModel; readonly language: Language };
+
+async function openFile(path: string): Promise<Parts> {
+  const packed = await openPacked(path);
+  try {
+    return { packed, language: await loadLanguage(packed) };
+  } catch (error) {
+    await packed.close();
+    throw error;
+  }
+}
+
+async function packFolder(path: string, values: StoredValues, onProgress: OnProgress): Promise<Parts> {
+  const { checkpoint, config, layout } = await openModel(path);
+  const language = await loadLanguage(folderTexts(checkpoint.dir));
+  const head = values === 'f32' ? 'f32' : 'int8';
+  const source = { checkpoint, tensors: describeTensors(config, layout) };
+  return { packed: await packInMemory(source, { values, layout: 'auto', head }, onProgress), language };
+}
