@@ -45,9 +45,6 @@ test.each([
   ['tokens', 'TOKENS'],
   ['promptTokens', 'PROMPT_TOKENS'],
   ['turns', 'TURNS'],
-])(
-  '%s that is no whole number from 1 is refused',
-  async (name, code) => {
-    expect(await codeOf(bench({ model, [name]: 0.5 }))).toBe(`E_OPTION_${code}`);
-  },
-);
+])('%s that is no whole number from 1 is refused', async (name, code) => {
+  expect(await codeOf(bench({ model, [name]: 0.5 }))).toBe(`E_OPTION_${code}`);
+});
