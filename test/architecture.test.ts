@@ -20,6 +20,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   graph: 2,
   report: 2,
   engine: 3,
+  hub: 3,
   linalg: 4,
   model: 4,
   packed: 4,
@@ -40,6 +41,7 @@ const LEVELS: Readonly<Record<string, number>> = {
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['engine'],
   '@huggingface/tokenizers': ['text'],
+  '@huggingface/hub': ['hub'],
   hyparquet: ['text'],
   'hyparquet-compressors': ['text'],
   echarts: ['report'],

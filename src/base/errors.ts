@@ -28,5 +28,7 @@ export class UnsupportedError extends LayerwiseError {}
 export class NumericError extends LayerwiseError {}
 /** Memory, disk, permissions, a device lost. `E_RESOURCE_…` */
 export class ResourceError extends LayerwiseError {}
+/** The other end of a network: not there, refused, out of reach, or its answer is not what it should be. `E_REMOTE_…` */
+export class RemoteError extends LayerwiseError {}
 /** Our fault; please report. `E_INTERNAL_…` */
 export class InternalError extends LayerwiseError {}

@@ -5,6 +5,7 @@ export {
   LayerwiseError,
   NumericError,
   OptionError,
+  RemoteError,
   ResourceError,
   ShapeError,
   UnsupportedError,
@@ -18,6 +19,7 @@ export {
   writeAtomically,
   writeFileAtomic,
 } from './files.js';
+export { takeLock } from './lock.js';
 export { type OnProgress, type ProgressEvent, silent } from './progress.js';
 export { createRng, type Rng } from './rng.js';
 export { VERSION } from './version.js';

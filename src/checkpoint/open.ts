@@ -41,7 +41,7 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
   const stats = await statIfThere(path);
   if (!stats?.isDirectory()) {
     const got = stats ? 'something else' : 'nothing';
-    const message = `${dir}: expected the directory of a checkpoint, got ${got}; download the model into a directory first.`;
+    const message = `${dir}: expected the directory of a checkpoint, got ${got}; give the path of one, or a name on the Hub such as org/name.`;
     throw new CheckpointError('E_CHECKPOINT_DIRECTORY', message, { file: dir, expected: 'a directory', got });
   }
   const config = await readJson(join(path, 'config.json'), MAX_CONFIG, 'E_CHECKPOINT_CONFIG');

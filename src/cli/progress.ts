@@ -4,26 +4,39 @@
 
 import ora from 'ora';
 import type { OnProgress, ProgressEvent } from '../base/index.js';
-import { formatSeconds } from './format.js';
+import { formatBytes, formatSeconds } from './format.js';
 
 export type Progress = { readonly onProgress: OnProgress; end(): void };
 
 /** What is known of the stage at hand. Pure, so that it can be tested without a clock or a terminal. */
-export type Stage = { readonly name: string; readonly total: number | undefined; readonly began: number; done: number };
+export type Stage = {
+  readonly name: string;
+  readonly total: number | undefined;
+  readonly unit?: 'bytes' | undefined;
+  readonly began: number;
+  done: number;
+};
 
 /** The stage's line at time `now`, in milliseconds. */
 export function describeStage(stage: Stage, now: number): string {
-  const { name, total, began, done } = stage;
+  const { name, total, unit, began, done } = stage;
   if (total === undefined) return name;
   const seconds = (now - began) / 1000;
-  const parts = [name, `block ${Math.min(done + 1, total)} of ${total}`];
+  const place =
+    unit === 'bytes'
+      ? `${formatBytes(Math.min(done, total))} of ${formatBytes(total)}`
+      : `block ${Math.min(done + 1, total)} of ${total}`;
+  const parts = [name, place];
   if (done > 0 && seconds > 0) {
     const rate = done / seconds;
-    parts.push(rate >= 1 ? `${rate.toFixed(1)} blocks/s` : `${formatSeconds(1 / rate)} a block`);
-    parts.push(`${formatSeconds((total - done) / rate)} left`);
+    parts.push(unit === 'bytes' ? `${formatBytes(Math.round(rate))}/s` : describeRate(rate));
+    parts.push(`${formatSeconds(Math.max(0, total - done) / rate)} left`);
   }
   return parts.join(' · ');
 }
+
+const describeRate = (rate: number): string =>
+  rate >= 1 ? `${rate.toFixed(1)} blocks/s` : `${formatSeconds(1 / rate)} a block`;
 
 type Surface = {
   stage(line: string): void;
@@ -39,12 +52,12 @@ export function createProgress(stream: NodeJS.WriteStream, now: () => number = (
   const onProgress = (event: ProgressEvent): void => {
     switch (event.kind) {
       case 'stage':
-        stage = { name: event.stage, total: event.total, began: now(), done: 0 };
+        stage = { name: event.stage, total: event.total, unit: event.unit, began: now(), done: 0 };
         surface.stage(describeStage(stage, now()));
         break;
       case 'advance':
         if (!stage) break;
-        stage.done++;
+        stage.done += event.by ?? 1;
         if (stage.done < (stage.total ?? 0)) surface.step(describeStage(stage, now()));
         break;
       case 'note':

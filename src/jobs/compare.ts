@@ -7,7 +7,7 @@ import { OptionError, VERSION, writeFileAtomic } from '../base/index.js';
 import { hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
-import { type Activations, type Model, openModel } from '../model/index.js';
+import type { Activations, Model } from '../model/index.js';
 import { formatPattern } from '../operate/index.js';
 import { countBlockZeros, type DensePass, runDense, scoreBlockFiles, type Text } from '../pipeline/index.js';
 import { POLICIES } from '../plan/index.js';
@@ -24,9 +24,10 @@ import { choosePlan } from './choose.js';
 import { trialEquivalents } from './cost.js';
 import { drawComparison } from './report.js';
 import { checkAgainstModel, normalisePrune, type PruneOptions, type PruneSettings } from './settings.js';
+import { nameSource, openSource } from './source.js';
 import { embedText, openEngine, type PreparedText, type PreparedTexts, prepareTexts } from './texts.js';
 import { createTrials } from './trials.js';
-import { checkOut, checkSpace, openWorkspace, type Workspace } from './workspace.js';
+import { checkOut, checkOutside, checkSpace, openWorkspace, type Workspace } from './workspace.js';
 
 export type CompareOptions = Omit<PruneOptions, 'sparsity' | 'allocation' | 'beta' | 'hyperparameters' | 'plan'> & {
   /** Target sparsities. */
@@ -55,12 +56,13 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   const cells = cellsOf(options);
   // Uniform needs no calibration text where the criterion does not; others may.
   const { settings } = cells.find((cell) => cell.settings.calibration !== undefined) ?? cells[0]!;
-  const model = await openModel(settings.checkpoint);
+  await checkOut(settings.out, settings.resume);
+  const model = await openSource(settings.checkpoint, settings.onProgress);
   for (const cell of cells) {
     checkAgainstModel(cell.settings, model);
     requireCalibration(cell.settings.policy, settings.calibration !== undefined);
   }
-  await checkOut(settings.out, settings.resume, model.checkpoint.dir);
+  await checkOutside(settings.out, model.checkpoint.dir);
   if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
   const texts = await prepareTexts(settings, model);
   const engine = await openEngine(model, settings);
@@ -98,7 +100,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
       format: 'layerwise-comparison',
       version: 1,
       tool: { version: VERSION, engine: engine.name, device: engine.device },
-      source: { name: nameOf(model), family: model.config.family, blocks: model.config.blocks, hashes },
+      source: { ...nameSource(model), family: model.config.family, blocks: model.config.blocks, hashes },
       texts: {
         calibration: texts.calibration?.record ?? null,
         validation: texts.validation!.record,
@@ -222,8 +224,6 @@ const under = (workspace: Workspace, name: string): Workspace => ({
   step: (step, make) => workspace.step(`${name}-${step}`, make),
   at: (...parts) => workspace.at(name, ...parts),
 });
-
-const nameOf = (model: Model): string => model.checkpoint.dir.split(/[\\/]/).at(-1)!;
 
 function describeRow({ allocation, sparsity, validation, test }: ComparisonRow): string {
   const scores = [

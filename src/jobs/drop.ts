@@ -3,7 +3,7 @@
 // through them; a run that was interrupted continues after the last finished one.
 
 import { mkdir, readFile, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { fileError, OptionError, readDocument, VERSION, writeFileAtomic } from '../base/index.js';
 import { hashCheckpoint, writeRenamed } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
@@ -21,6 +21,7 @@ import {
   type RunSettings,
   type WindowingOptions,
 } from './settings.js';
+import { nameSource, openSource } from './source.js';
 import {
   embedText,
   openEngine,
@@ -29,11 +30,11 @@ import {
   prepareTexts,
   type TextSettings,
 } from './texts.js';
-import { checkOut, checkSpace, isOnlyToBeCleared, openWorkspace, type Workspace } from './workspace.js';
+import { checkOut, checkOutside, checkSpace, isOnlyToBeCleared, openWorkspace, type Workspace } from './workspace.js';
 
 export type DropOptions = RunOptions &
   WindowingOptions & {
-    /** Directory of a Hugging Face checkpoint. */
+    /** Directory of a Hugging Face checkpoint, or its name on the Hub. */
     readonly checkpoint: string;
     /** Directory to write; must not exist. */
     readonly out: string;
@@ -41,7 +42,7 @@ export type DropOptions = RunOptions &
     readonly blocks: number;
     /** `shortgpt`, `angular`, `deepest` or `perplexity`. */
     readonly method: string;
-    /** Text files (.txt, .jsonl, .parquet): what `shortgpt` and `angular` measure on, and what `perplexity` chooses by. */
+    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`: what `shortgpt` and `angular` measure on, and what `perplexity` chooses by. */
     readonly calibration?: string;
     readonly validation?: string;
     /** Scored once, for the dense model and the smaller one; it chooses nothing. */
@@ -72,10 +73,11 @@ export async function drop(options: DropOptions): Promise<DropResult> {
   const started = performance.now();
   const settings = normaliseDrop(options);
   const { out, resume } = settings;
-  const model = await openModel(settings.checkpoint);
-  if (settings.blocks >= model.config.blocks) refuseBlocks(settings.blocks, model.config.blocks);
   const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume, model.checkpoint.dir);
+  if (!done) await checkOut(out, resume);
+  const model = await openSource(settings.checkpoint, settings.onProgress);
+  if (settings.blocks >= model.config.blocks) refuseBlocks(settings.blocks, model.config.blocks);
+  if (!done) await checkOutside(out, model.checkpoint.dir);
   if (!resume) await checkSpace(out, model.bytes);
   const texts = await prepareTexts(settings, model);
   const record = done ? await clearEarlier(settings, model, texts) : await run(settings, model, texts);
@@ -162,7 +164,7 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts): 
       format: 'layerwise-drop',
       version: 1,
       tool: { version: VERSION, device: settings.device },
-      source: { name: basename(model.checkpoint.dir), hashes },
+      source: { ...nameSource(model), hashes },
       seed: settings.seed,
       texts: {
         calibration: texts.calibration?.record ?? null,

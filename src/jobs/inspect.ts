@@ -1,8 +1,10 @@
 // What is in a checkpoint: blocks, linears, bytes, zeros. Zeros are counted from the bytes on disk.
 
+import { type OnProgress, silent } from '../base/index.js';
 import { readTensor } from '../checkpoint/index.js';
-import { type LinearKind, type Model, openModel, weightName } from '../model/index.js';
+import { type LinearKind, type Model, weightName } from '../model/index.js';
 import { toFloat32 } from '../tensor/index.js';
+import { openSource } from './source.js';
 
 export type LinearReport = {
   readonly name: string;
@@ -39,15 +41,21 @@ export type CheckpointReport = {
   readonly linears: readonly LinearReport[];
 };
 
-/** Opens a checkpoint and counts. @throws CheckpointError E_CHECKPOINT_…, UnsupportedError, ResourceError */
-export async function inspect(dir: string): Promise<CheckpointReport> {
-  const model = await openModel(dir);
+/**
+ * Opens a checkpoint, by its directory or its name on the Hub, and counts.
+ * @throws CheckpointError E_CHECKPOINT_…, UnsupportedError, ResourceError, RemoteError
+ */
+export async function inspect(
+  checkpointOrName: string,
+  { onProgress = silent }: { readonly onProgress?: OnProgress } = {},
+): Promise<CheckpointReport> {
+  const model = await openSource(checkpointOrName, onProgress);
   const { config, checkpoint } = model;
   const linears = await countZeros(model);
   const sparsityOf = (some: readonly LinearReport[]): number =>
     some.reduce((sum, l) => sum + l.zeros, 0) / some.reduce((sum, l) => sum + l.rows * l.columns, 0);
   return {
-    checkpoint: dir,
+    checkpoint: checkpointOrName,
     family: config.family,
     blocks: config.blocks,
     hidden: config.hidden,

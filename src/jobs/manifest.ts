@@ -1,6 +1,5 @@
 // The record of a run, from what the run came to. Nothing in it depends on when, where or how fast it ran.
 
-import { basename, resolve } from 'node:path';
 import { VERSION } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
@@ -10,6 +9,7 @@ import type { Choice } from './choose.js';
 import { trialEquivalents } from './cost.js';
 import type { LinearReport } from './inspect.js';
 import type { PruneSettings } from './settings.js';
+import { nameSource } from './source.js';
 import type { PreparedTexts } from './texts.js';
 import type { TimedTrial } from './trials.js';
 
@@ -43,7 +43,7 @@ export function buildManifest(facts: RunFacts): Manifest {
     tool: { version: VERSION, node: process.version.replace(/\..*/, ''), engine: engine.name, device: engine.device },
     command: commandOf(settings),
     source: {
-      name: basename(resolve(settings.checkpoint)),
+      ...nameSource(model),
       family: model.config.family,
       blocks: model.config.blocks,
       dtype: zeros[0]!.dtype,

@@ -3,14 +3,15 @@
 
 import { resolve } from 'node:path';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
-import { describeTensors, type Model, type ModelTensor, openModel } from '../model/index.js';
+import { describeTensors, type Model, type ModelTensor } from '../model/index.js';
 import { ASKED, HEADS, type PackSettings, VALUES, writePacked } from '../packed/index.js';
 import { describePacked, type PackedReport } from './inspect-packed.js';
 import { oneOf, type PackingOptions } from './settings.js';
-import { checkOutPath, checkSpace } from './workspace.js';
+import { openSource } from './source.js';
+import { checkOutPath, checkOutside, checkSpace } from './workspace.js';
 
 export type PackOptions = PackingOptions & {
-  /** Directory of a Hugging Face checkpoint. */
+  /** Directory of a Hugging Face checkpoint, or its name on the Hub. */
   readonly checkpoint: string;
   /** Told where long work stands. Defaults to nobody. */
   readonly onProgress?: OnProgress;
@@ -45,14 +46,17 @@ export function normalisePacking(options: PackingOptions): PackingSettings {
  */
 export async function pack(options: PackOptions): Promise<PackResult> {
   const settings = normalisePacking(options);
-  const model = await openModel(options.checkpoint);
+  const { onProgress = silent } = options;
+  await checkOutPath(settings.out);
+  const model = await openSource(options.checkpoint, onProgress);
   await checkPacking(model, settings);
-  return await packModel(model, settings, options.onProgress ?? silent);
+  return await packModel(model, settings, onProgress);
 }
 
 /** Checks that the packed file can be written, before anything is read. @throws OptionError, ResourceError */
 export async function checkPacking(model: Model, settings: PackingSettings, option = 'out'): Promise<void> {
-  await checkOutPath(settings.out, model.checkpoint.dir, option);
+  await checkOutPath(settings.out, option);
+  await checkOutside(settings.out, model.checkpoint.dir, option);
   const bytes = describeTensors(model.config, model.layout).reduce(
     (sum, tensor) => sum + largestBytes(tensor, settings),
     0,

@@ -4,8 +4,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { OptionError, readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
-import { openModel } from '../model/index.js';
+import { OptionError, readDocument, requireAbsent, silent, writeFileAtomic } from '../base/index.js';
 import { allocate, BUDGETS, blockRates, completeValues, findPolicy, validateTarget } from '../plan/index.js';
 import { type Plan, parsePlan } from '../records/index.js';
 import { planOf } from './manifest.js';
@@ -19,6 +18,7 @@ import {
   oneOf,
   type PruneOptions,
 } from './settings.js';
+import { openSource } from './source.js';
 import { prepareTexts } from './texts.js';
 
 /** Reads a plan document. @throws OptionError E_OPTION_PLAN, ResourceError */
@@ -47,7 +47,7 @@ async function searchPlan(options: MakePlanOptions): Promise<Plan> {
   const scratch = await mkdtemp(join(tmpdir(), 'layerwise-plan-'));
   try {
     const settings = normalisePrune({ ...options, out: join(scratch, 'plan') });
-    const model = await openModel(settings.checkpoint);
+    const model = await openSource(settings.checkpoint, settings.onProgress);
     checkAgainstModel(settings, model);
     const texts = await prepareTexts(settings, model);
     return await runToChoice(settings, model, texts, async ({ choice, target }) =>
@@ -63,7 +63,7 @@ async function planFromHeaders(options: MakePlanOptions): Promise<Plan> {
   validateTarget(target);
   const policy = findPolicy(options.allocation ?? 'atp');
   const budget = oneOf('budget', options.budget ?? 'exact', BUDGETS);
-  const model = await openModel(options.checkpoint);
+  const model = await openSource(options.checkpoint, options.onProgress ?? silent);
   const facts = factsOf(model);
   const values = givenValues(options);
   if (isSearched(policy, values)) {

@@ -15,9 +15,10 @@ import { checkPacking, normalisePacking, type PackResult, packModel } from './pa
 import { drawReport } from './report.js';
 import { openRun, runToChoice } from './run.js';
 import { checkAgainstModel, normalisePrune, type PruneOptions, type PruneSettings } from './settings.js';
+import { openSource } from './source.js';
 import { embedText, prepareTexts } from './texts.js';
 import type { TimedTrial } from './trials.js';
-import { checkOut, checkSpace, isOnlyToBeCleared, type Workspace } from './workspace.js';
+import { checkOut, checkOutPath, checkOutside, checkSpace, isOnlyToBeCleared, type Workspace } from './workspace.js';
 
 export type PruneResult = {
   readonly out: string;
@@ -38,13 +39,17 @@ export type PruneResult = {
 export async function prune(options: PruneOptions): Promise<PruneResult> {
   const settings = normalisePrune(options);
   const packing = options.pack && normalisePacking(options.pack);
-  const model = await openModel(settings.checkpoint);
-  checkAgainstModel(settings, model);
+  const done = settings.resume && (await isOnlyToBeCleared(settings.out));
+  if (!done) await checkOut(settings.out, settings.resume);
   if (packing) {
     refuseSamePlace(packing.out, settings.out);
-    await checkPacking(model, packing, 'pack');
+    await checkOutPath(packing.out, 'pack');
   }
-  const result = await pruneModel(settings, model);
+  const model = await openSource(settings.checkpoint, settings.onProgress);
+  checkAgainstModel(settings, model);
+  if (!done) await checkOutside(settings.out, model.checkpoint.dir);
+  if (packing) await checkPacking(model, packing, 'pack');
+  const result = await pruneModel(settings, model, done);
   if (!packing) return result;
   settings.onProgress({ kind: 'note', text: `The checkpoint is complete in ${settings.out}.` });
   return { ...result, packed: await packModel(await openModel(settings.out), packing, settings.onProgress) };
@@ -56,10 +61,8 @@ function refuseSamePlace(pack: string, out: string): void {
   throw new OptionError('E_OPTION_PACK', message, { option: 'pack', got: pack });
 }
 
-async function pruneModel(settings: PruneSettings, model: Model): Promise<PruneResult> {
+async function pruneModel(settings: PruneSettings, model: Model, done: boolean): Promise<PruneResult> {
   const started = performance.now();
-  const done = settings.resume && (await isOnlyToBeCleared(settings.out));
-  if (!done) await checkOut(settings.out, settings.resume, model.checkpoint.dir);
   // Uniform, the best and the present trial, and the output.
   if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
   const texts = await prepareTexts(settings, model);

@@ -85,7 +85,7 @@ export type PackingOptions = {
 export type PruneOptions = RunOptions &
   WindowingOptions &
   Partial<PlanOptions> & {
-    /** Directory of a Hugging Face checkpoint. */
+    /** Directory of a Hugging Face checkpoint, or its name on the Hub: `org/name`, `org/name@revision`. */
     readonly checkpoint: string;
     /** Directory to write; must not exist. */
     readonly out: string;
@@ -98,7 +98,7 @@ export type PruneOptions = RunOptions &
      * columns of every linear), or `n:4`, `n:8`, `n:16`, `n:32` (each linear its own n). Defaults to the criterion's own.
      */
     readonly pattern?: string;
-    /** Text files (.txt, .jsonl, .parquet). Validation chooses β; test is scored once, at the end. */
+    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. Validation chooses β; test is scored once, at the end. */
     readonly calibration?: string;
     readonly validation?: string;
     readonly test?: string;

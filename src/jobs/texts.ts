@@ -1,9 +1,11 @@
-// Text files → windows of tokens, checked against the model's vocabulary before any weight is read.
+// Texts → windows of tokens, checked against the model's vocabulary before any weight is read.
 
 import { homedir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
+import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { createOrtEngine } from '../engine/index.js';
+import type { TextRole } from '../hub/index.js';
 import { embedWindows, type Model } from '../model/index.js';
 import type { Text } from '../pipeline/index.js';
 import type { ManifestText } from '../records/index.js';
@@ -11,32 +13,35 @@ import {
   checkVocabulary,
   loadTokenizer,
   makeWindows,
-  readCorpus,
   type Tokenizer,
   tokenizeCorpus,
   type Windows,
 } from '../text/index.js';
 import { type PruneSettings, type RunSettings, windowLength } from './settings.js';
+import { readText } from './source.js';
 
 export type WindowRequest = {
+  /** A path, or a data set's name. */
   readonly path: string;
+  readonly role: TextRole;
   readonly length: number;
   readonly order: 'all' | 'random' | 'sequential';
   readonly count?: number;
   readonly seed: number;
+  readonly onProgress: OnProgress;
 };
 
 export type PreparedText = { readonly windows: Windows; readonly record: ManifestText };
 
-/** Reads, tokenises and cuts one text. @throws CheckpointError E_TEXT_…, OptionError E_OPTION_TEXT_…, ResourceError */
+/** Reads, tokenises and cuts one text. @throws as `readText`; CheckpointError E_TEXT_…, OptionError E_OPTION_TEXT_…, ResourceError */
 export async function prepareText(model: Model, tokenizer: Tokenizer, request: WindowRequest): Promise<PreparedText> {
-  const { path, length, order, count, seed } = request;
-  const corpus = await readCorpus(path);
+  const { path, role, length, order, count, seed, onProgress } = request;
+  const { corpus, name } = await readText(path, role, onProgress);
   const tokens = await tokenizeCorpus(tokenizer, corpus, { cacheDir: tokenCache() });
   const windows = makeWindows(tokens, { length, order, seed, ...(count === undefined ? {} : { count }) });
   checkVocabulary(windows, model.config.vocabulary);
   const record = {
-    name: basename(path),
+    name,
     hash: corpus.hash,
     tokens: tokens.length,
     windows: windows.windows.length,
@@ -66,26 +71,30 @@ export type TextSettings = Pick<
 
 /** Reads and cuts all texts of a run. @throws as `prepareText` */
 export async function prepareTexts(settings: TextSettings, model: Model): Promise<PreparedTexts> {
-  const { calibration, validation, test, seed } = settings;
+  const { calibration, validation, test, seed, onProgress } = settings;
   if (!calibration && !validation && !test) return { calibration: undefined, validation: undefined, test: undefined };
-  settings.onProgress({ kind: 'stage', stage: 'reading texts' });
+  onProgress({ kind: 'stage', stage: 'reading texts' });
   const length = windowLength(model, settings.sequenceLength);
   const tokenizer = await loadTokenizer(model.checkpoint.dir);
-  const whole = (path: string | undefined) =>
-    path === undefined ? undefined : prepareText(model, tokenizer, { path, length, order: 'all', seed });
+  const whole = (path: string | undefined, role: TextRole) =>
+    path === undefined
+      ? undefined
+      : prepareText(model, tokenizer, { path, role, length, order: 'all', seed, onProgress });
   return {
     calibration:
       calibration === undefined
         ? undefined
         : await prepareText(model, tokenizer, {
             path: calibration,
+            role: 'calibration',
             length,
             order: settings.calibrationOrder,
             count: settings.calibrationSamples,
             seed,
+            onProgress,
           }),
-    validation: await whole(validation),
-    test: await whole(test),
+    validation: await whole(validation, 'validation'),
+    test: await whole(test, 'test'),
   };
 }
 

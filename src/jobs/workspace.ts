@@ -1,6 +1,6 @@
 // The folder beside the output where a run keeps what it has finished: `<out>.partial`. It says what the run is (so
 // that only the same command continues it), holds a record per finished step, and becomes the output by one rename. One
-// process at a time works in it (lock.ts). A record carries its own digest: one that is damaged is made anew.
+// process at a time works in it (base/lock.ts). A record carries its own digest: one that is damaged is made anew.
 
 import { createHash } from 'node:crypto';
 import {
@@ -17,8 +17,15 @@ import {
   statfs,
 } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
-import { fileError, OptionError, ResourceError, requireAbsent, syncDirectory, writeFileAtomic } from '../base/index.js';
-import { takeLock } from './lock.js';
+import {
+  fileError,
+  OptionError,
+  ResourceError,
+  requireAbsent,
+  syncDirectory,
+  takeLock,
+  writeFileAtomic,
+} from '../base/index.js';
 
 export type Workspace = {
   readonly path: string;
@@ -51,10 +58,10 @@ export async function isOnlyToBeCleared(out: string): Promise<boolean> {
 }
 
 /**
- * Checks that `out`, what option `option` names, can be written, before anything is read.
- * @throws OptionError E_OPTION_OUT… (also where it lies inside `source`, the checkpoint), ResourceError
+ * Checks that `out`, what option `option` names, can be written, before anything is read or fetched.
+ * @throws OptionError E_OPTION_OUT…, ResourceError
  */
-export async function checkOutPath(out: string, source: string, option = 'out'): Promise<void> {
+export async function checkOutPath(out: string, option = 'out'): Promise<void> {
   const parent = dirname(resolve(out));
   await requireAbsent(resolve(out), option);
   const info = await stat(parent).catch((error) => {
@@ -66,23 +73,27 @@ export async function checkOutPath(out: string, source: string, option = 'out'):
   await access(parent, constants.W_OK).catch((error) => {
     throw fileError(error, parent);
   });
-  if (`${await realpath(parent)}${sep}`.startsWith(`${await realpath(source)}${sep}`)) {
-    throw new OptionError(
-      'E_OPTION_OUT',
-      `--${option}: ${out} lies inside the checkpoint itself; choose another place.`,
-      { option, got: out },
-    );
-  }
 }
 
 /** As `checkOutPath`, and that no interrupted run is in the way. @throws also OptionError E_OPTION_OUT_PARTIAL */
-export async function checkOut(out: string, resume: boolean, source: string): Promise<void> {
-  await checkOutPath(out, source);
+export async function checkOut(out: string, resume: boolean): Promise<void> {
+  await checkOutPath(out);
   if (resume || !(await isThere(partialOf(out)))) return;
   throw new OptionError(
     'E_OPTION_OUT_PARTIAL',
     `--out: ${out}.partial holds an interrupted run; add --resume to continue it, or remove it to start anew.`,
     { option: 'out', got: out },
+  );
+}
+
+/** @throws OptionError E_OPTION_OUT where `out` lies inside `source`, the checkpoint */
+export async function checkOutside(out: string, source: string, option = 'out'): Promise<void> {
+  const parent = dirname(resolve(out));
+  if (!`${await realpath(parent)}${sep}`.startsWith(`${await realpath(source)}${sep}`)) return;
+  throw new OptionError(
+    'E_OPTION_OUT',
+    `--${option}: ${out} lies inside the checkpoint itself; choose another place.`,
+    { option, got: out },
   );
 }
 

@@ -34,6 +34,7 @@ export const comparisonSchema = z.object({
   tool: z.object({ version: z.string(), engine: z.string(), device: z.string() }),
   source: z.object({
     name: z.string(),
+    commit: z.string().optional(),
     family: z.string(),
     blocks: z.number().int(),
     hashes: z.record(z.string(), z.string()),

@@ -13,8 +13,8 @@ export const dropRecordSchema = z.object({
   format: z.literal('layerwise-drop'),
   version: z.literal(1),
   tool: z.object({ version: z.string(), device: z.string() }),
-  /** The source's folder, and the SHA-256 of each of its files that matter. */
-  source: z.object({ name: z.string(), hashes: z.record(z.string(), z.string()) }),
+  /** The source's folder, or its name and commit on the Hub; the SHA-256 of each of its files that matter. */
+  source: z.object({ name: z.string(), commit: z.string().optional(), hashes: z.record(z.string(), z.string()) }),
   seed: z.number().int(),
   texts: z.object({
     calibration: textSchema.nullable(),

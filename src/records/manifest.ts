@@ -32,7 +32,9 @@ export const manifestSchema = z.object({
   /** The command that repeats the run, without machine-dependent options. */
   command: z.string(),
   source: z.object({
+    /** The folder's name, or the name on the Hub and the commit. */
     name: z.string(),
+    commit: z.string().optional(),
     family: z.string(),
     blocks: z.number().int(),
     dtype: z.string(),

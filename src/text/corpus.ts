@@ -1,5 +1,6 @@
-// Text files: .txt as it is, .jsonl (`text` of each line) and .parquet (column `text`) with documents joined by an empty
-// line, as the papers join WikiText. Bytes must be UTF-8; a text that is not is refused with the place, not mended.
+// Text files: .txt as it is; .jsonl, also gzipped (`text` of each line) and .parquet (column `text`) with documents joined
+// by an empty line, as the papers join WikiText. Bytes must be UTF-8; a text that is not is refused with the place, not
+// mended. A selection names another column, another way to join, or some of the documents.
 
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
@@ -7,12 +8,23 @@ import { extname } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { CheckpointError, fileError, OptionError } from '../base/index.js';
+import { unzipLines } from './gzip.js';
 
 export type Corpus = {
   readonly path: string;
   readonly text: string;
-  /** SHA-256 of the file's bytes. */
+  /** SHA-256 of the file's bytes; of the text where a selection was made. */
   readonly hash: string;
+};
+
+/** What of a file of documents is the text. */
+export type CorpusSelection = {
+  /** The column or field that holds a document. Defaults to `text`. */
+  readonly column?: string;
+  /** What stands between documents. Defaults to an empty line. */
+  readonly separator?: string;
+  /** The documents, from and to. Defaults to all. */
+  readonly documents?: readonly [from: number, to: number];
 };
 
 const MAX_BYTES = 1 << 30;
@@ -20,17 +32,18 @@ const MAX_CHARACTERS = 500_000_000; // just under the longest string JavaScript 
 const SEPARATOR = '\n\n';
 
 /**
- * Reads a text file.
- * @throws OptionError E_OPTION_TEXT_FORMAT; CheckpointError E_TEXT_ENCODING, E_TEXT_EMPTY, E_TEXT_JSONL, E_TEXT_PARQUET, E_TEXT_LARGE; ResourceError
+ * Reads a text file, or what a selection names of it.
+ * @throws OptionError E_OPTION_TEXT_FORMAT; CheckpointError E_TEXT_ENCODING, E_TEXT_EMPTY, E_TEXT_JSONL, E_TEXT_PARQUET,
+ * E_TEXT_GZIP, E_TEXT_LARGE; ResourceError
  */
-export async function readCorpus(path: string): Promise<Corpus> {
-  const extension = extname(path).toLowerCase();
+export async function readCorpus(path: string, selection?: CorpusSelection): Promise<Corpus> {
+  const extension = /\.jsonl?\.gz$/i.test(path) ? '.jsonl.gz' : extname(path).toLowerCase();
   const read = READERS[extension];
   if (!read) {
     const formats = Object.keys(READERS).join(', ');
     throw new OptionError(
       'E_OPTION_TEXT_FORMAT',
-      `${path}: expected a file ending in ${formats}, got ${JSON.stringify(extension)}.`,
+      `${path}: expected a file ending in ${formats}, or c4, wikitext2 or ptb; got ${JSON.stringify(extension)}.`,
       {
         file: path,
         got: extension,
@@ -45,7 +58,7 @@ export async function readCorpus(path: string): Promise<Corpus> {
   } catch (error) {
     throw fileError(error, path);
   }
-  const text = await read(bytes, path);
+  const text = await read(bytes, path, selection ?? {});
   if (text.trim().length === 0) {
     throw new CheckpointError(
       'E_TEXT_EMPTY',
@@ -55,13 +68,23 @@ export async function readCorpus(path: string): Promise<Corpus> {
       },
     );
   }
-  return { path, text, hash: createHash('sha256').update(bytes).digest('hex') };
+  return {
+    path,
+    text,
+    hash: createHash('sha256')
+      .update(selection ? text : bytes)
+      .digest('hex'),
+  };
 }
 
-const READERS: Readonly<Record<string, (bytes: Buffer, path: string) => string | Promise<string>>> = {
+type Reader = (bytes: Buffer, path: string, selection: CorpusSelection) => string | Promise<string>;
+
+const READERS: Readonly<Record<string, Reader>> = {
   '.txt': decode,
-  '.jsonl': (bytes, path) => join(parseLines(decode(bytes, path), path), path),
+  '.jsonl': (bytes, path, selection) => parseLines(decode(bytes, path).split('\n'), path, selection),
   '.parquet': readParquet,
+  '.jsonl.gz': async (bytes, path, selection) =>
+    parseLines(await unzipLines(bytes, path, MAX_BYTES, selection.documents?.[1]), path, selection),
 };
 
 function decode(bytes: Buffer, path: string): string {
@@ -98,14 +121,15 @@ function firstInvalidByte(bytes: Buffer): number {
   return Math.max(0, Math.min(low, bytes.length) - 1);
 }
 
-function parseLines(text: string, path: string): string[] {
+function parseLines(lines: readonly string[], path: string, selection: CorpusSelection): string {
+  const { column = 'text' } = selection;
   const documents: string[] = [];
-  for (const [index, line] of text.split('\n').entries()) {
+  for (const [index, line] of lines.entries()) {
     if (line.trim() === '') continue;
     const fail = (got: string, cause?: unknown): CheckpointError =>
       new CheckpointError(
         'E_TEXT_JSONL',
-        `${path}: line ${index + 1}: expected a JSON object with a string "text", got ${got}.`,
+        `${path}: line ${index + 1}: expected a JSON object with a string ${JSON.stringify(column)}, got ${got}.`,
         { file: path, line: index + 1 },
         { cause },
       );
@@ -115,41 +139,44 @@ function parseLines(text: string, path: string): string[] {
     } catch (cause) {
       throw fail((cause as Error).message, cause);
     }
-    const document = (value as { text?: unknown } | null)?.text;
-    if (typeof document !== 'string') throw fail(`"text" of type ${typeof document}`);
+    const document = (value as Record<string, unknown> | null)?.[column];
+    if (typeof document !== 'string') throw fail(`${JSON.stringify(column)} of type ${typeof document}`);
     documents.push(document);
   }
-  return documents;
+  return join(documents, path, selection);
 }
 
-async function readParquet(bytes: Buffer, path: string): Promise<string> {
+async function readParquet(bytes: Buffer, path: string, selection: CorpusSelection): Promise<string> {
+  const { column = 'text' } = selection;
+  const name = JSON.stringify(column);
   const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
   let rows: Record<string, unknown>[];
   try {
-    rows = await parquetReadObjects({ file, columns: ['text'], compressors });
+    rows = await parquetReadObjects({ file, columns: [column], compressors });
   } catch (cause) {
     throw new CheckpointError(
       'E_TEXT_PARQUET',
-      `${path}: expected a Parquet file with a column "text"; ${(cause as Error).message}.`,
+      `${path}: expected a Parquet file with a column ${name}; ${(cause as Error).message}.`,
       { file: path },
       { cause },
     );
   }
-  const documents = rows.map(({ text }, row) => {
+  const documents = rows.map(({ [column]: text }, row) => {
     if (typeof text === 'string') return text;
     throw new CheckpointError(
       'E_TEXT_PARQUET',
-      `${path}: row ${row}: expected a string in column "text", got ${text === null ? 'null' : typeof text}.`,
+      `${path}: row ${row}: expected a string in column ${name}, got ${text === null ? 'null' : typeof text}.`,
       { file: path, row },
     );
   });
-  return join(documents, path);
+  return join(documents, path, selection);
 }
 
-function join(documents: readonly string[], path: string): string {
-  const characters = documents.reduce((sum, document) => sum + document.length + SEPARATOR.length, 0);
+function join(all: readonly string[], path: string, { separator = SEPARATOR, documents }: CorpusSelection): string {
+  const some = documents ? all.slice(...documents) : all;
+  const characters = some.reduce((sum, document) => sum + document.length + separator.length, 0);
   if (characters > MAX_CHARACTERS) throw tooLarge(path, `${characters} characters`);
-  return documents.join(SEPARATOR);
+  return some.join(separator);
 }
 
 const tooLarge = (path: string, got: string): CheckpointError =>

@@ -22,7 +22,7 @@ export const inspectCommand = defineCommand({
       command: 'layerwise inspect model.lw --linears --verify',
     },
   ],
-  run: async (path, { linears = false, verify = false }) => {
+  run: async (path, { linears = false, verify = false }, onProgress) => {
     if (await isPackedPath(path)) {
       const report = await inspectPacked(path, verify);
       return { json: report, text: describePacked(report, linears) };
@@ -31,7 +31,7 @@ export const inspectCommand = defineCommand({
       const message = '--verify: it compares the checksums of a .lw file, and a checkpoint has none; leave it out.';
       throw new OptionError('E_OPTION_VERIFY', message, { option: 'verify', got: path });
     }
-    const report = await inspect(path);
+    const report = await inspect(path, { onProgress });
     return { json: report, text: describeCheckpoint(report, linears) };
   },
 });

@@ -1,4 +1,4 @@
-// One process at a time works in a workspace. The lock is a file that names its holder: host, process, and when that
+// One process at a time works in a folder. The lock is a file that names its holder: host, process, and when that
 // process began, since numbers of processes come round again. A holder that was killed cannot remove it, so a lock whose
 // holder is gone is taken over: at once where the system can be asked, from another host (a container that was replaced)
 // when it has not been heard of for some minutes.
@@ -7,7 +7,8 @@ import { readFileSync } from 'node:fs';
 import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileError, ResourceError } from '../base/index.js';
+import { ResourceError } from './errors.js';
+import { fileError } from './files.js';
 
 type Holder = { readonly host: string; readonly pid: number; readonly began: string };
 
@@ -129,7 +130,7 @@ function locked(path: string, text: string): ResourceError {
   const who = holder ? `process ${holder.pid} on ${holder.host}` : 'another process';
   return new ResourceError(
     'E_RESOURCE_LOCKED',
-    `${path}: ${who} is working on this output. Wait until it is done, or end it; if there is no such process, remove this file.`,
+    `${path}: ${who} is at work here. Wait until it is done, or end it; if there is no such process, remove this file.`,
     { path, pid: holder?.pid, host: holder?.host },
   );
 }
