@@ -8,11 +8,13 @@ export {
   type OnProgress,
   OptionError,
   type ProgressEvent,
+  RemoteError,
   ResourceError,
   ShapeError,
   UnsupportedError,
   VERSION,
 } from './base/index.js';
+export { type PushResult, resolveModel } from './hub/index.js';
 export {
   type CheckpointReport,
   type CompareOptions,
@@ -41,8 +43,10 @@ export {
   type PlanOptions,
   type PruneOptions,
   type PruneResult,
+  type PushOptions,
   pack,
   prune,
+  push,
   type RunOptions,
   type ServeOptions,
   type ServeResult,

@@ -1,4 +1,5 @@
-"""Writes test/golden/text/documents.parquet: three documents, Snappy, in a column `text` beside another one.
+"""Writes test/golden/text/documents.parquet: three documents, Snappy, in a column `text` beside another one; and
+sentences.parquet: two sentences as the Hub's conversion of the Penn Treebank has them, in a column `sentence`.
 
   pip install pyarrow && python scripts/golden/parquet.py
 """
@@ -8,6 +9,9 @@ import pathlib
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-out = pathlib.Path(__file__).parents[2] / "test/golden/text/documents.parquet"
+out = pathlib.Path(__file__).parents[2] / "test/golden/text"
 table = pa.table({"id": [1, 2, 3], "text": ["First document.", "Zweites Dokument, ÄÖÜ.", "third\nwith two lines"]})
-pq.write_table(table, out, compression="snappy")
+pq.write_table(table, out / "documents.parquet", compression="snappy")
+sentences = ["no it was n't black monday", "but while the new york stock exchange <unk>"]
+pq.write_table(pa.table({"sentence": sentences}), out / "sentences.parquet", compression="snappy")
+

@@ -32,6 +32,12 @@ export type CommandSpec<K extends OptionName = OptionName> = {
   run(argument: string, values: Values<K>, onProgress: OnProgress, around: Surroundings): Promise<Output>;
 };
 
+/** What every command that reads a model is given. */
+export const CHECKPOINT = {
+  name: 'checkpoint',
+  text: 'directory of a Hugging Face checkpoint, or a model on the Hub as org/name or org/name@revision (docs/hub.md)',
+};
+
 /** Lets a command's `run` see exactly the options it names. */
 export function defineCommand<const K extends OptionName>(spec: CommandSpec<K>): CommandSpec {
   return spec as unknown as CommandSpec;

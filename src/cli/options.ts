@@ -4,6 +4,7 @@
 
 import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
+import { DATA_SETS } from '../hub/index.js';
 import { CRITERIA, PATTERN_NAMES } from '../operate/index.js';
 import { ASKED, HEADS, VALUES } from '../packed/index.js';
 import { BUDGETS, DROP_METHODS, POLICIES } from '../plan/index.js';
@@ -21,6 +22,9 @@ export type OptionSpec = {
 const listed = (names: Iterable<string>): string => [...names].join('|');
 const explained = (things: Iterable<{ readonly name: string; readonly summary: string }>): string =>
   [...things].map(({ name, summary }) => `${name}: ${summary}`).join('; ');
+
+/** What stands for a text: a data set's name is one on the Hub, where no file has it. */
+const TEXT = `file|${listed(Object.keys(DATA_SETS))}`;
 
 export const OPTIONS = {
   sparsity: {
@@ -105,19 +109,19 @@ export const OPTIONS = {
   calibration: {
     kind: 'text',
     flag: '--calibration',
-    value: 'file',
-    text: 'text whose activations weigh the weights or judge the blocks: .txt, .jsonl (field "text") or .parquet (column "text")',
+    value: TEXT,
+    text: 'text whose activations weigh the weights or judge the blocks: .txt, .jsonl or .jsonl.gz (field "text"), .parquet (column "text"), or a data set by name, whose training part it is (docs/hub.md)',
   },
   validation: {
     kind: 'text',
     flag: '--validation',
-    value: 'file',
+    value: TEXT,
     text: 'text that chooses (β, or the blocks that --method perplexity removes) and is scored in every trial',
   },
   test: {
     kind: 'text',
     flag: '--test',
-    value: 'file',
+    value: TEXT,
     text: 'text that is scored once, at the end, for the dense model and those made of it; it chooses nothing',
   },
   calibrationSamples: {
@@ -294,7 +298,24 @@ export const OPTIONS = {
     otherwise: '10',
   },
   verify: { kind: 'flag', flag: '--verify', text: 'read all of a .lw file and compare every checksum' },
-  text: { kind: 'text', flag: '--text', value: 'file', text: 'text to score: .txt, .jsonl or .parquet' },
+  text: {
+    kind: 'text',
+    flag: '--text',
+    value: TEXT,
+    text: 'text to score: .txt, .jsonl, .jsonl.gz or .parquet, or the test part of a data set by name',
+  },
+  push: {
+    kind: 'text',
+    flag: '--push',
+    value: 'org/name',
+    text: 'upload the output to this repository on the Hub, with a model card; the token is HF_TOKEN’s',
+  },
+  to: { kind: 'text', flag: '--to', value: 'org/name', text: 'the repository on the Hub; made where there is none' },
+  private: {
+    kind: 'flag',
+    flag: '--private',
+    text: 'make that repository a private one; refused where it exists and is public',
+  },
   linears: { kind: 'flag', flag: '--linears', text: 'list every linear, not only every block' },
   device: { kind: 'text', flag: '--device', value: listed(DEVICES), text: 'what computes', otherwise: 'cpu' },
   threads: {

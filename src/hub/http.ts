@@ -16,7 +16,7 @@ const MAX_ANSWER = 16 << 20;
 const MAX_COMPLAINT = 64 << 10;
 
 /** What @huggingface/hub is given for a token: its form is checked there. */
-const STAND_IN = 'hf_standin';
+export const STAND_IN = 'hf_standin';
 export const credentials = ({ token }: HubSettings): { accessToken: string } | Record<never, never> =>
   token === undefined ? {} : { accessToken: STAND_IN };
 

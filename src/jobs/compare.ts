@@ -29,7 +29,10 @@ import { embedText, openEngine, type PreparedText, type PreparedTexts, prepareTe
 import { createTrials } from './trials.js';
 import { checkOut, checkOutside, checkSpace, openWorkspace, type Workspace } from './workspace.js';
 
-export type CompareOptions = Omit<PruneOptions, 'sparsity' | 'allocation' | 'beta' | 'hyperparameters' | 'plan'> & {
+export type CompareOptions = Omit<
+  PruneOptions,
+  'sparsity' | 'allocation' | 'beta' | 'hyperparameters' | 'plan' | 'push' | 'private'
+> & {
   /** Target sparsities. */
   readonly sparsities: readonly number[];
   /** Names of policies; `uniform` is always among them. Defaults to all there are. */

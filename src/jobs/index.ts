@@ -10,6 +10,7 @@ export type { OpeningOptions } from './opening.js';
 export { type PackOptions, type PackResult, pack } from './pack.js';
 export { makePlan, readPlan } from './plan.js';
 export { type PruneResult, prune } from './prune.js';
+export { type PushOptions, push } from './push.js';
 export { writeReport } from './report.js';
 export { type ServeOptions, type ServeResult, serve } from './serve.js';
 export type { PackingOptions, PlanOptions, PruneOptions, RunOptions } from './settings.js';

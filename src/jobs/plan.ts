@@ -26,7 +26,7 @@ export async function readPlan(path: string): Promise<Plan> {
   return parsePlan(await readDocument(path), path);
 }
 
-export type MakePlanOptions = Omit<PruneOptions, 'out' | 'plan' | 'test' | 'resume'>;
+export type MakePlanOptions = Omit<PruneOptions, 'out' | 'plan' | 'test' | 'resume' | 'push' | 'private'>;
 
 /**
  * The plan of a policy for a checkpoint, written to `out` where that is given. ATP without `beta` is searched, which

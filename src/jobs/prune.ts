@@ -6,12 +6,14 @@ import { join, resolve } from 'node:path';
 import { fileError, OptionError, readDocument, writeFileAtomic } from '../base/index.js';
 import { writeCheckpoint } from '../checkpoint/index.js';
 import { summarise } from '../evaluate/index.js';
+import { checkPush, type PushResult } from '../hub/index.js';
 import { type Model, openModel, weightName } from '../model/index.js';
 import { blockPath, readBlockTensor, readDamping, scoreBlockFiles } from '../pipeline/index.js';
 import { type Evaluation, type Manifest, parseManifest } from '../records/index.js';
 import { countZeros } from './inspect.js';
 import { buildManifest } from './manifest.js';
-import { checkPacking, normalisePacking, type PackResult, packModel } from './pack.js';
+import { checkPacking, normalisePacking, type PackingSettings, type PackResult, packModel } from './pack.js';
+import { pushFinished } from './push.js';
 import { drawReport } from './report.js';
 import { openRun, runToChoice } from './run.js';
 import { checkAgainstModel, normalisePrune, type PruneOptions, type PruneSettings } from './settings.js';
@@ -29,16 +31,26 @@ export type PruneResult = {
   readonly packed: PackResult | null;
   readonly seconds: number;
   readonly peakMemoryBytes: number;
+  /** Where the output was uploaded to, where that was asked for. */
+  readonly pushed: PushResult | null;
 };
 
 /**
  * Prunes a checkpoint, and packs the sparse one where `pack` asks for it. Everything is checked before a weight is read;
- * the output directory appears whole or not at all, and the packed file after it; an interrupted run continues with `resume`.
- * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, each with a stable `code`
+ * the output directory appears whole or not at all, and the packed file after it; an interrupted run continues with
+ * `resume`. An upload comes last, and one that fails leaves the output as it is.
+ * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, RemoteError, each with a stable `code`
  */
 export async function prune(options: PruneOptions): Promise<PruneResult> {
   const settings = normalisePrune(options);
   const packing = options.pack && normalisePacking(options.pack);
+  const { push, out, onProgress } = settings;
+  if (push) await checkPush(push);
+  const result = await pruneAndPack(settings, packing);
+  return push ? { ...result, pushed: await pushFinished({ ...push, run: out, onProgress }) } : result;
+}
+
+async function pruneAndPack(settings: PruneSettings, packing: PackingSettings | undefined): Promise<PruneResult> {
   const done = settings.resume && (await isOnlyToBeCleared(settings.out));
   if (!done) await checkOut(settings.out, settings.resume);
   if (packing) {
@@ -134,7 +146,8 @@ function resultOf(
   started: number,
 ): PruneResult {
   const seconds = (performance.now() - started) / 1000;
-  return { out, manifest, trials, packed: null, seconds, peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
+  const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
+  return { out, manifest, trials, packed: null, seconds, peakMemoryBytes, pushed: null };
 }
 
 /** Writes the chosen blocks over a copy of the checkpoint, in the workspace. */

@@ -4,6 +4,7 @@
 import { availableParallelism } from 'node:os';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
 import { DEVICES, type Device } from '../engine/index.js';
+import type { PushTarget } from '../hub/index.js';
 import type { Linear, Model } from '../model/index.js';
 import { type Criterion, findCriterion, formatPattern, type Pattern, parsePattern } from '../operate/index.js';
 import {
@@ -108,6 +109,10 @@ export type PruneOptions = RunOptions &
     readonly resume?: boolean;
     /** Pack the sparse checkpoint too, once it is there. Defaults to not. */
     readonly pack?: PackingOptions | undefined;
+    /** Upload the output to this repository on the Hub, `org/name`, with a model card. Defaults to no upload. */
+    readonly push?: string;
+    /** Whether a repository made for it is private. Defaults to what its owner has as default. */
+    readonly private?: boolean;
   };
 
 export type RunSettings = { readonly device: Device; readonly threads: number; readonly onProgress: OnProgress };
@@ -141,6 +146,7 @@ export type PruneSettings = RunSettings &
     readonly test: string | undefined;
     readonly maxTrials: number;
     readonly resume: boolean;
+    readonly push: PushTarget | undefined;
   };
 
 /** Completes and checks what can be checked without looking at any file. @throws OptionError E_OPTION_… */
@@ -207,7 +213,20 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     ...normaliseWindowing(options),
     maxTrials: wholeNumber('max-trials', options.maxTrials ?? 6, 1, 1000),
     resume: options.resume ?? false,
+    push: targetOf(options),
   };
+}
+
+function targetOf({ push, private: hidden = false }: PruneOptions): PushTarget | undefined {
+  if (push !== undefined) return { repo: push, private: hidden };
+  if (!hidden) return undefined;
+  throw new OptionError(
+    'E_OPTION_PRIVATE',
+    '--private: expected --push with it; it says how what is uploaded is seen.',
+    {
+      option: 'private',
+    },
+  );
 }
 
 export const normaliseLength = (length: number | undefined): number | undefined =>

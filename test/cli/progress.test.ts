@@ -18,6 +18,14 @@ describe('a stage’s line', () => {
     );
   });
 
+  test('bytes: how many of how many, how fast, how long yet', () => {
+    const download = { name: 'downloading org/model', total: 4_000_000_000, unit: 'bytes' as const, began: 0, done: 0 };
+    expect(describeStage(download, 500)).toBe('downloading org/model · 0 B of 4.00 GB');
+    expect(describeStage({ ...download, done: 1_000_000_000 }, 10_000)).toBe(
+      'downloading org/model · 1.00 GB of 4.00 GB · 100 MB/s · 30 s left',
+    );
+  });
+
   test('a stage without steps is its name', () => {
     expect(describeStage({ ...stage, name: 'writing', total: undefined }, 9000)).toBe('writing');
   });

@@ -1,7 +1,7 @@
 // Weights read from a safetensors file where they lie: every dtype at every alignment, by both engines; and what is said
 // when the file is not what the graph was built from.
 
-import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -64,6 +64,34 @@ describe.each(['F32', 'F16', 'BF16'] as const)('%s', (dtype) => {
     },
   );
 });
+
+test.each(engines)(
+  '%s reads through links that lead out of the folder, as the Hub’s cache has them',
+  async (name, engine) => {
+    const bytes = randomBytes(rng, [N, K], 'F32');
+    const [snapshot, blobs] = [join(dir, name, 'snapshots', 'abc'), join(dir, name, 'blobs')];
+    for (const folder of [snapshot, join(blobs, 'deeper')]) await mkdir(folder, { recursive: true });
+    const g = new GraphBuilder();
+    const x = g.input('x', 'f32', ['M', K]);
+    // Two files in different folders, and one that is no link.
+    for (const [i, blob] of ['one', 'deeper/two', undefined].entries()) {
+      const file = `model-${i}.safetensors`;
+      await writeFile(blob ? join(blobs, blob) : join(snapshot, file), bytes);
+      if (blob) await symlink(join('../../blobs', blob), join(snapshot, file));
+      const source = { kind: 'file' as const, file, offset: 0, length: bytes.length };
+      const w = g.initializer({ name: `w${i}`, dtype: 'F32', shape: [N, K], source });
+      g.output(g.op('Gemm', [x, w], { transB: int(1) }), `y${i}`, ['M', N]);
+    }
+    const input = randomTensor(rng, [M, K]);
+    const session = await engine().load(g.build('linked', snapshot));
+    const { y0, y1, y2 } = await session.run({ x: input });
+    await session.release();
+    const inline = await engine().load(linear('F32', { kind: 'bytes', bytes }, undefined));
+    const { y } = await inline.run({ x: input });
+    await inline.release();
+    for (const one of [y0, y1, y2]) expect(one).toEqual(y);
+  },
+);
 
 describe.each(engines)('%s says what is wrong', (_, engine) => {
   const length = N * K * bytesPerElement('F16');

@@ -192,6 +192,7 @@ export async function startHub(): Promise<FakeHub> {
         auth: { type: 'access_token', accessToken: { displayName: 't', role: user.role ?? 'write' } },
       });
     }
+    if (path === '/api/validate-yaml') return json(response, { errors: [], warnings: [] });
     if (path === '/api/repos/create') {
       if (!user) return refuse(response, 401, '', 'Invalid username or password.');
       const { name, organization, visibility } = JSON.parse(seen.body.toString()) as Record<string, string>;
@@ -277,6 +278,7 @@ export async function startHub(): Promise<FakeHub> {
           files: asked.map(({ path: file, size }) => ({
             path: file,
             uploadMode: size >= hub.large ? 'lfs' : 'regular',
+            shouldIgnore: false,
           })),
         });
       }
@@ -358,7 +360,7 @@ export async function startHub(): Promise<FakeHub> {
 
   function answerCommit(response: ServerResponse, seen: Seen, repo: FakeRepo, ref: string): unknown {
     const files = new Map(repo.commits.get(repo.refs.get(ref)!)!);
-    for (const line of seen.body.toString().split('\n')) {
+    for (const line of seen.body.toString().trim().split('\n')) {
       const { key, value } = JSON.parse(line) as { key: string; value: Record<string, string> };
       if (key === 'file') files.set(value.path!, Buffer.from(value.content!, 'base64'));
       else if (key === 'lfsFile') {

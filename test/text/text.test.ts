@@ -2,9 +2,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { LayerwiseError } from '../../src/base/index.js';
+import { unzipLines } from '../../src/text/gzip.js';
 import { checkVocabulary, loadTokenizer, makeWindows, readCorpus, tokenizeCorpus } from '../../src/text/index.js';
 import { sharedPath, testWith } from '../shared.js';
 
@@ -36,12 +38,44 @@ describe('readCorpus', () => {
     ['bad.jsonl', '{"text":"one"}\n{"txt":"two"}\n', 'E_TEXT_JSONL', /line 2.*"text"/],
     ['worse.jsonl', '{"text":"one"}\n[oops\n', 'E_TEXT_JSONL', /line 2/],
     ['bad.parquet', 'PAR1 this is not one', 'E_TEXT_PARQUET', /Parquet/],
+    ['bad.jsonl.gz', 'not gzipped', 'E_TEXT_GZIP', /gzip/],
+    ['half.json.gz', gzipSync('{"text":"one"}\n').subarray(0, 20), 'E_TEXT_GZIP', /gzip/],
+    ['latin1.json.gz', gzipSync(Buffer.from('{"text":"\xe9"}\n', 'latin1')), 'E_TEXT_ENCODING', /UTF-8/],
+    ['bad.json.gz', gzipSync('{"text":"one"}\n{}\n'), 'E_TEXT_JSONL', /line 2/],
     ['a.docx', 'x', 'E_OPTION_TEXT_FORMAT', /\.txt, \.jsonl, \.parquet/],
   ])('%s is refused', async (name, content, code, message) => {
     const failure = await readCorpus(file(name, content)).catch((error) => error);
     expect(failure).toBeInstanceOf(LayerwiseError);
     expect(failure.code).toBe(code);
     expect(failure.message).toMatch(message);
+  });
+
+  test('gzipped lines; a selection names the column, how documents are joined, and which', async () => {
+    const lines = Array.from({ length: 9 }, (_, i) => `{"text":"t${i}","title":"ä${i}"}`).join('\n');
+    const gz = file('a.json.gz', gzipSync(lines));
+    const whole = await readCorpus(gz);
+    expect(whole.text.split('\n\n')).toEqual(Array.from({ length: 9 }, (_, i) => `t${i}`));
+    const some = await readCorpus(gz, { column: 'title', separator: ' ', documents: [2, 4] });
+    expect(some.text).toBe('ä2 ä3');
+    expect(some.hash).not.toBe((await readCorpus(gz, { documents: [2, 4] })).hash);
+    expect((await readCorpus(file('a.jsonl', lines), { documents: [8, 20] })).text).toBe('t8');
+    const parquet = fileURLToPath(new URL('../golden/text/sentences.parquet', import.meta.url));
+    expect((await readCorpus(parquet, { column: 'sentence', documents: [0, 1] })).text).toBe(
+      "no it was n't black monday",
+    );
+    await expect(readCorpus(parquet)).rejects.toMatchObject({ code: 'E_TEXT_PARQUET' });
+  });
+
+  test('a small file cannot become a large one', async () => {
+    const bomb = gzipSync(Buffer.alloc(10 << 20, 0x20));
+    expect(bomb.length).toBeLessThan(20_000);
+    await expect(unzipLines(bomb, 'bomb.json.gz', 1 << 20)).rejects.toMatchObject({ code: 'E_TEXT_LARGE' });
+  });
+
+  test('only the lines that are wanted are inflated', async () => {
+    const head = gzipSync(`${'{"text":"one"}\n'.repeat(20_000)}`);
+    const damaged = Buffer.concat([head.subarray(0, head.length - 12), Buffer.from('and then nonsense')]);
+    expect((await readCorpus(file('head.json.gz', damaged), { documents: [0, 2] })).text).toBe('one\n\none');
   });
 
   test('a file that is not there is named', async () => {

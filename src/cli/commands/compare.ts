@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { compare } from '../../jobs/index.js';
-import { defineCommand } from '../command.js';
+import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
 import { PRUNING_OPTIONS, parseList } from '../options.js';
 
 export const compareCommand = defineCommand({
   name: 'compare',
   summary: 'Allocation policies on equal terms: one table, one picture',
-  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
+  argument: CHECKPOINT,
   options: ['sparsities', 'allocations', ...PRUNING_OPTIONS],
   required: ['sparsities', 'validation', 'out'],
   details:

@@ -1,5 +1,5 @@
 import { drop } from '../../jobs/index.js';
-import { defineCommand } from '../command.js';
+import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
 
 /** What a score is, by method. */
@@ -12,7 +12,7 @@ const SCORES: Readonly<Record<string, string>> = {
 export const dropCommand = defineCommand({
   name: 'drop',
   summary: 'Remove whole blocks from a checkpoint, and measure what it costs',
-  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
+  argument: CHECKPOINT,
   options: [
     'blocks',
     'method',

@@ -1,11 +1,11 @@
 import { evaluate } from '../../jobs/index.js';
-import { defineCommand } from '../command.js';
+import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatPerplexity, formatSeconds } from '../format.js';
 
 export const evaluateCommand = defineCommand({
   name: 'evaluate',
   summary: 'Perplexity of a checkpoint on a text',
-  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint, pruned or not' },
+  argument: CHECKPOINT,
   options: ['text', 'sequenceLength', 'device', 'threads'],
   required: ['text'],
   details:

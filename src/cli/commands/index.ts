@@ -8,6 +8,7 @@ import { inspectCommand } from './inspect.js';
 import { packCommand } from './pack.js';
 import { planCommand } from './plan.js';
 import { pruneCommand } from './prune.js';
+import { pushCommand } from './push.js';
 import { reportCommand } from './report.js';
 import { serveCommand } from './serve.js';
 
@@ -24,4 +25,5 @@ export const COMMANDS: readonly CommandSpec[] = [
   planCommand,
   evaluateCommand,
   reportCommand,
+  pushCommand,
 ];

@@ -1,13 +1,13 @@
 import { OptionError } from '../../base/index.js';
 import { type CheckpointReport, inspect, inspectPacked, type PackedReport, type PartReport } from '../../jobs/index.js';
 import { isPackedPath } from '../../packed/index.js';
-import { defineCommand } from '../command.js';
+import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatBar, formatBytes, formatPercent, formatTable } from '../format.js';
 
 export const inspectCommand = defineCommand({
   name: 'inspect',
   summary: 'What is in a checkpoint or a packed model: blocks, linears, bytes, zeros',
-  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint, or a .lw file' },
+  argument: { ...CHECKPOINT, text: `${CHECKPOINT.text}, or a .lw file` },
   options: ['linears', 'verify'],
   details:
     'Zeros of a checkpoint are counted from the bytes on disk. Sparsity is over the prunable linears of the blocks; embeddings, norms and the LM head are never pruned. Of a `.lw` file it prints bits per weight by part beside a floor: of a linear with b-bit values min(b × weights, (b + 4) × nonzeros) for int8 and int4 (four bits say in which of sixteen columns a nonzero is), min(32 × weights, 48 × nonzeros) for f32; of everything else the bits of its values. Scales, padding and the order of tiles are what comes on top.',

@@ -1,12 +1,12 @@
 import { type PackResult, pack } from '../../jobs/index.js';
-import { defineCommand } from '../command.js';
+import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds } from '../format.js';
 import { describePacked } from './inspect.js';
 
 export const packCommand = defineCommand({
   name: 'pack',
   summary: 'Pack a checkpoint into one small file that the sparse runtime runs',
-  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
+  argument: CHECKPOINT,
   options: ['values', 'layout', 'head', 'out'],
   required: ['out'],
   details:

@@ -1,12 +1,12 @@
 import { makePlan } from '../../jobs/index.js';
-import { defineCommand } from '../command.js';
+import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatBar, formatPercent, formatTable } from '../format.js';
 import { parseNumbers } from '../options.js';
 
 export const planCommand = defineCommand({
   name: 'plan',
   summary: 'Rates per block, without pruning anything',
-  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
+  argument: CHECKPOINT,
   options: [
     'sparsity',
     'allocation',

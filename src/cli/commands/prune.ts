@@ -2,18 +2,28 @@ import { join } from 'node:path';
 import { OptionError } from '../../base/index.js';
 import { type PruneResult, prune, readPlan } from '../../jobs/index.js';
 import type { ResultRow } from '../../records/index.js';
-import { defineCommand } from '../command.js';
+import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
 import { PACKING_OPTIONS, PRUNING_OPTIONS, parseNumbers } from '../options.js';
 
 export const pruneCommand = defineCommand({
   name: 'prune',
   summary: 'Make a checkpoint sparse, and measure what it costs',
-  argument: { name: 'checkpoint', text: 'directory of a Hugging Face checkpoint' },
-  options: ['sparsity', 'allocation', 'beta', 'hyperparameters', 'plan', ...PRUNING_OPTIONS, ...PACKING_OPTIONS],
+  argument: CHECKPOINT,
+  options: [
+    'sparsity',
+    'allocation',
+    'beta',
+    'hyperparameters',
+    'plan',
+    ...PRUNING_OPTIONS,
+    ...PACKING_OPTIONS,
+    'push',
+    'private',
+  ],
   required: ['out'],
   details:
-    'Writes a plain Hugging Face checkpoint with zeros (same dtype, same names, every other file byte for byte), `layerwise.json` (the record of the run) and `report.html`. The output appears whole or not at all; unfinished work lies in `<out>.partial`, and the same command with --resume continues it and ends with the same bytes.',
+    'Writes a plain Hugging Face checkpoint with zeros (same dtype, same names, every other file byte for byte), `layerwise.json` (the record of the run) and `report.html`. The output appears whole or not at all; unfinished work lies in `<out>.partial`, and the same command with --resume continues it and ends with the same bytes. With --push name and token are checked before any work; where the upload fails the output stays, and `layerwise push` tries again.',
   examples: [
     {
       what: 'ATP with β searched on validation text',
@@ -32,6 +42,11 @@ export const pruneCommand = defineCommand({
       what: 'N:16, packed for the sparse runtime',
       command:
         'layerwise prune ./my-model --sparsity 0.75 --pattern n:16 --calibration calibration.txt --validation validation.txt --out my-model-75 --pack my-model-75.lw',
+    },
+    {
+      what: 'A model and texts from the Hub, the result back to it',
+      command:
+        'layerwise prune org/model --sparsity 0.7 --calibration c4 --validation wikitext2 --test wikitext2 --out model-70 --push me/model-70 --private',
     },
     {
       what: 'Replay a plan',
@@ -71,7 +86,7 @@ const scores = (row: ResultRow | null) => ({
 const betaOf = ({ manifest }: PruneResult): number | null => manifest.plan.policy?.hyperparameters.beta ?? null;
 
 function toJson(result: PruneResult): unknown {
-  const { manifest, trials, packed, seconds, peakMemoryBytes, out } = result;
+  const { manifest, trials, packed, seconds, peakMemoryBytes, out, pushed } = result;
   return {
     sparsity: { target: manifest.sparsity.target, realised: manifest.sparsity.realised },
     dense: scores(manifest.dense),
@@ -89,6 +104,7 @@ function toJson(result: PruneResult): unknown {
     peakMemoryBytes,
     out,
     packed,
+    ...(pushed ? { pushed } : {}),
   };
 }
 
@@ -99,7 +115,7 @@ const VERDICTS = {
 } as const;
 
 function toText(result: PruneResult): string {
-  const { manifest, out, packed, seconds } = result;
+  const { manifest, out, packed, seconds, pushed } = result;
   const name = manifest.plan.policy?.name ?? 'the plan';
   const values = Object.entries(manifest.plan.policy?.hyperparameters ?? {});
   const numbers = values.map(([key, value]) => `${key === 'beta' ? 'β' : key} = ${Number(value.toPrecision(4))}`);
@@ -119,5 +135,6 @@ function toText(result: PruneResult): string {
     `checkpoint  ${out}`,
     `report      ${join(out, 'report.html')}`,
     ...(packed ? [`packed      ${packed.out}, ${packed.parts[0]!.bits.toFixed(2)} bits a weight of the linears`] : []),
+    ...(pushed ? [`uploaded    ${pushed.url}`] : []),
   ].join('\n');
 }

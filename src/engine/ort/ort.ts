@@ -6,6 +6,7 @@ import { type Graph, serialiseOnnx } from '../../graph/index.js';
 import type { Device, Engine, HostTensor, Session } from '../engine.js';
 import { checkFiles, checkInputs } from '../graph-inputs.js';
 import { type Lane, startLane } from './lane.js';
+import { followLinks } from './links.js';
 
 export type OrtOptions = {
   readonly device: Device;
@@ -37,8 +38,9 @@ export async function createOrtEngine({ device, lanes, threads }: OrtOptions): P
   };
   let sessions = 0;
 
-  const load = async (graph: Graph): Promise<Session> => {
-    await checkFiles(graph);
+  const load = async (asked: Graph): Promise<Session> => {
+    await checkFiles(asked);
+    const graph = await followLinks(asked);
     const session = sessions++;
     const model = serialiseOnnx(graph);
     const release = async (): Promise<void> => {

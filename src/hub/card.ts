@@ -1,0 +1,128 @@
+// README.md of an upload, from the record of the run: what the Hub reads (base model, tags, licence) and what people do
+// (perplexities, sparsity by block, the command). The licence is the source's: its lines are carried over from the source's
+// own card. Times and paths of this machine are in it no more than in the record.
+
+import type { DropRecord, Manifest, ManifestText } from '../records/index.js';
+
+export type CardInput = {
+  /** The repository that the card is for. */
+  readonly repo: string;
+  readonly record: Manifest | DropRecord;
+  /** The source's card, where it has one. */
+  readonly sourceCard?: string | undefined;
+};
+
+/** The Markdown of a model card, with its YAML front matter. */
+export function renderCard({ repo, record, sourceCard = '' }: CardInput): string {
+  const { name, commit } = record.source;
+  const pruned = record.format === 'layerwise-run';
+  const front = {
+    library_name: 'transformers',
+    pipeline_tag: 'text-generation',
+    ...readFrontMatter(sourceCard),
+    // The Hub knows no relation for pruning; of those it knows this one says "the same model, changed weights".
+    ...(commit === undefined ? {} : { base_model: name, base_model_relation: 'finetune' }),
+    tags: [
+      ...new Set(['layerwise', ...(pruned ? ['pruned', 'sparse', record.criterion] : ['pruned', 'layer-removal'])]),
+    ],
+  };
+  const policy = pruned ? record.plan.policy?.name : undefined;
+  if (policy) front.tags.push(policy);
+  const source = commit === undefined ? `\`${name}\`` : `[${name}](https://huggingface.co/${name}) at \`${commit}\``;
+  const body = pruned ? describePruning(record, source) : describeRemoval(record, source);
+  return `${['---', ...formatYaml(front), '---'].join('\n')}\n\n# ${repo.split('/').at(-1)}\n\n${body.join('\n\n')}\n`;
+}
+
+function describePruning(record: Manifest, source: string): string[] {
+  const { sparsity, criterion, pattern, plan, dense, uniform, chosen, texts, command, tool, seed } = record;
+  const policy = plan.policy?.name ?? 'a plan of rates';
+  const numbers = Object.entries(plan.policy?.hyperparameters ?? {}).map(
+    ([name, value]) => `${name === 'beta' ? 'β' : name} = ${Number(value.toPrecision(4))}`,
+  );
+  const rows = [
+    ['dense', dense] as const,
+    ['uniform', uniform] as const,
+    ...(policy === 'uniform' ? [] : [[[policy, ...numbers].join(', '), chosen] as const]),
+  ].flatMap(([label, row]) => (row ? [[label, perplexity(row.validation), perplexity(row.test)]] : []));
+  const damage = texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : [];
+  return [
+    `${source}, pruned to ${percent(sparsity.realised)} zeros among the weights of its blocks' linears (target ${percent(sparsity.target)}) by Layerwise ${tool.version}: criterion ${criterion}, pattern ${pattern}, allocation ${[policy, ...numbers].join(', ')}. Nothing was trained afterwards. It loads as its source does; zeros make it neither smaller on disk nor faster by themselves.`,
+    ...damage,
+    '## Sparsity by block',
+    table(
+      ['block', 'zeros'],
+      sparsity.blocks.map((share, block) => [`${block}`, percent(share)]),
+    ),
+    '## How it was made',
+    ...describeText('Calibration', texts.calibration),
+    `\`\`\`sh\n${command}\n\`\`\``,
+    `Seed ${seed}, ${tool.engine} on ${tool.device}. \`layerwise.json\` is the record of the run, with the SHA-256 of every file it read; \`report.html\` is the same to look at.`,
+  ];
+}
+
+function describeRemoval(record: DropRecord, source: string): string[] {
+  const { removed, blocks, parameters, method, dense, dropped, texts, tool, seed } = record;
+  const format = (value: number | null): string => (value === null ? '–' : digits(value));
+  const rows = [
+    ['dense', format(dense.validation), format(dense.test)],
+    [`without ${removed.length} blocks`, format(dropped.validation), format(dropped.test)],
+  ];
+  return [
+    `${source} without ${removed.length} of its ${blocks.before} blocks (${removed.join(', ')}), chosen by ${method} with Layerwise ${tool.version}; ${percent(parameters.after / parameters.before)} of the parameters are left. Nothing was trained afterwards.`,
+    ...(texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : []),
+    '## How it was made',
+    ...describeText('Calibration', texts.calibration),
+    `Seed ${seed}, on ${tool.device}. \`layerwise.json\` is the record of the run, with the SHA-256 of every file it read.`,
+  ];
+}
+
+function perplexities(rows: string[][], validation: ManifestText | null, test: ManifestText | null): string[] {
+  const protocol =
+    'Non-overlapping windows, the tail dropped, the first token of a window unscored, as in the pruning papers; it is not the word perplexity of lm-evaluation-harness.';
+  return [
+    '## Perplexity',
+    table(['', 'validation', 'test'], rows),
+    [...describeText('Validation', validation), ...describeText('Test', test), protocol].join(' '),
+  ];
+}
+
+const describeText = (role: string, text: ManifestText | null): string[] =>
+  text ? [`${role}: ${plainText(text.name)}, ${text.windows} windows of ${text.length} tokens.`] : [];
+
+const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
+const perplexity = (evaluation: { readonly perplexity: number } | null): string =>
+  evaluation ? digits(evaluation.perplexity) : '–';
+const digits = (value: number): string => (value < 1e5 ? value.toFixed(value < 1000 ? 3 : 1) : value.toExponential(3));
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map(plainText).join(' | ')} |`;
+  return [line(head), `|${head.map((_, i) => (i === 0 ? '---|' : '---:|')).join('')}`, ...rows.map(line)].join('\n');
+}
+
+/** Text that Markdown leaves as it is, on one line. */
+const plainText = (text: string): string => text.replace(/[\r\n]+/g, ' ').replace(/[|<>[\]`]/g, '\\$&');
+
+/** What is carried over from a source's card: single words and lines, as they stand there. */
+const CARRIED = /^(license|license_name|license_link|pipeline_tag|library_name):[ \t]*(.+?)[ \t]*$/;
+
+function readFrontMatter(card: string): Record<string, string> {
+  const block = /^---\r?\n([\s\S]*?)\r?\n---/.exec(card)?.[1] ?? '';
+  const found: Record<string, string> = {};
+  for (const line of block.split(/\r?\n/)) {
+    const [, key, value] = CARRIED.exec(line) ?? [];
+    // A list, a map or text over several lines would need a parser; none of these keys holds one.
+    if (key && value && !/^[[{>|&*!]/.test(value)) found[key] = value.replace(/^(['"])(.*)\1$/, '$2');
+  }
+  return found;
+}
+
+/** Words that YAML would read as something else than text. */
+const MEANT_OTHERWISE = /^(true|false|yes|no|on|off|y|n|null|~|[\d.+-].*)$/i;
+
+function formatYaml(values: Readonly<Record<string, string | readonly string[]>>): string[] {
+  const scalar = (text: string): string =>
+    /^[\w][\w./-]*$/.test(text) && !MEANT_OTHERWISE.test(text) ? text : JSON.stringify(text);
+  return Object.entries(values).flatMap(([key, value]) =>
+    typeof value === 'string' ? [`${key}: ${scalar(value)}`] : [`${key}:`, ...value.map((one) => `  - ${scalar(one)}`)],
+  );
+}

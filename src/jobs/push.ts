@@ -1,0 +1,59 @@
+// A run's output to the Hub, with a model card made from its record. Also the second half of `prune` with `push`: by then
+// the output is complete, so a failure says how to go on and takes nothing away.
+
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LayerwiseError, type OnProgress, OptionError, RemoteError, readDocument, silent } from '../base/index.js';
+import { type PushResult, type PushTarget, pushFolder, renderCard } from '../hub/index.js';
+import { type DropRecord, type Manifest, parseDropRecord, parseManifest } from '../records/index.js';
+
+export type PushOptions = PushTarget & {
+  /** Directory that `prune` or `drop` wrote. */
+  readonly run: string;
+  readonly onProgress?: OnProgress;
+};
+
+/**
+ * Uploads the output of a run to a model's repository, which is made where there is none.
+ * @throws OptionError E_OPTION_PUSH, E_OPTION_PRIVATE, E_OPTION_MANIFEST, E_OPTION_RECORD; RemoteError; ResourceError
+ */
+export async function push({ run, onProgress = silent, ...target }: PushOptions): Promise<PushResult> {
+  const record = await readRecord(run);
+  const sourceCard = await readFile(join(run, 'README.md'), 'utf8').catch(() => undefined); // not every model has one
+  return await pushFolder(run, target, renderCard({ repo: target.repo, record, sourceCard }), onProgress);
+}
+
+/** `push` of a run that has just ended. @throws RemoteError E_REMOTE_PUSH with the command that tries again */
+export async function pushFinished(options: PushOptions): Promise<PushResult> {
+  try {
+    return await push(options);
+  } catch (cause) {
+    const { run, repo } = options;
+    const command = `layerwise push ${quote(run)} --to ${repo}${options.private ? ' --private' : ''}`;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new RemoteError(
+      'E_REMOTE_PUSH',
+      `The output in ${run} is complete, but its upload failed. ${why} To upload it later: ${command}`,
+      { run, repo, command, code: cause instanceof LayerwiseError ? cause.code : null },
+      { cause },
+    );
+  }
+}
+
+const quote = (word: string): string => (/^[\w./:=+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
+
+async function readRecord(run: string): Promise<Manifest | DropRecord> {
+  const path = join(run, 'layerwise.json');
+  if (!(await stat(path).catch(() => undefined))) {
+    throw new OptionError(
+      'E_OPTION_PUSH',
+      `${run}: expected the output of layerwise prune or drop, with its layerwise.json.`,
+      {
+        option: 'run',
+        got: run,
+      },
+    );
+  }
+  const text = await readDocument(path);
+  return /"format":\s*"layerwise-drop"/.test(text) ? parseDropRecord(text, path) : parseManifest(text, path);
+}

@@ -1,0 +1,241 @@
+// Uploads: what is checked before, what arrives, what the card says, and what is left where it fails.
+
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { ProgressEvent } from '../../src/base/index.js';
+import { checkPush, pushFolder, renderCard } from '../../src/hub/index.js';
+import type { DropRecord } from '../../src/records/index.js';
+import { makeManifest } from '../report/manifest.js';
+import { makeFolder, settingsOf, useHub, WEIGHTS } from './make.js';
+
+const state = useHub();
+const TOKEN = { HF_TOKEN: 'hf_mine' };
+const silent = (): void => {};
+
+function login(user: { name: string; orgs?: unknown[]; role?: string } = { name: 'me' }): void {
+  state.hub.users.set('hf_mine', user);
+}
+
+async function makeRun(): Promise<string> {
+  const dir = await makeFolder();
+  await mkdir(join(dir, 'extra'));
+  await mkdir(join(dir, '.cache'));
+  const files = {
+    'config.json': '{}',
+    'model.safetensors': WEIGHTS,
+    'layerwise.json': JSON.stringify(makeManifest(4)),
+    'README.md': '---\nlicense: mit\n---\nof the source',
+    'extra/a.txt': 'a',
+    '.cache/x': 'x',
+    '.gitattributes': '',
+  };
+  for (const [name, data] of Object.entries(files)) await writeFile(join(dir, name), data);
+  return dir;
+}
+
+const upload = (dir: string, repo = 'me/model', hidden = false) =>
+  pushFolder(dir, { repo, private: hidden }, '# card', silent, settingsOf(state, TOKEN));
+
+describe('beforehand', () => {
+  const check = (repo: string, more: Readonly<Record<string, string>> = TOKEN, hidden = false) =>
+    checkPush({ repo, private: hidden }, settingsOf(state, more));
+
+  test.each([
+    ['no name', 'model', TOKEN, /as org\/name/],
+    ['a path', '../me/model', TOKEN, /as org\/name/],
+    ['a revision', 'me/model@main', TOKEN, /as org\/name/],
+    ['no token', 'me/model', {}, /HF_TOKEN/],
+    ['offline', 'me/model', { ...TOKEN, HF_HUB_OFFLINE: '1' }, /HF_HUB_OFFLINE/],
+    ['somebody else’s', 'you/model', TOKEN, /belongs to me, who cannot write to you; expected one of me, team/],
+    ['an organisation where one may only read', 'team/model', TOKEN, /may only read/],
+  ])('%s', async (_, repo, more, message) => {
+    login({ name: 'me', orgs: [{ type: 'org', name: 'team', roleInOrg: 'read' }] });
+    await expect(check(repo, more)).rejects.toMatchObject({
+      code: 'E_OPTION_PUSH',
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test('a token that may only read, or is refused', async () => {
+    await expect(check('me/model')).rejects.toMatchObject({ code: 'E_REMOTE_REFUSED' });
+    login({ name: 'me', role: 'read' });
+    await expect(check('me/model')).rejects.toMatchObject({ message: expect.stringMatching(/may only read/) });
+  });
+
+  test('nothing is private that is public already', async () => {
+    login();
+    state.hub.put('me/model', { a: 'x' });
+    await check('me/model');
+    await expect(check('me/model', TOKEN, true)).rejects.toMatchObject({ code: 'E_OPTION_PRIVATE' });
+    await check('me/new', TOKEN, true);
+    expect(state.hub.repos.has('me/new')).toBe(false); // checking makes nothing
+  });
+});
+
+describe('an upload', () => {
+  test('every file, in one commit, large ones by LFS, the card as README.md', async () => {
+    login();
+    const { url, commit } = await upload(await makeRun(), 'me/model', true);
+    expect(url).toBe(`${state.hub.endpoint}/me/model`);
+    const repo = state.hub.repos.get('me/model')!;
+    expect(repo.private).toBe(true);
+    expect(repo.refs.get('main')).toBe(commit);
+    expect(repo.commits.size).toBe(2);
+    const files = state.hub.files('me/model');
+    const names = ['.gitattributes', 'README.md', 'config.json', 'extra/a.txt', 'layerwise.json', 'model.safetensors'];
+    expect([...files.keys()].sort()).toEqual(names);
+    expect(files.get('model.safetensors')).toEqual(WEIGHTS);
+    expect(files.get('README.md')!.toString()).toBe('# card');
+    const puts = state.hub.requests.filter(({ method }) => method === 'PUT');
+    expect(puts.map(({ where }) => where)).toEqual(['cdn', 'cdn']); // the weights and the record
+    for (const { headers } of puts) expect(headers.authorization).toBeUndefined();
+  });
+
+  test('in parts, where the server wants parts', async () => {
+    login();
+    state.hub.part = 100_000;
+    await upload(await makeRun());
+    expect(state.hub.files('me/model').get('model.safetensors')).toEqual(WEIGHTS);
+    expect(state.hub.requests.filter(({ path }) => /\?part=/.test(path)).length).toBeGreaterThanOrEqual(3);
+  });
+
+  test('progress, in bytes', async () => {
+    login();
+    const events: ProgressEvent[] = [];
+    const dir = await makeRun();
+    await pushFolder(dir, { repo: 'me/model' }, '', (event) => events.push(event), settingsOf(state, TOKEN));
+    expect(events).toContainEqual({
+      kind: 'stage',
+      stage: 'uploading to me/model',
+      total: expect.any(Number),
+      unit: 'bytes',
+    });
+    expect(events).toContainEqual({ kind: 'advance', by: WEIGHTS.length });
+  });
+
+  test('again: what is there already is not sent; weights of another shape do not stay', async () => {
+    login();
+    state.hub.put('me/model', {
+      'model-00001-of-00002.safetensors': 'old',
+      'model.safetensors.index.json': '{}',
+      'mine.txt': 'stays',
+    });
+    const dir = await makeRun();
+    await upload(dir);
+    const files = state.hub.files('me/model');
+    expect([...files.keys()].filter((name) => name.includes('safetensors'))).toEqual(['model.safetensors']);
+    expect(files.get('mine.txt')!.toString()).toBe('stays');
+    const puts = () => state.hub.requests.filter(({ method }) => method === 'PUT').length;
+    const before = puts();
+    await upload(dir);
+    expect(puts()).toBe(before);
+  });
+
+  test('a storage that stumbles is asked again; one that fails leaves no commit', async () => {
+    login();
+    const dir = await makeRun();
+    state.hub.faults.push({ match: /PUT/, times: 1, does: { kind: 'status', status: 503 } });
+    await upload(dir);
+    state.hub.faults.push({ match: /PUT/, times: 99, does: { kind: 'status', status: 403 } });
+    await writeFile(join(dir, 'model.safetensors'), Buffer.alloc(5000, 1));
+    await expect(upload(dir)).rejects.toMatchObject({ code: 'E_REMOTE_REFUSED' });
+    expect(state.hub.files('me/model').get('model.safetensors')).toEqual(WEIGHTS);
+  });
+
+  test('a link is not followed', async () => {
+    login();
+    const dir = await makeRun();
+    await symlink('/etc/hostname', join(dir, 'notes.txt'));
+    await expect(upload(dir)).rejects.toMatchObject({
+      code: 'E_OPTION_PUSH',
+      message: expect.stringMatching(/notes\.txt/),
+    });
+    expect(state.hub.requests).toEqual([]);
+  });
+});
+
+describe('the card', () => {
+  const commit = 'c'.repeat(40);
+  const manifest = makeManifest(4);
+  const fromHub = { ...manifest, source: { ...manifest.source, name: 'org/base', commit } };
+  const frontOf = (card: string): string[] => /^---\n([\s\S]*?)\n---\n/.exec(card)![1]!.split('\n');
+
+  test('of a pruned model: what the Hub reads', () => {
+    const sourceCard =
+      '---\nlicense: other\nlicense_name: "llama3"\nlicense_link: https://a/b\ntags:\n- x\n---\n# Base';
+    expect(frontOf(renderCard({ repo: 'me/model-70', record: fromHub, sourceCard }))).toEqual([
+      'library_name: transformers',
+      'pipeline_tag: text-generation',
+      'license: other',
+      'license_name: llama3',
+      'license_link: "https://a/b"',
+      'base_model: org/base',
+      'base_model_relation: finetune',
+      'tags:',
+      '  - layerwise',
+      '  - pruned',
+      '  - sparse',
+      '  - wanda',
+      '  - atp',
+    ]);
+  });
+
+  test('of a pruned model: what people read', () => {
+    const card = renderCard({ repo: 'me/model-70', record: fromHub });
+    expect(card).toContain('\n# model-70\n');
+    expect(card).toContain(`[org/base](https://huggingface.co/org/base) at \`${commit}\``);
+    expect(card).toContain('| dense | 50.000 | 52.000 |');
+    expect(card).toContain('| uniform | 80.000 | 82.000 |');
+    expect(card).toMatch(/\| atp, β = 0\.006061 \| [\d.]+ \| [\d.]+ \|/);
+    expect(card).toContain('| 0 | 60.00 % |\n| 1 | 66.67 % |');
+    expect(card).toContain(manifest.command);
+    expect(frontOf(card).some((line) => line.startsWith('license'))).toBe(false); // the source says none
+  });
+
+  test('of a local source there is no base model to link to', () => {
+    const card = renderCard({ repo: 'me/m', record: manifest });
+    expect(card).not.toContain('base_model');
+    expect(card).toContain('`model`, pruned to 70.00 %');
+  });
+
+  test('of a model without some of its blocks', () => {
+    const record: DropRecord = {
+      format: 'layerwise-drop',
+      version: 1,
+      tool: { version: '0.1.0', device: 'cpu' },
+      source: { name: 'org/base', commit, hashes: {} },
+      seed: 0,
+      texts: { calibration: null, validation: null, test: manifest.texts.test },
+      method: 'shortgpt',
+      removed: [3, 5],
+      scores: [],
+      blocks: { before: 8, after: 6 },
+      parameters: { before: 100, after: 80 },
+      dense: { validation: null, test: 10 },
+      dropped: { validation: null, test: 12.5 },
+    };
+    const card = renderCard({ repo: 'me/m', record });
+    expect(card).toContain('without 2 of its 8 blocks (3, 5), chosen by shortgpt');
+    expect(card).toContain('| without 2 blocks | – | 12.500 |');
+    expect(frontOf(card)).toContain('  - layer-removal');
+  });
+
+  test.each(['license: no', 'license: [a, b]', 'license: |', 'license: &x mit', 'license: "a\\nb: c"', 'no front'])(
+    'a source card that says %j cannot break its lines',
+    (line) => {
+      const lines = frontOf(renderCard({ repo: 'me/m', record: manifest, sourceCard: `---\n${line}\n---\n` }));
+      for (const one of lines) expect(one).toMatch(/^( {2}- |\w+:)/);
+      expect(lines.filter((one) => one.startsWith('license')).every((one) => /^license: ("|[a-z])/.test(one))).toBe(
+        true,
+      );
+      expect(lines).not.toContain('license: no');
+    },
+  );
+
+  test('the names of texts cannot break its tables', () => {
+    const text = { ...manifest.texts.test!, name: 'a|b\n# c <script>' };
+    const card = renderCard({ repo: 'me/m', record: { ...manifest, texts: { ...manifest.texts, test: text } } });
+    expect(card).toContain('Test: a\\|b # c \\<script\\>, 6 windows');
+  });
+});
