@@ -6,8 +6,8 @@
 //              validation text is the next 1,100 documents, so that what chooses is not what is reported.
 //   ptb        The Penn Treebank's three splits, sentences joined by spaces; on the branch that the Hub converts to Parquet.
 
-import type { OnProgress } from '../base/index.js';
-import { RemoteError } from '../base/index.js';
+import { type OnProgress, RemoteError } from '../base/index.js';
+import type { CorpusSelection } from '../text/index.js';
 import { fileOf, folderOf, readRef, sizeOf, writeRef } from './cache.js';
 import { isOutOfReach, isThere } from './model.js';
 import type { Reference } from './names.js';
@@ -17,20 +17,13 @@ import { fetchFiles } from './snapshot.js';
 
 export type TextRole = 'calibration' | 'validation' | 'test';
 
-/** What of a file is the text: its column, how documents are joined, and which of them, from and to. */
-export type TextSelection = {
-  readonly column?: string;
-  readonly separator?: string;
-  readonly documents?: readonly [from: number, to: number];
-};
-
 /** A text file, under the name that records give it. */
-export type TextSource = { readonly path: string; readonly name?: string; readonly selection?: TextSelection };
+export type TextSource = { readonly path: string; readonly name?: string; readonly selection?: CorpusSelection };
 
 type DataSet = {
   readonly repo: string;
   readonly revision: string;
-  readonly splits: Readonly<Record<TextRole, { readonly file: string; readonly selection?: TextSelection }>>;
+  readonly splits: Readonly<Record<TextRole, { readonly file: string; readonly selection?: CorpusSelection }>>;
 };
 
 const wikitext = (split: string) => ({ file: `wikitext-2-raw-v1/${split}-00000-of-00001.parquet` });

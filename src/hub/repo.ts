@@ -2,7 +2,7 @@
 // here. An etag names a file's bytes: SHA-256 for files in LFS, git's SHA-1 for the others; it is also the name of the
 // blob in the cache.
 
-import { LayerwiseError } from '../base/index.js';
+import { LayerwiseError, RemoteError } from '../base/index.js';
 import { answerError } from './errors.js';
 import { credentials, hubFetch } from './http.js';
 import type { Reference, Repo } from './names.js';
@@ -55,13 +55,17 @@ export async function listModel(settings: HubSettings, repo: Repo, commit: strin
   });
 }
 
-/** Some files of a repository, by path. @throws RemoteError E_REMOTE_NOT_FOUND where one is not in it */
+/** One file of a repository, by path. @throws RemoteError E_REMOTE_NOT_FOUND where one is not in it */
 export async function findFile(settings: HubSettings, repo: Repo, commit: string, path: string): Promise<RepoFile> {
   const { pathsInfo } = await import('@huggingface/hub');
   const options = { ...callOptions(settings, repo.name), repo, revision: commit, paths: [path] };
   const found = (await checked(repo.name, () => pathsInfo(options))).map(parseFile).find((file) => file?.path === path);
   if (found) return found;
-  throw answerError(repo.name, `expected ${path} in it, which is not there any more`);
+  throw new RemoteError(
+    'E_REMOTE_NOT_FOUND',
+    `${repo.name}: expected ${path} in it, got no such file; the data set has changed. Give a text file instead.`,
+    { repo: repo.name, file: path },
+  );
 }
 
 /** An entry of a listing as a file; undefined for a folder, or what is not described well enough to be checked. */

@@ -102,6 +102,7 @@ describe('where it comes from', () => {
   test('a repository that has lost the file is said to have', async () => {
     state.hub.put('allenai/c4', { README: 'x' }, { type: 'datasets' });
     await expect(resolveText('c4', 'test', silent, settingsOf(state))).rejects.toMatchObject({
+      code: 'E_REMOTE_NOT_FOUND',
       message: expect.stringContaining(file),
     });
   });

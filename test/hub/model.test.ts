@@ -226,7 +226,7 @@ describe('what is damaged is not kept', () => {
     ['config.json', 'hub'],
   ] as const)('%s', async (name, where) => {
     state.hub.put(NAME, MODEL);
-    fault(where === 'cdn' ? LARGE : new RegExp(`GET .*/${name}`), { kind: 'damage' }, { where });
+    fault(where === 'cdn' ? LARGE : new RegExp(`GET /api/resolve-cache/.*/${name}`), { kind: 'damage' }, { where });
     expect(await failure(resolve())).toMatchObject({ code: 'E_REMOTE_CHECKSUM', facts: { file: name } });
     const etag = name === 'config.json' ? gitSha1(MODEL[name]!) : sha256(WEIGHTS);
     expect((await readdir(join(folder(), 'blobs'))).filter((one) => one.startsWith(etag))).toEqual([]);
@@ -439,6 +439,25 @@ describe('a hostile server', () => {
       message: expect.stringMatching(/pytorch_model\.bin.*pickle.*org\/model@refs\/pr\/1/),
     });
   });
+});
+
+test('a download that the disk has no room for is refused before it begins', async () => {
+  state.hub.put(NAME, MODEL);
+  const size = 2 ** 52;
+  const files = ['config.json', 'model.safetensors'].map((path) => ({
+    type: 'file',
+    path,
+    size: 2,
+    oid: gitSha1('{}'),
+  }));
+  Object.assign(files[1]!, { size, oid: gitSha1('x') });
+  fault(/GET .*\/tree\//, { kind: 'answer', body: JSON.stringify(files) });
+  expect(await failure(resolve())).toMatchObject({
+    code: 'E_RESOURCE_DISK_FULL',
+    facts: { needed: expect.any(Number), free: expect.any(Number) },
+    message: expect.stringMatching(/set HF_HOME/),
+  });
+  expect(sentFor(/\/resolve\//)).toEqual([]);
 });
 
 test('two at once: one fetches, the other waits for it', async () => {

@@ -22,9 +22,13 @@ const hasLibrary = ((): boolean => {
 })();
 const test = plainTest.skipIf(!hasLibrary);
 
+/** Whoever runs the tests may have settings of their own. */
+const withoutHub = (environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(environment).filter(([name]) => !/^(HF_|HUGGING|TRANSFORMERS_)/.test(name)));
+
 function python(script: string, more: Readonly<Record<string, string>> = {}): Promise<string> {
   const env = {
-    ...process.env,
+    ...withoutHub(process.env),
     ...environmentOf(state),
     HF_HUB_DISABLE_XET: '1',
     HF_HUB_DISABLE_PROGRESS_BARS: '1',

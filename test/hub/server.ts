@@ -214,9 +214,9 @@ export async function startHub(): Promise<FakeHub> {
     const call = /^\/api\/(models|datasets)\/([^/]+\/[^/]+)\/(revision|tree|paths-info|preupload|commit)\/(.+)$/.exec(
       path,
     );
-    const resolve = /^\/(datasets\/)?([^/]+\/[^/]+)\/resolve\/([0-9a-f]{40}|refs\/[^/]+\/[^/]+|[^/]+)\/(.+)$/.exec(
-      path,
-    );
+    const resolve =
+      /^\/(datasets\/)?([^/]+\/[^/]+)\/resolve\/([0-9a-f]{40}|refs\/[^/]+\/[^/]+|[^/]+)\/(.+)$/.exec(path) ??
+      /^\/api\/resolve-cache\/models\/(datasets\/)?([^/]+\/[^/]+)\/([0-9a-f]{40})\/(.+)$/.exec(path);
     const name = batch?.[1] ?? call?.[2] ?? resolve?.[2];
     const type = call?.[1] ?? (resolve?.[1] ? 'datasets' : 'models');
     const repo = name === undefined ? undefined : hub.repos.get(name);
@@ -299,6 +299,14 @@ export async function startHub(): Promise<FakeHub> {
     response.setHeader('x-repo-commit', id);
     response.setHeader('accept-ranges', 'bytes');
     if (!isLarge(data)) {
+      // The Hub sends readers of small files on to a cache of its own, by an address without a host.
+      const cached = seen.path.replace(
+        /^\/(datasets\/)?([^/]+\/[^/]+)\/resolve\/[^/]+/,
+        `/api/resolve-cache/models/$1$2/${id}`,
+      );
+      if (seen.method === 'GET' && seen.path.includes('/resolve/')) {
+        return response.writeHead(307, { location: encodeURI(cached) }).end();
+      }
       response.setHeader('etag', `"${gitSha1(data)}"`);
       return send(response, seen, data, fault);
     }

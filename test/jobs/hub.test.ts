@@ -15,7 +15,9 @@ import { LENGTH, makeFolder, makeTiny, readTree, stutter, useOwnCache } from './
 
 const NAME = 'org/tiny';
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const before = { ...process.env };
+/** Whoever runs the tests may have settings of their own. */
+const OURS = /^(HF_|HUGGING|TRANSFORMERS_)/;
+const before = Object.fromEntries(Object.entries(process.env).filter(([name]) => OURS.test(name)));
 
 let hub: FakeHub;
 let folder: string;
@@ -35,14 +37,13 @@ beforeAll(async () => {
   const shards = ['en/c4-train.00000-of-01024.json.gz', 'en/c4-validation.00000-of-00008.json.gz'];
   hub.put('allenai/c4', Object.fromEntries(shards.map((name) => [name, gzipSync(documents)])), { type: 'datasets' });
   hub.users.set('hf_mine', { name: 'me' });
+  for (const name of Object.keys(process.env)) if (OURS.test(name)) delete process.env[name];
   Object.assign(process.env, { HF_ENDPOINT: hub.endpoint, HF_HOME: join(folder, 'home'), HF_TOKEN: 'hf_mine' });
 });
 afterAll(async () => {
   await hub.close();
-  for (const name of ['HF_ENDPOINT', 'HF_HOME', 'HF_TOKEN']) {
-    if (before[name] === undefined) delete process.env[name];
-    else process.env[name] = before[name];
-  }
+  for (const name of ['HF_ENDPOINT', 'HF_HOME', 'HF_TOKEN']) delete process.env[name];
+  Object.assign(process.env, before);
 });
 
 const common = { sequenceLength: LENGTH, calibrationSamples: 16, threads: 2 };
