@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { compare, drop, evaluate, inspect, makePlan, prune, push } from '../../src/jobs/index.js';
+import { compare, drop, evaluate, inspect, makePlan, pack, prune, push } from '../../src/jobs/index.js';
 import { parseManifest } from '../../src/records/index.js';
 import { type FakeHub, startHub } from '../hub/server.js';
 import { LENGTH, makeFolder, makeTiny, readTree, stutter, useOwnCache } from './make.js';
@@ -136,6 +136,13 @@ describe('the others', () => {
   test('evaluate', async () => {
     const byName = await evaluate({ ...common, checkpoint: NAME, text: 'c4' });
     expect(byName.perplexity).toBe((await evaluate({ ...common, checkpoint: local, text: 'c4' })).perplexity);
+  });
+
+  test('pack', async () => {
+    const [byName, byPath] = [`${out()}.lw`, `${out()}.lw`];
+    await pack({ checkpoint: NAME, out: byName });
+    await pack({ checkpoint: local, out: byPath });
+    expect((await readFile(byName)).equals(await readFile(byPath))).toBe(true);
   });
 
   test('drop, and its upload', async () => {
