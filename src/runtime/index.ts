@@ -11,6 +11,7 @@ export { type Generated, type GenerateRequest, generateText } from './generate.j
 export { folderTexts, type Language, loadLanguage, type TextName, type TextSource } from './language.js';
 export { type OpenOptions, openForText } from './open.js';
 export { encodePrompt, type OpenedDecoder, startSomewhere } from './opened.js';
+export { scoreWindows } from './perplexity.js';
 export type { Finish, SequenceRequest } from './request.js';
 export { argmax, createSampler, type Sampler, type Sampling } from './sampler.js';
 export { createScheduler, type Scheduler, type SchedulerOptions, type SchedulerState } from './scheduler.js';
