@@ -29,6 +29,8 @@ BASE = dict(
     rms_norm_eps=1e-5,
     tie_word_embeddings=False,
 )
+MIXTRAL = dict(num_local_experts=5, num_experts_per_tok=2, intermediate_size=40)
+QWEN3_MOE = dict(num_experts=6, num_experts_per_tok=3, moe_intermediate_size=20, head_dim=10, num_hidden_layers=3)
 # Families that call sizes otherwise, or have fewer: no key of LLaMA's may hide that theirs is not read.
 BASES = dict(
     gemma3=dict(),
@@ -83,6 +85,10 @@ CASES = {
     "gemma3_text": ("gemma3_text", GEMMA3, torch.float32, {}),
     "gemma3_text-old-f16": ("gemma3_text", dict(GEMMA3, rope_scaling=dict(rope_type="linear", factor=8.0)), torch.float16, {"old": True}),
     "gemma3": ("gemma3", dict(text_config={**BASE, **GEMMA3}, vision_config=VISION, mm_tokens_per_image=4, image_token_index=95), torch.bfloat16, {}),
+    "mixtral": ("mixtral", dict(MIXTRAL, rms_norm_eps=2e-3), torch.float32, {"idle": 4}),
+    "mixtral-window-bf16": ("mixtral", dict(MIXTRAL, sliding_window=7, tie_word_embeddings=True, rope_theta=500.0), torch.bfloat16, {"old": True}),
+    "qwen3_moe": ("qwen3_moe", dict(QWEN3_MOE, rms_norm_eps=2e-3, mlp_only_layers=[1], norm_topk_prob=True), torch.float32, {}),
+    "qwen3_moe-step-f16": ("qwen3_moe", dict(QWEN3_MOE, num_experts_per_tok=2, decoder_sparse_step=2, use_sliding_window=True, sliding_window=9, attention_bias=True), torch.float16, {"old": True, "idle": 5}),
 }
 
 
@@ -99,6 +105,14 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
             parameter.data = 0.5 * noise
         else:
             parameter.data = 0.2 * noise
+
+
+def idle(model: torch.nn.Module, expert: int) -> None:
+    """Sees to it that no token is given to `expert` of the blocks with experts, where two are picked: of four others two
+    and two have opposite router rows, so one of each pair is never less probable than one whose row is 0."""
+    for name, parameter in model.named_parameters():
+        if name.endswith("mlp.gate.weight"):
+            parameter.data[1], parameter.data[3], parameter.data[expert] = -parameter.data[0], -parameter.data[2], 0
 
 
 def to_old_form(directory: pathlib.Path) -> None:
@@ -124,6 +138,8 @@ def to_old_form(directory: pathlib.Path) -> None:
         if rope["rope_type"] == "linear" and config["model_type"] == "llama":
             rope["type"] = rope.pop("rope_type")
         config["rope_scaling"] = rope
+    if config["model_type"] == "qwen3_moe":
+        config["num_experts"] = config.pop("num_local_experts")
     if "dtype" in config:
         config["torch_dtype"] = config.pop("dtype")
     path.write_text(json.dumps(config, indent=2) + "\n")
@@ -153,6 +169,40 @@ def judge(directory: pathlib.Path, ids: torch.Tensor) -> torch.Tensor:
         return model(input_ids=ids).logits
 
 
+def expert_matrices(layer: torch.nn.Module) -> dict[str, tuple[int, str, torch.Tensor]]:
+    """A layer's expert linears as the checkpoint calls them: expert, what it reads, and a view of W in the fused tensor."""
+    experts = getattr(layer.mlp if hasattr(layer, "mlp") else None, "experts", None)
+    if experts is None:
+        return {}
+    mixtral = type(experts).__name__.startswith("Mixtral")
+    prefix, (gate, up, down) = ("block_sparse_moe", ("w1", "w3", "w2")) if mixtral else ("mlp", ("gate_proj", "up_proj", "down_proj"))
+    found = {}
+    for expert in range(experts.num_experts):
+        gates, ups = experts.gate_up_proj.data[expert].chunk(2)
+        for name, site, W in ((gate, "in", gates), (up, "in", ups), (down, "out", experts.down_proj.data[expert])):
+            found[f"{prefix}.experts.{expert}.{name}"] = (expert, site, W)
+    return found
+
+
+def expert_sums(experts: torch.nn.Module, hidden: torch.Tensor, chosen: torch.Tensor) -> dict[tuple[int, str], torch.Tensor]:
+    """What the experts' linears read, squared and summed over each expert's own tokens. One without tokens: every column
+    counts alike, at the mean of the others."""
+    sums, unseen = {}, []
+    for expert in range(experts.num_experts):
+        x = hidden[(chosen == expert).any(-1)]
+        if len(x) == 0:
+            unseen.append(expert)
+            continue
+        gates, ups = experts.gate_up_proj[expert].chunk(2)
+        sums[expert, "in"] = (x.double() ** 2).sum(0)
+        sums[expert, "out"] = ((experts.act_fn(x @ gates.T) * (x @ ups.T)).double() ** 2).sum(0)
+    for expert in unseen:
+        for site in ("in", "out"):
+            others = torch.stack([value for (_, at), value in sums.items() if at == site])
+            sums[expert, site] = torch.full_like(others[0], others.mean().item())
+    return sums
+
+
 def prune(directory: pathlib.Path, ids: torch.Tensor) -> tuple[torch.Tensor, dict[str, str]]:
     """Logits after Wanda at 50 %, and the SHA-256 of each linear's mask, [out, in], a byte a weight. A block's statistics
     are those of its linears' inputs in the model whose earlier blocks are pruned; a Conv1D's weights lie [in, out]."""
@@ -169,11 +219,18 @@ def prune(directory: pathlib.Path, ids: torch.Tensor) -> tuple[torch.Tensor, dic
                     x = inputs[0].reshape(-1, inputs[0].shape[-1])
                     sums[name] = (x.double() ** 2).sum(0)
                 hooks.append(module.register_forward_pre_hook(add))
+            matrices = {name: module.weight.T if isinstance(module, Conv1D) else module.weight for name, module in linears.items()}
+            experts = expert_matrices(layer)
+            if experts:
+                def add_experts(module, inputs):
+                    sums.update(expert_sums(module, inputs[0], inputs[1]))
+                hooks.append(layer.mlp.experts.register_forward_pre_hook(add_experts))
             model(input_ids=ids)
             for hook in hooks:
                 hook.remove()
-            for name, module in linears.items():
-                W = module.weight.T if isinstance(module, Conv1D) else module.weight
+            for name, (expert, site, W) in experts.items():
+                matrices[name], sums[name] = W, sums[expert, site]
+            for name, W in matrices.items():
                 scores = W.abs() * (sums[name].float() / len(ids)).sqrt()
                 gone = torch.sort(scores, dim=-1, stable=True)[1][:, : W.shape[1] // 2]
                 mask = torch.zeros_like(W, dtype=torch.bool).scatter_(1, gone, True)
@@ -191,6 +248,8 @@ def main() -> None:
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **{**BASES.get(model_type, BASE), **changes}))
         randomise(model, seed)
+        if "idle" in extras:
+            idle(model, extras["idle"])
         model.tie_weights()
         model = model.to(dtype)
         directory = OUT / name

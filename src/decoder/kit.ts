@@ -1,7 +1,7 @@
 // What block files build with, for the runtime: the same calls that make a graph for the engine make operations for the
 // kernels, so a family that can be pruned can be run. Values are named; taps are nobody's business here.
 
-import { InternalError } from '../base/index.js';
+import { InternalError, UnsupportedError } from '../base/index.js';
 import type { Kit, ModelConfig, Rope } from '../model/index.js';
 import type { Value } from './program.js';
 import { Recorder, type TakesIntegers } from './recorder.js';
@@ -91,6 +91,22 @@ export class ProgramKit implements Kit {
 
   tap(): void {}
 
+  get mixture(): Kit['mixture'] {
+    return this.config.mixtures[this.options.block];
+  }
+
+  route(): never {
+    return refuseExperts(this.config);
+  }
+
+  routed(): never {
+    return refuseExperts(this.config);
+  }
+
+  combine(): never {
+    return refuseExperts(this.config);
+  }
+
   rotate(x: string, count: number, norm: 'qNorm' | 'kNorm'): string {
     const { qkNorm, localRope, windows } = this.config;
     const local = localRope !== undefined && windows[this.options.block] !== undefined;
@@ -146,6 +162,22 @@ export class ProgramKit implements Kit {
     this.recorder.write({ kind: 'activate', activation: this.config.activation, x: from, up: factor, y });
     return y;
   }
+}
+
+function refuseExperts({ family }: ModelConfig): never {
+  throw new UnsupportedError(
+    'E_UNSUPPORTED_EXPERTS',
+    `The ${family} model has a mixture of experts, which can be pruned, inspected and evaluated but not packed or run; export the sparse checkpoint to a runtime that has experts.`,
+    { family },
+  );
+}
+
+/** Whether the kernels can run a model. */
+export const isRunnable = ({ mixtures }: ModelConfig): boolean => mixtures.every((mixture) => mixture === undefined);
+
+/** @throws UnsupportedError E_UNSUPPORTED_EXPERTS where the kernels cannot run a model */
+export function requireRunnable(config: ModelConfig): void {
+  if (!isRunnable(config)) refuseExperts(config);
 }
 
 /** The rotations of a model; where a windowed block has one of its own, it is the second. */

@@ -69,9 +69,19 @@ export class GraphBuilder {
   }
 
   op(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}): string {
-    const output = `${op.toLowerCase()}_${this.count++}`;
-    this.nodes.push({ op, inputs, outputs: [output], attributes });
-    return output;
+    return this.ops(op, inputs, 1, attributes)[0]!;
+  }
+
+  /** The same for an op of `count` outputs. */
+  ops(
+    op: string,
+    inputs: readonly string[],
+    count: number,
+    attributes: Readonly<Record<string, Attribute>> = {},
+  ): readonly string[] {
+    const outputs = Array.from({ length: count }, () => `${op.toLowerCase()}_${this.count++}`);
+    this.nodes.push({ op, inputs, outputs, attributes });
+    return outputs;
   }
 
   initializer(initializer: Initializer): string {

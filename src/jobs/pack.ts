@@ -3,6 +3,7 @@
 
 import { resolve } from 'node:path';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
+import { requireRunnable } from '../decoder/index.js';
 import { describeTensors, type Model, type ModelTensor } from '../model/index.js';
 import { ASKED, HEADS, type PackSettings, VALUES, writePacked } from '../packed/index.js';
 import { describePacked, type PackedReport } from './inspect-packed.js';
@@ -53,8 +54,9 @@ export async function pack(options: PackOptions): Promise<PackResult> {
   return await packModel(model, settings, onProgress);
 }
 
-/** Checks that the packed file can be written, before anything is read. @throws OptionError, ResourceError */
+/** Checks that the packed file can be written, and run, before anything is read. @throws OptionError, ResourceError, UnsupportedError */
 export async function checkPacking(model: Model, settings: PackingSettings, option = 'out'): Promise<void> {
+  requireRunnable(model.config);
   await checkOutPath(settings.out, option);
   await checkOutside(settings.out, model.checkpoint.dir, option);
   const bytes = describeTensors(model.config, model.layout).reduce(

@@ -3,11 +3,10 @@
 // the run, or (`inputs`) `[B·T, in]`. Asking for taps alone leaves out what only `y` needs.
 
 import type { Graph } from '../graph/index.js';
-import { BlockKit, type BlockOutputs } from './blocks/kit.js';
+import { BlockKit, type BlockOutputs, type Fed } from './blocks/kit.js';
 import type { Kit } from './blocks/shape.js';
 import { SHAPES } from './blocks/shapes.js';
 import type { ModelConfig } from './config.js';
-import type { LinearKind } from './families/names.js';
 import { blockTensors, type Layout } from './layout.js';
 import type { TensorSource } from './nodes.js';
 
@@ -18,7 +17,7 @@ export type BlockGraphOptions = {
   readonly length: number;
   readonly outputs: BlockOutputs;
   /** The linear whose weights are an input, `w` [out, in]. */
-  readonly fed?: LinearKind | undefined;
+  readonly fed?: Fed | undefined;
 };
 
 /** Builds a block of the model's shape with another kit than the engine's. */

@@ -9,6 +9,15 @@ import { malformed, unsupported } from './refuse.js';
 import type { Rope } from './rope.js';
 import { readLocalRope, readRope } from './rope-config.js';
 
+/** Experts in place of one MLP: how many, how many of them each token is given to, how wide they are. */
+export type Mixture = {
+  readonly experts: number;
+  readonly perToken: number;
+  readonly width: number;
+  /** What a token's experts count for adds up to 1; else it is their share of all experts' softmax. */
+  readonly normalised: boolean;
+};
+
 export type ModelConfig = {
   readonly family: string;
   readonly shape: ShapeName;
@@ -46,6 +55,8 @@ export type ModelConfig = {
   readonly maxPositions: number;
   /** Of each block: how many tokens a query sees, itself the last of them; undefined where it sees all. */
   readonly windows: readonly (number | undefined)[];
+  /** Of each block: its experts; undefined where it has one MLP. */
+  readonly mixtures: readonly (Mixture | undefined)[];
 };
 
 const size = z
@@ -75,6 +86,11 @@ const schema = z.object({
   sliding_window: z.number().int().positive().nullish(),
   max_window_layers: z.number().int().min(0).nullish(),
   layer_types: z.array(z.string()).nullish(),
+  num_local_experts: size.max(10_000).nullish(),
+  num_experts_per_tok: size.nullish(),
+  moe_intermediate_size: size.nullish(),
+  decoder_sparse_step: size.nullish(),
+  mlp_only_layers: z.array(z.number().int().min(0)).nullish(),
   word_embed_proj_dim: size.nullish(),
   query_pre_attn_scalar: z.number().positive().nullish(),
   attn_logit_softcapping: z.number().positive().nullish(),
@@ -166,6 +182,7 @@ export function readModelConfig(whole: Json): ModelConfig {
     tied: raw.tie_word_embeddings,
     maxPositions,
     windows: windowsOf(raw, family, config),
+    mixtures: mixturesOf(raw, family, config, intermediate),
   };
 }
 
@@ -231,10 +248,28 @@ function windowsOf(raw: RawConfig, family: FamilySpec, config: Json): readonly (
     slides = (block) => (block + 1) % every !== 0;
   } else {
     if (config[rule.key] !== true) return all.map(() => undefined);
+    if (rule.inAll) return all.map(() => window);
     const first = raw.max_window_layers ?? MAX_WINDOW_LAYERS;
     slides = (block) => block >= first;
   }
   return all.map((block) => ((types ? types[block] === 'sliding_attention' : slides(block)) ? window : undefined));
+}
+
+function mixturesOf(
+  raw: RawConfig,
+  family: FamilySpec,
+  config: Json,
+  intermediate: number,
+): readonly (Mixture | undefined)[] {
+  const { mixture: rule } = family;
+  const all = Array.from({ length: raw.num_hidden_layers }, (_, block) => block);
+  if (rule === undefined) return all.map(() => undefined);
+  const [experts, perToken] = [raw.num_local_experts!, raw.num_experts_per_tok!];
+  if (perToken > experts) malformed('num_experts_per_tok', `at most the number of experts (${experts})`, perToken);
+  const width = rule.width === undefined ? intermediate : raw[rule.width]!;
+  const mixture = { experts, perToken, width, normalised: flag(rule.normalised, config) };
+  const [step, single] = rule.someBlocks ? [raw.decoder_sparse_step ?? 1, raw.mlp_only_layers ?? []] : [1, []];
+  return all.map((block) => ((block + 1) % step === 0 && !single.includes(block) ? mixture : undefined));
 }
 
 function refuseUnknownValues(raw: RawConfig, config: Json, family: FamilySpec): void {

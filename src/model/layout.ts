@@ -4,10 +4,10 @@
 import { CheckpointError } from '../base/index.js';
 import type { Checkpoint, TensorInfo } from '../checkpoint/index.js';
 import type { DType } from '../tensor/index.js';
-import type { TapSite } from './blocks/parts.js';
+import { linearRole, ROUTER, type TapSite } from './blocks/parts.js';
 import { SHAPES } from './blocks/shapes.js';
 import { findFamily, type ModelConfig } from './config.js';
-import type { LinearKind } from './families/names.js';
+import type { LinearKind, NormRole } from './families/names.js';
 import type { TensorSource } from './nodes.js';
 
 /**
@@ -56,15 +56,21 @@ export function layoutOf(config: ModelConfig, has: (name: string) => boolean): L
   };
 }
 
-const moduleName = (config: ModelConfig, layout: Layout, block: number, role: string): string => {
-  const { modules } = findFamily({ model_type: config.family }).names;
-  return `${layout.blocks}${block}.${modules[role as LinearKind]}`;
-};
+/** Names the modules of a block by their roles. */
+function moduleNames(config: ModelConfig, layout: Layout, block: number) {
+  const { modules, experts } = findFamily({ model_type: config.family }).names;
+  return (role: LinearKind | NormRole | typeof ROUTER, expert?: number): string => {
+    const own = role === ROUTER ? experts!.router : modules[role];
+    const inBlock = expert === undefined ? own : `${experts!.before}${expert}.${experts!.modules[role as LinearKind]}`;
+    return `${layout.blocks}${block}.${inBlock}`;
+  };
+}
 
 /** The prunable linears of a block, in the checkpoint's usual order. */
 export function linearsOf(config: ModelConfig, layout: Layout, block: number): readonly Linear[] {
-  return SHAPES[config.shape].parts(config).linears.map(({ role, rows, columns, site }) => ({
-    name: moduleName(config, layout, block, role),
+  const nameOf = moduleNames(config, layout, block);
+  return SHAPES[config.shape].parts(config, block).linears.map(({ role, rows, columns, site, expert }) => ({
+    name: nameOf(role, expert),
     kind: role,
     block,
     rows,
@@ -79,19 +85,21 @@ export type BlockTensor = { readonly name: string; readonly role: string; readon
 
 /** All tensors of a block. */
 export function blockTensors(config: ModelConfig, layout: Layout, block: number): readonly BlockTensor[] {
-  const { norms, linears } = SHAPES[config.shape].parts(config);
+  const { norms, linears, router } = SHAPES[config.shape].parts(config, block);
+  const nameOf = moduleNames(config, layout, block);
   const tensors: BlockTensor[] = [];
-  const add = (role: string, part: 'weight' | 'bias', shape: readonly number[]): void => {
-    const name = `${moduleName(config, layout, block, role)}.${part}`;
-    tensors.push({ name, role: `${role}.${part}`, shape });
+  const add = (module: string, role: string, part: 'weight' | 'bias', shape: readonly number[]): void => {
+    tensors.push({ name: `${module}.${part}`, role: `${role}.${part}`, shape });
   };
   for (const { role, width, weight, bias } of norms) {
-    if (weight) add(role, 'weight', [width]);
-    if (bias) add(role, 'bias', [width]);
+    if (weight) add(nameOf(role), role, 'weight', [width]);
+    if (bias) add(nameOf(role), role, 'bias', [width]);
   }
-  for (const { role, rows, columns, bias } of linears) {
-    add(role, 'weight', config.transposed ? [columns, rows] : [rows, columns]);
-    if (bias) add(role, 'bias', [rows]);
+  if (router) add(nameOf(ROUTER), ROUTER, 'weight', [router.rows, router.columns]);
+  for (const { role, rows, columns, bias, expert } of linears) {
+    const [module, name] = [nameOf(role, expert), linearRole(role, expert)];
+    add(module, name, 'weight', config.transposed ? [columns, rows] : [rows, columns]);
+    if (bias) add(module, name, 'bias', [rows]);
   }
   return tensors;
 }

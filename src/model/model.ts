@@ -4,9 +4,8 @@ import { type Checkpoint, openCheckpoint } from '../checkpoint/index.js';
 import type { Graph } from '../graph/index.js';
 import { elementCount } from '../tensor/index.js';
 import { buildBlockGraph } from './block.js';
-import type { BlockOutputs } from './blocks/kit.js';
+import type { BlockOutputs, Fed } from './blocks/kit.js';
 import { type ModelConfig, readModelConfig } from './config.js';
-import type { LinearKind } from './families/names.js';
 import { buildHeadGraph, type HeadOutput } from './head.js';
 import {
   blockTensors,
@@ -79,7 +78,7 @@ export function blockGraph(
     readonly length: number;
     readonly outputs: BlockOutputs;
     readonly source?: BlockSource;
-    readonly fed?: LinearKind;
+    readonly fed?: Fed;
   },
 ): Graph {
   const { length, outputs, source = checkpointSource(model.checkpoint), fed } = options;

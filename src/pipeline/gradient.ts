@@ -87,7 +87,7 @@ async function perturb(
   from: Activations,
   seeds: ReturnType<typeof createRng>,
 ): Promise<Pair> {
-  const { kind, block, rows, columns } = linear;
+  const { block, rows, columns } = linear;
   const W = await readLinear(model.checkpoint, linear);
   const square = W.reduce((sum, w) => sum + w * w, 0) / W.length;
   const epsilon = Math.max(EPSILON * Math.sqrt(square), SMALLEST_EPSILON);
@@ -96,7 +96,7 @@ async function perturb(
   const pair = { epsilon, plus: await open(), minus: await open() };
   // Drawn beforehand, so that which lane comes first does not matter.
   const draws = from.chunks.map(() => seeds.uint32());
-  const session = await engine.load(blockGraph(model, block, { length: from.length, outputs: 'hidden', fed: kind }));
+  const session = await engine.load(blockGraph(model, block, { length: from.length, outputs: 'hidden', fed: linear }));
   try {
     await inLanes(engine.lanes, draws.length, async (chunk) => {
       const x = await from.read(chunk);

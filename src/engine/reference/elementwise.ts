@@ -52,6 +52,7 @@ function cast(x: Value, to: number): Value {
 export const Add = binary((a, b) => a + b);
 export const Sub = binary((a, b) => a - b);
 export const Mul = binary((a, b) => a * b);
+export const Div = binary((a, b) => a / b);
 export const Exp = unary(Math.exp);
 export const Log = unary(Math.log);
 export const Neg = unary((x) => -x);

@@ -1,9 +1,10 @@
 // Every op the interpreter knows, by its ONNX name. To add one: write it in the file of its group and name it here.
 
 import { Attention, RotaryEmbedding } from './attention.js';
-import { Add, Cast, Exp, Gelu, Identity, Log, Mul, Neg, Relu, Sigmoid, Sub, Tanh } from './elementwise.js';
+import { Add, Cast, Div, Exp, Gelu, Identity, Log, Mul, Neg, Relu, Sigmoid, Sub, Tanh } from './elementwise.js';
 import { Gemm } from './linear.js';
 import { LayerNormalization, LogSoftmax, ReduceMax, ReduceSum, ReduceSumSquare, RMSNormalization } from './reduce.js';
+import { CumSum, Gather, NonZero, OneHot, Split, TopK } from './routing.js';
 import { Concat, Expand, GatherElements, Reshape, Shape, Slice } from './shapes.js';
 import type { Op } from './value.js';
 
@@ -13,8 +14,11 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     Attention,
     Cast,
     Concat,
+    CumSum,
+    Div,
     Exp,
     Expand,
+    Gather,
     GatherElements,
     Gelu,
     Gemm,
@@ -24,6 +28,8 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     LogSoftmax,
     Mul,
     Neg,
+    NonZero,
+    OneHot,
     ReduceMax,
     ReduceSum,
     ReduceSumSquare,
@@ -34,7 +40,9 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     Shape,
     Sigmoid,
     Slice,
+    Split,
     Sub,
     Tanh,
+    TopK,
   }),
 );

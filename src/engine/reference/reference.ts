@@ -53,10 +53,12 @@ function checkNode(node: Node): Op {
     );
   }
   const [least, most] = op.inputs;
-  if (node.inputs.length < least || node.inputs.length > most || node.outputs.length !== 1) {
+  const [fewest, largest] = op.outputs ?? [1, 1];
+  const within = (count: number, from: number, to: number): boolean => count >= from && count <= to;
+  if (!within(node.inputs.length, least, most) || !within(node.outputs.length, fewest, largest)) {
     throw new UnsupportedError(
       'E_UNSUPPORTED_OP',
-      `The reference engine's ${node.op} takes ${least} to ${most} inputs and gives one output; got ${node.inputs.length} and ${node.outputs.length}.`,
+      `The reference engine's ${node.op} takes ${least} to ${most} inputs and gives ${fewest} to ${largest} outputs; got ${node.inputs.length} and ${node.outputs.length}.`,
       { op: node.op },
     );
   }
@@ -90,7 +92,8 @@ function run(
   };
   for (const node of graph.nodes) {
     const read = node.inputs.map((name) => (name === '' ? undefined : find(name)));
-    values.set(node.outputs[0]!, OPS.get(node.op)!.run(read, node.attributes));
+    const results = [OPS.get(node.op)!.run(read, node.attributes)].flat();
+    for (const [i, output] of node.outputs.entries()) values.set(output, results[i]!);
   }
   return Object.fromEntries(graph.outputs.map(({ name }) => [name, toHost(find(name))]));
 }

@@ -36,7 +36,7 @@ function reshape(x: Value, asked: readonly number[]): Value {
 }
 
 /** Whole rows of axis `axis` in the order of `rows`. */
-function takeRows(x: Value, axis: number, rows: readonly number[]): Value {
+export function takeRows(x: Value, axis: number, rows: readonly number[]): Value {
   const { outer, inner } = around(x.shape, axis);
   const size = x.shape[axis]!;
   const data = new Float64Array(outer * rows.length * inner);

@@ -10,13 +10,15 @@ export type Value = { readonly type: ElementType; readonly shape: readonly numbe
 
 export type Attributes = Readonly<Record<string, Attribute>>;
 
-/** One op: what it reads, and its single result. An input left out is undefined. */
+/** One op: what it reads, and what it gives. An input left out is undefined. */
 export type Op = {
   /** The attributes it obeys; a node with another one is refused rather than misread. */
   readonly attributes: readonly string[];
   /** Fewest and most inputs. */
   readonly inputs: readonly [least: number, most: number];
-  readonly run: (inputs: readonly (Value | undefined)[], attributes: Attributes) => Value;
+  /** Fewest and most outputs; one where nothing is said. */
+  readonly outputs?: readonly [least: number, most: number];
+  readonly run: (inputs: readonly (Value | undefined)[], attributes: Attributes) => Value | readonly Value[];
 };
 
 export const real = (shape: readonly number[], data?: Float64Array): Value => ({

@@ -4,17 +4,27 @@
 
 import { float, type Graph, GraphBuilder, int } from '../../graph/index.js';
 import { causalAttention } from '../attention.js';
-import type { ModelConfig } from '../config.js';
+import type { Mixture, ModelConfig } from '../config.js';
 import type { LinearKind, NormRole } from '../families/names.js';
 import { activate, normalise, type TensorSource, weight } from '../nodes.js';
 import { type Rope, ropeTables } from '../rope.js';
-import type { TapSite } from './parts.js';
+import { combine, type Routing, route } from '../routing.js';
+import { linearRole, ROUTER, type TapSite } from './parts.js';
 
 /**
  * What the graph returns: the block's output, the taps (Σ x²), or both; or, instead of those, the sums Σ x, the Gram
  * matrices XᵀX, or the linears' inputs X themselves.
  */
 export type BlockOutputs = 'hidden' | 'taps' | 'both' | 'sums' | 'gram' | 'inputs';
+
+/**
+ * The output beside the taps in blocks with experts: how many tokens each was given, [E], added up like a tap; where the
+ * inputs themselves are asked for, 1 where an expert was given a token, [E, B·T].
+ */
+export const GIVEN = 'given';
+
+/** One of a block's linears. */
+export type Fed = { readonly kind: LinearKind; readonly expert: number | undefined };
 
 export type KitOptions = {
   readonly config: ModelConfig;
@@ -23,7 +33,7 @@ export type KitOptions = {
   readonly length: number;
   readonly outputs: BlockOutputs;
   /** The linear whose weights are an input too, `w` [out, in], so that many versions of them run through one graph. */
-  readonly fed?: LinearKind | undefined;
+  readonly fed?: Fed | undefined;
   /** The tensor of a role's `weight` or `bias`; undefined where the block has none. */
   readonly tensor: (role: string) => TensorSource | undefined;
 };
@@ -53,15 +63,47 @@ export class BlockKit {
     return normalise(this.g, config, x, { scale: tensor(`${role}.weight`), bias: tensor(`${role}.bias`), width });
   }
 
-  linear(x: string, role: LinearKind): string {
+  /** `expert` says whose, where experts have their own. */
+  linear(x: string, kind: LinearKind, expert?: number): string {
     const { tensor, config, fed } = this.options;
+    const role = linearRole(kind, expert);
+    const isFed = fed?.kind === kind && fed.expert === expert;
     const bias = tensor(`${role}.bias`);
     const own = tensor(`${role}.weight`)!;
-    const stored = config.transposed && role !== fed;
+    const stored = config.transposed && !isFed;
     const shape = config.transposed ? own.shape.toReversed() : own.shape;
-    const w = role === fed ? this.g.input('w', 'f32', shape) : weight(this.g, own);
+    const w = isFed ? this.g.input('w', 'f32', shape) : weight(this.g, own);
     const inputs = [x, w, ...(bias ? [weight(this.g, bias)] : [])];
     return this.g.op('Gemm', inputs, { transB: int(stored ? 0 : 1) });
+  }
+
+  /** The block's experts, if it has some. */
+  get mixture(): Mixture | undefined {
+    return this.config.mixtures[this.options.block];
+  }
+
+  /** Gives the tokens of x [B·T, D] to experts; who measures is told how many each was given, or which. */
+  route(x: string): Routing {
+    const { g } = this;
+    const { tensor, outputs } = this.options;
+    const logits = g.op('Gemm', [x, weight(g, tensor(`${ROUTER}.weight`)!)], { transB: int(1) });
+    const routing = route(g, logits, this.mixture!);
+    const { experts } = this.mixture!;
+    if (outputs === 'inputs') g.output(routing.given, GIVEN, [experts, 'N']);
+    else if (outputs !== 'hidden') {
+      g.output(g.op('ReduceSum', [routing.given, g.shape([1])], { keepdims: int(0) }), GIVEN, [experts]);
+    }
+    return routing;
+  }
+
+  /** The rows of x that expert `expert` is given. */
+  routed(x: string, { tokens }: Routing, expert: number): string {
+    return this.g.op('Gather', [x, tokens[expert]!], { axis: int(0) });
+  }
+
+  /** What the experts make of their rows, added up for each token: [B·T, D]. */
+  combine(routing: Routing, made: readonly string[]): string {
+    return combine(this.g, routing, made, this.mixture!);
   }
 
   activate(x: string): string {
@@ -106,7 +148,7 @@ export class BlockKit {
     const { g } = this;
     const { outputs } = this.options;
     if (outputs === 'hidden') return;
-    if (outputs === 'inputs') g.output(x, site, ['N', width]);
+    if (outputs === 'inputs') g.output(x, site, [site.startsWith('expert') ? `N_${site}` : 'N', width]);
     else if (outputs === 'gram') g.output(g.op('Gemm', [x, x], { transA: int(1) }), site, [width, width]);
     else if (outputs === 'sums') g.output(g.op('ReduceSum', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);
     else g.output(g.op('ReduceSumSquare', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);

@@ -1,11 +1,17 @@
 // What a block is made of, as data: its norms and its linears, and where in it linears read. Names are the family's affair,
 // the arithmetic the block file's.
 
-import type { ModelConfig } from '../config.js';
+import type { Mixture, ModelConfig } from '../config.js';
 import type { LinearKind, NormRole } from '../families/names.js';
 
 /** A place in a block where linears read: one tap each. Linears that read the same thing share it. */
-export type TapSite = 'attention_in' | 'attention_out' | 'mlp_in' | 'mlp_out';
+export type TapSite =
+  | 'attention_in'
+  | 'attention_out'
+  | 'mlp_in'
+  | 'mlp_out'
+  | `expert_${number}_in`
+  | `expert_${number}_out`;
 
 export type NormPart = {
   readonly role: NormRole;
@@ -21,10 +27,21 @@ export type LinearPart = {
   readonly columns: number;
   readonly bias: boolean;
   readonly site: TapSite;
+  /** Whose linear it is, where experts have their own. */
+  readonly expert?: number;
 };
 
-/** In the checkpoint's usual order. */
-export type BlockParts = { readonly norms: readonly NormPart[]; readonly linears: readonly LinearPart[] };
+/** In the checkpoint's usual order. A router [experts, hidden] is no linear: it is not pruned. */
+export type BlockParts = {
+  readonly norms: readonly NormPart[];
+  readonly linears: readonly LinearPart[];
+  readonly router?: { readonly rows: number; readonly columns: number };
+};
+
+/** A linear's name among a block's tensors. */
+export const linearRole = (role: LinearKind, expert: number | undefined): string =>
+  expert === undefined ? role : `expert.${expert}.${role}`;
+export const ROUTER = 'router';
 
 /** The norms that stand with attention and with the MLP, and those of each head's queries and keys. */
 export function normParts(config: ModelConfig, after: readonly NormRole[] = []): readonly NormPart[] {
@@ -58,4 +75,15 @@ export function mlpParts(config: ModelConfig, reading: readonly LinearKind[], ti
     }),
     { role: 'down', rows: hidden, columns: intermediate, bias: bias.mlp, site: 'mlp_out' },
   ];
+}
+
+/** The linears of every expert: gate, up and down. */
+export function expertParts({ hidden }: ModelConfig, { experts, width }: Mixture): readonly LinearPart[] {
+  return Array.from({ length: experts }, (_, expert) => {
+    const reading = (role: LinearKind): LinearPart => {
+      return { role, expert, rows: width, columns: hidden, bias: false, site: `expert_${expert}_in` };
+    };
+    const down = { role: 'down', expert, rows: hidden, columns: width, bias: false } as const;
+    return [reading('gate'), reading('up'), { ...down, site: `expert_${expert}_out` } as const];
+  }).flat();
 }

@@ -7,7 +7,7 @@ export type Kit = Pick<BlockKit, Exclude<keyof BlockKit, 'build'>>;
 
 // What a block file gives: of what a block is made, and how it computes.
 export interface BlockShape {
-  parts(config: ModelConfig): BlockParts;
+  parts(config: ModelConfig, block: number): BlockParts;
   /** Builds the block: taps in the order of the data, then the output. */
   build(kit: Kit): void;
 }

@@ -3,6 +3,7 @@ import { gemmaBlock } from './gemma.js';
 import { gptNeoxBlock } from './gpt-neox.js';
 import { gpt2Block } from './gpt2.js';
 import { llamaBlock } from './llama.js';
+import { mixtureBlock } from './mixture.js';
 import { optBlock } from './opt.js';
 import type { BlockShape } from './shape.js';
 
@@ -13,4 +14,5 @@ export const SHAPES: Readonly<Record<ShapeName, BlockShape>> = {
   opt: optBlock,
   gpt2: gpt2Block,
   gpt_neox: gptNeoxBlock,
+  mixture: mixtureBlock,
 };

@@ -4,7 +4,7 @@
 import type { Names } from './names.js';
 
 /** The block files: src/model/blocks/. */
-export type ShapeName = 'llama' | 'gemma' | 'opt' | 'gpt2' | 'gpt_neox';
+export type ShapeName = 'llama' | 'gemma' | 'opt' | 'gpt2' | 'gpt_neox' | 'mixture';
 
 /** `gelu` is x·Φ(x); `gelu_tanh` the approximation that goes by gelu_new, gelu_fast and gelu_pytorch_tanh. */
 export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'relu';
@@ -50,9 +50,18 @@ export type FamilySpec = {
   readonly localRope?: { readonly key: string; readonly fallback: number };
   /**
    * Where `sliding_window` is in force: in all blocks; in those that `layer_types` names, or else from `max_window_layers`
-   * on, if a boolean key says so; in those that `layer_types` names, or else in all but every n-th.
+   * on (or in all of them), if a boolean key says so; in those that `layer_types` names, or else in all but every n-th.
    */
-  readonly slidingWindow?: 'set' | { readonly key: string } | { readonly allBut: number; readonly key: string };
+  readonly slidingWindow?: 'set' | { readonly key: string; readonly inAll?: true } | { readonly allBut: number; readonly key: string };
+  /**
+   * Where MLPs are experts, of which a router picks some for each token: the key of their width if it is not the MLP's;
+   * whether what the picked ones count for is made to add up to 1; whether keys say which blocks have one MLP instead.
+   */
+  readonly mixture?: {
+    readonly width?: 'moe_intermediate_size';
+    readonly normalised: Flag;
+    readonly someBlocks: boolean;
+  };
   /** What transformers assumes where config.json has no such key, under LLaMA's keys. */
   readonly defaults: Readonly<Record<string, string | number | boolean | null>>;
   /** The MLP's width in units of the residual's, where config.json gives none. */

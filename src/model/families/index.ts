@@ -6,14 +6,16 @@ import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
+import { mixtral } from './mixtral.js';
 import { opt } from './opt.js';
 import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
+import { qwen3Moe } from './qwen3-moe.js';
 
 /** Every family, by `model_type`. */
 export const FAMILIES: ReadonlyMap<string, FamilySpec> = new Map(
-  [llama, mistral, qwen2, qwen3, phi3, gemma2, gemma3Text, gemma3, opt, gpt2, gptNeox].map((family) => [
+  [llama, mistral, mixtral, qwen2, qwen3, qwen3Moe, phi3, gemma2, gemma3Text, gemma3, opt, gpt2, gptNeox].map((family) => [
     family.modelType,
     family,
   ]),

@@ -21,6 +21,12 @@ export type Names = {
   /** Names of the head, which is tied to the embedding where none is needed; the first is today's. */
   readonly head: readonly string[];
   readonly modules: Readonly<Partial<Record<LinearKind | NormRole, string>>>;
+  /** Where blocks have experts: the router, what stands before an expert's number, and linears behind it. */
+  readonly experts?: {
+    readonly router: string;
+    readonly before: string;
+    readonly modules: Readonly<Partial<Record<LinearKind, string>>>;
+  };
   /** Tensors of a block, by the end of their names, that older transformers saved and that hold no weights. */
   readonly buffers: readonly string[];
 };
