@@ -24,8 +24,10 @@ const gemma = { ...llama, head_dim: 8, query_pre_attn_scalar: 8, sliding_window:
 export const FAMILY_CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   llama,
   mistral: { ...llama, sliding_window: 20 },
+  mixtral: { ...llama, num_local_experts: 4, num_experts_per_tok: 2 },
   qwen2: { ...llama, tie_word_embeddings: true },
   qwen3: llama,
+  qwen3_moe: { ...llama, num_experts: 6, num_experts_per_tok: 2, moe_intermediate_size: 16, decoder_sparse_step: 2 },
   phi3: llama,
   gemma2: gemma,
   gemma3_text: { ...gemma, sliding_window_pattern: 2 },

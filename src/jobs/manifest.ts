@@ -4,6 +4,7 @@ import { VERSION } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { formatPattern } from '../operate/index.js';
+import type { BlockNotes } from '../pipeline/index.js';
 import { type Evaluation, type Manifest, type Plan, pairedInterval, type Trial, verdictOf } from '../records/index.js';
 import type { Choice } from './choose.js';
 import { trialEquivalents } from './cost.js';
@@ -22,8 +23,8 @@ export type RunFacts = {
   readonly target: number;
   readonly choice: Choice;
   readonly zeros: readonly LinearReport[];
-  /** Of each block's Gram matrices, by tap site. */
-  readonly damping: readonly Record<string, number>[];
+  /** What the chosen blocks' files say of their making. */
+  readonly notes: readonly BlockNotes[];
   readonly denseValidation: Evaluation | null;
   readonly tests: {
     readonly dense: Evaluation | null;
@@ -37,6 +38,7 @@ export function buildManifest(facts: RunFacts): Manifest {
   const scored = (trial: TimedTrial): Evaluation | null => (trial.validation.windows > 0 ? trial.validation : null);
   const weights = (some: readonly LinearReport[]) => some.reduce((sum, l) => sum + l.rows * l.columns, 0);
   const share = (some: readonly LinearReport[]) => some.reduce((sum, l) => sum + l.zeros, 0) / weights(some);
+  const hasExperts = model.config.mixtures.some((mixture) => mixture !== undefined);
   return {
     format: 'layerwise-run',
     version: 1,
@@ -60,7 +62,10 @@ export function buildManifest(facts: RunFacts): Manifest {
     seed: settings.seed,
     criterion: settings.criterion.name,
     pattern: formatPattern(settings.pattern),
-    ...(settings.criterion.kind === 'solver' ? { damping: [...facts.damping] } : {}),
+    ...(settings.criterion.kind === 'solver' ? { damping: facts.notes.map(({ damping }) => damping) } : {}),
+    ...(hasExperts && settings.criterion.needsActivations
+      ? { unseenExperts: facts.notes.map(({ unseen }) => [...unseen]) }
+      : {}),
     plan: planOf(settings, model, choice, target),
     sparsity: {
       target,

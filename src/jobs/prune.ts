@@ -8,8 +8,9 @@ import { writeCheckpoint } from '../checkpoint/index.js';
 import { summarise } from '../evaluate/index.js';
 import { checkPush, type PushResult } from '../hub/index.js';
 import { type Model, openModel, weightName } from '../model/index.js';
-import { blockPath, readBlockTensor, readDamping, scoreBlockFiles } from '../pipeline/index.js';
+import { blockPath, readBlockTensor, readNotes, scoreBlockFiles } from '../pipeline/index.js';
 import { type Evaluation, type Manifest, parseManifest } from '../records/index.js';
+import { describeUnseen } from './experts.js';
 import { countZeros } from './inspect.js';
 import { buildManifest } from './manifest.js';
 import { checkPacking, normalisePacking, type PackingSettings, type PackResult, packModel } from './pack.js';
@@ -110,6 +111,11 @@ async function pruneModel(settings: PruneSettings, model: Model, done: boolean):
     const isUniform = choice.candidate.key === choice.uniform?.candidate.key;
     const chosenTest = isUniform ? uniformTest : await scoreTest('chosen', trials.dirOf(choice.candidate.key));
 
+    const notes = await Promise.all(
+      model.linears.map((_, block) => readNotes(blockPath(trials.dirOf(choice.candidate.key), block))),
+    );
+    const unseen = describeUnseen(notes.map(({ unseen }) => unseen));
+    if (unseen !== undefined) settings.onProgress({ kind: 'note', text: unseen });
     settings.onProgress({ kind: 'stage', stage: 'writing' });
     const final = await assemble(model, workspace, trials.dirOf(choice.candidate.key));
     const manifest = buildManifest({
@@ -121,9 +127,7 @@ async function pruneModel(settings: PruneSettings, model: Model, done: boolean):
       target: run.target,
       choice,
       zeros: await countZeros(await openModel(final)),
-      damping: await Promise.all(
-        model.linears.map((_, block) => readDamping(blockPath(trials.dirOf(choice.candidate.key), block))),
-      ),
+      notes,
       denseValidation: run.denseValidation,
       tests: { dense: denseTest, uniform: uniformTest, chosen: chosenTest },
     });

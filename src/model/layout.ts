@@ -23,6 +23,8 @@ export type Linear = {
   /** Where in the block it reads its input. */
   readonly site: TapSite;
   readonly transposed: boolean;
+  /** Whose it is, where experts have linears of their own. */
+  readonly expert: number | undefined;
 };
 
 /** Names of what is not in a block, and what the names of blocks begin with. */
@@ -77,6 +79,7 @@ export function linearsOf(config: ModelConfig, layout: Layout, block: number): r
     columns,
     site,
     transposed: config.transposed,
+    expert,
   }));
 }
 

@@ -1,7 +1,8 @@
 // What a checkpoint's names and config.json become when whole blocks go. The blocks that stay are numbered anew. In
 // config.json the number of blocks is mended; so is every list at its top level with one entry per block (`layer_types`; any
 // list of that length, but not those of ids and class names), and `max_window_layers`, which counts blocks from the first.
-// Where a rule says by its number what a block is (every other one has a window), the list it stands for is written out.
+// Where a rule says by its number what a block is (every other one has a window, or experts), the list it stands for is
+// written out.
 // The text is edited where these stand: all other characters stay, `1e-05` too.
 
 import { InternalError } from '../base/index.js';
@@ -34,29 +35,36 @@ export type Mending = {
   /** Lists with one entry for each block as it was, to be written where there are none: what the rule that stood in their
    * place says of a block depends on its number. */
   readonly lists?: Readonly<Record<string, readonly unknown[]>>;
+  /** Lists of blocks' numbers as they were, to be written in place of what is there. */
+  readonly numbers?: Readonly<Record<string, readonly number[]>>;
+  /** Other values to be written in place of what is there. */
+  readonly values?: Readonly<Record<string, unknown>>;
 };
 
 /** What `mendConfig` has to know of a model. */
 export function mendingOf(config: Readonly<Record<string, unknown>>): Mending {
   const family = findFamily(config);
-  const { windows } = readModelConfig(config);
+  const { windows, mixtures } = readModelConfig(config);
   const { slidingWindow: rule } = family;
   const byNumber = typeof rule === 'object' && 'allBut' in rule;
   const types = windows.map((window) => (window === undefined ? 'full_attention' : 'sliding_attention'));
+  const single = mixtures.flatMap((mixture, block) => (mixture === undefined ? [block] : []));
+  const listed = family.mixture?.someBlocks && single.length > 0;
   return {
     count: keyOf(family, 'num_hidden_layers'),
     within: family.within,
     lists: byNumber ? { layer_types: types } : {},
+    ...(listed ? { numbers: { mlp_only_layers: single }, values: { decoder_sparse_step: 1 } } : {}),
   };
 }
 
 /** The text of config.json, which must be valid, without blocks `removed`. */
 export function mendConfig(text: string, removed: ReadonlySet<number>, mending: Mending = {}): string {
-  const { count = 'num_hidden_layers', within, lists = {} } = mending;
+  const { count = 'num_hidden_layers', within, lists = {}, numbers = {}, values = {} } = mending;
   const members = membersOf(text);
   if (within !== undefined) {
     const { begin, end } = members.get(within)!;
-    const inner = mendConfig(text.slice(begin, end), removed, { count, lists });
+    const inner = mendConfig(text.slice(begin, end), removed, { ...mending, within: undefined });
     return text.slice(0, begin) + inner + text.slice(end);
   }
   const valueAt = (key: string): unknown => {
@@ -69,20 +77,30 @@ export function mendConfig(text: string, removed: ReadonlySet<number>, mending: 
   }
   const edits: Edit[] = [];
   let added = '';
-  for (const [key, list] of Object.entries(lists)) {
-    if (valueAt(key) != null) continue;
-    const left = JSON.stringify(list.filter((_, i) => !removed.has(i)));
+  const put = (key: string, value: unknown): void => {
     const span = members.get(key);
-    if (span) edits.push({ ...span, text: left });
-    else added += `, ${JSON.stringify(key)}: ${left}`;
+    if (span) edits.push({ ...span, text: JSON.stringify(value) });
+    else added += `, ${JSON.stringify(key)}: ${JSON.stringify(value)}`;
+  };
+  for (const [key, list] of Object.entries(lists)) {
+    const left = list.filter((_, i) => !removed.has(i));
+    if (valueAt(key) == null) put(key, left);
   }
+  for (const [key, list] of Object.entries(numbers)) {
+    const left = list.filter((block) => !removed.has(block));
+    put(
+      key,
+      left.map((block) => block - countBelow(removed, block)),
+    );
+  }
+  for (const [key, value] of Object.entries(values)) put(key, value);
   edits.push({ ...members.get(count)!, text: `${blocks - removed.size}${added}` });
   const windowed = valueAt('max_window_layers');
   if (typeof windowed === 'number' && windowed < blocks) {
     edits.push({ ...members.get('max_window_layers')!, text: `${windowed - countBelow(removed, windowed)}` });
   }
   for (const [key, span] of members) {
-    if (text[span.begin] !== '[' || NOT_PER_BLOCK.has(key)) continue;
+    if (text[span.begin] !== '[' || NOT_PER_BLOCK.has(key) || key in numbers) continue;
     const elements = elementsOf(text, span.begin);
     if (elements.length === blocks) edits.push({ ...span, text: withoutElements(text, span, elements, removed) });
   }

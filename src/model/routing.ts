@@ -29,10 +29,7 @@ export function route(g: GraphBuilder, logits: string, { experts: E, perToken: k
 
   const counts = whole(g.op('ReduceSum', [given, g.shape([1])], { keepdims: int(0) }));
   const places = g.op('NonZero', [given]);
-  const ofAll = g.op('Reshape', [
-    g.op('Slice', [places, g.shape([1]), g.shape([2]), g.shape([0])]),
-    g.shape([-1]),
-  ]);
+  const ofAll = g.op('Reshape', [g.op('Slice', [places, g.shape([1]), g.shape([2]), g.shape([0])]), g.shape([-1])]);
   const tokens = E === 1 ? [ofAll] : g.ops('Split', [ofAll, counts], E, { axis: int(0) });
 
   // How many rows stand before a token's in each expert; float32 counts to 2²⁴, and runs are of a few thousand tokens.

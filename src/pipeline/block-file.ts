@@ -7,6 +7,7 @@ import { readSafetensors, readTensor, writeSafetensors } from '../checkpoint/ind
 import {
   type BlockSource,
   blockTensorNames,
+  GIVEN,
   inPlace,
   type Linear,
   type Model,
@@ -54,6 +55,8 @@ export type Solvers = Readonly<Record<string, PreparedSolver>>;
 export type BlockPruning = {
   /** How many weights of each linear go. */
   readonly counts: ReadonlyMap<string, number>;
+  /** Experts that no calibration token was given to, for the record. */
+  readonly unseen?: readonly number[] | undefined;
 } & (
   | {
       readonly criterion: MaskCriterion;
@@ -87,11 +90,13 @@ export async function pruneLinear(model: Model, linear: Linear, pruning: BlockPr
       return solved;
     }
     const { criterion, pattern, squareSums, columnSums, sequences, tokens } = pruning;
+    // An expert that was given none has no sums either, so that their number is all the same.
+    const given = linear.expert === undefined ? undefined : squareSums?.[GIVEN]?.[linear.expert];
     const statistics = squareSums && {
       squareSums: squareSums[site]!,
       columnSums: columnSums?.[site],
       sequences,
-      tokens,
+      tokens: given || tokens,
     };
     zeroMasked(bytes, dtype, toStored(linear, criterion.mask(W, count, pattern, statistics)));
     return bytes;
@@ -154,20 +159,33 @@ export async function writePrunedBlock(
     const read = () => (linear ? pruneLinear(model, linear, pruning) : readTensor(checkpoint, name));
     return { name, dtype, shape, read };
   });
-  const note = 'solvers' in pruning ? { [DAMPING_NOTE]: JSON.stringify(dampingOf(pruning.solvers)) } : {};
+  const note = {
+    ...('solvers' in pruning ? { [DAMPING_NOTE]: JSON.stringify(dampingOf(pruning.solvers)) } : {}),
+    ...(pruning.unseen?.length ? { [UNSEEN_NOTE]: JSON.stringify(pruning.unseen) } : {}),
+  };
   await writeSafetensors(path, tensors, { format: 'pt', ...note });
 }
 
 const DAMPING_NOTE = 'layerwise.damping';
+const UNSEEN_NOTE = 'layerwise.unseen';
 
 const dampingOf = (solvers: Solvers): Readonly<Record<string, number>> =>
   Object.fromEntries(Object.entries(solvers).map(([site, { damping }]) => [site, damping]));
 
-/** The damping that each Gram matrix of the block needed, by tap site; empty where no solver pruned it. */
-export async function readDamping(path: string): Promise<Readonly<Record<string, number>>> {
+/** What a block file says of its making. */
+export type BlockNotes = {
+  /** The damping that each Gram matrix of the block needed, by tap site; empty where no solver pruned it. */
+  readonly damping: Readonly<Record<string, number>>;
+  /** Experts that no calibration token was given to. */
+  readonly unseen: readonly number[];
+};
+
+export async function readNotes(path: string): Promise<BlockNotes> {
   const { metadata } = await readSafetensors(path);
-  const note = metadata[DAMPING_NOTE];
-  return note === undefined ? {} : (JSON.parse(note) as Readonly<Record<string, number>>);
+  return {
+    damping: JSON.parse(metadata[DAMPING_NOTE] ?? '{}') as BlockNotes['damping'],
+    unseen: JSON.parse(metadata[UNSEEN_NOTE] ?? '[]') as BlockNotes['unseen'],
+  };
 }
 
 /** Writes +0 where the mask is 1, and turns every −0 into +0: sparse kernels elsewhere choke on negative zeros. */

@@ -13,7 +13,7 @@ import {
   type Model,
   sameShape,
 } from '../model/index.js';
-import { measureSquareSums, type SquareSums, startCollection } from '../profile/index.js';
+import { fillSquareSums, measureSquareSums, type SquareSums, startCollection } from '../profile/index.js';
 import type { Measured, MeasureName } from '../records/index.js';
 import type { Windows } from '../text/index.js';
 import { requireFinite } from './block-file.js';
@@ -91,7 +91,10 @@ async function keepTrace(model: Model, block: number, seen: Activations, trace: 
   }
 }
 
-/** Σ x² (`sums`: Σ x) at the taps of one block, of the checkpoint unless `source` gives another, over the residual `from`. */
+/**
+ * Σ x² (`sums`: Σ x) at the taps of one block, of the checkpoint unless `source` gives another, over the residual `from`; of
+ * Σ x², what is assumed of experts that no token was given to.
+ */
 export async function tapBlock(
   engine: Engine,
   model: Model,
@@ -103,7 +106,8 @@ export async function tapBlock(
   const options = { length: from.length, outputs, ...(source ? { source } : {}) };
   const session = await engine.load(blockGraph(model, block, options));
   try {
-    return await measureSquareSums(engine, session, from);
+    const sums = await measureSquareSums(engine, session, from);
+    return outputs === 'taps' ? fillSquareSums(sums) : sums;
   } finally {
     await session.release();
   }

@@ -1,5 +1,6 @@
 export { measureMisalignment } from './alignment.js';
 export {
+  type BlockNotes,
   type BlockPruning,
   blockFileSource,
   blockPath,
@@ -7,7 +8,7 @@ export {
   isWholeBlock,
   pruneLinear,
   readBlockTensor,
-  readDamping,
+  readNotes,
   writePrunedBlock,
 } from './block-file.js';
 export { type DensePass, runDense, type Text, type Trace, tapBlock } from './dense.js';

@@ -13,11 +13,12 @@ import {
   type BlockSource,
   blockGraph,
   checkpointSource,
+  GIVEN,
   type Model,
   sameShape,
 } from '../model/index.js';
 import type { Criterion, MaskCriterion, Pattern, PreparedSolver, SolverCriterion } from '../operate/index.js';
-import { measureGrams, type SquareSums } from '../profile/index.js';
+import { fillGrams, measureGrams, type SquareSums, unseenExperts } from '../profile/index.js';
 import {
   type BlockPruning,
   blockFileSource,
@@ -109,16 +110,13 @@ export async function prepareBlock(
   const { windows = [], length = 0 } = calibration?.windows ?? {};
   const sequences = windows.length;
   if (criterion.kind === 'solver') {
-    return {
-      counts,
-      pattern,
-      solvers: await prepareSolvers(engine, model, criterion, block, inputs!, sequences, gemm!),
-    };
+    return { counts, pattern, ...(await prepareSolvers(engine, model, criterion, block, inputs!, sequences, gemm!)) };
   }
   const squareSums = inputs && (known ?? (await tapBlock(engine, model, block, inputs)));
   const columnSums =
     inputs && criterion.needsColumnSums ? await tapBlock(engine, model, block, inputs, 'sums') : undefined;
-  return { criterion, pattern, counts, squareSums, columnSums, sequences, tokens: sequences * length };
+  const unseen = squareSums && unseenExperts(squareSums);
+  return { criterion, pattern, counts, squareSums, columnSums, sequences, tokens: sequences * length, unseen };
 }
 
 /** Solvers from the Gram matrices of the block's inputs; linears that read the same input share one. */
@@ -130,16 +128,19 @@ async function prepareSolvers(
   inputs: Activations,
   sequences: number,
   gemm: Gemm,
-): Promise<Solvers> {
+): Promise<{ readonly solvers: Solvers; readonly unseen: readonly number[] }> {
   const session = await engine.load(blockGraph(model, block, { length: inputs.length, outputs: 'gram' }));
   const grams = await measureGrams(engine, session, inputs);
   await session.release();
+  const unseen = unseenExperts(grams);
+  fillGrams(grams);
+  const { [GIVEN]: _, ...taps } = grams;
   const solvers: Record<string, PreparedSolver> = {};
-  for (const [site, gram] of Object.entries(grams)) {
+  for (const [site, gram] of Object.entries(taps)) {
     const name = `block ${block}, ${site}`;
     solvers[site] = await criterion.prepare(gram, Math.sqrt(gram.length), { gemm, sequences, name });
   }
-  return solvers;
+  return { solvers, unseen };
 }
 
 async function relativeError(trace: Trace, block: number, pruned: Activations): Promise<number> {

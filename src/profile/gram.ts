@@ -8,7 +8,7 @@ import { InternalError } from '../base/index.js';
 import type { Engine, Session } from '../engine/index.js';
 import { type Activations, chunkTensor, inLanes } from '../model/index.js';
 
-/** Σ xᵀx over all tokens, for each tap site: [in, in]. */
+/** Σ xᵀx over all tokens, for each tap site: [in, in]; where a block has experts, how many tokens each was given, too. */
 export type Grams = Readonly<Record<string, Float32Array>>;
 
 /** Runs a block's Gram taps over all chunks of `from` and adds them up, in the chunks' order. */

@@ -7,6 +7,7 @@ export {
   requireCalibration,
   startCollection,
 } from './collect.js';
+export { fillGrams, fillSquareSums, unseenExperts } from './experts.js';
 export { type Grams, measureGrams } from './gram.js';
 export { type InfluenceSums, startInfluence } from './influence.js';
 export { sampleInputs } from './inputs.js';

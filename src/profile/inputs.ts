@@ -1,9 +1,10 @@
 // What a block and its linears read at a few tokens: 512 in all, spread evenly over the first 16 windows (16 is ALS's own
 // number of calibration samples). The first token of every window, on which some models' activations are huge, is one of
-// them. Windows are taken in order, so the sample is the same on any number of lanes.
+// them. Windows are taken in order, so the sample is the same on any number of lanes. Of a token that an expert was not
+// given its linears read nothing: zeros.
 
 import type { Engine, Session } from '../engine/index.js';
-import { type Activations, chunkTensor, inLanes } from '../model/index.js';
+import { type Activations, chunkTensor, expertOf, GIVEN, inLanes } from '../model/index.js';
 import type { BlockInputs } from './measure.js';
 
 const WINDOWS = 16;
@@ -23,12 +24,14 @@ export async function sampleInputs(engine: Engine, session: Session, from: Activ
     taken.push(Math.min(left, from.chunks[chunk]!));
     left -= taken.at(-1)!;
   }
-  const pick = (data: Float32Array, count: number, width: number): Float32Array => {
+  const pick = (data: Float32Array, count: number, width: number, rowOf?: Int32Array): Float32Array => {
     const rows = new Float32Array(count * perWindow * width);
     for (let w = 0, row = 0; w < count; w++) {
       for (const position of positions) {
-        const at = (w * from.length + position) * width;
-        rows.set(data.subarray(at, at + width), row++ * width);
+        const token = w * from.length + position;
+        const at = (rowOf?.[token] ?? token) * width;
+        if (at >= 0) rows.set(data.subarray(at, at + width), row * width);
+        row++;
       }
     }
     return rows;
@@ -37,9 +40,13 @@ export async function sampleInputs(engine: Engine, session: Session, from: Activ
     const x = await from.read(chunk);
     const block = pick(x, taken[chunk]!, from.width);
     const outputs = await session.run({ x: chunkTensor(from, chunk, x) });
-    const sites = Object.entries(outputs).map(([site, { data, shape }]) => {
+    const { [GIVEN]: given, ...taps } = outputs;
+    const sites = Object.entries(taps).map(([site, { data, shape }]) => {
       const width = shape[1]!;
-      return { site, width, data: pick(data as Float32Array, taken[chunk]!, width) };
+      const expert = expertOf(site);
+      const rowOf =
+        expert === undefined ? undefined : rowsOf(given!.data as Float32Array, expert, x.length / from.width);
+      return { site, width, data: pick(data as Float32Array, taken[chunk]!, width, rowOf) };
     });
     return { block, sites };
   });
@@ -50,6 +57,12 @@ export async function sampleInputs(engine: Engine, session: Session, from: Activ
     block: { width: from.width, data: concatenate(parts.map(({ block }) => block)) },
     sites: Object.fromEntries(sites),
   };
+}
+
+/** Of each token, its row among an expert's; −1 where the expert was not given it. `given` is [experts, tokens]. */
+function rowsOf(given: Float32Array, expert: number, tokens: number): Int32Array {
+  let row = 0;
+  return Int32Array.from({ length: tokens }, (_, token) => (given[expert * tokens + token] === 1 ? row++ : -1));
 }
 
 function concatenate(parts: readonly Float32Array[]): Float32Array {

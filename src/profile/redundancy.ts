@@ -15,8 +15,11 @@ export const redundancy: Measure<'redundancy'> = {
     return {
       inputs: ({ block, sites }, own) => {
         blocks.push(kernelOf(block));
-        const bySite = new Map(Object.entries(sites).map(([site, sample]) => [site, kernelOf(sample)]));
-        linears.push(cosines(own.map(({ site }) => bySite.get(site)!)));
+        // Linears of one site are compared once: experts make many of both.
+        const names = Object.keys(sites);
+        const psi = cosines(Object.values(sites).map(kernelOf));
+        const places = own.map(({ site }) => names.indexOf(site));
+        linears.push(places.map((i) => places.map((j) => psi[i]![j]!)));
       },
       result: () => ({ blocks: cosines(blocks), linears }),
     };
@@ -30,6 +33,11 @@ function kernelOf({ width, data }: Sample): Float32Array {
   let norm = 0;
   for (let s = 0, at = 0; s < tokens; s++) {
     const row = data.subarray(s * width, (s + 1) * width);
+    if (row.every((value) => value === 0)) {
+      // An expert's, of a token it was not given: most of an expert's are.
+      at += s + 1;
+      continue;
+    }
     for (let t = 0; t <= s; t++, at++) {
       const value = dot(row, data, t * width) * (s === t ? 1 : Math.SQRT2);
       kernel[at] = value;
@@ -45,7 +53,7 @@ function cosines(kernels: readonly Float32Array[]): number[][] {
   for (const [i, a] of kernels.entries()) {
     for (let j = 0; j < i; j++) {
       const b = kernels[j]!;
-      psi[i]![j] = a === b ? 1 : dot(a, b, 0);
+      psi[i]![j] = dot(a, b, 0);
       psi[j]![i] = psi[i]![j]!;
     }
   }

@@ -5,7 +5,7 @@
 import type { Engine, Session } from '../engine/index.js';
 import { type Activations, chunkTensor, inLanes } from '../model/index.js';
 
-/** Σ x² over all tokens, for each tap site: [in]. */
+/** Σ x² over all tokens, for each tap site: [in]; where a block has experts, how many tokens each was given, too. */
 export type SquareSums = Readonly<Record<string, Float64Array>>;
 
 /** Runs a block's taps, and no other outputs, over all chunks of `from` and adds them up, in the chunks' order, in double precision. */

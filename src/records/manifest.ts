@@ -55,6 +55,8 @@ export const manifestSchema = z.object({
   pattern: z.string(),
   /** Share of the mean diagonal added to each Gram matrix, by block and tap site; only where a solver pruned. */
   damping: z.array(z.record(z.string(), z.number())).optional(),
+  /** Experts, by block, that no calibration token was given to; where there are experts and the criterion looks at inputs. */
+  unseenExperts: z.array(z.array(z.number().int())).optional(),
   plan: planSchema,
   sparsity: z.object({
     target: z.number(),

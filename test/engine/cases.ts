@@ -120,6 +120,60 @@ function dynamicShape(): Case {
   };
 }
 
+/** Sums of what stands before. */
+function exclusiveSum(): Case {
+  const g = new GraphBuilder();
+  const x = random([2, 9]);
+  g.output(g.op('CumSum', [g.input('x', 'f32', [2, 9]), g.shape([1])], { exclusive: int(1) }), 'y', [2, 9]);
+  return { name: 'CumSum: exclusive', graph: g.build('CumSum', undefined), inputs: { x } };
+}
+
+/** Values and places of the two largest; of equal ones the first. */
+function twoLargest(): Case {
+  const g = new GraphBuilder();
+  const [values, places] = g.ops('TopK', [g.input('x', 'f32', [3, 5]), g.shape([2])], 2, { axis: int(-1) });
+  g.output(values!, 'values', [3, 2]);
+  g.output(g.op('Cast', [places!], { to: int(1) }), 'places', [3, 2]);
+  const x = f32([3, 5], Float32Array.of(1, 4, 4, 0, -3, -1, -2, -3, -4, -5, 2, 2, 2, 2, 2));
+  return { name: 'TopK: values and places', graph: g.build('TopK', undefined), inputs: { x } };
+}
+
+function oneHot(): Case {
+  const g = new GraphBuilder();
+  const values = g.constant('values', Float32Array.of(-1, 3), [2]);
+  const x = i64([2, 3], [0, 3, 1, 1, 2, 0]);
+  const y = g.op('OneHot', [g.input('x', 'i64', [2, 3]), g.shape([4]), values], { axis: int(0) });
+  g.output(y, 'y', [4, 2, 3]);
+  return { name: 'OneHot: before the others', graph: g.build('OneHot', undefined), inputs: { x } };
+}
+
+/** Rows of a matrix in groups whose sizes are computed, as experts are given theirs: by where a matrix is not 0. */
+function groups(sizes: readonly number[]): Case {
+  const g = new GraphBuilder();
+  const count = sizes.reduce((a, b) => a + b, 0);
+  const mask = Float32Array.from({ length: sizes.length * count }, (_, i) =>
+    Number(i % count >= count - sizes[Math.floor(i / count)]!),
+  );
+  const input = g.input('x', 'f32', [sizes.length, count]);
+  const found = g.op('NonZero', [input]);
+  const columns = g.op('Reshape', [g.op('Slice', [found, g.shape([1]), g.shape([2]), g.shape([0])]), g.shape([-1])]);
+  const counts = g.op('Cast', [g.op('ReduceSum', [input, g.shape([1])], { keepdims: int(0) })], { to: int(7) });
+  for (const [i, part] of g.ops('Split', [columns, counts], sizes.length, { axis: int(0) }).entries()) {
+    g.output(g.op('Cast', [part], { to: int(1) }), `y${i}`, [sizes[i]!]);
+  }
+  const x = f32([sizes.length, count], mask);
+  return { name: `NonZero, Split: ${sizes}`, graph: g.build('groups', undefined), inputs: { x } };
+}
+
+/** What a tap makes of no rows. */
+function nothing(op: 'ReduceSumSquare' | 'Gemm', result: readonly number[]): Case {
+  const g = new GraphBuilder();
+  const x = g.input('x', 'f32', ['N', 3]);
+  const y = op === 'Gemm' ? g.op(op, [x, x], { transA: int(1) }) : g.op(op, [x, g.shape([0])], { keepdims: int(0) });
+  g.output(y, 'y', result);
+  return { name: `${op}: no rows`, graph: g.build(op, undefined), inputs: { x: f32([0, 3], new Float32Array(0)) } };
+}
+
 function widened(dtype: DType): Case {
   const g = new GraphBuilder();
   const shape = [7, 3];
@@ -213,6 +267,18 @@ export const opCases: readonly Case[] = [
     [3, 2],
   ),
   oneOp('axis 1', 'Concat', [random([2, 3]), random([2, 1])], [2, 4], { axis: int(1) }),
+  oneOp('broadcast', 'Div', [random([3, 5]), f32([3, 1], Float32Array.of(0.5, -2, 3))], [3, 5]),
+  oneOp('rows', 'Gather', [random([5, 3]), i64([4], [4, 0, -1, 4])], [4, 3], { axis: int(0) }),
+  oneOp('none', 'Gather', [random([5, 3]), i64([0], [])], [0, 3], { axis: int(0) }),
+  oneOp('a table of rows', 'Gather', [random([5, 3]), i64([2, 2], [1, 3, 0, 4])], [2, 2, 3], { axis: int(0) }),
+  shaped('CumSum', random([7]), [[0]], [7]),
+  exclusiveSum(),
+  twoLargest(),
+  oneHot(),
+  groups([3, 0, 2]),
+  groups([0, 5, 0]),
+  nothing('ReduceSumSquare', [3]),
+  nothing('Gemm', [3, 3]),
   dynamicShape(),
   widened('F16'),
   widened('BF16'),
@@ -236,6 +302,9 @@ const gemma = { model_type: 'gemma2', num_key_value_heads: 2, head_dim: 6, attn_
 const opt = { model_type: 'opt', ffn_dim: 37, activation_function: 'relu' };
 const gpt2 = { model_type: 'gpt2', n_embd: 24, n_layer: 1, n_head: 4, n_positions: 200, n_inner: null };
 const neox = { model_type: 'gpt_neox', rotary_pct: 0.34 };
+
+const mixtral = { model_type: 'mixtral', num_key_value_heads: 2, num_local_experts: 5, num_experts_per_tok: 2 };
+const qwen3Moe = { ...mixtral, model_type: 'qwen3_moe', num_experts_per_tok: 3, moe_intermediate_size: 7 };
 
 /** What distinguishes a block from the plain one: config keys, dtype of the weights, window length. */
 const blocks: readonly (readonly [string, Record<string, unknown>, DType, number])[] = [
@@ -267,6 +336,12 @@ const blocks: readonly (readonly [string, Record<string, unknown>, DType, number
   ['gpt2 in tiles', gpt2, 'F32', 130],
   ['gpt_neox', neox, 'F32', 7],
   ['gpt_neox, one after the other', { ...neox, use_parallel_residual: false, attention_bias: false }, 'F16', 5],
+  ['mixtral', mixtral, 'BF16', 7],
+  ['mixtral, one of its experts for each token', { ...mixtral, num_experts_per_tok: 1 }, 'F16', 6],
+  ['mixtral, more experts than tokens', { ...mixtral, num_local_experts: 40 }, 'F32', 5],
+  ['mixtral, one expert', { ...mixtral, num_local_experts: 1, num_experts_per_tok: 1 }, 'F32', 5],
+  ['qwen3_moe', qwen3Moe, 'F32', 7],
+  ['qwen3_moe, an MLP', { ...qwen3Moe, mlp_only_layers: [0] }, 'F32', 7],
   ['odd widths', { hidden_size: 15, num_attention_heads: 3, num_key_value_heads: 1, head_dim: 2 }, 'F16', 3],
 ];
 
@@ -301,6 +376,15 @@ export function blockOf(
 export const blockCases: readonly Case[] = [
   ...blocks.map(([name, change, dtype, T]) => blockOf(name, readModelConfig({ ...tiny, ...change }), dtype, T, 3)),
   blockOf('Gram matrices', readModelConfig({ ...tiny, num_key_value_heads: 2 }), 'F16', 5, 3, 'gram'),
+  blockOf(
+    'Gram matrices of experts',
+    readModelConfig({ ...tiny, ...mixtral, num_local_experts: 25 }),
+    'F32',
+    5,
+    3,
+    'gram',
+  ),
+  blockOf('what experts read', readModelConfig({ ...tiny, ...qwen3Moe }), 'F32', 5, 3, 'inputs'),
 ];
 
 /** The head over a file in `dir`, which is written here: losses and logits. */

@@ -39,6 +39,7 @@ const linears: readonly Linear[] = golden.shapes.flatMap((shapes, block) =>
     columns,
     site: SITES[i]!,
     transposed: false,
+    expert: undefined,
   })),
 );
 export const goldenFacts = { blocks: golden.shapes.length, linears } satisfies ModelFacts;

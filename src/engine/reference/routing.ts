@@ -24,10 +24,7 @@ function topK(x: Value, k: number, axis: number): readonly [values: Value, indic
       }
     }
   }
-  return [
-    { ...x, shape, data: values },
-    integers(shape, indices),
-  ];
+  return [{ ...x, shape, data: values }, integers(shape, indices)];
 }
 
 /** `off` everywhere but `on` where the new axis, `depth` long, has the index that stands there. */

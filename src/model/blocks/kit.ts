@@ -9,7 +9,7 @@ import type { LinearKind, NormRole } from '../families/names.js';
 import { activate, normalise, type TensorSource, weight } from '../nodes.js';
 import { type Rope, ropeTables } from '../rope.js';
 import { combine, type Routing, route } from '../routing.js';
-import { linearRole, ROUTER, type TapSite } from './parts.js';
+import { expertOf, linearRole, ROUTER, type TapSite } from './parts.js';
 
 /**
  * What the graph returns: the block's output, the taps (Σ x²), or both; or, instead of those, the sums Σ x, the Gram
@@ -148,7 +148,7 @@ export class BlockKit {
     const { g } = this;
     const { outputs } = this.options;
     if (outputs === 'hidden') return;
-    if (outputs === 'inputs') g.output(x, site, [site.startsWith('expert') ? `N_${site}` : 'N', width]);
+    if (outputs === 'inputs') g.output(x, site, [expertOf(site) === undefined ? 'N' : `N_${site}`, width]);
     else if (outputs === 'gram') g.output(g.op('Gemm', [x, x], { transA: int(1) }), site, [width, width]);
     else if (outputs === 'sums') g.output(g.op('ReduceSum', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);
     else g.output(g.op('ReduceSumSquare', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);

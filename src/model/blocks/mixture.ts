@@ -5,7 +5,7 @@
 // Each expert reads its own tokens, so its linears have taps of their own. The router is not pruned. Some blocks have one
 // MLP all the same.
 
-import { attentionParts, expertParts, mlpParts, normParts } from './parts.js';
+import { attentionParts, expertParts, expertSite, mlpParts, normParts } from './parts.js';
 import type { BlockShape } from './shape.js';
 
 export const mixtureBlock: BlockShape = {
@@ -37,10 +37,10 @@ export const mixtureBlock: BlockShape = {
     const routing = kit.route(mlpIn);
     const outs = Array.from({ length: mixture.experts }, (_, expert) => {
       const expertIn = kit.routed(mlpIn, routing, expert);
-      kit.tap(expertIn, `expert_${expert}_in`, D);
+      kit.tap(expertIn, expertSite(expert, 'in'), D);
       const [gate, up] = (['gate', 'up'] as const).map((kind) => kit.linear(expertIn, kind, expert));
       const expertOut = kit.multiply(kit.activate(gate!), up!);
-      kit.tap(expertOut, `expert_${expert}_out`, mixture.width);
+      kit.tap(expertOut, expertSite(expert, 'out'), mixture.width);
       return expertOut;
     });
     const made = (): string[] => outs.map((expertOut, expert) => kit.linear(expertOut, 'down', expert));

@@ -13,6 +13,15 @@ export type TapSite =
   | `expert_${number}_in`
   | `expert_${number}_out`;
 
+/** What an expert's `gate` and `up` read, or its `down`. */
+export const expertSite = (expert: number, side: 'in' | 'out'): TapSite => `expert_${expert}_${side}`;
+
+/** Whose site it is; undefined where it is not an expert's. */
+export function expertOf(site: string): number | undefined {
+  const [, expert] = /^expert_(\d+)_/.exec(site) ?? [];
+  return expert === undefined ? undefined : Number(expert);
+}
+
 export type NormPart = {
   readonly role: NormRole;
   readonly width: number;
@@ -81,9 +90,13 @@ export function mlpParts(config: ModelConfig, reading: readonly LinearKind[], ti
 export function expertParts({ hidden }: ModelConfig, { experts, width }: Mixture): readonly LinearPart[] {
   return Array.from({ length: experts }, (_, expert) => {
     const reading = (role: LinearKind): LinearPart => {
-      return { role, expert, rows: width, columns: hidden, bias: false, site: `expert_${expert}_in` };
+      return { role, expert, rows: width, columns: hidden, bias: false, site: expertSite(expert, 'in') };
     };
-    const down = { role: 'down', expert, rows: hidden, columns: width, bias: false } as const;
-    return [reading('gate'), reading('up'), { ...down, site: `expert_${expert}_out` } as const];
+    const site = expertSite(expert, 'out');
+    return [
+      reading('gate'),
+      reading('up'),
+      { role: 'down', expert, rows: hidden, columns: width, bias: false, site } as const,
+    ];
   }).flat();
 }

@@ -52,7 +52,10 @@ export type FamilySpec = {
    * Where `sliding_window` is in force: in all blocks; in those that `layer_types` names, or else from `max_window_layers`
    * on (or in all of them), if a boolean key says so; in those that `layer_types` names, or else in all but every n-th.
    */
-  readonly slidingWindow?: 'set' | { readonly key: string; readonly inAll?: true } | { readonly allBut: number; readonly key: string };
+  readonly slidingWindow?:
+    | 'set'
+    | { readonly key: string; readonly inAll?: true }
+    | { readonly allBut: number; readonly key: string };
   /**
    * Where MLPs are experts, of which a router picks some for each token: the key of their width if it is not the MLP's;
    * whether what the picked ones count for is made to add up to 1; whether keys say which blocks have one MLP instead.

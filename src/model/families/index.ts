@@ -15,9 +15,8 @@ import { qwen3Moe } from './qwen3-moe.js';
 
 /** Every family, by `model_type`. */
 export const FAMILIES: ReadonlyMap<string, FamilySpec> = new Map(
-  [llama, mistral, mixtral, qwen2, qwen3, qwen3Moe, phi3, gemma2, gemma3Text, gemma3, opt, gpt2, gptNeox].map((family) => [
-    family.modelType,
-    family,
-  ]),
+  [llama, mistral, mixtral, qwen2, qwen3, qwen3Moe, phi3, gemma2, gemma3Text, gemma3, opt, gpt2, gptNeox].map(
+    (family) => [family.modelType, family],
+  ),
 );
 export type { FamilySpec };
