@@ -24,7 +24,7 @@ const gemma = { ...llama, head_dim: 8, query_pre_attn_scalar: 8, sliding_window:
 export const FAMILY_CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   llama,
   mistral: { ...llama, sliding_window: 20 },
-  mixtral: { ...llama, num_local_experts: 4, num_experts_per_tok: 2 },
+  mixtral: { ...llama, num_local_experts: 5, num_experts_per_tok: 2 },
   qwen2: { ...llama, tie_word_embeddings: true },
   qwen3: llama,
   qwen3_moe: { ...llama, num_experts: 6, num_experts_per_tok: 2, moe_intermediate_size: 16, decoder_sparse_step: 2 },
@@ -42,11 +42,13 @@ export type FamilyOptions = {
   readonly seed?: number;
   /** Defaults to 2. */
   readonly blocks?: number;
+  /** Changes a tensor before it is written. */
+  readonly change?: (name: string, values: Float32Array) => void;
 };
 
 /** Writes a random checkpoint of a family into `dir`, which is made, and returns `dir`. */
 export async function makeFamily(dir: string, family: string, options: FamilyOptions = {}): Promise<string> {
-  const { dtype = 'F32', seed = 1, blocks = 2 } = options;
+  const { dtype = 'F32', seed = 1, blocks = 2, change } = options;
   const raw: Record<string, unknown> = { model_type: family, ...FAMILY_CONFIGS[family] };
   const spec = findFamily(raw);
   const part = spec.within === undefined ? {} : { ...(raw[spec.within] as object) };
@@ -65,6 +67,7 @@ export async function makeFamily(dir: string, family: string, options: FamilyOpt
     const values = Float32Array.from({ length: count }, () =>
       isNorm ? 1 + 0.2 * normal(rng) : (normal(rng) * 0.9) / Math.sqrt(shape.length === 1 ? 16 : shape.at(-1)!),
     );
+    change?.(name, values);
     return { name, dtype, shape, read: async () => fromFloat32(values, dtype) };
   });
   await mkdir(dir, { recursive: true });

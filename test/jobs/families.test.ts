@@ -6,10 +6,11 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { createOrtEngine } from '../../src/engine/index.js';
 import { drop, evaluate, inspect, prune } from '../../src/jobs/index.js';
 import { checkpointSource, FAMILIES, type Model, openModel } from '../../src/model/index.js';
+import { parseManifest } from '../../src/records/index.js';
 import { makeFamily } from '../families.js';
 import { forwardLogits } from '../model/forward.js';
 import { furthest } from '../model/golden.js';
-import { LENGTH, makeFolder, makeTexts, type Texts, useOwnCache } from './make.js';
+import { HIDDEN, LENGTH, makeFolder, makeTexts, type Texts, useOwnCache } from './make.js';
 
 let folder: string;
 let texts: Texts;
@@ -67,5 +68,42 @@ describe.each([...FAMILIES.keys()])('%s', (family) => {
     const [got, expected] = [await logitsOf(after, after, [0, 1]), await logitsOf(after, before, [0, 2])];
     expect(furthest(got, expected)).toBe(0);
     expect(await readFile(join(out, 'tokenizer.json'))).toEqual(await readFile(join(checkpoint, 'tokenizer.json')));
+  });
+});
+
+describe('a mixture with an expert that no token is given to', () => {
+  const IDLE = 4;
+  let checkpoint: string;
+  beforeAll(async () => {
+    // Of two opposite rows of a router one is never below 0, which the idle expert's is: it is none of the first two.
+    const change = (name: string, router: Float32Array): void => {
+      if (!name.endsWith('block_sparse_moe.gate.weight')) return;
+      const row = (expert: number) => router.subarray(expert * HIDDEN, (expert + 1) * HIDDEN);
+      for (const pair of [0, 2]) row(pair + 1).set(row(pair).map((value) => -value));
+      row(IDLE).fill(0);
+    };
+    checkpoint = await makeFamily(join(folder, 'idle'), 'mixtral', { change });
+  });
+  const common = { sequenceLength: LENGTH, threads: 1, sparsity: 0.5, allocation: 'uniform' };
+
+  test('says which, in the notes and in layerwise.json', async () => {
+    const notes: string[] = [];
+    const out = join(folder, 'mixture-pruned');
+    const { manifest } = await prune({
+      ...{ ...common, checkpoint, out, calibration: texts.calibration, calibrationSamples: 4 },
+      onProgress: (event) => event.kind === 'note' && notes.push(event.text),
+    });
+    expect(manifest.unseenExperts).toEqual([[IDLE], [IDLE]]);
+    expect(notes).toEqual([
+      expect.stringMatching(/^Warning: 2 experts were given no .*\(4 of block 0; 4 of block 1\)/),
+    ]);
+    const again = parseManifest(await readFile(join(out, 'layerwise.json'), 'utf8'), 'layerwise.json');
+    expect(again.unseenExperts).toEqual([[IDLE], [IDLE]]);
+  });
+
+  test('and has nothing to say where a criterion looks at weights alone', async () => {
+    const out = join(folder, 'mixture-magnitude');
+    const { manifest } = await prune({ ...common, checkpoint, out, criterion: 'magnitude' });
+    expect(manifest.unseenExperts).toBeUndefined();
   });
 });

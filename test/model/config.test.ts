@@ -15,9 +15,49 @@ const base = {
 
 const gpt2 = { model_type: 'gpt2', n_embd: 64, n_layer: 2, n_head: 4, vocab_size: 100 };
 
+describe('mixtures of experts', () => {
+  const mixturesOf = (change: object) => readModelConfig({ ...base, ...change }).mixtures;
+
+  test('mixtral has them in every block, as wide as its MLP', () => {
+    const change = { model_type: 'mixtral', num_local_experts: 6, num_experts_per_tok: 3 };
+    const mixture = { experts: 6, perToken: 3, width: 128, normalised: true };
+    expect(mixturesOf(change)).toEqual([mixture, mixture]);
+    expect(mixturesOf({ ...change, model_type: 'llama' })).toEqual([undefined, undefined]);
+  });
+
+  test.each(['num_experts', 'num_local_experts'])('qwen3_moe counts them by %s', (key) => {
+    const change = { model_type: 'qwen3_moe', [key]: 10, moe_intermediate_size: 7, num_hidden_layers: 5 };
+    const mixture = { experts: 10, perToken: 8, width: 7, normalised: false };
+    const [none, some] = [undefined, mixture];
+    expect(mixturesOf(change)).toEqual([some, some, some, some, some]);
+    expect(mixturesOf({ ...change, mlp_only_layers: [0, 3] })).toEqual([none, some, some, none, some]);
+    expect(mixturesOf({ ...change, decoder_sparse_step: 2, mlp_only_layers: [3] })).toEqual([
+      none,
+      some,
+      none,
+      none,
+      none,
+    ]);
+    expect(mixturesOf({ ...change, norm_topk_prob: true })[0]).toEqual({ ...mixture, normalised: true });
+  });
+
+  test('qwen3_moe has its window in all blocks, whatever max_window_layers says', () => {
+    const change = { model_type: 'qwen3_moe', sliding_window: 9, max_window_layers: 1 };
+    expect(readModelConfig({ ...base, ...change, use_sliding_window: true }).windows).toEqual([9, 9]);
+    expect(readModelConfig({ ...base, ...change }).windows).toEqual([undefined, undefined]);
+  });
+
+  test('no token can be given to more than there are', () => {
+    const change = { model_type: 'mixtral', num_local_experts: 2, num_experts_per_tok: 3 };
+    expect(() => mixturesOf(change)).toThrow(
+      /num_experts_per_tok: expected at most the number of experts \(2\), got 3/,
+    );
+  });
+});
+
 describe('values that change the numbers and are not implemented are refused by name', () => {
   test.each([
-    ['model_type', { model_type: 'mamba' }, 'E_UNSUPPORTED_FAMILY', /mamba.*llama, mistral, qwen2, qwen3/],
+    ['model_type', { model_type: 'mamba' }, 'E_UNSUPPORTED_FAMILY', /mamba.*llama, mistral, mixtral, qwen2, qwen3/],
     ['hidden_act', { hidden_act: 'mish' }, 'E_UNSUPPORTED_CONFIG', /hidden_act is "mish".*silu/],
     ['rope type', { rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'E_UNSUPPORTED_CONFIG', /yarn/],
     ['old rope key', { rope_scaling: { type: 'dynamic', factor: 2 } }, 'E_UNSUPPORTED_CONFIG', /dynamic/],

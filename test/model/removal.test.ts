@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { mendConfig, mendingOf, renumberTensor } from '../../src/model/index.js';
+import { mendConfig, mendingOf, readModelConfig, renumberTensor } from '../../src/model/index.js';
 
 describe('renumberTensor', () => {
   test('those of removed blocks go, those behind move up, all others stay', () => {
@@ -38,6 +38,24 @@ describe('mendingOf', () => {
       expect(mend(config, 1)).toEqual({ ...config, num_hidden_layers: 3, layer_types });
     },
   );
+
+  test.each([
+    [{ mlp_only_layers: [1, 4] }, { mlp_only_layers: [0, 3] }],
+    [
+      { decoder_sparse_step: 2, mlp_only_layers: [3] },
+      { decoder_sparse_step: 1, mlp_only_layers: [1, 2, 3] },
+    ],
+    [{ decoder_sparse_step: 6 }, { decoder_sparse_step: 1, mlp_only_layers: [0, 1, 2, 3] }],
+    [{ decoder_sparse_step: 1, mlp_only_layers: [] }, {}],
+    [{}, {}],
+  ])('which blocks have experts is written out where numbers said it: %j', (more, changed) => {
+    const config = { model_type: 'qwen3_moe', ...sizes, num_hidden_layers: 5, ...more };
+    const left = { ...config, num_hidden_layers: 4, ...changed };
+    const got = mend(config, 0) as Record<string, unknown>;
+    expect({ decoder_sparse_step: 1, ...got }).toEqual({ decoder_sparse_step: 1, ...left });
+    const sparse = (one: object) => readModelConfig(one as Record<string, unknown>).mixtures;
+    expect(sparse(got)).toEqual(sparse(config).slice(1));
+  });
 
   test('in a description within the whole, and a list that is there loses its entries', () => {
     const [slides, full] = ['sliding_attention', 'full_attention'];

@@ -1,0 +1,106 @@
+// Pruning experts: each criterion is told of an expert's own tokens, and one that saw none is neither zeroed whole nor
+// passed over in silence.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { silent } from '../../src/base/index.js';
+import { readTensor } from '../../src/checkpoint/index.js';
+import { createOrtEngine, type Engine } from '../../src/engine/index.js';
+import { embedWindows, type Model, openModel, weightName } from '../../src/model/index.js';
+import { type Criterion, findCriterion, type MaskCriterion, type Pattern } from '../../src/operate/index.js';
+import { blockPath, pruneSequentially, readBlockTensor, readNotes, type Text } from '../../src/pipeline/index.js';
+import { toFloat32 } from '../../src/tensor/index.js';
+import { goldenDir, readGolden } from '../model/golden.js';
+
+/** The expert of the golden mixture that no token is given to. */
+const IDLE = 4;
+const COLUMNS: Pattern = { kind: 'columns' };
+let scratch: string;
+let engine: Engine;
+let model: Model;
+let calibration: Text;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'layerwise-experts-'));
+  engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+  model = await openModel(goldenDir('mixtral'));
+  const { windows } = await readGolden('mixtral');
+  calibration = { windows, embedded: await embedWindows(model, windows) };
+});
+afterAll(async () => {
+  await engine.close();
+  await rm(scratch, { recursive: true, force: true });
+});
+
+async function prune(criterion: Criterion, pattern: Pattern): Promise<string> {
+  const dir = join(scratch, `${criterion.name}-${pattern.kind}`);
+  const counts = new Map(model.linears.flat().map(({ name, rows, columns }) => [name, (rows * columns) / 2]));
+  const texts = { calibration: criterion.needsActivations ? calibration : undefined, validation: undefined };
+  await pruneSequentially({
+    ...{ engine, model, criterion, pattern, counts, ...texts, trace: undefined, dir },
+    onProgress: silent,
+  });
+  return dir;
+}
+
+/** Weights of the idle expert's linears in the block files in `dir`. */
+async function idleWeights(dir: string): Promise<readonly Float32Array[]> {
+  const idle = model.linears.flat().filter(({ expert }) => expert === IDLE);
+  return await Promise.all(
+    idle.map(async (linear) => {
+      const bytes = await readBlockTensor(model, blockPath(dir, linear.block), weightName(linear));
+      return toFloat32(bytes, model.checkpoint.tensors.get(weightName(linear))!.dtype);
+    }),
+  );
+}
+
+test.each(['wanda', 'sparsegpt'])(
+  '%s orders the weights of an expert that saw no token by their size',
+  async (name) => {
+    const dir = await prune(findCriterion(name), COLUMNS);
+    const bySize = await prune(findCriterion('magnitude'), COLUMNS);
+    const [got, expected] = [await idleWeights(dir), await idleWeights(bySize)];
+    expect(got).toHaveLength(6);
+    expect(got).toEqual(expected);
+    for (const block of [0, 1]) {
+      expect((await readNotes(blockPath(dir, block))).unseen).toEqual([IDLE]);
+      expect((await readNotes(blockPath(bySize, block))).unseen).toEqual([]);
+    }
+  },
+);
+
+test('DSnoT swaps nothing in it, and is told how many tokens each expert saw', async () => {
+  const told: [expert: number | undefined, tokens: number | undefined][] = [];
+  const order = model.linears.flat();
+  const dsnot = findCriterion('dsnot') as MaskCriterion;
+  const listening: MaskCriterion = {
+    ...dsnot,
+    mask: (W, count, pattern, statistics) => {
+      told.push([order[told.length]!.expert, statistics?.tokens]);
+      return dsnot.mask(W, count, pattern, statistics);
+    },
+  };
+  const dir = await prune(listening, { kind: 'row' });
+  const bySize = await prune(findCriterion('magnitude'), { kind: 'row' });
+  expect(await idleWeights(dir)).toEqual(await idleWeights(bySize));
+  const tokens = calibration.windows.windows.length * calibration.windows.length;
+  const seen = told.filter(([expert]) => expert !== undefined && expert !== IDLE);
+  // Three linears of each expert, in two blocks, two experts for each token.
+  expect(seen.reduce((sum, [, own]) => sum + own!, 0)).toBe(3 * 2 * 2 * tokens);
+  for (const [expert, own] of told) if (expert === undefined) expect(own).toBe(tokens);
+});
+
+test('the router and the norms stay as they are', async () => {
+  const dir = await prune(findCriterion('wanda'), COLUMNS);
+  const linears = new Set(model.linears.flat().map(weightName));
+  const others = [...model.checkpoint.tensors.keys()].filter((name) => /layers\.0\./.test(name) && !linears.has(name));
+  expect(others.map((name) => name.replace('model.layers.0.', '')).sort()).toEqual([
+    'block_sparse_moe.gate.weight',
+    'input_layernorm.weight',
+    'post_attention_layernorm.weight',
+  ]);
+  for (const name of others) {
+    expect(await readBlockTensor(model, blockPath(dir, 0), name)).toEqual(await readTensor(model.checkpoint, name));
+  }
+});
