@@ -4,8 +4,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { renderFeatures } from '../scripts/docs/features.js';
 import { renderPage } from '../scripts/docs/pages.js';
 import { COMMANDS, OPTIONS } from '../src/cli/index.js';
+import { MATRIX, RUNNABLE } from './matrix.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -21,6 +23,10 @@ describe('docs/commands', () => {
   test('there are no pages of commands that are gone', () => {
     expect(readdirSync(join(root, 'docs/commands')).sort()).toEqual(COMMANDS.map(({ name }) => `${name}.md`).sort());
   });
+});
+
+test('FEATURES.md is what npm run docs writes', () => {
+  expect(read('FEATURES.md')).toBe(renderFeatures(MATRIX, RUNNABLE));
 });
 
 test('every option is some command’s', () => {
@@ -44,6 +50,7 @@ describe('README', () => {
   test('links lead to files', () => {
     const pages = [
       'README.md',
+      'FEATURES.md',
       'CONTRIBUTING.md',
       ...readdirSync(join(root, 'docs'))
         .filter((name) => name.endsWith('.md'))

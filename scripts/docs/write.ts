@@ -1,11 +1,19 @@
-// npm run docs: writes docs/commands/*.md anew. test/docs.test.ts fails where a page is stale.
+// npm run docs: writes docs/commands/*.md and FEATURES.md anew. test/docs.test.ts fails where one is stale.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { COMMANDS, OPTIONS } from 'layerwise/cli';
+import { FAMILIES } from 'layerwise/model';
+import { CRITERIA } from 'layerwise/operate';
+import { renderFeatures } from './features.js';
+import { makeMatrix, runnableFamilies } from './matrix.js';
 import { renderPage } from './pages.js';
 
-const folder = fileURLToPath(new URL('../../../docs/commands/', import.meta.url));
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const folder = join(root, 'docs/commands');
 mkdirSync(folder, { recursive: true });
 for (const spec of COMMANDS) writeFileSync(join(folder, `${spec.name}.md`), renderPage(spec, OPTIONS));
+
+const matrix = makeMatrix(FAMILIES, CRITERIA);
+writeFileSync(join(root, 'FEATURES.md'), renderFeatures(matrix, runnableFamilies(FAMILIES)));

@@ -1,6 +1,6 @@
 // The tiny checkpoints of every family that scripts/golden/families.py writes, and what transformers makes of them.
 
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readSafetensors, readTensor } from '../../src/checkpoint/index.js';
@@ -12,6 +12,10 @@ const root = fileURLToPath(new URL('../golden/families/', import.meta.url));
 export const goldenCases: readonly string[] = readdirSync(root, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map((entry) => entry.name);
+
+/** The `model_type` of a checkpoint. */
+export const goldenFamily = (name: string): string =>
+  JSON.parse(readFileSync(join(root, name, 'config.json'), 'utf8')).model_type;
 
 export const goldenDir = (name: string): string => join(root, name);
 

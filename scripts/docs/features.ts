@@ -1,0 +1,41 @@
+// FEATURES.md, from the table that the tests walk over.
+
+import type { Cell } from './matrix.js';
+
+/** The Markdown of FEATURES.md; `runnable` are the families of the runtime. */
+export function renderFeatures(cells: readonly Cell[], runnable: ReadonlySet<string>): string {
+  const families = [...new Set(cells.map(({ family }) => family))];
+  const criteria = [...new Set(cells.map(({ criterion }) => criterion.name))];
+  const patternsOf = (family: string, criterion: string): string =>
+    cells
+      .filter((cell) => cell.family === family && cell.criterion.name === criterion)
+      .map(({ pattern }) => (pattern.kind === 'n:m' ? 'N:M' : pattern.kind))
+      .join(', ');
+  const table = [
+    ['family', ...criteria.map((name) => `\`${name}\``), 'packed and run'],
+    ['---', ...criteria.map(() => '---'), '---'],
+    ...families.map((family) => [
+      `\`${family}\``,
+      ...criteria.map((criterion) => patternsOf(family, criterion) || '–'),
+      runnable.has(family) ? 'yes' : 'no',
+    ]),
+  ];
+  return `<!-- Made from scripts/docs/matrix.ts by npm run docs; change it there. -->
+
+# What goes with what
+
+Every family is pruned by every criterion in the patterns named here: \`test/pipeline/matrix.test.ts\` prunes a model for each
+of the ${cells.length} cells, and counts its zeros and where they stand. Each family's logits are those of transformers, before Wanda and
+after it (\`test/model/families.test.ts\`, \`test/pipeline/families.test.ts\`), and each goes through \`prune\`, \`evaluate\`, \`inspect\`
+and \`drop\` whole (\`test/jobs/families.test.ts\`). Every [allocation policy](docs/policies.md) goes with every criterion and
+pattern (\`test/jobs/matrix.test.ts\`).
+
+${table.map((row) => `| ${row.join(' | ')} |`).join('\n')}
+
+Packed and run: \`pack\` writes the family's checkpoints, and what the runtime makes of them has transformers' logits
+(\`test/decoder/decoder.test.ts\`). Mixtures of experts are not: they are refused by name, before a weight is read.
+
+Of a mixture of experts every expert is pruned by what its own tokens are like; the router is not pruned. To an expert that
+was given no calibration token all inputs count alike; \`prune\` warns of it, and \`layerwise.json\` lists them as \`unseenExperts\`.
+`;
+}
