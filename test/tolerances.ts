@@ -84,3 +84,9 @@ export const MISALIGNMENT = 1e-3;
 
 /** ADMM's weights in float32 against float64, as a share of the largest: twenty turns of a well conditioned product. */
 export const ADMM_WEIGHTS = 1e-5;
+
+/**
+ * Σ log p of a continuation of up to some hundred tokens, nats, fp32 against transformers' fp32: each token's differs by up
+ * to 1e-6 or so, in either direction. The worst measured are 2e-5 on made-up items and 4e-5 on 4,000 of HellaSwag.
+ */
+export const LOG_PROBABILITY = 2e-4;

@@ -18,7 +18,7 @@ export class LayerwiseError extends Error {
 
 /** The user can mend it by calling differently; the command line exits with 2. `E_OPTION_…` */
 export class OptionError extends LayerwiseError {}
-/** A checkpoint, tokenizer or text file is not what it should be. `E_CHECKPOINT_…`, `E_TEXT_…` */
+/** A checkpoint, tokenizer, text or task file is not what it should be. `E_CHECKPOINT_…`, `E_TEXT_…`, `E_TASK_…` */
 export class CheckpointError extends LayerwiseError {}
 /** Shapes do not fit an operation. `E_SHAPE_…` */
 export class ShapeError extends LayerwiseError {}

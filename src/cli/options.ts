@@ -4,7 +4,9 @@
 
 import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
+import { SUITES, TASKS } from '../evaluate/index.js';
 import { DATA_SETS } from '../hub/index.js';
+import { SPECIAL_TOKENS } from '../jobs/index.js';
 import { CRITERIA, PATTERN_NAMES } from '../operate/index.js';
 import { ASKED, HEADS, VALUES } from '../packed/index.js';
 import { BUDGETS, DROP_METHODS, POLICIES } from '../plan/index.js';
@@ -316,6 +318,45 @@ export const OPTIONS = {
     flag: '--private',
     text: 'make that repository a private one; refused where it exists and is public',
   },
+  tasks: {
+    kind: 'text',
+    flag: '--tasks',
+    value: 'name,…',
+    text: `zero-shot tasks to score: ${[...TASKS.keys()].join(', ')}`,
+  },
+  suite: {
+    kind: 'text',
+    flag: '--suite',
+    value: listed(SUITES.keys()),
+    text: `instead of --tasks, the seven of a paper and their average of acc. ${explained(SUITES.values())}`,
+  },
+  data: {
+    kind: 'text',
+    flag: '--data',
+    value: 'folder',
+    text: 'folder of the tasks’ items: a file `<task>.jsonl` each, an item a line (docs/tasks.md)',
+  },
+  limit: {
+    kind: 'number',
+    flag: '--limit',
+    value: 'n',
+    text: 'score only the first items of each task; of mmlu those of each subject',
+    otherwise: 'all',
+  },
+  fewshot: {
+    kind: 'number',
+    flag: '--fewshot',
+    value: 'k',
+    text: 'examples before each item, drawn with the seed from `<task>.train.jsonl` if the folder has it, else from the other items; of mmlu the first of mmlu.dev.jsonl',
+    otherwise: '0',
+  },
+  specialTokens: {
+    kind: 'text',
+    flag: '--special-tokens',
+    value: listed(SPECIAL_TOKENS),
+    text: 'what stands before a request of a task. tokenizer: what the tokenizer adds to every text, such as <s>, as lm-evaluation-harness has it. none: nothing, as the papers’ fork has it',
+    otherwise: 'none with --suite, else tokenizer',
+  },
   linears: { kind: 'flag', flag: '--linears', text: 'list every linear, not only every block' },
   device: { kind: 'text', flag: '--device', value: listed(DEVICES), text: 'what computes', otherwise: 'cpu' },
   threads: {
@@ -329,6 +370,16 @@ export const OPTIONS = {
 
 export type OptionName = keyof typeof OPTIONS;
 
+/** What every command that scores tasks takes, in the order of the help text. */
+export const TASK_OPTIONS = [
+  'tasks',
+  'suite',
+  'data',
+  'limit',
+  'fewshot',
+  'specialTokens',
+] as const satisfies readonly OptionName[];
+
 /** What every command that prunes takes beside what it prunes to, in the order of the help text. */
 export const PRUNING_OPTIONS = [
   'criterion',
@@ -337,6 +388,7 @@ export const PRUNING_OPTIONS = [
   'calibration',
   'validation',
   'test',
+  ...TASK_OPTIONS,
   'calibrationSamples',
   'calibrationOrder',
   'sequenceLength',
@@ -369,6 +421,10 @@ export function parseNumbers(text: string): Readonly<Record<string, number>> {
     { option: 'hyperparameters', got: text },
   );
 }
+
+/** `boolq,piqa` as a list; nothing where the option was not given. */
+export const parseTasks = (names: string | undefined): { readonly tasks?: readonly string[] } =>
+  names === undefined ? {} : { tasks: names.split(',').map((name) => name.trim()) };
 
 /** `0.5,0.7` as numbers. @throws OptionError E_OPTION_… */
 export const parseList = (flag: string, text: string): readonly number[] =>

@@ -6,7 +6,7 @@ import { type Activations, headGraph, inLanes, type Model } from '../model/index
 import type { Windows } from '../text/index.js';
 
 /** Logits of one run of the head hold at most this many numbers (64 MB). */
-const LOGITS_PER_RUN = 1 << 24;
+export const LOGITS_PER_RUN = 1 << 24;
 
 /**
  * The mean negative log-likelihood of each window, in nats per token: every token but the first is scored.

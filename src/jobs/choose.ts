@@ -50,7 +50,7 @@ export async function choosePlan(
     const judged = settings.aligns && text ? await judge(model, trials, tried.map(candidateAt), text) : [];
     const values = leastMisaligned(judged)?.hyperparameters ?? settings.values;
     const candidate = settings.plan ? planCandidate(facts, settings.plan) : candidateAt(values);
-    const evaluated = validation !== undefined || settings.test !== undefined;
+    const evaluated = validation !== undefined || settings.test !== undefined || settings.tasks !== undefined;
     const uniform = evaluated ? await trials.exact(uniformly, undefined) : undefined;
     const trial =
       candidate.key === uniformly.key && uniform ? uniform : await trials.exact(candidate, uniform?.validation.nll);

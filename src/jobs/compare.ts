@@ -9,7 +9,7 @@ import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import type { Activations, Model } from '../model/index.js';
 import { formatPattern } from '../operate/index.js';
-import { countBlockZeros, type DensePass, runDense, scoreBlockFiles, type Text } from '../pipeline/index.js';
+import { countBlockZeros, type DensePass, runDense, type Text } from '../pipeline/index.js';
 import { POLICIES } from '../plan/index.js';
 import { collectable, requireCalibration } from '../profile/index.js';
 import {
@@ -22,9 +22,11 @@ import {
 import { measureAt, measureOnce } from './beyond.js';
 import { choosePlan } from './choose.js';
 import { trialEquivalents } from './cost.js';
+import { scoreFinal } from './final.js';
 import { drawComparison } from './report.js';
 import { checkAgainstModel, normalisePrune, type PruneOptions, type PruneSettings } from './settings.js';
 import { nameSource, openSource } from './source.js';
+import { type PreparedTasks, prepareTasks } from './tasks.js';
 import { embedText, openEngine, type PreparedText, type PreparedTexts, prepareTexts } from './texts.js';
 import { createTrials } from './trials.js';
 import { checkOut, checkOutside, checkSpace, openWorkspace, type Workspace } from './workspace.js';
@@ -68,6 +70,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   await checkOutside(settings.out, model.checkpoint.dir);
   if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
   const texts = await prepareTexts(settings, model);
+  const tasks = await prepareTasks(settings, model);
   const engine = await openEngine(model, settings);
   let workspace: Workspace | undefined;
   const opened: Activations[] = [];
@@ -79,17 +82,16 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   try {
     settings.onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
     const hashes = await hashCheckpoint(model.checkpoint);
-    workspace = await openWorkspace(settings.out, identity(cells, hashes, texts));
+    workspace = await openWorkspace(settings.out, identity(cells, hashes, texts, tasks));
     const calibration = texts.calibration && (await embed(texts.calibration));
     const validation = await embed(texts.validation!);
-    const test = texts.test && (await embed(texts.test));
     const needs = [...new Set(cells.flatMap((cell) => cell.settings.policy.needs))];
     const dense = await runDense(engine, model, validation, calibration, settings.onProgress, collectable(needs));
     if (dense.trace) opened.push(dense.trace.store);
     const beyond = await measureOnce(needs, settings, { model, engine, workspace, calibration, validation });
     const measured = { ...dense.measured, ...beyond };
-    const context: Context = { model, engine, workspace, texts, calibration, validation, test, dense, measured };
-    const denseTest = await scoreTest(context, workspace, 'dense', undefined, settings);
+    const context: Context = { model, engine, workspace, texts, tasks, calibration, validation, dense, measured };
+    const denseScores = await scoreFinal(context, model, texts.test, tasks, settings, 'dense', undefined);
 
     const rows: ComparisonRow[] = [];
     const rowSeconds: number[] = [];
@@ -109,8 +111,9 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
         validation: texts.validation!.record,
         test: texts.test?.record ?? null,
       },
+      ...(tasks ? { tasks: tasks.setup } : {}),
       seed: settings.seed,
-      dense: { validation: summarise(dense.nll, validation.windows.length), test: denseTest },
+      dense: { validation: summarise(dense.nll, validation.windows.length), ...denseScores },
       rows,
     };
     const final = workspace.at('final');
@@ -146,9 +149,9 @@ type Context = {
   readonly engine: Engine;
   readonly workspace: Workspace;
   readonly texts: PreparedTexts;
+  readonly tasks: PreparedTasks | undefined;
   readonly calibration: Text | undefined;
   readonly validation: Text;
-  readonly test: Text | undefined;
   readonly dense: DensePass;
   readonly measured: Partial<Measured>;
 };
@@ -158,7 +161,7 @@ async function runCell(
   context: Context,
   before: readonly ComparisonRow[],
 ): Promise<ComparisonRow> {
-  const { model, engine, texts, calibration, validation, dense } = context;
+  const { model, engine, texts, tasks, calibration, validation, dense } = context;
   const target = settings.sparsity!;
   const workspace = under(context.workspace, `s${target}`);
   return await context.workspace.step(`cell-${name}`, async () => {
@@ -169,11 +172,19 @@ async function runCell(
     const choice = await choosePlan(settings, model, trials, target, where, measured);
     await trials.restore(choice.candidate);
     const dir = trials.dirOf(choice.candidate.key);
-    const test = await scoreTest(context, workspace, choice.candidate.key, dir, settings);
+    const final = await scoreFinal(
+      { engine, workspace },
+      model,
+      texts.test,
+      tasks,
+      settings,
+      choice.candidate.key,
+      dir,
+    );
     const zeros = await countBlockZeros(model, dir);
     if (choice.candidate.key !== 'uniform') await trials.discard(choice.candidate.key);
     const { validation: score, errors } = choice.trial;
-    const row = { validation: score, test };
+    const row = { validation: score, test: final.test };
     const fixed = choice.candidate.key === 'uniform' ? 0 : 1;
     return {
       allocation: settings.policy.name,
@@ -183,7 +194,7 @@ async function runCell(
       rates: [...choice.candidate.rates],
       sparsity: { target, realised: zeros / model.prunable },
       validation: score,
-      test,
+      ...final,
       errors: [...errors],
       versusUniform: against(row, before, target, 'uniform'),
       versusAtp: against(row, before, target, 'atp'),
@@ -207,20 +218,6 @@ function against(
     : pairedInterval(row.validation.nll, other.validation.nll);
 }
 
-async function scoreTest(
-  { model, engine, test }: Context,
-  workspace: Workspace,
-  name: string,
-  dir: string | undefined,
-  { onProgress }: PruneSettings,
-): Promise<Evaluation | null> {
-  if (!test) return null;
-  return await workspace.step(`test-${name}`, async () => {
-    onProgress({ kind: 'stage', stage: `test: ${name}`, total: model.config.blocks });
-    return summarise(await scoreBlockFiles(engine, model, dir, test, onProgress), test.windows.length);
-  });
-}
-
 /** A part of the workspace for one target: its steps and files have names of their own. */
 const under = (workspace: Workspace, name: string): Workspace => ({
   ...workspace,
@@ -228,21 +225,28 @@ const under = (workspace: Workspace, name: string): Workspace => ({
   at: (...parts) => workspace.at(name, ...parts),
 });
 
-function describeRow({ allocation, sparsity, validation, test }: ComparisonRow): string {
+function describeRow({ allocation, sparsity, validation, test, tasks }: ComparisonRow): string {
   const scores = [
     `validation ${validation.perplexity.toPrecision(5)}`,
     test && `test ${test.perplexity.toPrecision(5)}`,
+    tasks?.average && `average accuracy ${(100 * tasks.average.value).toFixed(2)} %`,
   ];
   return `${allocation} at ${sparsity.target}: ${scores.filter(Boolean).join(', ')}`;
 }
 
-function identity(cells: readonly Cell[], hashes: Readonly<Record<string, string>>, texts: PreparedTexts) {
+function identity(
+  cells: readonly Cell[],
+  hashes: Readonly<Record<string, string>>,
+  texts: PreparedTexts,
+  tasks: PreparedTasks | undefined,
+) {
   const { criterion, pattern, budget, seed, maxTrials, device } = cells[0]!.settings;
   return {
     version: VERSION,
     job: 'compare',
     hashes,
     texts: [texts.calibration?.record, texts.validation?.record, texts.test?.record],
+    tasks: tasks?.setup,
     options: [cells.map(({ name }) => name), criterion.name, pattern, budget, seed, maxTrials, device],
   };
 }

@@ -14,4 +14,5 @@ export { type PushOptions, push } from './push.js';
 export { writeReport } from './report.js';
 export { type ServeOptions, type ServeResult, serve } from './serve.js';
 export type { PackingOptions, PlanOptions, PruneOptions, RunOptions } from './settings.js';
+export { SPECIAL_TOKENS, type TaskOptions } from './task-options.js';
 export type { TimedTrial } from './trials.js';

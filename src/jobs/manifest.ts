@@ -8,9 +8,12 @@ import type { BlockNotes } from '../pipeline/index.js';
 import { type Evaluation, type Manifest, type Plan, pairedInterval, type Trial, verdictOf } from '../records/index.js';
 import type { Choice } from './choose.js';
 import { trialEquivalents } from './cost.js';
+import type { FinalScores } from './final.js';
 import type { LinearReport } from './inspect.js';
 import type { PruneSettings } from './settings.js';
 import { nameSource } from './source.js';
+import type { TaskSettings } from './task-options.js';
+import type { PreparedTasks } from './tasks.js';
 import type { PreparedTexts } from './texts.js';
 import type { TimedTrial } from './trials.js';
 
@@ -26,15 +29,12 @@ export type RunFacts = {
   /** What the chosen blocks' files say of their making. */
   readonly notes: readonly BlockNotes[];
   readonly denseValidation: Evaluation | null;
-  readonly tests: {
-    readonly dense: Evaluation | null;
-    readonly uniform: Evaluation | null;
-    readonly chosen: Evaluation | null;
-  };
+  readonly tasks: PreparedTasks | undefined;
+  readonly finals: Readonly<Record<'dense' | 'uniform' | 'chosen', FinalScores>>;
 };
 
 export function buildManifest(facts: RunFacts): Manifest {
-  const { settings, model, engine, choice, target, zeros, tests } = facts;
+  const { settings, model, engine, choice, target, zeros, tasks, finals } = facts;
   const scored = (trial: TimedTrial): Evaluation | null => (trial.validation.windows > 0 ? trial.validation : null);
   const weights = (some: readonly LinearReport[]) => some.reduce((sum, l) => sum + l.rows * l.columns, 0);
   const share = (some: readonly LinearReport[]) => some.reduce((sum, l) => sum + l.zeros, 0) / weights(some);
@@ -59,6 +59,7 @@ export function buildManifest(facts: RunFacts): Manifest {
       validation: facts.texts.validation?.record ?? null,
       test: facts.texts.test?.record ?? null,
     },
+    ...(tasks ? { tasks: tasks.setup } : {}),
     seed: settings.seed,
     criterion: settings.criterion.name,
     pattern: formatPattern(settings.pattern),
@@ -73,11 +74,11 @@ export function buildManifest(facts: RunFacts): Manifest {
       blocks: model.linears.map((_, block) => share(zeros.filter((linear) => linear.block === block))),
       linears: Object.fromEntries(zeros.map((l) => [l.name, { weights: l.rows * l.columns, zeros: l.zeros }])),
     },
-    dense: { validation: facts.denseValidation, test: tests.dense, errors: [] },
+    dense: { validation: facts.denseValidation, ...finals.dense, errors: [] },
     uniform: choice.uniform
-      ? { validation: scored(choice.uniform.trial), test: tests.uniform, errors: choice.uniform.trial.errors }
+      ? { validation: scored(choice.uniform.trial), ...finals.uniform, errors: choice.uniform.trial.errors }
       : null,
-    chosen: { validation: scored(choice.trial), test: tests.chosen, errors: choice.trial.errors },
+    chosen: { validation: scored(choice.trial), ...finals.chosen, errors: choice.trial.errors },
     trials: choice.entries.map(({ trial }) => withoutTime(trial)),
     search: searchOf(facts),
   };
@@ -87,11 +88,11 @@ function withoutTime({ seconds: _, ...trial }: TimedTrial): Trial {
   return trial;
 }
 
-function searchOf({ settings, model, texts, choice, tests }: RunFacts): Manifest['search'] {
+function searchOf({ settings, model, texts, choice, finals: { chosen, uniform } }: RunFacts): Manifest['search'] {
   if (!choice.method || !choice.uniform) return null;
   const [a, b] =
-    tests.chosen && tests.uniform
-      ? [tests.chosen.nll, tests.uniform.nll]
+    chosen.test && uniform.test
+      ? [chosen.test.nll, uniform.test.nll]
       : [choice.trial.validation.nll, choice.uniform.trial.validation.nll];
   return {
     method: choice.method,
@@ -146,6 +147,7 @@ function commandOf(settings: PruneSettings): string {
   add('sequence-length', settings.sequenceLength);
   add('validation', settings.validation);
   add('test', settings.test);
+  addTasks(settings.tasks, add);
   add('max-trials', settings.maxTrials === 6 ? undefined : settings.maxTrials);
   add('seed', settings.seed);
   add('device', settings.device);
@@ -153,4 +155,14 @@ function commandOf(settings: PruneSettings): string {
   return words.join(' ');
 }
 
-const quote = (word: string): string => (/^[\w./:=+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
+function addTasks(tasks: TaskSettings | undefined, add: (option: string, value: string | number | undefined) => void) {
+  if (!tasks) return;
+  if (tasks.suite) add('suite', tasks.suite.name);
+  else add('tasks', tasks.tasks.map(({ name }) => name).join());
+  add('data', tasks.data);
+  add('limit', tasks.limit);
+  if (tasks.shots > 0) add('fewshot', tasks.shots);
+  add('special-tokens', tasks.specialTokens ? 'tokenizer' : 'none');
+}
+
+const quote = (word: string): string => (/^[\w./:=,+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);

@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
 import { type StoredValues, VALUES } from '../packed/index.js';
-import { oneOf, wholeNumber } from './settings.js';
+import { oneOf, wholeNumber } from './checks.js';
 
 export type OpeningOptions = {
   /** A .lw file, or the directory of a Hugging Face checkpoint. */

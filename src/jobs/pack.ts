@@ -6,8 +6,9 @@ import { type OnProgress, OptionError, silent } from '../base/index.js';
 import { requireRunnable } from '../decoder/index.js';
 import { describeTensors, type Model, type ModelTensor } from '../model/index.js';
 import { ASKED, HEADS, type PackSettings, VALUES, writePacked } from '../packed/index.js';
+import { oneOf } from './checks.js';
 import { describePacked, type PackedReport } from './inspect-packed.js';
-import { oneOf, type PackingOptions } from './settings.js';
+import type { PackingOptions } from './settings.js';
 import { openSource } from './source.js';
 import { checkOutPath, checkOutside, checkSpace } from './workspace.js';
 

@@ -7,18 +7,12 @@ import { join } from 'node:path';
 import { OptionError, readDocument, requireAbsent, silent, writeFileAtomic } from '../base/index.js';
 import { allocate, BUDGETS, blockRates, completeValues, findPolicy, validateTarget } from '../plan/index.js';
 import { type Plan, parsePlan } from '../records/index.js';
+import { oneOf } from './checks.js';
 import { planOf } from './manifest.js';
 import { runToChoice } from './run.js';
-import {
-  checkAgainstModel,
-  factsOf,
-  givenValues,
-  isSearched,
-  normalisePrune,
-  oneOf,
-  type PruneOptions,
-} from './settings.js';
+import { checkAgainstModel, factsOf, givenValues, isSearched, normalisePrune, type PruneOptions } from './settings.js';
 import { openSource } from './source.js';
+import type { TaskOptions } from './task-options.js';
 import { prepareTexts } from './texts.js';
 
 /** Reads a plan document. @throws OptionError E_OPTION_PLAN, ResourceError */
@@ -26,7 +20,10 @@ export async function readPlan(path: string): Promise<Plan> {
   return parsePlan(await readDocument(path), path);
 }
 
-export type MakePlanOptions = Omit<PruneOptions, 'out' | 'plan' | 'test' | 'resume' | 'push' | 'private'>;
+export type MakePlanOptions = Omit<
+  PruneOptions,
+  'out' | 'plan' | 'test' | 'resume' | 'push' | 'private' | keyof TaskOptions
+>;
 
 /**
  * The plan of a policy for a checkpoint, written to `out` where that is given. ATP without `beta` is searched, which
@@ -50,7 +47,7 @@ async function searchPlan(options: MakePlanOptions): Promise<Plan> {
     const model = await openSource(settings.checkpoint, settings.onProgress);
     checkAgainstModel(settings, model);
     const texts = await prepareTexts(settings, model);
-    return await runToChoice(settings, model, texts, async ({ choice, target }) =>
+    return await runToChoice(settings, model, texts, undefined, async ({ choice, target }) =>
       planOf(settings, model, choice, target),
     );
   } finally {

@@ -5,12 +5,12 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileError, OptionError, readDocument, writeFileAtomic } from '../base/index.js';
 import { writeCheckpoint } from '../checkpoint/index.js';
-import { summarise } from '../evaluate/index.js';
 import { checkPush, type PushResult } from '../hub/index.js';
 import { type Model, openModel, weightName } from '../model/index.js';
-import { blockPath, readBlockTensor, readNotes, scoreBlockFiles } from '../pipeline/index.js';
-import { type Evaluation, type Manifest, parseManifest } from '../records/index.js';
+import { blockPath, readBlockTensor, readNotes } from '../pipeline/index.js';
+import { type Manifest, parseManifest } from '../records/index.js';
 import { describeUnseen } from './experts.js';
+import { type FinalScores, scoreFinal, UNSCORED } from './final.js';
 import { countZeros } from './inspect.js';
 import { buildManifest } from './manifest.js';
 import { checkPacking, normalisePacking, type PackingSettings, type PackResult, packModel } from './pack.js';
@@ -19,7 +19,8 @@ import { drawReport } from './report.js';
 import { openRun, runToChoice } from './run.js';
 import { checkAgainstModel, normalisePrune, type PruneOptions, type PruneSettings } from './settings.js';
 import { openSource } from './source.js';
-import { embedText, prepareTexts } from './texts.js';
+import { prepareTasks } from './tasks.js';
+import { prepareTexts } from './texts.js';
 import type { TimedTrial } from './trials.js';
 import { checkOut, checkOutPath, checkOutside, checkSpace, isOnlyToBeCleared, type Workspace } from './workspace.js';
 
@@ -79,8 +80,9 @@ async function pruneModel(settings: PruneSettings, model: Model, done: boolean):
   // Uniform, the best and the present trial, and the output.
   if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
   const texts = await prepareTexts(settings, model);
+  const tasks = await prepareTasks(settings, model);
   if (done) {
-    const { workspace } = await openRun(settings, model, texts);
+    const { workspace } = await openRun(settings, model, texts, tasks);
     await workspace.clear();
     const source = join(settings.out, 'layerwise.json');
     const manifest = parseManifest(await readDocument(source), source);
@@ -92,24 +94,16 @@ async function pruneModel(settings: PruneSettings, model: Model, done: boolean):
     );
   }
 
-  return await runToChoice(settings, model, texts, async (run) => {
+  return await runToChoice(settings, model, texts, tasks, async (run) => {
     const { workspace, engine, trials, choice } = run;
-    const scoreTest = async (name: string, dir: string | undefined): Promise<Evaluation | null> => {
-      if (!texts.test) return null;
-      return await workspace.step(`test-${name}`, async () => {
-        settings.onProgress({ kind: 'stage', stage: `test: ${name}`, total: model.config.blocks });
-        const text = await embedText(model, texts.test!);
-        const nll = await scoreBlockFiles(engine, model, dir, text, settings.onProgress);
-        await text.embedded.close();
-        return summarise(nll, texts.test!.windows.length);
-      });
-    };
-    const denseTest = await scoreTest('dense', undefined);
-    if (texts.test && choice.uniform) await trials.restore(choice.uniform.candidate);
+    const score = (name: string, dir: string | undefined): Promise<FinalScores> =>
+      scoreFinal(run, model, texts.test, tasks, settings, name, dir);
+    const dense = await score('dense', undefined);
+    if ((texts.test || tasks) && choice.uniform) await trials.restore(choice.uniform.candidate);
     await trials.restore(choice.candidate);
-    const uniformTest = choice.uniform ? await scoreTest('uniform', trials.dirOf(choice.uniform.candidate.key)) : null;
+    const uniform = choice.uniform ? await score('uniform', trials.dirOf(choice.uniform.candidate.key)) : UNSCORED;
     const isUniform = choice.candidate.key === choice.uniform?.candidate.key;
-    const chosenTest = isUniform ? uniformTest : await scoreTest('chosen', trials.dirOf(choice.candidate.key));
+    const chosen = isUniform ? uniform : await score('chosen', trials.dirOf(choice.candidate.key));
 
     const notes = await Promise.all(
       model.linears.map((_, block) => readNotes(blockPath(trials.dirOf(choice.candidate.key), block))),
@@ -129,7 +123,8 @@ async function pruneModel(settings: PruneSettings, model: Model, done: boolean):
       zeros: await countZeros(await openModel(final)),
       notes,
       denseValidation: run.denseValidation,
-      tests: { dense: denseTest, uniform: uniformTest, chosen: chosenTest },
+      tasks,
+      finals: { dense, uniform, chosen },
     });
     await writeFileAtomic(`${final}/layerwise.json`, `${JSON.stringify(manifest, null, 2)}\n`);
     await writeFileAtomic(`${final}/report.html`, await drawReport(manifest));

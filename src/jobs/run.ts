@@ -12,6 +12,7 @@ import type { Evaluation } from '../records/index.js';
 import { measureAt, measureOnce } from './beyond.js';
 import { type Choice, choosePlan } from './choose.js';
 import { type PruneSettings, planTarget } from './settings.js';
+import type { PreparedTasks } from './tasks.js';
 import { embedText, openEngine, type PreparedText, type PreparedTexts } from './texts.js';
 import { createTrials, type Trials } from './trials.js';
 import { openWorkspace, type Workspace } from './workspace.js';
@@ -31,6 +32,7 @@ export async function runToChoice<T>(
   settings: PruneSettings,
   model: Model,
   texts: PreparedTexts,
+  tasks: PreparedTasks | undefined,
   use: (run: Run) => Promise<T>,
 ): Promise<T> {
   if (!settings.plan) requireCalibration(settings.policy, texts.calibration !== undefined);
@@ -39,7 +41,7 @@ export async function runToChoice<T>(
   const opened: Activations[] = [];
   let close: Workspace['close'] | undefined;
   try {
-    const { hashes, workspace } = await openRun(settings, model, texts);
+    const { hashes, workspace } = await openRun(settings, model, texts, tasks);
     close = workspace.close;
     const embed = async (text: PreparedText | undefined): Promise<Text | undefined> => {
       const embedded = text && (await embedText(model, text));
@@ -81,19 +83,30 @@ export async function runToChoice<T>(
 }
 
 /** The workspace of a run, its own or that of an earlier attempt. @throws OptionError E_OPTION_RESUME, ResourceError */
-export async function openRun(settings: PruneSettings, model: Model, texts: PreparedTexts) {
+export async function openRun(
+  settings: PruneSettings,
+  model: Model,
+  texts: PreparedTexts,
+  tasks: PreparedTasks | undefined,
+) {
   settings.onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
   const hashes = await hashCheckpoint(model.checkpoint);
-  return { hashes, workspace: await openWorkspace(settings.out, identity(settings, hashes, texts)) };
+  return { hashes, workspace: await openWorkspace(settings.out, identity(settings, hashes, texts, tasks)) };
 }
 
 /** Everything the result depends on: a run may only be continued by one that would come to the same bytes. */
-function identity(settings: PruneSettings, hashes: Readonly<Record<string, string>>, texts: PreparedTexts) {
+function identity(
+  settings: PruneSettings,
+  hashes: Readonly<Record<string, string>>,
+  texts: PreparedTexts,
+  tasks: PreparedTasks | undefined,
+) {
   const { sparsity, policy, values, budget, plan, criterion, pattern, seed, maxTrials, device } = settings;
   return {
     version: VERSION,
     hashes,
     texts: [texts.calibration?.record, texts.validation?.record, texts.test?.record],
+    tasks: tasks?.setup,
     options: [sparsity, policy.name, values, budget, plan, criterion.name, pattern, seed, maxTrials, device],
   };
 }

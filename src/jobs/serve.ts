@@ -4,8 +4,8 @@ import { basename, resolve } from 'node:path';
 import { OptionError } from '../base/index.js';
 import { openForText } from '../runtime/index.js';
 import { type ServerSettings, startServer } from '../server/index.js';
+import { wholeNumber } from './checks.js';
 import { normaliseOpening, type OpeningOptions, realNumber } from './opening.js';
-import { wholeNumber } from './settings.js';
 
 export type ServeOptions = OpeningOptions & {
   /** Defaults to 8080; 0 takes any that is free. */

@@ -19,6 +19,8 @@ import {
 } from '../plan/index.js';
 import { collectable } from '../profile/index.js';
 import { type Plan, validatePlan } from '../records/index.js';
+import { conflict, oneOf, wholeNumber } from './checks.js';
+import { normaliseTasks, type TaskOptions, type TaskSettings } from './task-options.js';
 
 /** Where and how anything runs. */
 export type RunOptions = {
@@ -85,6 +87,7 @@ export type PackingOptions = {
 
 export type PruneOptions = RunOptions &
   WindowingOptions &
+  TaskOptions &
   Partial<PlanOptions> & {
     /** Directory of a Hugging Face checkpoint, or its name on the Hub: `org/name`, `org/name@revision`. */
     readonly checkpoint: string;
@@ -144,6 +147,8 @@ export type PruneSettings = RunSettings &
     readonly calibration: string | undefined;
     readonly validation: string | undefined;
     readonly test: string | undefined;
+    /** Zero-shot tasks that the finished models are scored on. */
+    readonly tasks: TaskSettings | undefined;
     readonly maxTrials: number;
     readonly resume: boolean;
     readonly push: PushTarget | undefined;
@@ -210,6 +215,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     calibration: criterion.needsActivations || policy.needs.length > 0 || aligns ? options.calibration : undefined,
     validation: options.validation,
     test: options.test,
+    tasks: normaliseTasks(options),
     ...normaliseWindowing(options),
     maxTrials: wholeNumber('max-trials', options.maxTrials ?? 6, 1, 1000),
     resume: options.resume ?? false,
@@ -352,29 +358,4 @@ export function planTarget(plan: Plan, model: Model): number {
   let sum = 0;
   for (const linear of model.linears.flat()) sum += linear.rows * linear.columns * planRate(plan, linear);
   return sum / model.prunable;
-}
-
-export function oneOf<const T extends string>(option: string, value: string, allowed: readonly T[]): T {
-  if ((allowed as readonly string[]).includes(value)) return value as T;
-  throw new OptionError(
-    `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`,
-    `--${option}: expected one of ${allowed.join(', ')}, got ${JSON.stringify(value)}.`,
-    { option, expected: allowed, got: value },
-  );
-}
-
-export function wholeNumber(option: string, value: number, low: number, high: number): number {
-  if (Number.isInteger(value) && value >= low && value <= high) return value;
-  throw new OptionError(
-    `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`,
-    `--${option}: expected a whole number from ${low} to ${high}, got ${value}.`,
-    { option, low, high, got: value },
-  );
-}
-
-function conflict(option: string, other: string, why: string): never {
-  throw new OptionError('E_OPTION_CONFLICT', `--${option} cannot be combined with --${other}: ${why}.`, {
-    option,
-    other,
-  });
 }

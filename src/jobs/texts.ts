@@ -34,7 +34,11 @@ export type WindowRequest = {
 export type PreparedText = { readonly windows: Windows; readonly record: ManifestText };
 
 /** Reads, tokenises and cuts one text. @throws as `readText`; CheckpointError E_TEXT_…, OptionError E_OPTION_TEXT_…, ResourceError */
-export async function prepareText(model: Model, tokenizer: Tokenizer, request: WindowRequest): Promise<PreparedText> {
+export async function prepareText(
+  model: { readonly config: { readonly vocabulary: number } },
+  tokenizer: Tokenizer,
+  request: WindowRequest,
+): Promise<PreparedText> {
   const { path, role, length, order, count, seed, onProgress } = request;
   const { corpus, name } = await readText(path, role, onProgress);
   const tokens = await tokenizeCorpus(tokenizer, corpus, { cacheDir: tokenCache() });

@@ -17,32 +17,69 @@ export type Sequence = {
   readonly length: number;
   /** How many keys a query sees, its own the last of them; all before it where undefined. */
   readonly window: number | undefined;
+  /** Where a sequence is a row of trees instead. */
+  readonly trees?: TreeRow | undefined;
 };
+
+/**
+ * A row that holds trees of tokens, each token before its descendants; a token sees its ancestors and itself, of those the
+ * last `window`. `positions` [B, T]: each token's depth. `ends` [B, 1, 1, T]: the place at which each token's subtree ends, so
+ * that a query at place i descends from a key at j exactly where j ≤ i < ends[j].
+ */
+export type TreeRow = { readonly positions: string; readonly ends: string };
 
 /** softmax(scale · q·kᵀ + mask)·v; q [B, T, heads · h], k and v [B, T, kvHeads · h] → [B, T, heads · h]. */
 export function causalAttention(
   g: GraphBuilder,
   { q, k, v }: { readonly q: string; readonly k: string; readonly v: string },
-  { length: T, window = T }: Sequence,
+  { length: T, window = T, trees }: Sequence,
   attributes: Readonly<Record<'q_num_heads' | 'kv_num_heads' | 'scale', Attribute> & { softcap?: Attribute }>,
 ): string {
   const S = Math.min(tileOf(T), T);
-  if (S === T && window >= T) return g.op('Attention', [q, k, v], { ...attributes, is_causal: int(1) });
+  if (S === T && window >= T && !trees) return g.op('Attention', [q, k, v], { ...attributes, is_causal: int(1) });
   const slice = (x: string, axis: number, from: number, to: number, size: number): string =>
     from === 0 && to === size ? x : g.op('Slice', [x, g.shape([from]), g.shape([to]), g.shape([axis])]);
-  const mask = g.constant('causal_mask', band(S, T, window), [S, T]);
+  // In a tree a window counts ancestors, and tells nothing of places.
+  const reach = trees ? T : window;
+  const mask = g.constant('causal_mask', band(S, T, reach), [S, T]);
+  const hide = trees && hiding(g, trees, T, window);
   const tiles: string[] = [];
   for (let from = 0; from < T; from += S) {
     const to = Math.min(from + S, T);
     // The first key that the tile's first query sees.
-    const first = Math.max(0, from - window + 1);
+    const first = Math.max(0, from - reach + 1);
     // A last tile with fewer queries masks by the band's last rows.
     const rows = slice(mask, 0, S - (to - from), S, S);
     const queries = slice(q, 1, from, to, T);
-    const seen = slice(rows, 1, T - (to - first), T, T);
+    const near = slice(rows, 1, T - (to - first), T, T);
+    const seen = hide ? hide(near, from, to) : near;
     tiles.push(g.op('Attention', [queries, slice(k, 1, first, to, T), slice(v, 1, first, to, T), seen], attributes));
   }
   return tiles.length === 1 ? tiles[0]! : g.op('Concat', tiles, { axis: int(1) });
+}
+
+/** Makes the mask of queries [from, to) over keys [0, to): −∞ also where a key is no ancestor, or beyond the window. */
+function hiding(
+  g: GraphBuilder,
+  { positions, ends }: TreeRow,
+  T: number,
+  window: number,
+): (mask: string, from: number, to: number) => string {
+  const never = g.constant('minus_infinity', Float32Array.of(Number.NEGATIVE_INFINITY), [1]);
+  const part = (x: string, axis: number, from: number, to: number): string =>
+    g.op('Slice', [x, g.shape([from]), g.shape([to]), g.shape([axis])]);
+  const depths = window < T ? g.op('Cast', [positions], { to: int(1) }) : undefined;
+  const ofKeys = depths && g.op('Reshape', [depths, g.shape([-1, 1, 1, T])]);
+  const ofQueries = depths && g.op('Reshape', [depths, g.shape([-1, 1, T, 1])]);
+  const width = g.constant('window', Float32Array.of(window), [1]);
+  return (mask, from, to) => {
+    const places = Float32Array.from({ length: to - from }, (_, r) => from + r);
+    const over = g.op('LessOrEqual', [part(ends, 3, 0, to), g.constant(`places_${from}`, places, [to - from, 1])]);
+    const related = g.op('Where', [over, never, mask]);
+    if (!ofKeys || !ofQueries) return related;
+    const far = g.op('LessOrEqual', [g.op('Add', [part(ofKeys, 3, 0, to), width]), part(ofQueries, 2, from, to)]);
+    return g.op('Where', [far, never, related]);
+  };
 }
 
 /** [S, T]: row r is 0 in the `window` columns up to T − S + r and −∞ elsewhere. */

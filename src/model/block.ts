@@ -3,7 +3,7 @@
 // the run, or (`inputs`) `[B·T, in]`. Asking for taps alone leaves out what only `y` needs.
 
 import type { Graph } from '../graph/index.js';
-import { BlockKit, type BlockOutputs, type Fed } from './blocks/kit.js';
+import { BlockKit, type BlockOutputs, type Fed, type TreeRows } from './blocks/kit.js';
 import type { Kit } from './blocks/shape.js';
 import { SHAPES } from './blocks/shapes.js';
 import type { ModelConfig } from './config.js';
@@ -16,6 +16,7 @@ export type BlockGraphOptions = {
   /** Tokens of each window. */
   readonly length: number;
   readonly outputs: BlockOutputs;
+  readonly trees?: TreeRows | undefined;
   /** The linear whose weights are an input, `w` [out, in]. */
   readonly fed?: Fed | undefined;
 };
@@ -25,13 +26,13 @@ export const buildWith = (config: ModelConfig, kit: Kit): void => SHAPES[config.
 
 /** The graph of block `block`. */
 export function buildBlockGraph(config: ModelConfig, layout: Layout, block: number, options: BlockGraphOptions): Graph {
-  const { folder, find, length, outputs, fed } = options;
+  const { folder, find, length, outputs, trees, fed } = options;
   const names = new Map(blockTensors(config, layout, block).map(({ role, name }) => [role, name]));
   const tensor = (role: string): TensorSource | undefined => {
     const name = names.get(role);
     return name === undefined ? undefined : find(name);
   };
-  const kit = new BlockKit({ config, block, length, outputs, fed, tensor });
+  const kit = new BlockKit({ config, block, length, outputs, trees, fed, tensor });
   SHAPES[config.shape].build(kit);
   return kit.build(`block ${block}`, folder);
 }

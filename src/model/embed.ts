@@ -7,8 +7,12 @@ import type { Windows } from '../text/index.js';
 import { type Activations, chunksOf, createActivations } from './activations.js';
 import type { Model } from './model.js';
 
-/** The embeddings of `windows`. */
-export async function embedWindows(model: Model, windows: Windows): Promise<Activations> {
+/** The embeddings of `windows`. `depths` says each token's position in its sequence where that is not its place. */
+export async function embedWindows(
+  model: Model,
+  windows: Windows,
+  depths?: readonly Int32Array[],
+): Promise<Activations> {
   const { length } = windows;
   const { config, layout } = model;
   const { hidden: D, embedding } = config;
@@ -32,7 +36,7 @@ export async function embedWindows(model: Model, windows: Windows): Promise<Acti
         const to = (w * length + t) * D;
         data.set(rows.get(window[t]!)!, to);
         if (!positions) continue;
-        const position = positions.get(t + offset!)!;
+        const position = positions.get((depths ? depths[at]![t]! : t) + offset!)!;
         for (let i = 0; i < D; i++) data[to + i]! += position[i]!;
       }
     }

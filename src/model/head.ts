@@ -1,6 +1,7 @@
 // The head: final norm, projection and cap where the model has them, LM head, and what is wanted of the logits. Input `x` [N, D],
 // rows of the residual.
 //   nll: with `target` [N, 1], the next token of each row: −log p(target), [N, 1], nats.
+//   choices: the same `nll`, and `lead` [N, 1]: how far the largest log-probability is above that of the target.
 //   divergence: with `reference` [N, D], rows of another residual: KL(p_reference ‖ p_x), [N, 1], nats.
 //   logits: [N, V].
 
@@ -9,7 +10,7 @@ import type { ModelConfig } from './config.js';
 import type { Layout } from './layout.js';
 import { normalise, softCap, type TensorSource, weight } from './nodes.js';
 
-export type HeadOutput = 'nll' | 'divergence' | 'logits';
+export type HeadOutput = 'nll' | 'choices' | 'divergence' | 'logits';
 
 export function buildHeadGraph(
   config: ModelConfig,
@@ -42,6 +43,15 @@ export function buildHeadGraph(
     case 'nll': {
       const target = g.input('target', 'i64', ['N', 1]);
       g.output(g.op('Neg', [g.op('GatherElements', [softened(logits), target], { axis: int(1) })]), 'nll', ['N', 1]);
+      break;
+    }
+    case 'choices': {
+      const target = g.input('target', 'i64', ['N', 1]);
+      const logProbabilities = softened(logits);
+      const chosen = g.op('GatherElements', [logProbabilities, target], { axis: int(1) });
+      const largest = g.op('ReduceMax', [logProbabilities, g.shape([1])], { keepdims: int(1) });
+      g.output(g.op('Neg', [chosen]), 'nll', ['N', 1]);
+      g.output(g.op('Sub', [largest, chosen]), 'lead', ['N', 1]);
       break;
     }
     case 'divergence': {

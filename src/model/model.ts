@@ -4,7 +4,7 @@ import { type Checkpoint, openCheckpoint } from '../checkpoint/index.js';
 import type { Graph } from '../graph/index.js';
 import { elementCount } from '../tensor/index.js';
 import { buildBlockGraph } from './block.js';
-import type { BlockOutputs, Fed } from './blocks/kit.js';
+import type { BlockOutputs, Fed, TreeRows } from './blocks/kit.js';
 import { type ModelConfig, readModelConfig } from './config.js';
 import { buildHeadGraph, type HeadOutput } from './head.js';
 import {
@@ -77,12 +77,13 @@ export function blockGraph(
   options: {
     readonly length: number;
     readonly outputs: BlockOutputs;
+    readonly trees?: TreeRows;
     readonly source?: BlockSource;
     readonly fed?: Fed;
   },
 ): Graph {
-  const { length, outputs, source = checkpointSource(model.checkpoint), fed } = options;
-  return buildBlockGraph(model.config, model.layout, block, { ...source, length, outputs, fed });
+  const { length, outputs, trees, source = checkpointSource(model.checkpoint), fed } = options;
+  return buildBlockGraph(model.config, model.layout, block, { ...source, length, outputs, trees, fed });
 }
 
 /** The graph from the last block's residual to what is wanted of the logits. */

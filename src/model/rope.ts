@@ -29,14 +29,21 @@ export type Rope = {
   readonly scaling: RopeScaling | undefined;
 };
 
-/** cos and sin of position × frequency for sequences of T tokens, each row-major [T, dims / 2]. */
-export function ropeTables(rope: Rope, T: number): { readonly cos: Float32Array; readonly sin: Float32Array } {
+/**
+ * cos and sin of position × frequency for T positions, each row-major [T, dims / 2], as they are in sequences of up to
+ * `longest` tokens: T, unless told otherwise.
+ */
+export function ropeTables(
+  rope: Rope,
+  T: number,
+  longest = T,
+): { readonly cos: Float32Array; readonly sin: Float32Array } {
   const half = rope.dims / 2;
   const cos = new Float32Array(T * half);
   const sin = new Float32Array(T * half);
   const size = rope.scaling?.kind === 'longrope' ? rope.scaling.attention : 1;
   for (let i = 0; i < half; i++) {
-    const frequency = Math.fround(scaledFrequency(1 / rope.theta ** ((2 * i) / rope.dims), rope.scaling, i, T));
+    const frequency = Math.fround(scaledFrequency(1 / rope.theta ** ((2 * i) / rope.dims), rope.scaling, i, longest));
     for (let t = 0; t < T; t++) {
       const angle = Math.fround(t * frequency);
       cos[t * half + i] = Math.cos(angle) * size;
@@ -46,11 +53,11 @@ export function ropeTables(rope: Rope, T: number): { readonly cos: Float32Array;
   return { cos, sin };
 }
 
-function scaledFrequency(frequency: number, scaling: RopeScaling | undefined, i: number, T: number): number {
+function scaledFrequency(frequency: number, scaling: RopeScaling | undefined, i: number, longest: number): number {
   if (!scaling) return frequency;
   if (scaling.kind === 'linear') return frequency / scaling.factor;
   if (scaling.kind === 'longrope') {
-    return frequency / (T > scaling.originalMaxPositions ? scaling.long : scaling.short)[i]!;
+    return frequency / (longest > scaling.originalMaxPositions ? scaling.long : scaling.short)[i]!;
   }
   const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions } = scaling;
   const wavelength = (2 * Math.PI) / frequency;

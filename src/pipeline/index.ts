@@ -12,6 +12,7 @@ export {
   writePrunedBlock,
 } from './block-file.js';
 export { type DensePass, runDense, type Text, type Trace, tapBlock } from './dense.js';
+export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { GRADIENT_DRAWS, measureGradients } from './gradient.js';
 export { scoreRemovals } from './removals.js';
 export { type VisitResidual, visitResiduals } from './residuals.js';

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { evaluationSchema } from './evaluation.js';
 import { textSchema } from './manifest.js';
+import { taskScoresSchema, taskSetupSchema } from './tasks.js';
 
 const interval = z.tuple([z.number(), z.number()]);
 
@@ -18,6 +19,8 @@ export const comparisonRowSchema = z.object({
   sparsity: z.object({ target: z.number(), realised: z.number() }),
   validation: evaluationSchema,
   test: evaluationSchema.nullable(),
+  /** Absent where no tasks were asked for. */
+  tasks: taskScoresSchema.optional(),
   /** Relative reconstruction error of each block's output. */
   errors: z.array(z.number()),
   /** Paired 95 % interval of the perplexity ratio to uniform, and to atp, at the same target: on test text where given. */
@@ -40,8 +43,14 @@ export const comparisonSchema = z.object({
     hashes: z.record(z.string(), z.string()),
   }),
   texts: z.object({ calibration: textSchema.nullable(), validation: textSchema, test: textSchema.nullable() }),
+  /** The zero-shot tasks that the models were scored on; absent where none were asked for. */
+  tasks: taskSetupSchema.optional(),
   seed: z.number().int(),
-  dense: z.object({ validation: evaluationSchema, test: evaluationSchema.nullable() }),
+  dense: z.object({
+    validation: evaluationSchema,
+    test: evaluationSchema.nullable(),
+    tasks: taskScoresSchema.optional(),
+  }),
   rows: z.array(comparisonRowSchema),
 });
 

@@ -6,3 +6,11 @@ export { type Manifest, type ManifestText, manifestSchema, parseManifest, type R
 export { parseRecord } from './parse.js';
 export { type Plan, parsePlan, planSchema, validatePlan } from './plan.js';
 export { HISTOGRAM_SHIFT, type Histogram, type Measured, type MeasureName } from './profile.js';
+export {
+  type Estimate,
+  estimateSchema,
+  type TaskScores,
+  type TaskSetup,
+  taskScoresSchema,
+  taskSetupSchema,
+} from './tasks.js';

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { evaluationSchema, trialSchema } from './evaluation.js';
 import { parseRecord } from './parse.js';
 import { planSchema } from './plan.js';
+import { taskScoresSchema, taskSetupSchema } from './tasks.js';
 
 export const textSchema = z.object({
   /** File name, SHA-256 of its bytes, tokens in it. */
@@ -21,6 +22,8 @@ export const textSchema = z.object({
 const rowSchema = z.object({
   validation: evaluationSchema.nullable(),
   test: evaluationSchema.nullable(),
+  /** Absent where no tasks were asked for. */
+  tasks: taskScoresSchema.optional(),
   /** Relative reconstruction error of each block's output; empty for the dense model. */
   errors: z.array(z.number()),
 });
@@ -50,6 +53,8 @@ export const manifestSchema = z.object({
     validation: textSchema.nullable(),
     test: textSchema.nullable(),
   }),
+  /** The zero-shot tasks that the models were scored on; absent where none were asked for. */
+  tasks: taskSetupSchema.optional(),
   seed: z.number().int(),
   criterion: z.string(),
   pattern: z.string(),

@@ -8,6 +8,7 @@ import { keyOfLines } from './key.js';
 import { formatPercent, formatPerplexity, formatRatios, formatTarget } from './numbers.js';
 import { page } from './page.js';
 import { describeValues } from './reading.js';
+import { taskTable } from './tasks.js';
 
 /** One self-contained HTML document. Equal records give equal bytes. */
 export function renderComparison(comparison: Comparison): string {
@@ -57,7 +58,7 @@ function overviewSection({ rows, dense }: Comparison, targets: readonly number[]
   );
 }
 
-function targetSection({ rows, dense }: Comparison, target: number): Html {
+function targetSection({ rows, dense, tasks }: Comparison, target: number): Html {
   const here = rows.filter(({ sparsity }) => sparsity.target === target);
   const interval = (pair: readonly [number, number] | null): Html =>
     pair ? `[${formatRatios(pair).join(', ')}]` : '–';
@@ -131,6 +132,12 @@ function targetSection({ rows, dense }: Comparison, target: number): Html {
     note(
       `Lower is better. Intervals are of the perplexity ratio, paired over the ${tested ? 'test' : 'validation'} windows, 95 %: one that holds 1 is a tie. Trials count everything a search cost, in trials besides uniform; the published grid of ATP makes nine. Validation text chose; test text was scored once per row.`,
     ),
+    tasks
+      ? taskTable(tasks, [
+          { name: 'dense', scores: dense.tasks },
+          ...here.map((row) => ({ name: escapeHtml(row.allocation), scores: row.tasks })),
+        ])
+      : '',
     `<div class="panels">\n<div>${rates}</div>\n<div>${errors}</div>\n</div>`,
   );
 }

@@ -13,6 +13,7 @@ import { perplexitySection } from './sections/perplexity.js';
 import { searchSection } from './sections/search.js';
 import { sizeSection } from './sections/sizes.js';
 import { sparsitySection } from './sections/sparsity.js';
+import { taskSection } from './sections/tasks.js';
 import { textSection } from './sections/texts.js';
 import { verdictParagraph } from './sections/verdict.js';
 
@@ -35,6 +36,7 @@ export function renderReport(manifest: Manifest): string {
 </header>`,
     verdictParagraph(manifest),
     perplexitySection(manifest),
+    taskSection(manifest),
     `<div class="panels">\n${panels.join('\n')}\n</div>`,
     textSection(manifest),
     originSection(manifest),

@@ -80,14 +80,15 @@ export async function readCorpus(path: string, selection?: CorpusSelection): Pro
 type Reader = (bytes: Buffer, path: string, selection: CorpusSelection) => string | Promise<string>;
 
 const READERS: Readonly<Record<string, Reader>> = {
-  '.txt': decode,
-  '.jsonl': (bytes, path, selection) => parseLines(decode(bytes, path).split('\n'), path, selection),
+  '.txt': decodeUtf8,
+  '.jsonl': (bytes, path, selection) => parseLines(decodeUtf8(bytes, path).split('\n'), path, selection),
   '.parquet': readParquet,
   '.jsonl.gz': async (bytes, path, selection) =>
     parseLines(await unzipLines(bytes, path, MAX_BYTES, selection.documents?.[1]), path, selection),
 };
 
-function decode(bytes: Buffer, path: string): string {
+/** @throws CheckpointError E_TEXT_ENCODING with the place of the first byte that does not fit */
+export function decodeUtf8(bytes: Buffer, path: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {

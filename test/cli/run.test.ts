@@ -182,6 +182,26 @@ describe('inspect, plan, evaluate', () => {
     expect(document.perplexity).toBeGreaterThan(1);
     expect(stderr).toContain('evaluating');
   });
+
+  test('evaluate scores a text and tasks in one command, as a document and as a table', async () => {
+    const items = fileURLToPath(new URL('../golden/zeroshot/items/', import.meta.url));
+    const words = ['evaluate', model, '--text', texts.test, '--suite', 'wanda', '--data', items];
+    const { code, stdout, stderr } = await layerwise(...words, '--limit', '2', '--json');
+    expect(code).toBe(0);
+    const { perplexity, tasks } = JSON.parse(stdout);
+    expect(perplexity).toBeGreaterThan(1);
+    expect(tasks).toMatchObject({ suite: 'wanda', shots: 0, specialTokens: false, length: 256 });
+    expect(Object.keys(tasks.tasks)).toHaveLength(7);
+    expect(tasks.setup).toHaveLength(7);
+    expect(tasks.average.value).toBeGreaterThan(0);
+    expect(stderr).toContain('reading tasks');
+    const page = await layerwise('evaluate', model, '--tasks', 'piqa,lambada_openai', '--data', items);
+    expect(page.stdout).toMatch(/^zero-shot +acc % +acc_norm % +perplexity +items$/m);
+    expect(page.stdout).toMatch(/^piqa: 1 of the requests are longer than 256 tokens/m);
+    const wrong = await layerwise('evaluate', model, '--tasks', 'copa', '--data', items, '--json');
+    expect(wrong.code).toBe(2);
+    expect(JSON.parse(wrong.stdout).error.code).toBe('E_OPTION_TASKS');
+  });
 });
 
 test('drop: a document, a page, and a checkpoint that other commands read', async () => {

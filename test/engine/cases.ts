@@ -95,6 +95,37 @@ export function rotary(B: number, T: number, heads: number, h: number, dims = h)
   });
 }
 
+/** Where a comparison holds the one, elsewhere the other: truth stays inside a graph. */
+function chosen(): Case {
+  const g = new GraphBuilder();
+  const [a, b, yes, no] = ['a', 'b', 'yes', 'no'].map((name, i) => g.input(name, 'f32', CHOSEN[i]!));
+  g.output(g.op('Where', [g.op('LessOrEqual', [a!, b!]), yes!, no!]), 'y', [2, 1, 3, 4]);
+  const inputs = {
+    a: f32([2, 1, 1, 4], Float32Array.of(0, 1, 2, 3, 3, 2, 1, 0)),
+    b: f32([3, 1], Float32Array.of(1, 2, 2.5)),
+    yes: f32([1], Float32Array.of(-7)),
+    no: random([3, 4]),
+  };
+  return { name: 'LessOrEqual and Where: broadcast', graph: g.build('chosen', undefined), inputs };
+}
+const CHOSEN = [[2, 1, 1, 4], [3, 1], [1], [3, 4]] as const;
+
+/** A mask of its own for every sequence of a run, the same for all heads. */
+function maskedBySequence(): Case {
+  const { graph, inputs } = attention(2, 5, 4, 2, 6, { causal: false });
+  const hidden = Float32Array.from({ length: 50 }, (_, i) => (i % 5 > 0 && rng.below(2) === 1 ? -Infinity : 0));
+  const mask = f32([2, 1, 5, 5], hidden);
+  const nodes = graph.nodes.map((node) =>
+    node.op === 'Attention' ? { ...node, inputs: [...node.inputs, 'x3'] } : node,
+  );
+  const masked = {
+    ...graph,
+    nodes,
+    inputs: [...graph.inputs, { name: 'x3', type: 'f32', shape: mask.shape } as const],
+  };
+  return { name: 'Attention: a mask for each sequence', graph: masked, inputs: { ...inputs, x3: mask } };
+}
+
 /** A shape op: `x` and int64 vectors that are constants, as they are in our graphs. */
 function shaped(op: string, x: HostTensor, vectors: readonly (readonly number[])[], result: readonly number[]): Case {
   const g = new GraphBuilder();
@@ -279,6 +310,8 @@ export const opCases: readonly Case[] = [
   groups([0, 5, 0]),
   nothing('ReduceSumSquare', [3]),
   nothing('Gemm', [3, 3]),
+  chosen(),
+  maskedBySequence(),
   dynamicShape(),
   widened('F16'),
   widened('BF16'),
@@ -361,6 +394,7 @@ export function blockOf(
   T: number,
   B: number,
   outputs: BlockOutputs = 'both',
+  trees?: { readonly longest: number },
 ): Case {
   const model = modelOf(config);
   const shapes = new Map(blockTensors(config, model.layout, 0).map(({ name, shape }) => [name, shape]));
@@ -369,11 +403,42 @@ export function blockOf(
     const bytes = randomBytes(rng, shape, dtype, 3 / Math.sqrt(shape.at(-1)!)); // keeps what a linear gives at about 1
     return { name: tensor, dtype, shape, source: { kind: 'bytes', bytes } as const };
   };
-  const graph = blockGraph(model, 0, { length: T, outputs, source: { folder: '.', find } });
+  const graph = blockGraph(model, 0, {
+    length: T,
+    outputs,
+    ...(trees ? { trees } : {}),
+    source: { folder: '.', find },
+  });
   return { name: `block: ${name}`, graph, inputs: { x: random([B, T, config.hidden]) } };
 }
 
+/** Rows of trees: tokens of one tree see their ancestors, and none of another tree. */
+function treesOf(T: number, what: string, change: Record<string, unknown>): Case {
+  const config = readModelConfig({ ...tiny, max_position_embeddings: 200, ...change });
+  const named = `trees in rows of ${T}, ${what}`;
+  const { name, graph, inputs } = blockOf(named, config, 'F16', T, 2, 'hidden', { longest: 7 });
+  // A trunk of five tokens with two branches, again and again; the last places are empty.
+  const depths: number[] = [];
+  const ends: number[] = [];
+  for (let row = 0; row < 2; row++) {
+    for (let i = 0; i < T; i++) {
+      const at = i % 9;
+      const start = i - at;
+      const whole = start + 9 <= T;
+      depths.push(whole ? (at < 7 ? at : at - 2) : 0);
+      ends.push(whole ? (at < 5 ? start + 9 : at < 7 ? start + 7 : start + 9) : T);
+    }
+  }
+  const shapes = { positions: i64([2, T], depths), ends: f32([2, 1, 1, T], Float32Array.from(ends)) };
+  return { name, graph, inputs: { ...inputs, ...shapes } };
+}
+
 export const blockCases: readonly Case[] = [
+  treesOf(20, 'plain', { num_key_value_heads: 2 }),
+  treesOf(150, 'plain', { num_key_value_heads: 2 }),
+  treesOf(150, 'a sliding window', { model_type: 'mistral', sliding_window: 3 }),
+  treesOf(20, 'no rotation', opt),
+  treesOf(80, 'caps and a window', { ...gemma, sliding_window: 4 }),
   ...blocks.map(([name, change, dtype, T]) => blockOf(name, readModelConfig({ ...tiny, ...change }), dtype, T, 3)),
   blockOf('Gram matrices', readModelConfig({ ...tiny, num_key_value_heads: 2 }), 'F16', 5, 3, 'gram'),
   blockOf(
@@ -409,6 +474,11 @@ export async function writeHeadCases(dir: string): Promise<readonly Case[]> {
       name: 'head: divergence from another residual',
       graph: headGraph(model, 'divergence'),
       inputs: { x, reference: random([N, D]) },
+    },
+    {
+      name: 'head: losses, and how far the first choice leads',
+      graph: headGraph(model, 'choices'),
+      inputs: { x, target: i64([N, 1], targets) },
     },
     {
       name: 'head: losses',

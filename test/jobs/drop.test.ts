@@ -142,8 +142,8 @@ describe.each([
     }
     expect(parseDropRecord(is['layerwise.json']!, 'layerwise.json')).toEqual(record);
     expect((await readdir(folder)).filter((name) => name.includes('partial'))).toEqual([]);
-    const { perplexity } = await evaluate({ checkpoint: out, text: texts.test, sequenceLength: LENGTH, threads: 2 });
-    expect(perplexity).toBe(record.dropped.test);
+    const result = await evaluate({ checkpoint: out, text: texts.test, sequenceLength: LENGTH, threads: 2 });
+    expect(result.text!.perplexity).toBe(record.dropped.test);
     await writeFile(edited, original);
   });
 });

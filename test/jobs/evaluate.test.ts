@@ -3,9 +3,11 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { generateStories } from '../../scripts/demo/stories.js';
 import { createReferenceEngine } from '../../src/engine/index.js';
-import { evaluate } from '../../src/jobs/index.js';
+import { evaluate, pack } from '../../src/jobs/index.js';
 import { openModel } from '../../src/model/index.js';
 import { loadTokenizer } from '../../src/text/index.js';
 import { codeOf } from '../checkpoint/make.js';
@@ -51,16 +53,16 @@ describe.each([
     const path = join(folder, 'text.txt');
     await writeFile(path, text);
     const expected = await plainLosses(checkpoint, [...Buffer.from(text)], LENGTH);
-    const result = await evaluate({ checkpoint, text: path, sequenceLength: LENGTH, threads: 2 });
+    const { text: result } = await evaluate({ checkpoint, text: path, sequenceLength: LENGTH, threads: 2 });
     expect(result).toMatchObject({ windows: 66, tokens: 66 * (LENGTH - 1) });
-    expect(result.nll).toHaveLength(66);
+    expect(result!.nll).toHaveLength(66);
     for (const [w, loss] of expected.entries()) {
-      expect(Math.abs(result.nll[w]! - loss), `window ${w}`).toBeLessThanOrEqual(LOSS);
+      expect(Math.abs(result!.nll[w]! - loss), `window ${w}`).toBeLessThanOrEqual(LOSS);
     }
     const mean = expected.reduce((a, b) => a + b, 0) / expected.length;
-    expect(Math.abs(Math.log(result.perplexity) - mean)).toBeLessThanOrEqual(LOSS);
+    expect(Math.abs(Math.log(result!.perplexity) - mean)).toBeLessThanOrEqual(LOSS);
     const alone = await evaluate({ checkpoint, text: path, sequenceLength: LENGTH, threads: 1 });
-    expect(alone.nll).toEqual(result.nll);
+    expect(alone.text).toEqual(result);
   });
 });
 
@@ -71,7 +73,7 @@ test('bytes that are no letters are tokens like any other, and windows default t
   await writeFile(path, text);
   const bytes = Buffer.from(text);
   expect([...(await loadTokenizer(checkpoint)).encode(text)].length).toBe(bytes.length);
-  const result = await evaluate({ checkpoint, text: path });
+  const { text: result } = await evaluate({ checkpoint, text: path });
   expect(result).toMatchObject({ windows: Math.floor(bytes.length / 64), tokens: Math.floor(bytes.length / 64) * 63 });
 });
 
@@ -92,7 +94,34 @@ testWith(trained, 'a trained checkpoint')('a trained checkpoint has the perplexi
   const whole = await readFile(sharedPath('data', 'novels', 'validation.txt')!, 'utf8');
   const path = join(folder, 'novels.txt');
   await writeFile(path, whole.slice(0, 53_000));
-  const result = await evaluate({ checkpoint: trained!, text: path, sequenceLength: 256, threads: 2 });
-  expect(result.windows).toBe(64);
-  expect(result.perplexity.toPrecision(4)).toBe('57.74');
+  const { text: result } = await evaluate({ checkpoint: trained!, text: path, sequenceLength: 256, threads: 2 });
+  expect(result!.windows).toBe(64);
+  expect(result!.perplexity.toPrecision(4)).toBe('57.74');
+});
+
+// The runtime's quantisation on the trained checkpoint that ships with the project: f32 is the engine's to 0.1 %, int8 to
+// 1 %; int4 is only said to stay usable (measured: 2.5 % on four windows).
+describe('a .lw file scores as its checkpoint does, through the runtime', () => {
+  const demo = fileURLToPath(new URL('../../demo/model/', import.meta.url));
+  test.each([
+    ['f32', 0.001],
+    ['int8', 0.01],
+    ['int4', 0.1],
+  ] as const)('%s', async (values, share) => {
+    const out = join(folder, `demo-${values}.lw`);
+    await pack({ checkpoint: demo, values, out });
+    const path = join(folder, 'story.txt');
+    await writeFile(path, generateStories(5, 6000));
+    const common = { text: path, sequenceLength: 128, threads: 2 };
+    const { text: dense } = await evaluate({ ...common, checkpoint: demo });
+    const { text: packed } = await evaluate({ ...common, checkpoint: out });
+    expect(packed!.windows).toBe(dense!.windows);
+    expect(Math.abs(packed!.perplexity / dense!.perplexity - 1)).toBeLessThanOrEqual(share);
+  });
+
+  test('on another device, or with tasks, it is refused by name', async () => {
+    const out = join(folder, 'demo-f32.lw');
+    expect(await codeOf(evaluate({ checkpoint: out, text: 'x.txt', device: 'webgpu' }))).toBe('E_OPTION_DEVICE');
+    expect(await codeOf(evaluate({ checkpoint: out, tasks: ['piqa'], data: folder }))).toBe('E_OPTION_TASKS');
+  });
 });

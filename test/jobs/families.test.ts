@@ -49,8 +49,8 @@ describe.each([...FAMILIES.keys()])('%s', (family) => {
     expect(Math.abs(report.zeros - report.prunable / 2)).toBeLessThanOrEqual(0.5);
     expect(manifest.sparsity.realised).toBe(report.sparsity);
     const scored = await evaluate({ checkpoint: out, text: texts.test, sequenceLength: LENGTH, threads: 2 });
-    expect(scored.perplexity).toBe(manifest.chosen.test!.perplexity);
-    expect(scored.perplexity).not.toBe(manifest.dense.test!.perplexity);
+    expect(scored.text!.perplexity).toBe(manifest.chosen.test!.perplexity);
+    expect(scored.text!.perplexity).not.toBe(manifest.dense.test!.perplexity);
   });
 
   test('loses a block, and computes what the others did', async () => {

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { compare } from '../../jobs/index.js';
+import type { ComparisonRow } from '../../records/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
-import { PRUNING_OPTIONS, parseList } from '../options.js';
+import { PRUNING_OPTIONS, parseList, parseTasks } from '../options.js';
+import { describeCuts, modelTable } from '../tasks.js';
 
 export const compareCommand = defineCommand({
   name: 'compare',
@@ -24,20 +26,26 @@ export const compareCommand = defineCommand({
         'layerwise compare ./my-model --sparsity 0.7 --allocations atp,owl,layerwise --criterion sparsegpt --calibration calibration.txt --validation validation.txt --out compared --json',
     },
   ],
-  run: async (checkpoint, { sparsities, allocations, validation, out, ...options }, onProgress) => {
+  run: async (checkpoint, { sparsities, allocations, validation, out, tasks, ...options }, onProgress) => {
     const names = allocations === undefined || allocations === 'all' ? {} : { allocations: allocations.split(',') };
     const { comparison, rowSeconds, seconds } = await compare({
       checkpoint,
       sparsities: parseList('--sparsity', sparsities!),
       ...names,
       ...options,
+      ...parseTasks(tasks),
       validation: validation!,
       out: out!,
       onProgress,
     });
     const { dense, rows } = comparison;
     const json = {
-      dense: { validation: dense.validation.perplexity, test: dense.test?.perplexity ?? null },
+      dense: {
+        validation: dense.validation.perplexity,
+        test: dense.test?.perplexity ?? null,
+        ...(dense.tasks ? { tasks: dense.tasks } : {}),
+      },
+      ...(comparison.tasks ? { tasks: comparison.tasks } : {}),
       rows: rows.map(({ errors: _, ...row }, i) => ({
         ...row,
         validation: row.validation.perplexity,
@@ -50,7 +58,7 @@ export const compareCommand = defineCommand({
     const interval = (pair: readonly [number, number] | null): string =>
       pair ? `${pair[0].toFixed(3)} … ${pair[1].toFixed(3)}` : '–';
     const lines = rows.map((row) => [
-      `${row.allocation} at ${formatPercent(row.sparsity.target, 0)}`,
+      labelOf(row),
       formatPerplexity(row.validation.perplexity),
       formatPerplexity(row.test?.perplexity),
       interval(row.versusUniform),
@@ -63,7 +71,17 @@ export const compareCommand = defineCommand({
       formatPerplexity(dense.validation.perplexity),
       formatPerplexity(dense.test?.perplexity),
     ];
-    const text = `${formatTable([head, denseLine, ...lines])}\n\n${formatSeconds(seconds)}\nreport  ${join(out!, 'compare.html')}`;
+    const models = [['dense', dense] as const, ...rows.map((row) => [labelOf(row), row] as const)];
+    const text = [
+      formatTable([head, denseLine, ...lines]),
+      ...(comparison.tasks ? ['', modelTable(comparison.tasks, models), ...describeCuts(comparison.tasks)] : []),
+      '',
+      formatSeconds(seconds),
+      `report  ${join(out!, 'compare.html')}`,
+    ].join('\n');
     return { json, text };
   },
 });
+
+const labelOf = ({ allocation, sparsity }: ComparisonRow): string =>
+  `${allocation} at ${formatPercent(sparsity.target, 0)}`;

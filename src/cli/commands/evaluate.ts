@@ -1,32 +1,53 @@
-import { evaluate } from '../../jobs/index.js';
+import { type EvaluateResult, evaluate } from '../../jobs/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatPerplexity, formatSeconds } from '../format.js';
+import { parseTasks, TASK_OPTIONS } from '../options.js';
+import { describeCuts, taskTable } from '../tasks.js';
 
 export const evaluateCommand = defineCommand({
   name: 'evaluate',
-  summary: 'Perplexity of a checkpoint on a text',
+  summary: 'Perplexity of a checkpoint on a text, its accuracy on zero-shot tasks',
   argument: CHECKPOINT,
-  options: ['text', 'sequenceLength', 'device', 'threads'],
-  required: ['text'],
+  options: ['text', ...TASK_OPTIONS, 'sequenceLength', 'seed', 'device', 'threads', 'out'],
   details:
-    'Perplexity by the pruning papers’ protocol: the whole text tokenised once, non-overlapping windows, the tail dropped, the first token of a window unscored, exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText.',
+    'With --text: perplexity by the pruning papers’ protocol, that is the whole text tokenised once, non-overlapping windows, the tail dropped, the first token of a window unscored, exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/tasks.md); --out then receives its results and samples files, which its tools read.',
   examples: [
     { what: 'Perplexity on a text', command: 'layerwise evaluate ./my-model-70 --text test.txt' },
     {
-      what: 'As the papers do for LLaMA-2',
-      command: 'layerwise evaluate ./llama-2-7b --text wikitext2-test.txt --sequence-length 2048 --json',
+      what: 'As the papers do for LLaMA-2: perplexity and the average of seven tasks',
+      command:
+        'layerwise evaluate ./llama-2-7b --text wikitext2-test.txt --sequence-length 2048 --suite atp --data tasks --json',
+    },
+    {
+      what: 'Two tasks with five examples each, results and samples for lm-evaluation-harness’s tools',
+      command:
+        'layerwise evaluate ./my-model --tasks hellaswag,arc_challenge --data tasks --fewshot 5 --out evaluations/my-model',
     },
   ],
-  run: async (checkpoint, { text, ...options }, onProgress) => {
-    const { perplexity, windows, tokens, seconds } = await evaluate({
-      checkpoint,
-      text: text!,
-      ...options,
-      onProgress,
-    });
-    return {
-      json: { perplexity, windows, tokens, seconds },
-      text: `perplexity ${formatPerplexity(perplexity)} over ${windows} windows, ${tokens} tokens scored, in ${formatSeconds(seconds)}`,
-    };
+  run: async (checkpoint, { tasks, ...options }, onProgress) => {
+    const result = await evaluate({ checkpoint, ...options, ...parseTasks(tasks), onProgress });
+    return { json: toJson(result, options.out), text: toText(result, options.out) };
   },
 });
+
+function toJson({ text, tasks, seconds }: EvaluateResult, out: string | undefined): unknown {
+  return {
+    ...(text ? { perplexity: text.perplexity, windows: text.windows, tokens: text.tokens } : {}),
+    ...(tasks ? { tasks: { ...tasks.setup, ...tasks.scores, setup: tasks.setup.tasks } } : {}),
+    seconds,
+    ...(out === undefined ? {} : { out }),
+  };
+}
+
+function toText({ text, tasks, seconds }: EvaluateResult, out: string | undefined): string {
+  const lines: string[] = [];
+  if (text) {
+    const { perplexity, windows, tokens } = text;
+    lines.push(`perplexity ${formatPerplexity(perplexity)} over ${windows} windows, ${tokens} tokens scored`);
+  }
+  if (tasks) lines.push(...(text ? [''] : []), taskTable(tasks.setup, tasks.scores), ...describeCuts(tasks.setup));
+  if (tasks) lines.push('');
+  lines.push(`${formatSeconds(seconds)}`);
+  if (out !== undefined) lines.push(`results  ${out}`);
+  return lines.join('\n');
+}

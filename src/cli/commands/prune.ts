@@ -4,7 +4,8 @@ import { type PruneResult, prune, readPlan } from '../../jobs/index.js';
 import type { ResultRow } from '../../records/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
-import { PACKING_OPTIONS, PRUNING_OPTIONS, parseNumbers } from '../options.js';
+import { PACKING_OPTIONS, PRUNING_OPTIONS, parseNumbers, parseTasks } from '../options.js';
+import { describeCuts, modelTable } from '../tasks.js';
 
 export const pruneCommand = defineCommand({
   name: 'prune',
@@ -31,6 +32,11 @@ export const pruneCommand = defineCommand({
         'layerwise prune ./my-model --sparsity 0.7 --calibration calibration.txt --validation validation.txt --test test.txt --out my-model-70',
     },
     {
+      what: 'The same, dense, uniform and chosen also scored on the seven tasks that ATP reports',
+      command:
+        'layerwise prune ./my-model --sparsity 0.7 --calibration calibration.txt --validation validation.txt --test test.txt --suite atp --data tasks --out my-model-70',
+    },
+    {
       what: 'A β of one’s own, nothing evaluated',
       command: 'layerwise prune ./my-model --sparsity 0.6 --beta 0.008 --calibration calibration.txt --out my-model-60',
     },
@@ -53,11 +59,24 @@ export const pruneCommand = defineCommand({
       command: 'layerwise prune ./my-model --plan plan.json --calibration calibration.txt --out my-model-plan',
     },
   ],
-  run: async (checkpoint, { plan, out, hyperparameters, pack, values, layout, head, ...options }, onProgress) => {
+  run: async (
+    checkpoint,
+    { plan, out, hyperparameters, tasks, pack, values, layout, head, ...options },
+    onProgress,
+  ) => {
     const packing = packingOf(pack, { values, layout, head });
     const replayed = plan === undefined ? {} : { plan: await readPlan(plan) };
     const given = hyperparameters === undefined ? {} : { hyperparameters: parseNumbers(hyperparameters) };
-    const result = await prune({ checkpoint, out: out!, ...options, ...given, ...replayed, ...packing, onProgress });
+    const result = await prune({
+      checkpoint,
+      out: out!,
+      ...options,
+      ...parseTasks(tasks),
+      ...given,
+      ...replayed,
+      ...packing,
+      onProgress,
+    });
     return { json: toJson(result), text: toText(result) };
   },
 });
@@ -80,6 +99,7 @@ function packingOf(pack: string | undefined, how: { readonly [K in keyof Packing
 const scores = (row: ResultRow | null) => ({
   validation: row?.validation?.perplexity ?? null,
   test: row?.test?.perplexity ?? null,
+  ...(row?.tasks ? { tasks: row.tasks } : {}),
 });
 
 /** ATP's β; null where the plan has none. */
@@ -119,17 +139,19 @@ function toText(result: PruneResult): string {
   const name = manifest.plan.policy?.name ?? 'the plan';
   const values = Object.entries(manifest.plan.policy?.hyperparameters ?? {});
   const numbers = values.map(([key, value]) => `${key === 'beta' ? 'β' : key} = ${Number(value.toPrecision(4))}`);
-  const row = (label: string, of: ResultRow | null): string[] => [
+  const row = (label: string, of: ResultRow): string[] => [
     label,
-    formatPerplexity(of?.validation?.perplexity),
-    formatPerplexity(of?.test?.perplexity),
+    formatPerplexity(of.validation?.perplexity),
+    formatPerplexity(of.test?.perplexity),
   ];
-  const rows = [['perplexity', 'validation', 'test'], row('dense', manifest.dense)];
-  if (manifest.uniform) rows.push(row('uniform', manifest.uniform));
-  if (name !== 'uniform') rows.push(row([name, ...numbers].join(', '), manifest.chosen));
+  const models: (readonly [label: string, row: ResultRow])[] = [['dense', manifest.dense]];
+  if (manifest.uniform) models.push(['uniform', manifest.uniform]);
+  if (name !== 'uniform') models.push([[name, ...numbers].join(', '), manifest.chosen]);
+  const rows = [['perplexity', 'validation', 'test'], ...models.map(([label, of]) => row(label, of))];
   const evaluated = manifest.dense.validation || manifest.dense.test || manifest.chosen.validation;
   return [
     ...(evaluated ? [formatTable(rows), ''] : []),
+    ...(manifest.tasks ? [modelTable(manifest.tasks, models), ...describeCuts(manifest.tasks), ''] : []),
     ...(manifest.search ? [`${name} is ${VERDICTS[manifest.search.verdict]}.`] : []),
     `${formatPercent(manifest.sparsity.realised)} of the prunable weights are zero, counted from the files written; ${formatSeconds(seconds)}.`,
     `checkpoint  ${out}`,

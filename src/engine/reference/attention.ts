@@ -2,11 +2,12 @@
 //   rope:      (a, b) → (a cos − b sin, b cos + a sin), a the first and b the second half of a head, or of its first
 //              rotary_embedding_dim values, the others staying; cos and sin rows of the caches [positions, h / 2] picked
 //              by position_ids [B, T]
-//   attention: softmax(cap(scale · q·kᵀ) + mask [T, S]) v per head, cap s = c·tanh(s/c) where softcap c is not 0, as
+//   attention: softmax(cap(scale · q·kᵀ) + mask) v per head, the mask broadcast to [B, heads, T, S], cap s = c·tanh(s/c) where softcap c is not 0, as
 //              ONNX Runtime and the corrected text have it (onnx/onnx#7867; the first text capped the mask too);
 //              query head i reads key-value head ⌊i · kvHeads / heads⌋ (GQA)
 
 import { logSoftmax } from './reduce.js';
+import { expand } from './shapes.js';
 import { mismatch, type Op, real, scalar, type Value } from './value.js';
 
 function split(x: Value, heads: number, what: string): readonly [B: number, T: number, h: number] {
@@ -60,7 +61,7 @@ function attend(
   const [kB, S, kh] = split(k, kvHeads, 'Attention: K');
   const [vB, vS, vh] = split(v, kvHeads, 'Attention: V');
   if (kB !== B || vB !== B || kh !== h || vS !== S || heads % kvHeads !== 0) mismatch('Attention', q.shape, k.shape);
-  if (mask && mask.shape.join() !== `${T},${S}`) mismatch('Attention: mask', [T, S], mask.shape);
+  const hidden = mask && expand(mask, [B, heads, T, S]).data;
   const factor = scale ?? 1 / Math.sqrt(h);
   const y = real([B, T, heads * vh]);
   for (let b = 0; b < B; b++) {
@@ -75,7 +76,7 @@ function attend(
           for (let i = 0; i < h; i++) scores[s]! += q.data[query + i]! * k.data[key + i]!;
           const score = scores[s]! * factor;
           const capped = softcap === 0 ? score : softcap * Math.tanh(score / softcap);
-          scores[s] = capped + (mask ? mask.data[t * S + s]! : 0);
+          scores[s] = capped + (hidden ? hidden[((b * heads + head) * T + t) * S + s]! : 0);
         }
         const logs = logSoftmax(scores);
         const out = ((b * T + t) * heads + head) * vh;

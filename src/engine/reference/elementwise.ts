@@ -49,10 +49,27 @@ function cast(x: Value, to: number): Value {
   return { ...x, type, data: type === 'i64' ? x.data.map(Math.trunc) : x.data };
 }
 
+/** Where `condition` is not 0 the first, else the second; all three broadcast. */
+function where(condition: Value, yes: Value, no: Value): Value {
+  const shape = broadcast(broadcast(condition.shape, yes.shape), no.shape);
+  const [c, a, b] = [condition, yes, no].map((x) => expand(x, shape).data);
+  return real(
+    shape,
+    c!.map((chosen, i) => (chosen ? a![i]! : b![i]!)),
+  );
+}
+
 export const Add = binary((a, b) => a + b);
 export const Sub = binary((a, b) => a - b);
 export const Mul = binary((a, b) => a * b);
 export const Div = binary((a, b) => a / b);
+/** Truth is 1 and 0 here: no value of ours leaves a graph as a boolean. */
+export const LessOrEqual = binary((a, b) => (a <= b ? 1 : 0));
+export const Where: Op = {
+  attributes: [],
+  inputs: [3, 3],
+  run: ([condition, yes, no]) => where(condition!, yes!, no!),
+};
 export const Exp = unary(Math.exp);
 export const Log = unary(Math.log);
 export const Neg = unary((x) => -x);

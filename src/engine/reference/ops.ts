@@ -1,7 +1,23 @@
 // Every op the interpreter knows, by its ONNX name. To add one: write it in the file of its group and name it here.
 
 import { Attention, RotaryEmbedding } from './attention.js';
-import { Add, Cast, Div, Exp, Gelu, Identity, Log, Mul, Neg, Relu, Sigmoid, Sub, Tanh } from './elementwise.js';
+import {
+  Add,
+  Cast,
+  Div,
+  Exp,
+  Gelu,
+  Identity,
+  LessOrEqual,
+  Log,
+  Mul,
+  Neg,
+  Relu,
+  Sigmoid,
+  Sub,
+  Tanh,
+  Where,
+} from './elementwise.js';
 import { Gemm } from './linear.js';
 import { LayerNormalization, LogSoftmax, ReduceMax, ReduceSum, ReduceSumSquare, RMSNormalization } from './reduce.js';
 import { CumSum, Gather, NonZero, OneHot, Split, TopK } from './routing.js';
@@ -24,6 +40,7 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     Gemm,
     Identity,
     LayerNormalization,
+    LessOrEqual,
     Log,
     LogSoftmax,
     Mul,
@@ -44,5 +61,6 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     Sub,
     Tanh,
     TopK,
+    Where,
   }),
 );

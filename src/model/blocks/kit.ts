@@ -3,7 +3,7 @@
 // extra output: Σ over tokens of the squared input of each linear, [in], or of its outer product with itself, XᵀX [in, in].
 
 import { float, type Graph, GraphBuilder, int } from '../../graph/index.js';
-import { causalAttention } from '../attention.js';
+import { causalAttention, type TreeRow } from '../attention.js';
 import type { Mixture, ModelConfig } from '../config.js';
 import type { LinearKind, NormRole } from '../families/names.js';
 import { activate, normalise, type TensorSource, weight } from '../nodes.js';
@@ -26,12 +26,19 @@ export const GIVEN = 'given';
 /** One of a block's linears. */
 export type Fed = { readonly kind: LinearKind; readonly expert: number | undefined };
 
+/**
+ * Rows that hold trees of tokens instead of windows, with two more inputs, `positions` and `ends` (attention.ts). `longest`:
+ * tokens of the longest way from a root, which is the length of the longest sequence.
+ */
+export type TreeRows = { readonly longest: number };
+
 export type KitOptions = {
   readonly config: ModelConfig;
   readonly block: number;
   /** Tokens of each window. */
   readonly length: number;
   readonly outputs: BlockOutputs;
+  readonly trees?: TreeRows | undefined;
   /** The linear whose weights are an input too, `w` [out, in], so that many versions of them run through one graph. */
   readonly fed?: Fed | undefined;
   /** The tensor of a role's `weight` or `bias`; undefined where the block has none. */
@@ -44,12 +51,16 @@ export class BlockKit {
   readonly config: ModelConfig;
   private readonly g = new GraphBuilder();
   private readonly options: KitOptions;
+  private readonly trees: TreeRow | undefined;
   private turning: readonly [cos: string, sin: string, positions: string] | undefined;
 
   constructor(options: KitOptions) {
     this.options = options;
     this.config = options.config;
     this.x = this.g.input('x', 'f32', ['B', options.length, options.config.hidden]);
+    if (!options.trees) return;
+    const positions = this.g.input('positions', 'i64', ['B', options.length]);
+    this.trees = { positions, ends: this.g.input('ends', 'f32', ['B', 1, 1, options.length]) };
   }
 
   /** A value as [B·T, width]. */
@@ -170,13 +181,14 @@ export class BlockKit {
     });
   }
 
-  /** Tables of cos and sin, and one position row per sequence: [1, T] broadcast to [B, T]. */
+  /** Tables of cos and sin, and one position row per sequence: of trees their own, else [1, T] broadcast to [B, T]. */
   private rotation(rope: Rope): readonly [cos: string, sin: string, positions: string] {
     const { g } = this;
-    const T = this.options.length;
-    const tables = ropeTables(rope, T);
+    const { length: T, trees } = this.options;
+    const tables = ropeTables(rope, T, trees?.longest);
     const cos = g.constant('rope_cos', tables.cos, [T, rope.dims / 2]);
     const sin = g.constant('rope_sin', tables.sin, [T, rope.dims / 2]);
+    if (this.trees) return [cos, sin, this.trees.positions];
     const bytes = new Uint8Array(new BigInt64Array(Array.from({ length: T }, (_, t) => BigInt(t))).buffer);
     const row = g.initializer({ name: 'positions', dtype: 'I64', shape: [1, T], source: { kind: 'bytes', bytes } });
     const batch = g.op('Slice', [g.op('Shape', [this.x]), g.shape([0]), g.shape([1])]);
@@ -191,7 +203,7 @@ export class BlockKit {
     const attention = causalAttention(
       this.g,
       { q: wide(q, heads), k: wide(k, kvHeads), v: wide(v, kvHeads) },
-      { length: T, window: windows[block] },
+      { length: T, window: windows[block], trees: this.trees },
       {
         q_num_heads: int(heads),
         kv_num_heads: int(kvHeads),

@@ -1,0 +1,54 @@
+// Zero-shot scores as people read them in a terminal.
+
+import type { Estimate, TaskScores, TaskSetup } from '../records/index.js';
+import { formatPerplexity, formatTable } from './format.js';
+
+/** Accuracies in percent, with their standard errors. */
+export function formatAccuracy(estimate: Estimate | undefined | null): string {
+  if (!estimate) return '–';
+  const { value, stderr } = estimate;
+  return `${(100 * value).toFixed(2)}${stderr === null ? '' : ` ± ${(100 * stderr).toFixed(2)}`}`;
+}
+
+/** One model: a line for each task, and the average of a suite. */
+export function taskTable(setup: TaskSetup, { tasks, average }: TaskScores): string {
+  const metrics = (['acc', 'acc_norm', 'perplexity'] as const).filter((metric) =>
+    Object.values(tasks).some((scores) => scores[metric]),
+  );
+  const cell = (name: string, metric: string): string => {
+    const estimate = tasks[name]?.[metric];
+    return metric === 'perplexity' ? formatPerplexity(estimate?.value) : formatAccuracy(estimate);
+  };
+  const rows = setup.tasks.map(({ task, items, all }) => [
+    task,
+    ...metrics.map((metric) => cell(task, metric)),
+    items === all ? String(items) : `${items} of ${all}`,
+  ]);
+  if (average) rows.push([`average (${setup.suite})`, formatAccuracy(average), ...metrics.slice(1).map(() => ''), '']);
+  const shots = setup.shots > 0 ? `${setup.shots}-shot` : 'zero-shot';
+  return formatTable([[shots, ...metrics.map((m) => (m === 'perplexity' ? m : `${m} %`)), 'items'], ...rows]);
+}
+
+type Model = readonly [label: string, row: { readonly tasks?: TaskScores | undefined }];
+
+/** Several models: a line for each, the accuracy on each task, and the average of a suite. */
+export function modelTable({ tasks, suite }: TaskSetup, models: readonly Model[]): string {
+  const average = suite === null ? [] : [`average (${suite})`];
+  const head = ['acc %', ...tasks.map(({ task }) => task), ...average];
+  const rows = models.map(([label, { tasks: scores }]) => [
+    label,
+    ...tasks.map(({ task }) => formatAccuracy(scores?.tasks[task]?.acc)),
+    ...average.map(() => formatAccuracy(scores?.average)),
+  ]);
+  return formatTable([head, ...rows]);
+}
+
+/** What a reader has to know of requests that the model could not read whole. */
+export function describeCuts({ tasks, length }: TaskSetup): string[] {
+  return tasks
+    .filter(({ cut }) => cut.context + cut.continuation > 0)
+    .map(({ task, cut }) => {
+      const lost = cut.continuation > 0 ? `, ${cut.continuation} of them from the choice itself` : '';
+      return `${task}: ${cut.context + cut.continuation} of the requests are longer than ${length} tokens, cut from the left${lost}.`;
+    });
+}

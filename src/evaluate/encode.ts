@@ -1,0 +1,63 @@
+// A request as tokens, as lm-evaluation-harness does it: white space at the end of the context moves to the continuation;
+// context and continuation are encoded as one text, the context alone once more, and the continuation's tokens are those
+// after as many as the context has. What the model cannot hold is cut from the left.
+
+import { CheckpointError } from '../base/index.js';
+import type { Tokenizer } from '../text/index.js';
+import { rstripPython } from './python.js';
+import type { Request } from './requests.js';
+
+/**
+ * What the model reads, and what it should say: the token after each of the last `targets.length` places of `input`. A
+ * continuation that is longer than the model's maximum loses its first tokens (the harness fails on it).
+ */
+export type Sequence = {
+  readonly input: Int32Array;
+  readonly targets: Int32Array;
+  /** What was cut: nothing, tokens of the context, or of the continuation too. */
+  readonly cut: 'nothing' | 'context' | 'continuation';
+};
+
+export type EncodeOptions = {
+  /** Most tokens the model reads at once. */
+  readonly length: number;
+  /** Whether the tokenizer adds the special tokens it adds to every text. */
+  readonly specialTokens: boolean;
+};
+
+/** The requests of one item; equal contexts are encoded once. @throws CheckpointError E_TASK_REQUEST */
+export function encodeRequests(
+  tokenizer: Tokenizer,
+  requests: readonly Request[],
+  { length, specialTokens }: EncodeOptions,
+): readonly Sequence[] {
+  const contexts = new Map<string, Int32Array>();
+  return requests.map(({ context, continuation }) => {
+    const stem = rstripPython(context);
+    if (stem === '') refuse('a context with a word in it', context, continuation);
+    const known = contexts.get(stem) ?? tokenizer.encode(stem, specialTokens);
+    contexts.set(stem, known);
+    const whole = tokenizer.encode(context + continuation, specialTokens);
+    const targets = whole.subarray(known.length);
+    if (targets.length === 0) refuse('a continuation of at least one token', context, continuation);
+    return cutToLength(known, targets, length);
+  });
+}
+
+function cutToLength(context: Int32Array, continuation: Int32Array, length: number): Sequence {
+  const whole = new Int32Array(context.length + continuation.length);
+  whole.set(context);
+  whole.set(continuation, context.length);
+  const input = whole.slice(Math.max(0, whole.length - 1 - length), -1); // the last token is only predicted
+  const cut = input.length === whole.length - 1 ? 'nothing' : continuation.length > length ? 'continuation' : 'context';
+  return { input, targets: continuation.slice(-Math.min(continuation.length, input.length)), cut };
+}
+
+function refuse(expected: string, context: string, continuation: string): never {
+  const shown = JSON.stringify({ context: context.slice(-60), continuation: continuation.slice(0, 60) });
+  throw new CheckpointError('E_TASK_REQUEST', `An item asks for ${shown}: expected ${expected}. Remove the item.`, {
+    expected,
+    context: context.slice(-60),
+    continuation: continuation.slice(0, 60),
+  });
+}

@@ -1,0 +1,173 @@
+// Many short sequences that begin alike, packed so that what they share is computed once. The sequences of an item make a
+// tree of tokens: each node a token, its ancestors what came before it. Trees lie one after the other in rows of T places,
+// a token before its descendants; a token at place i sees the one at j exactly if j ≤ i < ends[j] (model/attention.ts). T is
+// the largest tree, and the smaller ones fill what the larger leave, so hardly any place stays empty.
+
+import type { Windows } from '../text/index.js';
+import type { Sequence } from './encode.js';
+
+export type Forest = {
+  /** Rows of T tokens; a place that stays empty holds token 0, which nothing sees. */
+  readonly rows: Windows;
+  /** Tokens of the longest sequence. */
+  readonly longest: number;
+  /** Of each row: the depth of each token in its tree, and the place where its subtree ends. */
+  readonly depths: readonly Int32Array[];
+  readonly ends: readonly Int32Array[];
+  /** Where the scored tokens of each sequence are predicted: row · T + place in the row. */
+  readonly stands: readonly { readonly sequence: number; readonly places: Int32Array }[];
+};
+
+export type ForestOptions = {
+  /** Sequences of up to so many tokens, and longer ones, stand in different forests. */
+  readonly apart: number;
+  /** A tree takes another sequence as long as it stays within this many tokens. */
+  readonly treeTokens: number;
+  /** A forest takes another tree as long as it stays within this many tokens. */
+  readonly forestTokens: number;
+};
+
+/** The sequences of items, in one or more forests. Sequences are numbered through, over all items. */
+export function plantForests(items: readonly (readonly Sequence[])[], options: ForestOptions): readonly Forest[] {
+  const trees: Tree[] = [];
+  let sequence = 0;
+  for (const item of items) {
+    let tree: Tree | undefined;
+    for (const { input, targets } of item) {
+      const long = input.length > options.apart;
+      if (!tree || tree.long !== long || tree.size + tree.missing(input) > options.treeTokens) {
+        tree = new Tree(long);
+        trees.push(tree);
+      }
+      tree.add(sequence++, input, targets.length);
+    }
+  }
+  // Stable, so equal trees keep their order.
+  trees.sort((a, b) => Number(b.long) - Number(a.long) || b.size - a.size);
+  const forests: Forest[] = [];
+  for (let from = 0; from < trees.length; ) {
+    let to = from;
+    let tokens = 0;
+    const fits = ({ long, size }: Tree): boolean =>
+      to === from || (long === trees[from]!.long && tokens + size <= options.forestTokens);
+    while (to < trees.length && fits(trees[to]!)) tokens += trees[to++]!.size;
+    forests.push(plant(trees.slice(from, to)));
+    from = to;
+  }
+  return forests;
+}
+
+const NONE = -1;
+
+/** Sequences by their common beginnings. A node knows its first child and its next sibling; node 0 stands before all tokens. */
+class Tree {
+  /** Which side of `apart` its sequences are on. */
+  readonly long: boolean;
+  private readonly tokens = [NONE];
+  private readonly depths = [NONE];
+  private readonly firstChild = [NONE];
+  private readonly nextSibling = [NONE];
+  private readonly leaves: { readonly sequence: number; readonly nodes: Int32Array }[] = [];
+
+  constructor(long: boolean) {
+    this.long = long;
+  }
+
+  /** Tokens of its longest sequence. */
+  get longest(): number {
+    return this.depths.reduce((most, depth) => Math.max(most, depth), NONE) + 1;
+  }
+
+  get size(): number {
+    return this.tokens.length - 1;
+  }
+
+  /** How many nodes `input` would add. */
+  missing(input: Int32Array): number {
+    let node = 0;
+    for (let t = 0; t < input.length; t++) {
+      node = this.child(node, input[t]!);
+      if (node === NONE) return input.length - t;
+    }
+    return 0;
+  }
+
+  /** Adds a sequence, of whose tokens the last `scored` predict something. */
+  add(sequence: number, input: Int32Array, scored: number): void {
+    const nodes = new Int32Array(scored);
+    let node = 0;
+    for (const [t, token] of input.entries()) {
+      const known = this.child(node, token);
+      node = known === NONE ? this.grow(node, token) : known;
+      if (t >= input.length - scored) nodes[t - input.length + scored] = node;
+    }
+    this.leaves.push({ sequence, nodes });
+  }
+
+  /** Writes the tree into a row from place `start` on; returns where each sequence's scored nodes came to stand. */
+  write(start: number, tokens: Int32Array, depths: Int32Array, ends: Int32Array): typeof this.leaves {
+    const placeOf = new Int32Array(this.tokens.length);
+    let place = start;
+    // Depth first, without recursion. A node whose children are written is left: its subtree ends here.
+    const open: number[] = [];
+    let node = this.firstChild[0]!;
+    while (node !== NONE || open.length > 0) {
+      if (node === NONE) {
+        const done = open.pop()!;
+        ends[placeOf[done]!] = place;
+        node = this.nextSibling[done]!;
+        continue;
+      }
+      placeOf[node] = place;
+      tokens[place] = this.tokens[node]!;
+      depths[place] = this.depths[node]!;
+      place++;
+      open.push(node);
+      node = this.firstChild[node]!;
+    }
+    return this.leaves.map(({ sequence, nodes }) => ({ sequence, nodes: nodes.map((one) => placeOf[one]!) }));
+  }
+
+  private child(node: number, token: number): number {
+    let child = this.firstChild[node]!;
+    while (child !== NONE && this.tokens[child] !== token) child = this.nextSibling[child]!;
+    return child;
+  }
+
+  private grow(parent: number, token: number): number {
+    const node = this.tokens.length;
+    this.tokens.push(token);
+    this.depths.push(this.depths[parent]! + 1);
+    this.firstChild.push(NONE);
+    this.nextSibling.push(this.firstChild[parent]!);
+    this.firstChild[parent] = node;
+    return node;
+  }
+}
+
+/** Packs trees, largest first, each into the row where it leaves the least. */
+function plant(trees: readonly Tree[]): Forest {
+  const T = trees[0]!.size;
+  const rows: Int32Array[] = [];
+  const depths: Int32Array[] = [];
+  const ends: Int32Array[] = [];
+  const stands: { sequence: number; places: Int32Array }[] = [];
+  const withFree: number[][] = Array.from({ length: T + 1 }, () => []); // rows by how many places are free
+  for (const tree of trees) {
+    let free = tree.size;
+    while (free <= T && withFree[free]!.length === 0) free++;
+    let row = withFree[free]?.pop();
+    if (row === undefined) {
+      row = rows.length;
+      free = T;
+      rows.push(new Int32Array(T));
+      depths.push(new Int32Array(T));
+      ends.push(new Int32Array(T).fill(T)); // an empty place is seen by empty places alone, which come after all others
+    }
+    const written = tree.write(T - free, rows[row]!, depths[row]!, ends[row]!);
+    for (const { sequence, nodes } of written) stands.push({ sequence, places: nodes.map((place) => row * T + place) });
+    withFree[free - tree.size]!.push(row);
+  }
+  const longest = trees.reduce((most, tree) => Math.max(most, tree.longest), 0);
+  return { rows: { length: T, windows: rows }, longest, depths, ends, stands };
+}

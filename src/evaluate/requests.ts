@@ -1,0 +1,50 @@
+// From a question to the requests that lm-evaluation-harness makes of it: pairs of a context and a continuation, whose
+// log-probability given the context is asked for. Examples stand before the question, each with its answer, an empty line
+// after each.
+
+import type { Document } from './tasks/load.js';
+import type { Question } from './tasks/task.js';
+
+export type Request = { readonly context: string; readonly continuation: string };
+
+const BETWEEN = ' ';
+const AFTER_EXAMPLE = '\n\n';
+
+/** The requests of an item, one for each choice, behind the examples given. */
+export function requestsOf({ question, introduction }: Document, examples: readonly Document[] = []): Request[] {
+  const before = introduction + examples.map((example) => writeExample(example.question)).join('');
+  switch (question.form) {
+    case 'choices':
+      return question.choices.map((choice) => ({
+        context: before + question.text,
+        continuation: BETWEEN + choice,
+      }));
+    case 'contexts':
+      return question.texts.map((text) => ({ context: before + text, continuation: BETWEEN + question.rest }));
+    case 'word':
+      return [{ context: before + question.text, continuation: question.word }];
+    default:
+      return question satisfies never;
+  }
+}
+
+/** The choices as acc_norm measures them. */
+export const choicesOf = (question: Question): readonly string[] =>
+  question.form === 'choices' ? question.choices : question.form === 'contexts' ? question.texts : [question.word];
+
+/** What the harness calls the target: the right choice's number, or the text that is to follow. */
+export const targetOf = (question: Question): string =>
+  question.form === 'choices' ? String(question.gold) : question.form === 'contexts' ? question.rest : question.word;
+
+function writeExample(question: Question): string {
+  switch (question.form) {
+    case 'choices':
+      return question.text + BETWEEN + question.choices[question.gold]! + AFTER_EXAMPLE;
+    case 'contexts':
+      return question.texts[question.gold]! + BETWEEN + question.rest + AFTER_EXAMPLE;
+    case 'word':
+      return question.text + BETWEEN + question.word + AFTER_EXAMPLE; // the word brings a space of its own, as published
+    default:
+      return question satisfies never;
+  }
+}

@@ -1,0 +1,24 @@
+// Items that were rendered already: the context as the model reads it, instead of the data set's own fields.
+
+import type { Fields } from './fields.js';
+import type { Form, Question } from './task.js';
+
+/** Whether an item comes with its context made. */
+export const isRendered = (fields: Fields): boolean => fields.has('ctx') || fields.has('ctxs');
+
+export function readRendered(form: Form, fields: Fields): Question {
+  switch (form) {
+    case 'choices': {
+      const choices = fields.strings('choices');
+      return { form, text: fields.string('ctx'), choices, gold: fields.index('gold', choices.length) };
+    }
+    case 'contexts': {
+      const texts = fields.strings('ctxs');
+      return { form, texts, rest: fields.string('continuation'), gold: fields.index('gold', texts.length) };
+    }
+    case 'word':
+      return { form, text: fields.string('ctx'), word: fields.string('continuation') };
+    default:
+      return form satisfies never;
+  }
+}

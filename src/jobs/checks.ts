@@ -1,0 +1,34 @@
+// Checks of single options. Every message names the option as the command line spells it, what was expected and what came.
+
+import { OptionError } from '../base/index.js';
+
+export function oneOf<const T extends string>(option: string, value: string, allowed: readonly T[]): T {
+  if ((allowed as readonly string[]).includes(value)) return value as T;
+  throw new OptionError(
+    `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`,
+    `--${option}: expected one of ${allowed.join(', ')}, got ${JSON.stringify(value)}.`,
+    { option, expected: allowed, got: value },
+  );
+}
+
+export function wholeNumber(option: string, value: number, low: number, high: number): number {
+  if (Number.isInteger(value) && value >= low && value <= high) return value;
+  throw new OptionError(
+    `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`,
+    `--${option}: expected a whole number from ${low} to ${high}, got ${value}.`,
+    { option, low, high, got: value },
+  );
+}
+
+export function conflict(option: string, other: string, why: string): never {
+  throw new OptionError('E_OPTION_CONFLICT', `--${option} cannot be combined with --${other}: ${why}.`, {
+    option,
+    other,
+  });
+}
+
+/** @throws OptionError E_OPTION_… for an option that is needed and was not given */
+export function refuseMissing(option: string, expected: string): never {
+  const code = `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`;
+  throw new OptionError(code, `--${option}: expected ${expected}; it was not given.`, { option });
+}

@@ -1,0 +1,109 @@
+// Requests through the model: forest after forest, block after block, so that one block is resident and the residual stream
+// of one forest lies in memory.
+
+import type { OnProgress } from '../base/index.js';
+import type { Engine, HostTensor } from '../engine/index.js';
+import { type Forest, type Likelihood, plantForests, type Sequence, scoreForest } from '../evaluate/index.js';
+import {
+  type Activations,
+  blockGraph,
+  checkpointSource,
+  chunkTensor,
+  embedWindows,
+  inLanes,
+  type Model,
+} from '../model/index.js';
+import { blockFileSource, blockPath } from './block-file.js';
+
+/** The residual stream of one forest has at most this many bytes, so that loading its blocks costs little beside it. */
+const FOREST_BYTES = 1 << 30;
+/** Trees grow to this many tokens, and to a longer sequence where one is longer: attention costs a row's length per token. */
+const TREE_TOKENS = 512;
+
+/** How many steps of progress `scoreSequences` makes. */
+export const forestSteps = (model: Model, forests: readonly Forest[]): number => forests.length * model.config.blocks;
+
+/** The forests that the sequences of `items` make. */
+export function forestsOf(model: Model, items: readonly (readonly Sequence[])[]): readonly Forest[] {
+  const longest = items.flat().reduce((most, { input }) => Math.max(most, input.length), 0);
+  const { rope } = model.config;
+  return plantForests(items, {
+    // Above this length such a model turns all its positions by other frequencies.
+    apart: rope?.scaling?.kind === 'longrope' ? rope.scaling.originalMaxPositions : Number.POSITIVE_INFINITY,
+    treeTokens: Math.max(longest, TREE_TOKENS),
+    forestTokens: Math.max(longest, Math.floor(FOREST_BYTES / (4 * model.config.hidden))),
+  });
+}
+
+/** The likelihood of each sequence, through the block files in `dir`; the checkpoint's blocks without. */
+export async function scoreSequences(
+  engine: Engine,
+  model: Model,
+  dir: string | undefined,
+  items: readonly (readonly Sequence[])[],
+  forests: readonly Forest[],
+  onProgress: OnProgress,
+): Promise<readonly (readonly Likelihood[])[]> {
+  const sequences = items.flat();
+  const results = new Array<Likelihood>(sequences.length);
+  for (const [number, forest] of forests.entries()) {
+    const stream = await embedWindows(model, forest.rows, forest.depths);
+    try {
+      const shapes = treeInputs(stream, forest);
+      for (let block = 0; block < model.config.blocks; block++) {
+        await growBlock(engine, model, block, dir, stream, forest.longest, shapes);
+        const detail = forests.length > 1 ? ` of part ${number + 1} of ${forests.length}` : '';
+        onProgress({ kind: 'advance', detail: `block ${block + 1} of ${model.config.blocks}${detail}` });
+      }
+      await scoreForest(engine, model, stream, forest, sequences, results);
+    } finally {
+      await stream.close();
+    }
+  }
+  let at = 0;
+  return items.map((item) => item.map(() => results[at++]!));
+}
+
+type TreeInputs = Readonly<Record<'positions' | 'ends', HostTensor>>;
+
+/** Runs a block over all rows, in place. */
+async function growBlock(
+  engine: Engine,
+  model: Model,
+  block: number,
+  dir: string | undefined,
+  stream: Activations,
+  longest: number,
+  shapes: readonly TreeInputs[],
+): Promise<void> {
+  const source = dir === undefined ? checkpointSource(model.checkpoint) : await blockFileSource(blockPath(dir, block));
+  const trees = { longest };
+  const graph = blockGraph(model, block, { length: stream.length, outputs: 'hidden', trees, source });
+  const session = await engine.load(graph);
+  try {
+    await inLanes(engine.lanes, stream.chunks.length, async (chunk) => {
+      const x = chunkTensor(stream, chunk, await stream.read(chunk));
+      const { y } = await session.run({ x, ...shapes[chunk]! });
+      await stream.write(chunk, y!.data as Float32Array);
+    });
+  } finally {
+    await session.release();
+  }
+}
+
+/** What each chunk's rows look like to the block graph; the same for all blocks. */
+function treeInputs({ chunks, length: T }: Activations, { depths, ends }: Forest): TreeInputs[] {
+  let row = 0;
+  return chunks.map((count) => {
+    const positions = new BigInt64Array(count * T);
+    const places = new Float32Array(count * T);
+    for (let r = 0; r < count; r++, row++) {
+      positions.set(BigInt64Array.from(depths[row]!, BigInt), r * T);
+      places.set(ends[row]!, r * T);
+    }
+    return {
+      positions: { type: 'i64', shape: [count, T], data: positions },
+      ends: { type: 'f32', shape: [count, 1, 1, T], data: places },
+    };
+  });
+}
