@@ -45,7 +45,7 @@ export async function generateText(model: OpenedDecoder, request: GenerateReques
       { option: 'max-tokens', got: maxTokens, prompt: prompt.length, maxPositions },
     );
   }
-  const scheduler = createScheduler(model, { queue: 1 });
+  const scheduler = createScheduler(model, { queue: 1, chunk: 512 });
   const began = performance.now();
   const times: number[] = [];
   try {

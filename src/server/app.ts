@@ -9,14 +9,15 @@ import { answerChat } from './chat.js';
 import { answerCompletion } from './completions.js';
 import type { ServerContext } from './context.js';
 import { PAGE_POLICY, renderPage } from './page.js';
-import { describeProblem, RefusedError } from './problems.js';
+import { ClientGoneError, describeProblem, RefusedError } from './problems.js';
 
 export function createApp(context: ServerContext): Hono {
   const { settings, metrics, scheduler, model } = context;
   const app = new Hono();
 
   const fail = (c: Context, error: unknown): Response => {
-    const { status, error: told } = describeProblem(error);
+    // Whatever failed after the client went, reading the body above all, failed because it went.
+    const { status, error: told } = describeProblem(c.req.raw.signal.aborted ? new ClientGoneError() : error);
     if (status === 429) c.header('retry-after', '1');
     return c.json({ error: told }, status as ContentfulStatusCode);
   };

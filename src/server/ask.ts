@@ -4,7 +4,7 @@ import { type Completion, type CompletionPiece, complete, encodePrompt, startSom
 import { listStops, type SamplingBody } from './bodies.js';
 import type { Call } from './calls.js';
 import type { ServerContext } from './context.js';
-import { RefusedError } from './problems.js';
+import { EndedError, RefusedError } from './problems.js';
 
 export type Prompt = {
   readonly tokens: readonly number[];
@@ -30,14 +30,15 @@ export function readText(context: ServerContext, text: string, specialTokens: bo
   return { tokens: encodePrompt(model, text, specialTokens), text };
 }
 
-/** A prompt that came as tokens. @throws RefusedError */
-export function readTokens({ model }: ServerContext, tokens: readonly number[]): Prompt {
-  const { vocabulary } = model.info;
+/** A prompt that came as tokens, with its text where that is wanted. @throws RefusedError */
+export function readTokens({ model }: ServerContext, tokens: readonly number[], wantsText: boolean): Prompt {
+  const { vocabulary, maxPositions } = model.info;
+  if (tokens.length > maxPositions) throw tooLong(maxPositions, `${tokens.length} in the prompt`);
   const stranger = tokens.find((token) => token >= vocabulary);
   if (stranger !== undefined) {
     throw new RefusedError(`prompt: expected token ids below ${vocabulary}, got ${stranger}.`, { param: 'prompt' });
   }
-  return { tokens: startSomewhere(tokens, model.bos), text: model.tokenizer.decode(tokens) };
+  return { tokens: startSomewhere(tokens, model.bos), text: wantsText ? model.tokenizer.decode(tokens) : '' };
 }
 
 /** What a body asks of the scheduler for each text, besides its prompt. */
@@ -55,6 +56,7 @@ export type Answers = { readonly call: Call; readonly completions: Promise<reado
 export function ask(context: ServerContext, client: AbortSignal, body: SamplingBody, asked: readonly Asked[]): Answers {
   const { model, scheduler, calls, metrics } = context;
   const { maxPositions } = model.info;
+  if (context.draining) throw new EndedError(503, 'The server is shutting down.');
   for (const { prompt, maxTokens } of asked) {
     if (prompt.length + maxTokens <= maxPositions) continue;
     throw tooLong(maxPositions, `${prompt.length} in the prompt and ${maxTokens} to generate`);

@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { type Completion, requireChatTemplate } from '../runtime/index.js';
+import { answerStream, answerWhole } from './answer.js';
 import { type Asked, ask, countUsage, readText, requireModel } from './ask.js';
 import { type ChatBody, parseChatBody } from './bodies.js';
 import type { ServerContext } from './context.js';
@@ -48,40 +49,25 @@ export async function answerChat(context: ServerContext, text: string, client: A
       onPiece: ({ text: content, tokens }: Pick<Completion, 'text' | 'tokens'>) =>
         events.send(chunk(index, { content }, scoresOf(tokens), null)),
     }));
-    const { call, completions } = ask(context, client, body, asked);
-    const events = createEventStream(call.leave);
+    const answers = ask(context, client, body, asked);
+    const events = createEventStream(answers.call.leave);
     for (let i = 0; i < n; i++) events.send(chunk(i, { role: 'assistant', content: '' }, null, null));
-    completions
-      .then((done) => {
-        for (const [i, { finish }] of done.entries()) events.send(chunk(i, {}, null, finish));
-        if (wantsUsage) {
-          events.send({ ...frame, object: 'chat.completion.chunk', choices: [], usage: countUsage([prompt], done) });
-        }
-        events.close();
-        call.end();
-      })
-      .catch((error) => {
-        events.close(error);
-        call.end(error);
-      });
-    return events.response;
+    return answerStream(answers, events, (done) => {
+      for (const [i, { finish }] of done.entries()) events.send(chunk(i, {}, null, finish));
+      if (!wantsUsage) return;
+      events.send({ ...frame, object: 'chat.completion.chunk', choices: [], usage: countUsage([prompt], done) });
+    });
   }
 
-  const { call, completions } = ask(context, client, body, new Array<Asked>(n).fill(one));
-  try {
-    const done = await completions;
+  return answerWhole(ask(context, client, body, new Array<Asked>(n).fill(one)), (done) => {
     const choices = done.map((completion, index) => ({
       index,
       message: { role: 'assistant', content: completion.text, refusal: null },
       logprobs: scoresOf(completion.tokens),
       finish_reason: completion.finish,
     }));
-    call.end();
-    return Response.json({ ...frame, object: 'chat.completion', choices, usage: countUsage([prompt], done) });
-  } catch (error) {
-    call.end(error);
-    throw error;
-  }
+    return { ...frame, object: 'chat.completion', choices, usage: countUsage([prompt], done) };
+  });
 }
 
 /** What was asked for, or all that the model has room for. @throws RefusedError */

@@ -4,6 +4,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { type Completion, type CompletionPiece, createDetokeniser } from '../runtime/index.js';
+import { answerStream, answerWhole } from './answer.js';
 import { type Answers, ask, countUsage, type Prompt, readText, readTokens, requireModel } from './ask.js';
 import { type CompletionBody, listPrompts, parseCompletionBody } from './bodies.js';
 import type { ServerContext } from './context.js';
@@ -20,7 +21,8 @@ export async function answerCompletion(context: ServerContext, text: string, cli
   requireModel(context, body.model);
   const prompts: Prompt[] = [];
   for (const prompt of listPrompts(body.prompt)) {
-    prompts.push(typeof prompt === 'string' ? readText(context, prompt, true) : readTokens(context, prompt));
+    const isText = typeof prompt === 'string';
+    prompts.push(isText ? readText(context, prompt, true) : readTokens(context, prompt, body.echo === true));
     await new Promise((resolve) => setImmediate(resolve)); // others may want the event loop between two prompts
   }
   const job: Job = { body, prompts, n: body.n ?? 1 };
@@ -31,21 +33,15 @@ export async function answerCompletion(context: ServerContext, text: string, cli
     model: context.settings.name,
   };
   if (body.stream === true) return stream(context, job, frame, client);
-  const { call, completions } = submit(context, job, client);
-  try {
-    const done = await completions;
+  return answerWhole(submit(context, job, client), (done) => {
     const choices = done.map((completion, index) => ({
       index,
       text: `${echoOf(job, index)}${completion.text}`,
       logprobs: scoresOf(context, job, index, completion),
       finish_reason: completion.finish,
     }));
-    call.end();
-    return Response.json({ ...frame, choices, usage: countUsage(prompts, done) });
-  } catch (error) {
-    call.end(error);
-    throw error;
-  }
+    return { ...frame, choices, usage: countUsage(prompts, done) };
+  });
 }
 
 const promptOf = ({ prompts, n }: Job, index: number): Prompt => prompts[Math.floor(index / n)]!;
@@ -111,31 +107,22 @@ function stream(context: ServerContext, job: Job, frame: object, client: AbortSi
     ...(body.stream_options?.include_usage === true ? { usage: null } : {}),
   });
   // The prompt's scores are complete only with the text; where they are asked for, the echo comes with them, at the end.
-  const { call, completions } = submit(context, job, client, (index, { text, tokens }) => {
+  const answers = submit(context, job, client, (index, { text, tokens }) => {
     if (echoesScores) return;
     const logprobs = asksScores ? listLogprobs(context.model.tokenizer, tokens, base(index)) : null;
     events.send(choice(index, text, logprobs, null));
   });
-  const events = createEventStream(call.leave);
+  const events = createEventStream(answers.call.leave);
   if (body.echo === true && !echoesScores) {
     for (let i = 0; i < prompts.length * job.n; i++) events.send(choice(i, echoOf(job, i), null, null));
   }
-  completions
-    .then((done) => {
-      for (const [i, completion] of done.entries()) {
-        const text = echoesScores ? `${echoOf(job, i)}${completion.text}` : '';
-        const logprobs = echoesScores ? scoresOf(context, job, i, completion) : null;
-        events.send(choice(i, text, logprobs, completion.finish));
-      }
-      if (body.stream_options?.include_usage === true) {
-        events.send({ ...frame, choices: [], usage: countUsage(prompts, done) });
-      }
-      events.close();
-      call.end();
-    })
-    .catch((error) => {
-      events.close(error);
-      call.end(error);
-    });
-  return events.response;
+  return answerStream(answers, events, (done) => {
+    for (const [i, completion] of done.entries()) {
+      const text = echoesScores ? `${echoOf(job, i)}${completion.text}` : '';
+      const logprobs = echoesScores ? scoresOf(context, job, i, completion) : null;
+      events.send(choice(i, text, logprobs, completion.finish));
+    }
+    if (body.stream_options?.include_usage !== true) return;
+    events.send({ ...frame, choices: [], usage: countUsage(prompts, done) });
+  });
 }

@@ -83,6 +83,8 @@ export function createMetrics(state: () => State): Metrics {
   registry.gauge('layerwise_running_sequences', 'Sequences being read or written.', () => state().running);
   registry.gauge('layerwise_queue_depth', 'Sequences that wait.', () => state().waiting);
   registry.gauge('process_resident_memory_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss());
+  registry.gauge('nodejs_heap_size_used_bytes', 'Objects of the main thread.', () => process.memoryUsage().heapUsed);
+  registry.gauge('nodejs_external_memory_bytes', 'Buffers of the main thread.', () => process.memoryUsage().external);
   const counter = (name: string, help: string): Counter => registry.counter(`layerwise_${name}_total`, help);
   const histogram = (name: string, help: string): Histogram => registry.histogram(`layerwise_${name}_seconds`, help);
   return {

@@ -27,7 +27,10 @@ export async function startServer(model: OpenedDecoder, settings: ServerSettings
   const serverOptions = { headersTimeout: HEADERS_TIMEOUT, requestTimeout: BODY_TIMEOUT };
   const server = createAdaptorServer({ fetch: createApp(context).fetch, serverOptions }) as Server;
   server.maxConnections = MAX_CONNECTIONS;
+  // A client that does not read its answer keeps it in memory no longer than it could have waited for it.
+  server.timeout = 1000 * (settings.timeout + 60);
   await listen(server, settings);
+  server.on('error', () => {}); // a connection that could not be accepted (too many open files) is no reason to end
   const { port } = server.address() as AddressInfo;
   const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
   let stopping: Promise<void> | undefined;
