@@ -38,6 +38,9 @@ export const CHECKPOINT = {
   text: 'directory of a Hugging Face checkpoint, or a model on the Hub as org/name or org/name@revision (docs/hub.md)',
 };
 
+/** What every command that writes text is given. */
+export const RUNNABLE = { name: 'model', text: `a .lw file, or ${CHECKPOINT.text}` };
+
 /** Lets a command's `run` see exactly the options it names. */
 export function defineCommand<const K extends OptionName>(spec: CommandSpec<K>): CommandSpec {
   return spec as unknown as CommandSpec;

@@ -1,8 +1,8 @@
 // Text from a model, one prompt, one text.
 
-import { type Generated, generateText, openForText } from '../runtime/index.js';
+import { type Generated, generateText } from '../runtime/index.js';
 import { wholeNumber } from './checks.js';
-import { normaliseOpening, type OpeningOptions, realNumber } from './opening.js';
+import { normaliseOpening, type OpeningOptions, openModelForText, realNumber } from './opening.js';
 
 export type GenerateOptions = OpeningOptions & {
   /** Defaults to nothing: the text begins with the model's BOS token. */
@@ -35,7 +35,7 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
     seed: wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1),
   };
   if (maxTokens !== undefined) wholeNumber('max-tokens', maxTokens, 1, 1 << 24);
-  const model = await openForText(options.model, { ...opening, sequences: 1 });
+  const model = await openModelForText(options.model, opening, 1);
   try {
     const request = { prompt, maxTokens, sampling, signal, ...(onText ? { onText } : {}) };
     return { ...(await generateText(model, request)), prompt, seed: sampling.seed };

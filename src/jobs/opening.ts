@@ -2,11 +2,13 @@
 
 import { availableParallelism } from 'node:os';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
+import { resolveModel } from '../hub/index.js';
 import { type StoredValues, VALUES } from '../packed/index.js';
+import { type OpenedDecoder, openForText } from '../runtime/index.js';
 import { oneOf, wholeNumber } from './checks.js';
 
 export type OpeningOptions = {
-  /** A .lw file, or the directory of a Hugging Face checkpoint. */
+  /** A .lw file, the directory of a Hugging Face checkpoint, or its name on the Hub. */
   readonly model: string;
   /** What a checkpoint's weights become in memory: `f32`, `int8` or `int4`. Defaults to `f32`. */
   readonly values?: string;
@@ -32,6 +34,16 @@ export const normaliseOpening = ({ values, positions, threads, onProgress }: Ope
   threads: wholeNumber('threads', threads ?? availableParallelism(), 1, 1024),
   onProgress: onProgress ?? silent,
 });
+
+/** Opens the model. @throws as `resolveModel` and `openForText` */
+export async function openModelForText(
+  model: string,
+  settings: OpeningSettings,
+  sequences: number,
+): Promise<OpenedDecoder> {
+  const path = await resolveModel(model, { onProgress: settings.onProgress });
+  return await openForText(path, { ...settings, sequences });
+}
 
 /** A number from `low` to `high`. @throws OptionError E_OPTION_… */
 export function realNumber(option: string, value: number, low: number, high: number): number {

@@ -2,10 +2,9 @@
 
 import { basename, resolve } from 'node:path';
 import { OptionError } from '../base/index.js';
-import { openForText } from '../runtime/index.js';
 import { type ServerSettings, startServer } from '../server/index.js';
 import { wholeNumber } from './checks.js';
-import { normaliseOpening, type OpeningOptions, realNumber } from './opening.js';
+import { normaliseOpening, type OpeningOptions, openModelForText, realNumber } from './opening.js';
 
 export type ServeOptions = OpeningOptions & {
   /** Defaults to 8080; 0 takes any that is free. */
@@ -41,7 +40,7 @@ export async function serve(options: ServeOptions): Promise<ServeResult> {
   const opening = normaliseOpening(options);
   const settings = normaliseServing(options);
   const sequences = wholeNumber('sequences', options.sequences ?? 4, 1, 1024);
-  const model = await openForText(options.model, { ...opening, sequences });
+  const model = await openModelForText(options.model, opening, sequences);
   try {
     const server = await startServer(model, settings);
     const started = performance.now();

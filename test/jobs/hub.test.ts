@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { compare, drop, evaluate, inspect, makePlan, pack, prune, push } from '../../src/jobs/index.js';
+import { compare, drop, evaluate, generate, inspect, makePlan, pack, prune, push } from '../../src/jobs/index.js';
 import { parseManifest } from '../../src/records/index.js';
 import { type FakeHub, startHub } from '../hub/server.js';
 import { LENGTH, makeFolder, makeTiny, readTree, stutter, useOwnCache } from './make.js';
@@ -144,6 +144,12 @@ describe('the others', () => {
     await pack({ checkpoint: NAME, out: byName });
     await pack({ checkpoint: local, out: byPath });
     expect((await readFile(byName)).equals(await readFile(byPath))).toBe(true);
+  });
+
+  test('generate', async () => {
+    const write = async (model: string): Promise<string> =>
+      (await generate({ model, prompt: 'a b', maxTokens: 8, temperature: 0, threads: 1 })).text;
+    expect(await write(NAME)).toBe(await write(local));
   });
 
   test('drop, and its upload', async () => {

@@ -1,11 +1,11 @@
 import { generate } from '../../jobs/index.js';
-import { defineCommand } from '../command.js';
+import { defineCommand, RUNNABLE } from '../command.js';
 import { formatSeconds } from '../format.js';
 
 export const generateCommand = defineCommand({
   name: 'generate',
   summary: 'Write text with a packed model or a checkpoint',
-  argument: { name: 'model', text: 'a .lw file, or the directory of a Hugging Face checkpoint' },
+  argument: RUNNABLE,
   options: ['prompt', 'maxTokens', 'temperature', 'topP', 'topK', 'seed', 'valuesInMemory', 'positions', 'threads'],
   details:
     'The text appears on stdout as it is written; how fast it was, on stderr at the end. The same seed gives the same text; `--temperature 0` takes the likeliest token each time. Neither depends on the number of threads. The text ends where the model ends it, or at `--max-tokens`.',

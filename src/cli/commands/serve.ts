@@ -1,12 +1,12 @@
 import { serve } from '../../jobs/index.js';
-import { defineCommand } from '../command.js';
+import { defineCommand, RUNNABLE } from '../command.js';
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/;
 
 export const serveCommand = defineCommand({
   name: 'serve',
   summary: 'Serve a packed model or a checkpoint over HTTP, as OpenAI’s API',
-  argument: { name: 'model', text: 'a .lw file, or the directory of a Hugging Face checkpoint' },
+  argument: RUNNABLE,
   options: [
     'port',
     'host',
