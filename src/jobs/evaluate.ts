@@ -16,7 +16,7 @@ import { openSource } from './source.js';
 import { normaliseTasks, type TaskOptions } from './task-options.js';
 import { prepareTasks, scoreTasks } from './tasks.js';
 import { embedText, openEngine, type PreparedText, prepareText } from './texts.js';
-import { checkOut, checkOutside } from './workspace.js';
+import { checkOutPath, checkOutside } from './workspace.js';
 
 export type EvaluateOptions = RunOptions &
   TaskOptions & {
@@ -56,7 +56,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   const tasks = normaliseTasks(options);
   if (options.text === undefined && !tasks) refuseMissing('text', 'a text file, or --tasks or --suite');
   if (out !== undefined && !tasks) refuseMissing('tasks', 'tasks with --out, which receives their results and samples');
-  if (out !== undefined) await checkOut(out, false);
+  if (out !== undefined) await checkOutPath(out);
   if (await isPacked(options.checkpoint)) {
     if (tasks || options.text === undefined) {
       throw new OptionError(

@@ -15,8 +15,8 @@ import {
 } from '../model/index.js';
 import { blockFileSource, blockPath } from './block-file.js';
 
-/** The residual stream of one forest has at most this many bytes, so that loading its blocks costs little beside it. */
-const FOREST_BYTES = 1 << 30;
+/** A forest's residual stream has about this many bytes: it stays in memory, and loading its blocks costs little beside it. */
+const FOREST_BYTES = 1 << 29;
 /** Trees grow to this many tokens, and to a longer sequence where one is longer: attention costs a row's length per token. */
 const TREE_TOKENS = 512;
 
