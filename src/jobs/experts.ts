@@ -1,10 +1,17 @@
 // What a run says of experts that its calibration text did not reach.
 
-/** The experts of each block that no calibration token was given to, in a sentence; undefined where there are none. */
+/** As many are named one by one; layerwise.json names all. */
+const NAMED = 8;
+
+/** That experts of some blocks were given no calibration token, in a sentence; undefined where there are none. */
 export function describeUnseen(unseen: readonly (readonly number[])[]): string | undefined {
   const blocks = unseen.flatMap((experts, block) => (experts.length > 0 ? [{ experts, block }] : []));
   if (blocks.length === 0) return undefined;
   const count = blocks.reduce((sum, { experts }) => sum + experts.length, 0);
-  const listed = blocks.map(({ experts, block }) => `${experts.join(', ')} of block ${block}`).join('; ');
-  return `Warning: ${count === 1 ? 'one expert was' : `${count} experts were`} given no calibration token, so every input of theirs counted alike (${listed}). Use more calibration text, or more like what the model is for.`;
+  const which =
+    count <= NAMED
+      ? blocks.map(({ experts, block }) => `${experts.join(', ')} of block ${block}`).join('; ')
+      : `of blocks ${blocks.map(({ block }) => block).join(', ')}; layerwise.json names them`;
+  const [were, their] = count === 1 ? ['expert was', 'its'] : ['experts were', 'their'];
+  return `Warning: ${count} ${were} given no calibration token, so all ${their} inputs counted alike (${which}). Use more calibration text, or text more like what the model is for.`;
 }

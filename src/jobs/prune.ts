@@ -7,7 +7,7 @@ import { fileError, OptionError, readDocument, writeFileAtomic } from '../base/i
 import { writeCheckpoint } from '../checkpoint/index.js';
 import { checkPush, type PushResult } from '../hub/index.js';
 import { type Model, openModel, weightName } from '../model/index.js';
-import { blockPath, readBlockTensor, readNotes } from '../pipeline/index.js';
+import { blockPath, openBlockFile, readNotes } from '../pipeline/index.js';
 import { type Manifest, parseManifest } from '../records/index.js';
 import { describeUnseen } from './experts.js';
 import { type FinalScores, scoreFinal, UNSCORED } from './final.js';
@@ -156,10 +156,11 @@ async function assemble(model: Model, workspace: Workspace, dir: string): Promis
   await mkdir(final).catch((error) => {
     throw fileError(error, final);
   });
+  const files = await Promise.all(model.linears.map((_, block) => openBlockFile(model, blockPath(dir, block))));
   const pruned = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.block]));
   await writeCheckpoint(model.checkpoint, final, (name) => {
     const block = pruned.get(name);
-    return block === undefined ? undefined : readBlockTensor(model, blockPath(dir, block), name);
+    return block === undefined ? undefined : files[block]!(name);
   });
   return final;
 }

@@ -42,10 +42,10 @@ export async function blockFileSource(path: string): Promise<BlockSource> {
   return { folder: dirname(path), find: (name) => inPlace(tensors.get(name)!) };
 }
 
-/** The bytes of one tensor of a block file. */
-export async function readBlockTensor(model: Model, path: string, name: string): Promise<Uint8Array> {
+/** Opens a block file for its tensors' bytes, by name: its header is read once, however many experts there are. */
+export async function openBlockFile(model: Model, path: string): Promise<(name: string) => Promise<Uint8Array>> {
   const { tensors } = await readSafetensors(path);
-  return await readTensor({ ...model.checkpoint, dir: dirname(path), tensors }, name);
+  return (name) => readTensor({ ...model.checkpoint, dir: dirname(path), tensors }, name);
 }
 
 /** Of each tap site, a solver. */
@@ -202,11 +202,12 @@ function zeroMasked(bytes: Uint8Array, dtype: DType, mask: Mask): void {
 /** Zeros among the prunable weights of a model's block files, counted from their bytes. */
 export async function countBlockZeros(model: Model, dir: string): Promise<number> {
   let zeros = 0;
-  for (const linear of model.linears.flat()) {
-    const name = weightName(linear);
-    const { dtype } = model.checkpoint.tensors.get(name)!;
-    const values = toFloat32(await readBlockTensor(model, blockPath(dir, linear.block), name), dtype);
-    for (const value of values) if (value === 0) zeros++;
+  for (const [block, linears] of model.linears.entries()) {
+    const read = await openBlockFile(model, blockPath(dir, block));
+    for (const name of linears.map(weightName)) {
+      const { dtype } = model.checkpoint.tensors.get(name)!;
+      for (const value of toFloat32(await read(name), dtype)) if (value === 0) zeros++;
+    }
   }
   return zeros;
 }

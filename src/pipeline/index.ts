@@ -6,8 +6,8 @@ export {
   blockPath,
   countBlockZeros,
   isWholeBlock,
+  openBlockFile,
   pruneLinear,
-  readBlockTensor,
   readNotes,
   writePrunedBlock,
 } from './block-file.js';

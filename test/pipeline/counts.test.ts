@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Model, openModel } from '../../src/model/index.js';
 import { findCriterion, maskOf, parsePattern } from '../../src/operate/index.js';
-import { blockPath, readBlockTensor, writePrunedBlock } from '../../src/pipeline/index.js';
+import { blockPath, openBlockFile, writePrunedBlock } from '../../src/pipeline/index.js';
 import { BUDGETS, countInGroups, countPruned } from '../../src/plan/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { makeTiny } from '../jobs/make.js';
@@ -43,7 +43,7 @@ test('zeros on disk are those that were counted', async () => {
           const path = blockPath(dir, block);
           await writePrunedBlock(model, block, { ...pruning, squareSums: undefined, sequences: 0 }, path);
           for (const { name } of model.linears[block]!) {
-            const weights = toFloat32(await readBlockTensor(model, path, `${name}.weight`), 'F32');
+            const weights = toFloat32(await (await openBlockFile(model, path))(`${name}.weight`), 'F32');
             const zeros = weights.reduce((sum, weight) => sum + (weight === 0 ? 1 : 0), 0);
             expect(zeros).toBe(counts.get(name));
             total += zeros;

@@ -10,7 +10,7 @@ import { readTensor } from '../../src/checkpoint/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { embedWindows, type Model, openModel, weightName } from '../../src/model/index.js';
 import { type Criterion, findCriterion, type MaskCriterion, type Pattern } from '../../src/operate/index.js';
-import { blockPath, pruneSequentially, readBlockTensor, readNotes, type Text } from '../../src/pipeline/index.js';
+import { blockPath, openBlockFile, pruneSequentially, readNotes, type Text } from '../../src/pipeline/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { goldenDir, readGolden } from '../model/golden.js';
 
@@ -49,7 +49,7 @@ async function idleWeights(dir: string): Promise<readonly Float32Array[]> {
   const idle = model.linears.flat().filter(({ expert }) => expert === IDLE);
   return await Promise.all(
     idle.map(async (linear) => {
-      const bytes = await readBlockTensor(model, blockPath(dir, linear.block), weightName(linear));
+      const bytes = await (await openBlockFile(model, blockPath(dir, linear.block)))(weightName(linear));
       return toFloat32(bytes, model.checkpoint.tensors.get(weightName(linear))!.dtype);
     }),
   );
@@ -101,6 +101,8 @@ test('the router and the norms stay as they are', async () => {
     'post_attention_layernorm.weight',
   ]);
   for (const name of others) {
-    expect(await readBlockTensor(model, blockPath(dir, 0), name)).toEqual(await readTensor(model.checkpoint, name));
+    expect(await (await openBlockFile(model, blockPath(dir, 0)))(name)).toEqual(
+      await readTensor(model.checkpoint, name),
+    );
   }
 });

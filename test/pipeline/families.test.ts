@@ -10,7 +10,7 @@ import { silent } from '../../src/base/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { embedWindows, type Linear, type Model, openModel, toRows, weightName } from '../../src/model/index.js';
 import { findCriterion } from '../../src/operate/index.js';
-import { blockFileSource, blockPath, pruneSequentially, readBlockTensor } from '../../src/pipeline/index.js';
+import { blockFileSource, blockPath, openBlockFile, pruneSequentially } from '../../src/pipeline/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { forwardLogits } from '../model/forward.js';
 import { furthest, goldenCases, goldenDir, readGolden } from '../model/golden.js';
@@ -30,7 +30,7 @@ afterAll(async () => {
 /** SHA-256 of where a linear of a pruned block is zero, row-major [rows, columns]. */
 async function hashZeros(model: Model, linear: Linear, dir: string): Promise<string> {
   const name = weightName(linear);
-  const bytes = await readBlockTensor(model, blockPath(dir, linear.block), name);
+  const bytes = await (await openBlockFile(model, blockPath(dir, linear.block)))(name);
   const weights = toRows(linear, toFloat32(bytes, model.checkpoint.tensors.get(name)!.dtype));
   return createHash('sha256')
     .update(Uint8Array.from(weights, (weight) => (weight === 0 ? 1 : 0)))

@@ -9,7 +9,7 @@ import { createRng, silent } from '../../src/base/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { embedWindows, type Linear, type Model, openModel, toRows, weightName } from '../../src/model/index.js';
 import { formatPattern } from '../../src/operate/index.js';
-import { blockPath, pruneSequentially, readBlockTensor, runDense, type Text } from '../../src/pipeline/index.js';
+import { blockPath, openBlockFile, pruneSequentially, runDense, type Text } from '../../src/pipeline/index.js';
 import { allocate, POLICIES } from '../../src/plan/index.js';
 import { collectable } from '../../src/profile/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
@@ -40,7 +40,7 @@ async function textOf(model: Model, seed: number, count: number): Promise<Text> 
 /** W after pruning, row-major [rows, columns]. */
 async function prunedWeights(model: Model, linear: Linear, dir: string): Promise<Float32Array> {
   const name = weightName(linear);
-  const bytes = await readBlockTensor(model, blockPath(dir, linear.block), name);
+  const bytes = await (await openBlockFile(model, blockPath(dir, linear.block)))(name);
   return toRows(linear, toFloat32(bytes, model.checkpoint.tensors.get(name)!.dtype));
 }
 

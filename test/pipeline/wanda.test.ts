@@ -16,8 +16,8 @@ import {
   blockPath,
   type DensePass,
   measureMisalignment,
+  openBlockFile,
   pruneSequentially,
-  readBlockTensor,
   runDense,
   scoreBlockFiles,
   type Text,
@@ -91,7 +91,7 @@ async function goldenMask(key: string, rows: number, columns: number): Promise<U
 async function zerosOf(dir: string): Promise<Map<string, Uint8Array>> {
   const zeros = new Map<string, Uint8Array>();
   for (const { name, block } of model.linears.flat()) {
-    const bytes = await readBlockTensor(model, blockPath(dir, block), `${name}.weight`);
+    const bytes = await (await openBlockFile(model, blockPath(dir, block)))(`${name}.weight`);
     zeros.set(
       name,
       Uint8Array.from(toFloat32(bytes, 'F32'), (weight) => (weight === 0 ? 1 : 0)),
