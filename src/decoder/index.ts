@@ -1,3 +1,3 @@
 export type { Decoder, DecoderInfo, StepPart } from './decoder.js';
-export { isRunnable, requireRunnable } from './kit.js';
+export { requireRunnable } from './kit.js';
 export { type DecoderOptions, type OpenDecoder, openDecoder } from './open.js';

@@ -172,12 +172,9 @@ function refuseExperts({ family }: ModelConfig): never {
   );
 }
 
-/** Whether the kernels can run a model. */
-export const isRunnable = ({ mixtures }: ModelConfig): boolean => mixtures.every((mixture) => mixture === undefined);
-
 /** @throws UnsupportedError E_UNSUPPORTED_EXPERTS where the kernels cannot run a model */
 export function requireRunnable(config: ModelConfig): void {
-  if (!isRunnable(config)) refuseExperts(config);
+  if (config.mixtures.some((mixture) => mixture !== undefined)) refuseExperts(config);
 }
 
 /** The rotations of a model; where a windowed block has one of its own, it is the second. */

@@ -24,6 +24,13 @@ export type CheckpointReport = {
   readonly blocks: number;
   readonly hidden: number;
   readonly intermediate: number;
+  /** What blocks with a mixture of experts have in place of an MLP, and how many such blocks there are; null without. */
+  readonly experts: {
+    readonly count: number;
+    readonly perToken: number;
+    readonly width: number;
+    readonly blocks: number;
+  } | null;
   readonly heads: number;
   readonly kvHeads: number;
   readonly vocabulary: number;
@@ -60,6 +67,7 @@ export async function inspect(
     blocks: config.blocks,
     hidden: config.hidden,
     intermediate: config.intermediate,
+    experts: describeExperts(config.mixtures),
     heads: config.heads,
     kvHeads: config.kvHeads,
     vocabulary: config.vocabulary,
@@ -74,6 +82,12 @@ export async function inspect(
     blockSparsity: model.linears.map((_, block) => sparsityOf(linears.filter((linear) => linear.block === block))),
     linears,
   };
+}
+
+function describeExperts(mixtures: Model['config']['mixtures']): CheckpointReport['experts'] {
+  const [first, ...others] = mixtures.filter((mixture) => mixture !== undefined);
+  if (first === undefined) return null;
+  return { count: first.experts, perToken: first.perToken, width: first.width, blocks: 1 + others.length };
 }
 
 /** The zeros of every prunable linear, counted from the files. */

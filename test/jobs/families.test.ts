@@ -20,6 +20,12 @@ beforeAll(async () => {
   texts = await makeTexts(folder, 24);
 });
 
+/** What `inspect` says of mixtures, three blocks deep. */
+const EXPERTS: Readonly<Record<string, unknown>> = {
+  mixtral: { count: 5, perToken: 2, width: 48, blocks: 3 },
+  qwen3_moe: { count: 6, perToken: 2, width: 16, blocks: 1 },
+};
+
 /** Logits of `model` on a few windows, its blocks being those of `source` with the numbers `blocks`. */
 async function logitsOf(model: Model, source: Model, blocks: readonly number[]): Promise<Float32Array> {
   const windows = [0, 1].map((w) => Int32Array.from({ length: LENGTH }, (_, t) => 97 + ((w * 31 + t * 7) % 26)));
@@ -46,6 +52,7 @@ describe.each([...FAMILIES.keys()])('%s', (family) => {
     const { manifest } = await prune({ ...common, ...texts, out, sparsity: 0.5, beta: 0.2 });
     const report = await inspect(out);
     expect(report.family).toBe(family);
+    expect(report.experts).toEqual(EXPERTS[family] ?? null);
     expect(Math.abs(report.zeros - report.prunable / 2)).toBeLessThanOrEqual(0.5);
     expect(manifest.sparsity.realised).toBe(report.sparsity);
     const scored = await evaluate({ checkpoint: out, text: texts.test, sequenceLength: LENGTH, threads: 2 });

@@ -7,8 +7,17 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
 import { readTensor } from '../../src/checkpoint/index.js';
-import { createOrtEngine, type Engine } from '../../src/engine/index.js';
-import { embedWindows, type Model, openModel, weightName } from '../../src/model/index.js';
+import { createOrtEngine, type Engine, type HostTensor } from '../../src/engine/index.js';
+import {
+  blockGraph,
+  chunkTensor,
+  embedWindows,
+  type Linear,
+  type Model,
+  openModel,
+  readLinear,
+  weightName,
+} from '../../src/model/index.js';
 import { type Criterion, findCriterion, type MaskCriterion, type Pattern } from '../../src/operate/index.js';
 import { blockPath, openBlockFile, pruneSequentially, readNotes, type Text } from '../../src/pipeline/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
@@ -105,4 +114,22 @@ test('the router and the norms stay as they are', async () => {
       await readTensor(model.checkpoint, name),
     );
   }
+});
+
+test('the weights of one expert’s linear may be fed', async () => {
+  const linear = model.linears[0]!.find(({ expert, kind }) => expert === 2 && kind === 'down')!;
+  const { embedded } = calibration;
+  const x = chunkTensor(embedded, 0, await embedded.read(0));
+  const run = async (fed: Linear | undefined, inputs: Record<string, HostTensor>) => {
+    const options = { length: embedded.length, outputs: 'hidden', ...(fed ? { fed } : {}) } as const;
+    const session = await engine.load(blockGraph(model, 0, options));
+    const { y } = await session.run(inputs);
+    await session.release();
+    return y!.data;
+  };
+  const own = await readLinear(model.checkpoint, linear);
+  const w = (data: Float32Array): HostTensor => ({ type: 'f32', shape: [linear.rows, linear.columns], data });
+  const plain = await run(undefined, { x });
+  expect(await run(linear, { x, w: w(own) })).toEqual(plain);
+  expect(await run(linear, { x, w: w(own.map((value) => 2 * value)) })).not.toEqual(plain);
 });

@@ -48,6 +48,7 @@ function describeCheckpoint(report: CheckpointReport, linears: boolean): string 
     ['family', report.family],
     ['blocks', `${report.blocks}`],
     ['hidden, MLP', `${report.hidden}, ${report.intermediate}`],
+    ...(report.experts ? [['experts', describeExperts(report.experts)] as const] : []),
     ['heads, key-value heads', `${report.heads}, ${report.kvHeads}`],
     ['vocabulary', `${report.vocabulary}${report.tied ? ' (head tied to the embeddings)' : ''}`],
     ['longest sequence', `${report.maxPositions} tokens`],
@@ -61,6 +62,9 @@ function describeCheckpoint(report: CheckpointReport, linears: boolean): string 
     : report.blockSparsity.map((share, i) => [`block ${i}`, formatPercent(share), formatBar(share)]);
   return `${facts}\n\n${formatTable(rows)}`;
 }
+
+const describeExperts = ({ count, perToken, width, blocks }: NonNullable<CheckpointReport['experts']>): string =>
+  `${count} of width ${width} in ${blocks} blocks, ${perToken} for each token; the router is not pruned`;
 
 /** What a packed model takes; `layerwise pack` prints the same of what it wrote. */
 export function describePacked(report: PackedReport, linears: boolean): string {
