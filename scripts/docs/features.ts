@@ -32,8 +32,9 @@ pattern (\`test/jobs/matrix.test.ts\`).
 
 ${table.map((row) => `| ${row.join(' | ')} |`).join('\n')}
 
-Packed and run: \`pack\` writes the family's checkpoints, and what the runtime makes of them has transformers' logits
-(\`test/decoder/decoder.test.ts\`). Mixtures of experts are not: they are refused by name, before a weight is read.
+Packed and run: \`pack\`, \`generate\`, \`serve\` and \`bench\` take the family's models, and what the runtime makes of them has
+transformers' logits (\`test/decoder/decoder.test.ts\`). Mixtures of experts are not: they are refused by name, before a
+weight is read.
 
 Of a mixture of experts every expert is pruned by what its own tokens are like; the router is not pruned. To an expert that
 was given no calibration token all inputs count alike; \`prune\` warns of it, and \`layerwise.json\` lists them as \`unseenExperts\`.

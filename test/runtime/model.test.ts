@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
 import { pack } from '../../src/jobs/index.js';
 import { complete, createScheduler, generateText, type OpenedDecoder, openForText } from '../../src/runtime/index.js';
+import { goldenDir } from '../model/golden.js';
 import { LOGITS } from '../tolerances.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -21,6 +22,11 @@ const golden = JSON.parse(readFileSync(join(root, 'test/golden/generate.json'), 
 const open = (path: string, threads: number, more: object = {}): Promise<OpenedDecoder> =>
   openForText(path, { threads, sequences: 4, onProgress: silent, ...more });
 const greedy = { temperature: 0, topP: 1, seed: 0 };
+
+test('a mixture of experts is refused by name, before it is packed', async () => {
+  const message = expect.stringContaining('The mixtral model has a mixture of experts');
+  await expect(open(goldenDir('mixtral'), 1)).rejects.toMatchObject({ code: 'E_UNSUPPORTED_EXPERTS', message });
+});
 
 describe('in float32, as transformers', () => {
   let model: OpenedDecoder;
