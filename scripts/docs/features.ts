@@ -11,15 +11,19 @@ export function renderFeatures(cells: readonly Cell[], runnable: ReadonlySet<str
       .filter((cell) => cell.family === family && cell.criterion.name === criterion)
       .map(({ pattern }) => (pattern.kind === 'n:m' ? 'N:M' : pattern.kind))
       .join(', ');
-  const table = [
+  const rows = [
     ['family', ...criteria.map((name) => `\`${name}\``), 'packed and run'],
-    ['---', ...criteria.map(() => '---'), '---'],
     ...families.map((family) => [
       `\`${family}\``,
       ...criteria.map((criterion) => patternsOf(family, criterion) || '–'),
       runnable.has(family) ? 'yes' : 'no',
     ]),
   ];
+  // As the formatter has tables.
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+  const line = (row: readonly string[]): string => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`;
+  const [head, ...body] = rows;
+  const table = [line(head!), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
   return `<!-- Made from scripts/docs/matrix.ts by npm run docs; change it there. -->
 
 # What goes with what
@@ -30,7 +34,7 @@ after it (\`test/model/families.test.ts\`, \`test/pipeline/families.test.ts\`), 
 and \`drop\` whole (\`test/jobs/families.test.ts\`). Every [allocation policy](docs/policies.md) goes with every criterion and
 pattern (\`test/jobs/matrix.test.ts\`).
 
-${table.map((row) => `| ${row.join(' | ')} |`).join('\n')}
+${table}
 
 Packed and run: \`pack\`, \`generate\`, \`serve\` and \`bench\` take the family's models, and what the runtime makes of them has
 transformers' logits (\`test/decoder/decoder.test.ts\`). Mixtures of experts are not: they are refused by name, before a
