@@ -5,6 +5,7 @@
 // Each expert reads its own tokens, so its linears have taps of their own. The router is not pruned. Some blocks have one
 // MLP all the same.
 
+import { attendTo, gateOf } from './halves.js';
 import { attentionParts, expertParts, expertSite, mlpParts, normParts } from './parts.js';
 import type { BlockShape } from './shape.js';
 
@@ -17,27 +18,19 @@ export const mixtureBlock: BlockShape = {
     return { norms, router, linears: [...attention, ...expertParts(config, mixture)] };
   },
   build: (kit) => {
-    const { hidden: D, intermediate: F, heads, kvHeads, headDim: h } = kit.config;
-    const attentionIn = kit.rows(kit.norm(kit.x, 'attentionNorm'));
-    kit.tap(attentionIn, 'attention_in', D);
-    const [q, k, v] = (['q', 'k', 'v'] as const).map((kind) => kit.linear(attentionIn, kind));
-    const attentionOut = kit.attend(kit.rotate(q!, heads, 'qNorm'), kit.rotate(k!, kvHeads, 'kNorm'), v!);
-    kit.tap(attentionOut, 'attention_out', heads * h);
+    const attentionOut = attendTo(kit, kit.rows(kit.norm(kit.x, 'attentionNorm')));
     const middle = kit.add(kit.x, kit.linear(attentionOut, 'o'));
-
     const mlpIn = kit.rows(kit.norm(middle, 'mlpNorm'));
     const { mixture } = kit;
     if (!mixture) {
-      kit.tap(mlpIn, 'mlp_in', D);
-      const mlpOut = kit.multiply(kit.activate(kit.linear(mlpIn, 'gate')), kit.linear(mlpIn, 'up'));
-      kit.tap(mlpOut, 'mlp_out', F);
+      const mlpOut = gateOf(kit, mlpIn);
       kit.output(() => kit.add(middle, kit.linear(mlpOut, 'down')));
       return;
     }
     const routing = kit.route(mlpIn);
     const outs = Array.from({ length: mixture.experts }, (_, expert) => {
       const expertIn = kit.routed(mlpIn, routing, expert);
-      kit.tap(expertIn, expertSite(expert, 'in'), D);
+      kit.tap(expertIn, expertSite(expert, 'in'), kit.config.hidden);
       const [gate, up] = (['gate', 'up'] as const).map((kind) => kit.linear(expertIn, kind, expert));
       const expertOut = kit.multiply(kit.activate(gate!), up!);
       kit.tap(expertOut, expertSite(expert, 'out'), mixture.width);
