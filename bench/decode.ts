@@ -10,7 +10,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openDecoder } from 'layerwise/decoder';
-import { type Contender, describeContender, measureSpeeds, type Speeds } from 'layerwise/jobs';
+import { type Contender, describeBenched, describeContender, measureSpeeds, type Speeds } from 'layerwise/jobs';
 import { describeTensors, openModel } from 'layerwise/model';
 import { type PackSettings, packInMemory } from 'layerwise/packed';
 import { measurePeers } from './peers.js';
@@ -65,12 +65,14 @@ function checkpointWith(zeros: Zeros): string {
   return dir;
 }
 
-async function open({ zeros, settings }: Entry): Promise<Contender> {
+type Opened = Contender & { readonly described: Awaited<ReturnType<typeof describeBenched>> };
+
+async function open({ zeros, settings }: Entry): Promise<Opened> {
   const { checkpoint, config, layout } = await openModel(checkpointWith(zeros));
   const block = await packInMemory({ checkpoint, tensors: describeTensors(config, layout) }, settings, () => {});
   const packed = await repeatBlocks(block, SHAPE.blocks);
   const decoder = await openDecoder(packed, { threads, positions: SHAPE.positions });
-  return { ...describeContender(packed), decoder };
+  return { ...describeContender(packed), decoder, described: await describeBenched(packed, packed.weightBytes) };
 }
 
 type Ratio = { readonly name: string; readonly decode: number; readonly prefill: number };
@@ -81,7 +83,7 @@ try {
   for (const group of GROUPS) {
     const entries = group.filter(({ name }) => options.only === undefined || options.only.split(',').includes(name));
     if (entries.length === 0) continue;
-    const contenders = [anchor];
+    const contenders: Contender[] = [anchor];
     for (const one of entries) contenders.push(await open(one));
     const speeds = await measureSpeeds(contenders, measuring);
     for (const [i, { name }] of entries.entries()) {
@@ -98,7 +100,7 @@ try {
   const peers = options.peers ? await measurePeers(anchor, { ...measuring, threads, scratch }) : [];
   await anchor.decoder.close();
   const all = {
-    model: modelLine(anchor),
+    model: anchor.described,
     threads,
     bandwidthGBs: Math.max(...documents.map(({ bandwidthGBs }) => bandwidthGBs)),
     decode: documents.flatMap(({ decode }, i) => (i === 0 ? decode : decode.slice(1))),
@@ -119,11 +121,6 @@ try {
   }
 } finally {
   rmSync(scratch, { recursive: true, force: true });
-}
-
-function modelLine({ decoder, sparsity, bytesPerToken }: Contender) {
-  const weights = bytesPerToken * 8;
-  return { bytes: decoder.info.bytes, sparsity, bitsPerToken: weights };
 }
 
 function printGroup({ bandwidthGBs, decode, prefill }: Speeds): void {

@@ -1,6 +1,6 @@
 // What binding an operation needs and gives; places of values, and a thread's share of things.
 
-import type { Rows, RuntimeKernels } from '../kernels/index.js';
+import type { Range, Rows, RuntimeKernels } from '../kernels/index.js';
 import type { Placement, Step } from './placement.js';
 import type { Operation, Program, Value } from './program.js';
 
@@ -30,7 +30,6 @@ export type Binding = {
 };
 
 export type OperationOf<K extends Operation['kind']> = Operation & { readonly kind: K };
-export type Range = { readonly from: number; readonly to: number };
 
 export const bufferName = ({ buffer }: Value): string => `buffer ${buffer}`;
 export const integersName = (index: number): string => `quantised ${index}`;

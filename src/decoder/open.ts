@@ -4,13 +4,14 @@
 import { createRequire } from 'node:module';
 import { InternalError, OptionError, ResourceError } from '../base/index.js';
 import { createArena, startTeam } from '../kernels/index.js';
-import { describeTensors, type Layout, layoutOf, type ModelConfig, readModelConfig } from '../model/index.js';
-import { type PackedModel, partOffsets, readPackedConfig, requireTensors } from '../packed/index.js';
+import type { Layout, ModelConfig } from '../model/index.js';
+import { type PackedModel, partOffsets } from '../packed/index.js';
 import type { Decoder, StepPart } from './decoder.js';
 import { lowerModel } from './lower.js';
 import { type Pass, splitPasses } from './passes.js';
 import { type Placement, placeDecoder, type Step, writeTables } from './placement.js';
 import type { Program } from './program.js';
+import { readPackedModel } from './read-model.js';
 
 export type DecoderOptions = {
   readonly threads: number;
@@ -38,9 +39,7 @@ const WORKER = '#decoder-worker';
  * @throws OptionError E_OPTION_POSITIONS; ResourceError E_RESOURCE_MEMORY; CheckpointError, UnsupportedError
  */
 export async function openDecoder(packed: PackedModel, options: DecoderOptions): Promise<OpenDecoder> {
-  const config = readModelConfig(await readPackedConfig(packed));
-  const layout = layoutOf(config, (name) => packed.tensors.has(name));
-  requireTensors(packed, describeTensors(config, layout)); // kernels trust the shapes that the config gives
+  const { config, layout } = await readPackedModel(packed);
   const { threads, sequences = 1, positions = Math.min(config.maxPositions, DEFAULT_POSITIONS) } = options;
   if (positions > config.maxPositions) {
     throw new OptionError(

@@ -131,7 +131,7 @@ function bindLook(binding: Binding, operation: OperationOf<'look'>): BoundOperat
   };
 }
 
-/** The residual is a table whose rows are the pass's tokens. Its readers are other threads' tokens, so it counts as mixed. */
+/** The residual is a table whose rows are the pass's tokens; all threads have met since it was written (machine.ts). */
 function bindPick(binding: Binding, operation: OperationOf<'pick'>): BoundOperation {
   const { placement, kernels } = binding;
   const call = {

@@ -1,10 +1,10 @@
 // How fast a packed model runs, against its dense twin in the same run: the same numbers, with their zeros.
 
 import { availableParallelism } from 'node:os';
-import { type OnProgress, OptionError, silent } from '../base/index.js';
-import { type OpenDecoder, openDecoder } from '../decoder/index.js';
-import { describeTensors, layoutOf, readModelConfig } from '../model/index.js';
-import { makeDenseTwin, openPacked, type PackedModel, readPackedConfig, requireTensors } from '../packed/index.js';
+import { type OnProgress, silent } from '../base/index.js';
+import { type OpenDecoder, openDecoder, readPackedModel } from '../decoder/index.js';
+import { makeDenseTwin, openPacked, type PackedModel } from '../packed/index.js';
+import { wholeNumber } from './checks.js';
 import { describePacked } from './inspect-packed.js';
 import { type Contender, measureSpeeds, type Speeds } from './measure.js';
 
@@ -33,20 +33,17 @@ export type BenchResult = Speeds & {
 
 /** @throws OptionError E_OPTION_THREADS …; CheckpointError, UnsupportedError, ResourceError */
 export async function bench(options: BenchOptions): Promise<BenchResult> {
-  const threads = atLeastOne('threads', options.threads ?? availableParallelism());
-  const tokens = atLeastOne('tokens', options.tokens ?? 32);
-  const turns = atLeastOne('turns', options.turns ?? 5);
+  const threads = wholeNumber('threads', options.threads ?? availableParallelism(), 1, 1024);
+  const tokens = wholeNumber('tokens', options.tokens ?? 32, 1, 1 << 24);
+  const promptTokens = wholeNumber('prompt-tokens', options.promptTokens ?? 256, 1, 1 << 24);
+  const turns = wholeNumber('turns', options.turns ?? 5, 1, 1 << 24);
   const { onProgress = silent } = options;
   const packed = await openPacked(options.model);
   const open: OpenDecoder[] = [];
   try {
-    const config = readModelConfig(await readPackedConfig(packed));
-    const layout = layoutOf(config, (name) => packed.tensors.has(name));
-    const described = describeTensors(config, layout);
-    requireTensors(packed, described);
-    const prompt = Math.min(atLeastOne('prompt-tokens', options.promptTokens ?? 256), config.maxPositions);
+    const { config } = await readPackedModel(packed);
+    const prompt = Math.min(promptTokens, config.maxPositions);
     const positions = Math.min(config.maxPositions, Math.max(prompt, tokens + 16));
-    const report = describePacked(options.model, packed.fileBytes, packed.directory, config, described);
     onProgress({ kind: 'stage', stage: 'reading' });
     const contenders: Contender[] = [];
     for (const model of [packed, await makeDenseTwin(packed)]) {
@@ -54,15 +51,20 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
       open.push(decoder);
       contenders.push({ ...describeContender(model), decoder });
     }
-    const { bits, floor } = report.all;
     return {
-      model: { bytes: packed.fileBytes, bitsPerWeight: bits, floorBitsPerWeight: floor, sparsity: report.sparsity },
+      model: await describeBenched(packed, packed.fileBytes),
       ...(await measureSpeeds(contenders, { tokens: Math.min(tokens, positions - 16), prompt, turns, onProgress })),
     };
   } finally {
     await Promise.all(open.map((decoder) => decoder.close()));
     await packed.close();
   }
+}
+
+/** What a bench's document says of the model, which takes `bytes` bytes. */
+export async function describeBenched(packed: PackedModel, bytes: number): Promise<BenchResult['model']> {
+  const { all, sparsity } = describePacked(packed.path, bytes, packed.directory, await readPackedModel(packed));
+  return { bytes, bitsPerWeight: all.bits, floorBitsPerWeight: all.floor, sparsity };
 }
 
 /** A packed model as it is listed: its linears' layouts, and the bytes that a token reads. */
@@ -81,16 +83,4 @@ export function describeContender({ directory }: PackedModel): Omit<Contender, '
     // A tied table is the head too, which is read whole.
     bytesPerToken: tied ? bytes : bytes - table.bytes,
   };
-}
-
-function atLeastOne(option: string, value: number): number {
-  if (Number.isInteger(value) && value >= 1) return value;
-  throw new OptionError(
-    `E_OPTION_${option.toUpperCase().replace('-', '_')}`,
-    `--${option}: expected a whole number from 1, got ${value}.`,
-    {
-      option,
-      got: value,
-    },
-  );
 }

@@ -2,10 +2,13 @@
 
 import { OptionError } from '../base/index.js';
 
+/** The code of an option's error: `max-body` → E_OPTION_MAX_BODY. */
+export const optionCode = (option: string): string => `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`;
+
 export function oneOf<const T extends string>(option: string, value: string, allowed: readonly T[]): T {
   if ((allowed as readonly string[]).includes(value)) return value as T;
   throw new OptionError(
-    `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`,
+    optionCode(option),
     `--${option}: expected one of ${allowed.join(', ')}, got ${JSON.stringify(value)}.`,
     { option, expected: allowed, got: value },
   );
@@ -14,10 +17,18 @@ export function oneOf<const T extends string>(option: string, value: string, all
 export function wholeNumber(option: string, value: number, low: number, high: number): number {
   if (Number.isInteger(value) && value >= low && value <= high) return value;
   throw new OptionError(
-    `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`,
+    optionCode(option),
     `--${option}: expected a whole number from ${low} to ${high}, got ${value}.`,
     { option, low, high, got: value },
   );
+}
+
+export function realNumber(option: string, value: number, low: number, high: number): number {
+  if (value >= low && value <= high) return value;
+  throw new OptionError(optionCode(option), `--${option}: expected a number from ${low} to ${high}, got ${value}.`, {
+    option,
+    got: value,
+  });
 }
 
 export function conflict(option: string, other: string, why: string): never {
@@ -29,6 +40,5 @@ export function conflict(option: string, other: string, why: string): never {
 
 /** @throws OptionError E_OPTION_… for an option that is needed and was not given */
 export function refuseMissing(option: string, expected: string): never {
-  const code = `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`;
-  throw new OptionError(code, `--${option}: expected ${expected}; it was not given.`, { option });
+  throw new OptionError(optionCode(option), `--${option}: expected ${expected}; it was not given.`, { option });
 }

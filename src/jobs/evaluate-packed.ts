@@ -2,14 +2,10 @@
 
 import { OptionError } from '../base/index.js';
 import { summarise } from '../evaluate/index.js';
-import { isPackedPath } from '../packed/index.js';
 import type { Evaluation } from '../records/index.js';
 import { openForText, scoreWindows } from '../runtime/index.js';
 import type { RunSettings } from './settings.js';
 import { prepareText } from './texts.js';
-
-/** Whether what is to be evaluated is a .lw file. */
-export const isPacked = isPackedPath;
 
 type Asked = { readonly text: string; readonly sequenceLength: number | undefined };
 
@@ -23,8 +19,7 @@ export async function evaluatePacked(path: string, asked: Asked, settings: RunSe
       { option: 'device', got: device },
     );
   }
-  const positions = asked.sequenceLength;
-  const model = await openForText(path, { threads, sequences: 1, onProgress, ...(positions ? { positions } : {}) });
+  const model = await openForText(path, { threads, sequences: 1, positions: asked.sequenceLength, onProgress });
   try {
     const { info, tokenizer } = model;
     const { windows } = await prepareText({ config: info }, tokenizer, {

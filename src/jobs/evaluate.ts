@@ -2,20 +2,20 @@
 // tasks by lm-evaluation-harness's (docs/tasks.md), or both, which is how the papers report a model.
 
 import { OptionError } from '../base/index.js';
-import type { Engine } from '../engine/index.js';
-import { type Outcome, scoresOf, summarise } from '../evaluate/index.js';
+import { type Outcome, scoresOf } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
-import { scoreBlockFiles } from '../pipeline/index.js';
+import { isPackedPath } from '../packed/index.js';
 import type { Evaluation, TaskScores, TaskSetup } from '../records/index.js';
 import { loadTokenizer } from '../text/index.js';
 import { refuseMissing, wholeNumber } from './checks.js';
-import { evaluatePacked, isPacked } from './evaluate-packed.js';
+import { evaluatePacked } from './evaluate-packed.js';
+import { scoreText } from './final.js';
 import { writeHarness } from './harness.js';
 import { normaliseLength, normaliseRun, type RunOptions, type RunSettings, windowLength } from './settings.js';
 import { openSource } from './source.js';
 import { normaliseTasks, type TaskOptions } from './task-options.js';
 import { prepareTasks, scoreTasks } from './tasks.js';
-import { embedText, openEngine, type PreparedText, prepareText } from './texts.js';
+import { openEngine, type PreparedText, prepareText } from './texts.js';
 import { checkOutPath, checkOutside } from './workspace.js';
 
 export type EvaluateOptions = RunOptions &
@@ -57,7 +57,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   if (options.text === undefined && !tasks) refuseMissing('text', 'a text file, or --tasks or --suite');
   if (out !== undefined && !tasks) refuseMissing('tasks', 'tasks with --out, which receives their results and samples');
   if (out !== undefined) await checkOutPath(out);
-  if (await isPacked(options.checkpoint)) {
+  if (await isPackedPath(options.checkpoint)) {
     if (tasks || options.text === undefined) {
       throw new OptionError(
         'E_OPTION_TASKS',
@@ -75,7 +75,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   const prepared = await prepareTasks({ ...settings, tasks, sequenceLength, seed }, model);
   const engine = await openEngine(model, settings);
   try {
-    const evaluation = text && (await scoreText(engine, model, text, settings));
+    const evaluation = text && (await scoreText(engine, model, undefined, text, 'evaluating', settings.onProgress));
     let scored: EvaluateResult['tasks'];
     if (prepared) {
       const { setup } = prepared;
@@ -107,17 +107,4 @@ async function readWindows(
     seed: 0,
     onProgress,
   });
-}
-
-async function scoreText(
-  engine: Engine,
-  model: Model,
-  text: PreparedText,
-  { onProgress }: RunSettings,
-): Promise<Evaluation> {
-  onProgress({ kind: 'stage', stage: 'evaluating', total: model.config.blocks });
-  const embedded = await embedText(model, text);
-  const nll = await scoreBlockFiles(engine, model, undefined, embedded, onProgress);
-  await embedded.embedded.close();
-  return summarise(nll, text.windows.length);
 }

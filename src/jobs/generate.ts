@@ -1,8 +1,8 @@
 // Text from a model, one prompt, one text.
 
 import { type Generated, generateText } from '../runtime/index.js';
-import { wholeNumber } from './checks.js';
-import { normaliseOpening, type OpeningOptions, openModelForText, realNumber } from './opening.js';
+import { realNumber, wholeNumber } from './checks.js';
+import { normaliseOpening, type OpeningOptions, openModelForText } from './opening.js';
 
 export type GenerateOptions = OpeningOptions & {
   /** Defaults to nothing: the text begins with the model's BOS token. */

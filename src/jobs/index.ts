@@ -1,4 +1,4 @@
-export { type BenchOptions, type BenchResult, bench, describeContender } from './bench.js';
+export { type BenchOptions, type BenchResult, bench, describeBenched, describeContender } from './bench.js';
 export { type CompareOptions, type CompareResult, compare } from './compare.js';
 export { type DropOptions, type DropResult, drop } from './drop.js';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate.js';

@@ -3,8 +3,8 @@
 // of four bits, as in N:16 tiles) and min(32 · weights, 48 · nonzeros) for f32: no scales, no padding, no order of tiles.
 // Tables are b, vectors 32 bits a weight.
 
-import { describeTensors, layoutOf, type ModelConfig, type ModelTensor, readModelConfig } from '../model/index.js';
-import { type Directory, openPacked, readPackedConfig, requireTensors, type TensorEntry } from '../packed/index.js';
+import { type DescribedModel, readPackedModel } from '../decoder/index.js';
+import { type Directory, openPacked, type TensorEntry } from '../packed/index.js';
 
 /** A part of the weights: bytes with all padding, bits a weight, and those of the floor. */
 export type PartReport = {
@@ -65,26 +65,20 @@ export type PackedReport = {
 export async function inspectPacked(path: string, verify = false): Promise<PackedReport> {
   const packed = await openPacked(path);
   try {
-    const config = readModelConfig(await readPackedConfig(packed));
-    const wanted = describeTensors(
-      config,
-      layoutOf(config, (name) => packed.tensors.has(name)),
-    );
-    requireTensors(packed, wanted);
+    const model = await readPackedModel(packed);
     if (verify) await packed.verify();
-    return { ...describePacked(path, packed.fileBytes, packed.directory, config, wanted), verified: verify };
+    return { ...describePacked(path, packed.fileBytes, packed.directory, model), verified: verify };
   } finally {
     await packed.close();
   }
 }
 
-/** What a directory says; that its tensors are those of `config`, which are `described`, was checked. */
+/** What a directory says of a model whose tensors it was checked to have. */
 export function describePacked(
   file: string,
   fileBytes: number,
   { tensors, files, layerwise, values, head }: Directory,
-  config: ModelConfig,
-  described: readonly ModelTensor[],
+  { config, tensors: described }: Pick<DescribedModel, 'config' | 'tensors'>,
 ): PackedReport {
   const blockOf = new Map(described.map(({ name, block }) => [name, block ?? null]));
   const linears = tensors.filter(({ role }) => role === 'linear');

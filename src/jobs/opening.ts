@@ -1,7 +1,7 @@
-// What generate and serve are told alike: the model, how it is opened, how numbers are checked.
+// What generate and serve are told alike: the model, and how it is opened.
 
 import { availableParallelism } from 'node:os';
-import { type OnProgress, OptionError, silent } from '../base/index.js';
+import { type OnProgress, silent } from '../base/index.js';
 import { resolveModel } from '../hub/index.js';
 import { type StoredValues, VALUES } from '../packed/index.js';
 import { type OpenedDecoder, openForText } from '../runtime/index.js';
@@ -43,14 +43,4 @@ export async function openModelForText(
 ): Promise<OpenedDecoder> {
   const path = await resolveModel(model, { onProgress: settings.onProgress });
   return await openForText(path, { ...settings, sequences });
-}
-
-/** A number from `low` to `high`. @throws OptionError E_OPTION_… */
-export function realNumber(option: string, value: number, low: number, high: number): number {
-  if (value >= low && value <= high) return value;
-  throw new OptionError(
-    `E_OPTION_${option.toUpperCase().replaceAll('-', '_')}`,
-    `--${option}: expected a number from ${low} to ${high}, got ${value}.`,
-    { option, got: value },
-  );
 }

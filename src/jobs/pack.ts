@@ -81,7 +81,7 @@ export async function packModel(model: Model, settings: PackingSettings, onProgr
   const source = { checkpoint: model.checkpoint, tensors: describeTensors(model.config, model.layout) };
   const { directory, fileBytes } = await writePacked(resolve(settings.out), source, settings, onProgress);
   return {
-    ...describePacked(settings.out, fileBytes, directory, model.config, source.tensors),
+    ...describePacked(settings.out, fileBytes, directory, { config: model.config, tensors: source.tensors }),
     out: settings.out,
     seconds: (performance.now() - started) / 1000,
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,

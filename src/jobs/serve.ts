@@ -3,8 +3,8 @@
 import { basename, resolve } from 'node:path';
 import { OptionError } from '../base/index.js';
 import { type ServerSettings, startServer } from '../server/index.js';
-import { wholeNumber } from './checks.js';
-import { normaliseOpening, type OpeningOptions, openModelForText, realNumber } from './opening.js';
+import { optionCode, realNumber, wholeNumber } from './checks.js';
+import { normaliseOpening, type OpeningOptions, openModelForText } from './opening.js';
 
 export type ServeOptions = OpeningOptions & {
   /** Defaults to 8080; 0 takes any that is free. */
@@ -60,11 +60,7 @@ function normaliseServing(options: ServeOptions): ServerSettings {
   const { apiKey, name = basename(resolve(options.model)) } = options;
   for (const [option, value] of Object.entries({ 'api-key': apiKey, name })) {
     if (value === undefined || /^[\x21-\x7e]+$/.test(value)) continue; // what a header and a JSON path can carry
-    throw new OptionError(
-      `E_OPTION_${option.toUpperCase().replace('-', '_')}`,
-      `--${option}: expected printable ASCII without spaces.`,
-      { option },
-    );
+    throw new OptionError(optionCode(option), `--${option}: expected printable ASCII without spaces.`, { option });
   }
   return {
     ...{ name, apiKey },
