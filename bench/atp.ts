@@ -15,6 +15,7 @@ import { prune } from 'layerwise';
 import { openModel } from 'layerwise/model';
 import { maxBeta } from 'layerwise/plan';
 import { loadTokenizer, makeWindows, readCorpus, tokenizeCorpus } from 'layerwise/text';
+import { median } from './median.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -80,8 +81,6 @@ async function runOurs() {
   rmSync(out, { recursive: true });
   return result;
 }
-
-const median = (list: readonly number[]): number => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
 
 try {
   const calibrationFile = await writeWindows('calibration.i32', calibration, 'sequential', SAMPLES);

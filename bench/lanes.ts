@@ -11,6 +11,7 @@ import { createRng } from 'layerwise/base';
 import { writeSafetensors } from 'layerwise/checkpoint';
 import { createOrtEngine, type Engine } from 'layerwise/engine';
 import { blockGraph, createActivations, type Model, openModel, runBlock } from 'layerwise/model';
+import { median } from './median.js';
 
 const { values } = parseArgs({ options: { threads: { type: 'string', default: String(availableParallelism()) } } });
 const threads = Number(values.threads);
@@ -67,8 +68,6 @@ async function timeRun(engine: Engine, model: Model): Promise<number> {
   await session.release();
   return seconds;
 }
-
-const median = (list: readonly number[]): number => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
 
 try {
   const lanes = await createOrtEngine({ device: 'cpu', lanes: threads, threads: 1 });

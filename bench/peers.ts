@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { createOrtEngine, type Session } from 'layerwise/engine';
 import { type Contender, measureSpeeds } from 'layerwise/jobs';
 import { blockGraph, headGraph, openModel } from 'layerwise/model';
+import { median } from './median.js';
 import { GGUF_TYPES, writeGguf } from './peers/gguf.js';
 import { SHAPE, writeSyntheticCheckpoint } from './synthetic.js';
 
@@ -69,8 +70,6 @@ async function compare(anchor: Contender, peer: Peer, { tokens, prompt, turns }:
   };
   return { name: peer.name, decode: speed(ours[0], decode), prefill: speed(ours[1], prefill) };
 }
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 async function startOnnx({ threads, prompt, scratch }: Options): Promise<Peer> {
   const dir = join(scratch, 'onnx');

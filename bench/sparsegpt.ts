@@ -15,6 +15,7 @@ import { createRng } from 'layerwise/base';
 import { createOrtEngine } from 'layerwise/engine';
 import { createGemm, type EngineGemm } from 'layerwise/linalg';
 import { factoriseGram, pruneSparseGpt } from 'layerwise/operate';
+import { median } from './median.js';
 
 const { values } = parseArgs({
   options: {
@@ -87,7 +88,6 @@ async function outputError(gemm: EngineGemm, W: Float32Array, P: Float32Array, H
   return (await energy(W.map((w, i) => w - P[i]!))) / (await energy(W));
 }
 
-const median = (list: readonly number[]): number => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
 const medians = (all: readonly Seconds[]): Seconds => ({
   factor: median(all.map(({ factor }) => factor)),
   sweep: median(all.map(({ sweep }) => sweep)),

@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util';
 import { evaluate } from 'layerwise';
 import { findTask, loadTask, requestsOf } from 'layerwise/evaluate';
 import { openModel } from 'layerwise/model';
+import { median } from './median.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -71,7 +72,6 @@ function runPeer(file: string): Turn {
 
 /** Of equal ones the first. */
 const choiceOf = (sums: readonly number[]): number => sums.indexOf(Math.max(...sums));
-const median = (list: readonly number[]): number => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
 const medians = (turns: readonly Turn[]): Seconds => ({
   total: median(turns.map(({ seconds }) => seconds.total)),
   cpu: median(turns.map(({ seconds }) => seconds.cpu)),
