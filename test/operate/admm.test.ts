@@ -1,44 +1,21 @@
 // The ADMM update against numpy (scripts/golden/admm.py), and what it promises.
 
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
-import { readSafetensors } from '../../src/checkpoint/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
 import { createGemm, plainGemm } from '../../src/linalg/index.js';
 import { findCriterion, type Matrix, parsePattern, scoreWanda, selectMask } from '../../src/operate/index.js';
-import { toFloat32 } from '../../src/tensor/index.js';
 import { ADMM_WEIGHTS } from '../tolerances.js';
+import { readSolverGolden, unpack } from './golden.js';
 
 const engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 2 });
 const gemm = await createGemm(engine);
 afterAll(() => engine.close());
 
-const folder = fileURLToPath(new URL('../golden/admm/', import.meta.url));
 type GoldenCase = { pattern: string; pruned: number };
-const cases = JSON.parse(readFileSync(`${folder}golden.json`, 'utf8')) as Record<string, GoldenCase>;
-const { tensors } = await readSafetensors(`${folder}golden.safetensors`);
-const all = readFileSync(`${folder}golden.safetensors`);
-
-function bytesOf(name: string): Uint8Array {
-  const { offset, length } = tensors.get(name)!;
-  return new Uint8Array(all.subarray(offset, offset + length));
-}
-const floatsOf = (name: string): Float32Array => toFloat32(bytesOf(name), 'F32');
-
-/** The whole of a symmetric matrix, from its upper triangle row by row. */
-function unpack(upper: Float32Array, n: number): Float32Array {
-  const whole = new Float32Array(n * n);
-  for (let i = 0, at = 0; i < n; i++) {
-    for (let j = i; j < n; j++, at++) {
-      whole[i * n + j] = upper[at]!;
-      whole[j * n + i] = upper[at]!;
-    }
-  }
-  return whole;
-}
+const { json, tensors, bytesOf, floatsOf } = await readSolverGolden('admm');
+const cases = json as Record<string, GoldenCase>;
 
 const admm = findCriterion('admm');
 async function solve(W: Matrix, gram: Float32Array, count: number, pattern: string, how = gemm as typeof plainGemm) {

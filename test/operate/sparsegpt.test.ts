@@ -1,46 +1,22 @@
 // SparseGPT against PyTorch (scripts/golden/sparsegpt.py), against itself in plain TypeScript, and what it promises.
 
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
-import { readSafetensors } from '../../src/checkpoint/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
 import { plainKernels } from '../../src/kernels/index.js';
 import { createGemm, type Gemm, plainGemm } from '../../src/linalg/index.js';
 import { factoriseGram, pruneSparseGpt, type SparseGptPattern } from '../../src/operate/index.js';
-import { toFloat32 } from '../../src/tensor/index.js';
 import { SPARSEGPT_WEIGHTS } from '../tolerances.js';
+import { readSolverGolden, unpack } from './golden.js';
 
 const engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 2 });
 const gemm = await createGemm(engine);
 afterAll(() => engine.close());
 
-const folder = fileURLToPath(new URL('../golden/sparsegpt/', import.meta.url));
 type GoldenCase = { pattern: SparseGptPattern; sequences: number; dead: number[]; damping: number; pruned: number };
-const { cases } = JSON.parse(readFileSync(`${folder}golden.json`, 'utf8')) as { cases: Record<string, GoldenCase> };
-const file = `${folder}golden.safetensors`;
-const { tensors } = await readSafetensors(file);
-const all = readFileSync(file);
-
-function bytesOf(name: string): Uint8Array {
-  const { offset, length } = tensors.get(name)!;
-  return new Uint8Array(all.subarray(offset, offset + length));
-}
-const floatsOf = (name: string): Float32Array => toFloat32(bytesOf(name), 'F32');
-
-/** The whole of a symmetric matrix, from its upper triangle row by row. */
-function unpack(upper: Float32Array, n: number): Float32Array {
-  const whole = new Float32Array(n * n);
-  for (let i = 0, at = 0; i < n; i++) {
-    for (let j = i; j < n; j++, at++) {
-      whole[i * n + j] = upper[at]!;
-      whole[j * n + i] = upper[at]!;
-    }
-  }
-  return whole;
-}
+const { json, tensors, bytesOf, floatsOf } = await readSolverGolden('sparsegpt');
+const { cases } = json as { cases: Record<string, GoldenCase> };
 
 describe.each(Object.entries(cases))('PyTorch: %s', (name, golden) => {
   test.each([
