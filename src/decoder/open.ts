@@ -18,7 +18,7 @@ export type DecoderOptions = {
   /** Sequences that may be open at once. Defaults to 1. */
   readonly sequences?: number;
   /** Positions a sequence may have. Defaults to the model's own, at most 2,048. */
-  readonly positions?: number;
+  readonly positions?: number | undefined;
 };
 
 export type OpenDecoder = Decoder & {

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
 import { requireRunnable } from '../decoder/index.js';
 import { describeTensors, type Model, type ModelTensor } from '../model/index.js';
-import { ASKED, HEADS, type PackSettings, VALUES, writePacked } from '../packed/index.js';
+import { ASKED, HEADS, headFor, type PackSettings, VALUES, writePacked } from '../packed/index.js';
 import { oneOf } from './checks.js';
 import { describePacked, type PackedReport } from './inspect-packed.js';
 import type { PackingOptions } from './settings.js';
@@ -31,7 +31,7 @@ export type PackingSettings = PackSettings & { readonly out: string };
 export function normalisePacking(options: PackingOptions): PackingSettings {
   const values = oneOf('values', options.values ?? 'int8', VALUES);
   const layout = oneOf('layout', options.layout ?? 'auto', ASKED);
-  const head = oneOf('head', options.head ?? (values === 'f32' ? 'f32' : 'int8'), HEADS);
+  const head = oneOf('head', options.head ?? headFor(values), HEADS);
   if (values === 'f32' && layout === 'tiles') {
     throw new OptionError(
       'E_OPTION_LAYOUT',

@@ -28,6 +28,9 @@ export type PackSettings = {
   readonly head: HeadValues;
 };
 
+/** What embeddings and head are packed as unless asked otherwise: exactly, where the linears are. */
+export const headFor = (values: StoredValues): HeadValues => (values === 'f32' ? 'f32' : 'int8');
+
 export type EncodedTensor = {
   readonly encoded: EncodedLinear;
   /** Weights that are stored and not zero; weights of the source that were not zero and became it. */

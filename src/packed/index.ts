@@ -10,7 +10,7 @@ export {
   type TextFile,
   VALUES,
 } from './directory.js';
-export type { PackSettings } from './encode.js';
+export { headFor, type PackSettings } from './encode.js';
 export { isPackedPath, openPacked, type PackedFile } from './open.js';
 export { type PackedModel, type ReadOptions, readPackedConfig, requireTensors } from './packed.js';
 export { type Quantised, quantise } from './quantise.js';

@@ -58,7 +58,10 @@ export async function loadLanguage(source: TextSource): Promise<Language> {
   const tokenizer = createTokenizer(tokenizerText, configText, source.path);
   const read = async (name: TextName): Promise<Record<string, unknown>> =>
     parse(await source.readText(name), source.path, name);
-  const words = { ...(await read('special_tokens_map.json')), ...(await read('tokenizer_config.json')) };
+  const words = {
+    ...(await read('special_tokens_map.json')),
+    ...parse(configText, source.path, 'tokenizer_config.json'),
+  };
   const config = await read('config.json');
   const generation = await read('generation_config.json');
   const named = (key: 'bos_token' | 'eos_token'): { word: string; id: number } | undefined => {

@@ -4,7 +4,14 @@
 import { type OnProgress, OptionError } from '../base/index.js';
 import { openDecoder, requireRunnable } from '../decoder/index.js';
 import { describeTensors, openModel } from '../model/index.js';
-import { isPackedPath, openPacked, type PackedModel, packInMemory, type StoredValues } from '../packed/index.js';
+import {
+  headFor,
+  isPackedPath,
+  openPacked,
+  type PackedModel,
+  packInMemory,
+  type StoredValues,
+} from '../packed/index.js';
 import { folderTexts, type Language, loadLanguage } from './language.js';
 import type { OpenedDecoder } from './opened.js';
 
@@ -36,8 +43,7 @@ export async function openForText(path: string, options: OpenOptions): Promise<O
   onProgress({ kind: 'stage', stage: 'opening the model' });
   const { packed, language } = isPacked ? await openFile(path) : await packFolder(path, values ?? 'f32', onProgress);
   try {
-    const sized = positions === undefined ? {} : { positions };
-    const decoder = await openDecoder(packed, { threads, sequences, ...sized });
+    const decoder = await openDecoder(packed, { threads, sequences, positions });
     return { ...decoder, ...language };
   } finally {
     await packed.close();
@@ -60,7 +66,9 @@ async function packFolder(path: string, values: StoredValues, onProgress: OnProg
   const { checkpoint, config, layout } = await openModel(path);
   requireRunnable(config);
   const language = await loadLanguage(folderTexts(checkpoint.dir));
-  const head = values === 'f32' ? 'f32' : 'int8';
   const source = { checkpoint, tensors: describeTensors(config, layout) };
-  return { packed: await packInMemory(source, { values, layout: 'auto', head }, onProgress), language };
+  return {
+    packed: await packInMemory(source, { values, layout: 'auto', head: headFor(values) }, onProgress),
+    language,
+  };
 }
