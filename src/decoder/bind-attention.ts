@@ -8,6 +8,7 @@ import {
   bufferName,
   moved,
   type OperationOf,
+  ranged,
   rowCount,
   rowsOf,
   shareOf,
@@ -35,14 +36,16 @@ function headCalls(
 
 export function bindRotate(binding: Binding, operation: OperationOf<'rotate'>): BoundOperation {
   const { placement, kernels } = binding;
-  const calls = headCalls(binding, rowsOf(binding, operation.x), rowsOf(binding, operation.y), operation);
+  const calls = headCalls(binding, rowsOf(binding, operation.x), rowsOf(binding, operation.y), operation).map((call) =>
+    ranged({ ...call, positions: placement.tokenPositions }),
+  );
   return {
     reads: [bufferName(operation.x)],
     writes: [bufferName(operation.y)],
     share: 'tokens',
     run: (step) => {
       const range = shareOf(rowCount(binding, step), binding);
-      for (const call of calls) kernels.rotate({ ...call, positions: placement.tokenPositions, ...range });
+      for (const call of calls) kernels.rotate(call(range));
     },
   };
 }
@@ -63,13 +66,21 @@ export function bindStore(binding: Binding, operation: OperationOf<'store'>): Bo
         const range = { from: Math.max(share.from - from, 0), to: Math.min(share.to - from, count) };
         if (range.from >= range.to) continue;
         const target = cache + (sequence * placement.positions + start) * stride;
-        for (const call of calls) {
+        const positions = placement.tokenPositions + 4 * from;
+        for (const { x: head, y, heads, size, rotary, cosines, sines } of calls) {
+          const source = { address: head.address + from * x.stride, stride: x.stride };
+          const place = { address: target + y.address, stride };
           kernels.rotate({
-            ...call,
-            x: { address: call.x.address + from * x.stride, stride: x.stride },
-            y: { address: target + call.y.address, stride },
-            positions: placement.tokenPositions + 4 * from,
-            ...range,
+            x: source,
+            y: place,
+            heads,
+            size,
+            rotary,
+            cosines,
+            sines,
+            positions,
+            from: range.from,
+            to: range.to,
           });
         }
       }

@@ -50,3 +50,13 @@ export function shareOf(total: number, { thread }: Pick<Binding, 'thread'>, unit
   const edge = (index: number): number => Math.min(total, Math.floor((units * index) / thread.count) * unit);
   return { from: edge(thread.index), to: edge(thread.index + 1) };
 }
+
+/** A call with a range that is set anew each time: making an object for it would take longer than a small kernel runs. */
+export function ranged<Call extends object>(call: Call): (range: Range) => Call & Range {
+  const own = { ...call, from: 0, to: 0 };
+  return ({ from, to }) => {
+    own.from = from;
+    own.to = to;
+    return own;
+  };
+}

@@ -10,6 +10,7 @@ import {
   integersName,
   moved,
   type OperationOf,
+  ranged,
   rowCount,
   rowsOf,
   shareOf,
@@ -57,7 +58,7 @@ function bindNorm(binding: Binding, operation: OperationOf<'norm'>): BoundOperat
     bias: bias === undefined ? 0 : placement.tensors[bias]!.parts[0]!,
   };
   const calls = Array.from({ length: heads }, (_, head) => {
-    return { x: moved(x, head * count), y: moved(y, head * count), count, epsilon, ...vectors };
+    return ranged({ x: moved(x, head * count), y: moved(y, head * count), count, epsilon, ...vectors });
   });
   const normalise = norm === 'layer' ? kernels.normaliseLayer : kernels.normalise;
   return {
@@ -66,7 +67,7 @@ function bindNorm(binding: Binding, operation: OperationOf<'norm'>): BoundOperat
     share: 'tokens',
     run: (step) => {
       const range = shareOf(rowCount(binding, step), binding);
-      for (const call of calls) normalise({ ...call, ...range });
+      for (const call of calls) normalise(call(range));
     },
   };
 }
@@ -74,12 +75,12 @@ function bindNorm(binding: Binding, operation: OperationOf<'norm'>): BoundOperat
 function bindQuantise(binding: Binding, operation: OperationOf<'quantise'>): BoundOperation {
   const x = rowsOf(binding, operation.x);
   const y = binding.placement.quantised[operation.q]!;
-  const count = operation.x.width;
+  const call = ranged({ x, y, count: operation.x.width });
   return {
     reads: [bufferName(operation.x)],
     writes: [integersName(operation.q)],
     share: 'tokens',
-    run: (step) => binding.kernels.quantise({ x, y, count, ...shareOf(rowCount(binding, step), binding) }),
+    run: (step) => binding.kernels.quantise(call(shareOf(rowCount(binding, step), binding))),
   };
 }
 

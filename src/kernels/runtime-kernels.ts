@@ -149,10 +149,7 @@ export function createRuntimeKernels(module: RuntimeModule, memory: RuntimeMemor
     quantise: ({ x, y, count, from, to }) =>
       wasm.quantise(x.address, x.stride, y.address, y.stride, y.scales, count, activationBytes(count), from, to),
     rotate: ({ x, y, heads, size, rotary, cosines, sines, positions, from, to }) =>
-      wasm.rotate(
-        ...[x.address, x.stride, y.address, y.stride],
-        ...[heads, size, rotary, cosines, sines, positions, from, to],
-      ),
+      wasm.rotate(x.address, x.stride, y.address, y.stride, heads, size, rotary, cosines, sines, positions, from, to),
     activate: ({ activation, x, up, y, from, to }) => wasm.activate(ACTIVATIONS[activation], x, up, y, from, to),
     add: ({ y, x, from, to }) => wasm.add(y, x, from, to),
     look: ({ values, table, scales = 0, tokens, y, count, from, to }) => {
@@ -167,8 +164,24 @@ export function createRuntimeKernels(module: RuntimeModule, memory: RuntimeMemor
     attend: (call) => {
       const { q, keys, values, positionStride, headStride, y, size, shared, start, tokens, window, scale, cap } = call;
       wasm.attend(
-        ...[q.address, q.stride, keys, values, positionStride, headStride, y.address, y.stride],
-        ...[size, shared, start, tokens, window, scale, cap, call.from, call.to, call.scores],
+        q.address,
+        q.stride,
+        keys,
+        values,
+        positionStride,
+        headStride,
+        y.address,
+        y.stride,
+        size,
+        shared,
+        start,
+        tokens,
+        window,
+        scale,
+        cap,
+        call.from,
+        call.to,
+        call.scores,
       );
     },
   };

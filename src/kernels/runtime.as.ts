@@ -22,3 +22,4 @@ export {
 export { multiplyRows } from './runtime/rows.as';
 export { multiplyFixedInt4, multiplySortedInt4 } from './runtime/tiles-int4.as';
 export { multiplyFixedInt8, multiplySortedInt8 } from './runtime/tiles-int8.as';
+export { touched } from './runtime/touch.as';

@@ -2,6 +2,7 @@
 // at a time, one stream of weights. Four: two rows share them. Columns beyond a multiple of four go one by one.
 
 import { total } from './lanes.as';
+import { touch } from './touch.as';
 
 @inline
 function addProducts(sum: v128, a: v128, b: v128): v128 {
@@ -108,11 +109,17 @@ export function multiplyDenseFloat(
       const out = y + <usize>token * pitch;
       let row = group * 8;
       if (block === 4) {
-        for (; row + 2 <= last; row += 2) rows2(values + <usize>row * width, width, own, stride, out, pitch, bias, row);
+        for (; row + 2 <= last; row += 2) {
+          const at = values + <usize>row * width;
+          if (token === 0 && row + 4 <= end) touch(at + 2 * width, 2 * width);
+          rows2(at, width, own, stride, out, pitch, bias, row);
+        }
       }
       for (; row < last; row++) {
+        const at = values + <usize>row * width;
+        if (token === 0 && row + 1 < end) touch(at + width, width);
         for (let i = 0; i < block; i++) {
-          const sum = row1(values + <usize>row * width, width, own + <usize>i * stride);
+          const sum = row1(at, width, own + <usize>i * stride);
           put(out + <usize>i * pitch, row, bias, sum);
         }
       }

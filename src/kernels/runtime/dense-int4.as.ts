@@ -4,6 +4,7 @@
 // four rows at a time share the widened activations. Four vectors share the values of a row.
 
 import { clear, finish, halves, join, prepare, splatHalf, topMask } from './steps.as';
+import { touch } from './touch.as';
 
 /** Bytes of a block of 32 columns of eight rows. */
 const BLOCK: usize = 128;
@@ -170,6 +171,10 @@ export function multiplyDenseInt4(
   for (let group = from; group < to; group++) {
     const row = values + <usize>group * groupBytes;
     const scale = scales + <usize>group * scaleBytes;
+    if (group + 1 < to) {
+      touch(row + groupBytes, groupBytes);
+      touch(scale + scaleBytes, scaleBytes);
+    }
     let block = 1;
     for (let token = 0; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : 1;

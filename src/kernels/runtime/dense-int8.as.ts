@@ -3,6 +3,7 @@
 // sides are widened to 16 bits by their loads; sums of a whole row fit 32 bits. layouts/dense.ts says where rows lie.
 
 import { finish, join, scaleRows } from './steps.as';
+import { touch } from './touch.as';
 
 /** Bytes of a block of sixteen columns of eight rows. */
 const BLOCK: usize = 128;
@@ -120,6 +121,7 @@ export function multiplyDenseInt8(
   const groupBytes = (<usize>width) << 3;
   for (let group = from; group < to; group++) {
     const row = values + <usize>group * groupBytes;
+    if (group + 1 < to) touch(row + groupBytes, groupBytes);
     let block = 1;
     for (let token = 0; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : 1;

@@ -102,14 +102,19 @@ export function quantise(
   for (let row = from; row < to; row++) {
     const source = x + <usize>row * stride;
     const target = q + <usize>row * pitch;
-    let most = f32x4.splat(0);
+    // Magnitudes are ordered as their bits are, NaN above all.
+    const magnitude = i32x4.splat(0x7fffffff);
+    let most = i32x4.splat(0);
     let i = 0;
-    for (; i + 4 <= count; i += 4) most = f32x4.max(most, f32x4.abs(v128.load(source + ((<usize>i) << 2))));
-    let largest = max<f32>(
-      max<f32>(f32x4.extract_lane(most, 0), f32x4.extract_lane(most, 1)),
-      max<f32>(f32x4.extract_lane(most, 2), f32x4.extract_lane(most, 3)),
+    for (; i + 4 <= count; i += 4) {
+      most = i32x4.max_s(most, v128.and(v128.load(source + ((<usize>i) << 2)), magnitude));
+    }
+    let bits = max<i32>(
+      max<i32>(i32x4.extract_lane(most, 0), i32x4.extract_lane(most, 1)),
+      max<i32>(i32x4.extract_lane(most, 2), i32x4.extract_lane(most, 3)),
     );
-    for (; i < count; i++) largest = max<f32>(largest, abs<f32>(load<f32>(source + ((<usize>i) << 2))));
+    for (; i < count; i++) bits = max<i32>(bits, load<i32>(source + ((<usize>i) << 2)) & 0x7fffffff);
+    const largest = reinterpret<f32>(bits);
     const scale: f32 = largest / 127;
     store<f32>(scales + ((<usize>row) << 2), scale);
     const inverse: f32 = scale === 0 ? 0 : 127 / largest;

@@ -1,6 +1,8 @@
 // AssemblyScript: sparse float32 rows (layouts/rows.ts) times float32 activations: four weights at a time, with a sum each.
 // Several vectors go through a row one after the other, while it is in the core's cache.
 
+import { touch } from './touch.as';
+
 /** The activation of column number `i` from `columns` on. */
 @inline
 function fetch(x: usize, columns: usize): f32 {
@@ -51,6 +53,11 @@ export function multiplyRows(
     const count = load<u32>(offsets + out, 4) - start;
     const where = columns + ((<usize>start) << 1);
     const weights = values + ((<usize>start) << 2);
+    // The next row is about as long.
+    if (row + 1 < last) {
+      touch(where + ((<usize>count) << 1), (<usize>count) << 1);
+      touch(weights + ((<usize>count) << 2), (<usize>count) << 2);
+    }
     const add: f32 = bias ? load<f32>(bias + out) : 0;
     let own = x;
     let to = y + out;

@@ -5,6 +5,7 @@
 
 import { addBoth, addEven, addHigh, addLow, addOdd, clear, finish, halves, nibbleMask } from './steps.as';
 import { oddMask, prepare, settle } from './steps.as';
+import { touch, touchSorted } from './touch.as';
 
 /** Tiles that share a scale, where they follow each other. */
 const SHARING: i32 = 8;
@@ -374,7 +375,12 @@ export function multiplyFixedInt4(
   const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
   tiles += <usize>from * groupBytes;
   scales += <usize>from * scaleBytes;
+  if (from < to) touch(tiles, groupBytes);
   for (let group = from; group < to; group++) {
+    if (group + 1 < to) {
+      touch(tiles + groupBytes, groupBytes);
+      touch(scales + scaleBytes, scaleBytes);
+    }
     let block = 1;
     for (let token = 0; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
@@ -416,6 +422,10 @@ export function multiplySortedInt4(
     const start = starts + ((<usize>group) << 3);
     const count = counts + ((<usize>group) << 5);
     const scale = scales + <usize>group * scaleBytes;
+    if (group + 1 < to) {
+      touchSorted(start, order, tiles);
+      touch(scale + scaleBytes, scaleBytes);
+    }
     let block = 1;
     for (let token = 0; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;

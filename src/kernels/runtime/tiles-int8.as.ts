@@ -5,6 +5,7 @@
 
 import { addBoth, addEven, addHigh, addLow, addOdd, clear, finish, nibbleMask } from './steps.as';
 import { oddMask, prepare, scaleRows, settle, spread } from './steps.as';
+import { touch, touchSorted } from './touch.as';
 
 /** Slots of a row between two settlings: 256 · 512 · 127² is below 2³¹. */
 const SEGMENT: i32 = 512;
@@ -316,7 +317,9 @@ export function multiplyFixedInt8(
   const groupBytes = <usize>perRow * <usize>(12 * slots);
   prepare(sums);
   tiles += <usize>from * groupBytes;
+  if (from < to) touch(tiles, groupBytes);
   for (let group = from; group < to; group++) {
+    if (group + 1 < to) touch(tiles + groupBytes, groupBytes);
     let block = 1;
     for (let token = 0; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
@@ -351,6 +354,7 @@ export function multiplySortedInt8(
   for (let group = from; group < to; group++) {
     const start = starts + ((<usize>group) << 3);
     const count = counts + ((<usize>group) << 5);
+    if (group + 1 < to) touchSorted(start, order, tiles);
     let block = 1;
     for (let token = 0; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
