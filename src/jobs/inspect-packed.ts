@@ -1,7 +1,7 @@
 // What is in a .lw file, and how far its bytes are from the least that these values could take. The floor of a linear with
 // b-bit values is min(b · weights, (b + 4) · nonzeros) bits for int8 and int4 (dense, or each nonzero with a column number
 // of four bits, as in N:16 tiles) and min(32 · weights, 48 · nonzeros) for f32: no scales, no padding, no order of tiles.
-// Tables are b, vectors 32 bits a weight.
+// Tables are b, routers and vectors 32 bits a weight.
 
 import { type DescribedModel, readPackedModel } from '../decoder/index.js';
 import { type Directory, openPacked, type TensorEntry } from '../packed/index.js';
@@ -46,7 +46,7 @@ export type PackedReport = {
   readonly values: string;
   readonly head: string;
   readonly texts: readonly { readonly name: string; readonly bytes: number }[];
-  /** linears, embeddings, positions, head, norms and biases: those that there are. */
+  /** linears, embeddings, positions, head, routers, norms and biases: those that there are. */
   readonly parts: readonly PartReport[];
   readonly all: PartReport;
   /** Bytes of all linears by what they are for: values and columns, scales, order of tiles, padding. */
@@ -82,7 +82,7 @@ export function describePacked(
 ): PackedReport {
   const blockOf = new Map(described.map(({ name, block }) => [name, block ?? null]));
   const linears = tensors.filter(({ role }) => role === 'linear');
-  const parts = (['linear', 'embedding', 'positions', 'head', 'vector'] as const).flatMap((role) => {
+  const parts = (['linear', 'embedding', 'positions', 'head', 'router', 'vector'] as const).flatMap((role) => {
     const own = tensors.filter((tensor) => tensor.role === role);
     return own.length > 0 ? [partReport(PART_NAMES[role], own)] : [];
   });
@@ -111,6 +111,7 @@ const PART_NAMES = {
   embedding: 'embeddings',
   positions: 'positions',
   head: 'head',
+  router: 'routers',
   vector: 'norms and biases',
 } as const;
 

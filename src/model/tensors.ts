@@ -1,16 +1,17 @@
 // All tensors of a model in the order in which a forward pass reads them, as plain data for those who store them otherwise
 // than a checkpoint does.
 
+import { ROUTER } from './blocks/parts.js';
 import type { ModelConfig } from './config.js';
 import { blockTensors, type Layout, modelTensors } from './layout.js';
 
 /**
  * A tensor by the checkpoint's name, [rows = out, columns = in]; a vector has one row. `positions` are learned ones, a row
- * each. `block` is absent outside the blocks. Where `transposed`, the file has the columns first.
+ * each; a `router` has one for each expert. `block` is absent outside the blocks. Where `transposed`, the file has the columns first.
  */
 export type ModelTensor = {
   readonly name: string;
-  readonly role: 'embedding' | 'positions' | 'head' | 'linear' | 'vector';
+  readonly role: 'embedding' | 'positions' | 'head' | 'linear' | 'router' | 'vector';
   readonly rows: number;
   readonly columns: number;
   readonly block: number | undefined;
@@ -26,8 +27,8 @@ export function describeTensors(config: ModelConfig, layout: Layout): readonly M
       const shape = name === undefined ? undefined : shapes.get(name);
       return shape ? [describe(name!, shape)] : [];
     });
-  const describe = (name: string, shape: readonly number[], block?: number): ModelTensor => {
-    const transposed = shape.length === 2 && block !== undefined && config.transposed;
+  const describe = (name: string, shape: readonly number[], block?: number, isRouter = false): ModelTensor => {
+    const transposed = shape.length === 2 && block !== undefined && config.transposed && !isRouter;
     const [rows, columns] = shape.length === 1 ? [1, shape[0]!] : [shape[0]!, shape[1]!];
     const role =
       name === embedding
@@ -38,13 +39,17 @@ export function describeTensors(config: ModelConfig, layout: Layout): readonly M
             ? 'positions'
             : shape.length === 1
               ? 'vector'
-              : 'linear';
+              : isRouter
+                ? 'router'
+                : 'linear';
     return transposed
       ? { name, role, rows: columns, columns: rows, block, transposed }
       : { name, role, rows, columns, block, transposed };
   };
   const blocks = Array.from({ length: config.blocks }, (_, block) =>
-    blockTensors(config, layout, block).map(({ name, shape }) => describe(name, shape, block)),
+    blockTensors(config, layout, block).map(({ name, role, shape }) =>
+      describe(name, shape, block, role === `${ROUTER}.weight`),
+    ),
   );
   return [
     ...outside([embedding, positions, projectIn]),

@@ -21,7 +21,7 @@ export const TEXT_FILES = [
 export type TextFile = (typeof TEXT_FILES)[number];
 export const MAX_TEXT = 64 << 20;
 
-const ROLES = ['embedding', 'positions', 'head', 'linear', 'vector'] as const;
+const ROLES = ['embedding', 'positions', 'head', 'linear', 'router', 'vector'] as const;
 /** What a tensor is to the model; a head that is tied to the embeddings is not stored. */
 export type Role = (typeof ROLES)[number];
 
@@ -133,7 +133,7 @@ function checkTensors({ tensors, weights }: Directory, path: string): void {
     if (!Number.isSafeInteger(weightCount)) throw refuse('fewer than 2^53 weights', weightCount);
     if (nonzeros + rounded > weightCount) throw refuse(`at most ${weightCount} weights`, nonzeros + rounded);
     if (role === 'vector' && layout.rows !== 1) throw refuse('a vector to have one row', layout.rows);
-    if ((role === 'vector' || role === 'positions') && layout.values !== 'f32')
+    if ((role === 'vector' || role === 'positions' || role === 'router') && layout.values !== 'f32')
       throw refuse(`${role} in f32`, layout.values);
     if (role !== 'linear' && layout.layout !== 'dense') throw refuse(`dense ${role}`, layout.layout);
     const wanted = paddedBytes(layout);
