@@ -72,7 +72,11 @@ async function open({ zeros, settings }: Entry): Promise<Opened> {
   const block = await packInMemory({ checkpoint, tensors: describeTensors(config, layout) }, settings, () => {});
   const packed = await repeatBlocks(block, SHAPE.blocks);
   const decoder = await openDecoder(packed, { threads, positions: SHAPE.positions });
-  return { ...describeContender(packed), decoder, described: await describeBenched(packed, packed.weightBytes) };
+  return {
+    ...(await describeContender(packed)),
+    decoder,
+    described: await describeBenched(packed, packed.weightBytes),
+  };
 }
 
 type Ratio = { readonly name: string; readonly decode: number; readonly prefill: number };

@@ -2,7 +2,8 @@
 
 import { availableParallelism } from 'node:os';
 import { type OnProgress, silent } from '../base/index.js';
-import { type OpenDecoder, openDecoder, readPackedModel } from '../decoder/index.js';
+import { type DescribedModel, type OpenDecoder, openDecoder, readPackedModel } from '../decoder/index.js';
+import { linearsOf, weightName } from '../model/index.js';
 import { makeDenseTwin, openPacked, type PackedModel } from '../packed/index.js';
 import { wholeNumber } from './checks.js';
 import { describePacked } from './inspect-packed.js';
@@ -49,7 +50,7 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
     for (const model of [packed, await makeDenseTwin(packed)]) {
       const decoder = await openDecoder(model, { threads, positions });
       open.push(decoder);
-      contenders.push({ ...describeContender(model), decoder });
+      contenders.push({ ...(await describeContender(model)), decoder });
     }
     return {
       model: await describeBenched(packed, packed.fileBytes),
@@ -68,12 +69,14 @@ export async function describeBenched(packed: PackedModel, bytes: number): Promi
 }
 
 /** A packed model as it is listed: its linears' layouts, and the bytes that a token reads. */
-export function describeContender({ directory }: PackedModel): Omit<Contender, 'decoder'> {
+export async function describeContender(packed: PackedModel): Promise<Omit<Contender, 'decoder'>> {
+  const { directory } = packed;
+  const shares = expertShares(await readPackedModel(packed));
   const linears = directory.tensors.filter(({ role }) => role === 'linear');
   const layouts = new Set(linears.map(({ layout }) => layout.layout));
   const weights = linears.reduce((sum, { layout }) => sum + layout.rows * layout.columns, 0);
   const nonzeros = linears.reduce((sum, tensor) => sum + tensor.nonzeros, 0);
-  const bytes = directory.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+  const bytes = directory.tensors.reduce((sum, { name, bytes }) => sum + bytes * (shares.get(name) ?? 1), 0);
   const tied = !directory.tensors.some(({ role }) => role === 'head');
   const table = directory.tensors.find(({ role }) => role === 'embedding')!;
   return {
@@ -83,4 +86,15 @@ export function describeContender({ directory }: PackedModel): Omit<Contender, '
     // A tied table is the head too, which is read whole.
     bytesPerToken: tied ? bytes : bytes - table.bytes,
   };
+}
+
+/** Of the tensors of experts: how many of them a token reads, as a share of all. */
+function expertShares({ config, layout }: DescribedModel): ReadonlyMap<string, number> {
+  return new Map(
+    config.mixtures.flatMap((mixture, block) =>
+      linearsOf(config, layout, block).flatMap((linear) =>
+        linear.expert === undefined ? [] : [[weightName(linear), mixture!.perToken / mixture!.experts] as const],
+      ),
+    ),
+  );
 }

@@ -10,7 +10,7 @@ export type Contender = {
   readonly layout: string;
   /** Zeros over all weights of the linears. */
   readonly sparsity: number;
-  /** Bytes read for each token: all weights but the embedding's table, of which a token reads a row. */
+  /** Bytes read for each token: all weights but the embedding's table, of which a token reads a row, and others' experts. */
   readonly bytesPerToken: number;
   readonly decoder: OpenDecoder;
 };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { bench, inspectPacked, pack } from '../../src/jobs/index.js';
 import { codeOf } from '../checkpoint/make.js';
+import { makeFamily } from '../families.js';
 import { makeFolder, makeTiny, useOwnCache } from './make.js';
 
 let folder: string;
@@ -47,4 +48,18 @@ test.each([
   ['turns', 'TURNS'],
 ])('%s that is no whole number from 1 is refused', async (name, code) => {
   expect(await codeOf(bench({ model, [name]: 0.5 }))).toBe(`E_OPTION_${code}`);
+});
+
+test('of a mixture a token reads its own experts alone', async () => {
+  const mixture = join(folder, 'mixture.lw');
+  const { linears, all, parts } = await pack({
+    ...{ checkpoint: await makeFamily(join(folder, 'mixtral'), 'mixtral'), layout: 'dense', out: mixture },
+  });
+  const { decode } = await bench({ model: mixture, threads: 1, tokens: 1, promptTokens: 2, turns: 1 });
+  const sum = (sizes: readonly { readonly bytes: number }[]): number =>
+    sizes.reduce((total, { bytes }) => total + bytes, 0);
+  const experts = sum(linears.filter(({ name }) => name.includes('.experts.')));
+  const table = sum(parts.filter(({ part }) => part === 'embeddings'));
+  // Two of five.
+  expect(decode[0]!.bytesPerToken).toBeCloseTo(all.bytes - table - (3 / 5) * experts, 6);
 });
