@@ -2,8 +2,8 @@
 
 import type { Cell } from './matrix.js';
 
-/** The Markdown of FEATURES.md; `runnable` are the families of the runtime. */
-export function renderFeatures(cells: readonly Cell[], runnable: ReadonlySet<string>): string {
+/** The Markdown of FEATURES.md. */
+export function renderFeatures(cells: readonly Cell[]): string {
   const families = [...new Set(cells.map(({ family }) => family))];
   const criteria = [...new Set(cells.map(({ criterion }) => criterion.name))];
   const patternsOf = (family: string, criterion: string): string =>
@@ -12,11 +12,10 @@ export function renderFeatures(cells: readonly Cell[], runnable: ReadonlySet<str
       .map(({ pattern }) => (pattern.kind === 'n:m' ? 'N:M' : pattern.kind))
       .join(', ');
   const rows = [
-    ['family', ...criteria.map((name) => `\`${name}\``), 'packed and run'],
+    ['family', ...criteria.map((name) => `\`${name}\``)],
     ...families.map((family) => [
       `\`${family}\``,
       ...criteria.map((criterion) => patternsOf(family, criterion) || '–'),
-      runnable.has(family) ? 'yes' : 'no',
     ]),
   ];
   // As the formatter has tables.
@@ -36,9 +35,8 @@ pattern (\`test/jobs/matrix.test.ts\`).
 
 ${table}
 
-Packed and run: \`pack\`, \`generate\`, \`serve\` and \`bench\` take the family's models, and what the runtime makes of them has
-transformers' logits (\`test/decoder/decoder.test.ts\`). Mixtures of experts are not: they are refused by name, before a
-weight is read.
+Every family is packed and run, mixtures of experts too: \`pack\`, \`generate\`, \`serve\`, \`bench\` and \`evaluate\` take its models, and
+what the runtime makes of them has transformers' logits (\`test/decoder/decoder.test.ts\`).
 
 Of a mixture of experts every expert is pruned by what its own tokens are like; the router is not pruned. To an expert that
 was given no calibration token all inputs count alike; \`prune\` warns of it, and \`layerwise.json\` lists them as \`unseenExperts\`.

@@ -1,8 +1,7 @@
-// Which family goes with which criterion, in which pattern, and with the runtime. Tests walk over the table (test/matrix.ts)
+// Which family goes with which criterion, in which pattern. Tests walk over the table (test/matrix.ts)
 // and FEATURES.md is made from it, so that what it says is what is tested. It is made from registries, which are handed in:
 // tests have theirs from the sources, `npm run docs` from the build.
 
-import type { FamilySpec } from 'layerwise/model';
 import type { Pattern, PatternKind } from 'layerwise/operate';
 
 /** The pattern that stands for its kind. */
@@ -31,9 +30,3 @@ export const makeMatrix = <C extends CriterionLike>(
       criterion.patterns.map((kind) => ({ family, criterion, pattern: PATTERNS[kind] })),
     ),
   );
-
-/** The families that can be packed and run: its kernels have no experts. */
-export const runnableFamilies = (
-  families: ReadonlyMap<string, Pick<FamilySpec, 'modelType' | 'mixture'>>,
-): ReadonlySet<string> =>
-  new Set([...families.values()].flatMap(({ modelType, mixture }) => (mixture === undefined ? [modelType] : [])));

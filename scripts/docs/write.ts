@@ -7,7 +7,7 @@ import { COMMANDS, OPTIONS } from 'layerwise/cli';
 import { FAMILIES } from 'layerwise/model';
 import { CRITERIA } from 'layerwise/operate';
 import { renderFeatures } from './features.js';
-import { makeMatrix, runnableFamilies } from './matrix.js';
+import { makeMatrix } from './matrix.js';
 import { renderPage } from './pages.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -15,5 +15,4 @@ const folder = join(root, 'docs/commands');
 mkdirSync(folder, { recursive: true });
 for (const spec of COMMANDS) writeFileSync(join(folder, `${spec.name}.md`), renderPage(spec, OPTIONS));
 
-const matrix = makeMatrix(FAMILIES, CRITERIA);
-writeFileSync(join(root, 'FEATURES.md'), renderFeatures(matrix, runnableFamilies(FAMILIES)));
+writeFileSync(join(root, 'FEATURES.md'), renderFeatures(makeMatrix(FAMILIES, CRITERIA)));

@@ -44,7 +44,7 @@ export function bindRotate(binding: Binding, operation: OperationOf<'rotate'>): 
     writes: [bufferName(operation.y)],
     share: 'tokens',
     run: (step) => {
-      const range = shareOf(rowCount(binding, step), binding);
+      const range = shareOf(rowCount(binding, step, operation.x), binding);
       for (const call of calls) kernels.rotate(call(range));
     },
   };
@@ -61,7 +61,7 @@ export function bindStore(binding: Binding, operation: OperationOf<'store'>): Bo
     writes: [operation.what],
     share: 'tokens',
     run: (step) => {
-      const share = shareOf(rowCount(binding, step), binding);
+      const share = shareOf(rowCount(binding, step, operation.x), binding);
       for (const { sequence, start, from, count } of step.runs) {
         const range = { from: Math.max(share.from - from, 0), to: Math.min(share.to - from, count) };
         if (range.from >= range.to) continue;

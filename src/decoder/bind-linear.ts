@@ -8,6 +8,7 @@ import {
   integersName,
   type OperationOf,
   rowCount,
+  rowsAfter,
   rowsOf,
   shareOf,
 } from './binding.js';
@@ -30,8 +31,12 @@ export function bindLinear(binding: Binding, operation: OperationOf<'linear'>): 
     share: 'rows',
     run: (step) => {
       if (count <= 0) return;
-      const tokens = rowCount(binding, step);
-      linear.multiply({ x, y, tokens, sums, ...range });
+      const tokens = rowCount(binding, step, operation.x);
+      if (operation.single) {
+        for (let row = 0; row < tokens; row++) {
+          linear.multiply({ x: rowsAfter(x, row), y: rowsAfter(y, row), tokens: 1, sums, ...range });
+        }
+      } else linear.multiply({ x, y, tokens, sums, ...range });
       if (!target) return;
       for (let row = 0; row < tokens; row++) {
         const to = target.address + row * target.stride + 4 * first;

@@ -1,11 +1,15 @@
 // What binding an operation needs and gives; places of values, and a thread's share of things.
 
-import type { Range, Rows, RuntimeKernels } from '../kernels/index.js';
+import type { LinearInput, Range, Rows, RuntimeKernels } from '../kernels/index.js';
 import type { Placement, Step } from './placement.js';
 import type { Operation, Program, Value } from './program.js';
+import type { Routes } from './routes.js';
 
-/** How threads divide an operation; `mixed` where a buffer was written in two ways. */
-export type Share = 'tokens' | 'rows' | 'heads' | 'columns' | 'mixed';
+/**
+ * How threads divide an operation: `routed` by the rows of experts, `all` not at all; `mixed` where a buffer was written in
+ * two ways.
+ */
+export type Share = 'tokens' | 'routed' | 'rows' | 'heads' | 'columns' | 'all' | 'mixed';
 
 /** An operation of one thread: its run does that thread's share. */
 export type BoundOperation = {
@@ -27,6 +31,8 @@ export type Binding = {
   /** Whether there are at least as many rows as threads. */
   readonly wide: boolean;
   readonly block: number;
+  /** Where the tokens of a pass go, in a block with experts; the thread's own, of which all threads have the same. */
+  readonly routes: Routes | undefined;
 };
 
 export type OperationOf<K extends Operation['kind']> = Operation & { readonly kind: K };
@@ -35,14 +41,25 @@ export const bufferName = ({ buffer }: Value): string => `buffer ${buffer}`;
 export const integersName = (index: number): string => `quantised ${index}`;
 
 export function rowsOf({ program, placement }: Binding, { buffer, offset }: Value): Rows {
-  return { address: placement.buffers[buffer]! + 4 * offset, stride: 4 * program.buffers[buffer]! };
+  return { address: placement.buffers[buffer]! + 4 * offset, stride: 4 * program.buffers[buffer]!.width };
 }
 
 /** The same rows from a later column on. */
 export const moved = ({ address, stride }: Rows, numbers: number): Rows => ({ address: address + 4 * numbers, stride });
 
-/** How many rows a step has where the operation stands. */
-export const rowCount = ({ space }: Binding, step: Step): number => (space === 'tokens' ? step.tokens : step.picked);
+/** The same rows from a later one on. */
+export const rowsAfter = <R extends LinearInput>(rows: R, count: number): R => ({
+  ...rows,
+  address: rows.address + count * rows.stride,
+  ...(rows.scales === undefined ? {} : { scales: rows.scales + 4 * count }),
+});
+
+/** How many rows of a value a step has where the operation stands. */
+export const rowCount = ({ space }: Binding, step: Step, { routed = 1 }: Value): number =>
+  routed * (space === 'tokens' ? step.tokens : step.picked);
+
+/** How threads divide an operation by the rows of a value. */
+export const rowShare = ({ routed }: Value): Share => (routed === undefined ? 'tokens' : 'routed');
 
 /** A thread's share of `total` things, in whole units. */
 export function shareOf(total: number, { thread }: Pick<Binding, 'thread'>, unit = 1): Range {

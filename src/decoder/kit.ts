@@ -1,8 +1,9 @@
 // What block files build with, for the runtime: the same calls that make a graph for the engine make operations for the
-// kernels, so a family that can be pruned can be run. Values are named; taps are nobody's business here.
+// kernels, so a family that can be pruned can be run. Values are named; taps are nobody's business here. Experts do all the
+// same, each on its own rows of the same buffers (routes.ts): what one of them asks for is written down once, for all.
 
-import { InternalError, UnsupportedError } from '../base/index.js';
-import type { Kit, ModelConfig, Rope } from '../model/index.js';
+import { InternalError } from '../base/index.js';
+import { type Kit, linearRole, type ModelConfig, ROUTER, type Rope } from '../model/index.js';
 import type { Value } from './program.js';
 import { Recorder, type TakesIntegers } from './recorder.js';
 
@@ -18,6 +19,10 @@ export type ProgramKitOptions = {
 
 type NormRole = Parameters<Kit['norm']>[1];
 type LinearRole = Parameters<Kit['linear']>[1];
+type Routing = ReturnType<Kit['route']>;
+
+/** Who goes where is no value of the program: each thread keeps it (routes.ts). */
+const UNNAMED: Routing = { tokens: [], given: '', weights: '', places: '' };
 
 /** Heads of a value: numbers from one to the next, and by which rotation they turn, which is done where they are used. */
 type Heads = { readonly pitch: number; readonly rope: number | undefined };
@@ -29,11 +34,12 @@ export class ProgramKit implements Kit {
   private readonly options: ProgramKitOptions;
   private readonly heads = new Map<string, Heads>();
   private readonly activated = new Map<string, string>();
+  private readonly made = new Map<string, string>();
 
   constructor(options: ProgramKitOptions) {
     this.options = options;
     this.config = options.config;
-    this.recorder = new Recorder(options.takesIntegers, [options.config.hidden]);
+    this.recorder = new Recorder(options.takesIntegers, [{ width: options.config.hidden, perToken: 1 }]);
   }
 
   rows(x: string): string {
@@ -47,22 +53,31 @@ export class ProgramKit implements Kit {
     return this.recorder.name(y);
   }
 
-  linear(x: string, role: LinearRole): string {
+  linear(x: string, role: LinearRole, expert?: number): string {
     const { tensor, rows } = this.options;
+    if (expert !== undefined) {
+      return this.once(`${role} of ${x}`, () => {
+        const { experts } = this.mixture!;
+        const weights = Array.from({ length: experts }, (_, one) => tensor(`${linearRole(role, one)}.weight`)!);
+        return this.recorder.experts(x, weights, rows(role));
+      });
+    }
     return this.recorder.linear(x, tensor(`${role}.weight`)!, tensor(`${role}.bias`), rows(role));
   }
 
   /** Written down by `multiply`, or when it is needed as it is. */
   activate(x: string): string {
-    const name = this.recorder.lazily(() => this.writeActivation(x, undefined));
-    this.activated.set(name, x);
-    return name;
+    return this.once(`activation of ${x}`, () => {
+      const name = this.recorder.lazily(() => this.writeActivation(x, undefined));
+      this.activated.set(name, x);
+      return name;
+    });
   }
 
   multiply(a: string, b: string): string {
     const x = this.activated.get(a);
     if (x === undefined) throw new InternalError('E_INTERNAL_PROGRAM', 'Only what was activated is multiplied.');
-    return this.recorder.name(this.writeActivation(x, b));
+    return this.once(`${a} times ${b}`, () => this.recorder.name(this.writeActivation(x, b)));
   }
 
   add(residual: string, x: string): string {
@@ -70,11 +85,11 @@ export class ProgramKit implements Kit {
   }
 
   split(x: string, widths: readonly number[]): string[] {
-    const { buffer, offset } = this.recorder.place(x);
-    let end = offset;
+    const whole = this.recorder.place(x);
+    let end = whole.offset;
     return widths.map((width) => {
       end += width;
-      return this.recorder.name({ buffer, offset: end - width, width });
+      return this.recorder.name({ ...whole, offset: end - width, width });
     });
   }
 
@@ -95,16 +110,31 @@ export class ProgramKit implements Kit {
     return this.config.mixtures[this.options.block];
   }
 
-  route(): never {
-    return refuseExperts(this.config);
+  route(x: string): Routing {
+    const { recorder } = this;
+    const mixture = this.mixture!;
+    const logits = recorder.allocate(mixture.experts);
+    const weight = this.options.tensor(`${ROUTER}.weight`)!;
+    const own = { q: undefined, bias: undefined, addTo: undefined, single: true };
+    recorder.write({ kind: 'linear', x: recorder.place(x), y: logits, weight, ...own });
+    recorder.write({ kind: 'route', logits, mixture });
+    return UNNAMED;
   }
 
-  routed(): never {
-    return refuseExperts(this.config);
+  routed(x: string): string {
+    return this.once(`rows of ${x}`, () => {
+      const from = this.recorder.place(x);
+      const y = this.recorder.allocate(from.width, this.mixture!.perToken);
+      this.recorder.write({ kind: 'gather', x: from, y });
+      return this.recorder.name(y);
+    });
   }
 
-  combine(): never {
-    return refuseExperts(this.config);
+  combine(_: Routing, [made]: readonly string[]): string {
+    const x = this.recorder.place(made!);
+    const y = this.recorder.allocate(x.width);
+    this.recorder.write({ kind: 'combine', x, y });
+    return this.recorder.name(y);
   }
 
   rotate(x: string, count: number, norm: 'qNorm' | 'kNorm'): string {
@@ -145,6 +175,15 @@ export class ProgramKit implements Kit {
     if (y.buffer !== 0) this.recorder.write({ kind: 'copy', x: y, y: { buffer: 0, offset: 0, width: y.width } });
   }
 
+  /** What was made for one expert is what the others ask for. */
+  private once(what: string, make: () => string): string {
+    const known = this.made.get(what);
+    if (known !== undefined) return known;
+    const name = make();
+    this.made.set(what, name);
+    return name;
+  }
+
   private headsOf(x: string): Heads {
     return this.heads.get(x) ?? { pitch: this.config.headDim, rope: undefined };
   }
@@ -158,23 +197,10 @@ export class ProgramKit implements Kit {
   private writeActivation(x: string, up: string | undefined): Value {
     const from = this.recorder.place(x);
     const factor = up === undefined ? undefined : this.recorder.place(up);
-    const y = this.recorder.allocate(from.width);
+    const y = this.recorder.allocate(from.width, from.routed);
     this.recorder.write({ kind: 'activate', activation: this.config.activation, x: from, up: factor, y });
     return y;
   }
-}
-
-function refuseExperts({ family }: ModelConfig): never {
-  throw new UnsupportedError(
-    'E_UNSUPPORTED_EXPERTS',
-    `The ${family} model has a mixture of experts, which can be pruned, inspected and evaluated but not packed or run; export the sparse checkpoint to a runtime that has experts.`,
-    { family },
-  );
-}
-
-/** @throws UnsupportedError E_UNSUPPORTED_EXPERTS where the kernels cannot run a model */
-export function requireRunnable(config: ModelConfig): void {
-  if (config.mixtures.some((mixture) => mixture !== undefined)) refuseExperts(config);
 }
 
 /** The rotations of a model; where a windowed block has one of its own, it is the second. */

@@ -3,16 +3,16 @@
 
 import { blockTensors, buildWith, type Layout, linearsOf, type ModelConfig } from '../model/index.js';
 import { ProgramKit, ropesOf } from './kit.js';
-import type { Operation, Program } from './program.js';
+import type { Operation, Program, Rowed } from './program.js';
 import { Recorder, type TakesIntegers } from './recorder.js';
 
 /** `takesIntegers` says of a weight's name whether its linear reads quantised activations. */
 export function lowerModel(config: ModelConfig, layout: Layout, takesIntegers: TakesIntegers): Program {
-  const buffers: number[] = [config.hidden];
-  const quantised: number[] = [];
+  const buffers: Rowed[] = [];
+  const quantised: Rowed[] = [];
   const widen = (recorder: Recorder): readonly Operation[] => {
-    for (const [i, width] of recorder.buffers.entries()) buffers[i] = Math.max(buffers[i] ?? 0, width);
-    for (const [i, width] of recorder.quantised.entries()) quantised[i] = Math.max(quantised[i] ?? 0, width);
+    for (const [i, one] of recorder.buffers.entries()) buffers[i] = largest(buffers[i], one);
+    for (const [i, one] of recorder.quantised.entries()) quantised[i] = largest(quantised[i], one);
     return recorder.operations;
   };
   const embed = widen(recordEmbedding(config, layout, takesIntegers));
@@ -54,8 +54,14 @@ export function lowerModel(config: ModelConfig, layout: Layout, takesIntegers: T
   };
 }
 
+/** Room for either of two buffers, which are not used at once. */
+const largest = (one: Rowed | undefined, other: Rowed): Rowed => ({
+  width: Math.max(one?.width ?? 0, other.width),
+  perToken: Math.max(one?.perToken ?? 0, other.perToken),
+});
+
 function recordEmbedding(config: ModelConfig, layout: Layout, takesIntegers: TakesIntegers): Recorder {
-  const recorder = new Recorder(takesIntegers, [config.hidden]);
+  const recorder = new Recorder(takesIntegers, [{ width: config.hidden, perToken: 1 }]);
   const x = recorder.place('x');
   const { width, scale, positionOffset } = config.embedding;
   const y = layout.projectIn ? recorder.allocate(width) : x;

@@ -1,5 +1,5 @@
 // One thread's part in running a program. Every thread runs the same operations in the same order and takes its share of
-// each: row groups of a linear, heads of attention, tokens of everything else. Where an operation needs what another
+// each: row groups of a linear, heads of attention, tokens of everything else; which experts they go to all find alike. Where an operation needs what another
 // thread wrote, or would overwrite what another may still read, all threads meet first. Each number is computed by one
 // thread in an order that does not depend on how many there are, so results are the same for any number of threads.
 
@@ -8,6 +8,7 @@ import type { BoundOperation, Share } from './binding.js';
 import { bindOperation } from './operations.js';
 import type { Placement, Step } from './placement.js';
 import type { Operation, Program } from './program.js';
+import { makeRoutes } from './routes.js';
 
 export type Thread = {
   readonly memory: { readonly buffer: ArrayBufferLike };
@@ -35,7 +36,9 @@ export function createMachine(
 ): Machine {
   const floats = (address: number, length: number) => new Float32Array(thread.memory.buffer, address, length);
   const bind = (operations: readonly Operation[], space: 'tokens' | 'picked', wide: boolean, block = 0) => {
-    const binding = { program, placement, kernels, thread, floats, space, wide, block };
+    const route = operations.find((operation) => operation.kind === 'route');
+    const routes = route && makeRoutes(placement.tokens, route.mixture);
+    const binding = { program, placement, kernels, thread, floats, space, wide, block, routes };
     return operations.map((operation) => bindOperation(binding, operation));
   };
   // With fewer tokens than threads some operations are shared otherwise.
@@ -62,13 +65,16 @@ export function createMachine(
   };
 }
 
-/** Puts a meeting before each operation that needs one; those shared by tokens need none among themselves. */
+/** Of these each thread has the same rows in every operation. */
+const BY_ROWS: ReadonlySet<Share> = new Set(['tokens', 'routed']);
+
+/** Puts a meeting before each operation that needs one; those shared by the same rows need none among themselves. */
 function schedule(operations: readonly BoundOperation[]): readonly Scheduled[] {
   const written = new Map<string, Share>();
   const read = new Map<string, Share>();
   return operations.map(({ reads, writes, share, run }) => {
     const clash = (names: readonly string[], others: ReadonlyMap<string, Share>): boolean =>
-      names.some((name) => others.has(name) && !(share === 'tokens' && others.get(name) === 'tokens'));
+      names.some((name) => others.has(name) && !(BY_ROWS.has(share) && others.get(name) === share));
     const meetFirst = clash(reads, written) || clash(writes, written) || clash(writes, read);
     if (meetFirst) {
       written.clear();

@@ -1,7 +1,8 @@
 // Operations bound to addresses and kernels, for one thread: what each reads and writes, how threads share it, its run.
-// Linears and attention have files of their own; all else is shared by rows.
+// Linears, attention and experts have files of their own; all else is shared by rows.
 
 import { bindAttend, bindRotate, bindStore } from './bind-attention.js';
+import { bindCombine, bindExperts, bindGather, bindRoute } from './bind-experts.js';
 import { bindLinear } from './bind-linear.js';
 import {
   type Binding,
@@ -12,6 +13,7 @@ import {
   type OperationOf,
   ranged,
   rowCount,
+  rowShare,
   rowsOf,
   shareOf,
 } from './binding.js';
@@ -25,6 +27,14 @@ export function bindOperation(binding: Binding, operation: Operation): BoundOper
       return bindQuantise(binding, operation);
     case 'linear':
       return bindLinear(binding, operation);
+    case 'route':
+      return bindRoute(binding, operation);
+    case 'gather':
+      return bindGather(binding, operation);
+    case 'experts':
+      return bindExperts(binding, operation);
+    case 'combine':
+      return bindCombine(binding, operation);
     case 'activate':
       return bindActivate(binding, operation);
     case 'rotate':
@@ -64,9 +74,9 @@ function bindNorm(binding: Binding, operation: OperationOf<'norm'>): BoundOperat
   return {
     reads: [bufferName(operation.x)],
     writes: [bufferName(operation.y)],
-    share: 'tokens',
+    share: rowShare(operation.x),
     run: (step) => {
-      const range = shareOf(rowCount(binding, step), binding);
+      const range = shareOf(rowCount(binding, step, operation.x), binding);
       for (const call of calls) normalise(call(range));
     },
   };
@@ -79,8 +89,8 @@ function bindQuantise(binding: Binding, operation: OperationOf<'quantise'>): Bou
   return {
     reads: [bufferName(operation.x)],
     writes: [integersName(operation.q)],
-    share: 'tokens',
-    run: (step) => binding.kernels.quantise(call(shareOf(rowCount(binding, step), binding))),
+    share: rowShare(operation.x),
+    run: (step) => binding.kernels.quantise(call(shareOf(rowCount(binding, step, operation.x), binding))),
   };
 }
 
@@ -103,9 +113,9 @@ function bindActivate(binding: Binding, operation: OperationOf<'activate'>): Bou
   return {
     reads: [bufferName(operation.x), ...(up ? [bufferName(up)] : [])],
     writes: [bufferName(operation.y)],
-    share: binding.wide ? 'tokens' : 'columns',
+    share: binding.wide ? rowShare(operation.x) : 'columns',
     run: (step) => {
-      const count = rowCount(binding, step);
+      const count = rowCount(binding, step, operation.x);
       const rows = binding.wide ? shareOf(count, binding) : { from: 0, to: count };
       const { from, to } = binding.wide ? { from: 0, to: width } : columns;
       for (let row = rows.from; row < rows.to; row++) activate(row, from, to);
@@ -158,9 +168,9 @@ function bindScale(binding: Binding, operation: OperationOf<'scale'>): BoundOper
   return {
     reads: [bufferName(operation.x)],
     writes: [bufferName(operation.y)],
-    share: 'tokens',
+    share: rowShare(operation.x),
     run: (step) => {
-      const { from, to } = shareOf(rowCount(binding, step), binding);
+      const { from, to } = shareOf(rowCount(binding, step, operation.x), binding);
       for (let row = from; row < to; row++) {
         const source = binding.floats(x.address + row * x.stride, width);
         const target = binding.floats(y.address + row * y.stride, width);
@@ -178,8 +188,8 @@ function bindCopy(binding: Binding, operation: OperationOf<'copy'>): BoundOperat
   return {
     reads: [bufferName(operation.x)],
     writes: [bufferName(operation.y)],
-    share: 'tokens',
-    run: (step) => kernels.rotate({ ...call, ...shareOf(rowCount(binding, step), binding) }),
+    share: rowShare(operation.x),
+    run: (step) => kernels.rotate({ ...call, ...shareOf(rowCount(binding, step, operation.x), binding) }),
   };
 }
 
@@ -189,9 +199,9 @@ function bindAdd(binding: Binding, operation: OperationOf<'add'>): BoundOperatio
   return {
     reads: [bufferName(operation.x), bufferName(operation.y)],
     writes: [bufferName(operation.y)],
-    share: 'tokens',
+    share: rowShare(operation.x),
     run: (step) => {
-      const { from, to } = shareOf(rowCount(binding, step), binding);
+      const { from, to } = shareOf(rowCount(binding, step, operation.x), binding);
       for (let row = from; row < to; row++) {
         binding.kernels.add({ y: y.address + row * y.stride, x: x.address + row * x.stride, from: 0, to: width });
       }

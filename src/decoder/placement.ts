@@ -63,9 +63,11 @@ export function placeDecoder(
   return {
     tokens,
     picked,
-    buffers: program.buffers.map((width, i) => arena.take(4 * width * rowsOf(i, program.headBuffers), 'activations')),
-    quantised: program.quantised.map((width, i) => {
-      const rows = rowsOf(i, program.headQuantised);
+    buffers: program.buffers.map(({ width, perToken }, i) =>
+      arena.take(4 * width * perToken * rowsOf(i, program.headBuffers), 'activations'),
+    ),
+    quantised: program.quantised.map(({ width, perToken }, i) => {
+      const rows = perToken * rowsOf(i, program.headQuantised);
       const stride = activationBytes(width);
       const address = arena.take(stride * rows, 'quantised activations');
       return { address, stride, scales: arena.take(4 * rows, 'scales of activations') };
@@ -89,7 +91,7 @@ export function placeDecoder(
     tokenPositions: arena.take(4 * most, 'positions'),
     tokenPlaces: arena.take(4 * most, 'positions'),
     picks: arena.take(4 * most, 'picks'),
-    ones: arena.take(4 * program.buffers[0]!, 'ones'),
+    ones: arena.take(4 * program.buffers[0]!.width, 'ones'),
     scratch: Array.from({ length: threads }, () => ({
       sums: arena.take(SUMS_BYTES, 'sums'),
       scores: arena.take(scoresBytes(positions), 'scores'),
@@ -102,7 +104,7 @@ export function placeDecoder(
  * that depend on a sequence's length (longrope) are those of the longest the decoder was opened for, since keys stay.
  */
 export function writeTables(program: Program, placement: Placement, buffer: ArrayBufferLike): void {
-  new Float32Array(buffer, placement.ones, program.buffers[0]!).fill(1);
+  new Float32Array(buffer, placement.ones, program.buffers[0]!.width).fill(1);
   for (const [i, rope] of program.ropes.entries()) {
     const { cos, sin } = ropeTables(rope, placement.positions);
     new Float32Array(buffer, placement.ropes[i]!.cosines, cos.length).set(cos);

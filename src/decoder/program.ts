@@ -1,11 +1,22 @@
 // A model as a program for the kernels: what is done, in order, on which buffers. Plain data, made once from the config
 // (lower.ts) and handed to every thread. A buffer has one row of float32 numbers for each token of a step; a quantised
-// buffer one of int8 numbers and a scale. Buffer 0 is the residual x.
+// buffer one of int8 numbers and a scale. Buffer 0 is the residual x. What experts are given and make of it has k rows for
+// each token, k its experts: those of the first expert's tokens, then those of the second's (routes.ts).
 
-import type { ModelConfig, Rope } from '../model/index.js';
+import type { Kit, ModelConfig, Rope } from '../model/index.js';
 
-/** Columns [offset, offset + width) of a buffer. */
-export type Value = { readonly buffer: number; readonly offset: number; readonly width: number };
+/** Columns [offset, offset + width) of a buffer; where rows are those of experts, `routed` is how many a token has. */
+export type Value = {
+  readonly buffer: number;
+  readonly offset: number;
+  readonly width: number;
+  readonly routed?: number | undefined;
+};
+
+/** A buffer: numbers in a row, and rows for each token. */
+export type Rowed = { readonly width: number; readonly perToken: number };
+
+export type Mixture = NonNullable<Kit['mixture']>;
 
 export type Activation = ModelConfig['activation'];
 
@@ -32,7 +43,23 @@ export type Operation =
       readonly bias: string | undefined;
       /** The rows of y are then added to this, by the thread that made them. */
       readonly addTo: Value | undefined;
+      /** Tokens go one by one, so that a token's float32 sums have the same order whatever is beside it. */
+      readonly single: boolean;
     }
+  /** Finds each token's experts from the router's logits; every thread does it all, and finds the same. */
+  | { readonly kind: 'route'; readonly logits: Value; readonly mixture: Mixture }
+  /** Rows of x, a token's, to where its experts read them. */
+  | { readonly kind: 'gather'; readonly x: Value; readonly y: Value }
+  /** y = W·x, W the weight of the expert whose row it is. Some may read x itself, others its quantised twin. */
+  | {
+      readonly kind: 'experts';
+      readonly x: Value;
+      readonly q: number | undefined;
+      readonly y: Value;
+      readonly weights: readonly string[];
+    }
+  /** y = Σ of what a token's experts made of it, each times what the router says it counts for. */
+  | { readonly kind: 'combine'; readonly x: Value; readonly y: Value }
   /** y = activation(x), times `up` where there is one. */
   | {
       readonly kind: 'activate';
@@ -78,9 +105,8 @@ export type Program = {
   /** x of the tokens picked → `logits`. */
   readonly head: readonly Operation[];
   readonly logits: Value;
-  /** Numbers in a row of each buffer, and of each quantised buffer. */
-  readonly buffers: readonly number[];
-  readonly quantised: readonly number[];
+  readonly buffers: readonly Rowed[];
+  readonly quantised: readonly Rowed[];
   /** Buffers from these on are the head's, with a row for each token picked. */
   readonly headBuffers: number;
   readonly headQuantised: number;

@@ -3,7 +3,7 @@
 // input is quantised once for all that read it.
 
 import { InternalError } from '../base/index.js';
-import type { Operation, Value } from './program.js';
+import type { Operation, Rowed, Value } from './program.js';
 
 /** Whether a tensor's linear takes quantised activations. */
 export type TakesIntegers = (weight: string) => boolean;
@@ -17,9 +17,8 @@ type Pending = {
 
 export class Recorder {
   readonly operations: Operation[] = [];
-  /** Numbers in a row of each buffer, and of each quantised buffer. */
-  readonly buffers: number[];
-  readonly quantised: number[];
+  readonly buffers: Rowed[];
+  readonly quantised: Rowed[];
   private readonly values = new Map<string, Value>();
   private readonly pending = new Map<string, Pending>();
   private readonly lazy = new Map<string, () => Value>();
@@ -28,11 +27,11 @@ export class Recorder {
   private count = 0;
 
   /** New buffers come after those given; buffer 0 is the residual, `x`. */
-  constructor(takesIntegers: TakesIntegers, buffers: readonly number[], quantised: readonly number[] = []) {
+  constructor(takesIntegers: TakesIntegers, buffers: readonly Rowed[], quantised: readonly Rowed[] = []) {
     this.buffers = [...buffers];
     this.quantised = [...quantised];
     this.takesIntegers = takesIntegers;
-    this.values.set('x', { buffer: 0, offset: 0, width: buffers[0]! });
+    this.values.set('x', { buffer: 0, offset: 0, width: buffers[0]!.width });
   }
 
   /** The place of a value, which is computed by then. */
@@ -55,10 +54,10 @@ export class Recorder {
     return value;
   }
 
-  /** A new buffer, all of it. */
-  allocate(width: number): Value {
-    this.buffers.push(width);
-    return { buffer: this.buffers.length - 1, offset: 0, width };
+  /** A new buffer, all of it; with `routed` rows for each token where they are those of experts. */
+  allocate(width: number, routed?: number): Value {
+    this.buffers.push({ width, perToken: routed ?? 1 });
+    return { buffer: this.buffers.length - 1, offset: 0, width, routed };
   }
 
   /** A name for a place. */
@@ -90,6 +89,15 @@ export class Recorder {
     return name;
   }
 
+  /** What each expert's linear, one of `weights`, makes of its rows of x. */
+  experts(x: string, weights: readonly string[], rows: number): string {
+    const from = this.place(x);
+    const q = weights.some(this.takesIntegers) ? this.quantise(x, from) : undefined;
+    const y = this.allocate(rows, from.routed);
+    this.write({ kind: 'experts', x: from, q, y, weights });
+    return this.name(y);
+  }
+
   /** residual += x, in the residual's place. */
   add(residual: string, x: string): string {
     const target = this.place(residual);
@@ -108,13 +116,13 @@ export class Recorder {
   private writeLinear({ x, weight, bias }: Pending, y: Value, addTo: Value | undefined): void {
     const from = this.place(x);
     const q = this.takesIntegers(weight) ? this.quantise(x, from) : undefined;
-    this.write({ kind: 'linear', x: from, q, y, weight, bias, addTo });
+    this.write({ kind: 'linear', x: from, q, y, weight, bias, addTo, single: false });
   }
 
   private quantise(name: string, x: Value): number {
     const known = this.integers.get(name);
     if (known !== undefined) return known;
-    this.quantised.push(x.width);
+    this.quantised.push({ width: x.width, perToken: x.routed ?? 1 });
     const q = this.quantised.length - 1;
     this.integers.set(name, q);
     this.write({ kind: 'quantise', x, q });

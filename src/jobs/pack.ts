@@ -3,7 +3,6 @@
 
 import { resolve } from 'node:path';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
-import { requireRunnable } from '../decoder/index.js';
 import { describeTensors, type Model, type ModelTensor } from '../model/index.js';
 import { ASKED, HEADS, headFor, type PackSettings, VALUES, writePacked } from '../packed/index.js';
 import { oneOf } from './checks.js';
@@ -55,9 +54,8 @@ export async function pack(options: PackOptions): Promise<PackResult> {
   return await packModel(model, settings, onProgress);
 }
 
-/** Checks that the packed file can be written, and run, before anything is read. @throws OptionError, ResourceError, UnsupportedError */
+/** Checks that the packed file can be written, before anything is read. @throws OptionError, ResourceError */
 export async function checkPacking(model: Model, settings: PackingSettings, option = 'out'): Promise<void> {
-  requireRunnable(model.config);
   await checkOutPath(settings.out, option);
   await checkOutside(settings.out, model.checkpoint.dir, option);
   const bytes = describeTensors(model.config, model.layout).reduce(
@@ -70,7 +68,7 @@ export async function checkPacking(model: Model, settings: PackingSettings, opti
 /** Bytes of a tensor where nothing is gained by its zeros. */
 function largestBytes({ role, rows, columns }: ModelTensor, { values, head, layout }: PackSettings): number {
   const bytesOf = { f32: 4, int8: 1, int4: 0.5 } as const;
-  if (role === 'vector' || role === 'positions') return 4 * rows * columns;
+  if (role === 'vector' || role === 'positions' || role === 'router') return 4 * rows * columns;
   if (role !== 'linear') return rows * (columns * bytesOf[head] + 4);
   return rows * columns * bytesOf[values] * (layout === 'tiles' ? 2 : 1) + rows * Math.ceil(columns / 32);
 }

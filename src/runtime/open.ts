@@ -2,7 +2,7 @@
 // needs its packed size twice for a moment. What is wrong with the texts is told before a weight is read.
 
 import { type OnProgress, OptionError } from '../base/index.js';
-import { openDecoder, requireRunnable } from '../decoder/index.js';
+import { openDecoder } from '../decoder/index.js';
 import { describeTensors, openModel } from '../model/index.js';
 import {
   headFor,
@@ -64,7 +64,6 @@ async function openFile(path: string): Promise<Parts> {
 
 async function packFolder(path: string, values: StoredValues, onProgress: OnProgress): Promise<Parts> {
   const { checkpoint, config, layout } = await openModel(path);
-  requireRunnable(config);
   const language = await loadLanguage(folderTexts(checkpoint.dir));
   const source = { checkpoint, tensors: describeTensors(config, layout) };
   return {

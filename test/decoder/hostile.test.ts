@@ -8,6 +8,7 @@ import { openDecoder } from '../../src/decoder/index.js';
 import { pack } from '../../src/jobs/index.js';
 import { openPacked } from '../../src/packed/index.js';
 import { codeOf } from '../checkpoint/make.js';
+import { makeFamily } from '../families.js';
 import { makeFolder, makeTiny } from '../jobs/make.js';
 import { directoryOf, readBuffer, withDirectory } from '../packed/make.js';
 
@@ -33,4 +34,18 @@ test.each([
   const packed = await openPacked(path);
   expect(await codeOf(openDecoder(packed, { threads: 1 }))).toBe(code);
   await packed.close();
+});
+
+test('a router that is not exact is refused', async () => {
+  const folder = await makeFolder();
+  const path = join(folder, 'mixture.lw');
+  await pack({ checkpoint: await makeFamily(join(folder, 'model'), 'mixtral'), out: path });
+  const sound = await readBuffer(path);
+  const directory = JSON.parse(directoryOf(sound)) as { tensors: { name: string; role: string }[] };
+  for (const tensor of directory.tensors) if (tensor.name === 'lm_head.weight') tensor.role = 'router';
+  await writeFile(path, withDirectory(sound, JSON.stringify(directory)));
+  await expect(openPacked(path)).rejects.toMatchObject({
+    code: 'E_CHECKPOINT_PACKED_TENSOR',
+    message: expect.stringContaining('expected router in f32, got int8'),
+  });
 });

@@ -11,6 +11,7 @@ import { evaluate, pack } from '../../src/jobs/index.js';
 import { openModel } from '../../src/model/index.js';
 import { loadTokenizer } from '../../src/text/index.js';
 import { codeOf } from '../checkpoint/make.js';
+import { makeFamily } from '../families.js';
 import { forwardLogits } from '../model/forward.js';
 import { sharedPath, testWith } from '../shared.js';
 import { LOSS } from '../tolerances.js';
@@ -117,6 +118,21 @@ describe('a .lw file scores as its checkpoint does, through the runtime', () => 
     const { text: packed } = await evaluate({ ...common, checkpoint: out });
     expect(packed!.windows).toBe(dense!.windows);
     expect(Math.abs(packed!.perplexity / dense!.perplexity - 1)).toBeLessThanOrEqual(share);
+  });
+
+  test.each(['mixtral', 'qwen3_moe'])('%s, whose routing is the engine’s', async (family) => {
+    const checkpoint = await makeFamily(join(folder, family), family, { blocks: 3 });
+    const out = join(folder, `${family}.lw`);
+    await pack({ checkpoint, values: 'f32', out });
+    const path = join(folder, `${family}.txt`);
+    await writeFile(path, stutter(6, 20 * LENGTH));
+    const common = { text: path, sequenceLength: LENGTH, threads: 2 };
+    const { text: dense } = await evaluate({ ...common, checkpoint });
+    const { text: packed } = await evaluate({ ...common, checkpoint: out });
+    expect(packed!.windows).toBe(20);
+    for (const [w, loss] of packed!.nll.entries()) {
+      expect(Math.abs(loss - dense!.nll[w]!), `window ${w}`).toBeLessThanOrEqual(LOSS);
+    }
   });
 
   test('on another device, or with tasks, it is refused by name', async () => {

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
 import { pack } from '../../src/jobs/index.js';
 import { complete, createScheduler, generateText, type OpenedDecoder, openForText } from '../../src/runtime/index.js';
-import { goldenDir } from '../model/golden.js';
+import { makeFamily } from '../families.js';
 import { LOGITS } from '../tolerances.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -23,10 +23,29 @@ const open = (path: string, threads: number, more: object = {}): Promise<OpenedD
   openForText(path, { threads, sequences: 4, onProgress: silent, ...more });
 const greedy = { temperature: 0, topP: 1, seed: 0 };
 
-test('a mixture of experts is refused by name, before it is packed', async () => {
-  const message = expect.stringContaining('The mixtral model has a mixture of experts');
-  await expect(open(goldenDir('mixtral'), 1)).rejects.toMatchObject({ code: 'E_UNSUPPORTED_EXPERTS', message });
-});
+test.each(['mixtral', 'qwen3_moe'])(
+  '%s writes the same text from any number of threads, alone and in company',
+  async (family) => {
+    const dir = await makeFamily(await mkdtemp(join(tmpdir(), 'layerwise-mixture-')), family);
+    const texts: string[] = [];
+    for (const threads of [1, 3]) {
+      const model = await open(dir, threads, { values: 'int8' });
+      const scheduler = createScheduler(model);
+      const ask = (seed: number) => ({
+        ...{ prompt: [...model.tokenizer.encode('abc')], maxTokens: 30, stops: [], stopTokens: model.eos },
+        sampling: { temperature: 0.9, topP: 0.95, seed },
+      });
+      const all = await Promise.all(complete(scheduler, model.tokenizer, [5, 6, 7].map(ask)));
+      const [alone] = await Promise.all(complete(scheduler, model.tokenizer, [ask(5)]));
+      texts.push(all[0]!.text, alone!.text);
+      await scheduler.close();
+      await model.close();
+    }
+    expect(new Set(texts).size).toBe(1);
+    expect(texts[0]).not.toBe('');
+    await rm(dir, { recursive: true });
+  },
+);
 
 describe('in float32, as transformers', () => {
   let model: OpenedDecoder;
