@@ -83,7 +83,7 @@ export function bindExperts(binding: Binding, operation: OperationOf<'experts'>)
   };
 }
 
-/** Plain TypeScript is quick enough: a hundredth of what the experts take. */
+/** Plain TypeScript is quick enough: about a thirtieth of what the experts take, of 128 of them with 768 rows of 2,048. */
 export function bindCombine(binding: Binding, operation: OperationOf<'combine'>): BoundOperation {
   const [x, y] = [rowsOf(binding, operation.x), rowsOf(binding, operation.y)];
   const { width } = operation.x;
