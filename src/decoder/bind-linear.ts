@@ -8,7 +8,6 @@ import {
   integersName,
   type OperationOf,
   rowCount,
-  rowsAfter,
   rowsOf,
   shareOf,
 } from './binding.js';
@@ -32,11 +31,7 @@ export function bindLinear(binding: Binding, operation: OperationOf<'linear'>): 
     run: (step) => {
       if (count <= 0) return;
       const tokens = rowCount(binding, step, operation.x);
-      if (operation.single) {
-        for (let row = 0; row < tokens; row++) {
-          linear.multiply({ x: rowsAfter(x, row), y: rowsAfter(y, row), tokens: 1, sums, ...range });
-        }
-      } else linear.multiply({ x, y, tokens, sums, ...range });
+      linear.multiply({ x, y, tokens, sums, ...range });
       if (!target) return;
       for (let row = 0; row < tokens; row++) {
         const to = target.address + row * target.stride + 4 * first;

@@ -1,7 +1,7 @@
 // What the rest of the runtime asks of whatever computes logits. A decoder keeps the keys and values of a number of
 // sequences; a step appends tokens to some of them in one forward pass. L positions, V the vocabulary. The logits of a
-// position are the same bits for any number of threads and, in int8 and int4, whatever else is in the step and however a
-// sequence's tokens are spread over steps; in float32 these change the order of sums.
+// position are the same bits for any number of threads, whatever else is in the step and however a sequence's tokens are
+// spread over steps.
 
 export type DecoderInfo = {
   /** V. */

@@ -115,7 +115,7 @@ export class ProgramKit implements Kit {
     const mixture = this.mixture!;
     const logits = recorder.allocate(mixture.experts);
     const weight = this.options.tensor(`${ROUTER}.weight`)!;
-    const own = { q: undefined, bias: undefined, addTo: undefined, single: true };
+    const own = { q: undefined, bias: undefined, addTo: undefined };
     recorder.write({ kind: 'linear', x: recorder.place(x), y: logits, weight, ...own });
     recorder.write({ kind: 'route', logits, mixture });
     return UNNAMED;

@@ -43,8 +43,6 @@ export type Operation =
       readonly bias: string | undefined;
       /** The rows of y are then added to this, by the thread that made them. */
       readonly addTo: Value | undefined;
-      /** Tokens go one by one, so that a token's float32 sums have the same order whatever is beside it. */
-      readonly single: boolean;
     }
   /** Finds each token's experts from the router's logits; every thread does it all, and finds the same. */
   | { readonly kind: 'route'; readonly logits: Value; readonly mixture: Mixture }

@@ -116,7 +116,7 @@ export class Recorder {
   private writeLinear({ x, weight, bias }: Pending, y: Value, addTo: Value | undefined): void {
     const from = this.place(x);
     const q = this.takesIntegers(weight) ? this.quantise(x, from) : undefined;
-    this.write({ kind: 'linear', x: from, q, y, weight, bias, addTo, single: false });
+    this.write({ kind: 'linear', x: from, q, y, weight, bias, addTo });
   }
 
   private quantise(name: string, x: Value): number {

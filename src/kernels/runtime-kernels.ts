@@ -30,7 +30,7 @@ export type BoundLinear = {
   readonly quantised: boolean;
   /**
    * y [tokens, rows] = W·x + bias for row groups [from, to); `sums`: SUMS_BYTES. Several tokens at once read each weight
-   * once; a token's result does not depend on how many others there are, in int8 and int4 to the last bit.
+   * once; a token's result is the same bits however many others there are.
    */
   multiply(
     call: { readonly x: LinearInput; readonly y: Rows; readonly tokens: number; readonly sums: number } & Range,

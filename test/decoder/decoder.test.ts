@@ -32,18 +32,25 @@ describe('in float32', () => {
   });
 });
 
-describe.each(['llama', 'qwen3', 'gpt_neox', 'gemma2', 'mixtral', 'qwen3_moe'])('%s in int8', (name) => {
+describe.each(['llama', 'qwen3', 'gpt_neox', 'gemma2', 'mixtral', 'qwen3_moe'])('%s', (name) => {
   const tokensOf = async (): Promise<number[]> => [...(await readGolden(name)).windows.windows[0]!];
 
-  test('gives the same bits with 1, 2 and 3 threads, and however its tokens are spread over steps', async () => {
-    const tokens = await tokensOf();
-    const results: Float32Array[] = [];
-    for (const threads of [1, 2, 3]) {
-      const decoder = await opened(goldenDir(name), INT8, { threads });
-      for (const stride of [tokens.length, 1, 5]) results.push(await decodeAll(decoder, tokens, stride));
-    }
-    for (const result of results) expect(result).toEqual(results[0]);
-  });
+  test.each([
+    ['f32', EXACT],
+    ['int8', INT8],
+    ['int4', { ...INT8, values: 'int4' }],
+  ] as const)(
+    'in %s, gives the same bits with 1, 2 and 3 threads, and however its tokens are spread over steps',
+    async (_, settings) => {
+      const tokens = await tokensOf();
+      const results: Float32Array[] = [];
+      for (const threads of [1, 2, 3]) {
+        const decoder = await opened(goldenDir(name), settings, { threads });
+        for (const stride of [tokens.length, 1, 5]) results.push(await decodeAll(decoder, tokens, stride));
+      }
+      for (const result of results) expect(result).toEqual(results[0]);
+    },
+  );
 
   test('gives a sequence the same bits in company, and after it was cut back', async () => {
     const tokens = await tokensOf();

@@ -139,7 +139,7 @@ test('a token gives the same bits alone and among others', () => {
   fc.assert(
     fc.property(cases, fc.constantFrom('int8' as const, 'int4' as const), (c, values) => {
       const inputs = activations(c, 7);
-      for (const encoded of integerLayouts(c, values)) {
+      for (const encoded of [...integerLayouts(c, values), ...floatLayouts(c)]) {
         const together = multiply(encoded, inputs, undefined, 0.3);
         expect(multiply(encoded, inputs.slice(2, 3), undefined, 0.8)[0]).toEqual(together[2]);
       }

@@ -1,5 +1,6 @@
-// AssemblyScript: dense float32 rows times float32 activations, the baseline of the sparse kernels. One vector: a row
-// at a time, one stream of weights. Four: two rows share them. Columns beyond a multiple of four go one by one.
+// AssemblyScript: dense float32 rows times float32 activations, the baseline of the sparse kernels. One vector: four rows
+// share it. Four vectors: two rows share them. A row and a vector always have one running sum of four lanes, so that a result
+// is the same bits in any company. Columns beyond a multiple of four go one by one.
 
 import { total } from './lanes.as';
 import { touch } from './touch.as';
@@ -66,22 +67,35 @@ function rows2(row: usize, width: usize, x: usize, stride: usize, y: usize, pitc
   put(y, first + 1, bias, total(v1) + tail(row1, xv, whole, width));
 }
 
-/** One row times one vector: a single stream of weights, in four running sums. */
-function row1(row: usize, width: usize, x: usize): f32 {
+/** Rows `first` to `first + 3` times one vector. */
+function rows4(row: usize, width: usize, x: usize, y: usize, bias: usize, first: i32): void {
   let s0 = f32x4.splat(0);
   let s1 = f32x4.splat(0);
   let s2 = f32x4.splat(0);
   let s3 = f32x4.splat(0);
   const whole = width & ~15;
-  let at: usize = 0;
-  for (; at + 64 <= width; at += 64) {
-    s0 = addProducts(s0, v128.load(row + at), v128.load(x + at));
-    s1 = addProducts(s1, v128.load(row + at, 16), v128.load(x + at, 16));
-    s2 = addProducts(s2, v128.load(row + at, 32), v128.load(x + at, 32));
-    s3 = addProducts(s3, v128.load(row + at, 48), v128.load(x + at, 48));
+  const row1 = row + width;
+  const row2 = row1 + width;
+  const row3 = row2 + width;
+  for (let at: usize = 0; at < whole; at += 16) {
+    const a = v128.load(x + at);
+    s0 = addProducts(s0, v128.load(row + at), a);
+    s1 = addProducts(s1, v128.load(row1 + at), a);
+    s2 = addProducts(s2, v128.load(row2 + at), a);
+    s3 = addProducts(s3, v128.load(row3 + at), a);
   }
-  for (; at < whole; at += 16) s0 = addProducts(s0, v128.load(row + at), v128.load(x + at));
-  return total(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3))) + tail(row, x, whole, width);
+  put(y, first, bias, total(s0) + tail(row, x, whole, width));
+  put(y, first + 1, bias, total(s1) + tail(row1, x, whole, width));
+  put(y, first + 2, bias, total(s2) + tail(row2, x, whole, width));
+  put(y, first + 3, bias, total(s3) + tail(row3, x, whole, width));
+}
+
+/** One row times one vector. */
+function row1(row: usize, width: usize, x: usize): f32 {
+  let sum = f32x4.splat(0);
+  const whole = width & ~15;
+  for (let at: usize = 0; at < whole; at += 16) sum = addProducts(sum, v128.load(row + at), v128.load(x + at));
+  return total(sum) + tail(row, x, whole, width);
 }
 
 /** Row groups [from, to). */
@@ -114,10 +128,15 @@ export function multiplyDenseFloat(
           if (token === 0 && row + 4 <= end) touch(at + 2 * width, 2 * width);
           rows2(at, width, own, stride, out, pitch, bias, row);
         }
+      } else {
+        for (; row + 4 <= last; row += 4) {
+          const at = values + <usize>row * width;
+          if (token === 0 && row + 8 <= end) touch(at + 4 * width, 4 * width);
+          rows4(at, width, own, out, bias, row);
+        }
       }
       for (; row < last; row++) {
         const at = values + <usize>row * width;
-        if (token === 0 && row + 1 < end) touch(at + width, width);
         for (let i = 0; i < block; i++) {
           const sum = row1(at, width, own + <usize>i * stride);
           put(out + <usize>i * pitch, row, bias, sum);
