@@ -1,4 +1,5 @@
-export { allocate, readFully, statIfThere, withFile, writeFully } from './io.js';
+export { allocate } from './allocate.js';
+export { readFully, statIfThere, withFile, writeFully } from './io.js';
 export { isObject, type JsonObject, parseJsonObject, show } from './json.js';
 export { type Checkpoint, openCheckpoint } from './open.js';
 export { hashCheckpoint, readRows, readTensor, readTensorFloat32, readTensorRange } from './read.js';

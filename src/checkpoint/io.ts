@@ -3,7 +3,7 @@
 
 import type { Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { CheckpointError, fileError, ResourceError } from '../base/index.js';
+import { CheckpointError, fileError } from '../base/index.js';
 
 const MAX_CALL = 1 << 30;
 const COPY_BUFFER = 4 << 20;
@@ -38,16 +38,6 @@ export async function withFile<T>(path: string, use: (handle: FileHandle) => Pro
     }
   } catch (error) {
     throw fileError(error, path);
-  }
-}
-
-/** Zeroed bytes in a buffer of their own. */
-export function allocate(length: number, path: string): Uint8Array<ArrayBuffer> {
-  try {
-    return new Uint8Array(length);
-  } catch (cause) {
-    const message = `${path}: ${length} bytes do not fit into memory at once; use a machine with more memory.`;
-    throw new ResourceError('E_RESOURCE_MEMORY', message, { path, length }, { cause });
   }
 }
 

@@ -4,8 +4,9 @@
 
 import { join, resolve } from 'node:path';
 import { CheckpointError } from '../base/index.js';
+import { allocate } from './allocate.js';
 import { listFiles, listForeignWeights } from './files.js';
-import { allocate, readFully, statIfThere, withFile } from './io.js';
+import { readFully, statIfThere, withFile } from './io.js';
 import { isObject, type JsonObject, parseJsonObject, show } from './json.js';
 import { readSafetensors, type TensorInfo } from './safetensors.js';
 

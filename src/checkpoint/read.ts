@@ -3,7 +3,8 @@
 import { join } from 'node:path';
 import { CheckpointError, hashFile, OptionError, ShapeError } from '../base/index.js';
 import { bytesPerElement, toFloat32 } from '../tensor/index.js';
-import { allocate, readFully, withFile } from './io.js';
+import { allocate } from './allocate.js';
+import { readFully, withFile } from './io.js';
 import { show } from './json.js';
 import type { Checkpoint } from './open.js';
 import type { TensorInfo } from './safetensors.js';

@@ -5,7 +5,8 @@
 import { basename } from 'node:path';
 import { CheckpointError, ShapeError } from '../base/index.js';
 import { bytesPerElement, type DType, dtypes, elementCount, isDType } from '../tensor/index.js';
-import { allocate, readFully, statIfThere, withFile } from './io.js';
+import { allocate } from './allocate.js';
+import { readFully, statIfThere, withFile } from './io.js';
 import { isObject, parseJsonObject, show } from './json.js';
 
 export const MAX_HEADER = 100_000_000;

@@ -1,8 +1,8 @@
 // Room in the shared memory: pieces one after the other, never given back one by one, since what a decoder needs is known
 // when it is opened. Memory grows as pieces are taken. Only one thread takes; the others are told the addresses.
 
-import { ResourceError } from '../base/index.js';
-import { MOST_PAGES, PAGE, type RuntimeMemory } from './runtime-module.js';
+import { ResourceError } from '../base/portable.js';
+import { createRuntimeMemory, MOST_PAGES, PAGE, type RuntimeMemory } from './runtime-module.js';
 
 /** A cache line, so that two threads never write to the same one. */
 const ALIGNMENT = 64;
@@ -18,6 +18,20 @@ export type Arena = {
    */
   take(bytes: number, what: string): number;
 };
+
+/** A memory of `pages` pages, which can grow. @throws ResourceError E_RESOURCE_MEMORY where that much is not to be had */
+export function reserveMemory(pages: number, shared: boolean): RuntimeMemory {
+  try {
+    return createRuntimeMemory(pages, shared);
+  } catch (cause) {
+    throw new ResourceError(
+      'E_RESOURCE_MEMORY',
+      `No room for the runtime: ${pages * PAGE} bytes wanted, in 4 GiB of address space. Close other models, or pack this one smaller.`,
+      { bytes: pages * PAGE },
+      { cause },
+    );
+  }
+}
 
 export function createArena(memory: RuntimeMemory): Arena {
   let used = BASE;

@@ -7,11 +7,12 @@
 // A room above supplies the worker file: it calls `joinTeam({ programs })`, and package.json's "imports" names it.
 
 import { parentPort, Worker, workerData } from 'node:worker_threads';
-import { InternalError, ResourceError } from '../base/index.js';
+import { InternalError } from '../base/index.js';
+import { reserveMemory } from './arena.js';
 import { BARRIER_BYTES, type BarrierState, BrokenBarrier, breakBarrier, isBroken, meet } from './barrier.js';
 import { readRuntimeModule } from './runtime-file.js';
 import { createRuntimeKernels, type Range, type RuntimeKernels } from './runtime-kernels.js';
-import { createRuntimeMemory, PAGE, type RuntimeMemory, type RuntimeModule } from './runtime-module.js';
+import type { RuntimeMemory, RuntimeModule } from './runtime-module.js';
 
 /** A thread's view of its team, given to every program. */
 export type Member = {
@@ -60,7 +61,7 @@ type Reply = { readonly kind: 'done'; readonly value: unknown } | { readonly kin
  * @throws ResourceError E_RESOURCE_MEMORY where that much is not to be had
  */
 export function startTeam(file: string | URL, { threads, pages = 16 }: { threads: number; pages?: number }): Team {
-  const memory = createMemory(pages);
+  const memory = reserveMemory(pages, true);
   const state: BarrierState = new Int32Array(new SharedArrayBuffer(BARRIER_BYTES));
   const common = { layerwiseTeam: true as const, count: threads, module: readRuntimeModule(), memory, state };
   const waiting: { resolve(value: unknown): void; reject(error: unknown): void }[] = [];
@@ -111,19 +112,6 @@ export function startTeam(file: string | URL, { threads, pages = 16 }: { threads
       for (const call of waiting.splice(0)) call.reject(dead);
     },
   };
-}
-
-function createMemory(pages: number): RuntimeMemory {
-  try {
-    return createRuntimeMemory(pages, true);
-  } catch (cause) {
-    throw new ResourceError(
-      'E_RESOURCE_MEMORY',
-      `No room for the runtime: ${pages * PAGE} bytes wanted, in 4 GiB of address space. Close other models, or pack this one smaller.`,
-      { bytes: pages * PAGE },
-      { cause },
-    );
-  }
 }
 
 /** Makes this worker thread a member of the team that started it; returns at once. */

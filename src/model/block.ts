@@ -4,8 +4,7 @@
 
 import type { Graph } from '../graph/index.js';
 import { BlockKit, type BlockOutputs, type Fed, type TreeRows } from './blocks/kit.js';
-import type { Kit } from './blocks/shape.js';
-import { SHAPES } from './blocks/shapes.js';
+import { buildWith } from './blocks/shapes.js';
 import type { ModelConfig } from './config.js';
 import { blockTensors, type Layout } from './layout.js';
 import type { TensorSource } from './nodes.js';
@@ -21,9 +20,6 @@ export type BlockGraphOptions = {
   readonly fed?: Fed | undefined;
 };
 
-/** Builds a block of the model's shape with another kit than the engine's. */
-export const buildWith = (config: ModelConfig, kit: Kit): void => SHAPES[config.shape].build(kit);
-
 /** The graph of block `block`. */
 export function buildBlockGraph(config: ModelConfig, layout: Layout, block: number, options: BlockGraphOptions): Graph {
   const { folder, find, length, outputs, trees, fed } = options;
@@ -33,6 +29,6 @@ export function buildBlockGraph(config: ModelConfig, layout: Layout, block: numb
     return name === undefined ? undefined : find(name);
   };
   const kit = new BlockKit({ config, block, length, outputs, trees, fed, tensor });
-  SHAPES[config.shape].build(kit);
+  buildWith(config, kit);
   return kit.build(`block ${block}`, folder);
 }

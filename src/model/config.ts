@@ -2,7 +2,7 @@
 // we do not implement are refused by name. A family's other names for LLaMA's keys are in its file under families/.
 
 import { z } from 'zod';
-import { CheckpointError, UnsupportedError } from '../base/index.js';
+import { CheckpointError, UnsupportedError } from '../base/portable.js';
 import type { Activation, ShapeName } from './families/family.js';
 import { FAMILIES, type FamilySpec } from './families/index.js';
 import { malformed, unsupported } from './refuse.js';

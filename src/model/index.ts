@@ -1,8 +1,8 @@
 export { type Activations, chunkTensor, createActivations } from './activations.js';
-export { buildWith } from './block.js';
 export { type BlockOutputs, GIVEN } from './blocks/kit.js';
 export { expertOf, expertSite, linearRole, ROUTER, type TapSite } from './blocks/parts.js';
 export type { Kit } from './blocks/shape.js';
+export { buildWith } from './blocks/shapes.js';
 export { findFamily, keyOf, type ModelConfig, readModelConfig } from './config.js';
 export { embedWindows } from './embed.js';
 export { FAMILIES, type FamilySpec } from './families/index.js';

@@ -1,7 +1,7 @@
 // Where a checkpoint keeps a model: the names and shapes of its tensors, from a family's names and a block's parts, and the
 // check that all of them are there. Names are those of the checkpoint.
 
-import { CheckpointError } from '../base/index.js';
+import { CheckpointError } from '../base/portable.js';
 import type { Checkpoint, TensorInfo } from '../checkpoint/index.js';
 import type { DType } from '../tensor/index.js';
 import { linearRole, ROUTER, type TapSite } from './blocks/parts.js';

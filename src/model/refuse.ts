@@ -1,7 +1,7 @@
 // The two ways in which config.json is refused: a value that changes the numbers and that we do not implement, by name, and
 // a value that is none.
 
-import { CheckpointError, UnsupportedError } from '../base/index.js';
+import { CheckpointError, UnsupportedError } from '../base/portable.js';
 
 /** @throws UnsupportedError E_UNSUPPORTED_CONFIG */
 export function unsupported(key: string, got: unknown, supported: string): never {

@@ -3,7 +3,7 @@
 // value to ±infinity. NaN stays NaN and keeps the payload bits that fit, so every F16 and BF16 pattern survives a round
 // trip bit for bit. Little-endian machines only, as every machine Node ships for but s390x.
 
-import { ShapeError, UnsupportedError } from '../base/index.js';
+import { ShapeError, UnsupportedError } from '../base/portable.js';
 import { bytesPerElement, type DType } from './dtype.js';
 
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;

@@ -1,7 +1,7 @@
 // The dtypes a safetensors file may hold. All of them can be copied; only the four in FLOATS can be computed with.
 // Values are little-endian, as in the file.
 
-import { ShapeError, UnsupportedError } from '../base/index.js';
+import { ShapeError, UnsupportedError } from '../base/portable.js';
 
 const BITS = {
   F64: 64,

@@ -1,7 +1,7 @@
 // Whether a linear's description and parts fit each other. Kernels read parts without looking: after this check none of
 // them reads outside a part, whoever wrote the file. Column numbers inside a tile are four bits, so they need no check.
 
-import { CheckpointError } from '../../base/index.js';
+import { CheckpointError } from '../../base/portable.js';
 import { toFloat32 } from '../../tensor/index.js';
 import { layoutDense } from './dense.js';
 import { type EncodedLinear, type LinearLayout, type Part, type SortedTiles, viewOf } from './linear.js';

@@ -2,7 +2,7 @@
 // byte arrays that kernels read as they are. W is row-major where it is whole; rows are grouped by eight, columns are cut
 // into tiles of sixteen, and what lies beyond the matrix is zeros.
 
-import { ShapeError, UnsupportedError } from '../../base/index.js';
+import { ShapeError, UnsupportedError } from '../../base/portable.js';
 import { LARGEST_COLUMNS, type Shape, scaleGroups } from './shape.js';
 
 export type Part = { readonly name: string; readonly bytes: number };

@@ -1,7 +1,7 @@
 // Sparse linears row by row in float32, exact: `offsets` u32 [rows + 1], where a row begins in the other two; `columns` u16,
 // rising within a row; `values` f32. 6 bytes a weight, so it pays from about a third of zeros on.
 
-import { UnsupportedError } from '../../base/index.js';
+import { UnsupportedError } from '../../base/portable.js';
 import { bytesOf, checkShape, type EncodedLinear, type FloatMatrix, type RowsLayout, viewOf } from './linear.js';
 import type { Shape } from './shape.js';
 

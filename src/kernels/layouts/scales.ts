@@ -1,7 +1,7 @@
 // The scales of quantised linears. int8: `scales`, float32, one a row, rows rounded up to whole groups of eight. int4:
 // `scales`, float16 [row group, column group, row in its group]: the eight that a kernel needs at once lie together.
 
-import { ShapeError } from '../../base/index.js';
+import { ShapeError } from '../../base/portable.js';
 import { fromFloat32, toFloat32 } from '../../tensor/index.js';
 import { bytesOf, type QuantisedMatrix, viewOf } from './linear.js';
 import { rowGroups, type Shape, scaleGroups, TILE_ROWS } from './shape.js';

@@ -5,7 +5,7 @@
 // Its parts: `starts` u32 [row groups + 1, 2], where a row group begins in `order` (in entries) and in `tiles` (in bytes / 4);
 // `counts` u16 [row groups, 16], tiles with 1, 2, … 16 slots; `order` u16, a tile's place among the columns; `tiles`.
 
-import { ShapeError } from '../../base/index.js';
+import { ShapeError } from '../../base/portable.js';
 import {
   bytesOf,
   checkQuantised,

@@ -1,3 +1,4 @@
+import type { ModelConfig } from '../config.js';
 import type { ShapeName } from '../families/family.js';
 import { gemmaBlock } from './gemma.js';
 import { gptNeoxBlock } from './gpt-neox.js';
@@ -5,7 +6,7 @@ import { gpt2Block } from './gpt2.js';
 import { llamaBlock } from './llama.js';
 import { mixtureBlock } from './mixture.js';
 import { optBlock } from './opt.js';
-import type { BlockShape } from './shape.js';
+import type { BlockShape, Kit } from './shape.js';
 
 /** Every block file. */
 export const SHAPES: Readonly<Record<ShapeName, BlockShape>> = {
@@ -16,3 +17,6 @@ export const SHAPES: Readonly<Record<ShapeName, BlockShape>> = {
   gpt_neox: gptNeoxBlock,
   mixture: mixtureBlock,
 };
+
+/** Builds a block of the model's shape, with the engine's kit or another. */
+export const buildWith = (config: ModelConfig, kit: Kit): void => SHAPES[config.shape].build(kit);

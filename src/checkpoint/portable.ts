@@ -1,0 +1,2 @@
+export { allocate } from './allocate.js';
+export { type JsonObject, parseJsonObject } from './json.js';

@@ -1,0 +1,30 @@
+// The compiled runtime kernels of one thread, over the network or from wherever a page has them. The URL is written as
+// bundlers recognise it, so that they put the file beside what they make.
+
+import { ResourceError } from '../base/portable.js';
+import { compileRuntime, type RuntimeModule } from './runtime-module.js';
+
+/** Where runtime-single.wasm lies, or its bytes. */
+export type KernelSource = string | URL | Uint8Array;
+
+/** The module whose memory is one thread's own. @throws ResourceError E_RESOURCE_KERNELS where it cannot be had */
+export async function fetchRuntimeModule(source?: KernelSource): Promise<RuntimeModule> {
+  const from = source ?? new URL('../../dist/kernels/runtime-single.wasm', import.meta.url);
+  try {
+    return compileRuntime(from instanceof Uint8Array ? from : await download(from));
+  } catch (cause) {
+    const where = from instanceof Uint8Array ? `${from.length} bytes` : `${from}`;
+    throw new ResourceError(
+      'E_RESOURCE_KERNELS',
+      `The kernels cannot be loaded from ${where}: ${(cause as Error).message}. Serve dist/kernels/runtime-single.wasm of the package, and say by the option \`kernels\` where it is.`,
+      { kernels: where },
+      { cause },
+    );
+  }
+}
+
+async function download(url: string | URL): Promise<Uint8Array> {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}

@@ -1,0 +1,6 @@
+export type { Kit } from './blocks/shape.js';
+export { buildWith } from './blocks/shapes.js';
+export { type ModelConfig, readModelConfig } from './config.js';
+export { blockTensors, type Layout, layoutOf, linearsOf } from './layout.js';
+export { type Rope, ropeTables } from './rope.js';
+export { describeTensors, type ModelTensor } from './tensors.js';
