@@ -3,9 +3,9 @@
 // be the one that follows from the shapes and layouts before it.
 
 import { z } from 'zod';
-import { CheckpointError, LayerwiseError } from '../base/index.js';
-import { parseJsonObject } from '../checkpoint/index.js';
-import { checkLayout, type LinearLayout } from '../kernels/index.js';
+import { CheckpointError, LayerwiseError } from '../base/portable.js';
+import { parseJsonObject } from '../checkpoint/portable.js';
+import { checkLayout, type LinearLayout } from '../kernels/portable.js';
 import { ALIGNMENT, align, PREAMBLE_BYTES, type Preamble, packedError, WEIGHTS_ALIGNMENT } from './format.js';
 
 /** The text files a .lw file may hold, in their order; config.json always, the others where the checkpoint has them. */

@@ -12,8 +12,7 @@
 //   72  56 zero
 // Numbers are little-endian.
 
-import { createHash } from 'node:crypto';
-import { CheckpointError, UnsupportedError } from '../base/index.js';
+import { CheckpointError, UnsupportedError } from '../base/portable.js';
 
 const MAGIC = Uint8Array.of(0x89, 0x4c, 0x41, 0x59, 0x57, 0x0d, 0x0a, 0x1a);
 export const FORMAT_VERSION = 1;
@@ -35,7 +34,11 @@ export type Preamble = {
 
 export const align = (offset: number, to: number = ALIGNMENT): number => Math.ceil(offset / to) * to;
 
-export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+export const toHex = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+const fromHex = (text: string): Uint8Array =>
+  Uint8Array.from({ length: text.length / 2 }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16));
 
 export function formatPreamble(preamble: Preamble): Uint8Array {
   const bytes = new Uint8Array(PREAMBLE_BYTES);
@@ -45,7 +48,7 @@ export function formatPreamble(preamble: Preamble): Uint8Array {
   view.setBigUint64(16, BigInt(preamble.fileBytes), true);
   view.setBigUint64(24, BigInt(preamble.directoryOffset), true);
   view.setBigUint64(32, BigInt(preamble.directoryBytes), true);
-  bytes.set(Buffer.from(preamble.directoryHash, 'hex'), 40);
+  bytes.set(fromHex(preamble.directoryHash), 40);
   return bytes;
 }
 
@@ -75,13 +78,13 @@ export function parsePreamble(bytes: Uint8Array, path: string, size: number): Pr
     fileBytes: size,
     directoryOffset: Number(directoryOffset),
     directoryBytes: Number(directoryBytes),
-    directoryHash: Buffer.from(bytes.subarray(40, 72)).toString('hex'),
+    directoryHash: toHex(bytes.subarray(40, 72)),
   };
 }
 
 function describeStart(bytes: Uint8Array, size: number): string {
   if (size < PREAMBLE_BYTES) return `${size} bytes`;
-  return Buffer.from(bytes.subarray(0, 8)).toString('latin1') === 'version '
+  return String.fromCharCode(...bytes.subarray(0, 8)) === 'version '
     ? 'a Git LFS pointer (run `git lfs pull`)'
     : 'another kind of file';
 }

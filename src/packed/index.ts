@@ -1,3 +1,4 @@
+export { openPackedBytes, type PackedBytes } from './bytes.js';
 export { ASKED, type Asked } from './choose.js';
 export {
   type Directory,
@@ -11,9 +12,10 @@ export {
   VALUES,
 } from './directory.js';
 export { headFor, type PackSettings } from './encode.js';
-export { isPackedPath, openPacked, type PackedFile } from './open.js';
+export { isPackedPath, openPacked } from './open.js';
 export { type PackedModel, type ReadOptions, readPackedConfig, requireTensors } from './packed.js';
 export { type Quantised, quantise } from './quantise.js';
+export type { PackedFile } from './read.js';
 export type { PackedTensor, PackSource } from './source.js';
 export { makeDenseTwin } from './twin.js';
 export { packInMemory, writePacked } from './write.js';

@@ -2,8 +2,8 @@
 // weights are one piece that is read once, in order, into memory of the caller's; each part of a tensor then lies at the
 // piece's base plus the offset that the directory gives, a multiple of 64.
 
-import { CheckpointError, InternalError } from '../base/index.js';
-import { type JsonObject, parseJsonObject } from '../checkpoint/index.js';
+import { CheckpointError, InternalError, ShapeError } from '../base/portable.js';
+import { type JsonObject, parseJsonObject } from '../checkpoint/portable.js';
 import type { Directory, TensorEntry, TextFile } from './directory.js';
 import type { PackedTensor } from './source.js';
 
@@ -37,11 +37,18 @@ export interface PackedModel {
   close(): Promise<void>;
 }
 
+/** @throws ShapeError E_SHAPE_TARGET */
+export function requireRoom(path: string, target: Uint8Array, bytes: number): void {
+  if (target.length >= bytes) return;
+  const message = `${path}: expected memory for ${bytes} bytes of weights, got ${target.length}.`;
+  throw new ShapeError('E_SHAPE_TARGET', message, { file: path, expected: bytes, got: target.length });
+}
+
 /** The model's config.json. @throws CheckpointError E_CHECKPOINT_CONFIG; otherwise as `readText` */
 export async function readPackedConfig(packed: PackedModel): Promise<JsonObject> {
   const text = await packed.readText('config.json');
   if (text === undefined) throw new InternalError('E_INTERNAL_PACKED', `${packed.path}: config.json was not packed.`);
-  return parseJsonObject(Buffer.from(text), `${packed.path}: config.json`, 'E_CHECKPOINT_CONFIG');
+  return parseJsonObject(new TextEncoder().encode(text), `${packed.path}: config.json`, 'E_CHECKPOINT_CONFIG');
 }
 
 /**

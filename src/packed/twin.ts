@@ -4,8 +4,7 @@
 import { InternalError } from '../base/index.js';
 import { decodeLinear, decodeQuantised, type EncodedLinear, encodeDense, encodeDenseFloat } from '../kernels/index.js';
 import { type Directory, paddedBytes, partOffsets, type TensorEntry } from './directory.js';
-import { requireRoom } from './open.js';
-import type { PackedModel } from './packed.js';
+import { type PackedModel, requireRoom } from './packed.js';
 
 /** Reads `packed` and gives its twin, whose weights can be read once. Hashes are those of the original. */
 export async function makeDenseTwin(packed: PackedModel): Promise<PackedModel> {

@@ -8,17 +8,9 @@ import { CheckpointError, InternalError, type OnProgress, VERSION, writeAtomical
 import { allocate, readFully, statIfThere, withFile, writeFully } from '../checkpoint/index.js';
 import { type Directory, MAX_TEXT, paddedBytes, TEXT_FILES, type TensorEntry, type TextEntry } from './directory.js';
 import { encodeTensor, type PackSettings } from './encode.js';
-import {
-  align,
-  formatPreamble,
-  MAX_DIRECTORY,
-  PREAMBLE_BYTES,
-  packedError,
-  sha256,
-  WEIGHTS_ALIGNMENT,
-} from './format.js';
-import { requireRoom } from './open.js';
-import type { PackedModel } from './packed.js';
+import { align, formatPreamble, MAX_DIRECTORY, PREAMBLE_BYTES, packedError, WEIGHTS_ALIGNMENT } from './format.js';
+import { sha256 } from './hash.js';
+import { type PackedModel, requireRoom } from './packed.js';
 import type { PackedTensor, PackSource } from './source.js';
 
 /** Takes the weights' bytes, in order. */

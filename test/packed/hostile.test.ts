@@ -5,7 +5,7 @@ import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openPacked } from '../../src/packed/index.js';
+import { openPacked, openPackedBytes, type PackedFile } from '../../src/packed/index.js';
 import { codeOf, makeDir } from '../checkpoint/make.js';
 import { directoryOf, INT8, packMatrices, randomMatrix, readBuffer, withDirectory } from './make.js';
 
@@ -31,14 +31,16 @@ beforeAll(async () => {
   path = join(await makeDir(), 'x.lw');
 });
 
-/** Opens, reads all, verifies: the code of what went wrong. */
+/** Opens, reads all, verifies: the code of what went wrong, which is the same from a disk and from bytes. */
 async function outcome(bytes: Uint8Array, verify = true): Promise<string> {
   await writeFile(path, bytes);
-  return codeOf(readAll(verify));
+  const code = await codeOf(readAll(openPacked(path), verify));
+  expect(await codeOf(readAll(openPackedBytes(bytes), verify))).toBe(code);
+  return code;
 }
 
-async function readAll(verify: boolean): Promise<void> {
-  const packed = await openPacked(path);
+async function readAll(opening: Promise<PackedFile>, verify: boolean): Promise<void> {
+  const packed = await opening;
   try {
     await packed.readText('config.json');
     await packed.readWeightsInto(new Uint8Array(packed.weightBytes), { verify });
