@@ -7,9 +7,10 @@ export {
   type PlacedToken,
 } from './completion.js';
 export { createDetokeniser, createTextStream, type Detokeniser, type TextStream } from './detokenise.js';
+export { folderTexts, loadLanguage } from './folder.js';
 export { type Generated, type GenerateRequest, generateText } from './generate.js';
-export { folderTexts, type Language, loadLanguage, type TextName, type TextSource } from './language.js';
-export { type OpenOptions, openForText } from './open.js';
+export type { Language, TextName, TextSource } from './language.js';
+export { type OpenedForText, type OpenOptions, openForText } from './open.js';
 export { encodePrompt, type OpenedDecoder, startSomewhere } from './opened.js';
 export { scoreWindows } from './perplexity.js';
 export type { Finish, SequenceRequest } from './request.js';

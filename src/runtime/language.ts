@@ -1,8 +1,8 @@
 // The text files of a model, wherever they lie (a folder, a .lw file): the tokenizer, the tokens that begin and end a
 // text, the chat template. As transformers does it: generation_config.json says what ends a text, else config.json.
 
-import { CheckpointError, fileError, readDocument } from '../base/index.js';
-import { type Codec, createTokenizer } from '../text/index.js';
+import { CheckpointError } from '../base/portable.js';
+import type { Codec } from '../text/index.js';
 import { type ChatTemplate, createChatTemplate } from './chat.js';
 
 export type TextName =
@@ -31,21 +31,14 @@ export type Language = {
   readonly chatTemplate: ChatTemplate | undefined;
 };
 
-/** The text files of a checkpoint's folder. */
-export const folderTexts = (path: string): TextSource => ({
-  path,
-  readText: async (name) => {
-    try {
-      return await readDocument(`${path}/${name}`);
-    } catch (error) {
-      if ((error as { code?: unknown }).code === 'E_RESOURCE_NOT_FOUND') return undefined;
-      throw fileError(error, `${path}/${name}`);
-    }
-  },
-});
+/** What makes a tokenizer of the texts of tokenizer.json and tokenizer_config.json; `where` they come from is for messages. */
+export type MakeTokenizer<T extends Codec> = (text: string, configText: string | undefined, where: string) => T;
 
-/** @throws CheckpointError E_TEXT_TOKENIZER, E_TEXT_CHAT_TEMPLATE, E_CHECKPOINT_CONFIG; ResourceError E_RESOURCE_… */
-export async function loadLanguage(source: TextSource): Promise<Language> {
+/** @throws CheckpointError E_TEXT_TOKENIZER, E_TEXT_CHAT_TEMPLATE, E_CHECKPOINT_CONFIG; otherwise as `readText` */
+export async function readLanguage<T extends Codec>(
+  source: TextSource,
+  makeTokenizer: MakeTokenizer<T>,
+): Promise<Language & { readonly tokenizer: T }> {
   const tokenizerText = await source.readText('tokenizer.json');
   if (tokenizerText === undefined) {
     throw new CheckpointError(
@@ -55,7 +48,7 @@ export async function loadLanguage(source: TextSource): Promise<Language> {
     );
   }
   const configText = await source.readText('tokenizer_config.json');
-  const tokenizer = createTokenizer(tokenizerText, configText, source.path);
+  const tokenizer = makeTokenizer(tokenizerText, configText, source.path);
   const read = async (name: TextName): Promise<Record<string, unknown>> =>
     parse(await source.readText(name), source.path, name);
   const words = {

@@ -12,7 +12,8 @@ import {
   packInMemory,
   type StoredValues,
 } from '../packed/index.js';
-import { folderTexts, type Language, loadLanguage } from './language.js';
+import type { HashedCodec } from '../text/index.js';
+import { folderTexts, loadLanguage } from './folder.js';
 import type { OpenedDecoder } from './opened.js';
 
 export type OpenOptions = {
@@ -26,11 +27,14 @@ export type OpenOptions = {
   readonly onProgress: OnProgress;
 };
 
+/** A decoder and its language; a corpus's tokens can be cached. */
+export type OpenedForText = OpenedDecoder & { readonly tokenizer: HashedCodec };
+
 /**
  * Opens a .lw file or a checkpoint's folder.
  * @throws OptionError E_OPTION_VALUES, E_OPTION_POSITIONS; CheckpointError, UnsupportedError, ResourceError
  */
-export async function openForText(path: string, options: OpenOptions): Promise<OpenedDecoder> {
+export async function openForText(path: string, options: OpenOptions): Promise<OpenedForText> {
   const { threads, sequences, positions, values, onProgress } = options;
   const isPacked = await isPackedPath(path);
   if (isPacked && values !== undefined) {
@@ -50,7 +54,7 @@ export async function openForText(path: string, options: OpenOptions): Promise<O
   }
 }
 
-type Parts = { readonly packed: PackedModel; readonly language: Language };
+type Parts = { readonly packed: PackedModel; readonly language: Awaited<ReturnType<typeof loadLanguage>> };
 
 async function openFile(path: string): Promise<Parts> {
   const packed = await openPacked(path);

@@ -1,0 +1,22 @@
+// A model's language on this machine: the text files of a checkpoint's folder, and a tokenizer whose tokens can be cached.
+
+import { fileError, readDocument } from '../base/index.js';
+import { createTokenizer, type HashedCodec } from '../text/index.js';
+import { type Language, readLanguage, type TextSource } from './language.js';
+
+/** The text files of a checkpoint's folder. */
+export const folderTexts = (path: string): TextSource => ({
+  path,
+  readText: async (name) => {
+    try {
+      return await readDocument(`${path}/${name}`);
+    } catch (error) {
+      if ((error as { code?: unknown }).code === 'E_RESOURCE_NOT_FOUND') return undefined;
+      throw fileError(error, `${path}/${name}`);
+    }
+  },
+});
+
+/** @throws CheckpointError E_TEXT_TOKENIZER, E_TEXT_CHAT_TEMPLATE, E_CHECKPOINT_CONFIG; ResourceError E_RESOURCE_… */
+export const loadLanguage = (source: TextSource): Promise<Language & { readonly tokenizer: HashedCodec }> =>
+  readLanguage(source, createTokenizer);
