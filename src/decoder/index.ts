@@ -1,3 +1,5 @@
+export { type AloneOptions, openDecoderAlone } from './alone.js';
+export type { OpenDecoder } from './build.js';
 export type { Decoder, DecoderInfo, StepPart } from './decoder.js';
-export { type DecoderOptions, type OpenDecoder, openDecoder } from './open.js';
+export { type DecoderOptions, openDecoder } from './open.js';
 export { type DescribedModel, readPackedModel } from './read-model.js';

@@ -2,8 +2,9 @@
 // kernels, so a family that can be pruned can be run. Values are named; taps are nobody's business here. Experts do all the
 // same, each on its own rows of the same buffers (routes.ts): what one of them asks for is written down once, for all.
 
-import { InternalError } from '../base/index.js';
-import { type Kit, linearRole, type ModelConfig, ROUTER, type Rope } from '../model/index.js';
+import { InternalError } from '../base/portable.js';
+import type { Kit, ModelConfig, Rope } from '../model/index.js';
+import { linearRole, ROUTER } from '../model/portable.js';
 import type { Value } from './program.js';
 import { Recorder, type TakesIntegers } from './recorder.js';
 

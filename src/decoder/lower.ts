@@ -1,7 +1,7 @@
 // A model's config and the names of its tensors → its program. Blocks are built by the model room's own block files, with
 // a kit that writes operations down; what comes before and after them is written here.
 
-import { blockTensors, buildWith, type Layout, linearsOf, type ModelConfig } from '../model/index.js';
+import { blockTensors, buildWith, type Layout, linearsOf, type ModelConfig } from '../model/portable.js';
 import { ProgramKit, ropesOf } from './kit.js';
 import type { Operation, Program, Rowed } from './program.js';
 import { Recorder, type TakesIntegers } from './recorder.js';

@@ -1,8 +1,8 @@
 // Where everything of a decoder lies in the shared memory: weights, caches of keys and values, the buffers of a pass, and
 // each thread's scratch. Addresses are bytes; the memory is laid out once, when a model is opened.
 
-import { type Arena, activationBytes, type LinearLayout, SUMS_BYTES, scoresBytes } from '../kernels/index.js';
-import { ropeTables } from '../model/index.js';
+import { type Arena, activationBytes, type LinearLayout, SUMS_BYTES, scoresBytes } from '../kernels/portable.js';
+import { ropeTables } from '../model/portable.js';
 import type { Program } from './program.js';
 
 /** Where everything lies in the shared memory; bytes. */

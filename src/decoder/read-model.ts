@@ -8,8 +8,8 @@ import {
   type ModelConfig,
   type ModelTensor,
   readModelConfig,
-} from '../model/index.js';
-import { type PackedModel, readPackedConfig, requireTensors } from '../packed/index.js';
+} from '../model/portable.js';
+import { type PackedModel, readPackedConfig, requireTensors } from '../packed/portable.js';
 
 export type DescribedModel = {
   readonly config: ModelConfig;

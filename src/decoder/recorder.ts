@@ -2,7 +2,7 @@
 // whose result is only added to something is then added by the threads that make it, without a pass of its own. A linear's
 // input is quantised once for all that read it.
 
-import { InternalError } from '../base/index.js';
+import { InternalError } from '../base/portable.js';
 import type { Operation, Rowed, Value } from './program.js';
 
 /** Whether a tensor's linear takes quantised activations. */

@@ -1,0 +1,50 @@
+// Opens a packed model for decoding by the calling thread alone, over memory of its own: what any page may do, isolated or
+// not. A step keeps the thread busy until it is done, so a page does this in a worker of its own where it must not stutter.
+
+import { InternalError } from '../base/portable.js';
+import { createRuntimeKernels, fetchRuntimeModule, type KernelSource, reserveMemory } from '../kernels/portable.js';
+import type { PackedModel } from '../packed/index.js';
+import { buildDecoder, type OpenDecoder, type SequenceOptions } from './build.js';
+import { createMachine, type Machine } from './machine.js';
+import type { Runner } from './runner.js';
+
+export type AloneOptions = SequenceOptions & {
+  /** Where the kernels lie, or their bytes. Defaults to the package's own `dist/kernels/runtime-single.wasm`. */
+  readonly kernels?: KernelSource | undefined;
+};
+
+/** Pages of memory at first; it grows to what the model needs. */
+const PAGES = 16;
+
+/**
+ * Reads a packed model's weights into memory. The model may be closed afterwards.
+ * @throws OptionError E_OPTION_POSITIONS; ResourceError E_RESOURCE_MEMORY, E_RESOURCE_KERNELS; CheckpointError, UnsupportedError
+ */
+export const openDecoderAlone = (packed: PackedModel, options: AloneOptions = {}): Promise<OpenDecoder> =>
+  buildDecoder(packed, options, () => startAlone(options.kernels));
+
+async function startAlone(source: KernelSource | undefined): Promise<Runner> {
+  const module = await fetchRuntimeModule(source);
+  const memory = reserveMemory(PAGES, false);
+  const kernels = createRuntimeKernels(module, memory);
+  let machine: Machine | undefined;
+  return {
+    threads: 1,
+    memory,
+    prepare: async (program, placement) => {
+      machine = createMachine(program, placement, kernels, { memory, index: 0, count: 1, barrier: () => {} });
+    },
+    read: async ({ address, bytes }) => {
+      const started = performance.now();
+      kernels.read({ from: address, to: address + bytes });
+      return performance.now() - started;
+    },
+    pass: async (step) => {
+      if (!machine) throw new InternalError('E_INTERNAL_CLOSED', 'The decoder was used after it was closed.');
+      machine.run(step);
+    },
+    close: async () => {
+      machine = undefined;
+    },
+  };
+}

@@ -1,0 +1,78 @@
+// A packed model → a decoder: its weights in one memory, everything else placed behind them, and a runner over it.
+
+import { OptionError } from '../base/portable.js';
+import { createArena } from '../kernels/portable.js';
+import type { Layout, ModelConfig } from '../model/index.js';
+import { type PackedModel, partOffsets } from '../packed/portable.js';
+import type { Decoder } from './decoder.js';
+import { lowerModel } from './lower.js';
+import { placeDecoder, writeTables } from './placement.js';
+import type { Program } from './program.js';
+import { readPackedModel } from './read-model.js';
+import type { Runner } from './runner.js';
+import { createDecoder } from './sequences.js';
+
+export type SequenceOptions = {
+  /** Sequences that may be open at once. Defaults to 1. */
+  readonly sequences?: number;
+  /** Positions a sequence may have. Defaults to the model's own, at most 2,048. */
+  readonly positions?: number | undefined;
+};
+
+export type OpenDecoder = Decoder & {
+  /** How fast the weights are read when nothing else is done, in bytes a second: what decoding is measured by. */
+  measureBandwidth(): Promise<number>;
+};
+
+/** Tokens of one pass: enough to read each weight seldom in a long prompt, few enough for small buffers. */
+const PASS_TOKENS = 128;
+/** Tokens of one pass whose logits are wanted; each takes V numbers. */
+const PASS_PICKS = 16;
+const DEFAULT_POSITIONS = 2048;
+
+/**
+ * Reads a packed model's weights into the memory of the runner that `start` gives once the model is known to be sound. The
+ * model may be closed afterwards.
+ * @throws OptionError E_OPTION_POSITIONS; ResourceError E_RESOURCE_MEMORY; CheckpointError, UnsupportedError
+ */
+export async function buildDecoder(
+  packed: PackedModel,
+  options: SequenceOptions,
+  start: () => Runner | Promise<Runner>,
+): Promise<OpenDecoder> {
+  const { config, layout } = await readPackedModel(packed);
+  const { sequences = 1, positions = Math.min(config.maxPositions, DEFAULT_POSITIONS) } = options;
+  if (positions > config.maxPositions) {
+    throw new OptionError(
+      'E_OPTION_POSITIONS',
+      `positions: ${positions} asked for, but the model was made for ${config.maxPositions} at most.`,
+      { option: 'positions', got: positions, limit: config.maxPositions },
+    );
+  }
+  const program = lower(packed, config, layout);
+  const runner = await start();
+  try {
+    const { memory, threads } = runner;
+    const arena = createArena(memory);
+    const bytes = packed.weightBytes;
+    const address = arena.take(bytes, 'weights');
+    const places = [...packed.tensors.values()].map((entry) => {
+      return { name: entry.name, layout: entry.layout, offsets: partOffsets(entry) };
+    });
+    const limits = { tokens: Math.min(PASS_TOKENS, Math.max(positions, sequences)), picked: PASS_PICKS };
+    const placement = placeDecoder(program, arena, { address, places }, { ...limits, sequences, positions, threads });
+    await packed.readWeightsInto(new Uint8Array(memory.buffer, address, bytes));
+    writeTables(program, placement, memory.buffer);
+    await runner.prepare(program, placement);
+    return {
+      ...createDecoder(program, placement, runner, { sequences, bytes }),
+      measureBandwidth: async () => bytes / ((await runner.read({ address, bytes })) / 1000),
+    };
+  } catch (error) {
+    await runner.close();
+    throw error;
+  }
+}
+
+const lower = (packed: PackedModel, config: ModelConfig, layout: Layout): Program =>
+  lowerModel(config, layout, (weight) => packed.tensors.get(weight)!.layout.values !== 'f32');

@@ -1,0 +1,114 @@
+// The bookkeeping of sequences: steps are checked, cut into passes, and their logits copied out. The calling thread only
+// writes token numbers and copies logits, unless it is the one that computes.
+
+import { InternalError, ResourceError } from '../base/portable.js';
+import type { Decoder, StepPart } from './decoder.js';
+import { type Pass, splitPasses } from './passes.js';
+import type { Placement } from './placement.js';
+import type { Program } from './program.js';
+import type { Runner } from './runner.js';
+
+/** `placement` was prepared by `runner`. */
+export function createDecoder(
+  program: Program,
+  placement: Placement,
+  runner: Runner,
+  { sequences, bytes }: { readonly sequences: number; readonly bytes: number },
+): Decoder {
+  const { vocabulary } = program;
+  /** Positions so far of each open sequence. */
+  const lengths = new Map<number, number>();
+  let last: Promise<unknown> = Promise.resolve();
+
+  const lengthOf = (sequence: number): number => {
+    const length = lengths.get(sequence);
+    if (length === undefined) {
+      throw new InternalError('E_INTERNAL_SEQUENCE', `Sequence ${sequence} is not open.`, { sequence });
+    }
+    return length;
+  };
+  const check = (parts: readonly StepPart[]): void => {
+    const seen = new Set<number>();
+    for (const { sequence, tokens } of parts) {
+      const length = lengthOf(sequence);
+      const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < vocabulary));
+      if (wrong !== undefined || seen.has(sequence) || length + tokens.length > placement.positions) {
+        throw new InternalError(
+          'E_INTERNAL_STEP',
+          `A step must name each sequence once, with tokens below ${vocabulary} and at most ${placement.positions} positions.`,
+          { sequence, wrong, length, tokens: tokens.length },
+        );
+      }
+      seen.add(sequence);
+    }
+  };
+
+  const runPass = async (pass: Pass, out: readonly Float32Array[], filled: number[]): Promise<void> => {
+    const { tokens, positions, runs, picks } = pass;
+    const write = (address: number, numbers: readonly number[]): void =>
+      new Int32Array(runner.memory.buffer, address, numbers.length).set(numbers);
+    write(placement.tokenIds, tokens);
+    write(placement.tokenPositions, positions);
+    write(
+      placement.tokenPlaces,
+      positions.map((position) => position + program.positionOffset),
+    );
+    write(
+      placement.picks,
+      picks.map(({ row }) => row),
+    );
+    await runner.pass({ tokens: tokens.length, runs, picked: picks.length });
+    const logits = new Float32Array(runner.memory.buffer, placement.buffers[program.logits.buffer]!);
+    for (const [i, { part }] of picks.entries()) {
+      const row = logits.subarray(i * vocabulary, (i + 1) * vocabulary);
+      const target = out[part]!.subarray(filled[part]! * vocabulary, (filled[part]! + 1) * vocabulary);
+      target.set(row);
+      if (program.logitCap !== undefined) capLogits(target, program.logitCap);
+      filled[part]!++;
+    }
+  };
+
+  const step = async (parts: readonly StepPart[]): Promise<readonly Float32Array[]> => {
+    check(parts);
+    const out = parts.map(({ tokens, logits }) => {
+      const wanted = logits === 'none' ? 0 : logits === 'last' ? Math.min(1, tokens.length) : tokens.length;
+      return new Float32Array(wanted * vocabulary);
+    });
+    const filled = parts.map(() => 0);
+    const passes = splitPasses(
+      parts,
+      parts.map(({ sequence }) => lengthOf(sequence)),
+      placement,
+    );
+    for (const pass of passes) await runPass(pass, out, filled);
+    for (const { sequence, tokens } of parts) lengths.set(sequence, lengthOf(sequence) + tokens.length);
+    return out;
+  };
+
+  return {
+    info: { vocabulary, maxPositions: placement.positions, sequences, bytes, threads: runner.threads },
+    open: () => {
+      for (let sequence = 0; sequence < sequences; sequence++) {
+        if (lengths.has(sequence)) continue;
+        lengths.set(sequence, 0);
+        return sequence;
+      }
+      throw new ResourceError('E_RESOURCE_SEQUENCES', `All ${sequences} sequences are open; release one first.`, {
+        sequences,
+      });
+    },
+    step: (parts) => {
+      const result = last.then(() => step(parts));
+      last = result.catch(() => undefined);
+      return result;
+    },
+    truncate: (sequence, length) => void lengths.set(sequence, Math.min(length, lengthOf(sequence))),
+    release: (sequence) => void lengths.delete(sequence),
+    close: () => runner.close(),
+  };
+}
+
+/** cap · tanh(x / cap), as Gemma 2 has it. */
+function capLogits(logits: Float32Array, cap: number): void {
+  for (let i = 0; i < logits.length; i++) logits[i] = cap * Math.tanh(logits[i]! / cap);
+}

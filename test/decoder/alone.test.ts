@@ -1,0 +1,46 @@
+// A decoder that the calling thread runs alone, in memory that is not shared, from the bytes of a file: what a page does,
+// here in Node. Its logits are a team's.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { silent } from '../../src/base/index.js';
+import { openDecoderAlone } from '../../src/decoder/index.js';
+import { describeTensors, openModel } from '../../src/model/index.js';
+import { openPackedBytes, type PackedFile, writePacked } from '../../src/packed/index.js';
+import { codeOf, makeDir } from '../checkpoint/make.js';
+import { goldenDir, readGolden } from '../model/golden.js';
+import { decodeAll, INT8, openCheckpoint } from './make.js';
+
+const kernels = await readFile(fileURLToPath(new URL('../../dist/kernels/runtime-single.wasm', import.meta.url)));
+
+async function packedOf(name: string): Promise<PackedFile> {
+  const { checkpoint, config, layout } = await openModel(goldenDir(name));
+  const path = join(await makeDir(), 'model.lw');
+  await writePacked(path, { checkpoint, tensors: describeTensors(config, layout) }, INT8, silent);
+  return await openPackedBytes(await readFile(path));
+}
+
+test.each(['llama', 'gemma2', 'gpt_neox'])('%s: the bits of a team', async (name) => {
+  const tokens = [...(await readGolden(name)).windows.windows[0]!];
+  const team = await openCheckpoint(goldenDir(name), INT8, { threads: 2, sequences: 2 });
+  const alone = await openDecoderAlone(await packedOf(name), { kernels, sequences: 2 });
+  expect(alone.info).toEqual({ ...team.info, threads: 1 });
+  const logits = await decodeAll(team, tokens);
+  for (const stride of [tokens.length, 3]) expect(await decodeAll(alone, tokens, stride)).toEqual(logits);
+  expect(await alone.measureBandwidth()).toBeGreaterThan(0);
+  await Promise.all([alone.close(), team.close()]);
+  expect(await codeOf(alone.step([{ sequence: alone.open(), tokens: [1], logits: 'last' }]))).toBe('E_INTERNAL_CLOSED');
+});
+
+test('kernels that cannot be had, or are none, are named', async () => {
+  const packed = await packedOf('llama');
+  for (const wrong of ['http://127.0.0.1:1/kernels.wasm', new Uint8Array(100)]) {
+    const opening = openDecoderAlone(packed, { kernels: wrong });
+    await expect(opening).rejects.toMatchObject({
+      code: 'E_RESOURCE_KERNELS',
+      message: expect.stringContaining(typeof wrong === 'string' ? wrong : '100 bytes'),
+    });
+  }
+});
