@@ -1,4 +1,4 @@
-// Packs the package, installs the tarball in an empty folder, and runs it there: the command and the library door.
+// Packs the package, installs the tarball in an empty folder, and runs it there: the command and both doors.
 //   npm run check:package
 
 import { execFileSync } from 'node:child_process';
@@ -33,6 +33,18 @@ try {
   const after = JSON.parse(run(process.execPath, ['use.mjs']));
   expect(after.prunable, before.prunable);
   expect(after.zeros, Math.round(before.prunable / 2));
+  // The page's door, which Node can open too where it is given the kernels.
+  cli('pack', out, '--out', join(folder, 'model.lw'));
+  writeFileSync(
+    join(folder, 'page.mjs'),
+    `import { readFileSync } from 'node:fs';
+     import { openBytes } from 'layerwise/browser';
+     const kernels = readFileSync('node_modules/layerwise/dist/kernels/runtime-single.wasm');
+     const decoder = await openBytes(readFileSync('model.lw'), { kernels });
+     const [logits] = await decoder.step([{ sequence: decoder.open(), tokens: [1, 2, 3], logits: 'last' }]);
+     console.log(logits.length === decoder.info.vocabulary && logits.every(Number.isFinite));`,
+  );
+  expect(run(process.execPath, ['page.mjs']).trim(), 'true');
   console.log(`${filename} installs and runs from an empty folder`);
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -125,10 +125,69 @@ test('no cycles inside a room', () => {
 
 test('a door only re-exports, and nothing by the dozen unseen', () => {
   const doors = files.filter((file) => file.split('/').length === 2 && DOORS.includes(file.split('/')[1]!));
-  for (const door of doors) {
+  for (const door of [...doors, 'browser.ts']) {
     const text = readFileSync(join(src, door), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
     expect(text.replaceAll(/export (?:type )?\{[^}]*\} from '[^']+';/g, '').trim(), door).toBe('');
   }
+});
+
+describe('what a page loads', () => {
+  const textOf = (file: string): string => readFileSync(join(src, file), 'utf8');
+  /** What a file still imports when its types are gone. */
+  const importedBy = (file: string): string[] =>
+    [
+      ...textOf(file).matchAll(/^(?:import|export)\s(?!type\s)(?:[^';]*?\sfrom\s)?'([^']+)'|\bimport\('([^']+)'\)/gm),
+    ].map(([, target, dynamic]) => target ?? dynamic!);
+  const reached = new Map<string, readonly string[]>();
+  const visit = (file: string): void => {
+    if (reached.has(file)) return;
+    const targets = importedBy(file);
+    reached.set(file, targets);
+    for (const target of targets) if (target.startsWith('.')) visit(resolveLocal({ file, target }));
+  };
+  visit('browser.ts');
+
+  test('is there', () => {
+    for (const file of ['packed/read.ts', 'packed/directory.ts', 'decoder/machine.ts', 'kernels/layouts/check.ts']) {
+      expect([...reached.keys()]).toContain(file);
+    }
+  });
+
+  test('is nothing of Node’s, and few packages', () => {
+    const others = [...reached].flatMap(([file, targets]) =>
+      targets.filter((target) => !target.startsWith('.')).map((target) => [target, file] as const),
+    );
+    expect(others.filter(([target]) => target.startsWith('node:'))).toEqual([]);
+    expect([...new Set(others.map(([target]) => target))].sort()).toEqual([
+      '@huggingface/jinja',
+      '@huggingface/tokenizers',
+      'zod',
+    ]);
+  });
+
+  test('is described by types without Node’s, as they are built', () => {
+    const seen = new Set<string>();
+    const wrong: string[] = [];
+    const look = (file: string): void => {
+      if (seen.has(file)) return;
+      seen.add(file);
+      const text = readFileSync(join(root, 'dist', file), 'utf8');
+      if (/\b(Buffer|NodeJS)\b|'node:/.test(text.replaceAll(/\/\*[\s\S]*?\*\//g, ''))) wrong.push(file);
+      for (const [, target] of text.matchAll(/(?:from |import\()['"](\.[^'"]+)\.js['"]/g)) {
+        look(normalize(join(dirname(file), `${target}.d.ts`)));
+      }
+    };
+    look('browser.d.ts');
+    expect(seen.size).toBeGreaterThan(30);
+    expect(wrong).toEqual([]);
+  });
+
+  test('names no global that only Node has', () => {
+    const wrong = [...reached.keys()].filter((file) =>
+      /\b(Buffer|process|require|__dirname|__filename)\b/.test(textOf(file).replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')),
+    );
+    expect(wrong).toEqual([]);
+  });
 });
 
 describe('dependencies', () => {

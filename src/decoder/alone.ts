@@ -3,7 +3,7 @@
 
 import { InternalError } from '../base/portable.js';
 import { createRuntimeKernels, fetchRuntimeModule, type KernelSource, reserveMemory } from '../kernels/portable.js';
-import type { PackedModel } from '../packed/index.js';
+import type { PackedModel } from '../packed/portable.js';
 import { buildDecoder, type OpenDecoder, type SequenceOptions } from './build.js';
 import { createMachine, type Machine } from './machine.js';
 import type { Runner } from './runner.js';

@@ -2,7 +2,7 @@
 // share each expert's row groups as they do a linear's. An expert reads its weights once for all of its tokens, one without
 // tokens reads nothing. A token's sum goes from the most probable of its experts on, so it depends on nothing else.
 
-import { InternalError } from '../base/index.js';
+import { InternalError } from '../base/portable.js';
 import {
   type Binding,
   type BoundOperation,

@@ -2,7 +2,7 @@
 
 import { OptionError } from '../base/portable.js';
 import { createArena } from '../kernels/portable.js';
-import type { Layout, ModelConfig } from '../model/index.js';
+import type { Layout, ModelConfig } from '../model/portable.js';
 import { type PackedModel, partOffsets } from '../packed/portable.js';
 import type { Decoder } from './decoder.js';
 import { lowerModel } from './lower.js';

@@ -3,7 +3,7 @@
 // buffer one of int8 numbers and a scale. Buffer 0 is the residual x. What experts are given and make of it has k rows for
 // each token, k its experts: those of the first expert's tokens, then those of the second's (routes.ts).
 
-import type { Kit, ModelConfig, Rope } from '../model/index.js';
+import type { Kit, ModelConfig, Rope } from '../model/portable.js';
 
 /** Columns [offset, offset + width) of a buffer; where rows are those of experts, `routed` is how many a token has. */
 export type Value = {

@@ -2,7 +2,7 @@
 // check that all of them are there. Names are those of the checkpoint.
 
 import { CheckpointError } from '../base/portable.js';
-import type { Checkpoint, TensorInfo } from '../checkpoint/index.js';
+import type { Checkpoint, TensorInfo } from '../checkpoint/portable.js';
 import type { DType } from '../tensor/index.js';
 import { linearRole, ROUTER, type TapSite } from './blocks/parts.js';
 import { SHAPES } from './blocks/shapes.js';

@@ -1,3 +1,4 @@
+export { linearRole, ROUTER } from './blocks/parts.js';
 export type { Kit } from './blocks/shape.js';
 export { buildWith } from './blocks/shapes.js';
 export { type ModelConfig, readModelConfig } from './config.js';

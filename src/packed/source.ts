@@ -1,6 +1,6 @@
 // What is packed: the tensors of a checkpoint in the order in which the model reads them, as plain data.
 
-import type { Checkpoint } from '../checkpoint/index.js';
+import type { Checkpoint } from '../checkpoint/portable.js';
 import type { Role } from './directory.js';
 
 /**

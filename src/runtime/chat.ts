@@ -4,7 +4,7 @@
 // without any.
 
 import { Template } from '@huggingface/jinja';
-import { CheckpointError, OptionError } from '../base/index.js';
+import { CheckpointError, OptionError } from '../base/portable.js';
 
 export type ChatMessage = { readonly role: string; readonly content: string };
 

@@ -1,7 +1,7 @@
 // One text from one prompt, as `layerwise generate` writes it, and how long it took: reading the prompt and writing
 // apart, since they are limited by different things.
 
-import { OptionError } from '../base/index.js';
+import { OptionError } from '../base/portable.js';
 import { complete } from './completion.js';
 import { encodePrompt, type OpenedDecoder } from './opened.js';
 import type { Finish } from './request.js';

@@ -2,7 +2,7 @@
 // text, the chat template. As transformers does it: generation_config.json says what ends a text, else config.json.
 
 import { CheckpointError } from '../base/portable.js';
-import type { Codec } from '../text/index.js';
+import type { Codec } from '../text/portable.js';
 import { type ChatTemplate, createChatTemplate } from './chat.js';
 
 export type TextName =

@@ -1,7 +1,7 @@
 // A model that is ready to be asked: a decoder and its language.
 
-import { OptionError } from '../base/index.js';
-import type { Decoder } from '../decoder/index.js';
+import { OptionError } from '../base/portable.js';
+import type { Decoder } from '../decoder/portable.js';
 import type { Language } from './language.js';
 
 export type OpenedDecoder = Decoder & Language;

@@ -4,7 +4,7 @@
 // token, so a seed gives the same text whatever else runs. Instead of sorting a vocabulary, a histogram over
 // (max − logit) / T finds how far down the sort has to go.
 
-import { createRng, NumericError } from '../base/index.js';
+import { createRng, NumericError } from '../base/portable.js';
 
 export type Sampling = {
   /** T ≥ 0; 0 is greedy. */

@@ -3,8 +3,9 @@
 // depend on the others: its prompt is cut at the same places, its random numbers are its own, and a decoder's logits do
 // not depend on what else is in the step. The queue is bounded; what does not fit is refused at once.
 
-import { InternalError, ResourceError } from '../base/index.js';
+import { InternalError, ResourceError } from '../base/portable.js';
 import type { Decoder, StepPart } from '../decoder/index.js';
+import { breathe } from './breathe.js';
 import type { Finish, SequenceRequest } from './request.js';
 import { Sequence } from './sequence.js';
 import { createSlots } from './slots.js';
@@ -38,8 +39,6 @@ export interface Scheduler {
 
 /** Longest time the event loop is kept busy with logits, in milliseconds. */
 const SLICE = 8;
-
-const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}): Scheduler {
   const { queue = 64, chunk = 64 } = options;

@@ -1,7 +1,7 @@
 // One request on its way through the scheduler: what part of a step it needs next, and what it makes of the logits. The
 // prompt is read in chunks that begin at the same places whatever else runs.
 
-import { InternalError } from '../base/index.js';
+import { InternalError } from '../base/portable.js';
 import type { StepPart } from '../decoder/index.js';
 import type { Finish, SequenceRequest } from './request.js';
 import { createSampler, type Sampler } from './sampler.js';

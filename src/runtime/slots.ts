@@ -2,7 +2,7 @@
 // request with the same beginning (the next turn of a conversation) computes only the rest; it counts as free all the
 // while, and the one unused for longest is overwritten first.
 
-import { InternalError } from '../base/index.js';
+import { InternalError } from '../base/portable.js';
 import type { Decoder } from '../decoder/index.js';
 
 export type Slot = {
