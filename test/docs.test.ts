@@ -37,8 +37,11 @@ test('every option is some command’s', () => {
 describe('README', () => {
   const readme = read('README.md');
 
-  test('shows the example as it is run', () => {
-    const shown = [...readme.matchAll(/<!-- example: (\S+) -->\n```ts\n([\s\S]*?)```/g)];
+  test.each([
+    ['README.md', readme],
+    ['docs/browser.md', read('docs/browser.md')],
+  ])('%s shows the example as it is run', (_, page) => {
+    const shown = [...page.matchAll(/<!-- example: (\S+) -->\n```[a-z]+\n([\s\S]*?)```/g)];
     expect(shown.length).toBeGreaterThan(0);
     for (const [, path, code] of shown) expect(code, path).toBe(read(path!));
   });
