@@ -10,6 +10,7 @@ export { createDetokeniser, createTextStream, type Detokeniser, type TextStream 
 export { folderTexts, loadLanguage } from './folder.js';
 export { type Generated, type GenerateRequest, generateText } from './generate.js';
 export type { Language, TextName, TextSource } from './language.js';
+export { scoreRequests } from './likelihoods.js';
 export { type OpenedForText, type OpenOptions, openForText } from './open.js';
 export { encodePrompt, type OpenedDecoder, startSomewhere } from './opened.js';
 export { scoreWindows } from './perplexity.js';

@@ -11,13 +11,18 @@ export type ScoredToken = TokenScore & { readonly top: readonly TokenScore[] };
 
 /** Scores `token` under one row of logits; `count` of the likeliest come with it. */
 export function scoreToken(logits: Float32Array, token: number, count: number): ScoredToken {
+  const { largest, normaliser } = normaliseRow(logits);
+  const of = (id: number): TokenScore => ({ token: id, logprob: logits[id]! - largest - normaliser });
+  return { ...of(token), top: likeliest(logits, count).map(of) };
+}
+
+/** The largest logit, and ln Σ exp(logit − largest): a logit less both is its log-probability. */
+export function normaliseRow(logits: Float32Array): { readonly largest: number; readonly normaliser: number } {
   let largest = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < logits.length; i++) if (logits[i]! > largest) largest = logits[i]!;
   let sum = 0;
   for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i]! - largest);
-  const normaliser = Math.log(sum);
-  const of = (id: number): TokenScore => ({ token: id, logprob: logits[id]! - largest - normaliser });
-  return { ...of(token), top: likeliest(logits, count).map(of) };
+  return { largest, normaliser: Math.log(sum) };
 }
 
 /** Ids of the `count` largest logits, in order; equals by lower id. */
