@@ -1,17 +1,38 @@
-// Perplexity of a .lw file, through the runtime that runs it: the windows are those of the checkpoint it was made from.
+// What a .lw file scores, through the runtime that runs it: the windows and the requests are those of the checkpoint it was made
+// from. Everything is read and checked before the weights are. Text and tasks are scored by a decoder each, which has as many
+// positions as it needs: there are few long windows and many short requests.
 
 import { OptionError } from '../base/index.js';
-import { summarise } from '../evaluate/index.js';
+import { type OpenDecoder, openDecoder, readPackedModel, requireRunnable } from '../decoder/index.js';
+import { type Likelihood, type Outcome, type Sequence, summarise } from '../evaluate/index.js';
+import type { ModelConfig } from '../model/index.js';
+import { openPacked, type PackedModel } from '../packed/index.js';
 import type { Evaluation } from '../records/index.js';
-import { openForText, scoreWindows } from '../runtime/index.js';
-import type { RunSettings } from './settings.js';
-import { prepareText } from './texts.js';
+import { loadLanguage, scoreRequests, scoreWindows } from '../runtime/index.js';
+import { type RunSettings, windowLength } from './settings.js';
+import type { TaskSettings } from './task-options.js';
+import { outcomesOf, readRequests, resultOf, type TaskRequests, type TasksResult } from './tasks.js';
+import { type PreparedText, prepareText } from './texts.js';
 
-type Asked = { readonly text: string; readonly sequenceLength: number | undefined };
+/** What a model is asked. */
+export type Asked = {
+  readonly text: string | undefined;
+  readonly tasks: TaskSettings | undefined;
+  readonly sequenceLength: number | undefined;
+  readonly seed: number;
+};
+
+export type Scores = { readonly text: Evaluation | undefined; readonly tasks: TasksResult | undefined };
+
+/** Requests that are under way at once at most. */
+const SEQUENCES = 8;
+/** What their keys and values may take together, and of all bytes that a decoder can have. */
+const CACHE_BYTES = 2 ** 29;
+const ALL_BYTES = 2 ** 32;
 
 /** @throws OptionError E_OPTION_DEVICE, E_OPTION_SEQUENCE_LENGTH; CheckpointError, UnsupportedError, ResourceError */
-export async function evaluatePacked(path: string, asked: Asked, settings: RunSettings): Promise<Evaluation> {
-  const { device, threads, onProgress } = settings;
+export async function evaluatePacked(path: string, asked: Asked, settings: RunSettings): Promise<Scores> {
+  const { device, onProgress } = settings;
   if (device !== 'cpu') {
     throw new OptionError(
       'E_OPTION_DEVICE',
@@ -19,20 +40,101 @@ export async function evaluatePacked(path: string, asked: Asked, settings: RunSe
       { option: 'device', got: device },
     );
   }
-  const model = await openForText(path, { threads, sequences: 1, positions: asked.sequenceLength, onProgress });
+  const packed = await openPacked(path);
   try {
-    const { info, tokenizer } = model;
-    const { windows } = await prepareText({ config: info }, tokenizer, {
-      path: asked.text,
-      role: 'test',
-      length: info.maxPositions,
-      order: 'all',
-      seed: 0,
-      onProgress,
-    });
-    onProgress({ kind: 'stage', stage: 'evaluating', total: windows.windows.length });
-    return summarise(await scoreWindows(model, windows, onProgress), windows.length);
+    const { config } = await readPackedModel(packed);
+    requireRunnable(config);
+    const { tokenizer } = await loadLanguage(packed);
+    const { text, tasks, ...run } = asked;
+    let windows: PreparedText['windows'] | undefined;
+    if (text !== undefined) {
+      onProgress({ kind: 'stage', stage: 'reading texts' });
+      const length = windowLength({ config }, run.sequenceLength);
+      const common = { role: 'test', order: 'all', seed: 0, onProgress } as const;
+      windows = (await prepareText({ config }, tokenizer, { path: text, length, ...common })).windows;
+    }
+    const requests = tasks && (await readRequests({ ...run, tasks, onProgress }, { config }, tokenizer));
+    return {
+      text: windows && (await scoreText(packed, windows, settings)),
+      tasks: requests && resultOf(requests, await scoreTasks(packed, config, requests, settings)),
+    };
   } finally {
-    await model.close();
+    await packed.close();
+  }
+}
+
+function scoreText(packed: PackedModel, windows: PreparedText['windows'], settings: RunSettings): Promise<Evaluation> {
+  const { onProgress } = settings;
+  return withDecoder(packed, { positions: windows.length, sequences: 1 }, settings, async (decoder) => {
+    onProgress({ kind: 'stage', stage: 'evaluating', total: windows.windows.length });
+    return summarise(await scoreWindows(decoder, windows, onProgress), windows.length);
+  });
+}
+
+async function scoreTasks(
+  packed: PackedModel,
+  config: ModelConfig,
+  requests: TaskRequests,
+  settings: RunSettings,
+): Promise<readonly Outcome[]> {
+  const { onProgress } = settings;
+  const all = requests.sequences.flat();
+  const results = new Array<Likelihood>(all.length);
+  const groups = splitByRotation(config, all);
+  for (const [i, group] of groups.entries()) {
+    const positions = group.reduce((most, one) => Math.max(most, all[one]!.input.length), 0);
+    const sequences = sequencesFor(packed, config, positions);
+    await withDecoder(packed, { positions, sequences }, settings, async (decoder) => {
+      const part = groups.length > 1 ? `, part ${i + 1} of ${groups.length}` : '';
+      onProgress({ kind: 'stage', stage: `tasks${part}`, total: group.length });
+      const some = await scoreRequests(
+        decoder,
+        group.map((one) => all[one]!),
+        onProgress,
+      );
+      for (const [j, one] of group.entries()) results[one] = some[j]!;
+    });
+  }
+  let at = 0;
+  return outcomesOf(
+    requests,
+    requests.sequences.map((item) => item.map(() => results[at++]!)),
+  );
+}
+
+/**
+ * The numbers of the sequences that one decoder may score. Where a model turns all positions of a long sequence by other
+ * frequencies (longrope), a decoder has those of the longest it was opened for.
+ */
+function splitByRotation({ rope }: ModelConfig, all: readonly Sequence[]): readonly (readonly number[])[] {
+  const apart = rope?.scaling?.kind === 'longrope' ? rope.scaling.originalMaxPositions : Number.POSITIVE_INFINITY;
+  const numbers = [...all.keys()];
+  const isLong = (one: number): boolean => all[one]!.input.length > apart;
+  const groups = [numbers.filter((one) => !isLong(one)), numbers.filter(isLong)];
+  return groups.filter(({ length }) => length > 0);
+}
+
+function sequencesFor(
+  { weightBytes }: PackedModel,
+  { blocks, kvHeads, headDim }: ModelConfig,
+  positions: number,
+): number {
+  const room = Math.min(CACHE_BYTES, (ALL_BYTES - weightBytes) / 2);
+  const each = 8 * blocks * kvHeads * headDim * positions;
+  return Math.max(1, Math.min(SEQUENCES, Math.floor(room / each)));
+}
+
+async function withDecoder<T>(
+  packed: PackedModel,
+  options: { readonly positions: number; readonly sequences: number },
+  { threads, onProgress }: RunSettings,
+  use: (decoder: OpenDecoder) => Promise<T>,
+): Promise<T> {
+  onProgress({ kind: 'stage', stage: 'opening the model' });
+  const decoder = await openDecoder(packed, { threads, ...options });
+  try {
+    return await use(decoder);
+  } finally {
+    await decoder.close();
   }
 }

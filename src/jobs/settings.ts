@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
 import { DEVICES, type Device } from '../engine/index.js';
 import type { PushTarget } from '../hub/index.js';
-import type { Linear, Model } from '../model/index.js';
+import type { Linear, Model, ModelConfig } from '../model/index.js';
 import { type Criterion, findCriterion, formatPattern, type Pattern, parsePattern } from '../operate/index.js';
 import {
   type AllocationPolicy,
@@ -242,8 +242,11 @@ export const normaliseLength = (length: number | undefined): number | undefined 
 const LONGEST_DEFAULT = 2048;
 
 /** The window length for a model. @throws OptionError E_OPTION_SEQUENCE_LENGTH beyond what the model computes. */
-export function windowLength(model: Model, asked: number | undefined): number {
-  const { maxPositions: limit } = model.config;
+export function windowLength(
+  { config }: { readonly config: Pick<ModelConfig, 'maxPositions'> },
+  asked: number | undefined,
+): number {
+  const { maxPositions: limit } = config;
   const length = asked ?? Math.min(limit, LONGEST_DEFAULT);
   if (length > limit) {
     throw new OptionError(

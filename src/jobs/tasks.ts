@@ -7,6 +7,7 @@ import {
   type Document,
   encodeRequests,
   type Forest,
+  type Likelihood,
   loadShots,
   loadTask,
   type Outcome,
@@ -14,18 +15,20 @@ import {
   type Request,
   requestsOf,
   type Sequence,
+  scoresOf,
   type Task,
 } from '../evaluate/index.js';
-import type { Model } from '../model/index.js';
+import type { Model, ModelConfig } from '../model/index.js';
 import { forestSteps, forestsOf, scoreSequences } from '../pipeline/index.js';
-import type { TaskSetup } from '../records/index.js';
-import { checkVocabulary, loadTokenizer } from '../text/index.js';
+import type { TaskScores, TaskSetup } from '../records/index.js';
+import { checkVocabulary, loadTokenizer, type Tokenizer } from '../text/index.js';
 import { type RunSettings, windowLength } from './settings.js';
 import type { TaskSettings } from './task-options.js';
 
 type Item = { readonly document: Document; readonly requests: readonly Request[] };
 
-export type PreparedTasks = {
+/** What is asked of a model, however it is run. */
+export type TaskRequests = {
   readonly settings: TaskSettings;
   readonly setup: TaskSetup;
   readonly lists: readonly {
@@ -35,28 +38,39 @@ export type PreparedTasks = {
   }[];
   /** Of all items of all tasks, in their order. */
   readonly sequences: readonly (readonly Sequence[])[];
-  readonly forests: readonly Forest[];
 };
 
-type TaskRun = Pick<RunSettings, 'onProgress'> & {
-  readonly tasks: TaskSettings | undefined;
+/** The same for the engine. */
+export type PreparedTasks = TaskRequests & { readonly forests: readonly Forest[] };
+
+type TaskRun<T> = Pick<RunSettings, 'onProgress'> & {
+  readonly tasks: T;
   readonly sequenceLength: number | undefined;
   readonly seed: number;
 };
 
-/**
- * Reads the tasks' files and makes the requests; undefined where no task is asked for.
- * @throws OptionError E_OPTION_DATA, E_OPTION_FEWSHOT; CheckpointError E_TASK_…, E_TEXT_…; ResourceError
- */
+/** The requests to a checkpoint; undefined where no task is asked for. @throws as `readRequests` */
 export async function prepareTasks(
-  { tasks: settings, sequenceLength, seed, onProgress }: TaskRun,
+  { tasks, ...run }: TaskRun<TaskSettings | undefined>,
   model: Model,
 ): Promise<PreparedTasks | undefined> {
-  if (!settings) return undefined;
+  if (!tasks) return undefined;
+  const requests = await readRequests({ ...run, tasks }, model, await loadTokenizer(model.checkpoint.dir));
+  return { ...requests, forests: forestsOf(model, requests.sequences) };
+}
+
+/**
+ * Reads the tasks' files and makes the requests.
+ * @throws OptionError E_OPTION_DATA, E_OPTION_FEWSHOT; CheckpointError E_TASK_…, E_TEXT_…; ResourceError
+ */
+export async function readRequests(
+  { tasks: settings, sequenceLength, seed, onProgress }: TaskRun<TaskSettings>,
+  model: { readonly config: Pick<ModelConfig, 'maxPositions' | 'vocabulary'> },
+  tokenizer: Tokenizer,
+): Promise<TaskRequests> {
   onProgress({ kind: 'stage', stage: 'reading tasks' });
   const { data, shots, limit, specialTokens } = settings;
   const length = windowLength(model, sequenceLength ?? model.config.maxPositions);
-  const tokenizer = await loadTokenizer(model.checkpoint.dir);
   const prepared = [];
   for (const task of settings.tasks) {
     const file = await loadTask(data, task);
@@ -96,7 +110,6 @@ export async function prepareTasks(
     },
     lists: prepared.map(({ list }) => list),
     sequences,
-    forests: forestsOf(model, sequences),
   };
 }
 
@@ -105,12 +118,32 @@ export async function scoreTasks(
   engine: Engine,
   model: Model,
   dir: string | undefined,
-  { lists, sequences, forests }: PreparedTasks,
+  prepared: PreparedTasks,
   stage: string,
   onProgress: OnProgress,
 ): Promise<readonly Outcome[]> {
+  const { sequences, forests } = prepared;
   onProgress({ kind: 'stage', stage, total: forestSteps(model, forests) });
-  const likelihoods = await scoreSequences(engine, model, dir, sequences, forests, onProgress);
+  return outcomesOf(prepared, await scoreSequences(engine, model, dir, sequences, forests, onProgress));
+}
+
+export type TasksResult = {
+  readonly setup: TaskSetup;
+  readonly scores: TaskScores;
+  readonly outcomes: readonly Outcome[];
+};
+
+export const resultOf = ({ setup, settings }: TaskRequests, outcomes: readonly Outcome[]): TasksResult => ({
+  setup,
+  scores: scoresOf(outcomes, settings.suite),
+  outcomes,
+});
+
+/** What the likelihoods of all items' requests come to, task by task. */
+export function outcomesOf(
+  { lists }: TaskRequests,
+  likelihoods: readonly (readonly Likelihood[])[],
+): readonly Outcome[] {
   let at = 0;
   return lists.map(({ task, all, items }) => {
     const own = likelihoods.slice(at, at + items.length);

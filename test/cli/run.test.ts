@@ -256,6 +256,20 @@ test('pack: a document, a page, and a file that inspect reads', async () => {
   expect(page.stdout).toMatch(/linears .* 4\.\d+ +4\.000 +\+\d\.\d %/);
   expect(page.stdout).toMatch(/model\.layers\.9\.mlp\.down_proj\.weight .*\n +dense: .* against /);
   expect(page.stdout).toContain('undamaged');
+  const items = fileURLToPath(new URL('../golden/zeroshot/items/', import.meta.url));
+  const words = ['--text', texts.test, '--tasks', 'piqa,arc_easy', '--data', items, '--limit', '2'];
+  const scored = await layerwise('evaluate', out, ...words, '--json');
+  expect(scored.code).toBe(0);
+  expect(scored.stderr).toMatch(/^tasks/m);
+  const [packed, whole] = [scored, await layerwise('evaluate', model, ...words, '--json')].map(({ stdout }) =>
+    JSON.parse(stdout),
+  );
+  expect(packed.tasks.setup).toEqual(whole.tasks.setup);
+  expect(Object.keys(packed)).toEqual(Object.keys(whole));
+  expect(await layerwise('evaluate', out, ...words, '--device', 'webgpu')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--device: a .lw file runs on the cpu, got webgpu'),
+  });
   expect(await layerwise('pack', model, '--out', out)).toMatchObject({
     code: 2,
     stderr: expect.stringMatching(/--out: .* exists/),

@@ -1,16 +1,16 @@
 import { type EvaluateResult, evaluate } from '../../jobs/index.js';
-import { CHECKPOINT, defineCommand } from '../command.js';
+import { defineCommand, RUNNABLE } from '../command.js';
 import { formatPerplexity, formatSeconds } from '../format.js';
 import { parseTasks, TASK_OPTIONS } from '../options.js';
 import { describeCuts, taskTable } from '../tasks.js';
 
 export const evaluateCommand = defineCommand({
   name: 'evaluate',
-  summary: 'Perplexity of a checkpoint on a text, its accuracy on zero-shot tasks',
-  argument: CHECKPOINT,
+  summary: 'Perplexity of a model on a text, its accuracy on zero-shot tasks',
+  argument: { ...RUNNABLE, name: 'checkpoint' },
   options: ['text', ...TASK_OPTIONS, 'sequenceLength', 'seed', 'device', 'threads', 'out'],
   details:
-    'With --text: perplexity by the pruning papers’ protocol, that is the whole text tokenised once, non-overlapping windows, the tail dropped, the first token of a window unscored, exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/tasks.md); --out then receives its results and samples files, which its tools read.',
+    'With --text: perplexity by the pruning papers’ protocol, that is the whole text tokenised once, non-overlapping windows, the tail dropped, the first token of a window unscored, exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/tasks.md); --out then receives its results and samples files, which its tools read. A .lw file is scored through the runtime, on the cpu, on the same windows and requests.',
   examples: [
     { what: 'Perplexity on a text', command: 'layerwise evaluate ./my-model-70 --text test.txt' },
     {
@@ -22,6 +22,10 @@ export const evaluateCommand = defineCommand({
       what: 'Two tasks with five examples each, results and samples for lm-evaluation-harness’s tools',
       command:
         'layerwise evaluate ./my-model --tasks hellaswag,arc_challenge --data tasks --fewshot 5 --out evaluations/my-model',
+    },
+    {
+      what: 'What packing cost: the same of a packed model',
+      command: 'layerwise evaluate ./my-model-70.lw --text test.txt --tasks hellaswag,arc_challenge --data tasks',
     },
   ],
   run: async (checkpoint, { tasks, ...options }, onProgress) => {
