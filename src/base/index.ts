@@ -20,6 +20,6 @@ export {
   writeFileAtomic,
 } from './files.js';
 export { takeLock } from './lock.js';
-export { type OnProgress, type ProgressEvent, silent } from './progress.js';
+export { type OnProgress, type ProgressEvent, type ProgressUnit, silent } from './progress.js';
 export { createRng, type Rng } from './rng.js';
 export { VERSION } from './version.js';

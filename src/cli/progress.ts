@@ -3,7 +3,7 @@
 // and then inside a long stage.
 
 import ora from 'ora';
-import type { OnProgress, ProgressEvent } from '../base/index.js';
+import type { OnProgress, ProgressEvent, ProgressUnit } from '../base/index.js';
 import { formatBytes, formatSeconds } from './format.js';
 
 export type Progress = { readonly onProgress: OnProgress; end(): void };
@@ -12,31 +12,31 @@ export type Progress = { readonly onProgress: OnProgress; end(): void };
 export type Stage = {
   readonly name: string;
   readonly total: number | undefined;
-  readonly unit?: 'bytes' | undefined;
+  readonly unit?: ProgressUnit | undefined;
   readonly began: number;
   done: number;
 };
 
 /** The stage's line at time `now`, in milliseconds. */
 export function describeStage(stage: Stage, now: number): string {
-  const { name, total, unit, began, done } = stage;
+  const { name, total, unit = 'block', began, done } = stage;
   if (total === undefined) return name;
   const seconds = (now - began) / 1000;
   const place =
     unit === 'bytes'
       ? `${formatBytes(Math.min(done, total))} of ${formatBytes(total)}`
-      : `block ${Math.min(done + 1, total)} of ${total}`;
+      : `${unit} ${Math.min(done + 1, total)} of ${total}`;
   const parts = [name, place];
   if (done > 0 && seconds > 0) {
     const rate = done / seconds;
-    parts.push(unit === 'bytes' ? `${formatBytes(Math.round(rate))}/s` : describeRate(rate));
+    parts.push(unit === 'bytes' ? `${formatBytes(Math.round(rate))}/s` : describeRate(rate, unit));
     parts.push(`${formatSeconds(Math.max(0, total - done) / rate)} left`);
   }
   return parts.join(' · ');
 }
 
-const describeRate = (rate: number): string =>
-  rate >= 1 ? `${rate.toFixed(1)} blocks/s` : `${formatSeconds(1 / rate)} a block`;
+const describeRate = (rate: number, unit: string): string =>
+  rate >= 1 ? `${rate.toFixed(1)} ${unit}s/s` : `${formatSeconds(1 / rate)} a ${unit}`;
 
 type Surface = {
   stage(line: string): void;

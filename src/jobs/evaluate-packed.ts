@@ -66,7 +66,7 @@ export async function evaluatePacked(path: string, asked: Asked, settings: RunSe
 function scoreText(packed: PackedModel, windows: PreparedText['windows'], settings: RunSettings): Promise<Evaluation> {
   const { onProgress } = settings;
   return withDecoder(packed, { positions: windows.length, sequences: 1 }, settings, async (decoder) => {
-    onProgress({ kind: 'stage', stage: 'evaluating', total: windows.windows.length });
+    onProgress({ kind: 'stage', stage: 'evaluating', total: windows.windows.length, unit: 'window' });
     return summarise(await scoreWindows(decoder, windows, onProgress), windows.length);
   });
 }
@@ -86,7 +86,7 @@ async function scoreTasks(
     const sequences = sequencesFor(packed, config, positions);
     await withDecoder(packed, { positions, sequences }, settings, async (decoder) => {
       const part = groups.length > 1 ? `, part ${i + 1} of ${groups.length}` : '';
-      onProgress({ kind: 'stage', stage: `tasks${part}`, total: group.length });
+      onProgress({ kind: 'stage', stage: `tasks${part}`, total: group.length, unit: 'request' });
       const some = await scoreRequests(
         decoder,
         group.map((one) => all[one]!),

@@ -26,6 +26,12 @@ describe('a stage’s line', () => {
     );
   });
 
+  test('what is counted is named where it is no block', () => {
+    expect(describeStage({ ...stage, name: 'tasks', unit: 'request', done: 4 }, 2000)).toBe(
+      'tasks · request 5 of 12 · 2.0 requests/s · 4.0 s left',
+    );
+  });
+
   test('a stage without steps is its name', () => {
     expect(describeStage({ ...stage, name: 'writing', total: undefined }, 9000)).toBe('writing');
   });

@@ -70,6 +70,7 @@ describe('packed in f32', () => {
     const reading = ['reading texts', 'reading tasks'];
     const opening = 'opening the model';
     expect(stages.map(({ stage }) => stage)).toEqual([...reading, opening, 'evaluating', opening, 'tasks']);
+    expect(stages.map(({ unit }) => unit)).toEqual([...Array(3), 'window', undefined, 'request']);
     const total = stages.reduce((sum, stage) => sum + (stage.total ?? 0), 0);
     expect(total).toBe(packed.text!.windows + likelihoodsOf(packed).length);
     expect(events.filter(({ kind }) => kind === 'advance')).toHaveLength(total);
