@@ -1,6 +1,6 @@
-// What a .lw file scores, through the runtime that runs it: the windows and the requests are those of the checkpoint it was made
-// from. Everything is read and checked before the weights are. Text and tasks are scored by a decoder each, which has as many
-// positions as it needs: there are few long windows and many short requests.
+// What a .lw file scores, through the runtime that runs it: the windows and the requests are those of the checkpoint it was
+// made from. Everything is read and checked before the weights are. Text and tasks are scored by a decoder each, which has as
+// many positions as it needs: there are few long windows and many short requests.
 
 import { OptionError } from '../base/index.js';
 import { type OpenDecoder, openDecoder, readPackedModel, requireRunnable } from '../decoder/index.js';
