@@ -3,7 +3,7 @@
 // many positions as it needs: there are few long windows and many short requests.
 
 import { OptionError } from '../base/index.js';
-import { type OpenDecoder, openDecoder, readPackedModel, requireRunnable } from '../decoder/index.js';
+import { type OpenDecoder, openDecoder, readPackedModel } from '../decoder/index.js';
 import { type Likelihood, type Outcome, type Sequence, summarise } from '../evaluate/index.js';
 import type { ModelConfig } from '../model/index.js';
 import { openPacked, type PackedModel } from '../packed/index.js';
@@ -43,7 +43,6 @@ export async function evaluatePacked(path: string, asked: Asked, settings: RunSe
   const packed = await openPacked(path);
   try {
     const { config } = await readPackedModel(packed);
-    requireRunnable(config);
     const { tokenizer } = await loadLanguage(packed);
     const { text, tasks, ...run } = asked;
     let windows: PreparedText['windows'] | undefined;
