@@ -9,9 +9,9 @@ import { hashCheckpoint, writeRenamed } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import { type Model, mendConfig, mendingOf, openModel, renumberTensor } from '../model/index.js';
-import { scoreBlockFiles, scoreRemovals, visitResiduals } from '../pipeline/index.js';
+import { scoreBlockFiles, scoreRemovals, type VisitResidual, visitResiduals } from '../pipeline/index.js';
 import { type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod } from '../plan/index.js';
-import { lastTokens, measureAngles, startInfluence } from '../profile/index.js';
+import { startAngles, startInfluence } from '../profile/index.js';
 import { type DropRecord, parseDropRecord } from '../records/index.js';
 import { removeGreedily } from '../search/index.js';
 import {
@@ -196,21 +196,31 @@ async function choose(
   workspace: Workspace,
 ): Promise<Choice> {
   const { method, blocks: n, onProgress } = settings;
-  const { blocks: L } = model.config;
+  const { blocks: L, hidden } = model.config;
   const none = (count: number): null[] => Array.from({ length: count }, () => null);
+  const visitCalibration = async (stage: string, visit: VisitResidual): Promise<void> => {
+    onProgress({ kind: 'stage', stage, total: L });
+    const text = await embedText(model, texts.calibration!);
+    await visitResiduals(engine, model, text, visit, onProgress);
+    await text.embedded.close();
+  };
   switch (method.name) {
     case 'deepest':
       return { removed: dropDeepest(L, n), scores: none(L) };
     case 'shortgpt': {
-      const influence = await workspace.step('influence', () =>
-        measureInfluence(engine, model, texts.calibration!, onProgress),
-      );
+      const influence = await workspace.step('influence', async () => {
+        const sums = startInfluence(L, hidden);
+        await visitCalibration('measuring influence', sums.add);
+        return sums.result();
+      });
       return { removed: dropLeast(influence, n), scores: influence };
     }
     case 'angular': {
-      const distances = await workspace.step('distances', () =>
-        measureDistances(engine, model, texts.calibration!, n, onProgress),
-      );
+      const distances = await workspace.step('distances', async () => {
+        const angles = startAngles(L, hidden, texts.calibration!.windows);
+        await visitCalibration('measuring angles', angles.add);
+        return angles.across(n);
+      });
       return { removed: dropRun(distances, n), scores: [...distances, ...none(n - 1)] };
     }
     case 'perplexity': {
@@ -228,52 +238,6 @@ async function choose(
     default:
       return method.name satisfies never;
   }
-}
-
-async function measureInfluence(
-  engine: Engine,
-  model: Model,
-  calibration: PreparedText,
-  onProgress: RunSettings['onProgress'],
-): Promise<number[]> {
-  const sums = startInfluence(model.config.blocks, model.config.hidden);
-  onProgress({ kind: 'stage', stage: 'measuring influence', total: model.config.blocks });
-  const text = await embedText(model, calibration);
-  await visitResiduals(engine, model, text, sums.add, onProgress);
-  await text.embedded.close();
-  return sums.result();
-}
-
-async function measureDistances(
-  engine: Engine,
-  model: Model,
-  calibration: PreparedText,
-  n: number,
-  onProgress: RunSettings['onProgress'],
-): Promise<number[]> {
-  const { blocks, hidden: D } = model.config;
-  const { length } = calibration.windows;
-  const levels = Array.from({ length: blocks + 1 }, () => new Float32Array(calibration.windows.windows.length * D));
-  const filled = new Array<number>(blocks + 1).fill(0);
-  const keep = (level: number, residual: Float32Array): void => {
-    const last = lastTokens(residual, length, D);
-    levels[level]!.set(last, filled[level]);
-    filled[level]! += last.length;
-  };
-  onProgress({ kind: 'stage', stage: 'measuring angles', total: blocks });
-  const text = await embedText(model, calibration);
-  await visitResiduals(
-    engine,
-    model,
-    text,
-    (block, before, after) => {
-      if (block === 0) keep(0, before);
-      keep(block + 1, after);
-    },
-    onProgress,
-  );
-  await text.embedded.close();
-  return measureAngles(levels, D, n);
 }
 
 /** Writes the smaller checkpoint, in the workspace. */

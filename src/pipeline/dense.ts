@@ -13,12 +13,18 @@ import {
   type Model,
   sameShape,
 } from '../model/index.js';
-import { fillSquareSums, measureSquareSums, type SquareSums, startCollection } from '../profile/index.js';
+import {
+  fillSquareSums,
+  measureSquareSums,
+  needCalibration,
+  type SquareSums,
+  startCollection,
+} from '../profile/index.js';
 import type { Measured, MeasureName } from '../records/index.js';
 import type { Windows } from '../text/index.js';
 import { requireFinite } from './block-file.js';
 import { collectBlock } from './measures.js';
-import { type Move, passBlock } from './pass.js';
+import { type Move, passBlock, showMove, type VisitResidual } from './pass.js';
 
 /** Windows whose residual is compared block by block. */
 const TRACED_WINDOWS = 8;
@@ -38,7 +44,7 @@ export type DensePass = {
   readonly nll: readonly number[];
   /** There where validation windows are. */
   readonly trace: Trace | undefined;
-  /** Σ x² at each block's taps on dense inputs; empty without calibration windows. */
+  /** Σ x² at each block's taps on dense inputs; empty without calibration windows, and where `visit` and measures need none. */
   readonly squareSums: readonly SquareSums[];
   /** The measures that were asked for. */
   readonly measured: Partial<Measured>;
@@ -46,7 +52,8 @@ export type DensePass = {
 
 /**
  * Runs the dense model once over `validation`, for its loss and the trace, and over `calibration`, where its statistics are
- * wanted. Without either only the measures are taken, of weights alone.
+ * wanted. Without either only the measures are taken, of weights alone. `visit` is shown the calibration residual around
+ * each block; then the squares at the taps are only taken where a measure needs them.
  */
 export async function runDense(
   engine: Engine,
@@ -55,31 +62,38 @@ export async function runDense(
   calibration: Text | undefined,
   onProgress: OnProgress,
   measures: readonly MeasureName[] = [],
+  visit?: VisitResidual,
 ): Promise<DensePass> {
   const { blocks } = model.config;
   onProgress({ kind: 'stage', stage: 'dense', total: blocks });
   const trace = validation && (await createTrace(model, validation));
   const seen = validation && (await sameShape(validation.embedded));
-  const calibrated = calibration && (await sameShape(calibration.embedded));
+  const calibrated: Activations[] = calibration ? [await sameShape(calibration.embedded)] : [];
+  // What a visitor sees of a block is two residuals, so a block then writes beside what it reads.
+  if (calibration && visit) calibrated.push(await sameShape(calibration.embedded));
+  const taps = visit === undefined || needCalibration(measures).length > 0;
   const collection = startCollection(measures);
   const squareSums: SquareSums[] = [];
   for (let block = 0; block < blocks; block++) {
     const first = block === 0;
-    const from = first ? calibration?.embedded : calibrated;
-    if (from) squareSums.push(await tapBlock(engine, model, block, from));
+    const from = first ? calibration?.embedded : calibrated[(block - 1) % calibrated.length];
+    const to = calibrated[block % calibrated.length];
+    if (from && taps) squareSums.push(await tapBlock(engine, model, block, from));
     const sequences = calibration?.windows.windows.length ?? 0;
-    const known = from && { from, squareSums: squareSums[block]!, sequences };
+    const known = from && taps ? { from, squareSums: squareSums[block]!, sequences } : undefined;
     if (measures.length > 0) await collectBlock(engine, model, block, collection, known);
     const moves: Move[] = [];
     if (seen) moves.push([first ? validation!.embedded : seen, seen]);
-    if (from && block < blocks - 1) moves.push([from, calibrated!]);
+    const walked: Move | undefined = from && to && (visit || block < blocks - 1) ? [from, to] : undefined;
+    if (walked) moves.push(walked);
     await passBlock(engine, model, block, moves);
+    if (walked && visit) await showMove(block, walked, visit);
     if (trace && seen) await keepTrace(model, block, seen, trace);
     onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
   }
   const nll = seen ? await scoreWindows(engine, model, seen, validation!.windows) : [];
   await seen?.close();
-  await calibrated?.close();
+  for (const store of calibrated) await store.close();
   return { nll, trace, squareSums, measured: collection.result() };
 }
 

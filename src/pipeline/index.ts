@@ -14,8 +14,9 @@ export {
 export { type DensePass, runDense, type Text, type Trace, tapBlock } from './dense.js';
 export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { GRADIENT_DRAWS, measureGradients } from './gradient.js';
+export type { VisitResidual } from './pass.js';
 export { scoreRemovals } from './removals.js';
-export { type VisitResidual, visitResiduals } from './residuals.js';
+export { visitResiduals } from './residuals.js';
 export { measureSensitivity } from './sensitivity.js';
 export {
   type MaskInput,

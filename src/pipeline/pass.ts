@@ -6,6 +6,14 @@ import { type Activations, type BlockSource, blockGraph, type Model, runBlock } 
 /** A stream before the block, and where it goes after it; the two may be the same store. */
 export type Move = readonly [from: Activations, to: Activations];
 
+/** The residual before and after a block, [windows, length, width] of one chunk. */
+export type VisitResidual = (block: number, before: Float32Array, after: Float32Array) => void;
+
+/** Shows `visit` a block's move, between two stores, chunk after chunk in their order: sums over them depend on no threads. */
+export async function showMove(block: number, [from, to]: Move, visit: VisitResidual): Promise<void> {
+  for (let chunk = 0; chunk < from.chunks.length; chunk++) visit(block, await from.read(chunk), await to.read(chunk));
+}
+
 /** Runs all `moves` through a block, of the checkpoint unless `source` gives another. All windows have one length. */
 export async function passBlock(
   engine: Engine,

@@ -7,6 +7,35 @@
 import { NumericError } from '../base/index.js';
 import { cosineAt } from './influence.js';
 
+export type Angles = {
+  /** Takes the residual before and after a block, [windows, length, width] of one chunk; a block's chunks in their order. */
+  add(block: number, before: Float32Array, after: Float32Array): void;
+  /** The distance across each run of `n` blocks, by its first. @throws NumericError E_NUMERIC_ANGLE */
+  across(n: number): number[];
+};
+
+/** Keeps the last tokens of `windows` windows before and after every block: (blocks + 1)·windows·width floats. */
+export function startAngles(
+  blocks: number,
+  width: number,
+  text: { readonly length: number; readonly windows: ArrayLike<unknown> },
+): Angles {
+  const levels = Array.from({ length: blocks + 1 }, () => new Float32Array(text.windows.length * width));
+  const filled = new Array<number>(blocks + 1).fill(0);
+  const keep = (level: number, residual: Float32Array): void => {
+    const last = lastTokens(residual, text.length, width);
+    levels[level]!.set(last, filled[level]);
+    filled[level]! += last.length;
+  };
+  return {
+    add: (block, before, after) => {
+      if (block === 0) keep(0, before);
+      keep(block + 1, after);
+    },
+    across: (n) => measureAngles(levels, width, n),
+  };
+}
+
 /** The last token's residual of each window of a chunk [windows, length, width], as [windows, width]. */
 export function lastTokens(residual: Float32Array, length: number, width: number): Float32Array {
   const windows = residual.length / (length * width);

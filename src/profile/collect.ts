@@ -16,6 +16,9 @@ const MEASURES: ReadonlyMap<MeasureName, Measure> = new Map(
   ([outliers, scoreMoments, scores, lamp, alpha, redundancy] as Measure[]).map((measure) => [measure.name, measure]),
 );
 
+/** All that the dense pass can collect. */
+export const COLLECTED: readonly MeasureName[] = [...MEASURES.keys()];
+
 /** Those of `names` that the dense pass collects. */
 export const collectable = (names: readonly MeasureName[]): readonly MeasureName[] =>
   names.filter((name) => MEASURES.has(name));

@@ -1,6 +1,7 @@
-export { lastTokens, measureAngles } from './angles.js';
+export { type Angles, lastTokens, measureAngles, startAngles } from './angles.js';
 export {
   type BlockReader,
+  COLLECTED,
   type Collection,
   collectable,
   needCalibration,

@@ -21,20 +21,19 @@ import { forwardLogits } from '../model/forward.js';
 import { sharedPath, testWith } from '../shared.js';
 import {
   differences,
+  IDLE,
   LENGTH,
   makeFolder,
+  makeIdle,
   makeTexts,
   makeTiny,
   readTree,
   type Texts,
-  type TinyOptions,
   useOwnCache,
   VOCABULARY,
 } from './make.js';
 
 const METHODS = [...DROP_METHODS.keys()];
-/** The block that does nothing in the checkpoints of `makeIdle`. */
-const IDLE = 1;
 
 let folder: string;
 let texts: Texts;
@@ -43,15 +42,6 @@ beforeAll(async () => {
   folder = await makeFolder();
   texts = await makeTexts(folder);
 });
-
-/** A checkpoint whose block `IDLE` writes nothing to the residual. */
-const makeIdle = (dir: string, options: TinyOptions = {}): Promise<string> =>
-  makeTiny(dir, {
-    ...options,
-    change: (name, values) => {
-      if (new RegExp(`layers\\.${IDLE}\\..*(o_proj|down_proj)`).test(name)) values.fill(0);
-    },
-  });
 
 const optionsOf = (checkpoint: string, out: string, method: string, blocks = 1): DropOptions => ({
   checkpoint,

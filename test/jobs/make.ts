@@ -138,6 +138,18 @@ export async function makeTiny(dir: string, options: TinyOptions = {}): Promise<
   return dir;
 }
 
+/** The block that does nothing in the checkpoints of `makeIdle`. */
+export const IDLE = 1;
+
+/** A checkpoint whose block `IDLE` writes nothing to the residual. */
+export const makeIdle = (dir: string, options: TinyOptions = {}): Promise<string> =>
+  makeTiny(dir, {
+    ...options,
+    change: (name, values) => {
+      if (new RegExp(`layers\\.${IDLE}\\..*(o_proj|down_proj)`).test(name)) values.fill(0);
+    },
+  });
+
 /** A byte-level BPE of 256 symbols without merges; `extra` symbols are added that no model here knows. */
 export function byteTokenizer(extra: Readonly<Record<string, number>> = {}) {
   const isPlain = (byte: number): boolean => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;

@@ -9,7 +9,7 @@ import { readSafetensors, readTensor, readTensorFloat32 } from '../../src/checkp
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { blockGraph, embedWindows, type Model, openModel } from '../../src/model/index.js';
 import { scoreWanda } from '../../src/operate/index.js';
-import { type DensePass, runDense, type Text } from '../../src/pipeline/index.js';
+import { type DensePass, runDense, type Text, visitResiduals } from '../../src/pipeline/index.js';
 import { countBins } from '../../src/profile/histogram.js';
 import { type BlockInputs, sampleInputs } from '../../src/profile/index.js';
 import type { MeasureName } from '../../src/records/index.js';
@@ -58,6 +58,66 @@ test('with validation text beside it they are the same; without measures there a
   expect(dense.nll).toEqual([]);
   expect(dense.trace).toBeUndefined();
   expect((await runDense(engine, model, undefined, text, silent)).measured).toEqual({});
+});
+
+describe('a visitor of the residual', () => {
+  /** The engine, counting the graphs it loads and the times they run. */
+  function counting() {
+    const counts = { loads: 0, runs: 0 };
+    const { name, device, lanes } = engine;
+    const load: Engine['load'] = async (graph) => {
+      counts.loads++;
+      const session = await engine.load(graph);
+      const run: typeof session.run = (inputs, transfer) => {
+        counts.runs++;
+        return session.run(inputs, transfer);
+      };
+      return { run, release: () => session.release() };
+    };
+    const counted: Engine = { name, device, lanes, load, close: () => engine.close() };
+    return { counts, counted };
+  }
+  type Seen = [block: number, before: Float32Array, after: Float32Array];
+
+  test('sees every block’s input and output, and the measures are the same', async () => {
+    const seen: Seen[] = [];
+    const pass = await runDense(engine, model, undefined, text, silent, ALL, (...one) => void seen.push(one));
+    expect(rest(pass)).toEqual(rest(dense));
+    expect(bytesOf(pass)).toEqual(bytesOf(dense));
+    const alone: Seen[] = [];
+    await visitResiduals(engine, model, text, (...one) => void alone.push(one), silent);
+    const chunks = text.embedded.chunks.length;
+    expect(seen).toHaveLength(model.config.blocks * chunks);
+    const same = (a: Float32Array, b: Float32Array): boolean => a.every((value, i) => value === b[i]);
+    for (const [i, [block, before, after]] of seen.entries()) {
+      expect(block).toBe(Math.floor(i / chunks));
+      expect(same(before, alone[i]![1]) && same(after, alone[i]![2])).toBe(true);
+      if (block > 0) expect(same(before, seen[i - chunks]![2])).toBe(true);
+    }
+  });
+
+  test('all measures and the visitor are one pass; without measures of activations no input is tapped', async () => {
+    const chunks = text.embedded.chunks.length;
+    const { blocks } = model.config;
+    const one = counting();
+    await runDense(one.counted, model, undefined, text, silent, ALL, () => {});
+    // Of each block the taps, the inputs of the sampled windows, and the block itself.
+    expect(one.counts.loads).toBe(3 * blocks);
+    expect(one.counts.runs).toBeLessThanOrEqual(3 * blocks * chunks);
+    const other = counting();
+    const { squareSums, measured } = await runDense(
+      other.counted,
+      model,
+      undefined,
+      text,
+      silent,
+      ['alpha', 'lamp'],
+      () => {},
+    );
+    expect(other.counts).toEqual({ loads: blocks, runs: blocks * chunks });
+    expect(squareSums).toEqual([]);
+    expect(measured.alpha).toEqual(dense.measured.alpha);
+  });
 });
 
 test('measures of weights need no text at all; others are refused without it', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { lastTokens, measureAngles, startInfluence } from '../../src/profile/index.js';
+import { lastTokens, measureAngles, startAngles, startInfluence } from '../../src/profile/index.js';
 import { codeOf } from '../checkpoint/make.js';
 
 describe('block influence', () => {
@@ -58,6 +58,21 @@ describe('angular distance', () => {
     expect(measureAngles(levels, 2, 1)).toEqual([0.25, 0.25, 0]);
     expect(measureAngles(levels, 2, 2)).toEqual([0.5, 0.25]);
     expect(measureAngles(levels, 2, 3)).toEqual([0.5]);
+  });
+
+  test('kept chunk by chunk they are those of all windows together', () => {
+    // Two blocks over three windows of two tokens, two wide; the first chunk has two of them.
+    const residuals = Array.from({ length: 3 }, (_, level) =>
+      Float32Array.from({ length: 12 }, (_, i) => Math.sin(1 + i + 5 * level)),
+    );
+    const angles = startAngles(2, 2, { length: 2, windows: [0, 1, 2] });
+    for (const block of [0, 1]) {
+      const [before, after] = [residuals[block]!, residuals[block + 1]!];
+      angles.add(block, before.subarray(0, 8), after.subarray(0, 8));
+      angles.add(block, before.subarray(8), after.subarray(8));
+    }
+    const levels = residuals.map((residual) => lastTokens(residual, 2, 2));
+    for (const n of [1, 2]) expect(angles.across(n)).toEqual(measureAngles(levels, 2, n));
   });
 
   test('cosines that rounding takes past 1 are clamped; a residual that is not finite is refused', async () => {
