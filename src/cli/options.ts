@@ -6,7 +6,7 @@ import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
 import { SUITES, TASKS } from '../evaluate/index.js';
 import { DATA_SETS } from '../hub/index.js';
-import { SPECIAL_TOKENS } from '../jobs/index.js';
+import { PROFILE_MEASURES, SPECIAL_TOKENS } from '../jobs/index.js';
 import { CRITERIA, PATTERN_NAMES } from '../operate/index.js';
 import { ASKED, HEADS, VALUES } from '../packed/index.js';
 import { BUDGETS, DROP_METHODS, POLICIES } from '../plan/index.js';
@@ -24,6 +24,12 @@ export type OptionSpec = {
 const listed = (names: Iterable<string>): string => [...names].join('|');
 const explained = (things: Iterable<{ readonly name: string; readonly summary: string }>): string =>
   [...things].map(({ name, summary }) => `${name}: ${summary}`).join('; ');
+
+/** Measures, each with the policies that allocate by it. */
+const MEASURES = PROFILE_MEASURES.map((measure) => {
+  const policies = [...POLICIES.values()].filter(({ needs }) => needs.includes(measure)).map(({ name }) => name);
+  return `${measure} (${policies.join(', ')})`;
+}).join(', ');
 
 /** What stands for a text: a data set's name is one on the Hub, where no file has it. */
 const TEXT = `file|${listed(Object.keys(DATA_SETS))}`;
@@ -75,6 +81,19 @@ export const OPTIONS = {
     value: listed(BUDGETS),
     text: 'exact: the parameter-weighted mean is S to one weight. published: ⌊columns × s⌋ per row and the unweighted mean over blocks, as the papers’ code counts',
     otherwise: 'exact',
+  },
+  profile: {
+    kind: 'text',
+    flag: '--profile',
+    value: 'profile.json',
+    text: 'allocate by what layerwise profile measured of this checkpoint, without measuring again; a --calibration, its windows and a --seed that are given too have to be those it was measured with',
+  },
+  measures: {
+    kind: 'text',
+    flag: '--measures',
+    value: 'name,…',
+    text: `what to measure beside influence and angles, or none. With the allocations that need it: ${MEASURES}`,
+    otherwise: 'all but gradient, which takes passes of its own',
   },
   plan: {
     kind: 'text',
@@ -425,6 +444,10 @@ export function parseNumbers(text: string): Readonly<Record<string, number>> {
 /** `boolq,piqa` as a list; nothing where the option was not given. */
 export const parseTasks = (names: string | undefined): { readonly tasks?: readonly string[] } =>
   names === undefined ? {} : { tasks: names.split(',').map((name) => name.trim()) };
+
+/** `outliers,alpha` as a list, `none` as an empty one; nothing where the option was not given. */
+export const parseMeasures = (names: string | undefined): { readonly measures?: readonly string[] } =>
+  names === undefined ? {} : { measures: names === 'none' ? [] : names.split(',').map((name) => name.trim()) };
 
 /** `0.5,0.7` as numbers. @throws OptionError E_OPTION_… */
 export const parseList = (flag: string, text: string): readonly number[] =>

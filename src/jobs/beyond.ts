@@ -14,7 +14,7 @@ import type { Workspace } from './workspace.js';
 type Where = {
   readonly model: Model;
   readonly engine: Engine;
-  readonly workspace: Workspace;
+  readonly workspace: Pick<Workspace, 'step'>;
   readonly calibration: Text | undefined;
   readonly validation: Text | undefined;
 };

@@ -8,7 +8,9 @@ export { inspectPacked, type PackedLinearReport, type PackedReport, type PartRep
 export { type Contender, type MeasureOptions, measureSpeeds, type Speeds } from './measure.js';
 export type { OpeningOptions } from './opening.js';
 export { type PackOptions, type PackResult, pack } from './pack.js';
-export { makePlan, readPlan } from './plan.js';
+export { type MakePlanOptions, makePlan, readPlan } from './plan.js';
+export { PROFILE_MEASURES, type ProfileOptions, type ProfileResult, profile } from './profile.js';
+export { readProfile } from './profiled.js';
 export { type PruneResult, prune } from './prune.js';
 export { type PushOptions, push } from './push.js';
 export { writeReport } from './report.js';

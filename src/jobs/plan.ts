@@ -1,14 +1,27 @@
 // A plan without a pruned checkpoint: the rates a policy gives. With β (or a policy that has no number to find) only
-// headers are read; otherwise the number is searched as prune searches it, in a workspace that is thrown away.
+// headers are read; with a profile nothing is measured again; otherwise what it needs is measured, and the number searched,
+// as prune does it, in a workspace that is thrown away.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OptionError, readDocument, requireAbsent, silent, writeFileAtomic } from '../base/index.js';
-import { allocate, BUDGETS, blockRates, completeValues, findPolicy, validateTarget } from '../plan/index.js';
-import { type Plan, parsePlan } from '../records/index.js';
+import type { Model } from '../model/index.js';
+import {
+  type AllocationPolicy,
+  allocate,
+  BUDGETS,
+  type Budget,
+  blockRates,
+  completeValues,
+  findPolicy,
+  type Values,
+  validateTarget,
+} from '../plan/index.js';
+import { type Measured, type Plan, type Profile, parsePlan } from '../records/index.js';
 import { oneOf } from './checks.js';
 import { planOf } from './manifest.js';
+import { checkProfile, measuresOf } from './profiled.js';
 import { runToChoice } from './run.js';
 import { checkAgainstModel, factsOf, givenValues, isSearched, normalisePrune, type PruneOptions } from './settings.js';
 import { openSource } from './source.js';
@@ -23,7 +36,10 @@ export async function readPlan(path: string): Promise<Plan> {
 export type MakePlanOptions = Omit<
   PruneOptions,
   'out' | 'plan' | 'test' | 'resume' | 'push' | 'private' | keyof TaskOptions
->;
+> & {
+  /** What was measured of this checkpoint, by `profile`, so that it is not measured again. Defaults to none. */
+  readonly profile?: Profile;
+};
 
 /**
  * The plan of a policy for a checkpoint, written to `out` where that is given. ATP without `beta` is searched, which
@@ -32,12 +48,29 @@ export type MakePlanOptions = Omit<
  */
 export async function makePlan(options: MakePlanOptions, out?: string): Promise<Plan> {
   if (out !== undefined) await requireAbsent(out);
-  const policy = findPolicy(options.allocation ?? 'atp');
-  const textGiven = options.validation !== undefined || (policy.candidates && options.calibration !== undefined);
-  const searched = isSearched(policy, givenValues(options)) && textGiven;
-  const plan = searched || policy.needs.length > 0 ? await searchPlan(options) : await planFromHeaders(options);
+  const plan = await planBy(options);
   if (out !== undefined) await writeFileAtomic(out, `${JSON.stringify(plan, null, 2)}\n`);
   return plan;
+}
+
+async function planBy({ profile, ...options }: MakePlanOptions): Promise<Plan> {
+  const policy = findPolicy(options.allocation ?? 'atp');
+  if (profile) return await planFromProfile(options, profile, policy);
+  const textGiven = options.validation !== undefined || (policy.candidates && options.calibration !== undefined);
+  const searched = isSearched(policy, givenValues(options)) && textGiven;
+  return searched || policy.needs.length > 0 ? await searchPlan(options) : await planFromHeaders(options);
+}
+
+async function planFromProfile(options: MakePlanOptions, profile: Profile, policy: AllocationPolicy): Promise<Plan> {
+  checkProfile(profile, policy, options);
+  // The options that measuring would take are checked as if it did, so that they are not given in vain.
+  const calibration = options.calibration ?? profile.calibration.name;
+  const settings = normalisePrune({ ...options, calibration, out: '' });
+  const model = await openSource(settings.checkpoint, settings.onProgress);
+  checkAgainstModel(settings, model);
+  const { onProgress, budget, values } = settings;
+  const measured = await measuresOf(profile, model, options.calibration, onProgress);
+  return allocatePlan(model, policy, { target: settings.sparsity!, budget, values, measured });
 }
 
 async function searchPlan(options: MakePlanOptions): Promise<Plan> {
@@ -73,7 +106,20 @@ async function planFromHeaders(options: MakePlanOptions): Promise<Plan> {
       { option: 'validation', policy: policy.name },
     );
   }
-  const rates = allocate(policy, { target, facts, budget, values });
+  return allocatePlan(model, policy, { target, budget, values, measured: {} });
+}
+
+type Allocation = {
+  readonly target: number;
+  readonly budget: Budget;
+  readonly values: Values;
+  readonly measured: Partial<Measured>;
+};
+
+function allocatePlan(model: Model, policy: AllocationPolicy, allocation: Allocation): Plan {
+  const { target, budget, values } = allocation;
+  const facts = factsOf(model);
+  const rates = allocate(policy, { ...allocation, facts });
   return {
     format: 'layerwise-plan',
     version: 1,

@@ -1,9 +1,6 @@
 // Distributions of non-negative floats as histograms over the upper half of their bits: 32,768 bins, 0.8 % wide, in order.
 
-import { HISTOGRAM_SHIFT, type Histogram } from '../records/index.js';
-
-/** Float32 numbers ≥ 0 have a zero sign bit. */
-const BINS = 1 << (31 - HISTOGRAM_SHIFT);
+import { HISTOGRAM_BINS, HISTOGRAM_SHIFT, type Histogram } from '../records/index.js';
 
 /** The bits of non-negative floats: they order as the floats do. */
 export const bitsOf = (values: Float32Array): Uint32Array =>
@@ -11,7 +8,7 @@ export const bitsOf = (values: Float32Array): Uint32Array =>
 
 /** Counts `values` ≥ 0. */
 export function countBins(values: Float32Array): Histogram {
-  const counts = new Uint32Array(BINS);
+  const counts = new Uint32Array(HISTOGRAM_BINS);
   const bits = bitsOf(values);
   for (let i = 0; i < bits.length; i++) counts[bits[i]! >>> HISTOGRAM_SHIFT]!++;
   return { counts, total: values.length };

@@ -11,9 +11,10 @@ export function parseRecord<S extends z.ZodType>(
   path: string,
   code: string,
   what: string,
+  most = MAX_CHARACTERS,
 ): z.infer<S> {
-  if (text.length > MAX_CHARACTERS) {
-    throw new OptionError(code, `${path}: ${what} has at most ${MAX_CHARACTERS} characters, this has ${text.length}.`, {
+  if (text.length > most) {
+    throw new OptionError(code, `${path}: ${what} has at most ${most} characters, this has ${text.length}.`, {
       path,
     });
   }

@@ -1,5 +1,11 @@
 // What was measured of a model, per block or per linear, in the order of the model's linears. A policy names the measures
-// it needs; all that several policies need are collected together in one dense pass.
+// it needs; all that several policies need are collected together in one dense pass. A profile is the document that keeps
+// them, with what removals of blocks judge by. In it a histogram is the counts of its bins from bin 0 on, where −k stands
+// for k empty bins in a row: some thousands of numbers instead of 32,768.
+
+import { z } from 'zod';
+import { textSchema } from './manifest.js';
+import { parseRecord, validateRecord } from './parse.js';
 
 /**
  * How many scores fall into each bin: bin b holds the float32 scores whose bits, shifted right by HISTOGRAM_SHIFT, are b.
@@ -7,6 +13,8 @@
  */
 export type Histogram = { readonly counts: Uint32Array; readonly total: number };
 export const HISTOGRAM_SHIFT = 16;
+/** Float32 numbers ≥ 0 have a zero sign bit. */
+export const HISTOGRAM_BINS = 1 << (31 - HISTOGRAM_SHIFT);
 
 export type Measured = {
   /** OWL: share (0 … 1) of a block's scores |W|·‖X‖ above M times their mean, by M: one number per block. */
@@ -31,3 +39,128 @@ export type Measured = {
 };
 
 export type MeasureName = keyof Measured;
+
+const numbers = z.array(z.number());
+const packedHistogram = z
+  .array(z.number().int())
+  .refine((packed) => packed.reduce((bins, value) => bins + (value < 0 ? -value : 1), 0) <= HISTOGRAM_BINS, {
+    message: `expected the counts of at most ${HISTOGRAM_BINS} bins`,
+  });
+
+const documentSchema = z.object({
+  format: z.literal('layerwise-profile'),
+  version: z.literal(1),
+  tool: z.object({ version: z.string(), device: z.string() }),
+  /** The checkpoint's folder, or its name and commit on the Hub; the SHA-256 of each of its files that matter. */
+  source: z.object({
+    name: z.string(),
+    commit: z.string().optional(),
+    family: z.string(),
+    blocks: z.number().int(),
+    hashes: z.record(z.string(), z.string()),
+  }),
+  calibration: textSchema,
+  seed: z.number().int(),
+  /** Names of each block's linears; what is measured per linear is in this order, block after block. */
+  linears: z.array(z.array(z.string())),
+  /** ShortGPT's Block Influence of each block, in [0, 2]: 1 − the mean cosine of its input and output over all tokens. */
+  influence: numbers,
+  /** angles[n − 1][l]: the angular distance of the last token across the n blocks from block l on, in halves of a turn. */
+  angles: z.array(numbers),
+  /** What was asked for. */
+  measures: z.object({
+    outliers: z.record(z.string(), numbers).optional(),
+    scoreMoments: z.array(z.object({ mean: z.number(), median: z.number(), logVariance: z.number() })).optional(),
+    scores: z.array(packedHistogram).optional(),
+    lamp: z.array(packedHistogram).optional(),
+    alpha: numbers.optional(),
+    gradient: numbers.optional(),
+    redundancy: z.object({ blocks: z.array(numbers), linears: z.array(z.array(numbers)) }).optional(),
+    // All there are but the one that depends on what is to be pruned: a new measure has its place here.
+  } satisfies Readonly<Record<Exclude<MeasureName, 'sensitivity'>, z.ZodType>>),
+});
+
+export const profileSchema = documentSchema.superRefine((profile, context) => {
+  const { blocks } = profile.source;
+  const linears = profile.linears.flat().length;
+  const { outliers = {}, scoreMoments, scores, lamp, alpha, gradient, redundancy } = profile.measures;
+  const expectLength = (of: readonly unknown[] | undefined, length: number, each: string, ...path: string[]): void => {
+    if (of === undefined || of.length === length) return;
+    const message = `expected ${length} entries, one per ${each}, got ${of.length}`;
+    context.addIssue({ code: 'custom', path, message });
+  };
+  expectLength(profile.linears, blocks, 'block', 'linears');
+  expectLength(profile.influence, blocks, 'block', 'influence');
+  expectLength(profile.angles, blocks, 'length of a run', 'angles');
+  for (const [i, angles] of profile.angles.entries()) expectLength(angles, blocks - i, 'run', 'angles', `${i}`);
+  for (const [M, shares] of Object.entries(outliers)) expectLength(shares, blocks, 'block', 'measures', 'outliers', M);
+  expectLength(scoreMoments, blocks, 'block', 'measures', 'scoreMoments');
+  expectLength(redundancy?.blocks, blocks, 'block', 'measures', 'redundancy', 'blocks');
+  expectLength(redundancy?.linears, blocks, 'block', 'measures', 'redundancy', 'linears');
+  for (const [name, of] of Object.entries({ scores, lamp, alpha, gradient })) {
+    expectLength(of, linears, 'linear', 'measures', name);
+  }
+});
+
+export type Profile = Readonly<z.infer<typeof profileSchema>>;
+
+/** Distributions of many linears are long; more than this is no document any more. */
+export const PROFILE_CHARACTERS = 256 * 1024 * 1024;
+
+/** Reads a profile. @throws OptionError E_OPTION_PROFILE with the place and what was expected. */
+export function parseProfile(text: string, path: string): Profile {
+  return parseRecord(profileSchema, text, path, 'E_OPTION_PROFILE', 'a profile', PROFILE_CHARACTERS);
+}
+
+/** Checks a profile that is an object already. @throws OptionError E_OPTION_PROFILE with the place and what was expected. */
+export function validateProfile(value: unknown, path: string): Profile {
+  return validateRecord(profileSchema, value, path, 'E_OPTION_PROFILE', 'a profile');
+}
+
+/** Measures as a profile keeps them; `sensitivity`, which depends on what is to be pruned, is not among those it can. */
+export function packMeasures({ sensitivity: _, scores, lamp, ...others }: Partial<Measured>): Profile['measures'] {
+  const packed = {
+    ...others,
+    ...(scores ? { scores: scores.map(packHistogram) } : {}),
+    ...(lamp ? { lamp: lamp.map(packHistogram) } : {}),
+  };
+  return packed as Profile['measures'];
+}
+
+/** The inverse of `packMeasures`: what policies allocate by. */
+export function unpackMeasures({ scores, lamp, ...others }: Profile['measures']): Partial<Measured> {
+  const measured = {
+    ...others,
+    ...(scores ? { scores: scores.map(unpackHistogram) } : {}),
+    ...(lamp ? { lamp: lamp.map(unpackHistogram) } : {}),
+  };
+  return measured as Partial<Measured>;
+}
+
+function packHistogram({ counts }: Histogram): number[] {
+  const packed: number[] = [];
+  let empty = 0;
+  for (const count of counts) {
+    if (count === 0) {
+      empty++;
+      continue;
+    }
+    if (empty > 0) packed.push(-empty);
+    packed.push(count);
+    empty = 0;
+  }
+  return packed;
+}
+
+function unpackHistogram(packed: readonly number[]): Histogram {
+  const counts = new Uint32Array(HISTOGRAM_BINS);
+  let [bin, total] = [0, 0];
+  for (const value of packed) {
+    if (value < 0) bin -= value;
+    else {
+      counts[bin++] = value;
+      total += value;
+    }
+  }
+  return { counts, total };
+}

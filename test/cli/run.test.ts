@@ -97,6 +97,13 @@ describe('a wrong call exits with 2, says what and what next, and writes nothing
       /--blocks: .*the model's 10/,
     ],
     ['no text to measure on', ['drop', model, '--blocks', '1', '--method', 'angular', '--out', 'x'], /--calibration: /],
+    ['nothing to measure on', ['profile', model], /--calibration <file.*expected.*not given/],
+    ['a measure there is not', ['profile', model, '--calibration', 'x', '--measures', 'x'], /--measures: .*outliers, /],
+    [
+      'a measure that depends on the target',
+      ['profile', model, '--calibration', 'x', '--measures', 'sensitivity'],
+      /depends on the sparsity.*plan and prune measure it/,
+    ],
     ['no text to search on', ['plan', model, '--sparsity', '0.7'], /beta in \[0, 0\.0666.*--validation text/],
     ['hyperparameters that are none', ['plan', model, '--sparsity', '0.7', '--hyperparameters', 'x'], /name=number/],
     ['checksums of a checkpoint', ['inspect', model, '--verify'], /--verify: .* a checkpoint has none/],
@@ -241,6 +248,34 @@ test('drop: a document, a page, and a checkpoint that other commands read', asyn
   const page = await layerwise('drop', model, '--method', 'deepest', ...words, '--out', join(dir, 'shallow'));
   expect(page.stdout).toMatch(/block 8 +– +removed\n/);
   expect(page.stdout).toMatch(/8 of 10 blocks and \d+\.\d\d % of the parameters are left/);
+});
+
+test('profile: a document, a page, and a file that plan allocates by', async () => {
+  const out = join(dir, 'profile.json');
+  const words = ['profile', model, '--calibration', texts.calibration, ...SMALL];
+  const page = await layerwise(...words, '--measures', 'outliers,scoreMoments', '--out', out);
+  expect(page.stderr).toContain('dense');
+  expect(page.code).toBe(0);
+  expect(page.stdout).toMatch(/^ +influence +angle +outliers +median score +var ln score$/m);
+  expect(page.stdout).toMatch(/^block 9( +\S+){2} +\d+\.\d\d %( +\S+){2}$/m);
+  expect(page.stdout).toMatch(/^blocks \d to \d +0\.\d+$/m);
+  expect(page.stdout).toContain('8 windows of 32 tokens of calibration.txt');
+  const kept = JSON.parse(await readFile(out, 'utf8'));
+  const { stdout } = await layerwise(...words, '--measures', 'scoreMoments,outliers', '--json');
+  expect(JSON.parse(stdout)).toEqual(kept);
+  expect(kept).toMatchObject({ format: 'layerwise-profile', version: 1, source: { blocks: 10 }, seed: 0 });
+  expect(kept.angles.map(({ length }: number[]) => length)).toEqual([10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
+  const plan = ['plan', model, '--sparsity', '0.6', '--allocation'];
+  const measured = ['--calibration', texts.calibration, ...SMALL];
+  const direct = await layerwise(...plan, 'owl', ...measured, '--json');
+  expect(JSON.parse((await layerwise(...plan, 'owl', '--profile', out, '--json')).stdout)).toEqual(
+    JSON.parse(direct.stdout),
+  );
+  const refused = await layerwise(...plan, 'alphapruning', '--profile', out);
+  expect(refused).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/expected the measure alpha.*--measures alpha/),
+  });
 });
 
 test('pack: a document, a page, and a file that inspect reads', async () => {

@@ -7,6 +7,7 @@ import { generateCommand } from './generate.js';
 import { inspectCommand } from './inspect.js';
 import { packCommand } from './pack.js';
 import { planCommand } from './plan.js';
+import { profileCommand } from './profile.js';
 import { pruneCommand } from './prune.js';
 import { pushCommand } from './push.js';
 import { reportCommand } from './report.js';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   generateCommand,
   serveCommand,
   inspectCommand,
+  profileCommand,
   planCommand,
   evaluateCommand,
   reportCommand,

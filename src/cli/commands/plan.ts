@@ -1,4 +1,4 @@
-import { makePlan } from '../../jobs/index.js';
+import { makePlan, readProfile } from '../../jobs/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatBar, formatPercent, formatTable } from '../format.js';
 import { parseNumbers } from '../options.js';
@@ -15,6 +15,7 @@ export const planCommand = defineCommand({
     'budget',
     'criterion',
     'pattern',
+    'profile',
     'calibration',
     'validation',
     'calibrationSamples',
@@ -28,7 +29,7 @@ export const planCommand = defineCommand({
   ],
   required: ['sparsity'],
   details:
-    'With --beta (or a policy without a number to find) only headers are read; with --calibration and --validation β is searched as `layerwise prune` searches it. The plan is a JSON document that `layerwise prune --plan` replays with any criterion; write one by hand as `{ "blocks": [0.6, 0.7, …] }` or `{ "linears": { "model.layers.0.self_attn.q_proj": 0.62, … } }`.',
+    'With --beta (or a policy without a number to find) only headers are read; with --calibration and --validation β is searched as `layerwise prune` searches it. A policy that measures something measures it, or takes it from a profile that `layerwise profile` wrote: many plans from one pass. The plan is a JSON document that `layerwise prune --plan` replays with any criterion; write one by hand as `{ "blocks": [0.6, 0.7, …] }` or `{ "linears": { "model.layers.0.self_attn.q_proj": 0.62, … } }`.',
   examples: [
     {
       what: 'ATP’s line for a β of one’s own',
@@ -39,10 +40,17 @@ export const planCommand = defineCommand({
       command:
         'layerwise plan ./my-model --sparsity 0.7 --calibration calibration.txt --validation validation.txt --out plan.json',
     },
+    {
+      what: 'OWL by what was measured before',
+      command: 'layerwise plan ./my-model --sparsity 0.7 --allocation owl --profile profile.json --out plan.json',
+    },
     { what: 'A plan as JSON on stdout', command: 'layerwise plan ./my-model --sparsity 0.7 --beta 0.01 --json' },
   ],
-  run: async (checkpoint, { out, hyperparameters, ...options }, onProgress) => {
-    const given = hyperparameters === undefined ? {} : { hyperparameters: parseNumbers(hyperparameters) };
+  run: async (checkpoint, { out, hyperparameters, profile, ...options }, onProgress) => {
+    const given = {
+      ...(hyperparameters === undefined ? {} : { hyperparameters: parseNumbers(hyperparameters) }),
+      ...(profile === undefined ? {} : { profile: await readProfile(profile) }),
+    };
     const plan = await makePlan({ checkpoint, ...options, ...given, onProgress }, out);
     const rates = plan.blocks?.map((rate, i) => [`block ${i}`, rate] as const) ?? Object.entries(plan.linears!);
     const rows = rates.map(([name, rate]) => [name, formatPercent(rate), formatBar(rate)]);

@@ -1,0 +1,89 @@
+import { profile } from '../../jobs/index.js';
+import type { Profile } from '../../records/index.js';
+import { CHECKPOINT, defineCommand } from '../command.js';
+import { formatPercent, formatSeconds, formatTable } from '../format.js';
+import { parseMeasures } from '../options.js';
+
+export const profileCommand = defineCommand({
+  name: 'profile',
+  summary: 'Measure a checkpoint layer by layer: what policies allocate by and removals judge by',
+  argument: CHECKPOINT,
+  options: [
+    'calibration',
+    'measures',
+    'calibrationSamples',
+    'calibrationOrder',
+    'sequenceLength',
+    'seed',
+    'device',
+    'threads',
+    'out',
+  ],
+  required: ['calibration'],
+  details:
+    'One pass of the dense model over the calibration text takes all measures together; gradient, which is not among the defaults, has passes of its own. Always measured are, of each block, its influence (ShortGPT: 1 − the mean cosine of its input and output) and, of each run of n blocks, the angular distance of the last token across it (0: not turned, 0.5: at right angles), both on the residual before the final norm; they are what `layerwise drop` judges by with the methods shortgpt and angular. The table shows, of each block, these and the measures that come to a number per block: outliers, the share of scores |W|·‖X‖ above five times their mean; the median of the scores and the variance of their logarithms; alpha, the mean over linears of the spectrum’s exponent; gradient, the sum over linears. The file has everything, and `layerwise plan --profile` allocates by it. alpha takes O(n³) for each linear, for a 7B model hours: name the other measures to leave it out (docs/policies.md says what each costs).',
+  examples: [
+    {
+      what: 'All that one pass collects',
+      command: 'layerwise profile ./my-model --calibration calibration.txt --out profile.json',
+    },
+    {
+      what: 'What OWL and DLP need, for layerwise plan --profile',
+      command:
+        'layerwise profile ./my-model --calibration calibration.txt --measures outliers,scoreMoments --out profile.json',
+    },
+    {
+      what: 'Influence and angles alone, for another program',
+      command:
+        "layerwise profile ./my-model --calibration calibration.txt --measures none --json | jq '.influence, .angles[0]'",
+    },
+  ],
+  run: async (checkpoint, { calibration, measures, ...options }, onProgress) => {
+    const asked = { checkpoint, calibration: calibration!, ...parseMeasures(measures), ...options, onProgress };
+    const { profile: found, seconds } = await profile(asked);
+    const { windows, length, name } = found.calibration;
+    const text = [
+      formatTable(blockRows(found)),
+      '',
+      formatTable(runRows(found)),
+      '',
+      `${windows} windows of ${length} tokens of ${name}; ${formatSeconds(seconds)}.`,
+      ...(options.out === undefined ? [] : [`profile  ${options.out}`]),
+    ].join('\n');
+    return { json: found, text };
+  },
+});
+
+const digits = (value: number): string => value.toPrecision(4);
+
+/** A line for each block, under a head. */
+function blockRows({ influence, angles, linears, measures }: Profile): string[][] {
+  const { outliers, scoreMoments, alpha, gradient } = measures;
+  const first = linears.map((_, block) => linears.slice(0, block).reduce((sum, names) => sum + names.length, 0));
+  const sumOf = (values: readonly number[], block: number): number =>
+    values.slice(first[block]!, first[block]! + linears[block]!.length).reduce((a, b) => a + b, 0);
+  const columns: [head: string, cell: (block: number) => string][] = [
+    ['influence', (block) => digits(influence[block]!)],
+    ['angle', (block) => digits(angles[0]![block]!)],
+  ];
+  if (outliers) columns.push(['outliers', (block) => formatPercent(outliers['5']![block]!)]);
+  if (scoreMoments) {
+    columns.push(['median score', (block) => digits(scoreMoments[block]!.median)]);
+    columns.push(['var ln score', (block) => digits(scoreMoments[block]!.logVariance)]);
+  }
+  if (alpha) columns.push(['alpha', (block) => digits(sumOf(alpha, block) / linears[block]!.length)]);
+  if (gradient) columns.push(['gradient', (block) => digits(sumOf(gradient, block))]);
+  const rows = linears.map((_, block) => [`block ${block}`, ...columns.map(([, cell]) => cell(block))]);
+  return [['', ...columns.map(([head]) => head)], ...rows];
+}
+
+/** Of each length of a run, up to half of the blocks, the run across which the residual turns least, the last block apart. */
+function runRows({ angles }: Profile): string[][] {
+  const rows = angles.slice(0, Math.max(1, Math.floor(angles.length / 2))).map((across, i) => {
+    const candidates = angles.length > i + 1 ? across.slice(0, -1) : across;
+    const from = candidates.indexOf(Math.min(...candidates));
+    const until = from + i;
+    return [i === 0 ? `block ${from}` : `blocks ${from} to ${until}`, digits(across[from]!)];
+  });
+  return [['turned least', 'angle'], ...rows];
+}
