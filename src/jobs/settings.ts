@@ -95,7 +95,7 @@ export type PruneOptions = RunOptions &
     readonly out: string;
     /** A plan to replay instead of a sparsity and an allocation. */
     readonly plan?: Plan;
-    /** `wanda`, `ria`, `dsnot`, `dsnot-magnitude`, `dsnot-ria`, `sparsegpt`, `admm` or `magnitude`. Defaults to `wanda`. */
+    /** `wanda`, `ria`, `dsnot`, `dsnot-magnitude`, `dsnot-ria`, `dsnot-sparsegpt`, `sparsegpt`, `admm` or `magnitude`. Defaults to `wanda`. */
     readonly criterion?: string;
     /**
      * Where weights compete: `row`, `matrix`, `columns` (128 of them), `2:4` and the like (2 KEPT of every 4 consecutive

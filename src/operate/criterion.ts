@@ -23,20 +23,23 @@ type Common = {
   readonly needsActivations: boolean;
   /** Where weights may compete; the first is the default, and stands for itself (it is not `n:m`). */
   readonly patterns: readonly PatternKind[];
+  /** Whether it needs the sums of the inputs too, which takes a further pass over the calibration text. */
+  readonly needsColumnSums?: true;
 };
 
 /** Scores weights and leaves those that stay as they are. */
 export interface MaskCriterion extends Common {
   readonly kind: 'mask';
-  /** Whether it needs the sums of the inputs too, which takes a second pass over the calibration text. */
-  readonly needsColumnSums?: true;
   /** Stands in, where it needs more than dense statistics, as a solver's does. */
   readonly surrogate?: MaskCriterion;
   /** The mask of exactly `count` weights of W. `statistics` is there where `needsActivations` is true. */
   mask(W: Matrix, count: number, pattern: Pattern, statistics: LinearStatistics | undefined): Mask;
 }
 
-/** Changes the weights that stay, so that the linear's output on the calibration text is kept as well as it can be. */
+/**
+ * Prunes by the Gram matrix of the linear's input: it changes the weights that stay, so that the output on the calibration
+ * text is kept as well as it can be, or (`dsnot-sparsegpt`) finds which stay as they are.
+ */
 export interface SolverCriterion extends Common {
   readonly kind: 'solver';
   /** Stands in where many plans are to be ordered cheaply: it needs no Gram matrices. It never decides. */
@@ -57,6 +60,8 @@ export type PrepareOptions = {
   readonly sequences: number;
   /** What the Gram matrix is of, for the message of an error. */
   readonly name: string;
+  /** Where `needsColumnSums`. */
+  readonly statistics?: LinearStatistics | undefined;
 };
 
 export type PreparedSolver = {

@@ -9,7 +9,7 @@
 // other sign, and loses count); all linears are refined (its default leaves the MLP out); sums are in float64; what n:m
 // loses is judged by Wanda's scores too, not by the starting mask's. As published for unstructured masks, a swap may
 // overshoot: E may change its sign, and even grow. Of equals the lower column. Swaps stay within a row, so that a mask of
-// the whole matrix keeps how many of each row go; from SparseGPT's mask it cannot start, which is found with its weights.
+// the whole matrix keeps how many of each row go. SparseGPT's mask as a start is dsnot-sparsegpt.ts.
 
 import { InternalError } from '../base/index.js';
 import type { LinearStatistics, MaskCriterion } from './criterion.js';

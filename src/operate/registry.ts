@@ -2,6 +2,7 @@ import { OptionError } from '../base/index.js';
 import { admm } from './admm.js';
 import type { Criterion } from './criterion.js';
 import { createDsnot } from './dsnot.js';
+import { dsnotSparsegpt } from './dsnot-sparsegpt.js';
 import { magnitude } from './magnitude.js';
 import { ria } from './ria.js';
 import { sparsegpt } from './sparsegpt-criterion.js';
@@ -16,6 +17,7 @@ export const CRITERIA: ReadonlyMap<string, Criterion> = new Map(
     createDsnot('dsnot', wanda, 'Wanda’s'),
     createDsnot('dsnot-magnitude', magnitude, 'magnitude’s'),
     createDsnot('dsnot-ria', ria, 'RIA’s'),
+    dsnotSparsegpt,
     sparsegpt,
     admm,
   ].map((criterion: Criterion) => [criterion.name, criterion]),

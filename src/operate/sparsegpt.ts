@@ -114,10 +114,27 @@ function panelWidth(pattern: SparseGptPattern, columns: number): number {
   return PANEL_COLUMNS - (PANEL_COLUMNS % m);
 }
 
-/** The mask of a panel [rows, width]: the `count` smallest w² / U_jj², each step rounded to float32. */
-function selectPanel({ rows, columns, data }: Matrix, { left, right }: Panel, U: Matrix, count: number): Mask {
+/** The mask of a panel [rows, width]: its `count` smallest scores. */
+function selectPanel(W: Matrix, panel: Panel, U: Matrix, count: number): Mask {
+  const { columns, data } = U;
+  const diagonal = Float32Array.from({ length: columns }, (_, j) => data[j * columns + j]!);
+  const scores = scoreSparseGpt(W, diagonal, panel);
+  const mask = new Uint8Array(scores.length);
+  markSmallest(new Uint32Array(scores.buffer), count, mask, 0, new Uint32Array(scores.length));
+  return mask;
+}
+
+/**
+ * w² / U_jj² of a panel of W, or of all of it, [rows, width], each step rounded to float32.
+ * @throws NumericError E_NUMERIC_SCORE where one is no finite number
+ */
+export function scoreSparseGpt(
+  { rows, columns, data }: Matrix,
+  diagonal: Float32Array,
+  { left, right }: Panel = { left: 0, right: columns },
+): Float32Array {
   const width = right - left;
-  const pivots = Float32Array.from({ length: width }, (_, j) => U.data[(left + j) * columns + left + j]! ** 2);
+  const pivots = diagonal.slice(left, right).map((pivot) => pivot ** 2);
   const scores = new Float32Array(rows * width);
   let check = 0; // becomes NaN with the first score that is no finite number
   for (let row = 0, to = 0; row < rows; row++) {
@@ -131,9 +148,7 @@ function selectPanel({ rows, columns, data }: Matrix, { left, right }: Panel, U:
     const bad = scores.findIndex((score) => !Number.isFinite(score));
     throw brokenWeight(Math.floor(bad / width), left + (bad % width));
   }
-  const mask = new Uint8Array(rows * width);
-  markSmallest(new Uint32Array(scores.buffer), count, mask, 0, new Uint32Array(scores.length));
-  return mask;
+  return scores;
 }
 
 function checkFinite({ columns, data }: Matrix): void {

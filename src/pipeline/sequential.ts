@@ -13,6 +13,7 @@ import {
   type BlockSource,
   blockGraph,
   checkpointSource,
+  expertOf,
   GIVEN,
   type Model,
   sameShape,
@@ -109,15 +110,26 @@ export async function prepareBlock(
 ): Promise<BlockPruning> {
   const { windows = [], length = 0 } = calibration?.windows ?? {};
   const sequences = windows.length;
-  if (criterion.kind === 'solver') {
-    return { counts, pattern, ...(await prepareSolvers(engine, model, criterion, block, inputs!, sequences, gemm!)) };
-  }
-  const squareSums = inputs && (known ?? (await tapBlock(engine, model, block, inputs)));
+  const tokens = sequences * length;
   const columnSums =
     inputs && criterion.needsColumnSums ? await tapBlock(engine, model, block, inputs, 'sums') : undefined;
+  const wantsSquares = inputs && (criterion.kind === 'mask' || columnSums);
+  const squareSums = wantsSquares && (known ?? (await tapBlock(engine, model, block, inputs)));
+  if (criterion.kind === 'solver') {
+    const statistics = { squareSums, columnSums, sequences, tokens };
+    return { counts, pattern, ...(await prepareSolvers(engine, model, criterion, block, inputs!, statistics, gemm!)) };
+  }
   const unseen = squareSums && unseenExperts(squareSums);
-  return { criterion, pattern, counts, squareSums, columnSums, sequences, tokens: sequences * length, unseen };
+  return { criterion, pattern, counts, squareSums, columnSums, sequences, tokens, unseen };
 }
+
+type SolverStatistics = {
+  readonly sequences: number;
+  readonly tokens: number;
+  /** Where the solver needs them. */
+  readonly squareSums: SquareSums | undefined;
+  readonly columnSums: SquareSums | undefined;
+};
 
 /** Solvers from the Gram matrices of the block's inputs; linears that read the same input share one. */
 async function prepareSolvers(
@@ -126,7 +138,7 @@ async function prepareSolvers(
   criterion: SolverCriterion,
   block: number,
   inputs: Activations,
-  sequences: number,
+  { sequences, tokens, squareSums, columnSums }: SolverStatistics,
   gemm: Gemm,
 ): Promise<{ readonly solvers: Solvers; readonly unseen: readonly number[] }> {
   const session = await engine.load(blockGraph(model, block, { length: inputs.length, outputs: 'gram' }));
@@ -134,11 +146,19 @@ async function prepareSolvers(
   await session.release();
   const unseen = unseenExperts(grams);
   fillGrams(grams);
-  const { [GIVEN]: _, ...taps } = grams;
+  const { [GIVEN]: given, ...taps } = grams;
   const solvers: Record<string, PreparedSolver> = {};
   for (const [site, gram] of Object.entries(taps)) {
     const name = `block ${block}, ${site}`;
-    solvers[site] = await criterion.prepare(gram, Math.sqrt(gram.length), { gemm, sequences, name });
+    // An expert that was given none has no sums either, so that their number is all the same.
+    const own = given?.[expertOf(site) ?? -1] || tokens;
+    const statistics = columnSums && {
+      squareSums: squareSums![site]!,
+      columnSums: columnSums[site]!,
+      sequences,
+      tokens: own,
+    };
+    solvers[site] = await criterion.prepare(gram, Math.sqrt(gram.length), { gemm, sequences, name, statistics });
   }
   return { solvers, unseen };
 }

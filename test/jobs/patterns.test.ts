@@ -155,6 +155,24 @@ test('DSnoT swaps inside the rows of Wanda’s mask; a search’s surrogates are
   await run({ ...asked, criterion: 'dsnot' });
 });
 
+test.each(['row', '2:4'])('DSnoT from SparseGPT’s mask, %s: what stays keeps its bits', async (pattern) => {
+  const asked = { sparsity: 0.5, allocation: 'uniform', pattern };
+  const { model } = await run({ ...asked, criterion: 'dsnot-sparsegpt' });
+  const source = await openModel(checkpoint);
+  const wordsOf = async ({ checkpoint: from }: Model, name: string): Promise<Uint32Array> => {
+    const bytes = await readTensor(from, `${name}.weight`);
+    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  };
+  for (const { name, columns } of model.linears.flat()) {
+    const [got, had] = [await wordsOf(model, name), await wordsOf(source, name)];
+    expect(got.every((word, i) => word === 0 || word === had[i])).toBe(true);
+    const step = pattern === 'row' ? columns : 4;
+    for (let at = 0; at < got.length; at += step) {
+      expect(got.subarray(at, at + step).filter((word) => word === 0)).toHaveLength(step / 2);
+    }
+  }
+});
+
 describe('refused', () => {
   const plan = (rates: object): Partial<PruneOptions> => ({ plan: rates as Plan, sparsity: undefined as never });
   test.each<[string, Partial<PruneOptions>, string, RegExp]>([

@@ -2,7 +2,19 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findCriterion, maskOf, refineMask, selectMask } from '../../src/operate/index.js';
+import { createRng } from '../../src/base/index.js';
+import { plainGemm } from '../../src/linalg/index.js';
+import {
+  findCriterion,
+  type Mask,
+  type Matrix,
+  maskOf,
+  parsePattern,
+  refineMask,
+  type SolverCriterion,
+  scoreWanda,
+  selectMask,
+} from '../../src/operate/index.js';
 
 const input = fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 24 })).chain(([rows, columns]) => {
   const numbers = (count: number, low: number, high: number) =>
@@ -101,4 +113,104 @@ test('a search’s surrogates are those of the mask it starts from, which need n
   expect(maskOf(findCriterion('dsnot')).name).toBe('wanda');
   expect(maskOf(findCriterion('dsnot-ria')).name).toBe('ria');
   expect(maskOf(findCriterion('dsnot-magnitude')).name).toBe('magnitude');
+  expect(maskOf(findCriterion('dsnot-sparsegpt')).name).toBe('wanda');
+});
+
+describe('from SparseGPT’s mask', () => {
+  const [ROWS, COLUMNS, SAMPLES, SEQUENCES] = [12, 32, 96, 8];
+  /** No token has anything here. */
+  const DEAD = 5;
+  const rng = createRng(17);
+  const random = (count: number): Float32Array => Float32Array.from({ length: count }, () => 2 * rng.uniform() - 1);
+  const W: Matrix = { rows: ROWS, columns: COLUMNS, data: random(ROWS * COLUMNS) };
+  // Inputs that have a mean, and that depend on one another: each column carries some of the one before it.
+  const X = random(SAMPLES * COLUMNS);
+  for (let at = 0; at < X.length; at++) {
+    const column = at % COLUMNS;
+    X[at]! += 0.2 + (column > 0 ? 0.8 * X[at - 1]! : 0);
+    if (column === DEAD) X[at] = 0;
+  }
+  const sumOver = (value: (t: number) => number): number => {
+    let sum = 0;
+    for (let t = 0; t < SAMPLES; t++) sum += value(t);
+    return sum;
+  };
+  const x = (t: number, j: number): number => X[t * COLUMNS + j]!;
+  const columns = Array.from({ length: COLUMNS }, (_, j) => j);
+  const gram = columns.map((i) => columns.map((j) => sumOver((t) => x(t, i) * x(t, j))));
+  const statistics = {
+    squareSums: Float64Array.from(columns, (j) => gram[j]![j]!),
+    columnSums: Float64Array.from(columns, (j) => sumOver((t) => x(t, j))),
+    sequences: SEQUENCES,
+    tokens: SAMPLES,
+  };
+  const solve = async (name: string, pattern: string, count: number) => {
+    const criterion = findCriterion(name) as SolverCriterion;
+    const options = { gemm: plainGemm, sequences: SEQUENCES, name, statistics };
+    const solver = await criterion.prepare(Float32Array.from(gram.flat()), COLUMNS, options);
+    return await solver.solve(W, count, parsePattern(pattern));
+  };
+
+  /** The first element of the inverse of a matrix, by elimination from the last row up. */
+  function cornerOfInverse(matrix: readonly (readonly number[])[]): number {
+    const A = matrix.map((row) => [...row]);
+    for (let k = A.length - 1; k > 0; k--) {
+      for (let i = 0; i < k; i++) {
+        const factor = A[i]![k]! / A[k]![k]!;
+        for (let j = 0; j <= k; j++) A[i]![j]! -= factor * A[k]![j]!;
+      }
+    }
+    return 1 / A[0]![0]!;
+  }
+
+  /** w²/U_jj² of the original weights. U_jj² is column j's own entry in the inverse of what of H is right of it and at it. */
+  function startOf(pattern: string, count: number): Mask {
+    const H = gram.map((row) => row.map((value) => (2 / SEQUENCES) * value));
+    H[DEAD]![DEAD] = 1;
+    const damping = (0.01 * columns.reduce((sum, j) => sum + H[j]![j]!, 0)) / COLUMNS;
+    for (const j of columns) H[j]![j]! += damping;
+    const pivots = columns.map((j) => cornerOfInverse(H.slice(j).map((row) => row.slice(j))));
+    const data = W.data.map((w, i) => (i % COLUMNS === DEAD ? 0 : w ** 2 / pivots[i % COLUMNS]!));
+    return selectMask({ ...W, data }, count, parsePattern(pattern));
+  }
+
+  const of = (pattern: string): number | undefined => (pattern.includes(':') ? 8 : undefined);
+  const HALF = (ROWS * COLUMNS) / 2;
+
+  test.each([
+    ['row', HALF],
+    ['row', 200],
+    ['matrix', 200],
+    ['4:8', HALF],
+    ['n:8', (ROWS * COLUMNS * 5) / 8],
+  ])(
+    '%s, %d weights: the swaps start from the scores of the original weights, and what stays is as it was',
+    async (pattern, count) => {
+      const { mask, weights } = await solve('dsnot-sparsegpt', pattern, count);
+      const start = startOf(pattern, count);
+      expect(mask).toEqual(refineMask(W, start.slice(), scoreWanda(W, statistics), statistics, of(pattern)));
+      expect(mask).not.toEqual(start);
+      expect(mask.reduce((a, b) => a + b, 0)).toBe(count);
+      expect(weights).toEqual(W.data.map((w, i) => (mask[i] === 1 ? 0 : w)));
+      for (let row = 0; row < ROWS; row++) expect(mask[row * COLUMNS + DEAD]).toBe(1);
+    },
+  );
+
+  test('is not what a run of SparseGPT prunes, nor what Wanda’s start comes to', async () => {
+    const { mask } = await solve('dsnot-sparsegpt', '4:8', HALF);
+    const { mask: repaired, weights } = await solve('sparsegpt', '4:8', HALF);
+    expect(mask).not.toEqual(repaired);
+    expect(weights.some((w, i) => w !== 0 && w !== W.data[i])).toBe(true);
+    const wanda = findCriterion('dsnot');
+    if (wanda.kind !== 'mask') throw new Error('DSnoT gives masks.');
+    expect(mask).not.toEqual(wanda.mask(W, HALF, parsePattern('4:8'), statistics));
+  });
+
+  test('without sums it is our fault, and says so', async () => {
+    const { prepare } = findCriterion('dsnot-sparsegpt') as SolverCriterion;
+    const options = { gemm: plainGemm, sequences: SEQUENCES, name: 'x' };
+    await expect(prepare(Float32Array.from(gram.flat()), COLUMNS, options)).rejects.toMatchObject({
+      code: 'E_INTERNAL_STATISTICS',
+    });
+  });
 });

@@ -18,7 +18,13 @@ import {
   readLinear,
   weightName,
 } from '../../src/model/index.js';
-import { type Criterion, findCriterion, type MaskCriterion, type Pattern } from '../../src/operate/index.js';
+import {
+  type Criterion,
+  findCriterion,
+  type MaskCriterion,
+  type Pattern,
+  type SolverCriterion,
+} from '../../src/operate/index.js';
 import { blockPath, openBlockFile, pruneSequentially, readNotes, type Text } from '../../src/pipeline/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { goldenDir, readGolden } from '../model/golden.js';
@@ -98,6 +104,24 @@ test('DSnoT swaps nothing in it, and is told how many tokens each expert saw', a
   // Three linears of each expert, in two blocks, two experts for each token.
   expect(seen.reduce((sum, [, own]) => sum + own!, 0)).toBe(3 * 2 * 2 * tokens);
   for (const [expert, own] of told) if (expert === undefined) expect(own).toBe(tokens);
+});
+
+test('DSnoT from SparseGPT’s mask too: an idle expert’s weights go by their size, and tokens are those of each expert', async () => {
+  const told: number[] = [];
+  const criterion = findCriterion('dsnot-sparsegpt') as SolverCriterion;
+  const listening: SolverCriterion = {
+    ...criterion,
+    prepare: (gram, columns, options) => {
+      if (options.name.startsWith('block 0, expert_')) told.push(options.statistics!.tokens!);
+      return criterion.prepare(gram, columns, options);
+    },
+  };
+  const dir = await prune(listening, { kind: 'row' });
+  const bySize = await prune(findCriterion('magnitude'), { kind: 'row' });
+  expect(await idleWeights(dir)).toEqual(await idleWeights(bySize));
+  const tokens = calibration.windows.windows.length * calibration.windows.length;
+  // Two sites of each expert, two experts for each token; the idle one is told of all, of which it has no sums.
+  expect(told.reduce((sum, own) => sum + own, 0)).toBe(2 * 2 * tokens + 2 * tokens);
 });
 
 test('the router and the norms stay as they are', async () => {
