@@ -16,6 +16,8 @@ import {
   selectMask,
 } from '../../src/operate/index.js';
 
+import { readSolverGolden, unpack } from './golden.js';
+
 const input = fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 24 })).chain(([rows, columns]) => {
   const numbers = (count: number, low: number, high: number) =>
     fc.array(fc.oneof(fc.double({ min: low, max: high, noNaN: true }), fc.constant(0)), {
@@ -115,6 +117,36 @@ test('a search’s surrogates are those of the mask it starts from, which need n
   expect(maskOf(findCriterion('dsnot-magnitude')).name).toBe('magnitude');
   expect(maskOf(findCriterion('dsnot-sparsegpt')).name).toBe('wanda');
 });
+
+type GoldenCase = {
+  sequences: number;
+  length: number;
+  dead: number[];
+  masks: Record<string, { count: number; swaps: number }>;
+};
+const { json, tensors, bytesOf, floatsOf } = await readSolverGolden('dsnot-sparsegpt');
+const { cases } = json as { cases: Record<string, GoldenCase> };
+
+describe.each(Object.entries(cases))(
+  'PyTorch, from SparseGPT’s mask: %s',
+  (name, { sequences, length, dead, masks }) => {
+    test.each(Object.entries(masks))('%s', async (pattern, { count, swaps }) => {
+      expect(swaps).toBeGreaterThan(0);
+      const [rows, columns] = tensors.get(`${name}.W`)!.shape as [number, number];
+      const W = { rows, columns, data: floatsOf(`${name}.W`) };
+      const doubles = (key: string) => Float64Array.from(floatsOf(`${name}.${key}`));
+      const sums = { squareSums: doubles('squareSums'), columnSums: doubles('sums') };
+      const statistics = { ...sums, sequences, tokens: sequences * length };
+      const { prepare } = findCriterion('dsnot-sparsegpt') as SolverCriterion;
+      const gram = unpack(floatsOf(`${name}.gram`), columns);
+      expect(dead.every((j) => gram[j * columns + j] === 0)).toBe(true);
+      const solver = await prepare(gram, columns, { gemm: plainGemm, sequences, name, statistics });
+      const { mask, weights } = await solver.solve(W, count, parsePattern(pattern));
+      expect(mask).toEqual(bytesOf(`${name}.${pattern}`));
+      expect(weights).toEqual(W.data.map((w, i) => (mask[i] === 1 ? 0 : w)));
+    });
+  },
+);
 
 describe('from SparseGPT’s mask', () => {
   const [ROWS, COLUMNS, SAMPLES, SEQUENCES] = [12, 32, 96, 8];
