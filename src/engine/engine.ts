@@ -23,6 +23,8 @@ export interface Engine {
   readonly device: Device;
   /** How many runs proceed at the same time; more calls than this wait their turn. */
   readonly lanes: number;
+  /** How many runs to ask for at once, so that no lane has to wait for its next one. */
+  readonly asks: number;
   load(graph: Graph): Promise<Session>;
   close(): Promise<void>;
 }

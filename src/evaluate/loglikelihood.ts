@@ -32,7 +32,7 @@ export async function scoreForest(
   for (const stand of forest.stands) standing[chunkOfRow[Math.floor(stand.places[0]! / T)]!]!.push(stand);
   const session = await engine.load(headGraph(model, 'choices'));
   try {
-    await inLanes(engine.lanes, stream.chunks.length, async (chunk) => {
+    await inLanes(engine.asks, stream.chunks.length, async (chunk) => {
       const here = standing[chunk]!;
       const start = firstRow[chunk]! * T;
       const places = here.flatMap((stand) => Array.from(stand.places, (place) => place - start));

@@ -81,7 +81,7 @@ async function runHead(
 ): Promise<number[]> {
   const { length: T, width: D } = activations;
   const rowsPerRun = Math.max(1, Math.floor(LOGITS_PER_RUN / model.config.vocabulary));
-  const parts = await inLanes(engine.lanes, activations.chunks.length, async (chunk) => {
+  const parts = await inLanes(engine.asks, activations.chunks.length, async (chunk) => {
     const data = await activations.read(chunk);
     const feeds = await feedsOf(chunk);
     const rows = activations.chunks[chunk]! * T;

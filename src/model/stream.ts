@@ -37,7 +37,7 @@ export async function runBlock(
   to: Activations,
   chunks = from.chunks.length,
 ): Promise<void> {
-  await inLanes(engine.lanes, chunks, async (chunk) => {
+  await inLanes(engine.asks, chunks, async (chunk) => {
     const x = chunkTensor(from, chunk, await from.read(chunk));
     const { y } = await session.run({ x });
     await to.write(chunk, y!.data as Float32Array);

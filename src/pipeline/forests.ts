@@ -81,7 +81,7 @@ async function growBlock(
   const graph = blockGraph(model, block, { length: stream.length, outputs: 'hidden', trees, source });
   const session = await engine.load(graph);
   try {
-    await inLanes(engine.lanes, stream.chunks.length, async (chunk) => {
+    await inLanes(engine.asks, stream.chunks.length, async (chunk) => {
       const x = chunkTensor(stream, chunk, await stream.read(chunk));
       const { y } = await session.run({ x, ...shapes[chunk]! });
       await stream.write(chunk, y!.data as Float32Array);

@@ -98,7 +98,7 @@ async function perturb(
   const draws = from.chunks.map(() => seeds.uint32());
   const session = await engine.load(blockGraph(model, block, { length: from.length, outputs: 'hidden', fed: linear }));
   try {
-    await inLanes(engine.lanes, draws.length, async (chunk) => {
+    await inLanes(engine.asks, draws.length, async (chunk) => {
       const x = await from.read(chunk);
       for (const [side, weights] of [pair.plus, pair.minus].entries()) {
         const data = shift(W, side === 0 ? epsilon : -epsilon, draws[chunk]!);

@@ -36,7 +36,7 @@ export async function sampleInputs(engine: Engine, session: Session, from: Activ
     }
     return rows;
   };
-  const parts = await inLanes(engine.lanes, taken.length, async (chunk) => {
+  const parts = await inLanes(engine.asks, taken.length, async (chunk) => {
     const x = await from.read(chunk);
     const block = pick(x, taken[chunk]!, from.width);
     const outputs = await session.run({ x: chunkTensor(from, chunk, x) });

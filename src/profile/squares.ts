@@ -10,7 +10,7 @@ export type SquareSums = Readonly<Record<string, Float64Array>>;
 
 /** Runs a block's taps, and no other outputs, over all chunks of `from` and adds them up, in the chunks' order, in double precision. */
 export async function measureSquareSums(engine: Engine, session: Session, from: Activations): Promise<SquareSums> {
-  const outputs = await inLanes(engine.lanes, from.chunks.length, async (chunk) => {
+  const outputs = await inLanes(engine.asks, from.chunks.length, async (chunk) => {
     return await session.run({ x: chunkTensor(from, chunk, await from.read(chunk)) });
   });
   const sums = Object.fromEntries(

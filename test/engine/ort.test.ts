@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createOrtEngine, createReferenceEngine, type Engine, type HostTensor } from '../../src/engine/index.js';
 import { type Graph, GraphBuilder, int } from '../../src/graph/index.js';
 import { layoutOf, linearsOf, readModelConfig } from '../../src/model/index.js';
@@ -183,15 +183,31 @@ describe('calls', () => {
   });
 });
 
+async function spied(lanes: number): Promise<{ engine: Engine; workers: Worker[] }> {
+  const workers: Worker[] = [];
+  const spy = (worker: Worker): unknown => workers.push(worker);
+  process.on('worker', spy);
+  const engine = await start(lanes);
+  process.off('worker', spy);
+  return { engine, workers };
+}
+
+test('every lane is sent as many calls as the others, and no more than it is in and finds next', async () => {
+  const { engine, workers } = await spied(2);
+  const session = await engine.load(twice());
+  const sent = workers.map((worker) => vi.spyOn(worker, 'postMessage'));
+  const asked = engine.asks + 3;
+  const x = f32([1], Float32Array.of(1));
+  const calls = Array.from({ length: asked }, () => session.run({ x }));
+  await Promise.resolve(); // a call takes its lane in the next turn
+  const share = engine.asks / 2;
+  expect(sent.map(({ mock }) => mock.calls.length)).toEqual([share, share]);
+  await Promise.all(calls);
+  expect(sent[0]!.mock.calls.length + sent[1]!.mock.calls.length).toBe(asked);
+  await engine.close();
+});
+
 describe('the end', () => {
-  const spied = async (lanes: number): Promise<{ engine: Engine; workers: Worker[] }> => {
-    const workers: Worker[] = [];
-    const spy = (worker: Worker): unknown => workers.push(worker);
-    process.on('worker', spy);
-    const engine = await start(lanes);
-    process.off('worker', spy);
-    return { engine, workers };
-  };
   const x = f32([1], Float32Array.of(1));
 
   test('of a worker rejects what was under way and what comes after', async () => {

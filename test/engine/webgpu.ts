@@ -70,6 +70,7 @@ export async function startHost(environment: Readonly<Record<string, string>>): 
     name,
     device: 'webgpu',
     lanes: 1,
+    asks: 1,
     load: async (graph) => {
       const session = sessions++;
       await call({ kind: 'load', session, graph });

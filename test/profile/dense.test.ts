@@ -64,7 +64,7 @@ describe('a visitor of the residual', () => {
   /** The engine, counting the graphs it loads and the times they run. */
   function counting() {
     const counts = { loads: 0, runs: 0 };
-    const { name, device, lanes } = engine;
+    const { name, device, lanes, asks } = engine;
     const load: Engine['load'] = async (graph) => {
       counts.loads++;
       const session = await engine.load(graph);
@@ -74,7 +74,7 @@ describe('a visitor of the residual', () => {
       };
       return { run, release: () => session.release() };
     };
-    const counted: Engine = { name, device, lanes, load, close: () => engine.close() };
+    const counted: Engine = { name, device, lanes, asks, load, close: () => engine.close() };
     return { counts, counted };
   }
   type Seen = [block: number, before: Float32Array, after: Float32Array];

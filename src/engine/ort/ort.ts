@@ -16,6 +16,9 @@ export type OrtOptions = {
   readonly threads: number;
 };
 
+/** Calls that a lane is sent at once: one that it is in, and one that it finds when it is done. */
+const CALLS = 2;
+
 /**
  * Starts the engine's workers.
  * @throws ResourceError E_RESOURCE_ENGINE where ONNX Runtime cannot be loaded, E_RESOURCE_DEVICE where `device` is not there
@@ -28,13 +31,18 @@ export async function createOrtEngine({ device, lanes, threads }: OrtOptions): P
     await Promise.all(all.map((lane) => lane.stop()));
     throw failed.reason;
   }
-  const idle = [...all];
+  const calls = new Map(all.map((lane) => [lane, 0]));
   const waiting: ((lane: Lane) => void)[] = [];
-  const take = async (): Promise<Lane> => idle.pop() ?? (await new Promise((resolve) => waiting.push(resolve)));
+  const take = async (): Promise<Lane> => {
+    const [lane, count] = [...calls].reduce((a, b) => (b[1] < a[1] ? b : a));
+    if (count === CALLS) return await new Promise((resolve) => waiting.push(resolve));
+    calls.set(lane, count + 1);
+    return lane;
+  };
   const give = (lane: Lane): void => {
     const next = waiting.shift();
     if (next) next(lane);
-    else idle.push(lane);
+    else calls.set(lane, calls.get(lane)! - 1);
   };
   let sessions = 0;
 
@@ -69,7 +77,7 @@ export async function createOrtEngine({ device, lanes, threads }: OrtOptions): P
   const close = async (): Promise<void> => {
     await Promise.all(all.map((lane) => lane.stop()));
   };
-  return { name: `onnxruntime-node ${all[0]!.version}`, device, lanes, load, close };
+  return { name: `onnxruntime-node ${all[0]!.version}`, device, lanes, asks: CALLS * lanes, load, close };
 }
 
 /** A tensor that is alone in its buffer: a message to another thread carries the whole buffer of a view. */
