@@ -84,6 +84,52 @@ describe('by hand', () => {
   });
 });
 
+describe('for independent inputs, half of whose mean square is their squared mean', () => {
+  /** Of the pruned weights' share of the outputs: the squared mean, and the mean square. */
+  const missingOf = (columns: number) => {
+    const rng = createRng(5);
+    const [ROWS, SEQUENCES, LENGTH] = [16, 8, 256];
+    const tokens = SEQUENCES * LENGTH;
+    const between = (low: number, high: number) => low + (high - low) * rng.uniform();
+    const W = { rows: ROWS, columns, data: Float32Array.from({ length: ROWS * columns }, () => between(-0.04, 0.04)) };
+    const deviation = Float64Array.from({ length: columns }, () => between(0.3, 2));
+    const mean = deviation.map((size) => size * between(-Math.sqrt(3), Math.sqrt(3)));
+    const statistics = {
+      columnSums: mean.map((size) => tokens * size),
+      squareSums: mean.map((size, j) => tokens * (size ** 2 + deviation[j]! ** 2)),
+      sequences: SEQUENCES,
+      tokens,
+    };
+    const scores = scoreWanda(W, statistics);
+    const start = selectMask({ ...W, data: scores }, (ROWS * columns) / 2, { kind: 'row' });
+    return [start, refineMask(W, start.slice(), scores, statistics)].map((mask) => {
+      let [squaredMean, meanSquare] = [0, 0];
+      for (let at = 0; at < mask.length; at += columns) {
+        let sum = 0;
+        for (let j = 0; j < columns; j++) {
+          const missing = mask[at + j]! * W.data[at + j]!;
+          sum += missing * mean[j]!;
+          meanSquare += (missing * deviation[j]!) ** 2;
+        }
+        squaredMean += sum ** 2;
+      }
+      return { squaredMean, meanSquare: meanSquare + squaredMean };
+    }) as [Record<'squaredMean' | 'meanSquare', number>, Record<'squaredMean' | 'meanSquare', number>];
+  };
+
+  test('long rows lose most of the mean, and less of the output than before', () => {
+    const [before, after] = missingOf(4096);
+    expect(after.squaredMean).toBeLessThan(0.1 * before.squaredMean);
+    expect(after.meanSquare).toBeLessThan(0.9 * before.meanSquare);
+  });
+
+  // As docs/policies.md has it of the novels checkpoint: as many swaps are most of what a short row has kept.
+  test('short rows lose more of the output than before', () => {
+    const [before, after] = missingOf(128);
+    expect(after.meanSquare).toBeGreaterThan(1.5 * before.meanSquare);
+  });
+});
+
 test('under n:m every group keeps as many as it had, and the sum of a row’s output does not change its sign', () => {
   fc.assert(
     fc.property(input, fc.constantFrom(2, 4, 8), ({ rows, columns, weights, sums, extra }, of) => {
