@@ -38,7 +38,8 @@ export function countInGroups(
   const roundings = linears.map((linear, index): Rounding => {
     const rate = rateOf(linear.name);
     const low = Math.floor(rate * of + SLACK);
-    const remainder = Math.max(0, Math.round((rate * of - low) / SLACK) * SLACK);
+    const rest = rate * of - low;
+    const remainder = rest > SLACK ? Math.round(rest / SLACK) * SLACK : 0;
     const pruned = prunedInGroups(linear, low, of);
     missing += linear.rows * linear.columns * rate - pruned;
     const step = remainder > 0 ? prunedInGroups(linear, low + 1, of) - pruned : 0;

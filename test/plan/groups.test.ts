@@ -44,7 +44,7 @@ test('the total is within half the smallest step that is left in its direction, 
     fc.property(linearsOf(fc.constantFrom(32, 64, 96, 352)), of, (linears, m) => {
       const got = counted(linears, m);
       const missing = missingOf(got);
-      const open = got.filter(({ rate }) => Math.abs(rate * m - Math.round(rate * m)) > 1e-5);
+      const open = got.filter(({ rate }) => Math.abs(rate * m - Math.round(rate * m)) > 1e-6);
       const steps = open.map(({ rows, columns }) => (rows * columns) / m);
       expect(Math.abs(missing)).toBeLessThanOrEqual(Math.max(0, ...steps) / 2 + ROUNDING);
       for (const [i, { rows, columns, rate, count }] of open.entries()) {
@@ -74,6 +74,12 @@ test('where M does not divide the columns the counts are still those of groups, 
       }
     }),
   );
+});
+
+test('a rate that misses a whole number of M-ths by rounding alone means it', () => {
+  const linears = [0.5, 1.25e-7, 0].map((rate, i) => ({ name: `${i}`, rows: 8, columns: i === 1 ? 4 : 1, rate }));
+  const counts = countInGroups(linears, (name) => linears[Number(name)]!.rate, 4);
+  expect([...counts.values()]).toEqual([0, 0, 0]); // and not 8 of the second, which would make up for the first
 });
 
 describe('one rate for all', () => {
