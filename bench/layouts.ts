@@ -1,8 +1,9 @@
-// What one thread makes of each layout of a linear, one token: weights a second, bytes a second, nanoseconds a tile. The
-// choice of a layout (src/packed/choose.ts) stands on these numbers. Layouts take turns, and each has its best turn counted,
-// which is what other work on the machine disturbs least.
+// What one thread makes of each layout of a linear. One token: weights a second, bytes a second, nanoseconds a tile; the
+// choice of a layout (src/packed/choose.ts) stands on these numbers. Then several tokens in one call, as in prompts and
+// batches: weights a second, times tokens. Layouts take turns, and each has its best turn counted, which is what other work
+// on the machine disturbs least.
 //
-//   npm run bench:layouts [-- --rows 256 --columns 1024 --turns 12]
+//   npm run bench:layouts [-- --rows 256 --columns 1024 --turns 12 --tokens 2,4,8,32 --only 4:16]
 
 import { parseArgs } from 'node:util';
 import { createRng } from 'layerwise/base';
@@ -31,12 +32,16 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '256' },
     columns: { type: 'string', default: '1024' },
     turns: { type: 'string', default: '12' },
+    tokens: { type: 'string', default: '2,4,8,32' },
+    only: { type: 'string', default: '' },
   },
 });
 const [rows, columns, turns] = [Number(values.rows), Number(values.columns), Number(values.turns)];
 const weights = rows * columns;
+const companies = [1, ...values.tokens.split(',').map(Number)];
+const most = Math.max(...companies);
 
-const memory = createRuntimeMemory(Math.ceil((weights * 60 + (1 << 24)) / 65536), true);
+const memory = createRuntimeMemory(Math.ceil((weights * 60 + most * 8 * (rows + columns) + (1 << 24)) / 65536), true);
 const kernels = createRuntimeKernels(readRuntimeModule(), memory);
 let end = 1024;
 function take(bytes: number): number {
@@ -47,12 +52,13 @@ function take(bytes: number): number {
 
 const rng = createRng(0);
 const random = (): number => rng.uniform() - 0.5;
-const x = { address: take(4 * columns), stride: 4 * columns };
-const quantised = { address: take(activationBytes(columns)), stride: activationBytes(columns), scales: take(4) };
-const y = { address: take(4 * rows + 64), stride: 4 * rows };
+const x = { address: take(4 * columns * most), stride: 4 * columns };
+const stride = activationBytes(columns);
+const quantised = { address: take(stride * most), stride, scales: take(4 * most) };
+const y = { address: take(4 * rows * most + 64), stride: 4 * rows };
 const sums = take(SUMS_BYTES);
-new Float32Array(memory.buffer, x.address, columns).set(Float32Array.from({ length: columns }, random));
-kernels.quantise({ x, y: quantised, count: columns, from: 0, to: 1 });
+new Float32Array(memory.buffer, x.address, columns * most).set(Float32Array.from({ length: columns * most }, random));
+kernels.quantise({ x, y: quantised, count: columns, from: 0, to: most });
 
 const value = (): number => 1 + rng.below(7);
 const unstructured = (zeros: number): Int8Array =>
@@ -70,16 +76,22 @@ function matrix(kind: IntegerValues, q: Int8Array): QuantisedMatrix {
   return { rows, columns, values: kind, q, scales };
 }
 
-type Case = { readonly what: string; readonly linear: BoundLinear; readonly bytes: number; seconds: number };
+type Case = { readonly what: string; readonly linear: BoundLinear; readonly bytes: number; readonly seconds: number[] };
 const cases: Case[] = [];
 function add(what: string, encoded: EncodedLinear): void {
+  if (!what.includes(values.only)) return;
   const parts = encoded.parts.map((part) => {
     const address = take(part.length);
     new Uint8Array(memory.buffer).set(part, address);
     return address;
   });
   const linear = kernels.bindLinear(encoded.layout, parts);
-  cases.push({ what, linear, bytes: layoutBytes(encoded.layout), seconds: Number.POSITIVE_INFINITY });
+  cases.push({
+    what,
+    linear,
+    bytes: layoutBytes(encoded.layout),
+    seconds: companies.map(() => Number.POSITIVE_INFINITY),
+  });
 }
 
 for (const kind of ['int8', 'int4'] as const) {
@@ -99,26 +111,38 @@ for (const zeros of [0.5, 0.7, 0.9]) {
 
 /** Row groups in one call, so that V8 has the loop compiled in its second tier soon. */
 const GROUPS = 16;
-function multiply({ linear }: Case): void {
+function multiply({ linear }: Case, tokens: number): void {
   for (let from = 0; from < linear.groups; from += GROUPS) {
     const to = Math.min(linear.groups, from + GROUPS);
-    linear.multiply({ x: linear.quantised ? quantised : x, y, tokens: 1, from, to, sums });
+    linear.multiply({ x: linear.quantised ? quantised : x, y, tokens, from, to, sums });
   }
 }
 
-const repeats = Math.max(1, Math.round(2e7 / weights));
 for (let turn = 0; turn < turns; turn++) {
   for (const one of cases) {
-    const began = performance.now();
-    for (let i = 0; i < repeats; i++) multiply(one);
-    one.seconds = Math.min(one.seconds, (performance.now() - began) / 1000 / repeats);
+    for (const [i, tokens] of companies.entries()) {
+      const repeats = Math.max(1, Math.round(2e7 / weights / tokens));
+      const began = performance.now();
+      for (let left = repeats; left > 0; left--) multiply(one, tokens);
+      one.seconds[i] = Math.min(one.seconds[i]!, (performance.now() - began) / 1000 / repeats);
+    }
   }
 }
 const tiles = Math.ceil(rows / 8) * Math.ceil(columns / 16);
-console.log(`${rows} × ${columns}, one thread, best of ${turns} turns`);
+const column = (number: number, digits: number): string => number.toFixed(digits).padStart(7);
+console.log(
+  `${rows} × ${columns}, one thread, best of ${turns} turns; the last columns: G weights/s by tokens at once`,
+);
+console.log(
+  `${''.padEnd(84)}${companies
+    .slice(1)
+    .map((n) => column(n, 0))
+    .join('')}`,
+);
 for (const { what, bytes, seconds } of cases) {
-  const [rate, speed, tile] = [weights / seconds / 1e9, bytes / seconds / 1e9, (seconds / tiles) * 1e9];
+  const [alone] = seconds as [number];
+  const rates = seconds.map((time, i) => column((weights * companies[i]!) / time / 1e9, 1));
   console.log(
-    `${what.padEnd(45)}${rate.toFixed(1).padStart(7)} G weights/s${speed.toFixed(1).padStart(7)} GB/s${tile.toFixed(2).padStart(7)} ns a tile`,
+    `${what.padEnd(45)}${rates[0]} G weights/s${column(bytes / alone / 1e9, 1)} GB/s${column((alone / tiles) * 1e9, 2)} ns a tile${rates.slice(1).join('')}`,
   );
 }
