@@ -3,7 +3,7 @@
 // batches: weights a second, times tokens. Layouts take turns, and each has its best turn counted, which is what other work
 // on the machine disturbs least.
 //
-//   npm run bench:layouts [-- --rows 256 --columns 1024 --turns 12 --tokens 2,4,8,32 --only 4:16]
+//   npm run bench:layouts [-- --rows 256 --columns 1024 --turns 12 --tokens 2,4,32,128 --only 4:16]
 
 import { parseArgs } from 'node:util';
 import { createRng } from 'layerwise/base';
@@ -24,7 +24,7 @@ import {
   layoutBytes,
   type QuantisedMatrix,
   readRuntimeModule,
-  SUMS_BYTES,
+  sumsBytes,
 } from 'layerwise/kernels';
 
 const { values } = parseArgs({
@@ -32,7 +32,7 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '256' },
     columns: { type: 'string', default: '1024' },
     turns: { type: 'string', default: '12' },
-    tokens: { type: 'string', default: '2,4,8,32' },
+    tokens: { type: 'string', default: '2,4,32,128' },
     only: { type: 'string', default: '' },
   },
 });
@@ -41,7 +41,10 @@ const weights = rows * columns;
 const companies = [1, ...values.tokens.split(',').map(Number)];
 const most = Math.max(...companies);
 
-const memory = createRuntimeMemory(Math.ceil((weights * 60 + most * 8 * (rows + columns) + (1 << 24)) / 65536), true);
+const memory = createRuntimeMemory(
+  Math.ceil((weights * 60 + most * 8 * (rows + columns) + sumsBytes(columns, most) + (1 << 24)) / 65536),
+  true,
+);
 const kernels = createRuntimeKernels(readRuntimeModule(), memory);
 let end = 1024;
 function take(bytes: number): number {
@@ -56,7 +59,7 @@ const x = { address: take(4 * columns * most), stride: 4 * columns };
 const stride = activationBytes(columns);
 const quantised = { address: take(stride * most), stride, scales: take(4 * most) };
 const y = { address: take(4 * rows * most + 64), stride: 4 * rows };
-const sums = take(SUMS_BYTES);
+const sums = take(sumsBytes(columns, most));
 new Float32Array(memory.buffer, x.address, columns * most).set(Float32Array.from({ length: columns * most }, random));
 kernels.quantise({ x, y: quantised, count: columns, from: 0, to: most });
 

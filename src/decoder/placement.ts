@@ -1,7 +1,7 @@
 // Where everything of a decoder lies in the shared memory: weights, caches of keys and values, the buffers of a pass, and
 // each thread's scratch. Addresses are bytes; the memory is laid out once, when a model is opened.
 
-import { type Arena, activationBytes, type LinearLayout, SUMS_BYTES, scoresBytes } from '../kernels/portable.js';
+import { type Arena, activationBytes, type LinearLayout, scoresBytes, sumsBytes } from '../kernels/portable.js';
 import { ropeTables } from '../model/portable.js';
 import type { Program } from './program.js';
 
@@ -60,6 +60,8 @@ export function placeDecoder(
   const rowsOf = (index: number, head: number): number => (index < head ? tokens : picked);
   const cacheBytes = 4 * sequences * positions * program.kvHeads * program.headDim;
   const most = Math.max(tokens, picked);
+  const widest = program.quantised.reduce((columns, { width }) => Math.max(columns, width), 0);
+  const mostRows = program.quantised.reduce((rows, { perToken }) => Math.max(rows, most * perToken), 0);
   return {
     tokens,
     picked,
@@ -93,7 +95,7 @@ export function placeDecoder(
     picks: arena.take(4 * most, 'picks'),
     ones: arena.take(4 * program.buffers[0]!.width, 'ones'),
     scratch: Array.from({ length: threads }, () => ({
-      sums: arena.take(SUMS_BYTES, 'sums'),
+      sums: arena.take(sumsBytes(widest, mostRows), 'sums'),
       scores: arena.take(scoresBytes(positions), 'scores'),
     })),
   };

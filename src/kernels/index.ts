@@ -56,6 +56,7 @@ export {
   type RuntimeKernels,
   SUMS_BYTES,
   scoresBytes,
+  sumsBytes,
 } from './runtime-kernels.js';
 export { compileRuntime, createRuntimeMemory, type RuntimeMemory, type RuntimeModule } from './runtime-module.js';
 export { type Answer, joinTeam, type Member, type Program, startTeam, type Team } from './team.js';

@@ -8,5 +8,6 @@ export {
   type RuntimeKernels,
   SUMS_BYTES,
   scoresBytes,
+  sumsBytes,
 } from './runtime-kernels.js';
 export type { RuntimeMemory, RuntimeModule } from './runtime-module.js';

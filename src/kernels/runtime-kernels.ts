@@ -5,7 +5,7 @@
 // waits for another; where one needs what another thread wrote, there is a barrier between them (team.ts).
 
 import type { LinearLayout } from './layouts/linear.js';
-import { activationBytes, denseRowBytes, rowGroups, tilesPerRow } from './layouts/shape.js';
+import { activationBytes, denseRowBytes, rowGroups, TILE_COLUMNS, tilesPerRow } from './layouts/shape.js';
 import { instantiateRuntime, type RuntimeExports, type RuntimeMemory, type RuntimeModule } from './runtime-module.js';
 
 /** Rows of float32 numbers, `stride` bytes from one to the next. */
@@ -16,8 +16,14 @@ export type Range = { readonly from: number; readonly to: number };
 /** Any of the two; a linear says by `quantised` which it takes. */
 export type LinearInput = Rows & { readonly scales?: number };
 
-/** Room that a multiplication needs, of each thread's own. */
+/** Room that a multiplication of up to 23 tokens needs, of each thread's own. */
 export const SUMS_BYTES = 192;
+/** Room that one of up to `tokens` tokens needs, of as many columns at most: runtime/many.as.ts says what lies there. */
+export function sumsBytes(columns: number, tokens: number): number {
+  if (tokens < 24) return SUMS_BYTES;
+  const block = 1024 * Math.ceil(columns / TILE_COLUMNS);
+  return 14336 + Math.max(block, Math.min(Math.ceil(tokens / 32) * block, 2 ** 18));
+}
 /** Room that attention needs, of each thread's own, where it sees up to `positions` positions. */
 export const scoresBytes = (positions: number): number => 16 * (positions + 4);
 
@@ -29,8 +35,9 @@ export type BoundLinear = {
   /** Whether x is quantised, by `quantise`, or float32. */
   readonly quantised: boolean;
   /**
-   * y [tokens, rows] = W·x + bias for row groups [from, to); `sums`: SUMS_BYTES. Several tokens at once read each weight
-   * once; a token's result is the same bits however many others there are.
+   * y [tokens, rows] = W·x + bias for row groups [from, to); `sums`: sumsBytes(columns, tokens). Several tokens at once
+   * read a weight from memory once, or once for each 128 of them; a token's result is the same bits however many others
+   * there are.
    */
   multiply(
     call: { readonly x: LinearInput; readonly y: Rows; readonly tokens: number; readonly sums: number } & Range,
@@ -222,5 +229,5 @@ function chooseKernel(
     const before = [layout.slots, perRow];
     return [layout.values === 'int8' ? wasm.multiplyFixedInt8 : wasm.multiplyFixedInt4, before];
   }
-  return layout.values === 'int8' ? [wasm.multiplySortedInt8, []] : [wasm.multiplySortedInt4, [perRow]];
+  return [layout.values === 'int8' ? wasm.multiplySortedInt8 : wasm.multiplySortedInt4, [perRow]];
 }

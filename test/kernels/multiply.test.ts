@@ -15,13 +15,14 @@ import {
   plainMultiply,
   plainMultiplyQuantised,
   plainQuantise,
-  SUMS_BYTES,
+  sumsBytes,
 } from '../../src/kernels/index.js';
 import { MULTIPLY } from '../tolerances.js';
 import { type Case, cases, floatLayouts, integerLayouts, quantised } from './matrices.js';
 import { createPlace } from './place.js';
 
-const tokens = fc.integer({ min: 1, max: 11 });
+/** Few go by four, two and one; 24 and more go in blocks of 32, and what is left of them as the few. */
+const tokens = fc.oneof(fc.integer({ min: 1, max: 11 }), fc.integer({ min: 22, max: 60 }));
 const split = fc.double({ min: 0, max: 1, noNaN: true });
 
 /** Activations of `tokens` tokens, one of them zeros, one with a single large number. */
@@ -50,7 +51,7 @@ function multiply(encoded: EncodedLinear, inputs: readonly Float32Array[], bias:
   const count = inputs.length;
   const pitch = 4 * (rows + 3);
   const y = { address: place.take(pitch * count), stride: pitch };
-  const sums = place.take(SUMS_BYTES);
+  const sums = place.take(sumsBytes(columns, count));
   let x = { address: 0, stride: 0, scales: 0 };
   if (values === 'f32') {
     const stride = 4 * columns;
@@ -118,10 +119,22 @@ describe.each(['int8', 'int4'] as const)('%s', (values) => {
       const c = { rows: 11, columns: 16 * 37 + 5, density: 1, saturated: false, seed: n };
       const full = quantised(c, values);
       const matrix = { ...full, q: full.q.map((q, i) => ((i % c.columns) % 16 < n ? q || 1 : 0)) };
-      for (const count of [1, 2, 3, 4, 7]) {
+      for (const count of [1, 2, 3, 4, 7, 25]) {
         agree(encodeFixedTiles(matrix, n), activations(c, count), biasOf(c), 0.5);
         agree(encodeSortedTiles(matrix), activations(c, count), biasOf(c), 0.5);
       }
+    }
+  });
+
+  test('more tokens than tiles are unpacked for at once, by the width of the rows', () => {
+    for (const [columns, count] of [
+      [90, 160],
+      [16 * 100 + 3, 100],
+      [16 * 300 - 1, 65],
+    ] as const) {
+      const c: Case = { rows: 2, columns, density: 0.3, saturated: false, seed: count };
+      const bias = biasOf(c);
+      for (const encoded of integerLayouts(c, values).slice(1)) agree(encoded, activations(c, count), bias, 1);
     }
   });
 
@@ -132,16 +145,24 @@ describe.each(['int8', 'int4'] as const)('%s', (values) => {
     const negative = { ...mixed, q: mixed.q.map((q) => -q) };
     agree(encodeDense(negative), activations(c, 1), undefined, 1);
     agree(encodeFixedTiles(negative), activations(c, 1), undefined, 1);
+    const one = { ...c, rows: 1 };
+    agree(encodeFixedTiles(quantised(one, values)), activations(one, 24), undefined, 1);
+    agree(encodeSortedTiles(quantised(one, values)), activations(one, 24), undefined, 1);
   });
 });
 
 test('a token gives the same bits alone and among others', () => {
   fc.assert(
     fc.property(cases, fc.constantFrom('int8' as const, 'int4' as const), (c, values) => {
-      const inputs = activations(c, 7);
+      const inputs = activations(c, 39);
       for (const encoded of [...integerLayouts(c, values), ...floatLayouts(c)]) {
         const together = multiply(encoded, inputs, undefined, 0.3);
-        expect(multiply(encoded, inputs.slice(2, 3), undefined, 0.8)[0]).toEqual(together[2]);
+        for (const [from, to] of [
+          [2, 3],
+          [30, 37],
+        ]) {
+          expect(multiply(encoded, inputs.slice(from, to), undefined, 0.8)).toEqual(together.slice(from, to));
+        }
       }
     }),
     { numRuns: 20 },

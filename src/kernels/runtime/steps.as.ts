@@ -9,6 +9,9 @@ const NIBBLES: usize = 128;
 const ODD: usize = 144;
 const TOP: usize = 160;
 
+/** int4 tiles that share a scale, where they follow each other. */
+export const SHARING: i32 = 8;
+
 /** Writes the masks, for the functions below; before anything else. */
 export function prepare(sums: usize): void {
   v128.store(sums, i8x16.splat(0x0f), NIBBLES);
@@ -79,6 +82,18 @@ export function addHigh(sum: v128, p: v128): v128 {
   return i32x4.add(sum, i32x4.shr_s(i16x8.shuffle(i16x8.splat(0), p, 4, 12, 5, 13, 6, 14, 7, 15), 8));
 }
 
+/** int4 values of the slots in even bytes. */
+@inline
+export function evenValues(slots: v128): v128 {
+  return i16x8.shr_s(i16x8.shl(slots, 8), 12);
+}
+
+/** int4 values of the slots in odd bytes. */
+@inline
+export function oddValues(slots: v128): v128 {
+  return i16x8.shr_s(slots, 12);
+}
+
 /** Four float16 numbers ≥ 0 as float32: their bits in place, then the difference of the two exponents' offsets. */
 @inline
 export function halves(at: usize): v128 {
@@ -113,6 +128,24 @@ export function finish(sums: usize, scale: f32, bias: usize, y: usize, group: i3
     let value = load<f32>(sums + at) * scale;
     if (bias) value += load<f32>(bias + skip + at);
     store<f32>(y + at, value);
+  }
+}
+
+/** Sums of `count` tokens, f32 [count, 8], become outputs. */
+export function finishTokens(
+  sums: usize,
+  bias: usize,
+  rows: i32,
+  xScales: usize,
+  y: usize,
+  pitch: usize,
+  token: i32,
+  count: i32,
+  group: i32,
+): void {
+  for (let i = 0; i < count; i++) {
+    const scale = load<f32>(xScales + ((<usize>(token + i)) << 2));
+    finish(sums + ((<usize>i) << 5), scale, bias, y + <usize>(token + i) * pitch, group, rows);
   }
 }
 

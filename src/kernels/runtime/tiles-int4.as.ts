@@ -3,24 +3,10 @@
 // share a scale, eight that follow each other or one that is listed, are summed in integers, then scaled into float32.
 // The rest is as in tiles-int8.as.ts; `sums` is f32 [vectors, 8].
 
-import { addBoth, addEven, addHigh, addLow, addOdd, clear, finish, halves, nibbleMask } from './steps.as';
-import { oddMask, prepare, settle } from './steps.as';
+import { manyFixedInt4, manySortedInt4 } from './many-int4.as';
+import { addBoth, addEven, addHigh, addLow, addOdd, clear, evenValues, finishTokens, halves, nibbleMask } from './steps.as';
+import { oddMask, oddValues, prepare, settle, SHARING } from './steps.as';
 import { touch, touchSorted } from './touch.as';
-
-/** Tiles that share a scale, where they follow each other. */
-const SHARING: i32 = 8;
-
-/** Values of even bytes. */
-@inline
-function evenValues(slots: v128): v128 {
-  return i16x8.shr_s(i16x8.shl(slots, 8), 12);
-}
-
-/** Values of odd bytes. */
-@inline
-function oddValues(slots: v128): v128 {
-  return i16x8.shr_s(slots, 12);
-}
 
 /** Values of the first eight bytes. */
 @inline
@@ -373,6 +359,24 @@ export function multiplyFixedInt4(
   const groupBytes = <usize>perRow * <usize>(8 * slots);
   prepare(sums);
   const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
+  const done = manyFixedInt4(
+    slots,
+    perRow,
+    tiles,
+    scales,
+    bias,
+    rows,
+    x,
+    stride,
+    xScales,
+    y,
+    pitch,
+    tokens,
+    from,
+    to,
+    sums,
+  );
+  if (done === tokens) return;
   tiles += <usize>from * groupBytes;
   scales += <usize>from * scaleBytes;
   if (from < to) touch(tiles, groupBytes);
@@ -382,14 +386,14 @@ export function multiplyFixedInt4(
       touch(scales + scaleBytes, scaleBytes);
     }
     let block = 1;
-    for (let token = 0; token < tokens; token += block) {
+    for (let token = done; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
       clear(sums, block);
       const own = x + <usize>token * stride;
       if (block === 1) runSlots(slots, false, tiles, perRow, 0, scales, own, sums);
       else if (block === 2) run2(slots, false, tiles, perRow, 0, scales, own, stride, sums);
       else run4(slots, false, tiles, perRow, 0, scales, own, stride, sums);
-      settleTokens(sums, bias, rows, xScales, y, pitch, token, block, group);
+      finishTokens(sums, bias, rows, xScales, y, pitch, token, block, group);
     }
     tiles += groupBytes;
     scales += scaleBytes;
@@ -418,6 +422,26 @@ export function multiplySortedInt4(
 ): void {
   prepare(sums);
   const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
+  const done = manySortedInt4(
+    perRow,
+    starts,
+    counts,
+    order,
+    tiles,
+    scales,
+    bias,
+    rows,
+    x,
+    stride,
+    xScales,
+    y,
+    pitch,
+    tokens,
+    from,
+    to,
+    sums,
+  );
+  if (done === tokens) return;
   for (let group = from; group < to; group++) {
     const start = starts + ((<usize>group) << 3);
     const count = counts + ((<usize>group) << 5);
@@ -427,7 +451,7 @@ export function multiplySortedInt4(
       touch(scale + scaleBytes, scaleBytes);
     }
     let block = 1;
-    for (let token = 0; token < tokens; token += block) {
+    for (let token = done; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
       clear(sums, block);
       const own = x + <usize>token * stride;
@@ -442,25 +466,7 @@ export function multiplySortedInt4(
         entry += (<usize>run) << 1;
         tile += <usize>run * <usize>(8 * n);
       }
-      settleTokens(sums, bias, rows, xScales, y, pitch, token, block, group);
+      finishTokens(sums, bias, rows, xScales, y, pitch, token, block, group);
     }
-  }
-}
-
-/** Sums become outputs. */
-function settleTokens(
-  sums: usize,
-  bias: usize,
-  rows: i32,
-  xScales: usize,
-  y: usize,
-  pitch: usize,
-  token: i32,
-  block: i32,
-  group: i32,
-): void {
-  for (let i = 0; i < block; i++) {
-    const scale = load<f32>(xScales + ((<usize>(token + i)) << 2));
-    finish(sums + ((<usize>i) << 5), scale, bias, y + <usize>(token + i) * pitch, group, rows);
   }
 }

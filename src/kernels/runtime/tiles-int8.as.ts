@@ -1,9 +1,10 @@
 // AssemblyScript: tiles of int8 values times int8 activations. A *run* is tiles of one row group that have the same number
 // of slots, n; one vector at a time each n has a loop of its own, so that nothing in it is left to predict. Two or four
-// vectors share a decoded tile. Row sums are kept in `sums`, i32 [vectors, 8]. Where `listed`, `order` says which sixteen
-// activations a tile wants, otherwise they follow each other.
+// vectors share a decoded tile; from 24 on they go another way (many-int8.as.ts). Row sums are kept in `sums`, i32 [vectors, 8].
+// Where `listed`, `order` says which sixteen activations a tile wants, otherwise they follow each other.
 
-import { addBoth, addEven, addHigh, addLow, addOdd, clear, finish, nibbleMask } from './steps.as';
+import { manyFixedInt8, manySortedInt8 } from './many-int8.as';
+import { addBoth, addEven, addHigh, addLow, addOdd, clear, finishTokens, nibbleMask } from './steps.as';
 import { oddMask, prepare, scaleRows, settle, spread } from './steps.as';
 import { touch, touchSorted } from './touch.as';
 
@@ -316,23 +317,43 @@ export function multiplyFixedInt8(
 ): void {
   const groupBytes = <usize>perRow * <usize>(12 * slots);
   prepare(sums);
+  const done = manyFixedInt8(
+    slots,
+    perRow,
+    tiles,
+    scales,
+    bias,
+    rows,
+    x,
+    stride,
+    xScales,
+    y,
+    pitch,
+    tokens,
+    from,
+    to,
+    sums,
+  );
+  if (done === tokens) return;
   tiles += <usize>from * groupBytes;
   if (from < to) touch(tiles, groupBytes);
   for (let group = from; group < to; group++) {
     if (group + 1 < to) touch(tiles + groupBytes, groupBytes);
     let block = 1;
-    for (let token = 0; token < tokens; token += block) {
+    for (let token = done; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
       clear(sums, block);
       runFixed(slots, tiles, perRow, x + <usize>token * stride, stride, block, sums);
-      settleTokens(sums, scales, bias, rows, xScales, y, pitch, token, block, group);
+      for (let i = 0; i < block; i++) scaleRows(sums + ((<usize>i) << 5), scales, group);
+      finishTokens(sums, bias, rows, xScales, y, pitch, token, block, group);
     }
     tiles += groupBytes;
   }
 }
 
-/** Row groups [from, to) of sorted tiles. */
+/** Row groups [from, to) of sorted tiles; `perRow` tiles in a row. */
 export function multiplySortedInt8(
+  perRow: i32,
   starts: usize,
   counts: usize,
   order: usize,
@@ -351,12 +372,32 @@ export function multiplySortedInt8(
   sums: usize,
 ): void {
   prepare(sums);
+  const done = manySortedInt8(
+    perRow,
+    starts,
+    counts,
+    order,
+    tiles,
+    scales,
+    bias,
+    rows,
+    x,
+    stride,
+    xScales,
+    y,
+    pitch,
+    tokens,
+    from,
+    to,
+    sums,
+  );
+  if (done === tokens) return;
   for (let group = from; group < to; group++) {
     const start = starts + ((<usize>group) << 3);
     const count = counts + ((<usize>group) << 5);
     if (group + 1 < to) touchSorted(start, order, tiles);
     let block = 1;
-    for (let token = 0; token < tokens; token += block) {
+    for (let token = done; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
       clear(sums, block);
       let entry = order + ((<usize>load<u32>(start)) << 1);
@@ -368,28 +409,8 @@ export function multiplySortedInt8(
         entry += (<usize>run) << 1;
         tile += <usize>run * <usize>(12 * n);
       }
-      settleTokens(sums, scales, bias, rows, xScales, y, pitch, token, block, group);
+      for (let i = 0; i < block; i++) scaleRows(sums + ((<usize>i) << 5), scales, group);
+      finishTokens(sums, bias, rows, xScales, y, pitch, token, block, group);
     }
-  }
-}
-
-/** Sums become outputs. */
-function settleTokens(
-  sums: usize,
-  scales: usize,
-  bias: usize,
-  rows: i32,
-  xScales: usize,
-  y: usize,
-  pitch: usize,
-  token: i32,
-  block: i32,
-  group: i32,
-): void {
-  for (let i = 0; i < block; i++) {
-    const own = sums + ((<usize>i) << 5);
-    scaleRows(own, scales, group);
-    const scale = load<f32>(xScales + ((<usize>(token + i)) << 2));
-    finish(own, scale, bias, y + <usize>(token + i) * pitch, group, rows);
   }
 }
