@@ -1,5 +1,4 @@
-// The tables of docs/results.md and docs/theory.md, from records alone. Markdown as the formatter leaves it is not asked for:
-// cells are not padded.
+// The tables of docs/results.md and docs/theory.md, from records alone. Cells are not padded: the formatter does that.
 
 import { type Comparison, type ComparisonRow, type DropRecord, type Manifest, pairedInterval } from 'layerwise/records';
 
