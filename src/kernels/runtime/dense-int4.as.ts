@@ -3,7 +3,7 @@
 // the value times 4096, so sums are 4096 times too large until the end of the 128 columns that share a scale. One vector:
 // four rows at a time share the widened activations. Four vectors share the values of a row.
 
-import { clear, finish, halves, join, prepare, splatHalf, topMask } from './steps.as';
+import { clear, finishTokens, halves, join, prepare, splatHalf, topMask, turnFour } from './steps.as';
 import { touch } from './touch.as';
 
 /** Bytes of a block of 32 columns of eight rows. */
@@ -136,18 +136,6 @@ function turn(sums: usize): void {
   turnFour(e, f, g, h, sums + 16);
 }
 
-@inline
-function turnFour(a: v128, b: v128, c: v128, d: v128, to: usize): void {
-  const ab = i32x4.shuffle(a, b, 0, 4, 1, 5);
-  const cd = i32x4.shuffle(c, d, 0, 4, 1, 5);
-  const AB = i32x4.shuffle(a, b, 2, 6, 3, 7);
-  const CD = i32x4.shuffle(c, d, 2, 6, 3, 7);
-  v128.store(to, i64x2.shuffle(ab, cd, 0, 2));
-  v128.store(to, i64x2.shuffle(ab, cd, 1, 3), 32);
-  v128.store(to, i64x2.shuffle(AB, CD, 0, 2), 64);
-  v128.store(to, i64x2.shuffle(AB, CD, 1, 3), 96);
-}
-
 /** Row groups [from, to); a row is `blocks` blocks of sixteen bytes. */
 export function multiplyDenseInt4(
   blocks: i32,
@@ -182,10 +170,7 @@ export function multiplyDenseInt4(
       clear(sums, block);
       if (block === 4) rows8x4(row, blocks, scale, own, stride, sums);
       else rows8(row, blocks, scale, own, sums);
-      for (let i = 0; i < block; i++) {
-        const factor = load<f32>(xScales + ((<usize>(token + i)) << 2));
-        finish(sums + ((<usize>i) << 5), factor, bias, y + <usize>(token + i) * pitch, group, rows);
-      }
+      finishTokens(sums, bias, rows, xScales, y, pitch, token, block, group);
     }
   }
 }

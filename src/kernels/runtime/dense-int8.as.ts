@@ -2,7 +2,7 @@
 // time, which share the widened activations. Four: two rows at a time, which share them, and four vectors the weights. Both
 // sides are widened to 16 bits by their loads; sums of a whole row fit 32 bits. layouts/dense.ts says where rows lie.
 
-import { finish, join, scaleRows } from './steps.as';
+import { finishTokens, join, scaleRows } from './steps.as';
 import { touch } from './touch.as';
 
 /** Bytes of a block of sixteen columns of eight rows. */
@@ -129,12 +129,8 @@ export function multiplyDenseInt8(
       if (block === 4) {
         for (let r: usize = 0; r < 8; r += 2) rows2(row + (r << 4), blocks, own, stride, sums + (r << 2));
       } else rows8(row, blocks, own, sums);
-      for (let i = 0; i < block; i++) {
-        const at = sums + ((<usize>i) << 5);
-        scaleRows(at, scales, group);
-        const scale = load<f32>(xScales + ((<usize>(token + i)) << 2));
-        finish(at, scale, bias, y + <usize>(token + i) * pitch, group, rows);
-      }
+      for (let i = 0; i < block; i++) scaleRows(sums + ((<usize>i) << 5), scales, group);
+      finishTokens(sums, bias, rows, xScales, y, pitch, token, block, group);
     }
   }
 }

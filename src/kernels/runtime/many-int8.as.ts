@@ -2,9 +2,9 @@
 // beside each other, and a pairwise dot product multiplies them with both weights. Six instructions for sixteen products
 // where the kernels that shuffle take eight, besides loads.
 
-import { addressesAt, blockBytes, clearMany, highHalves, lowHalves, MANY, moveOn, PITCH, putFours } from './many.as';
+import { addressesAt, blockBytes, clearMany, MANY, moveOn, PITCH, putFours } from './many.as';
 import { putTwos, recordsAt, STREAM, sumsOf, takeMany, TOGETHER, turnSums, turnTokens, weightsAt } from './many.as';
-import { finishTokens, nibbleMask, scaleRows } from './steps.as';
+import { finishTokens, highHalves, lowHalves, nibbleMask, scaleRows } from './steps.as';
 import { touch, touchSorted } from './touch.as';
 
 /** Bytes from one row's weights to the next one's. */

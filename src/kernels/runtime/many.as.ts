@@ -13,6 +13,8 @@
 //   10048  weights, int16 or pairs of int16 [8 rows, 132]
 //   14272  records [blocks, columns, 32], from a multiple of 64 on
 
+import { highHalves, lowHalves, mixHigh, mixLow, turnFour } from './steps.as';
+
 /** Tokens of a block. */
 export const MANY: i32 = 32;
 /** Where so many are left, they are a block, as if there were 32; fewer are faster by four (bench/layouts.ts). */
@@ -93,28 +95,6 @@ function rowOr(x: usize, stride: usize, row: i32, count: i32): v128 {
   return row < count ? v128.load(x + <usize>row * stride) : i8x16.splat(0);
 }
 
-/** Bytes of a and of b in turn, those of their first halves: one instruction, where extending the last half takes two. */
-@inline
-export function mixLow(a: v128, b: v128): v128 {
-  return i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-}
-
-@inline
-export function mixHigh(a: v128, b: v128): v128 {
-  return i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-}
-
-/** 16-bit lanes of a and of b in turn, those of their first halves. */
-@inline
-export function lowHalves(a: v128, b: v128): v128 {
-  return i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-
-@inline
-export function highHalves(a: v128, b: v128): v128 {
-  return i16x8.shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-}
-
 /** Sixteen columns of eight tokens: mixing the first four vectors with the last four, three times, turns them. */
 function turnEight(x: usize, stride: usize, count: i32, to: usize): void {
   const a0 = rowOr(x, stride, 0, count);
@@ -168,8 +148,8 @@ export function turnSums(sums: usize, block: i32): usize {
   let from = sums + SUMS + ((<usize>block) << 10);
   let to = sums + TURNED;
   for (let token = 0; token < MANY; token += 4) {
-    turnFour(from, to);
-    turnFour(from + 512, to + 16);
+    turnRows(from, to);
+    turnRows(from + 512, to + 16);
     from += 16;
     to += 128;
   }
@@ -187,19 +167,8 @@ export function moveOn(slots: i32, block: usize, sums: usize): void {
 
 /** Four rows, 128 bytes apart, of four numbers become four, 32 bytes apart. */
 @inline
-function turnFour(from: usize, to: usize): void {
-  const a = v128.load(from);
-  const b = v128.load(from, 128);
-  const c = v128.load(from, 256);
-  const d = v128.load(from, 384);
-  const ab = i32x4.shuffle(a, b, 0, 4, 1, 5);
-  const cd = i32x4.shuffle(c, d, 0, 4, 1, 5);
-  const efAb = i32x4.shuffle(a, b, 2, 6, 3, 7);
-  const efCd = i32x4.shuffle(c, d, 2, 6, 3, 7);
-  v128.store(to, i64x2.shuffle(ab, cd, 0, 2));
-  v128.store(to, i64x2.shuffle(ab, cd, 1, 3), 32);
-  v128.store(to, i64x2.shuffle(efAb, efCd, 0, 2), 64);
-  v128.store(to, i64x2.shuffle(efAb, efCd, 1, 3), 96);
+function turnRows(from: usize, to: usize): void {
+  turnFour(v128.load(from), v128.load(from, 128), v128.load(from, 256), v128.load(from, 384), to);
 }
 
 /** Addresses of the records of sixteen columns, four of each of four rows; `columns` bytes, `base` where the tile's begin. */

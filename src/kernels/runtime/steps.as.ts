@@ -62,24 +62,46 @@ export function settle(sum: v128): v128 {
   return i32x4.shr_s(sum, 8);
 }
 
+/** Bytes of a and of b in turn, those of their first halves: one instruction, where extending the last half takes two. */
+@inline
+export function mixLow(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+@inline
+export function mixHigh(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+
+/** 16-bit lanes of a and of b in turn, those of their first halves. */
+@inline
+export function lowHalves(a: v128, b: v128): v128 {
+  return i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+@inline
+export function highHalves(a: v128, b: v128): v128 {
+  return i16x8.shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
 /** Sixteen nibbles from eight bytes: low ones in even bytes, high ones in odd bytes. */
 @inline
 export function spread(bytes: v128, nibbles: v128): v128 {
   const low = v128.and(bytes, nibbles);
   const high = v128.and(i16x8.shr_u(bytes, 4), nibbles);
-  return i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  return mixLow(low, high);
 }
 
 /** Adds lanes 0–3 of eight 16-bit products to a sum that is 256 times too large. */
 @inline
 export function addLow(sum: v128, p: v128): v128 {
-  return i32x4.add(sum, i32x4.shr_s(i16x8.shuffle(i16x8.splat(0), p, 0, 8, 1, 9, 2, 10, 3, 11), 8));
+  return i32x4.add(sum, i32x4.shr_s(lowHalves(i16x8.splat(0), p), 8));
 }
 
 /** Adds lanes 4–7 of eight 16-bit products to a sum that is 256 times too large. */
 @inline
 export function addHigh(sum: v128, p: v128): v128 {
-  return i32x4.add(sum, i32x4.shr_s(i16x8.shuffle(i16x8.splat(0), p, 4, 12, 5, 13, 6, 14, 7, 15), 8));
+  return i32x4.add(sum, i32x4.shr_s(highHalves(i16x8.splat(0), p), 8));
 }
 
 /** int4 values of the slots in even bytes. */
@@ -108,7 +130,7 @@ export function splatHalf(at: usize): v128 {
 }
 
 /** y = sum · scale + bias for the rows of one group that there are; `sums` f32, eight of them. `bias` is 0 for none. */
-export function finish(sums: usize, scale: f32, bias: usize, y: usize, group: i32, rows: i32): void {
+function finish(sums: usize, scale: f32, bias: usize, y: usize, group: i32, rows: i32): void {
   const first = group * 8;
   const skip = (<usize>first) << 2;
   y += skip;
@@ -161,6 +183,19 @@ export function scaleRows(sums: usize, scales: usize, group: i32): void {
 @inline
 export function clear(sums: usize, count: i32): void {
   for (const end = sums + ((<usize>count) << 5); sums < end; sums += 16) v128.store(sums, i32x4.splat(0));
+}
+
+/** Four vectors become the four of their first lanes, second lanes and so on, 32 bytes apart. */
+@inline
+export function turnFour(a: v128, b: v128, c: v128, d: v128, to: usize): void {
+  const ab = i32x4.shuffle(a, b, 0, 4, 1, 5);
+  const cd = i32x4.shuffle(c, d, 0, 4, 1, 5);
+  const AB = i32x4.shuffle(a, b, 2, 6, 3, 7);
+  const CD = i32x4.shuffle(c, d, 2, 6, 3, 7);
+  v128.store(to, i64x2.shuffle(ab, cd, 0, 2));
+  v128.store(to, i64x2.shuffle(ab, cd, 1, 3), 32);
+  v128.store(to, i64x2.shuffle(AB, CD, 0, 2), 64);
+  v128.store(to, i64x2.shuffle(AB, CD, 1, 3), 96);
 }
 
 /** The sum of four 32-bit lanes of each of four vectors. */
