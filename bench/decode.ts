@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { openDecoder } from 'layerwise/decoder';
+import { openDecoder, readPackedModel } from 'layerwise/decoder';
 import { type Contender, describeBenched, describeContender, measureSpeeds, type Speeds } from 'layerwise/jobs';
 import { describeTensors, openModel } from 'layerwise/model';
 import { type PackSettings, packInMemory } from 'layerwise/packed';
@@ -65,17 +65,18 @@ function checkpointWith(zeros: Zeros): string {
   return dir;
 }
 
-type Opened = Contender & { readonly described: Awaited<ReturnType<typeof describeBenched>> };
+type Opened = Contender & { readonly benched: ReturnType<typeof describeBenched> };
 
 async function open({ zeros, settings }: Entry): Promise<Opened> {
   const { checkpoint, config, layout } = await openModel(checkpointWith(zeros));
   const block = await packInMemory({ checkpoint, tensors: describeTensors(config, layout) }, settings, () => {});
   const packed = await repeatBlocks(block, SHAPE.blocks);
   const decoder = await openDecoder(packed, { threads, positions: SHAPE.positions });
+  const described = await readPackedModel(packed);
   return {
-    ...(await describeContender(packed)),
+    ...describeContender(packed, described),
     decoder,
-    described: await describeBenched(packed, packed.weightBytes),
+    benched: describeBenched(packed, packed.weightBytes, described),
   };
 }
 
@@ -104,7 +105,7 @@ try {
   const peers = options.peers ? await measurePeers(anchor, { ...measuring, threads, scratch }) : [];
   await anchor.decoder.close();
   const all = {
-    model: anchor.described,
+    model: anchor.benched,
     threads,
     bandwidthGBs: Math.max(...documents.map(({ bandwidthGBs }) => bandwidthGBs)),
     decode: documents.flatMap(({ decode }, i) => (i === 0 ? decode : decode.slice(1))),

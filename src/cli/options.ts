@@ -441,13 +441,15 @@ export function parseNumbers(text: string): Readonly<Record<string, number>> {
   );
 }
 
+const splitNames = (names: string): readonly string[] => names.split(',').map((name) => name.trim());
+
 /** `boolq,piqa` as a list; nothing where the option was not given. */
 export const parseTasks = (names: string | undefined): { readonly tasks?: readonly string[] } =>
-  names === undefined ? {} : { tasks: names.split(',').map((name) => name.trim()) };
+  names === undefined ? {} : { tasks: splitNames(names) };
 
 /** `outliers,alpha` as a list, `none` as an empty one; nothing where the option was not given. */
 export const parseMeasures = (names: string | undefined): { readonly measures?: readonly string[] } =>
-  names === undefined ? {} : { measures: names === 'none' ? [] : names.split(',').map((name) => name.trim()) };
+  names === undefined ? {} : { measures: names === 'none' ? [] : splitNames(names) };
 
 /** `0.5,0.7` as numbers. @throws OptionError E_OPTION_… */
 export const parseList = (flag: string, text: string): readonly number[] =>

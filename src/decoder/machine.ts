@@ -1,7 +1,8 @@
 // One thread's part in running a program. Every thread runs the same operations in the same order and takes its share of
-// each: row groups of a linear, heads of attention, tokens of everything else; which experts they go to all find alike. Where an operation needs what another
-// thread wrote, or would overwrite what another may still read, all threads meet first. Each number is computed by one
-// thread in an order that does not depend on how many there are, so results are the same for any number of threads.
+// each: row groups of a linear, heads of attention, tokens of everything else; which experts they go to all find alike.
+// Where an operation needs what another thread wrote, or would overwrite what another may still read, all threads meet
+// first. Each number is computed by one thread in an order that does not depend on how many there are, so results are the
+// same for any number of threads.
 
 import type { RuntimeKernels } from '../kernels/index.js';
 import type { BoundOperation, Share } from './binding.js';

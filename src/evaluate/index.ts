@@ -1,7 +1,7 @@
 export { type EncodeOptions, encodeRequests, type Sequence } from './encode.js';
 export { type Forest, plantForests } from './forest.js';
 export { type HarnessRun, harnessResults, harnessSamples } from './harness.js';
-export { type Likelihood, scoreForest } from './loglikelihood.js';
+export { type Likelihood, refuseLikelihood, scoreForest } from './loglikelihood.js';
 export { type Outcome, outcomeOf, scoresOf } from './outcome.js';
 export { summarise } from './perplexity.js';
 export { choicesOf, type Request, requestsOf, targetOf } from './requests.js';

@@ -61,7 +61,7 @@ export async function scoreForest(
           sum -= nll[at]!;
           greedy &&= lead[at] === 0;
         }
-        if (!Number.isFinite(sum)) refuse(sequence, sum);
+        if (!Number.isFinite(sum)) refuseLikelihood(sequence, sum);
         results[sequence] = { logProbability: sum, greedy };
       }
     });
@@ -70,7 +70,8 @@ export async function scoreForest(
   }
 }
 
-function refuse(sequence: number, got: number): never {
+/** @throws NumericError E_NUMERIC_LOSS: the log-probability of a request is no finite number */
+export function refuseLikelihood(sequence: number, got: number): never {
   throw new NumericError(
     'E_NUMERIC_LOSS',
     `The model's log-probability of request ${sequence} is ${got}; its weights are broken.`,

@@ -42,7 +42,8 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
   const packed = await openPacked(options.model);
   const open: OpenDecoder[] = [];
   try {
-    const { config } = await readPackedModel(packed);
+    const described = await readPackedModel(packed);
+    const { config } = described;
     const prompt = Math.min(promptTokens, config.maxPositions);
     const positions = Math.min(config.maxPositions, Math.max(prompt, tokens + 16));
     onProgress({ kind: 'stage', stage: 'reading' });
@@ -50,10 +51,10 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
     for (const model of [packed, await makeDenseTwin(packed)]) {
       const decoder = await openDecoder(model, { threads, positions });
       open.push(decoder);
-      contenders.push({ ...(await describeContender(model)), decoder });
+      contenders.push({ ...describeContender(model, described), decoder });
     }
     return {
-      model: await describeBenched(packed, packed.fileBytes),
+      model: describeBenched(packed, packed.fileBytes, described),
       ...(await measureSpeeds(contenders, { tokens: Math.min(tokens, positions - 16), prompt, turns, onProgress })),
     };
   } finally {
@@ -63,15 +64,18 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
 }
 
 /** What a bench's document says of the model, which takes `bytes` bytes. */
-export async function describeBenched(packed: PackedModel, bytes: number): Promise<BenchResult['model']> {
-  const { all, sparsity } = describePacked(packed.path, bytes, packed.directory, await readPackedModel(packed));
+export function describeBenched(
+  { path, directory }: PackedModel,
+  bytes: number,
+  described: DescribedModel,
+): BenchResult['model'] {
+  const { all, sparsity } = describePacked(path, bytes, directory, described);
   return { bytes, bitsPerWeight: all.bits, floorBitsPerWeight: all.floor, sparsity };
 }
 
 /** A packed model as it is listed: its linears' layouts, and the bytes that a token reads. */
-export async function describeContender(packed: PackedModel): Promise<Omit<Contender, 'decoder'>> {
-  const { directory } = packed;
-  const shares = expertShares(await readPackedModel(packed));
+export function describeContender({ directory }: PackedModel, described: DescribedModel): Omit<Contender, 'decoder'> {
+  const shares = expertShares(described);
   const linears = directory.tensors.filter(({ role }) => role === 'linear');
   const layouts = new Set(linears.map(({ layout }) => layout.layout));
   const weights = linears.reduce((sum, { layout }) => sum + layout.rows * layout.columns, 0);

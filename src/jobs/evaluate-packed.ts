@@ -5,7 +5,7 @@
 import { OptionError } from '../base/index.js';
 import { type OpenDecoder, openDecoder, readPackedModel } from '../decoder/index.js';
 import { type Likelihood, type Outcome, type Sequence, summarise } from '../evaluate/index.js';
-import type { ModelConfig } from '../model/index.js';
+import { longestAlike, type ModelConfig } from '../model/index.js';
 import { openPacked, type PackedModel } from '../packed/index.js';
 import type { Evaluation } from '../records/index.js';
 import { loadLanguage, scoreRequests, scoreWindows } from '../runtime/index.js';
@@ -106,9 +106,8 @@ async function scoreTasks(
  * frequencies (longrope), a decoder has those of the longest it was opened for.
  */
 function splitByRotation({ rope }: ModelConfig, all: readonly Sequence[]): readonly (readonly number[])[] {
-  const apart = rope?.scaling?.kind === 'longrope' ? rope.scaling.originalMaxPositions : Number.POSITIVE_INFINITY;
   const numbers = [...all.keys()];
-  const isLong = (one: number): boolean => all[one]!.input.length > apart;
+  const isLong = (one: number): boolean => all[one]!.input.length > longestAlike(rope);
   const groups = [numbers.filter((one) => !isLong(one)), numbers.filter(isLong)];
   return groups.filter(({ length }) => length > 0);
 }

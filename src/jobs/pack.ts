@@ -4,7 +4,7 @@
 import { resolve } from 'node:path';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
 import { describeTensors, type Model, type ModelTensor } from '../model/index.js';
-import { ASKED, HEADS, headFor, type PackSettings, VALUES, writePacked } from '../packed/index.js';
+import { ASKED, HEADS, headFor, isExact, type PackSettings, VALUES, writePacked } from '../packed/index.js';
 import { oneOf } from './checks.js';
 import { describePacked, type PackedReport } from './inspect-packed.js';
 import type { PackingOptions } from './settings.js';
@@ -68,7 +68,7 @@ export async function checkPacking(model: Model, settings: PackingSettings, opti
 /** Bytes of a tensor where nothing is gained by its zeros. */
 function largestBytes({ role, rows, columns }: ModelTensor, { values, head, layout }: PackSettings): number {
   const bytesOf = { f32: 4, int8: 1, int4: 0.5 } as const;
-  if (role === 'vector' || role === 'positions' || role === 'router') return 4 * rows * columns;
+  if (isExact(role)) return 4 * rows * columns;
   if (role !== 'linear') return rows * (columns * bytesOf[head] + 4);
   return rows * columns * bytesOf[values] * (layout === 'tiles' ? 2 : 1) + rows * Math.ceil(columns / 32);
 }

@@ -94,9 +94,9 @@ async function planFromHeaders(options: MakePlanOptions): Promise<Plan> {
   const policy = findPolicy(options.allocation ?? 'atp');
   const budget = oneOf('budget', options.budget ?? 'exact', BUDGETS);
   const model = await openSource(options.checkpoint, options.onProgress ?? silent);
-  const facts = factsOf(model);
   const values = givenValues(options);
   if (isSearched(policy, values)) {
+    const facts = factsOf(model);
     const wanted = policy.hyperparameters
       .filter(({ name, fallback }) => fallback === undefined && values[name] === undefined)
       .map(({ name, range }) => `${name} in [${range(target, facts).join(', ')}]`);

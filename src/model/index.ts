@@ -19,6 +19,6 @@ export {
   openModel,
 } from './model.js';
 export { type Mending, mendConfig, mendingOf, renumberTensor } from './removal.js';
-export { type Rope, ropeTables } from './rope.js';
+export { longestAlike, type Rope, ropeTables } from './rope.js';
 export { inLanes, runBlock, sameShape } from './stream.js';
 export { describeTensors, type ModelTensor } from './tensors.js';

@@ -53,6 +53,10 @@ export function ropeTables(
   return { cos, sin };
 }
 
+/** A sequence longer than this turns all its positions by other frequencies than a shorter one (longrope); ∞ for others. */
+export const longestAlike = (rope: Rope | undefined): number =>
+  rope?.scaling?.kind === 'longrope' ? rope.scaling.originalMaxPositions : Number.POSITIVE_INFINITY;
+
 function scaledFrequency(frequency: number, scaling: RopeScaling | undefined, i: number, longest: number): number {
   if (!scaling) return frequency;
   if (scaling.kind === 'linear') return frequency / scaling.factor;

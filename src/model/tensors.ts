@@ -7,7 +7,8 @@ import { blockTensors, type Layout, modelTensors } from './layout.js';
 
 /**
  * A tensor by the checkpoint's name, [rows = out, columns = in]; a vector has one row. `positions` are learned ones, a row
- * each; a `router` has one for each expert. `block` is absent outside the blocks. Where `transposed`, the file has the columns first.
+ * each; a `router` has one for each expert. `block` is absent outside the blocks. Where `transposed`, the file has the
+ * columns first.
  */
 export type ModelTensor = {
   readonly name: string;

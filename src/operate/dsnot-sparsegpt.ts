@@ -12,7 +12,7 @@ import type { SolverCriterion } from './criterion.js';
 import { refineMask } from './dsnot.js';
 import { factoriseGram } from './gram-factor.js';
 import { selectMask } from './mask.js';
-import { scoreSparseGpt } from './sparsegpt.js';
+import { diagonalOf, scoreSparseGpt } from './sparsegpt.js';
 import { scoreWanda, wanda } from './wanda.js';
 
 export const dsnotSparsegpt: SolverCriterion = {
@@ -28,7 +28,7 @@ export const dsnotSparsegpt: SolverCriterion = {
     if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT was given no statistics.');
     const { U, dead, damping } = await factoriseGram(gram, columns, options);
     // Of U no more than the diagonal is wanted; the matrix goes.
-    const diagonal = Float32Array.from({ length: columns }, (_, j) => U[j * columns + j]!);
+    const diagonal = diagonalOf({ rows: columns, columns, data: U });
     return {
       damping,
       solve: async (W, count, pattern) => {

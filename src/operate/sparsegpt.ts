@@ -116,16 +116,20 @@ function panelWidth(pattern: SparseGptPattern, columns: number): number {
 
 /** The mask of a panel [rows, width]: its `count` smallest scores. */
 function selectPanel(W: Matrix, panel: Panel, U: Matrix, count: number): Mask {
-  const { columns, data } = U;
-  const diagonal = Float32Array.from({ length: columns }, (_, j) => data[j * columns + j]!);
-  const scores = scoreSparseGpt(W, diagonal, panel);
+  const scores = scoreSparseGpt(W, diagonalOf(U, panel), panel);
   const mask = new Uint8Array(scores.length);
   markSmallest(new Uint32Array(scores.buffer), count, mask, 0, new Uint32Array(scores.length));
   return mask;
 }
 
+/** U_jj of a panel's columns, or of all. */
+export const diagonalOf = (
+  { columns, data }: Matrix,
+  { left, right }: Panel = { left: 0, right: columns },
+): Float32Array => Float32Array.from({ length: right - left }, (_, j) => data[(left + j) * (columns + 1)]!);
+
 /**
- * w² / U_jj² of a panel of W, or of all of it, [rows, width], each step rounded to float32.
+ * w² / U_jj² of a panel of W, or of all of it, [rows, width], each step rounded to float32; `diagonal` is the panel's.
  * @throws NumericError E_NUMERIC_SCORE where one is no finite number
  */
 export function scoreSparseGpt(
@@ -134,7 +138,7 @@ export function scoreSparseGpt(
   { left, right }: Panel = { left: 0, right: columns },
 ): Float32Array {
   const width = right - left;
-  const pivots = diagonal.slice(left, right).map((pivot) => pivot ** 2);
+  const pivots = diagonal.map((pivot) => pivot ** 2);
   const scores = new Float32Array(rows * width);
   let check = 0; // becomes NaN with the first score that is no finite number
   for (let row = 0, to = 0; row < rows; row++) {

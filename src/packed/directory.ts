@@ -24,6 +24,8 @@ export const MAX_TEXT = 64 << 20;
 const ROLES = ['embedding', 'positions', 'head', 'linear', 'router', 'vector'] as const;
 /** What a tensor is to the model; a head that is tied to the embeddings is not stored. */
 export type Role = (typeof ROLES)[number];
+/** Whether a role is stored in float32 whatever is asked for. */
+export const isExact = (role: Role): boolean => role === 'vector' || role === 'positions' || role === 'router';
 
 export const VALUES = ['int8', 'int4', 'f32'] as const;
 export type StoredValues = (typeof VALUES)[number];
@@ -133,8 +135,7 @@ function checkTensors({ tensors, weights }: Directory, path: string): void {
     if (!Number.isSafeInteger(weightCount)) throw refuse('fewer than 2^53 weights', weightCount);
     if (nonzeros + rounded > weightCount) throw refuse(`at most ${weightCount} weights`, nonzeros + rounded);
     if (role === 'vector' && layout.rows !== 1) throw refuse('a vector to have one row', layout.rows);
-    if ((role === 'vector' || role === 'positions' || role === 'router') && layout.values !== 'f32')
-      throw refuse(`${role} in f32`, layout.values);
+    if (isExact(role) && layout.values !== 'f32') throw refuse(`${role} in f32`, layout.values);
     if (role !== 'linear' && layout.layout !== 'dense') throw refuse(`dense ${role}`, layout.layout);
     const wanted = paddedBytes(layout);
     if (offset !== end || bytes !== wanted) {

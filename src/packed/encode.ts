@@ -1,5 +1,5 @@
-// One tensor of a checkpoint → its bytes in a .lw file. Vectors, routers and learned positions are float32, embeddings and head
-// dense and encoded in slabs of rows, linears quantised and laid out as chosen. −0 becomes +0 where zeros are not stored.
+// One tensor of a checkpoint → its bytes in a .lw file. Vectors, routers and learned positions are float32, embeddings and
+// head dense and encoded in slabs of rows, linears quantised and laid out as chosen. −0 becomes +0 where zeros are not stored.
 
 import { type Checkpoint, readRows, readTensorFloat32 } from '../checkpoint/index.js';
 import {

@@ -4,6 +4,7 @@ export {
   type Directory,
   HEADS,
   type HeadValues,
+  isExact,
   partOffsets,
   type StoredValues,
   TEXT_FILES,

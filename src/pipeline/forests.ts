@@ -11,6 +11,7 @@ import {
   chunkTensor,
   embedWindows,
   inLanes,
+  longestAlike,
   type Model,
 } from '../model/index.js';
 import { blockFileSource, blockPath } from './block-file.js';
@@ -26,10 +27,8 @@ export const forestSteps = (model: Model, forests: readonly Forest[]): number =>
 /** The forests that the sequences of `items` make. */
 export function forestsOf(model: Model, items: readonly (readonly Sequence[])[]): readonly Forest[] {
   const longest = items.flat().reduce((most, { input }) => Math.max(most, input.length), 0);
-  const { rope } = model.config;
   return plantForests(items, {
-    // Above this length such a model turns all its positions by other frequencies.
-    apart: rope?.scaling?.kind === 'longrope' ? rope.scaling.originalMaxPositions : Number.POSITIVE_INFINITY,
+    apart: longestAlike(model.config.rope),
     treeTokens: Math.max(longest, TREE_TOKENS),
     forestTokens: Math.max(longest, Math.floor(FOREST_BYTES / (4 * model.config.hidden))),
   });

@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import { evaluationSchema } from './evaluation.js';
-import { textSchema } from './manifest.js';
+import { modelSchema, textSchema } from './manifest.js';
 import { taskScoresSchema, taskSetupSchema } from './tasks.js';
 
 const interval = z.tuple([z.number(), z.number()]);
@@ -35,13 +35,7 @@ export const comparisonSchema = z.object({
   format: z.literal('layerwise-comparison'),
   version: z.literal(1),
   tool: z.object({ version: z.string(), engine: z.string(), device: z.string() }),
-  source: z.object({
-    name: z.string(),
-    commit: z.string().optional(),
-    family: z.string(),
-    blocks: z.number().int(),
-    hashes: z.record(z.string(), z.string()),
-  }),
+  source: modelSchema,
   texts: z.object({ calibration: textSchema.nullable(), validation: textSchema, test: textSchema.nullable() }),
   /** The zero-shot tasks that the models were scored on; absent where none were asked for. */
   tasks: taskSetupSchema.optional(),

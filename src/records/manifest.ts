@@ -7,6 +7,15 @@ import { parseRecord } from './parse.js';
 import { planSchema } from './plan.js';
 import { taskScoresSchema, taskSetupSchema } from './tasks.js';
 
+/** The checkpoint's folder, or its name and commit on the Hub; the SHA-256 of each of its files that matter. */
+export const modelSchema = z.object({
+  name: z.string(),
+  commit: z.string().optional(),
+  family: z.string(),
+  blocks: z.number().int(),
+  hashes: z.record(z.string(), z.string()),
+});
+
 export const textSchema = z.object({
   /** File name, SHA-256 of its bytes, tokens in it. */
   name: z.string(),

@@ -4,7 +4,7 @@
 // for k empty bins in a row: some thousands of numbers instead of 32,768.
 
 import { z } from 'zod';
-import { textSchema } from './manifest.js';
+import { modelSchema, textSchema } from './manifest.js';
 import { parseRecord, validateRecord } from './parse.js';
 
 /**
@@ -51,14 +51,7 @@ const documentSchema = z.object({
   format: z.literal('layerwise-profile'),
   version: z.literal(1),
   tool: z.object({ version: z.string(), device: z.string() }),
-  /** The checkpoint's folder, or its name and commit on the Hub; the SHA-256 of each of its files that matter. */
-  source: z.object({
-    name: z.string(),
-    commit: z.string().optional(),
-    family: z.string(),
-    blocks: z.number().int(),
-    hashes: z.record(z.string(), z.string()),
-  }),
+  source: modelSchema,
   calibration: textSchema,
   seed: z.number().int(),
   /** Names of each block's linears; what is measured per linear is in this order, block after block. */

@@ -1,9 +1,9 @@
 // The log-probabilities that zero-shot tasks ask for, through the runtime. As many walks as the decoder has sequences go side
 // by side, a part of each in a step. What a request gets depends neither on that nor on what else is asked.
 
-import { NumericError, type OnProgress } from '../base/index.js';
+import type { OnProgress } from '../base/index.js';
 import type { Decoder } from '../decoder/index.js';
-import type { Likelihood, Sequence } from '../evaluate/index.js';
+import { type Likelihood, refuseLikelihood, type Sequence } from '../evaluate/index.js';
 import { normaliseRow } from './scores.js';
 import { type Ask, legsOf, planWalks } from './walk.js';
 
@@ -28,7 +28,7 @@ export async function scoreRequests(
       sums[sequence]! += logits[token]! - largest - normaliser;
       greedy[sequence] &&= logits[token] === largest;
       if (--open[sequence]! > 0) continue;
-      if (!Number.isFinite(sums[sequence])) refuse(sequence, sums[sequence]!);
+      if (!Number.isFinite(sums[sequence])) refuseLikelihood(sequence, sums[sequence]!);
       onProgress({ kind: 'advance' });
     }
   };
@@ -52,12 +52,4 @@ export async function scoreRequests(
     for (const { sequence } of walkers) decoder.release(sequence);
   }
   return sequences.map((_, i) => ({ logProbability: sums[i]!, greedy: greedy[i]! }));
-}
-
-function refuse(sequence: number, got: number): never {
-  throw new NumericError(
-    'E_NUMERIC_LOSS',
-    `The model's log-probability of request ${sequence} is ${got}; its weights are broken.`,
-    { sequence, got },
-  );
 }

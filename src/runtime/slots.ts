@@ -64,7 +64,8 @@ export function createSlots(decoder: Decoder): Slots {
   };
 }
 
-function commonLength(a: readonly number[], b: readonly number[]): number {
+/** How many tokens two sequences begin with alike. */
+export function commonLength(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let length = 0;
   while (length < a.length && length < b.length && a[length] === b[length]) length++;
   return length;

@@ -3,6 +3,7 @@
 // read once for all its choices, and examples once for the items behind them.
 
 import type { Sequence } from '../evaluate/index.js';
+import { commonLength } from './slots.js';
 
 /** A token whose probability is asked for, and the sequence that asks. */
 export type Ask = { readonly sequence: number; readonly token: number };
@@ -30,7 +31,7 @@ export function planWalks(sequences: readonly Sequence[], count: number): readon
   const order = Array.from(sequences.keys()).sort((a, b) => compare(sequences[a]!.input, sequences[b]!.input));
   const unread = order.map((one, i) => {
     const { input } = sequences[one]!;
-    return input.length - (i === 0 ? 0 : sharedLength(sequences[order[i - 1]!]!.input, input));
+    return input.length - (i === 0 ? 0 : commonLength(sequences[order[i - 1]!]!.input, input));
   });
   const total = unread.reduce((sum, tokens) => sum + tokens, 0);
   const walks: number[][] = Array.from({ length: count }, () => []);
@@ -63,7 +64,7 @@ function walkThrough(sequences: readonly Sequence[], members: readonly number[])
   let before = new Int32Array(0);
   for (const sequence of members) {
     const { input, targets } = sequences[sequence]!;
-    const keep = sharedLength(before, input);
+    const keep = commonLength(before, input);
     readBy.length = keep;
     if (keep < input.length) {
       const stride = { keep, tokens: [...input.subarray(keep)], asks: new Map() };
@@ -84,14 +85,6 @@ function walkThrough(sequences: readonly Sequence[], members: readonly number[])
 
 /** Which comes first: at the first difference the lower token, else the shorter. */
 function compare(a: Int32Array, b: Int32Array): number {
-  const shared = sharedLength(a, b);
+  const shared = commonLength(a, b);
   return shared < Math.min(a.length, b.length) ? a[shared]! - b[shared]! : a.length - b.length;
-}
-
-/** How many tokens two sequences begin with alike. */
-function sharedLength(a: Int32Array, b: Int32Array): number {
-  const most = Math.min(a.length, b.length);
-  let length = 0;
-  while (length < most && a[length] === b[length]) length++;
-  return length;
 }
