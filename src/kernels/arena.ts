@@ -1,8 +1,9 @@
 // Room in the shared memory: pieces one after the other, never given back one by one, since what a decoder needs is known
-// when it is opened. Memory grows as pieces are taken. Only one thread takes; the others are told the addresses.
+// when it is opened. Memory grows as pieces are taken, and there is always some behind them that kernels may read. Only one
+// thread takes; the others are told the addresses.
 
 import { ResourceError } from '../base/portable.js';
-import { createRuntimeMemory, MOST_PAGES, PAGE, type RuntimeMemory } from './runtime-module.js';
+import { BEYOND, createRuntimeMemory, MOST_PAGES, PAGE, type RuntimeMemory } from './runtime-module.js';
 
 /** A cache line, so that two threads never write to the same one. */
 const ALIGNMENT = 64;
@@ -38,9 +39,9 @@ export function createArena(memory: RuntimeMemory): Arena {
   const take = (bytes: number, what: string): number => {
     const address = used;
     const end = address + Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
-    const missing = Math.ceil(end / PAGE) - memory.buffer.byteLength / PAGE;
+    const missing = Math.ceil((end + BEYOND) / PAGE) - memory.buffer.byteLength / PAGE;
     if (missing > 0) {
-      const limit = MOST_PAGES * PAGE;
+      const limit = MOST_PAGES * PAGE - BEYOND;
       const fail = (why: string, cause?: unknown): ResourceError =>
         new ResourceError(
           'E_RESOURCE_MEMORY',

@@ -40,6 +40,9 @@ export const PAGE = 65536;
 /** 4 GiB, the most that 32-bit addresses reach. */
 export const MOST_PAGES = 65536;
 
+/** How far beyond what they are given the kernels read, to have memory fetched in time (runtime/ahead.as.ts). */
+export const BEYOND = 32768;
+
 export const compileRuntime = (bytes: Uint8Array): RuntimeModule => new WebAssembly.Module(bytes);
 
 /** A memory of `pages` pages of 64 KiB, which can grow to 4 GiB. Throws a RangeError where there is no room. */

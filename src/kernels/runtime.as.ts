@@ -3,6 +3,7 @@
 // Each takes a range, [from, to), of what threads share: row groups of eight, tokens, or heads. Addresses are bytes.
 // runtime.ts describes every kernel where it declares it.
 
+export { touched } from './runtime/ahead.as';
 export { attend } from './runtime/attention.as';
 export { multiplyDenseFloat } from './runtime/dense-float.as';
 export { multiplyDenseInt4 } from './runtime/dense-int4.as';
@@ -22,4 +23,3 @@ export {
 export { multiplyRows } from './runtime/rows.as';
 export { multiplyFixedInt4, multiplySortedInt4 } from './runtime/tiles-int4.as';
 export { multiplyFixedInt8, multiplySortedInt8 } from './runtime/tiles-int8.as';
-export { touched } from './runtime/touch.as';

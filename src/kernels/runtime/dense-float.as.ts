@@ -3,7 +3,6 @@
 // is the same bits in any company. Columns beyond a multiple of four go one by one.
 
 import { total } from './lanes.as';
-import { touch } from './touch.as';
 
 @inline
 function addProducts(sum: v128, a: v128, b: v128): v128 {
@@ -125,13 +124,11 @@ export function multiplyDenseFloat(
       if (block === 4) {
         for (; row + 2 <= last; row += 2) {
           const at = values + <usize>row * width;
-          if (token === 0 && row + 4 <= end) touch(at + 2 * width, 2 * width);
           rows2(at, width, own, stride, out, pitch, bias, row);
         }
       } else {
         for (; row + 4 <= last; row += 4) {
           const at = values + <usize>row * width;
-          if (token === 0 && row + 8 <= end) touch(at + 4 * width, 4 * width);
           rows4(at, width, own, out, bias, row);
         }
       }

@@ -3,8 +3,8 @@
 // the value times 4096, so sums are 4096 times too large until the end of the 128 columns that share a scale. One vector:
 // four rows at a time share the widened activations. Four vectors share the values of a row.
 
+import { aheadOf, begin } from './ahead.as';
 import { clear, finishTokens, halves, join, prepare, splatHalf, topMask, turnFour } from './steps.as';
-import { touch } from './touch.as';
 
 /** Bytes of a block of 32 columns of eight rows. */
 const BLOCK: usize = 128;
@@ -37,6 +37,7 @@ function rows8(row: usize, blocks: i32, scales: usize, x: usize, sums: usize): v
     const steps = min(blocks, SHARING);
     blocks -= steps;
     const end = x + <usize>(steps << 5);
+    aheadOf(row, <usize>steps * BLOCK);
     for (let half: usize = 0; half < 128; half += 64) {
       let a = i32x4.splat(0);
       let b = i32x4.splat(0);
@@ -111,6 +112,7 @@ function rows8x4(row: usize, blocks: i32, scales: usize, x: usize, stride: usize
   while (blocks > 0) {
     const steps = min(blocks, SHARING);
     blocks -= steps;
+    aheadOf(row, <usize>steps * BLOCK);
     for (let r: usize = 0; r < 8; r++) {
       const scale = splatHalf(scales + (r << 1));
       addScaled(sums + (r << 4), row1(row + (r << 4), steps, x, stride, top), scale);
@@ -156,13 +158,12 @@ export function multiplyDenseInt4(
   const groupBytes = <usize>blocks * BLOCK;
   const scaleBytes = (<usize>((blocks + SHARING - 1) / SHARING)) << 4;
   prepare(sums);
+  begin(values + <usize>from * groupBytes, <usize>(to - from) * groupBytes);
+  begin(scales + <usize>from * scaleBytes, <usize>(to - from) * scaleBytes);
   for (let group = from; group < to; group++) {
     const row = values + <usize>group * groupBytes;
     const scale = scales + <usize>group * scaleBytes;
-    if (group + 1 < to) {
-      touch(row + groupBytes, groupBytes);
-      touch(scale + scaleBytes, scaleBytes);
-    }
+    aheadOf(scale, scaleBytes);
     let block = 1;
     for (let token = 0; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : 1;

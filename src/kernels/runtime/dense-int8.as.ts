@@ -2,8 +2,8 @@
 // time, which share the widened activations. Four: two rows at a time, which share them, and four vectors the weights. Both
 // sides are widened to 16 bits by their loads; sums of a whole row fit 32 bits. layouts/dense.ts says where rows lie.
 
+import { ahead, aheadOf, begin, STEP } from './ahead.as';
 import { finishTokens, join, scaleRows } from './steps.as';
-import { touch } from './touch.as';
 
 /** Bytes of a block of sixteen columns of eight rows. */
 const BLOCK: usize = 128;
@@ -25,18 +25,21 @@ function rows8(row: usize, blocks: i32, x: usize, sums: usize): void {
   let f = i32x4.splat(0);
   let g = i32x4.splat(0);
   let h = i32x4.splat(0);
-  for (const end = x + ((<usize>blocks) << 4); x < end; x += 16) {
-    const x0 = v128.load8x8_s(x);
-    const x1 = v128.load8x8_s(x, 8);
-    a = addRow(a, row, x0, x1);
-    b = addRow(b, row + 16, x0, x1);
-    c = addRow(c, row + 32, x0, x1);
-    d = addRow(d, row + 48, x0, x1);
-    e = addRow(e, row + 64, x0, x1);
-    f = addRow(f, row + 80, x0, x1);
-    g = addRow(g, row + 96, x0, x1);
-    h = addRow(h, row + 112, x0, x1);
-    row += BLOCK;
+  for (const end = x + ((<usize>blocks) << 4); x < end; ) {
+    ahead(row);
+    for (const next = row + STEP; row < next && x < end; x += 16) {
+      const x0 = v128.load8x8_s(x);
+      const x1 = v128.load8x8_s(x, 8);
+      a = addRow(a, row, x0, x1);
+      b = addRow(b, row + 16, x0, x1);
+      c = addRow(c, row + 32, x0, x1);
+      d = addRow(d, row + 48, x0, x1);
+      e = addRow(e, row + 64, x0, x1);
+      f = addRow(f, row + 80, x0, x1);
+      g = addRow(g, row + 96, x0, x1);
+      h = addRow(h, row + 112, x0, x1);
+      row += BLOCK;
+    }
   }
   v128.store(sums, join(a, b, c, d));
   v128.store(sums, join(e, f, g, h), 16);
@@ -119,14 +122,15 @@ export function multiplyDenseInt8(
 ): void {
   const blocks = width >> 4;
   const groupBytes = (<usize>width) << 3;
+  begin(values + <usize>from * groupBytes, <usize>(to - from) * groupBytes);
   for (let group = from; group < to; group++) {
     const row = values + <usize>group * groupBytes;
-    if (group + 1 < to) touch(row + groupBytes, groupBytes);
     let block = 1;
     for (let token = 0; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : 1;
       const own = x + <usize>token * stride;
       if (block === 4) {
+        if (token === 0) aheadOf(row, groupBytes);
         for (let r: usize = 0; r < 8; r += 2) rows2(row + (r << 4), blocks, own, stride, sums + (r << 2));
       } else rows8(row, blocks, own, sums);
       for (let i = 0; i < block; i++) scaleRows(sums + ((<usize>i) << 5), scales, group);

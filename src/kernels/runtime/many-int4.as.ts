@@ -8,7 +8,6 @@ import { recordsAt, STREAM, scalesAt, sumsOf, TOGETHER, takeMany, turnSums, turn
 import { weightsAt } from './many.as';
 import { evenValues, finishTokens, halves, highHalves, lowHalves, mixHigh, mixLow, nibbleMask } from './steps.as';
 import { oddValues, SHARING } from './steps.as';
-import { touch, touchSorted } from './touch.as';
 
 /** Bytes from a slot's address to its weight. */
 const APART: usize = WEIGHTS - ADDRESSES;
@@ -43,7 +42,6 @@ export function manyFixedInt4(
     tiles = firstTile;
     scales = firstScale;
     for (let group = from; group < to; group++) {
-      if (group + 1 < to) touch(tiles + groupBytes, groupBytes);
       clearMany(sums);
       addRun(slots, tiles, perRow, 0, scales, many, blockBytes(perRow), sums);
       settleMany(sums, bias, rows, xScales, y, pitch, done, many, group);
@@ -83,7 +81,6 @@ export function manySortedInt4(
       const start = starts + ((<usize>group) << 3);
       const count = counts + ((<usize>group) << 5);
       const scale = scales + <usize>group * scaleBytes;
-      if (group + 1 < to) touchSorted(start, order, tiles);
       clearMany(sums);
       let entry = order + ((<usize>load<u32>(start)) << 1);
       let tile = tiles + ((<usize>load<u32>(start, 4)) << 2);

@@ -5,7 +5,6 @@
 import { addressesAt, blockBytes, clearMany, MANY, moveOn, PITCH, putFours } from './many.as';
 import { putTwos, recordsAt, STREAM, sumsOf, takeMany, TOGETHER, turnSums, turnTokens, weightsAt } from './many.as';
 import { finishTokens, highHalves, lowHalves, nibbleMask, scaleRows } from './steps.as';
-import { touch, touchSorted } from './touch.as';
 
 /** Bytes from one row's weights to the next one's. */
 const WIDTH: usize = PITCH / 2;
@@ -35,7 +34,6 @@ export function manyFixedInt8(
     turnTokens(x + <usize>done * stride, stride, many, perRow, sums);
     tiles = first;
     for (let group = from; group < to; group++) {
-      if (group + 1 < to) touch(tiles + groupBytes, groupBytes);
       clearMany(sums);
       addRun(slots, tiles, perRow, 0, many, blockBytes(perRow), sums);
       settleMany(sums, scales, bias, rows, xScales, y, pitch, done, many, group);
@@ -72,7 +70,6 @@ export function manySortedInt8(
     for (let group = from; group < to; group++) {
       const start = starts + ((<usize>group) << 3);
       const count = counts + ((<usize>group) << 5);
-      if (group + 1 < to) touchSorted(start, order, tiles);
       clearMany(sums);
       let entry = order + ((<usize>load<u32>(start)) << 1);
       let tile = tiles + ((<usize>load<u32>(start, 4)) << 2);

@@ -1,34 +1,48 @@
-// AssemblyScript: sparse float32 rows (layouts/rows.ts) times float32 activations: four weights at a time, with a sum each.
+// AssemblyScript: sparse float32 rows (layouts/rows.ts) times float32 activations: eight weights at a time, with a sum each.
 // Several vectors go through a row one after the other, while it is in the core's cache.
 
-import { touch } from './touch.as';
+import { ahead, begin, STEP } from './ahead.as';
+import { total } from './lanes.as';
 
-/** The activation of column number `i` from `columns` on. */
+/** Where the activation of column number `i` from `columns` on lies. */
 @inline
-function fetch(x: usize, columns: usize): f32 {
-  return load<f32>(x + ((<usize>load<u16>(columns)) << 2));
+function place(x: usize, columns: usize): usize {
+  return x + ((<usize>load<u16>(columns)) << 2);
 }
 
-/** `count` weights times one vector. */
-function row1(columns: usize, values: usize, count: u32, x: usize): f32 {
-  let s0: f32 = 0;
-  let s1: f32 = 0;
-  let s2: f32 = 0;
-  let s3: f32 = 0;
-  for (; count >= 4; count -= 4) {
-    s0 += load<f32>(values) * fetch(x, columns);
-    s1 += load<f32>(values, 4) * fetch(x, columns + 2);
-    s2 += load<f32>(values, 8) * fetch(x, columns + 4);
-    s3 += load<f32>(values, 12) * fetch(x, columns + 6);
-    values += 16;
-    columns += 8;
+/** Four activations. */
+@inline
+function fetch(x: usize, columns: usize): v128 {
+  let four = v128.load32_zero(place(x, columns));
+  four = v128.load32_lane(place(x, columns + 2), four, 1);
+  four = v128.load32_lane(place(x, columns + 4), four, 2);
+  return v128.load32_lane(place(x, columns + 6), four, 3);
+}
+
+/** `count` weights times one vector; `first` where the row is read from memory. */
+@inline
+function row1(first: bool, columns: usize, values: usize, count: u32, x: usize): f32 {
+  let s = f32x4.splat(0);
+  let t = f32x4.splat(0);
+  while (count >= 8) {
+    if (first) {
+      ahead(values);
+      ahead(columns);
+    }
+    for (const next = values + STEP; count >= 8 && values < next; count -= 8) {
+      s = f32x4.add(s, f32x4.mul(v128.load(values), fetch(x, columns)));
+      t = f32x4.add(t, f32x4.mul(v128.load(values, 16), fetch(x, columns + 8)));
+      values += 32;
+      columns += 16;
+    }
   }
+  let sum = total(f32x4.add(s, t));
   for (; count > 0; count--) {
-    s0 += load<f32>(values) * fetch(x, columns);
+    sum += load<f32>(values) * load<f32>(place(x, columns));
     values += 4;
     columns += 2;
   }
-  return s0 + s1 + (s2 + s3);
+  return sum;
 }
 
 /** Row groups [from, to). */
@@ -47,22 +61,23 @@ export function multiplyRows(
   to: i32,
 ): void {
   const last = min(to * 8, rows);
+  if (from * 8 < last) {
+    const first = <usize>load<u32>(offsets + ((<usize>from) << 5));
+    const count = <usize>load<u32>(offsets + ((<usize>last) << 2)) - first;
+    begin(columns + (first << 1), count << 1);
+    begin(values + (first << 2), count << 2);
+  }
   for (let row = from * 8; row < last; row++) {
     const out = (<usize>row) << 2;
     const start = load<u32>(offsets + out);
     const count = load<u32>(offsets + out, 4) - start;
     const where = columns + ((<usize>start) << 1);
     const weights = values + ((<usize>start) << 2);
-    // The next row is about as long.
-    if (row + 1 < last) {
-      touch(where + ((<usize>count) << 1), (<usize>count) << 1);
-      touch(weights + ((<usize>count) << 2), (<usize>count) << 2);
-    }
     const add: f32 = bias ? load<f32>(bias + out) : 0;
     let own = x;
     let to = y + out;
     for (let token = 0; token < tokens; token++) {
-      const sum = row1(where, weights, count, own);
+      const sum = token === 0 ? row1(true, where, weights, count, own) : row1(false, where, weights, count, own);
       store<f32>(to, bias ? sum + add : sum);
       own += stride;
       to += pitch;

@@ -3,10 +3,10 @@
 // share a scale, eight that follow each other or one that is listed, are summed in integers, then scaled into float32.
 // The rest is as in tiles-int8.as.ts; `sums` is f32 [vectors, 8].
 
+import { aheadIn, aheadOf, aheadSorted, begin, beginSorted } from './ahead.as';
 import { manyFixedInt4, manySortedInt4 } from './many-int4.as';
 import { addBoth, addEven, addHigh, addLow, addOdd, clear, evenValues, finishTokens, halves, nibbleMask } from './steps.as';
 import { oddMask, oddValues, prepare, settle, SHARING } from './steps.as';
-import { touch, touchSorted } from './touch.as';
 
 /** Values of the first eight bytes. */
 @inline
@@ -43,9 +43,11 @@ function run1(n: i32, listed: bool, tiles: usize, count: i32, order: usize, scal
       order += 2;
       at += tile << 4;
       scale = scales + ((tile >> 3) << 4);
+      aheadIn(tiles, size);
     } else {
       steps = min(count, SHARING);
       x += <usize>(steps << 4);
+      aheadOf(tiles, <usize>steps * size);
     }
     count -= steps;
     let s0 = i32x4.splat(0);
@@ -108,6 +110,7 @@ function run2(
   stride: usize,
   sums: usize,
 ): void {
+  const size: usize = 8 * n;
   const nibbles = nibbleMask(sums);
   const odd = oddMask(sums);
   let scale = scales;
@@ -119,9 +122,11 @@ function run2(
       order += 2;
       at += tile << 4;
       scale = scales + ((tile >> 3) << 4);
+      aheadIn(tiles, size);
     } else {
       steps = min(count, SHARING);
       x += <usize>(steps << 4);
+      aheadOf(tiles, <usize>steps * size);
     }
     count -= steps;
     let s0 = i32x4.splat(0);
@@ -193,6 +198,7 @@ function run4(
   stride: usize,
   sums: usize,
 ): void {
+  const size: usize = 8 * n;
   const nibbles = nibbleMask(sums);
   const odd = oddMask(sums);
   let scale = scales;
@@ -205,9 +211,11 @@ function run4(
       order += 2;
       at += tile << 4;
       scale = scales + ((tile >> 3) << 4);
+      aheadIn(tiles, size);
     } else {
       steps = min(count, SHARING);
       x += <usize>(steps << 4);
+      aheadOf(tiles, <usize>steps * size);
     }
     count -= steps;
     let s0 = i32x4.splat(0);
@@ -379,12 +387,10 @@ export function multiplyFixedInt4(
   if (done === tokens) return;
   tiles += <usize>from * groupBytes;
   scales += <usize>from * scaleBytes;
-  if (from < to) touch(tiles, groupBytes);
+  begin(tiles, <usize>(to - from) * groupBytes);
+  begin(scales, <usize>(to - from) * scaleBytes);
   for (let group = from; group < to; group++) {
-    if (group + 1 < to) {
-      touch(tiles + groupBytes, groupBytes);
-      touch(scales + scaleBytes, scaleBytes);
-    }
+    aheadOf(scales, scaleBytes);
     let block = 1;
     for (let token = done; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
@@ -442,14 +448,14 @@ export function multiplySortedInt4(
     sums,
   );
   if (done === tokens) return;
+  beginSorted(starts, from, to, order, tiles);
+  begin(scales + <usize>from * scaleBytes, <usize>(to - from) * scaleBytes);
   for (let group = from; group < to; group++) {
     const start = starts + ((<usize>group) << 3);
     const count = counts + ((<usize>group) << 5);
     const scale = scales + <usize>group * scaleBytes;
-    if (group + 1 < to) {
-      touchSorted(start, order, tiles);
-      touch(scale + scaleBytes, scaleBytes);
-    }
+    aheadSorted(start, order);
+    aheadOf(scale, scaleBytes);
     let block = 1;
     for (let token = done; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;

@@ -3,10 +3,10 @@
 // vectors share a decoded tile; from 24 on they go another way (many-int8.as.ts). Row sums are kept in `sums`, i32 [vectors, 8].
 // Where `listed`, `order` says which sixteen activations a tile wants, otherwise they follow each other.
 
+import { ahead, aheadIn, aheadSorted, begin, beginSorted, STEP } from './ahead.as';
 import { manyFixedInt8, manySortedInt8 } from './many-int8.as';
 import { addBoth, addEven, addHigh, addLow, addOdd, clear, finishTokens, nibbleMask } from './steps.as';
 import { oddMask, prepare, scaleRows, settle, spread } from './steps.as';
-import { touch, touchSorted } from './touch.as';
 
 /** Slots of a row between two settlings: 256 · 512 · 127² is below 2³¹. */
 const SEGMENT: i32 = 512;
@@ -18,60 +18,66 @@ function run1(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: u
   const nibbles = nibbleMask(sums);
   const odd = oddMask(sums);
   const segment = SEGMENT / n;
+  const some = max(<i32>STEP / (12 * n), 1);
   while (count > 0) {
-    const steps = min(count, segment);
-    count -= steps;
+    let left = min(count, segment);
+    count -= left;
     let s0 = i32x4.splat(0);
     let s1 = i32x4.splat(0);
-    for (const end = tiles + <usize>steps * size; tiles < end; tiles += size) {
-      let act: v128;
-      if (listed) {
-        act = v128.load(x + ((<usize>load<u16>(order)) << 4));
-        order += 2;
-      } else {
-        act = v128.load(x);
-        x += 16;
-      }
-      if (n >= 4) {
-        const c = v128.load(tiles, 0);
-        const low = i8x16.swizzle(act, v128.and(c, nibbles));
-        const high = i8x16.swizzle(act, v128.and(i16x8.shr_u(c, 4), nibbles));
-        s0 = addBoth(s0, low, v128.load8x8_s(tiles, 16), v128.load8x8_s(tiles, 24), odd);
-        s1 = addBoth(s1, high, v128.load8x8_s(tiles, 32), v128.load8x8_s(tiles, 40), odd);
-      }
-      if (n >= 8) {
-        const c = v128.load(tiles, 48);
-        const low = i8x16.swizzle(act, v128.and(c, nibbles));
-        const high = i8x16.swizzle(act, v128.and(i16x8.shr_u(c, 4), nibbles));
-        s0 = addBoth(s0, low, v128.load8x8_s(tiles, 64), v128.load8x8_s(tiles, 72), odd);
-        s1 = addBoth(s1, high, v128.load8x8_s(tiles, 80), v128.load8x8_s(tiles, 88), odd);
-      }
-      if (n >= 12) {
-        const c = v128.load(tiles, 96);
-        const low = i8x16.swizzle(act, v128.and(c, nibbles));
-        const high = i8x16.swizzle(act, v128.and(i16x8.shr_u(c, 4), nibbles));
-        s0 = addBoth(s0, low, v128.load8x8_s(tiles, 112), v128.load8x8_s(tiles, 120), odd);
-        s1 = addBoth(s1, high, v128.load8x8_s(tiles, 128), v128.load8x8_s(tiles, 136), odd);
-      }
-      if (n >= 16) {
-        const c = v128.load(tiles, 144);
-        const low = i8x16.swizzle(act, v128.and(c, nibbles));
-        const high = i8x16.swizzle(act, v128.and(i16x8.shr_u(c, 4), nibbles));
-        s0 = addBoth(s0, low, v128.load8x8_s(tiles, 160), v128.load8x8_s(tiles, 168), odd);
-        s1 = addBoth(s1, high, v128.load8x8_s(tiles, 176), v128.load8x8_s(tiles, 184), odd);
-      }
-      const rest = tiles + <usize>(48 * (n >> 2));
-      if (n & 2) {
-        const a = i8x16.swizzle(act, spread(v128.load64_zero(rest), nibbles));
-        s0 = addEven(s0, a, v128.load8x8_s(rest, 8));
-        s1 = addOdd(s1, a, v128.load8x8_s(rest, 16), odd);
-      }
-      if (n & 1) {
-        const last = rest + <usize>(12 * (n & 2));
-        const a = i8x16.swizzle(act, spread(v128.load32_zero(last), nibbles));
-        const p = i16x8.mul(i16x8.extend_low_i8x16_s(a), v128.load8x8_s(last, 4));
-        s0 = addLow(s0, p);
-        s1 = addHigh(s1, p);
+    while (left > 0) {
+      const steps = min(left, some);
+      left -= steps;
+      ahead(tiles);
+      for (const end = tiles + <usize>steps * size; tiles < end; tiles += size) {
+        let act: v128;
+        if (listed) {
+          act = v128.load(x + ((<usize>load<u16>(order)) << 4));
+          order += 2;
+        } else {
+          act = v128.load(x);
+          x += 16;
+        }
+        if (n >= 4) {
+          const c = v128.load(tiles, 0);
+          const low = i8x16.swizzle(act, v128.and(c, nibbles));
+          const high = i8x16.swizzle(act, v128.and(i16x8.shr_u(c, 4), nibbles));
+          s0 = addBoth(s0, low, v128.load8x8_s(tiles, 16), v128.load8x8_s(tiles, 24), odd);
+          s1 = addBoth(s1, high, v128.load8x8_s(tiles, 32), v128.load8x8_s(tiles, 40), odd);
+        }
+        if (n >= 8) {
+          const c = v128.load(tiles, 48);
+          const low = i8x16.swizzle(act, v128.and(c, nibbles));
+          const high = i8x16.swizzle(act, v128.and(i16x8.shr_u(c, 4), nibbles));
+          s0 = addBoth(s0, low, v128.load8x8_s(tiles, 64), v128.load8x8_s(tiles, 72), odd);
+          s1 = addBoth(s1, high, v128.load8x8_s(tiles, 80), v128.load8x8_s(tiles, 88), odd);
+        }
+        if (n >= 12) {
+          const c = v128.load(tiles, 96);
+          const low = i8x16.swizzle(act, v128.and(c, nibbles));
+          const high = i8x16.swizzle(act, v128.and(i16x8.shr_u(c, 4), nibbles));
+          s0 = addBoth(s0, low, v128.load8x8_s(tiles, 112), v128.load8x8_s(tiles, 120), odd);
+          s1 = addBoth(s1, high, v128.load8x8_s(tiles, 128), v128.load8x8_s(tiles, 136), odd);
+        }
+        if (n >= 16) {
+          const c = v128.load(tiles, 144);
+          const low = i8x16.swizzle(act, v128.and(c, nibbles));
+          const high = i8x16.swizzle(act, v128.and(i16x8.shr_u(c, 4), nibbles));
+          s0 = addBoth(s0, low, v128.load8x8_s(tiles, 160), v128.load8x8_s(tiles, 168), odd);
+          s1 = addBoth(s1, high, v128.load8x8_s(tiles, 176), v128.load8x8_s(tiles, 184), odd);
+        }
+        const rest = tiles + <usize>(48 * (n >> 2));
+        if (n & 2) {
+          const a = i8x16.swizzle(act, spread(v128.load64_zero(rest), nibbles));
+          s0 = addEven(s0, a, v128.load8x8_s(rest, 8));
+          s1 = addOdd(s1, a, v128.load8x8_s(rest, 16), odd);
+        }
+        if (n & 1) {
+          const last = rest + <usize>(12 * (n & 2));
+          const a = i8x16.swizzle(act, spread(v128.load32_zero(last), nibbles));
+          const p = i16x8.mul(i16x8.extend_low_i8x16_s(a), v128.load8x8_s(last, 4));
+          s0 = addLow(s0, p);
+          s1 = addHigh(s1, p);
+        }
       }
     }
     v128.store(sums, i32x4.add(v128.load(sums), settle(s0)));
@@ -82,6 +88,7 @@ function run1(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: u
 /** Two vectors, `stride` apart. */
 @inline
 function run2(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: usize, stride: usize, sums: usize): void {
+  const size: usize = 12 * n;
   const nibbles = nibbleMask(sums);
   const odd = oddMask(sums);
   const segment = SEGMENT / n;
@@ -93,6 +100,7 @@ function run2(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: u
     let t0 = i32x4.splat(0);
     let t1 = i32x4.splat(0);
     for (let i = 0; i < steps; i++) {
+      aheadIn(tiles, size);
       let at = x;
       if (listed) {
         at += (<usize>load<u16>(order)) << 4;
@@ -149,6 +157,7 @@ function run2(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: u
 /** Four vectors, `stride` apart. */
 @inline
 function run4(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: usize, stride: usize, sums: usize): void {
+  const size: usize = 12 * n;
   const nibbles = nibbleMask(sums);
   const odd = oddMask(sums);
   const segment = SEGMENT / n;
@@ -165,6 +174,7 @@ function run4(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: u
     let v0 = i32x4.splat(0);
     let v1 = i32x4.splat(0);
     for (let i = 0; i < steps; i++) {
+      aheadIn(tiles, size);
       let at = x;
       if (listed) {
         at += (<usize>load<u16>(order)) << 4;
@@ -336,9 +346,8 @@ export function multiplyFixedInt8(
   );
   if (done === tokens) return;
   tiles += <usize>from * groupBytes;
-  if (from < to) touch(tiles, groupBytes);
+  begin(tiles, <usize>(to - from) * groupBytes);
   for (let group = from; group < to; group++) {
-    if (group + 1 < to) touch(tiles + groupBytes, groupBytes);
     let block = 1;
     for (let token = done; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
@@ -392,10 +401,11 @@ export function multiplySortedInt8(
     sums,
   );
   if (done === tokens) return;
+  beginSorted(starts, from, to, order, tiles);
   for (let group = from; group < to; group++) {
     const start = starts + ((<usize>group) << 3);
     const count = counts + ((<usize>group) << 5);
-    if (group + 1 < to) touchSorted(start, order, tiles);
+    aheadSorted(start, order);
     let block = 1;
     for (let token = done; token < tokens; token += block) {
       block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;

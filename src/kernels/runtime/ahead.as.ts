@@ -1,0 +1,67 @@
+// AssemblyScript: asking for memory before it is needed. WebAssembly has no instruction to prefetch, and a load that waits
+// holds up all that comes after it once the processor has no room for more: the loads of a multiplication alone keep too
+// little of memory under way, and each page (4 KiB, mostly) costs a wait for its address and its first line besides. So in
+// the midst of multiplying weights that lie one after the other, lines are touched that come 16 KiB later, of four pages in
+// turn: both go on at once, since what is multiplied is in the cache by then, and the waits for four pages are one. Rows
+// that are read side by side (dense-float.as.ts), or often (many.as.ts), need none of it.
+
+/** Bytes of a line, of a page, and of the four pages whose lines are touched in turn. */
+const LINE: usize = 64;
+const PAGE: usize = 4096;
+const STRIP: usize = 4 * PAGE;
+
+/** Bytes of weights between two calls of `ahead`, at most. */
+export const STEP: usize = 4 * LINE;
+
+/** Made of what was touched, and exported: no compiler may leave the loads out. */
+export let touched: i32 = 0;
+
+/**
+ * Touches four lines of the strip after that of `at`, one in each page: which ones follows from how far `at` is into its
+ * strip. Reads less than 32 KiB beyond `at`, whatever is there (BEYOND in ../runtime-module.ts).
+ */
+@inline
+export function ahead(at: usize): void {
+  const line = (at & ~(STRIP - 1)) + ((at & (STRIP - 1)) >> 2);
+  touched ^=
+    load<i32>(line, STRIP) ^
+    load<i32>(line, STRIP + PAGE) ^
+    load<i32>(line, STRIP + 2 * PAGE) ^
+    load<i32>(line, STRIP + 3 * PAGE);
+}
+
+/** `ahead` where one is due in the next `bytes` bytes, which are at most STEP. */
+@inline
+export function aheadIn(at: usize, bytes: usize): void {
+  if ((at & (STEP - 1)) < bytes) ahead(at);
+}
+
+/** `ahead` for all of `bytes` bytes from `at` on. */
+@inline
+export function aheadOf(at: usize, bytes: usize): void {
+  for (const end = at + bytes; at < end; at += STEP) ahead(at);
+}
+
+/** `ahead` for the tiles' numbers of the row group whose `start` is given. */
+@inline
+export function aheadSorted(start: usize, order: usize): void {
+  const entry = (<usize>load<u32>(start)) << 1;
+  aheadOf(order + entry, ((<usize>load<u32>(start, 8)) << 1) - entry);
+}
+
+/** Touches what is left of the first strip of `bytes` bytes from `at` on, which no `ahead` has. */
+export function begin(at: usize, bytes: usize): void {
+  let all = touched;
+  for (const end = at + min(bytes, STRIP - (at & (STRIP - 1))); at < end; at += LINE) all ^= load<i32>(at);
+  touched = all;
+}
+
+/** `begin` for row groups [from, to) of sorted tiles and their numbers. */
+export function beginSorted(starts: usize, from: i32, to: i32, order: usize, tiles: usize): void {
+  const first = starts + ((<usize>from) << 3);
+  const end = starts + ((<usize>to) << 3);
+  const entry = (<usize>load<u32>(first)) << 1;
+  const tile = (<usize>load<u32>(first, 4)) << 2;
+  begin(order + entry, ((<usize>load<u32>(end)) << 1) - entry);
+  begin(tiles + tile, ((<usize>load<u32>(end, 4)) << 2) - tile);
+}
