@@ -65,3 +65,13 @@ export function beginSorted(starts: usize, from: i32, to: i32, order: usize, til
   begin(order + entry, ((<usize>load<u32>(end)) << 1) - entry);
   begin(tiles + tile, ((<usize>load<u32>(end, 4)) << 2) - tile);
 }
+
+/** Touches `count` rows of `bytes` bytes, `stride` apart. */
+export function touchRows(at: usize, bytes: usize, stride: usize, count: i32): void {
+  let all = touched;
+  for (; count > 0; count--) {
+    for (let line = at; line < at + bytes; line += LINE) all ^= load<i32>(line);
+    at += stride;
+  }
+  touched = all;
+}

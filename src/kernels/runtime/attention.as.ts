@@ -4,8 +4,12 @@
 // keys walk through them together: heads of one token when decoding, then each key and value is read from memory once for
 // four. Scores are kept in `scores`, f32 [4, positions]; the largest is taken off before the exponential.
 
+import { touchRows } from './ahead.as';
 import { tanh4 } from './elements.as';
-import { exp4, total } from './lanes.as';
+import { exp4, total, totals } from './lanes.as';
+
+/** Positions whose keys, and values, are touched at once (ahead.as.ts). */
+const BATCH: i32 = 16;
 
 /** q · k over `bytes` bytes. */
 @inline
@@ -16,6 +20,35 @@ function dot(q: usize, k: usize, bytes: usize): f32 {
   let rest: f32 = 0;
   for (let at = whole; at < bytes; at += 4) rest += load<f32>(q + at) * load<f32>(k + at);
   return total(sum) + rest;
+}
+
+/** Four queries, `bytes` apart, · k over those bytes: the same sums as `dot`, its lanes one query each. */
+@inline
+function dots(q: usize, k: usize, bytes: usize): v128 {
+  let a = f32x4.splat(0);
+  let b = f32x4.splat(0);
+  let c = f32x4.splat(0);
+  let d = f32x4.splat(0);
+  const whole = bytes & ~15;
+  const qb = q + bytes;
+  const qc = qb + bytes;
+  const qd = qc + bytes;
+  for (let at: usize = 0; at < whole; at += 16) {
+    const key = v128.load(k + at);
+    a = f32x4.add(a, f32x4.mul(v128.load(q + at), key));
+    b = f32x4.add(b, f32x4.mul(v128.load(qb + at), key));
+    c = f32x4.add(c, f32x4.mul(v128.load(qc + at), key));
+    d = f32x4.add(d, f32x4.mul(v128.load(qd + at), key));
+  }
+  let rest = f32x4.splat(0);
+  for (let at = whole; at < bytes; at += 4) {
+    let four = v128.load32_zero(q + at);
+    four = v128.load32_lane(qb + at, four, 1);
+    four = v128.load32_lane(qc + at, four, 2);
+    four = v128.load32_lane(qd + at, four, 3);
+    rest = f32x4.add(rest, f32x4.mul(four, v128.load32_splat(k + at)));
+  }
+  return f32x4.add(totals(a, b, c, d), rest);
 }
 
 /** Scores of `count` positions become e^(score − largest); returns 1 / their sum. The scores are padded to fours. */
@@ -87,8 +120,21 @@ export function attend(
       let key = keys + skip;
       for (let i = 0; i < count; i++) {
         const at = scores + ((<usize>i) << 2);
-        for (let j = 0; j < block; j++) {
-          store<f32>(at + <usize>j * rowBytes, dot(own + <usize>j * bytes, key, bytes) * scale);
+        if (token === 0 && (i & (BATCH - 1)) === 0) {
+          if (i === 0) touchRows(key, bytes, positionStride, min(BATCH, count));
+          touchRows(key + BATCH * positionStride, bytes, positionStride, min(BATCH, count - i - BATCH));
+          touchRows(values + skip + <usize>i * positionStride, bytes, positionStride, min(BATCH, count - i));
+        }
+        if (block === 4) {
+          const four = f32x4.mul(dots(own, key, bytes), f32x4.splat(scale));
+          v128.store32_lane(at, four, 0);
+          v128.store32_lane(at + rowBytes, four, 1);
+          v128.store32_lane(at + 2 * rowBytes, four, 2);
+          v128.store32_lane(at + 3 * rowBytes, four, 3);
+        } else {
+          for (let j = 0; j < block; j++) {
+            store<f32>(at + <usize>j * rowBytes, dot(own + <usize>j * bytes, key, bytes) * scale);
+          }
         }
         key += positionStride;
       }

@@ -8,6 +8,15 @@ export function total(sum: v128): f32 {
   );
 }
 
+/** The sums of the four lanes of each of four, added as `total` adds. */
+@inline
+export function totals(a: v128, b: v128, c: v128, d: v128): v128 {
+  // First lanes 0 and 2, then 1 and 3, of a and b, of c and d.
+  const ab = f32x4.add(i32x4.shuffle(a, b, 0, 2, 4, 6), i32x4.shuffle(a, b, 1, 3, 5, 7));
+  const cd = f32x4.add(i32x4.shuffle(c, d, 0, 2, 4, 6), i32x4.shuffle(c, d, 1, 3, 5, 7));
+  return f32x4.add(i32x4.shuffle(ab, cd, 0, 2, 4, 6), i32x4.shuffle(ab, cd, 1, 3, 5, 7));
+}
+
 /**
  * eˣ to a few units in the last place: 2ⁿ · e^r, n the nearest integer to x / ln 2, e^r by a polynomial of degree 6 (the
  * Taylor series: |r| ≤ 0.35, so the next term is below 2⁻²⁶). Below −87 it is e⁻⁸⁷, above 88 e⁸⁸.
