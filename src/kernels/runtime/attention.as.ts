@@ -122,7 +122,7 @@ export function attend(
         const at = scores + ((<usize>i) << 2);
         if (token === 0 && (i & (BATCH - 1)) === 0) {
           if (i === 0) touchRows(key, bytes, positionStride, min(BATCH, count));
-          touchRows(key + BATCH * positionStride, bytes, positionStride, min(BATCH, count - i - BATCH));
+          touchRows(key + <usize>BATCH * positionStride, bytes, positionStride, min(BATCH, count - i - BATCH));
           touchRows(values + skip + <usize>i * positionStride, bytes, positionStride, min(BATCH, count - i));
         }
         if (block === 4) {
