@@ -8,12 +8,22 @@ export type HostTensor =
   | { readonly type: 'f32'; readonly shape: readonly number[]; readonly data: Float32Array }
   | { readonly type: 'i64'; readonly shape: readonly number[]; readonly data: BigInt64Array };
 
+export type Lent = {
+  readonly inputs: Record<string, HostTensor>;
+  readonly outputs: Record<string, HostTensor>;
+};
+
 export interface Session {
   /**
    * Runs the graph once. The buffers of `inputs` are handed over where `transfer` is true: they are detached and must
    * not be used again. Calls may overlap; each runs on one lane.
    */
   run(inputs: Readonly<Record<string, HostTensor>>, transfer?: boolean): Promise<Record<string, HostTensor>>;
+  /**
+   * Runs the graph once, without a copy of `inputs`: their buffers are detached and come back, as other tensors over the
+   * same memory. They are lost where the run fails.
+   */
+  lend(inputs: Readonly<Record<string, HostTensor>>): Promise<Lent>;
   release(): Promise<void>;
 }
 

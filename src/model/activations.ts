@@ -10,7 +10,7 @@ import { fileError, InternalError } from '../base/index.js';
 import type { HostTensor } from '../engine/index.js';
 
 /** Tokens in one run of a graph: enough to keep a core busy, few enough to stay in its cache. */
-const TOKENS_PER_RUN = 2048;
+const TOKENS_PER_RUN = 1024;
 const MEMORY_BUDGET = 1 << 30;
 
 export type Activations = {
@@ -20,7 +20,10 @@ export type Activations = {
   readonly width: number;
   /** A chunk's values; not to be changed in place. */
   read(chunk: number): Promise<Float32Array>;
+  /** Takes `data` over: it may be in no other chunk, nor be used elsewhere for longer than until the chunk is lent. */
   write(chunk: number, data: Float32Array): Promise<void>;
+  /** Hands a chunk's values to `use`, which gives them back, as another array over the same memory if it likes. */
+  lend<T>(chunk: number, use: (data: Float32Array) => Promise<readonly [back: Float32Array, T]>): Promise<T>;
   close(): Promise<void>;
 };
 
@@ -52,6 +55,11 @@ function inMemory(shape: Shape): Activations {
     ...shape,
     read: async (chunk) => data.get(chunk)!,
     write: async (chunk, values) => void data.set(chunk, values),
+    lend: async (chunk, use) => {
+      const [back, result] = await use(data.get(chunk)!);
+      data.set(chunk, back);
+      return result;
+    },
     close: async () => data.clear(),
   };
 }
@@ -66,19 +74,20 @@ async function onDisk(shape: Shape, perChunk: number): Promise<Activations> {
     throw fileError(error, path);
   }
   const stride = perChunk * shape.length * shape.width * 4;
+  const read = async (chunk: number): Promise<Float32Array> => {
+    const values = new Float32Array(shape.chunks[chunk]! * shape.length * shape.width);
+    const bytes = new Uint8Array(values.buffer);
+    for (let at = 0; at < bytes.length; ) {
+      const { bytesRead } = await file.read(bytes, at, bytes.length - at, chunk * stride + at);
+      if (bytesRead === 0)
+        throw new InternalError('E_INTERNAL_SCRATCH', 'The scratch file is shorter than it should be.');
+      at += bytesRead;
+    }
+    return values;
+  };
   return {
     ...shape,
-    read: async (chunk) => {
-      const values = new Float32Array(shape.chunks[chunk]! * shape.length * shape.width);
-      const bytes = new Uint8Array(values.buffer);
-      for (let at = 0; at < bytes.length; ) {
-        const { bytesRead } = await file.read(bytes, at, bytes.length - at, chunk * stride + at);
-        if (bytesRead === 0)
-          throw new InternalError('E_INTERNAL_SCRATCH', 'The scratch file is shorter than it should be.');
-        at += bytesRead;
-      }
-      return values;
-    },
+    read,
     write: async (chunk, values) => {
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
       try {
@@ -90,6 +99,7 @@ async function onDisk(shape: Shape, perChunk: number): Promise<Activations> {
         throw fileError(error, path);
       }
     },
+    lend: async (chunk, use) => (await use(await read(chunk)))[1],
     close: () => file.close(),
   };
 }

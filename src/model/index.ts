@@ -20,5 +20,5 @@ export {
 } from './model.js';
 export { type Mending, mendConfig, mendingOf, renumberTensor } from './removal.js';
 export { longestAlike, type Rope, ropeTables } from './rope.js';
-export { inLanes, runBlock, sameShape } from './stream.js';
+export { inLanes, runBlock, runChunk, sameShape } from './stream.js';
 export { describeTensors, type ModelTensor } from './tensors.js';

@@ -1,6 +1,6 @@
 // Streams windows through the model, one graph at a time. As many runs proceed side by side as the engine has lanes.
 
-import type { Engine, Session } from '../engine/index.js';
+import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { type Activations, chunkTensor, createActivations } from './activations.js';
 
 /** Calls `work` for 0 … count−1, `lanes` at a time; results in order. The first error ends it. */
@@ -29,7 +29,7 @@ export function sameShape(activations: Activations): Promise<Activations> {
   return createActivations(activations.chunks, activations.length, activations.width);
 }
 
-/** Runs a block over all chunks: `from` → `to` (which may be the same store). Only the first `chunks` of them if given. */
+/** Runs a block over all chunks: `from` → `to` (which may be the same store; what was in it is then gone). Only the first `chunks` of them if given. */
 export async function runBlock(
   engine: Engine,
   session: Session,
@@ -37,9 +37,20 @@ export async function runBlock(
   to: Activations,
   chunks = from.chunks.length,
 ): Promise<void> {
+  const run = async (chunk: number): Promise<Record<string, HostTensor>> => {
+    if (from !== to) return await runChunk(session, from, chunk);
+    return await session.run({ x: chunkTensor(from, chunk, await from.read(chunk)) }, true);
+  };
   await inLanes(engine.asks, chunks, async (chunk) => {
-    const x = chunkTensor(from, chunk, await from.read(chunk));
-    const { y } = await session.run({ x });
+    const { y } = await run(chunk);
     await to.write(chunk, y!.data as Float32Array);
+  });
+}
+
+/** Runs a graph that takes a chunk alone; its values go to the engine and come back, uncopied. */
+export function runChunk(session: Session, from: Activations, chunk: number): Promise<Record<string, HostTensor>> {
+  return from.lend(chunk, async (data) => {
+    const { inputs, outputs } = await session.lend({ x: chunkTensor(from, chunk, data) });
+    return [inputs.x!.data as Float32Array, outputs];
   });
 }

@@ -101,7 +101,7 @@ async function keepTrace(model: Model, block: number, seen: Activations, trace: 
   for (let chunk = 0; chunk < trace.chunks; chunk++) {
     const hidden = await seen.read(chunk);
     if (!hidden.every(Number.isFinite)) await requireFinite(model, block);
-    await trace.store.write(traceIndex(trace, block, chunk), hidden);
+    await trace.store.write(traceIndex(trace, block, chunk), hidden.slice()); // the chunk itself travels on
   }
 }
 

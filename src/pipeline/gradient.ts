@@ -141,7 +141,7 @@ async function spread(from: Activations, times: number): Promise<Activations> {
     const data = await from.read(chunk);
     for (let w = 0; w < windows; w++) {
       const window = data.slice(w * length * width, (w + 1) * length * width);
-      for (let again = 0; again < times; again++) await single.write(to++, window);
+      for (let again = 0; again < times; again++) await single.write(to++, window.slice());
     }
   }
   return single;

@@ -6,7 +6,7 @@ import { type Activations, type BlockSource, blockGraph, type Model, runBlock } 
 /** A stream before the block, and where it goes after it; the two may be the same store. */
 export type Move = readonly [from: Activations, to: Activations];
 
-/** The residual before and after a block, [windows, length, width] of one chunk. */
+/** The residual before and after a block, [windows, length, width] of one chunk; theirs are the values until it returns. */
 export type VisitResidual = (block: number, before: Float32Array, after: Float32Array) => void;
 
 /** Shows `visit` a block's move, between two stores, chunk after chunk in their order: sums over them depend on no threads. */

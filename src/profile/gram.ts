@@ -6,19 +6,18 @@
 
 import { InternalError } from '../base/index.js';
 import type { Engine, Session } from '../engine/index.js';
-import { type Activations, chunkTensor, inLanes } from '../model/index.js';
+import { type Activations, inLanes, runChunk } from '../model/index.js';
 
 /** Σ xᵀx over all tokens, for each tap site: [in, in]; where a block has experts, how many tokens each was given, too. */
 export type Grams = Readonly<Record<string, Float32Array>>;
 
 /** Runs a block's Gram taps over all chunks of `from` and adds them up, in the chunks' order. */
 export async function measureGrams(engine: Engine, session: Session, from: Activations): Promise<Grams> {
-  const run = async (chunk: number) => session.run({ x: chunkTensor(from, chunk, await from.read(chunk)) });
   let sums: Readonly<Record<string, Float32Array>> | undefined;
   // One round of lanes at a time, so that no more matrices wait than there are lanes.
   for (let first = 0; first < from.chunks.length; first += engine.lanes) {
     const count = Math.min(engine.lanes, from.chunks.length - first);
-    const outputs = await inLanes(engine.lanes, count, (lane) => run(first + lane));
+    const outputs = await inLanes(engine.lanes, count, (lane) => runChunk(session, from, first + lane));
     for (const output of outputs) {
       const values = Object.fromEntries(Object.entries(output).map(([site, { data }]) => [site, data as Float32Array]));
       if (sums) for (const [site, sum] of Object.entries(sums)) addTo(sum, values[site]!);

@@ -4,7 +4,7 @@
 // given its linears read nothing: zeros.
 
 import type { Engine, Session } from '../engine/index.js';
-import { type Activations, chunkTensor, expertOf, GIVEN, inLanes } from '../model/index.js';
+import { type Activations, expertOf, GIVEN, inLanes, runChunk } from '../model/index.js';
 import type { BlockInputs } from './measure.js';
 
 const WINDOWS = 16;
@@ -37,15 +37,16 @@ export async function sampleInputs(engine: Engine, session: Session, from: Activ
     return rows;
   };
   const parts = await inLanes(engine.asks, taken.length, async (chunk) => {
-    const x = await from.read(chunk);
-    const block = pick(x, taken[chunk]!, from.width);
-    const outputs = await session.run({ x: chunkTensor(from, chunk, x) });
+    const block = pick(await from.read(chunk), taken[chunk]!, from.width);
+    const outputs = await runChunk(session, from, chunk);
     const { [GIVEN]: given, ...taps } = outputs;
     const sites = Object.entries(taps).map(([site, { data, shape }]) => {
       const width = shape[1]!;
       const expert = expertOf(site);
       const rowOf =
-        expert === undefined ? undefined : rowsOf(given!.data as Float32Array, expert, x.length / from.width);
+        expert === undefined
+          ? undefined
+          : rowsOf(given!.data as Float32Array, expert, from.chunks[chunk]! * from.length);
       return { site, width, data: pick(data as Float32Array, taken[chunk]!, width, rowOf) };
     });
     return { block, sites };

@@ -3,16 +3,14 @@
 // on how many lanes work or which finishes first.
 
 import type { Engine, Session } from '../engine/index.js';
-import { type Activations, chunkTensor, inLanes } from '../model/index.js';
+import { type Activations, inLanes, runChunk } from '../model/index.js';
 
 /** Σ x² over all tokens, for each tap site: [in]; where a block has experts, how many tokens each was given, too. */
 export type SquareSums = Readonly<Record<string, Float64Array>>;
 
 /** Runs a block's taps, and no other outputs, over all chunks of `from` and adds them up, in the chunks' order, in double precision. */
 export async function measureSquareSums(engine: Engine, session: Session, from: Activations): Promise<SquareSums> {
-  const outputs = await inLanes(engine.asks, from.chunks.length, async (chunk) => {
-    return await session.run({ x: chunkTensor(from, chunk, await from.read(chunk)) });
-  });
+  const outputs = await inLanes(engine.asks, from.chunks.length, (chunk) => runChunk(session, from, chunk));
   const sums = Object.fromEntries(
     Object.entries(outputs[0]!).map(([site, { data }]) => [site, new Float64Array(data.length)]),
   );

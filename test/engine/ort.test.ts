@@ -181,6 +181,28 @@ describe('calls', () => {
     await expect(session.run({ x: f32([1], Float32Array.of(1)) })).resolves.toHaveProperty('y');
     await engine.close();
   });
+
+  test('an input handed over to two calls at once fails in the second, which does not wait for ever', async () => {
+    const engine = await start(1);
+    const session = await engine.load(twice());
+    const x = f32([1], Float32Array.of(3));
+    const [first, second] = await Promise.allSettled([session.run({ x }, true), session.run({ x }, true)]);
+    expect(first).toMatchObject({ status: 'fulfilled', value: { y: { data: Float32Array.of(6) } } });
+    expect(second).toMatchObject({ status: 'rejected', reason: { code: 'E_SHAPE_INPUT' } });
+    await engine.close();
+  });
+});
+
+test('what is lent comes back, over the same memory', async () => {
+  const engine = await start(1);
+  const session = await engine.load(twice());
+  const data = Float32Array.of(3);
+  const { inputs, outputs } = await session.lend({ x: f32([1], data) });
+  expect(outputs.y!.data).toEqual(Float32Array.of(6));
+  expect(inputs.x).toEqual(f32([1], Float32Array.of(3)));
+  expect(data).toHaveLength(0);
+  expect((await session.lend(inputs)).outputs.y!.data).toEqual(Float32Array.of(6));
+  await engine.close();
 });
 
 async function spied(lanes: number): Promise<{ engine: Engine; workers: Worker[] }> {

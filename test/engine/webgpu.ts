@@ -74,8 +74,11 @@ export async function startHost(environment: Readonly<Record<string, string>>): 
     load: async (graph) => {
       const session = sessions++;
       await call({ kind: 'load', session, graph });
+      const run = (inputs: Readonly<Record<string, HostTensor>>) =>
+        call({ kind: 'run', session, inputs }) as Promise<Record<string, HostTensor>>;
       return {
-        run: (inputs) => call({ kind: 'run', session, inputs }) as Promise<Record<string, HostTensor>>,
+        run,
+        lend: async (inputs) => ({ inputs: { ...inputs }, outputs: await run(inputs) }),
         release: async () => void (await call({ kind: 'release', session })),
       };
     },

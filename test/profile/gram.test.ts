@@ -22,7 +22,7 @@ beforeAll(async () => {
     Int32Array.from({ length: LENGTH }, (_, t) => (w * 7919 + t * (t + w)) % vocabulary),
   );
   from = await embedWindows(model, { length: LENGTH, windows });
-  expect(from.chunks.length).toBe(3);
+  expect(from.chunks.length).toBeGreaterThan(2);
 });
 afterAll(async () => {
   await from.close();

@@ -5,14 +5,13 @@
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { InternalError, ResourceError } from '../../base/index.js';
-import type { Device, HostTensor } from '../engine.js';
+import type { Device, Lent } from '../engine.js';
 import { LANE_STATE, type Reply, type Request, type WorkerSettings } from './messages.js';
 
 type Unnumbered<T> = T extends unknown ? Omit<T, 'call'> : never;
-type Outputs = Record<string, HostTensor>;
 export type Lane = {
   readonly version: string;
-  call(request: Unnumbered<Request>, graph: string, transfer?: ArrayBuffer[]): Promise<Outputs>;
+  call(request: Unnumbered<Request>, graph: string, transfer?: ArrayBuffer[]): Promise<Lent>;
   /** Ends the thread after the call it is in; the others it was sent are rejected. */
   stop(): Promise<void>;
 };
@@ -50,7 +49,7 @@ export async function startLane(settings: Omit<WorkerSettings, 'state'>): Promis
       resolve();
     }),
   );
-  const pending = new Map<number, { graph: string; resolve(outputs: Outputs): void; reject(error: unknown): void }>();
+  const pending = new Map<number, { graph: string; resolve(done: Lent): void; reject(error: unknown): void }>();
   let calls = 0;
   let dead: unknown;
 
@@ -78,7 +77,7 @@ export async function startLane(settings: Omit<WorkerSettings, 'state'>): Promis
       const call = pending.get(reply.call);
       if (!call) return; // it was rejected already, when the thread failed
       pending.delete(reply.call);
-      if (reply.kind === 'done') call.resolve(reply.outputs);
+      if (reply.kind === 'done') call.resolve(reply);
       else call.reject(engineError(reply.message, call.graph, settings.device));
     });
   });

@@ -1,6 +1,6 @@
 // What the main thread and the engine's worker threads say to each other.
 
-import type { Device, HostTensor } from '../engine.js';
+import type { Device, HostTensor, Lent } from '../engine.js';
 
 export type WorkerSettings = {
   readonly device: Device;
@@ -28,6 +28,8 @@ export type Request =
       readonly call: number;
       readonly session: number;
       readonly inputs: Readonly<Record<string, HostTensor>>;
+      /** Whether the reply is to bring the inputs' buffers back. */
+      readonly lent: boolean;
     }
   | { readonly kind: 'release'; readonly call: number; readonly session: number }
   | { readonly kind: 'stop'; readonly call: number };
@@ -35,5 +37,5 @@ export type Request =
 export type Reply =
   | { readonly kind: 'ready'; readonly version: string }
   | { readonly kind: 'unready'; readonly message: string }
-  | { readonly kind: 'done'; readonly call: number; readonly outputs: Record<string, HostTensor> }
+  | ({ readonly kind: 'done'; readonly call: number } & Lent)
   | { readonly kind: 'failed'; readonly call: number; readonly message: string };

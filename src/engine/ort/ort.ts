@@ -3,10 +3,12 @@
 // the threads asked for. Results do not depend on the number of lanes: each run is one lane's, whole.
 
 import { type Graph, serialiseOnnx } from '../../graph/index.js';
-import type { Device, Engine, HostTensor, Session } from '../engine.js';
+import type { Device, Engine, HostTensor, Lent, Session } from '../engine.js';
 import { checkFiles, checkInputs } from '../graph-inputs.js';
 import { type Lane, startLane } from './lane.js';
 import { followLinks } from './links.js';
+
+type Tensors = Readonly<Record<string, HostTensor>>;
 
 export type OrtOptions = {
   readonly device: Device;
@@ -60,17 +62,20 @@ export async function createOrtEngine({ device, lanes, threads }: OrtOptions): P
       await release().catch(() => {}); // the lanes that did load it; the failure itself is what matters
       throw failed.reason;
     }
-    return {
-      run: async (inputs, transfer = false) => {
+    const run = async (inputs: Tensors, transfer: boolean, lent: boolean): Promise<Lent> => {
+      const lane = await take();
+      try {
+        // Only now, since another call may have been given the same buffers meanwhile: Node sends no message with those.
         checkInputs(graph, inputs);
-        const lane = await take();
-        try {
-          const own = Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, whole(tensor)]));
-          return await lane.call({ kind: 'run', session, inputs: own }, graph.name, transfer ? buffersOf(own) : []);
-        } finally {
-          give(lane);
-        }
-      },
+        const own = Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, whole(tensor)]));
+        return await lane.call({ kind: 'run', session, inputs: own, lent }, graph.name, transfer ? buffersOf(own) : []);
+      } finally {
+        give(lane);
+      }
+    };
+    return {
+      run: async (inputs, transfer = false) => (await run(inputs, transfer, false)).outputs,
+      lend: (inputs) => run(inputs, true, true),
       release,
     };
   };

@@ -4,7 +4,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 import { GraphBuilder, serialiseOnnx } from '../../graph/index.js';
-import type { HostTensor } from '../engine.js';
+import type { HostTensor, Lent } from '../engine.js';
 import { LANE_STATE, type Reply, type Request, type WorkerSettings } from './messages.js';
 
 const port = parentPort!;
@@ -12,6 +12,10 @@ const settings = workerData as WorkerSettings;
 const sessions = new Map<number, ort.InferenceSession>();
 
 const reply = (message: Reply, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
+
+const NOTHING: Lent = { inputs: {}, outputs: {} };
+
+const bufferOf = (tensor: HostTensor): ArrayBuffer => tensor.data.buffer as ArrayBuffer;
 
 async function load(request: Request & { kind: 'load' }): Promise<void> {
   const folder = request.folder;
@@ -55,17 +59,17 @@ async function counted<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function answer(request: Exclude<Request, { kind: 'stop' }>): Promise<Record<string, HostTensor>> {
+async function answer(request: Exclude<Request, { kind: 'stop' }>): Promise<Lent> {
   switch (request.kind) {
     case 'load':
       await load(request);
-      return {};
+      return NOTHING;
     case 'run':
-      return run(request);
+      return { outputs: await run(request), inputs: request.lent ? request.inputs : {} };
     case 'release':
       await sessions.get(request.session)?.release();
       sessions.delete(request.session);
-      return {};
+      return NOTHING;
     default:
       return request satisfies never;
   }
@@ -74,9 +78,9 @@ async function answer(request: Exclude<Request, { kind: 'stop' }>): Promise<Reco
 port.on('message', async (request: Request) => {
   if (request.kind === 'stop') process.exit(); // ends this thread only
   try {
-    const outputs = await counted(() => answer(request));
-    const buffers = Object.values(outputs).map((tensor) => tensor.data.buffer as ArrayBuffer);
-    reply({ kind: 'done', call: request.call, outputs }, buffers);
+    const done = await counted(() => answer(request));
+    const buffers = [done.outputs, done.inputs].flatMap((tensors) => Object.values(tensors).map(bufferOf));
+    reply({ kind: 'done', call: request.call, ...done }, buffers);
   } catch (error) {
     reply({ kind: 'failed', call: request.call, message: error instanceof Error ? error.message : String(error) });
   }

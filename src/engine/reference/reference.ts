@@ -20,14 +20,14 @@ async function load(graph: Graph): Promise<Session> {
   let constants: ReadonlyMap<string, Value> | undefined = new Map(
     await Promise.all(graph.initializers.map(async (item) => [item.name, await readValue(graph, item)] as const)),
   );
+  const once: Session['run'] = async (inputs) => {
+    if (!constants) throw new InternalError('E_INTERNAL_ENGINE', `${graph.name} was run after it was released.`);
+    checkInputs(graph, inputs);
+    return run(graph, constants, inputs);
+  };
   return {
-    run: async (inputs) => {
-      if (!constants) {
-        throw new InternalError('E_INTERNAL_ENGINE', `${graph.name} was run after it was released.`);
-      }
-      checkInputs(graph, inputs);
-      return run(graph, constants, inputs);
-    },
+    run: once,
+    lend: async (inputs) => ({ inputs: { ...inputs }, outputs: await once(inputs) }),
     release: async () => {
       constants = undefined;
     },
