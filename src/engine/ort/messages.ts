@@ -1,13 +1,24 @@
 // What the main thread and the engine's worker threads say to each other.
 
+import type { MessagePort } from 'node:worker_threads';
 import type { Device, HostTensor, Lent } from '../engine.js';
 
-export type WorkerSettings = {
+export type LaneSettings = {
   readonly device: Device;
   readonly threads: number;
   /** Two integers that both threads see; see LANE_STATE. */
   readonly state: Int32Array<SharedArrayBuffer>;
 };
+/** What a lane's thread is started with: the port is its end of the line. */
+export type WorkerSettings = LaneSettings & { readonly port: MessagePort };
+
+/** What the thread that starts lanes is started with: its own state, and the lanes' file. */
+export type NurserySettings = { readonly state: Int32Array<SharedArrayBuffer>; readonly lane: string };
+export type Birth = { readonly lane: number; readonly settings: LaneSettings; readonly port: MessagePort };
+export type NurseryReply =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'unready'; readonly message: string }
+  | { readonly kind: 'ended'; readonly lane: number; readonly why: string };
 
 /**
  * Places in a lane's shared state. A thread that is ended inside ONNX Runtime takes the whole process down, so `busy`

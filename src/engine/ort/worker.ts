@@ -1,14 +1,14 @@
 // The worker thread that owns ONNX Runtime: `run()` blocks its thread, so it never runs on the main one. One worker is
 // one lane. Everything it is sent and sends back moves by transfer, not by copy.
 
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
-import { GraphBuilder, serialiseOnnx } from '../../graph/index.js';
 import type { HostTensor, Lent } from '../engine.js';
 import { LANE_STATE, type Reply, type Request, type WorkerSettings } from './messages.js';
+import { smallestModel } from './smallest-model.js';
 
-const port = parentPort!;
 const settings = workerData as WorkerSettings;
+const { port } = settings;
 const sessions = new Map<number, ort.InferenceSession>();
 
 const reply = (message: Reply, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
@@ -91,10 +91,7 @@ port.on('message', async (request: Request) => {
  * one loads; this one stays. It also finds out, before any work, whether there is a GPU at all.
  */
 async function holdDevice(): Promise<void> {
-  const g = new GraphBuilder();
-  g.output(g.op('Neg', [g.input('x', 'f32', [1])]), 'y', [1]);
-  const model = serialiseOnnx(g.build('device', undefined));
-  await load({ kind: 'load', call: -1, session: -1, model, folder: undefined });
+  await load({ kind: 'load', call: -1, session: -1, model: smallestModel(), folder: undefined });
 }
 
 try {

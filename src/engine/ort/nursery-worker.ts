@@ -1,0 +1,37 @@
+// The thread that starts lanes: nursery.ts says why there is one. Its session is the first of the process, and is kept.
+
+import { parentPort, Worker, workerData } from 'node:worker_threads';
+import * as ort from 'onnxruntime-node';
+import { type Birth, LANE_STATE, type NurseryReply, type NurserySettings } from './messages.js';
+import { smallestModel } from './smallest-model.js';
+
+const port = parentPort!;
+const { state, lane: file } = workerData as NurserySettings;
+const reply = (message: NurseryReply): void => port.postMessage(message);
+
+port.on('message', ({ lane, settings, port: own }: Birth) => {
+  const thread = new Worker(file, { workerData: { ...settings, port: own }, transferList: [own] });
+  let why: string | undefined;
+  thread.on('error', (error) => {
+    why = error instanceof Error ? error.message : String(error);
+  });
+  thread.on('exit', (code) => reply({ kind: 'ended', lane, why: why ?? `its thread ended with code ${code}` }));
+});
+
+try {
+  const options = {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    logSeverityLevel: 3,
+  } as const;
+  await ort.InferenceSession.create(smallestModel(), {
+    ...options,
+    extra: { session: { set_denormal_as_zero: '1' } },
+  });
+  reply({ kind: 'ready' });
+} catch (error) {
+  reply({ kind: 'unready', message: error instanceof Error ? error.message : String(error) });
+}
+Atomics.sub(state, LANE_STATE.busy, 1);
+Atomics.notify(state, LANE_STATE.busy);

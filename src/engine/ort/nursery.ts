@@ -1,0 +1,78 @@
+// Where lanes' threads come from: a thread in which denormal numbers count as zero. ONNX Runtime takes no exponential below
+// e⁻⁸⁸, so that every masked score becomes a denormal number, and a processor takes up to hundreds of cycles for each, a
+// sixth of a block's time. It can be told to count them as zero, but tells so only the thread of a process's first session;
+// a thread inherits it from the one that starts it. So one thread has that session, stays, and starts all lanes; all other
+// threads of the process remain as they are. Where a session was there before, lanes are as right, and slower.
+
+import { createRequire } from 'node:module';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { Birth, LaneSettings, NurseryReply, NurserySettings } from './messages.js';
+import { guardExit, newState } from './settle.js';
+
+export type Thread = {
+  readonly port: MessagePort;
+  /** Fulfilled, with the reason, once the thread is no more. */
+  readonly ended: Promise<string>;
+};
+
+type Nursery = { bear(settings: LaneSettings): Thread };
+
+let nursery: Promise<Nursery> | undefined;
+
+/** Starts a lane's thread. Rejects with what ONNX Runtime says where it cannot be loaded. */
+export async function startThread(settings: LaneSettings): Promise<Thread> {
+  nursery ??= startNursery();
+  const own = nursery;
+  try {
+    return (await own).bear(settings);
+  } catch (error) {
+    if (nursery === own) nursery = undefined;
+    throw error;
+  }
+}
+
+async function startNursery(): Promise<Nursery> {
+  const { resolve } = createRequire(import.meta.url);
+  const state = newState();
+  const workerData: NurserySettings = { state, lane: resolve('#engine-worker') };
+  const worker = new Worker(resolve('#engine-nursery'), { workerData });
+  const release = guardExit(state);
+  const living = new Map<number, (why: string) => void>();
+  let lanes = 0;
+  let why: string | undefined;
+  const end = (lane: number, reason: string): void => {
+    living.get(lane)?.(reason);
+    living.delete(lane);
+    if (living.size === 0) worker.unref();
+  };
+  await new Promise<void>((resolve, reject) => {
+    worker.on('message', (reply: NurseryReply) => {
+      if (reply.kind === 'ready') resolve();
+      else if (reply.kind === 'unready') {
+        reject(new Error(reply.message));
+        void worker.terminate();
+      } else end(reply.lane, reply.why);
+    });
+    worker.on('error', (error) => {
+      why = error instanceof Error ? error.message : String(error);
+    });
+    worker.on('exit', (code) => {
+      why ??= `the thread that started it ended with code ${code}`;
+      nursery = undefined;
+      release();
+      for (const lane of [...living.keys()]) end(lane, why);
+      reject(new Error(why));
+    });
+  });
+  worker.unref(); // it does not keep the process; a lane does
+  return {
+    bear: (settings) => {
+      const { port1, port2 } = new MessageChannel();
+      const lane = lanes++;
+      const ended = new Promise<string>((resolve) => living.set(lane, resolve));
+      worker.ref();
+      worker.postMessage({ lane, settings, port: port2 } satisfies Birth, [port2]);
+      return { port: port1, ended };
+    },
+  };
+}
