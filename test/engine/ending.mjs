@@ -1,4 +1,5 @@
-// A process that ends, in the way its argument names, while both lanes are inside a run of a few hundred milliseconds.
+// A process that ends, in the way its argument names, while both lanes are inside a run of a few hundred milliseconds; with
+// `early`, while they are started.
 
 import { createOrtEngine } from '../../dist/engine/index.js';
 import { GraphBuilder, int } from '../../dist/graph/index.js';
@@ -10,6 +11,7 @@ let y = x;
 for (let i = 0; i < 4; i++) y = g.op('Gemm', [y, x], { transB: int(1) });
 g.output(y, 'y', [N, N]);
 
+if (process.argv[2] === 'early') setTimeout(() => process.exit(3), 30);
 const engine = await createOrtEngine({ device: 'cpu', lanes: 2, threads: 1 });
 const session = await engine.load(g.build('long', undefined));
 const input = { type: 'f32', shape: [N, N], data: new Float32Array(N * N) };

@@ -282,6 +282,7 @@ describe('the process may end in the middle of a run', () => {
     ['process.exit', 'exit', 3, ''],
     ['an uncaught error', 'throw', 1, 'Error: the end'],
     ['close', 'close', 0, ''],
+    ['process.exit at its beginning', 'early', 3, ''],
   ])('by %s', async (_, how, code, said) => {
     const child = spawn(process.execPath, [script, how], { stdio: ['ignore', 'ignore', 'pipe'] });
     let errors = '';

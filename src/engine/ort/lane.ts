@@ -4,8 +4,8 @@
 import { InternalError, ResourceError } from '../../base/index.js';
 import type { Device, Lent } from '../engine.js';
 import { LANE_STATE, type LaneSettings, type Reply, type Request } from './messages.js';
-import { startThread, type Thread } from './nursery.js';
-import { guardExit, newState } from './settle.js';
+import { newState } from './settle.js';
+import { startThread } from './spawner.js';
 
 type Unnumbered<T> = T extends unknown ? Omit<T, 'call'> : never;
 export type Lane = {
@@ -26,20 +26,13 @@ export async function startLane(settings: Omit<LaneSettings, 'state'>): Promise<
       { cause },
     );
   const state = newState();
-  const release = guardExit(state);
-  let thread: Thread;
-  try {
-    thread = await startThread({ ...settings, state });
-  } catch (error) {
-    release();
+  const { port, ended: threadEnded } = await startThread({ ...settings, state }).catch((error) => {
     throw stopped(error);
-  }
-  const { port } = thread;
+  });
   const pending = new Map<number, { graph: string; resolve(done: Lent): void; reject(error: unknown): void }>();
   let calls = 0;
   let dead: unknown;
-  const ended = thread.ended.then((why) => {
-    release();
+  const ended = threadEnded.then((why) => {
     port.close();
     dead ??= stopped(why);
     for (const call of pending.values()) call.reject(dead);

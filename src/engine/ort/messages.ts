@@ -13,9 +13,9 @@ export type LaneSettings = {
 export type WorkerSettings = LaneSettings & { readonly port: MessagePort };
 
 /** What the thread that starts lanes is started with: its own state, and the lanes' file. */
-export type NurserySettings = { readonly state: Int32Array<SharedArrayBuffer>; readonly lane: string };
-export type Birth = { readonly lane: number; readonly settings: LaneSettings; readonly port: MessagePort };
-export type NurseryReply =
+export type SpawnerSettings = { readonly state: Int32Array<SharedArrayBuffer>; readonly lane: string };
+export type SpawnRequest = { readonly lane: number; readonly settings: LaneSettings; readonly port: MessagePort };
+export type SpawnerReply =
   | { readonly kind: 'ready' }
   | { readonly kind: 'unready'; readonly message: string }
   | { readonly kind: 'ended'; readonly lane: number; readonly why: string };

@@ -1,15 +1,15 @@
-// The thread that starts lanes: nursery.ts says why there is one. Its session is the first of the process, and is kept.
+// The thread that starts lanes: spawner.ts says why there is one. Its session is the first of the process, and is kept.
 
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
-import { type Birth, LANE_STATE, type NurseryReply, type NurserySettings } from './messages.js';
+import { LANE_STATE, type SpawnerReply, type SpawnerSettings, type SpawnRequest } from './messages.js';
 import { smallestModel } from './smallest-model.js';
 
 const port = parentPort!;
-const { state, lane: file } = workerData as NurserySettings;
-const reply = (message: NurseryReply): void => port.postMessage(message);
+const { state, lane: file } = workerData as SpawnerSettings;
+const reply = (message: SpawnerReply): void => port.postMessage(message);
 
-port.on('message', ({ lane, settings, port: own }: Birth) => {
+port.on('message', ({ lane, settings, port: own }: SpawnRequest) => {
   const thread = new Worker(file, { workerData: { ...settings, port: own }, transferList: [own] });
   let why: string | undefined;
   thread.on('error', (error) => {

@@ -6,7 +6,7 @@
 
 import { createRequire } from 'node:module';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import type { Birth, LaneSettings, NurseryReply, NurserySettings } from './messages.js';
+import type { LaneSettings, SpawnerReply, SpawnerSettings, SpawnRequest } from './messages.js';
 import { guardExit, newState } from './settle.js';
 
 export type Thread = {
@@ -15,27 +15,27 @@ export type Thread = {
   readonly ended: Promise<string>;
 };
 
-type Nursery = { bear(settings: LaneSettings): Thread };
+type Spawner = { spawn(settings: LaneSettings): Thread };
 
-let nursery: Promise<Nursery> | undefined;
+let spawner: Promise<Spawner> | undefined;
 
 /** Starts a lane's thread. Rejects with what ONNX Runtime says where it cannot be loaded. */
 export async function startThread(settings: LaneSettings): Promise<Thread> {
-  nursery ??= startNursery();
-  const own = nursery;
+  spawner ??= startSpawner();
+  const own = spawner;
   try {
-    return (await own).bear(settings);
+    return (await own).spawn(settings);
   } catch (error) {
-    if (nursery === own) nursery = undefined;
+    if (spawner === own) spawner = undefined;
     throw error;
   }
 }
 
-async function startNursery(): Promise<Nursery> {
+async function startSpawner(): Promise<Spawner> {
   const { resolve } = createRequire(import.meta.url);
   const state = newState();
-  const workerData: NurserySettings = { state, lane: resolve('#engine-worker') };
-  const worker = new Worker(resolve('#engine-nursery'), { workerData });
+  const workerData: SpawnerSettings = { state, lane: resolve('#engine-worker') };
+  const worker = new Worker(resolve('#engine-spawner'), { workerData });
   const release = guardExit(state);
   const living = new Map<number, (why: string) => void>();
   let lanes = 0;
@@ -46,7 +46,7 @@ async function startNursery(): Promise<Nursery> {
     if (living.size === 0) worker.unref();
   };
   await new Promise<void>((resolve, reject) => {
-    worker.on('message', (reply: NurseryReply) => {
+    worker.on('message', (reply: SpawnerReply) => {
       if (reply.kind === 'ready') resolve();
       else if (reply.kind === 'unready') {
         reject(new Error(reply.message));
@@ -58,7 +58,7 @@ async function startNursery(): Promise<Nursery> {
     });
     worker.on('exit', (code) => {
       why ??= `the thread that started it ended with code ${code}`;
-      nursery = undefined;
+      spawner = undefined;
       release();
       for (const lane of [...living.keys()]) end(lane, why);
       reject(new Error(why));
@@ -66,12 +66,14 @@ async function startNursery(): Promise<Nursery> {
   });
   worker.unref(); // it does not keep the process; a lane does
   return {
-    bear: (settings) => {
+    spawn: (settings) => {
       const { port1, port2 } = new MessageChannel();
       const lane = lanes++;
       const ended = new Promise<string>((resolve) => living.set(lane, resolve));
+      // From here on the thread will start, whatever becomes of this one, so waiting for it is safe.
+      void ended.then(guardExit(settings.state));
       worker.ref();
-      worker.postMessage({ lane, settings, port: port2 } satisfies Birth, [port2]);
+      worker.postMessage({ lane, settings, port: port2 } satisfies SpawnRequest, [port2]);
       return { port: port1, ended };
     },
   };
