@@ -8,6 +8,7 @@ import { requireModel } from './ask.js';
 import { answerChat } from './chat.js';
 import { answerCompletion } from './completions.js';
 import type { ServerContext } from './context.js';
+import { hostOf, isLoopback } from './loopback.js';
 import { PAGE_POLICY, renderPage } from './page.js';
 import { ClientGoneError, describeProblem, RefusedError } from './problems.js';
 
@@ -33,6 +34,18 @@ export function createApp(context: ServerContext): Hono {
     c.header('x-content-type-options', 'nosniff');
     if (context.draining) c.header('connection', 'close');
   });
+
+  // A page elsewhere whose name was made to lead here (DNS rebinding) would count as ours for its reader's browser.
+  if (isLoopback(settings.host) && settings.apiKey === undefined) {
+    app.use(async (c, next) => {
+      const host = hostOf(c.req.header('host') ?? '');
+      if (!isLoopback(host)) {
+        const message = `This server answers for localhost, 127.0.0.1 and [::1], and was asked for ${JSON.stringify(host)}. Start it with --api-key to have it reached by other names.`;
+        throw new RefusedError(message, { status: 403, word: 'host_not_allowed' });
+      }
+      await next();
+    });
+  }
 
   app.use('/v1/*', async (c, next) => {
     if (settings.apiKey !== undefined && !isKey(c.req.header('authorization'), settings.apiKey)) {

@@ -1,2 +1,3 @@
+export { isLoopback } from './loopback.js';
 export { type RunningServer, startServer } from './serve.js';
 export type { ServerSettings } from './settings.js';

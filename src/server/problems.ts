@@ -3,7 +3,7 @@
 
 import { LayerwiseError, OptionError } from '../base/index.js';
 
-export type Status = 400 | 401 | 404 | 413 | 415 | 429 | 499 | 500 | 503 | 504;
+export type Status = 400 | 401 | 403 | 404 | 413 | 415 | 429 | 499 | 500 | 503 | 504;
 
 export type Problem = {
   readonly status: Status;

@@ -1,6 +1,7 @@
 // The server around the answers: who may ask, how much, for how long, and how it ends.
 
-import { request } from 'node:http';
+import { once } from 'node:events';
+import { get, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -93,6 +94,22 @@ describe('who may ask', () => {
     expect((await post('/v1/completions', { prompt: 'A' }, { headers })).status).toBe(200);
     expect((await get('/health')).status).toBe(200);
     expect((await get('/')).status).toBe(200);
+  });
+
+  test('without a key, a server for this machine alone answers to this machine’s names alone', async () => {
+    const asked = async (port: number, host: string): Promise<number> => {
+      const asking = get({ port, host: '127.0.0.1', path: '/v1/models', headers: { host } });
+      const [response] = (await once(asking, 'response')) as [IncomingMessage];
+      response.resume();
+      return response.statusCode!;
+    };
+    const { server } = await make();
+    for (const host of ['localhost', `localhost:${server.port}`, '127.0.0.1', `[::1]:${server.port}`, 'LOCALHOST:80'])
+      expect([host, await asked(server.port, host)]).toEqual([host, 200]);
+    for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example:8080', '10.0.0.1'])
+      expect([host, await asked(server.port, host)]).toEqual([host, 403]);
+    const keyed = await make({ apiKey: 'secret' });
+    expect(await asked(keyed.server.port, 'models.example')).toBe(401);
   });
 
   test('bodies are JSON that is said to be JSON, so that pages elsewhere cannot send any', async () => {

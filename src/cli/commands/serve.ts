@@ -1,7 +1,6 @@
 import { serve } from '../../jobs/index.js';
+import { isLoopback } from '../../server/index.js';
 import { defineCommand, RUNNABLE } from '../command.js';
-
-const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/;
 
 export const serveCommand = defineCommand({
   name: 'serve',
@@ -35,7 +34,7 @@ export const serveCommand = defineCommand({
   run: async (model, { valuesInMemory: values, ...options }, onProgress, { stop }) => {
     const apiKey = options.apiKey ?? process.env.LAYERWISE_API_KEY;
     const host = options.host ?? '127.0.0.1';
-    if (!LOOPBACK.test(host) && apiKey === undefined) {
+    if (!isLoopback(host) && apiKey === undefined) {
       onProgress({ kind: 'note', text: `anyone who reaches ${host} may use the model; --api-key asks for a key` });
     }
     const onListening = (url: string): void =>
