@@ -6,50 +6,10 @@
 
 import { touchRows } from './ahead.as';
 import { tanh4 } from './elements.as';
-import { exp4, total, totals } from './lanes.as';
+import { dot, dots, exp4, total } from './lanes.as';
 
 /** Positions whose keys, and values, are touched at once (ahead.as.ts). */
 const BATCH: i32 = 16;
-
-/** q · k over `bytes` bytes. */
-@inline
-function dot(q: usize, k: usize, bytes: usize): f32 {
-  let sum = f32x4.splat(0);
-  const whole = bytes & ~15;
-  for (let at: usize = 0; at < whole; at += 16) sum = f32x4.add(sum, f32x4.mul(v128.load(q + at), v128.load(k + at)));
-  let rest: f32 = 0;
-  for (let at = whole; at < bytes; at += 4) rest += load<f32>(q + at) * load<f32>(k + at);
-  return total(sum) + rest;
-}
-
-/** Four queries, `bytes` apart, · k over those bytes: the same sums as `dot`, its lanes one query each. */
-@inline
-function dots(q: usize, k: usize, bytes: usize): v128 {
-  let a = f32x4.splat(0);
-  let b = f32x4.splat(0);
-  let c = f32x4.splat(0);
-  let d = f32x4.splat(0);
-  const whole = bytes & ~15;
-  const qb = q + bytes;
-  const qc = qb + bytes;
-  const qd = qc + bytes;
-  for (let at: usize = 0; at < whole; at += 16) {
-    const key = v128.load(k + at);
-    a = f32x4.add(a, f32x4.mul(v128.load(q + at), key));
-    b = f32x4.add(b, f32x4.mul(v128.load(qb + at), key));
-    c = f32x4.add(c, f32x4.mul(v128.load(qc + at), key));
-    d = f32x4.add(d, f32x4.mul(v128.load(qd + at), key));
-  }
-  let rest = f32x4.splat(0);
-  for (let at = whole; at < bytes; at += 4) {
-    let four = v128.load32_zero(q + at);
-    four = v128.load32_lane(qb + at, four, 1);
-    four = v128.load32_lane(qc + at, four, 2);
-    four = v128.load32_lane(qd + at, four, 3);
-    rest = f32x4.add(rest, f32x4.mul(four, v128.load32_splat(k + at)));
-  }
-  return f32x4.add(totals(a, b, c, d), rest);
-}
 
 /** Scores of `count` positions become e^(score − largest); returns 1 / their sum. The scores are padded to fours. */
 function soften(scores: usize, count: i32): f32 {

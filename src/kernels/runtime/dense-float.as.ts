@@ -2,7 +2,7 @@
 // share it. Four vectors: two rows share them. A row and a vector always have one running sum of four lanes, so that a result
 // is the same bits in any company. Columns beyond a multiple of four go one by one.
 
-import { total } from './lanes.as';
+import { dot, dots, total } from './lanes.as';
 
 @inline
 function addProducts(sum: v128, a: v128, b: v128): v128 {
@@ -68,33 +68,11 @@ function rows2(row: usize, width: usize, x: usize, stride: usize, y: usize, pitc
 
 /** Rows `first` to `first + 3` times one vector. */
 function rows4(row: usize, width: usize, x: usize, y: usize, bias: usize, first: i32): void {
-  let s0 = f32x4.splat(0);
-  let s1 = f32x4.splat(0);
-  let s2 = f32x4.splat(0);
-  let s3 = f32x4.splat(0);
-  const whole = width & ~15;
-  const row1 = row + width;
-  const row2 = row1 + width;
-  const row3 = row2 + width;
-  for (let at: usize = 0; at < whole; at += 16) {
-    const a = v128.load(x + at);
-    s0 = addProducts(s0, v128.load(row + at), a);
-    s1 = addProducts(s1, v128.load(row1 + at), a);
-    s2 = addProducts(s2, v128.load(row2 + at), a);
-    s3 = addProducts(s3, v128.load(row3 + at), a);
-  }
-  put(y, first, bias, total(s0) + tail(row, x, whole, width));
-  put(y, first + 1, bias, total(s1) + tail(row1, x, whole, width));
-  put(y, first + 2, bias, total(s2) + tail(row2, x, whole, width));
-  put(y, first + 3, bias, total(s3) + tail(row3, x, whole, width));
-}
-
-/** One row times one vector. */
-function row1(row: usize, width: usize, x: usize): f32 {
-  let sum = f32x4.splat(0);
-  const whole = width & ~15;
-  for (let at: usize = 0; at < whole; at += 16) sum = addProducts(sum, v128.load(row + at), v128.load(x + at));
-  return total(sum) + tail(row, x, whole, width);
+  const sums = dots(row, x, width);
+  put(y, first, bias, f32x4.extract_lane(sums, 0));
+  put(y, first + 1, bias, f32x4.extract_lane(sums, 1));
+  put(y, first + 2, bias, f32x4.extract_lane(sums, 2));
+  put(y, first + 3, bias, f32x4.extract_lane(sums, 3));
 }
 
 /** Row groups [from, to). */
@@ -135,7 +113,7 @@ export function multiplyDenseFloat(
       for (; row < last; row++) {
         const at = values + <usize>row * width;
         for (let i = 0; i < block; i++) {
-          const sum = row1(at, width, own + <usize>i * stride);
+          const sum = dot(at, own + <usize>i * stride, width);
           put(out + <usize>i * pitch, row, bias, sum);
         }
       }

@@ -17,6 +17,46 @@ export function totals(a: v128, b: v128, c: v128, d: v128): v128 {
   return f32x4.add(i32x4.shuffle(ab, cd, 0, 2, 4, 6), i32x4.shuffle(ab, cd, 1, 3, 5, 7));
 }
 
+/** a · b over `bytes` bytes: one running sum of four lanes, what is beyond a multiple of four numbers one by one. */
+@inline
+export function dot(a: usize, b: usize, bytes: usize): f32 {
+  let sum = f32x4.splat(0);
+  const whole = bytes & ~15;
+  for (let at: usize = 0; at < whole; at += 16) sum = f32x4.add(sum, f32x4.mul(v128.load(a + at), v128.load(b + at)));
+  let rest: f32 = 0;
+  for (let at = whole; at < bytes; at += 4) rest += load<f32>(a + at) * load<f32>(b + at);
+  return total(sum) + rest;
+}
+
+/** Four rows of `bytes` bytes, one after the other, · x: the same sums as `dot`'s, a lane each. */
+@inline
+export function dots(row: usize, x: usize, bytes: usize): v128 {
+  let a = f32x4.splat(0);
+  let b = f32x4.splat(0);
+  let c = f32x4.splat(0);
+  let d = f32x4.splat(0);
+  const whole = bytes & ~15;
+  const row1 = row + bytes;
+  const row2 = row1 + bytes;
+  const row3 = row2 + bytes;
+  for (let at: usize = 0; at < whole; at += 16) {
+    const v = v128.load(x + at);
+    a = f32x4.add(a, f32x4.mul(v128.load(row + at), v));
+    b = f32x4.add(b, f32x4.mul(v128.load(row1 + at), v));
+    c = f32x4.add(c, f32x4.mul(v128.load(row2 + at), v));
+    d = f32x4.add(d, f32x4.mul(v128.load(row3 + at), v));
+  }
+  let rest = f32x4.splat(0);
+  for (let at = whole; at < bytes; at += 4) {
+    let four = v128.load32_zero(row + at);
+    four = v128.load32_lane(row1 + at, four, 1);
+    four = v128.load32_lane(row2 + at, four, 2);
+    four = v128.load32_lane(row3 + at, four, 3);
+    rest = f32x4.add(rest, f32x4.mul(four, v128.load32_splat(x + at)));
+  }
+  return f32x4.add(totals(a, b, c, d), rest);
+}
+
 /**
  * eˣ to a few units in the last place: 2ⁿ · e^r, n the nearest integer to x / ln 2, e^r by a polynomial of degree 6 (the
  * Taylor series: |r| ≤ 0.35, so the next term is below 2⁻²⁶). Below −87 it is e⁻⁸⁷, above 88 e⁸⁸.
