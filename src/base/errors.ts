@@ -32,3 +32,6 @@ export class ResourceError extends LayerwiseError {}
 export class RemoteError extends LayerwiseError {}
 /** Our fault; please report. `E_INTERNAL_…` */
 export class InternalError extends LayerwiseError {}
+
+/** What an error says, whatever was thrown. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

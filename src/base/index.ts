@@ -3,6 +3,7 @@ export {
   type Facts,
   InternalError,
   LayerwiseError,
+  messageOf,
   NumericError,
   OptionError,
   RemoteError,

@@ -3,7 +3,15 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LayerwiseError, type OnProgress, OptionError, RemoteError, readDocument, silent } from '../base/index.js';
+import {
+  LayerwiseError,
+  messageOf,
+  type OnProgress,
+  OptionError,
+  RemoteError,
+  readDocument,
+  silent,
+} from '../base/index.js';
 import { type PushResult, type PushTarget, pushFolder, renderCard } from '../hub/index.js';
 import { type DropRecord, type Manifest, parseDropRecord, parseManifest } from '../records/index.js';
 
@@ -30,7 +38,7 @@ export async function pushFinished(options: PushOptions): Promise<PushResult> {
   } catch (cause) {
     const { run, repo } = options;
     const command = `layerwise push ${quote(run)} --to ${repo}${options.private ? ' --private' : ''}`;
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new RemoteError(
       'E_REMOTE_PUSH',
       `The output in ${run} is complete, but its upload failed. ${why} To upload it later: ${command}`,

@@ -7,7 +7,7 @@
 // A room above supplies the worker file: it calls `joinTeam({ programs })`, and package.json's "imports" names it.
 
 import { parentPort, Worker, workerData } from 'node:worker_threads';
-import { InternalError } from '../base/index.js';
+import { InternalError, messageOf } from '../base/index.js';
 import { reserveMemory } from './arena.js';
 import { BARRIER_BYTES, type BarrierState, BrokenBarrier, breakBarrier, isBroken, meet } from './barrier.js';
 import { readRuntimeModule } from './runtime-file.js';
@@ -80,12 +80,12 @@ export function startTeam(file: string | URL, { threads, pages = 16 }: { threads
   const workers = Array.from({ length: threads }, (_, index) => {
     const worker = new Worker(file, { workerData: { ...common, index } satisfies Settings });
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    worker.on('error', (error) => fail(error, error instanceof Error ? error.message : String(error)));
+    worker.on('error', (error) => fail(error, messageOf(error)));
     worker.on('exit', (code) => closing || fail(undefined, `it ended with code ${code}`));
     worker.on('message', (reply: Reply) => {
       if (reply.kind === 'failed') {
         const { error } = reply;
-        fail(error, error instanceof Error ? error.message : String(error));
+        fail(error, messageOf(error));
       } else waiting.shift()?.resolve(reply.value);
     });
     return { worker, exited };

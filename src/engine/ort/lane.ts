@@ -1,7 +1,7 @@
 // One worker thread with ONNX Runtime in it, and the calls sent to it. It is only ever ended between calls (settle.ts):
 // `stop` lets the thread end itself.
 
-import { InternalError, ResourceError } from '../../base/index.js';
+import { InternalError, messageOf, ResourceError } from '../../base/index.js';
 import type { Device, Lent } from '../engine.js';
 import { LANE_STATE, type LaneSettings, type Reply, type Request } from './messages.js';
 import { newState } from './settle.js';
@@ -21,7 +21,7 @@ export async function startLane(settings: Omit<LaneSettings, 'state'>): Promise<
   const stopped = (cause: unknown): ResourceError =>
     new ResourceError(
       'E_RESOURCE_ENGINE',
-      `The engine (ONNX Runtime, ${device}) stopped: ${cause instanceof Error ? cause.message : cause}. Reinstall with npm ci, or try --device cpu.`,
+      `The engine (ONNX Runtime, ${device}) stopped: ${messageOf(cause)}. Reinstall with npm ci, or try --device cpu.`,
       { device },
       { cause },
     );

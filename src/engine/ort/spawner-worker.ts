@@ -2,6 +2,7 @@
 
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
+import { messageOf } from '../../base/index.js';
 import { LANE_STATE, type SpawnerReply, type SpawnerSettings, type SpawnRequest } from './messages.js';
 import { smallestModel } from './smallest-model.js';
 
@@ -13,25 +14,22 @@ port.on('message', ({ lane, settings, port: own }: SpawnRequest) => {
   const thread = new Worker(file, { workerData: { ...settings, port: own }, transferList: [own] });
   let why: string | undefined;
   thread.on('error', (error) => {
-    why = error instanceof Error ? error.message : String(error);
+    why = messageOf(error);
   });
   thread.on('exit', (code) => reply({ kind: 'ended', lane, why: why ?? `its thread ended with code ${code}` }));
 });
 
 try {
-  const options = {
+  await ort.InferenceSession.create(smallestModel(), {
     executionProviders: ['cpu'],
     intraOpNumThreads: 1,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
-  } as const;
-  await ort.InferenceSession.create(smallestModel(), {
-    ...options,
     extra: { session: { set_denormal_as_zero: '1' } },
   });
   reply({ kind: 'ready' });
 } catch (error) {
-  reply({ kind: 'unready', message: error instanceof Error ? error.message : String(error) });
+  reply({ kind: 'unready', message: messageOf(error) });
 }
 Atomics.sub(state, LANE_STATE.busy, 1);
 Atomics.notify(state, LANE_STATE.busy);

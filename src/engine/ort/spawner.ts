@@ -6,6 +6,7 @@
 
 import { createRequire } from 'node:module';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { messageOf } from '../../base/index.js';
 import type { LaneSettings, SpawnerReply, SpawnerSettings, SpawnRequest } from './messages.js';
 import { guardExit, newState } from './settle.js';
 
@@ -22,13 +23,7 @@ let spawner: Promise<Spawner> | undefined;
 /** Starts a lane's thread. Rejects with what ONNX Runtime says where it cannot be loaded. */
 export async function startThread(settings: LaneSettings): Promise<Thread> {
   spawner ??= startSpawner();
-  const own = spawner;
-  try {
-    return (await own).spawn(settings);
-  } catch (error) {
-    if (spawner === own) spawner = undefined;
-    throw error;
-  }
+  return (await spawner).spawn(settings);
 }
 
 async function startSpawner(): Promise<Spawner> {
@@ -49,12 +44,12 @@ async function startSpawner(): Promise<Spawner> {
     worker.on('message', (reply: SpawnerReply) => {
       if (reply.kind === 'ready') resolve();
       else if (reply.kind === 'unready') {
-        reject(new Error(reply.message));
+        why = reply.message;
         void worker.terminate();
       } else end(reply.lane, reply.why);
     });
     worker.on('error', (error) => {
-      why = error instanceof Error ? error.message : String(error);
+      why = messageOf(error);
     });
     worker.on('exit', (code) => {
       why ??= `the thread that started it ended with code ${code}`;

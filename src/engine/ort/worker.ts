@@ -3,6 +3,7 @@
 
 import { workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
+import { messageOf } from '../../base/index.js';
 import type { HostTensor, Lent } from '../engine.js';
 import { LANE_STATE, type Reply, type Request, type WorkerSettings } from './messages.js';
 import { smallestModel } from './smallest-model.js';
@@ -82,7 +83,7 @@ port.on('message', async (request: Request) => {
     const buffers = [done.outputs, done.inputs].flatMap((tensors) => Object.values(tensors).map(bufferOf));
     reply({ kind: 'done', call: request.call, ...done }, buffers);
   } catch (error) {
-    reply({ kind: 'failed', call: request.call, message: error instanceof Error ? error.message : String(error) });
+    reply({ kind: 'failed', call: request.call, message: messageOf(error) });
   }
 });
 
@@ -98,7 +99,7 @@ try {
   if (settings.device !== 'cpu') await counted(holdDevice);
   reply({ kind: 'ready', version: ort.env.versions.node ?? ort.env.versions.common });
 } catch (error) {
-  reply({ kind: 'unready', message: error instanceof Error ? error.message : String(error) });
+  reply({ kind: 'unready', message: messageOf(error) });
 }
 Atomics.sub(settings.state, LANE_STATE.busy, 1); // the start itself, counted by the main thread
 Atomics.notify(settings.state, LANE_STATE.busy);
