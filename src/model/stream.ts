@@ -29,7 +29,7 @@ export function sameShape(activations: Activations): Promise<Activations> {
   return createActivations(activations.chunks, activations.length, activations.width);
 }
 
-/** Runs a block over all chunks: `from` → `to` (which may be the same store; what was in it is then gone). Only the first `chunks` of them if given. */
+/** Runs a block over all chunks: `from` → `to` (which may be the same store). Only the first `chunks` of them if given. */
 export async function runBlock(
   engine: Engine,
   session: Session,
@@ -37,12 +37,8 @@ export async function runBlock(
   to: Activations,
   chunks = from.chunks.length,
 ): Promise<void> {
-  const run = async (chunk: number): Promise<Record<string, HostTensor>> => {
-    if (from !== to) return await runChunk(session, from, chunk);
-    return await session.run({ x: chunkTensor(from, chunk, await from.read(chunk)) }, true);
-  };
   await inLanes(engine.asks, chunks, async (chunk) => {
-    const { y } = await run(chunk);
+    const { y } = await runChunk(session, from, chunk);
     await to.write(chunk, y!.data as Float32Array);
   });
 }
