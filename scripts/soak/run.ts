@@ -45,6 +45,7 @@ const url = await new Promise<string>((resolve, reject) => {
 });
 const [card] = ((await (await fetch(`${url}/v1/models`)).json()) as { data: [{ max_model_len: number }] }).data;
 const page = await (await fetch(url)).text();
+let nextTold = 0;
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const crashed = ended.then((code) => {
@@ -57,7 +58,9 @@ const report = await Promise.race([
     ...{ url, maxPositions: card.max_model_len, chat: page.includes('data-chat="true"') },
     ...{ seconds: Number(values.seconds), clients: Number(values.clients), seed: Number(values.seed) },
     onSample: ({ seconds, bytes }) => {
-      if (Math.round(seconds) % 30 === 0) console.error(`${Math.round(seconds)} s: ${megabytes(bytes)} resident`);
+      if (seconds < nextTold) return;
+      console.error(`${Math.round(seconds)} s: ${megabytes(bytes)} resident`);
+      nextTold += 30;
     },
   }),
 ]);
