@@ -3,7 +3,9 @@
 // batches: weights a second, times tokens. Layouts take turns, and each has its best turn counted, which is what other work
 // on the machine disturbs least.
 //
-//   npm run bench:layouts [-- --rows 256 --columns 1024 --turns 12 --tokens 2,4,32,128 --only 4:16]
+//   npm run bench:layouts [-- --rows 256 --columns 1024 --turns 12 --tokens 2,4,32,128 --only 4:16 --plain]
+//
+// --plain: without relaxed SIMD, also where the engine has it.
 
 import { parseArgs } from 'node:util';
 import { createRng } from 'layerwise/base';
@@ -19,6 +21,7 @@ import {
   encodeFixedTiles,
   encodeRows,
   encodeSortedTiles,
+  hasByteDots,
   INT4_GROUP,
   type IntegerValues,
   layoutBytes,
@@ -34,6 +37,7 @@ const { values } = parseArgs({
     turns: { type: 'string', default: '12' },
     tokens: { type: 'string', default: '2,4,32,128' },
     only: { type: 'string', default: '' },
+    plain: { type: 'boolean', default: false },
   },
 });
 const [rows, columns, turns] = [Number(values.rows), Number(values.columns), Number(values.turns)];
@@ -45,7 +49,8 @@ const memory = createRuntimeMemory(
   Math.ceil((weights * 60 + most * 8 * (rows + columns) + sumsBytes(columns, most) + (1 << 24)) / 65536),
   true,
 );
-const kernels = createRuntimeKernels(readRuntimeModule(), memory);
+const relaxed = hasByteDots() && !values.plain;
+const kernels = createRuntimeKernels(readRuntimeModule(relaxed), memory);
 let end = 1024;
 function take(bytes: number): number {
   const address = end;
@@ -134,7 +139,7 @@ for (let turn = 0; turn < turns; turn++) {
 const tiles = Math.ceil(rows / 8) * Math.ceil(columns / 16);
 const column = (number: number, digits: number): string => number.toFixed(digits).padStart(7);
 console.log(
-  `${rows} × ${columns}, one thread, best of ${turns} turns; the last columns: G weights/s by tokens at once`,
+  `${rows} × ${columns}, one thread, ${relaxed ? 'relaxed SIMD, ' : ''}best of ${turns} turns; the last columns: G weights/s by tokens at once`,
 );
 console.log(
   `${''.padEnd(84)}${companies

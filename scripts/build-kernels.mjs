@@ -15,8 +15,15 @@ const SUFFIX = '.as.ts';
 const OWN = ['--initialMemory', '16', '--maximumMemory', '16'];
 /** The most that a WebAssembly memory may have, 4 GiB; how much there is the loader says. */
 const IMPORTED = ['--importMemory', '--initialMemory', '1', '--maximumMemory', '65536', '--enable', 'bulk-memory'];
+const SHARED = [...IMPORTED, '--sharedMemory', '--enable', 'threads'];
+const RELAXED = ['--enable', 'relaxed-simd'];
 const VARIANTS = {
-  runtime: { runtime: [...IMPORTED, '--sharedMemory', '--enable', 'threads'], 'runtime-single': IMPORTED },
+  runtime: {
+    runtime: SHARED,
+    'runtime-relaxed': [...SHARED, ...RELAXED],
+    'runtime-single': IMPORTED,
+    'runtime-single-relaxed': [...IMPORTED, ...RELAXED],
+  },
 };
 
 const root = fileURLToPath(new URL('..', import.meta.url));

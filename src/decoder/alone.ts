@@ -9,7 +9,10 @@ import { createMachine, type Machine } from './machine.js';
 import type { Runner } from './runner.js';
 
 export type AloneOptions = SequenceOptions & {
-  /** Where the kernels lie, or their bytes. Defaults to the package's own `dist/kernels/runtime-single.wasm`. */
+  /**
+   * Where the kernels lie, or their bytes. Defaults to the package's own, `dist/kernels/runtime-single-relaxed.wasm` where the
+   * engine has relaxed SIMD and `runtime-single.wasm` otherwise.
+   */
   readonly kernels?: KernelSource | undefined;
 };
 

@@ -58,6 +58,12 @@ export {
   scoresBytes,
   sumsBytes,
 } from './runtime-kernels.js';
-export { compileRuntime, createRuntimeMemory, type RuntimeMemory, type RuntimeModule } from './runtime-module.js';
+export {
+  compileRuntime,
+  createRuntimeMemory,
+  hasByteDots,
+  type RuntimeMemory,
+  type RuntimeModule,
+} from './runtime-module.js';
 export { type Answer, joinTeam, type Member, type Program, startTeam, type Team } from './team.js';
 export { loadKernels } from './wasm.js';

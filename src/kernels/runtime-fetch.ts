@@ -1,15 +1,15 @@
-// The compiled runtime kernels of one thread, over the network or from wherever a page has them. The URL is written as
-// bundlers recognise it, so that they put the file beside what they make.
+// The compiled runtime kernels of one thread, over the network or from wherever a page has them. URLs are written as
+// bundlers recognise them, so that they put the files beside what they make.
 
 import { ResourceError } from '../base/portable.js';
-import { compileRuntime, type RuntimeModule } from './runtime-module.js';
+import { compileRuntime, hasByteDots, type RuntimeModule } from './runtime-module.js';
 
-/** Where runtime-single.wasm lies, or its bytes. */
+/** Where runtime-single.wasm (or runtime-single-relaxed.wasm) lies, or its bytes. */
 export type KernelSource = string | URL | Uint8Array;
 
 /** The module whose memory is one thread's own. @throws ResourceError E_RESOURCE_KERNELS where it cannot be had */
 export async function fetchRuntimeModule(source?: KernelSource): Promise<RuntimeModule> {
-  const from = source ?? new URL('../../dist/kernels/runtime-single.wasm', import.meta.url);
+  const from = source ?? kernelsHere();
   try {
     return compileRuntime(from instanceof Uint8Array ? from : await download(from));
   } catch (cause) {
@@ -21,6 +21,11 @@ export async function fetchRuntimeModule(source?: KernelSource): Promise<Runtime
       { cause },
     );
   }
+}
+
+function kernelsHere(): URL {
+  if (hasByteDots()) return new URL('../../dist/kernels/runtime-single-relaxed.wasm', import.meta.url);
+  return new URL('../../dist/kernels/runtime-single.wasm', import.meta.url);
 }
 
 async function download(url: string | URL): Promise<Uint8Array> {

@@ -2,19 +2,23 @@
 
 import { readFileSync } from 'node:fs';
 import { InternalError } from '../base/index.js';
-import { compileRuntime, type RuntimeModule } from './runtime-module.js';
+import { compileRuntime, hasByteDots, type RuntimeModule } from './runtime-module.js';
 
 /** Both from src/ and from dist/, which are neighbours. */
-const FILE = new URL('../../dist/kernels/runtime.wasm', import.meta.url);
+const FOLDER = new URL('../../dist/kernels/', import.meta.url);
 
-/** The module whose memory threads share. @throws InternalError E_INTERNAL_KERNEL where the package is not built */
-export function readRuntimeModule(): RuntimeModule {
+/**
+ * The module whose memory threads share, the one for relaxed SIMD where that is faster.
+ * @throws InternalError E_INTERNAL_KERNEL where the package is not built
+ */
+export function readRuntimeModule(relaxed = hasByteDots()): RuntimeModule {
+  const file = new URL(relaxed ? 'runtime-relaxed.wasm' : 'runtime.wasm', FOLDER);
   try {
-    return compileRuntime(readFileSync(FILE));
+    return compileRuntime(readFileSync(file));
   } catch (cause) {
     throw new InternalError(
       'E_INTERNAL_KERNEL',
-      `The kernels in ${FILE.pathname} cannot be loaded. Reinstall the package, or run npm run build.`,
+      `The kernels in ${file.pathname} cannot be loaded. Reinstall the package, or run npm run build.`,
       { kernel: 'runtime' },
       { cause },
     );

@@ -17,13 +17,19 @@ export type Range = { readonly from: number; readonly to: number };
 /** Any of the two; a linear says by `quantised` which it takes. */
 export type LinearInput = Rows & { readonly scales?: number };
 
-/** Room that a multiplication of up to 23 tokens needs, of each thread's own. */
+/** Room that a multiplication of up to three tokens needs, of each thread's own. */
 export const SUMS_BYTES = 192;
-/** Room that one of up to `tokens` tokens needs, of as many columns at most: runtime/many.as.ts says what lies there. */
+/**
+ * Room that one of up to `tokens` tokens needs, of as many columns at most: with relaxed SIMD runtime/bytes.as.ts says what
+ * lies there, without, from 24 tokens on, runtime/many.as.ts.
+ */
 export function sumsBytes(columns: number, tokens: number): number {
-  if (tokens < 24) return SUMS_BYTES;
-  const block = 1024 * Math.ceil(columns / TILE_COLUMNS);
-  return 14336 + Math.max(block, Math.min(Math.ceil(tokens / 32) * block, 2 ** 18));
+  if (tokens < 4) return SUMS_BYTES;
+  const tiles = activationBytes(columns) / TILE_COLUMNS;
+  const bytes = 10816 + 128 * tiles * Math.ceil(Math.min(tokens, 128) / 8);
+  if (tokens < 24) return bytes;
+  const block = 1024 * tiles;
+  return Math.max(bytes, 14336 + Math.max(block, Math.min(Math.ceil(tokens / 32) * block, 2 ** 18)));
 }
 /** Room that attention needs, of each thread's own, where it sees up to `positions` positions. */
 export const scoresBytes = (positions: number): number => 16 * (positions + 4);

@@ -1,4 +1,4 @@
-// AssemblyScript, compiled to dist/kernels/runtime.wasm (and runtime-single.wasm, for one thread): the kernels of a
+// AssemblyScript, compiled to dist/kernels/runtime.wasm (runtime-single.wasm for one thread, -relaxed.wasm with relaxed SIMD): the kernels of a
 // decoder. None of them keeps anything: all addresses are given, the memory is imported, and nothing is imported but it.
 // Each takes a range, [from, to), of what threads share: row groups of eight, tokens, or heads. Addresses are bytes.
 // runtime.ts describes every kernel where it declares it.
@@ -21,5 +21,6 @@ export {
   rotate,
 } from './runtime/elements.as';
 export { multiplyRows } from './runtime/rows.as';
+export { fourProducts } from './runtime/steps.as';
 export { multiplyFixedInt4, multiplySortedInt4 } from './runtime/tiles-int4.as';
 export { multiplyFixedInt8, multiplySortedInt8 } from './runtime/tiles-int8.as';

@@ -8,7 +8,16 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
-import { LARGEST_BLOCK, loadKernels, plainKernels, type SweepPanel, WIDEST_PANEL } from '../../src/kernels/index.js';
+import {
+  compileRuntime,
+  createRuntimeKernels,
+  createRuntimeMemory,
+  LARGEST_BLOCK,
+  loadKernels,
+  plainKernels,
+  type SweepPanel,
+  WIDEST_PANEL,
+} from '../../src/kernels/index.js';
 import { KERNEL } from '../tolerances.js';
 
 const wasm = loadKernels();
@@ -185,7 +194,14 @@ test('another build gives the bytes that are loaded', () => {
   try {
     execFileSync(process.execPath, [join(root, 'scripts/build-kernels.mjs'), dir]);
     const names = readdirSync(dir).sort();
-    expect(names).toEqual(['cholesky.wasm', 'runtime-single.wasm', 'runtime.wasm', 'sweep.wasm']);
+    expect(names).toEqual([
+      'cholesky.wasm',
+      'runtime-relaxed.wasm',
+      'runtime-single-relaxed.wasm',
+      'runtime-single.wasm',
+      'runtime.wasm',
+      'sweep.wasm',
+    ]);
     for (const name of names) {
       expect(readFileSync(join(built, name)).equals(readFileSync(join(dir, name))), name).toBe(true);
     }
@@ -194,19 +210,36 @@ test('another build gives the bytes that are loaded', () => {
   }
 }, 180_000);
 
-test.each(['runtime', 'runtime-single'])('%s brings no data, which threads would write over each other', (name) => {
-  const bytes = readFileSync(join(built, `${name}.wasm`));
-  const sections = new Set<number>();
-  for (let at = 8; at < bytes.length; ) {
-    sections.add(bytes[at++]!);
-    let [size, shift] = [0, 0];
-    for (let more = true; more; shift += 7) {
-      size += (bytes[at]! & 127) * 2 ** shift;
-      more = bytes[at++]! > 127;
+test.each(['runtime', 'runtime-relaxed', 'runtime-single', 'runtime-single-relaxed'])(
+  '%s brings no data, which threads would write over each other',
+  (name) => {
+    const bytes = readFileSync(join(built, `${name}.wasm`));
+    const sections = new Set<number>();
+    for (let at = 8; at < bytes.length; ) {
+      sections.add(bytes[at++]!);
+      let [size, shift] = [0, 0];
+      for (let more = true; more; shift += 7) {
+        size += (bytes[at]! & 127) * 2 ** shift;
+        more = bytes[at++]! > 127;
+      }
+      at += size;
     }
-    at += size;
-  }
-  expect(sections.has(10)).toBe(true); // code
-  expect(sections.has(8)).toBe(false); // start
-  expect(sections.has(11)).toBe(false); // data
+    expect(sections.has(10)).toBe(true); // code
+    expect(sections.has(8)).toBe(false); // start
+    expect(sections.has(11)).toBe(false); // data
+  },
+);
+
+test('kernels whose products of bytes are limited are refused', () => {
+  // What the builds for relaxed SIMD do on x86 without AVX-VNNI: f(a, b) = a < 0 ? -508 : 65534.
+  const limited = [
+    ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 7, 1, 96, 2, 127, 127, 1, 127, 3, 2, 1, 0],
+    ...[7, 16, 1, 12, ...Buffer.from('fourProducts'), 0, 0],
+    ...[10, 17, 1, 15, 0, 65, 132, 124, 65, 254, 255, 3, 32, 0, 65, 0, 72, 27, 11],
+  ];
+  const module = compileRuntime(Uint8Array.from(limited));
+  const memory = createRuntimeMemory(1, false);
+  expect(() => createRuntimeKernels(module, memory)).toThrow(
+    expect.objectContaining({ code: 'E_RESOURCE_KERNELS', facts: { product: 65534 } }),
+  );
 });

@@ -19,9 +19,12 @@ import {
 } from '../../src/kernels/index.js';
 import { MULTIPLY } from '../tolerances.js';
 import { type Case, cases, floatLayouts, integerLayouts, quantised } from './matrices.js';
-import { createPlace } from './place.js';
+import { BUILDS, createPlace } from './place.js';
 
-/** Few go by four, two and one; 24 and more go in blocks of 32, and what is left of them as the few. */
+/**
+ * Few go by four, two and one; 24 and more go in blocks of 32, and what is left of them as the few. With relaxed SIMD four to
+ * eight, by layout, and more go by eight.
+ */
 const tokens = fc.oneof(fc.integer({ min: 1, max: 11 }), fc.integer({ min: 22, max: 60 }));
 const split = fc.double({ min: 0, max: 1, noNaN: true });
 
@@ -42,129 +45,136 @@ function biasOf(c: Case): Float32Array | undefined {
   return rng.below(2) === 0 ? undefined : Float32Array.from({ length: c.rows }, () => rng.uniform() - 0.5);
 }
 
-/** y of all tokens by the kernel, its row groups in two parts, the later one first. */
-function multiply(encoded: EncodedLinear, inputs: readonly Float32Array[], bias: Float32Array | undefined, at: number) {
-  const { rows, columns, values } = encoded.layout;
-  const place = createPlace();
-  const parts = encoded.parts.map(place.put);
-  const linear = place.kernels.bindLinear(encoded.layout, parts, bias ? place.put(bias) : 0);
-  const count = inputs.length;
-  const pitch = 4 * (rows + 3);
-  const y = { address: place.take(pitch * count), stride: pitch };
-  const sums = place.take(sumsBytes(columns, count));
-  let x = { address: 0, stride: 0, scales: 0 };
-  if (values === 'f32') {
-    const stride = 4 * columns;
-    const all = new Float32Array(columns * count);
-    for (const [token, input] of inputs.entries()) all.set(input, token * columns);
-    x = { address: place.put(all), stride, scales: 0 };
-  } else {
-    const stride = activationBytes(columns);
-    const all = new Int8Array(stride * count);
-    const vectors = inputs.map(plainQuantise);
-    for (const [token, { q }] of vectors.entries()) all.set(q, token * stride);
-    const scales = place.put(Float32Array.from(vectors, ({ scale }) => scale));
-    x = { address: place.put(all), stride, scales };
-  }
-  const middle = Math.round(at * linear.groups);
-  linear.multiply({ x, y, tokens: count, from: middle, to: linear.groups, sums });
-  linear.multiply({ x, y, tokens: count, from: 0, to: middle, sums });
-  expect(place.intact()).toBe(true);
-  const all = place.floats(y.address, (pitch / 4) * count);
-  for (let token = 0; token < count; token++) {
-    const beside = all.subarray(token * (rows + 3) + rows, (token + 1) * (rows + 3));
-    expect([...beside]).toEqual([0, 0, 0]);
-  }
-  return inputs.map((_, token) => all.slice(token * (rows + 3), token * (rows + 3) + rows));
-}
-
-function agree(encoded: EncodedLinear, inputs: readonly Float32Array[], bias: Float32Array | undefined, at: number) {
-  const got = multiply(encoded, inputs, bias, at);
-  const { rows, columns, values } = encoded.layout;
-  const W = values === 'f32' ? decodeLinear(encoded) : undefined;
-  for (const [token, x] of inputs.entries()) {
-    if (!W) {
-      expect(got[token]).toEqual(plainMultiplyQuantised(encoded, plainQuantise(x), bias));
-      continue;
+describe.each(BUILDS)('%s', (_, module) => {
+  /** y of all tokens by the kernel, its row groups in two parts, the later one first. */
+  function multiply(
+    encoded: EncodedLinear,
+    inputs: readonly Float32Array[],
+    bias: Float32Array | undefined,
+    at: number,
+  ) {
+    const { rows, columns, values } = encoded.layout;
+    const place = createPlace(module);
+    const parts = encoded.parts.map(place.put);
+    const linear = place.kernels.bindLinear(encoded.layout, parts, bias ? place.put(bias) : 0);
+    const count = inputs.length;
+    const pitch = 4 * (rows + 3);
+    const y = { address: place.take(pitch * count), stride: pitch };
+    const sums = place.take(sumsBytes(columns, count));
+    let x = { address: 0, stride: 0, scales: 0 };
+    if (values === 'f32') {
+      const stride = 4 * columns;
+      const all = new Float32Array(columns * count);
+      for (const [token, input] of inputs.entries()) all.set(input, token * columns);
+      x = { address: place.put(all), stride, scales: 0 };
+    } else {
+      const stride = activationBytes(columns);
+      const all = new Int8Array(stride * count);
+      const vectors = inputs.map(plainQuantise);
+      for (const [token, { q }] of vectors.entries()) all.set(q, token * stride);
+      const scales = place.put(Float32Array.from(vectors, ({ scale }) => scale));
+      x = { address: place.put(all), stride, scales };
     }
-    const expected = plainMultiply(encoded, x, bias);
-    for (let row = 0; row < rows; row++) {
-      let size = Math.abs(bias?.[row] ?? 0);
-      for (let i = 0; i < columns; i++) size += Math.abs(W[row * columns + i]! * x[i]!);
-      const distance = Math.abs(got[token]![row]! - expected[row]!);
-      expect(distance).toBeLessThanOrEqual(MULTIPLY * size + 1e-43 * columns);
+    const middle = Math.round(at * linear.groups);
+    linear.multiply({ x, y, tokens: count, from: middle, to: linear.groups, sums });
+    linear.multiply({ x, y, tokens: count, from: 0, to: middle, sums });
+    expect(place.intact()).toBe(true);
+    const all = place.floats(y.address, (pitch / 4) * count);
+    for (let token = 0; token < count; token++) {
+      const beside = all.subarray(token * (rows + 3) + rows, (token + 1) * (rows + 3));
+      expect([...beside]).toEqual([0, 0, 0]);
+    }
+    return inputs.map((_, token) => all.slice(token * (rows + 3), token * (rows + 3) + rows));
+  }
+
+  function agree(encoded: EncodedLinear, inputs: readonly Float32Array[], bias: Float32Array | undefined, at: number) {
+    const got = multiply(encoded, inputs, bias, at);
+    const { rows, columns, values } = encoded.layout;
+    const W = values === 'f32' ? decodeLinear(encoded) : undefined;
+    for (const [token, x] of inputs.entries()) {
+      if (!W) {
+        expect(got[token]).toEqual(plainMultiplyQuantised(encoded, plainQuantise(x), bias));
+        continue;
+      }
+      const expected = plainMultiply(encoded, x, bias);
+      for (let row = 0; row < rows; row++) {
+        let size = Math.abs(bias?.[row] ?? 0);
+        for (let i = 0; i < columns; i++) size += Math.abs(W[row * columns + i]! * x[i]!);
+        const distance = Math.abs(got[token]![row]! - expected[row]!);
+        expect(distance).toBeLessThanOrEqual(MULTIPLY * size + 1e-43 * columns);
+      }
     }
   }
-}
 
-test('float32, dense and in rows', () => {
-  fc.assert(
-    fc.property(cases, tokens, split, (c, count, at) => {
-      for (const encoded of floatLayouts(c)) agree(encoded, activations(c, count), biasOf(c), at);
-    }),
-  );
-});
-
-describe.each(['int8', 'int4'] as const)('%s', (values) => {
-  test('dense, fixed and sorted tiles, to the last bit', () => {
+  test('float32, dense and in rows', () => {
     fc.assert(
       fc.property(cases, tokens, split, (c, count, at) => {
-        for (const encoded of integerLayouts(c, values)) agree(encoded, activations(c, count), biasOf(c), at);
+        for (const encoded of floatLayouts(c)) agree(encoded, activations(c, count), biasOf(c), at);
       }),
     );
   });
 
-  test('every number of slots, as fixed tiles and listed', () => {
-    for (let n = 1; n <= 16; n++) {
-      const c = { rows: 11, columns: 16 * 37 + 5, density: 1, saturated: false, seed: n };
-      const full = quantised(c, values);
-      const matrix = { ...full, q: full.q.map((q, i) => ((i % c.columns) % 16 < n ? q || 1 : 0)) };
-      for (const count of [1, 2, 3, 4, 7, 25]) {
-        agree(encodeFixedTiles(matrix, n), activations(c, count), biasOf(c), 0.5);
-        agree(encodeSortedTiles(matrix), activations(c, count), biasOf(c), 0.5);
-      }
-    }
-  });
+  describe.each(['int8', 'int4'] as const)('%s', (values) => {
+    test('dense, fixed and sorted tiles, to the last bit', () => {
+      fc.assert(
+        fc.property(cases, tokens, split, (c, count, at) => {
+          for (const encoded of integerLayouts(c, values)) agree(encoded, activations(c, count), biasOf(c), at);
+        }),
+      );
+    });
 
-  test('more tokens than tiles are unpacked for at once, by the width of the rows', () => {
-    for (const [columns, count] of [
-      [90, 160],
-      [16 * 100 + 3, 100],
-      [16 * 300 - 1, 65],
-    ] as const) {
-      const c: Case = { rows: 2, columns, density: 0.3, saturated: false, seed: count };
-      const bias = biasOf(c);
-      for (const encoded of integerLayouts(c, values).slice(1)) agree(encoded, activations(c, count), bias, 1);
-    }
-  });
-
-  test('sums of the widest saturated rows do not overflow', () => {
-    const c: Case = { rows: 3, columns: values === 'int8' ? 131072 : 20000, density: 1, saturated: true, seed: 1 };
-    for (const encoded of integerLayouts(c, values)) agree(encoded, activations(c, 5), undefined, 1);
-    const mixed = quantised(c, values as IntegerValues);
-    const negative = { ...mixed, q: mixed.q.map((q) => -q) };
-    agree(encodeDense(negative), activations(c, 1), undefined, 1);
-    agree(encodeFixedTiles(negative), activations(c, 1), undefined, 1);
-    const one = { ...c, rows: 1 };
-    agree(encodeFixedTiles(quantised(one, values)), activations(one, 24), undefined, 1);
-    agree(encodeSortedTiles(quantised(one, values)), activations(one, 24), undefined, 1);
-  });
-});
-
-test('a token gives the same bits alone and among others', () => {
-  fc.assert(
-    fc.property(cases, fc.constantFrom('int8' as const, 'int4' as const), (c, values) => {
-      const inputs = activations(c, 39);
-      for (const encoded of [...integerLayouts(c, values), ...floatLayouts(c)]) {
-        const together = multiply(encoded, inputs, undefined, 0.3);
-        for (const [from, to] of [
-          [2, 3],
-          [30, 37],
-        ]) {
-          expect(multiply(encoded, inputs.slice(from, to), undefined, 0.8)).toEqual(together.slice(from, to));
+    test('every number of slots, as fixed tiles and listed', () => {
+      for (let n = 1; n <= 16; n++) {
+        const c = { rows: 11, columns: 16 * 37 + 5, density: 1, saturated: false, seed: n };
+        const full = quantised(c, values);
+        const matrix = { ...full, q: full.q.map((q, i) => ((i % c.columns) % 16 < n ? q || 1 : 0)) };
+        for (const count of [1, 2, 3, 4, 7, 12, 25]) {
+          agree(encodeFixedTiles(matrix, n), activations(c, count), biasOf(c), 0.5);
+          agree(encodeSortedTiles(matrix), activations(c, count), biasOf(c), 0.5);
         }
       }
-    }),
-    { numRuns: 20 },
-  );
+    });
+
+    test('more tokens than tiles are unpacked for at once, by the width of the rows', () => {
+      for (const [columns, count] of [
+        [90, 160],
+        [16 * 100 + 3, 100],
+        [16 * 300 - 1, 65],
+      ] as const) {
+        const c: Case = { rows: 2, columns, density: 0.3, saturated: false, seed: count };
+        const bias = biasOf(c);
+        for (const encoded of integerLayouts(c, values).slice(1)) agree(encoded, activations(c, count), bias, 1);
+      }
+    });
+
+    test('sums of the widest saturated rows do not overflow', () => {
+      const c: Case = { rows: 3, columns: values === 'int8' ? 131072 : 20000, density: 1, saturated: true, seed: 1 };
+      for (const encoded of integerLayouts(c, values)) agree(encoded, activations(c, 5), undefined, 1);
+      const mixed = quantised(c, values as IntegerValues);
+      const negative = { ...mixed, q: mixed.q.map((q) => -q) };
+      agree(encodeDense(negative), activations(c, 1), undefined, 1);
+      agree(encodeFixedTiles(negative), activations(c, 1), undefined, 1);
+      const one = { ...c, rows: 1 };
+      agree(encodeFixedTiles(quantised(one, values)), activations(one, 24), undefined, 1);
+      agree(encodeSortedTiles(quantised(one, values)), activations(one, 24), undefined, 1);
+    });
+  });
+
+  test('a token gives the same bits alone and among others', () => {
+    fc.assert(
+      fc.property(cases, fc.constantFrom('int8' as const, 'int4' as const), (c, values) => {
+        const inputs = activations(c, 39);
+        for (const encoded of [...integerLayouts(c, values), ...floatLayouts(c)]) {
+          const together = multiply(encoded, inputs, undefined, 0.3);
+          for (const [from, to] of [
+            [2, 3],
+            [30, 37],
+          ]) {
+            expect(multiply(encoded, inputs.slice(from, to), undefined, 0.8)).toEqual(together.slice(from, to));
+          }
+        }
+      }),
+      { numRuns: 20 },
+    );
+  });
 });

@@ -1,11 +1,23 @@
 // The runtime's kernels over a memory of their own, and arrays placed in it.
 
-import { createArena, createRuntimeKernels, createRuntimeMemory, readRuntimeModule } from '../../src/kernels/index.js';
+import {
+  createArena,
+  createRuntimeKernels,
+  createRuntimeMemory,
+  hasByteDots,
+  type RuntimeModule,
+  readRuntimeModule,
+} from '../../src/kernels/index.js';
 
-const module = readRuntimeModule();
+/** The builds that this engine can run. */
+export const BUILDS: readonly (readonly [name: string, module: RuntimeModule])[] = [
+  ['without relaxed SIMD', readRuntimeModule(false)],
+  ...(hasByteDots() ? [['with relaxed SIMD', readRuntimeModule(true)] as const] : []),
+];
+if (!hasByteDots()) console.warn('skipped: kernels with relaxed SIMD, which this Node has not (page.test.ts has them)');
 
 /** Kernels and a memory that is thrown away afterwards; every piece is followed by bytes that must not change. */
-export function createPlace() {
+export function createPlace(module = BUILDS[0]![1]) {
   const memory = createRuntimeMemory(1, true);
   const kernels = createRuntimeKernels(module, memory);
   const arena = createArena(memory);

@@ -1,9 +1,11 @@
 // AssemblyScript: dense int4 rows times int8 activations, the baseline of the sparse kernels. Sixteen bytes hold 32
 // columns of a row as four nibbles in each of eight lanes (layouts/dense.ts); nibble k, moved to the top of its lane, is
 // the value times 4096, so sums are 4096 times too large until the end of the 128 columns that share a scale. One vector:
-// four rows at a time share the widened activations. Four vectors share the values of a row.
+// four rows at a time share the widened activations. Four vectors share the values of a row. With relaxed SIMD only what
+// chooses the way is used (bytes-dense.as.ts).
 
 import { aheadOf, begin } from './ahead.as';
+import { bytesDenseInt4, oneDenseInt4 } from './bytes-dense.as';
 import { clear, finishTokens, halves, join, prepare, splatHalf, topMask, turnFour } from './steps.as';
 
 /** Bytes of a block of 32 columns of eight rows. */
@@ -32,6 +34,7 @@ function addBlock(sum: v128, w: v128, top: v128, x0: v128, x1: v128, x2: v128, x
 
 /** Eight rows times one vector, `blocks` blocks of 32 columns each. */
 function rows8(row: usize, blocks: i32, scales: usize, x: usize, sums: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD) return oneDenseInt4(row, blocks, scales, x, sums);
   const top = topMask(sums);
   while (blocks > 0) {
     const steps = min(blocks, SHARING);
@@ -155,9 +158,14 @@ export function multiplyDenseInt4(
   to: i32,
   sums: usize,
 ): void {
+  prepare(sums);
+  let done = 0;
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    done = bytesDenseInt4(blocks, values, scales, bias, rows, x, stride, xScales, y, pitch, tokens, from, to, sums);
+    if (done === tokens) return;
+  }
   const groupBytes = <usize>blocks * BLOCK;
   const scaleBytes = (<usize>((blocks + SHARING - 1) / SHARING)) << 4;
-  prepare(sums);
   begin(values + <usize>from * groupBytes, <usize>(to - from) * groupBytes);
   begin(scales + <usize>from * scaleBytes, <usize>(to - from) * scaleBytes);
   for (let group = from; group < to; group++) {
@@ -165,11 +173,11 @@ export function multiplyDenseInt4(
     const scale = scales + <usize>group * scaleBytes;
     aheadOf(scale, scaleBytes);
     let block = 1;
-    for (let token = 0; token < tokens; token += block) {
-      block = tokens - token >= 4 ? 4 : 1;
+    for (let token = done; token < tokens; token += block) {
+      block = !ASC_FEATURE_RELAXED_SIMD && tokens - token >= 4 ? 4 : 1;
       const own = x + <usize>token * stride;
       clear(sums, block);
-      if (block === 4) rows8x4(row, blocks, scale, own, stride, sums);
+      if (!ASC_FEATURE_RELAXED_SIMD && block === 4) rows8x4(row, blocks, scale, own, stride, sums);
       else rows8(row, blocks, scale, own, sums);
       finishTokens(sums, bias, rows, xScales, y, pitch, token, block, group);
     }

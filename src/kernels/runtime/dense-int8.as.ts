@@ -1,9 +1,11 @@
 // AssemblyScript: dense int8 rows times int8 activations, the baseline of the sparse kernels. One vector: eight rows at a
 // time, which share the widened activations. Four: two rows at a time, which share them, and four vectors the weights. Both
-// sides are widened to 16 bits by their loads; sums of a whole row fit 32 bits. layouts/dense.ts says where rows lie.
+// sides are widened to 16 bits by their loads; sums of a whole row fit 32 bits. layouts/dense.ts says where rows lie. With
+// relaxed SIMD only what chooses the way is used (bytes-dense.as.ts).
 
 import { ahead, aheadOf, begin, STEP } from './ahead.as';
-import { finishTokens, join, scaleRows } from './steps.as';
+import { bytesDenseInt8, oneDenseInt8 } from './bytes-dense.as';
+import { finishTokens, join, prepare, scaleRows } from './steps.as';
 
 /** Bytes of a block of sixteen columns of eight rows. */
 const BLOCK: usize = 128;
@@ -17,6 +19,7 @@ function addRow(sum: v128, row: usize, x0: v128, x1: v128): v128 {
 
 /** Eight rows of `blocks` blocks times one vector. */
 function rows8(row: usize, blocks: i32, x: usize, sums: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD) return oneDenseInt8(row, blocks, x, sums);
   let a = i32x4.splat(0);
   let b = i32x4.splat(0);
   let c = i32x4.splat(0);
@@ -120,17 +123,23 @@ export function multiplyDenseInt8(
   to: i32,
   sums: usize,
 ): void {
+  let done = 0;
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    prepare(sums);
+    done = bytesDenseInt8(width, values, scales, bias, rows, x, stride, xScales, y, pitch, tokens, from, to, sums);
+    if (done === tokens) return;
+  }
   const blocks = width >> 4;
   const groupBytes = (<usize>width) << 3;
   begin(values + <usize>from * groupBytes, <usize>(to - from) * groupBytes);
   for (let group = from; group < to; group++) {
     const row = values + <usize>group * groupBytes;
     let block = 1;
-    for (let token = 0; token < tokens; token += block) {
-      block = tokens - token >= 4 ? 4 : 1;
+    for (let token = done; token < tokens; token += block) {
+      block = !ASC_FEATURE_RELAXED_SIMD && tokens - token >= 4 ? 4 : 1;
       const own = x + <usize>token * stride;
-      if (block === 4) {
-        if (token === 0) aheadOf(row, groupBytes);
+      if (!ASC_FEATURE_RELAXED_SIMD && block === 4) {
+        if (token === done) aheadOf(row, groupBytes);
         for (let r: usize = 0; r < 8; r += 2) rows2(row + (r << 4), blocks, own, stride, sums + (r << 2));
       } else rows8(row, blocks, own, sums);
       for (let i = 0; i < block; i++) scaleRows(sums + ((<usize>i) << 5), scales, group);

@@ -1,9 +1,10 @@
-// AssemblyScript: tiles times many tokens, what int8 and int4 share. Tokens are lanes here: blocks of 32 are turned
-// once into *records*, for each column 32 int16 numbers, so the activations of a slot are a load from where its column lies,
-// and need neither a shuffle by bytes (two instructions in V8) nor a split into even and odd ones. Tiles are unpacked into
-// a *stream* for each of the eight rows, addresses of records u32 and weights, once for up to four blocks; what is left of a
-// tile's form is the order of its slots, which does not matter to a sum of integers. Then row after row is added, its 32 sums
-// in registers. Addresses are moved on from block to block: an addition at each load is slower by a sixth.
+// AssemblyScript: tiles times many tokens, what int8 and int4 share, where there is no relaxed SIMD (with it: bytes.as.ts).
+// Tokens are lanes here: blocks of 32 are turned once into *records*, for each column 32 int16 numbers, so the activations of
+// a slot are a load from where its column lies, and need neither a shuffle by bytes (two instructions in V8) nor a split into
+// even and odd ones. Tiles are unpacked into a *stream* for each of the eight rows, addresses of records u32 and weights,
+// once for up to four blocks; what is left of a tile's form is the order of its slots, which does not matter to a sum of
+// integers. Then row after row is added, its 32 sums in registers. Addresses are moved on from block to block: an addition
+// at each load is slower by a sixth.
 //
 // A thread's room is followed by (bytes from `sums`, runtime-kernels.ts says how many in all):
 //   192    sums, 32 bits [blocks of 32 tokens, 8 rows, 32]

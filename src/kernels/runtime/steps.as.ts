@@ -8,7 +8,10 @@
 const NIBBLES: usize = 128;
 const ODD: usize = 144;
 const TOP: usize = 160;
+const OWN: usize = 176;
 
+/** int8 slots of a row between two settlings: 256 · 512 · 127² is below 2³¹. */
+export const SEGMENT: i32 = 512;
 /** int4 tiles that share a scale, where they follow each other. */
 export const SHARING: i32 = 8;
 
@@ -17,6 +20,7 @@ export function prepare(sums: usize): void {
   v128.store(sums, i8x16.splat(0x0f), NIBBLES);
   v128.store(sums, i16x8.splat(-256), ODD);
   v128.store(sums, i16x8.splat(-4096), TOP);
+  if (ASC_FEATURE_RELAXED_SIMD) prepareBytes(sums);
 }
 
 /** 0x0f in every byte. */
@@ -35,6 +39,39 @@ export function oddMask(sums: usize): v128 {
 @inline
 export function topMask(sums: usize): v128 {
   return v128.load(sums, TOP);
+}
+
+/**
+ * What activations are raised by (bytes.as.ts), found out by the instruction itself: 0x80 in every byte where 127 · 0xff is
+ * above zero. The compiler must not know the factors, so they are loaded.
+ */
+function prepareBytes(sums: usize): void {
+  v128.store(sums, i8x16.splat(127), OWN);
+  v128.store(sums, i8x16.splat(-1));
+  const product = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load(sums, OWN), v128.load(sums), i32x4.splat(0));
+  v128.store(sums, v128.and(i32x4.gt_s(product, i32x4.splat(0)), i8x16.splat(-128)), OWN);
+}
+
+/**
+ * Four times the product of two bytes, made as the kernels make products: for loaders to see whether this build and the
+ * processor fit.
+ */
+export function fourProducts(a: i32, b: i32): i32 {
+  if (!ASC_FEATURE_RELAXED_SIMD) return 4 * <i32>(<i8>a) * <i32>(<i8>b);
+  const sum = i32x4.relaxed_dot_i8x16_i7x16_add_s(i8x16.splat(<i8>a), i8x16.splat(<i8>b), i32x4.splat(0));
+  return i32x4.extract_lane(sum, 0);
+}
+
+@inline
+export function raise(sums: usize): v128 {
+  return v128.load(sums, OWN);
+}
+
+/** How many of the vectors that are left share a decoded tile: with relaxed SIMD none, since decoding costs little there. */
+@inline
+export function blockOf(left: i32): i32 {
+  if (ASC_FEATURE_RELAXED_SIMD) return 1;
+  return left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
 /** Adds sixteen activations times weights, two by two: even bytes with `w0`, odd bytes with `w1`. */
@@ -114,6 +151,12 @@ export function evenValues(slots: v128): v128 {
 @inline
 export function oddValues(slots: v128): v128 {
   return i16x8.shr_s(slots, 12);
+}
+
+/** int4 values of the slots in the first eight bytes. */
+@inline
+export function firstValues(slots: v128): v128 {
+  return i16x8.shr_s(i8x16.shuffle(slots, slots, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7), 12);
 }
 
 /** Four float16 numbers ≥ 0 as float32: their bits in place, then the difference of the two exponents' offsets. */

@@ -1,18 +1,13 @@
 // AssemblyScript: tiles of int4 values times int8 activations. A slot is one byte, its value in the high nibble: shifting
 // 16-bit lanes up and down yields the values of even bytes with their sign, shifting down those of odd bytes. Tiles that
 // share a scale, eight that follow each other or one that is listed, are summed in integers, then scaled into float32.
-// The rest is as in tiles-int8.as.ts; `sums` is f32 [vectors, 8].
+// The rest is as in tiles-int8.as.ts, relaxed SIMD (bytes-int4.as.ts) too; `sums` is f32 [vectors, 8].
 
 import { aheadIn, aheadOf, aheadSorted, begin, beginSorted } from './ahead.as';
+import { bytesFixedInt4, bytesSortedInt4, oneInt4 } from './bytes-int4.as';
 import { manyFixedInt4, manySortedInt4 } from './many-int4.as';
-import { addBoth, addEven, addHigh, addLow, addOdd, clear, evenValues, finishTokens, halves, nibbleMask } from './steps.as';
-import { oddMask, oddValues, prepare, settle, SHARING } from './steps.as';
-
-/** Values of the first eight bytes. */
-@inline
-function firstValues(slots: v128): v128 {
-  return i16x8.shr_s(i8x16.shuffle(slots, slots, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7), 12);
-}
+import { addBoth, addEven, addHigh, addLow, addOdd, blockOf, clear, evenValues, finishTokens } from './steps.as';
+import { firstValues, halves, nibbleMask, oddMask, oddValues, prepare, settle, SHARING } from './steps.as';
 
 /** Adds sixteen slots, four for each of four rows. */
 @inline
@@ -29,6 +24,7 @@ function addScaled(to: usize, sum: v128, scale: v128): void {
 /** One vector; n and listed are constants. */
 @inline
 function run1(n: i32, listed: bool, tiles: usize, count: i32, order: usize, scales: usize, x: usize, sums: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD) return oneInt4(n, listed, tiles, count, order, scales, x, sums);
   const size: usize = 8 * n;
   const nibbles = nibbleMask(sums);
   const odd = oddMask(sums);
@@ -367,23 +363,9 @@ export function multiplyFixedInt4(
   const groupBytes = <usize>perRow * <usize>(8 * slots);
   prepare(sums);
   const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
-  const done = manyFixedInt4(
-    slots,
-    perRow,
-    tiles,
-    scales,
-    bias,
-    rows,
-    x,
-    stride,
-    xScales,
-    y,
-    pitch,
-    tokens,
-    from,
-    to,
-    sums,
-  );
+  const done = ASC_FEATURE_RELAXED_SIMD
+    ? bytesFixedInt4(slots, perRow, tiles, scales, bias, rows, x, stride, xScales, y, pitch, tokens, from, to, sums)
+    : manyFixedInt4(slots, perRow, tiles, scales, bias, rows, x, stride, xScales, y, pitch, tokens, from, to, sums);
   if (done === tokens) return;
   tiles += <usize>from * groupBytes;
   scales += <usize>from * scaleBytes;
@@ -393,10 +375,10 @@ export function multiplyFixedInt4(
     aheadOf(scales, scaleBytes);
     let block = 1;
     for (let token = done; token < tokens; token += block) {
-      block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
+      block = blockOf(tokens - token);
       clear(sums, block);
       const own = x + <usize>token * stride;
-      if (block === 1) runSlots(slots, false, tiles, perRow, 0, scales, own, sums);
+      if (ASC_FEATURE_RELAXED_SIMD || block === 1) runSlots(slots, false, tiles, perRow, 0, scales, own, sums);
       else if (block === 2) run2(slots, false, tiles, perRow, 0, scales, own, stride, sums);
       else run4(slots, false, tiles, perRow, 0, scales, own, stride, sums);
       finishTokens(sums, bias, rows, xScales, y, pitch, token, block, group);
@@ -428,25 +410,15 @@ export function multiplySortedInt4(
 ): void {
   prepare(sums);
   const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
-  const done = manySortedInt4(
-    perRow,
-    starts,
-    counts,
-    order,
-    tiles,
-    scales,
-    bias,
-    rows,
-    x,
-    stride,
-    xScales,
-    y,
-    pitch,
-    tokens,
-    from,
-    to,
-    sums,
-  );
+  const done = ASC_FEATURE_RELAXED_SIMD
+    ? bytesSortedInt4(
+        perRow, starts, counts, order, tiles, scales, bias, rows,
+        x, stride, xScales, y, pitch, tokens, from, to, sums,
+      )
+    : manySortedInt4(
+        perRow, starts, counts, order, tiles, scales, bias, rows,
+        x, stride, xScales, y, pitch, tokens, from, to, sums,
+      );
   if (done === tokens) return;
   beginSorted(starts, from, to, order, tiles);
   begin(scales + <usize>from * scaleBytes, <usize>(to - from) * scaleBytes);
@@ -458,7 +430,7 @@ export function multiplySortedInt4(
     aheadOf(scale, scaleBytes);
     let block = 1;
     for (let token = done; token < tokens; token += block) {
-      block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
+      block = blockOf(tokens - token);
       clear(sums, block);
       const own = x + <usize>token * stride;
       let entry = order + ((<usize>load<u32>(start)) << 1);
@@ -466,7 +438,7 @@ export function multiplySortedInt4(
       for (let n = 1; n <= 16; n++) {
         const run = <i32>load<u16>(count + ((<usize>(n - 1)) << 1));
         if (run === 0) continue;
-        if (block === 1) runSlots(n, true, tile, run, entry, scale, own, sums);
+        if (ASC_FEATURE_RELAXED_SIMD || block === 1) runSlots(n, true, tile, run, entry, scale, own, sums);
         else if (block === 2) run2(n, true, tile, run, entry, scale, own, stride, sums);
         else run4(n, true, tile, run, entry, scale, own, stride, sums);
         entry += (<usize>run) << 1;

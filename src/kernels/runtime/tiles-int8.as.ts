@@ -1,19 +1,19 @@
 // AssemblyScript: tiles of int8 values times int8 activations. A *run* is tiles of one row group that have the same number
 // of slots, n; one vector at a time each n has a loop of its own, so that nothing in it is left to predict. Two or four
-// vectors share a decoded tile; from 24 on they go another way (many-int8.as.ts). Row sums are kept in `sums`, i32 [vectors, 8].
-// Where `listed`, `order` says which sixteen activations a tile wants, otherwise they follow each other.
+// vectors share a decoded tile; from 24 on they go another way (many-int8.as.ts). With relaxed SIMD only what chooses the
+// way is used (bytes-int8.as.ts). Row sums are kept in `sums`, i32 [vectors, 8]. Where `listed`, `order` says which sixteen
+// activations a tile wants, otherwise they follow each other.
 
 import { ahead, aheadIn, aheadSorted, begin, beginSorted, STEP } from './ahead.as';
+import { bytesFixedInt8, bytesSortedInt8, oneInt8 } from './bytes-int8.as';
 import { manyFixedInt8, manySortedInt8 } from './many-int8.as';
-import { addBoth, addEven, addHigh, addLow, addOdd, clear, finishTokens, nibbleMask } from './steps.as';
-import { oddMask, prepare, scaleRows, settle, spread } from './steps.as';
-
-/** Slots of a row between two settlings: 256 · 512 · 127² is below 2³¹. */
-const SEGMENT: i32 = 512;
+import { addBoth, addEven, addHigh, addLow, addOdd, blockOf, clear, finishTokens, nibbleMask } from './steps.as';
+import { oddMask, prepare, scaleRows, SEGMENT, settle, spread } from './steps.as';
 
 /** One vector; n and listed are constants. */
 @inline
 function run1(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: usize, sums: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD) return oneInt8(n, listed, tiles, count, order, x, sums);
   const size: usize = 12 * n;
   const nibbles = nibbleMask(sums);
   const odd = oddMask(sums);
@@ -286,7 +286,7 @@ function runSlots(n: i32, listed: bool, tiles: usize, count: i32, order: usize, 
 
 /** As many vectors as `block` says, 1, 2 or 4, times a run of tiles that follow each other. */
 function runFixed(n: i32, tiles: usize, count: i32, x: usize, stride: usize, block: i32, sums: usize): void {
-  if (block === 1) runSlots(n, false, tiles, count, 0, x, sums);
+  if (ASC_FEATURE_RELAXED_SIMD || block === 1) runSlots(n, false, tiles, count, 0, x, sums);
   else if (block === 2) run2(n, false, tiles, count, 0, x, stride, sums);
   else run4(n, false, tiles, count, 0, x, stride, sums);
 }
@@ -302,7 +302,7 @@ function runListed(
   block: i32,
   sums: usize,
 ): void {
-  if (block === 1) runSlots(n, true, tiles, count, order, x, sums);
+  if (ASC_FEATURE_RELAXED_SIMD || block === 1) runSlots(n, true, tiles, count, order, x, sums);
   else if (block === 2) run2(n, true, tiles, count, order, x, stride, sums);
   else run4(n, true, tiles, count, order, x, stride, sums);
 }
@@ -327,30 +327,16 @@ export function multiplyFixedInt8(
 ): void {
   const groupBytes = <usize>perRow * <usize>(12 * slots);
   prepare(sums);
-  const done = manyFixedInt8(
-    slots,
-    perRow,
-    tiles,
-    scales,
-    bias,
-    rows,
-    x,
-    stride,
-    xScales,
-    y,
-    pitch,
-    tokens,
-    from,
-    to,
-    sums,
-  );
+  const done = ASC_FEATURE_RELAXED_SIMD
+    ? bytesFixedInt8(slots, perRow, tiles, scales, bias, rows, x, stride, xScales, y, pitch, tokens, from, to, sums)
+    : manyFixedInt8(slots, perRow, tiles, scales, bias, rows, x, stride, xScales, y, pitch, tokens, from, to, sums);
   if (done === tokens) return;
   tiles += <usize>from * groupBytes;
   begin(tiles, <usize>(to - from) * groupBytes);
   for (let group = from; group < to; group++) {
     let block = 1;
     for (let token = done; token < tokens; token += block) {
-      block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
+      block = blockOf(tokens - token);
       clear(sums, block);
       runFixed(slots, tiles, perRow, x + <usize>token * stride, stride, block, sums);
       for (let i = 0; i < block; i++) scaleRows(sums + ((<usize>i) << 5), scales, group);
@@ -381,25 +367,15 @@ export function multiplySortedInt8(
   sums: usize,
 ): void {
   prepare(sums);
-  const done = manySortedInt8(
-    perRow,
-    starts,
-    counts,
-    order,
-    tiles,
-    scales,
-    bias,
-    rows,
-    x,
-    stride,
-    xScales,
-    y,
-    pitch,
-    tokens,
-    from,
-    to,
-    sums,
-  );
+  const done = ASC_FEATURE_RELAXED_SIMD
+    ? bytesSortedInt8(
+        perRow, starts, counts, order, tiles, scales, bias, rows,
+        x, stride, xScales, y, pitch, tokens, from, to, sums,
+      )
+    : manySortedInt8(
+        perRow, starts, counts, order, tiles, scales, bias, rows,
+        x, stride, xScales, y, pitch, tokens, from, to, sums,
+      );
   if (done === tokens) return;
   beginSorted(starts, from, to, order, tiles);
   for (let group = from; group < to; group++) {
@@ -408,7 +384,7 @@ export function multiplySortedInt8(
     aheadSorted(start, order);
     let block = 1;
     for (let token = done; token < tokens; token += block) {
-      block = tokens - token >= 4 ? 4 : tokens - token >= 2 ? 2 : 1;
+      block = blockOf(tokens - token);
       clear(sums, block);
       let entry = order + ((<usize>load<u32>(start)) << 1);
       let tile = tiles + ((<usize>load<u32>(start, 4)) << 2);
