@@ -6,7 +6,7 @@
 // laid out alike.
 
 import { ahead, aheadOf, begin, STEP } from './ahead.as';
-import { add, clearSums, quadsAt, recordBytes, recordsAt, recordTokens, stepsAt, sumsAt, takeTokens } from './bytes.as';
+import { add, clearBytes, quadsAt, recordBytes, recordsAt, stepsAt, sumsAt, takeBytes, turnBytes } from './bytes.as';
 import { finishTokens, halves, join, mixHigh, mixLow, nibbleMask, raise, scaleRows } from './steps.as';
 
 /** So many tokens are faster one by one: of int8, and of int4. */
@@ -122,13 +122,13 @@ export function bytesDenseInt8(
   const blocks = width >> 4;
   const groupBytes = (<usize>width) << 3;
   let done = 0;
-  for (let take = takeTokens(tokens, FEW_INT8); take > 0; take = takeTokens(tokens - done, FEW_INT8)) {
-    recordTokens(x + <usize>done * stride, stride, take, blocks, sums);
+  for (let take = takeBytes(tokens, FEW_INT8); take > 0; take = takeBytes(tokens - done, FEW_INT8)) {
+    turnBytes(x + <usize>done * stride, stride, take, blocks, sums);
     begin(values + <usize>from * groupBytes, <usize>(to - from) * groupBytes);
     for (let group = from; group < to; group++) {
       const row = values + <usize>group * groupBytes;
       aheadOf(row, groupBytes);
-      clearSums(take, sums);
+      clearBytes(take, sums);
       addBlocks(false, row, blocks, 0, take, blocks, sums);
       const at = sumsAt(sums);
       for (let i = 0; i < take; i++) scaleRows(at + ((<usize>i) << 5), scales, group);
@@ -160,15 +160,15 @@ export function bytesDenseInt4(
   const groupBytes = <usize>blocks * BLOCK;
   const scaleBytes = (<usize>((sixteens + SHARING - 1) / SHARING)) << 4;
   let done = 0;
-  for (let take = takeTokens(tokens, FEW_INT4); take > 0; take = takeTokens(tokens - done, FEW_INT4)) {
-    recordTokens(x + <usize>done * stride, stride, take, sixteens, sums);
+  for (let take = takeBytes(tokens, FEW_INT4); take > 0; take = takeBytes(tokens - done, FEW_INT4)) {
+    turnBytes(x + <usize>done * stride, stride, take, sixteens, sums);
     turnRecords(take, blocks, sums);
     begin(values + <usize>from * groupBytes, <usize>(to - from) * groupBytes);
     for (let group = from; group < to; group++) {
       let row = values + <usize>group * groupBytes;
       let scale = scales + <usize>group * scaleBytes;
       aheadOf(row, groupBytes);
-      clearSums(take, sums);
+      clearBytes(take, sums);
       for (let block = 0; block < sixteens; block += SHARING) {
         const some = min(sixteens - block, SHARING);
         for (let i = 0; i < some; i += 2) {

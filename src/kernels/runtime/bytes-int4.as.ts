@@ -1,15 +1,12 @@
 // AssemblyScript: int4 tiles by dot products of bytes (bytes.as.ts). What shares a scale, eight tiles that follow each other or
 // one that is listed, is a step: summed in integers, then scaled into float32, in the order of the tiles.
 
-import { aheadIn, aheadOf, aheadSorted, begin, beginSorted } from './ahead.as';
-import { add, addQuads, beginStep, clearSums, firstFour, joinSlots, lastFour, placesAt, putQuad } from './bytes.as';
-import { QUAD, QUADS, quadsAt, recordTokens, STEP, stepsAt, sumsAt, takeTokens } from './bytes.as';
-import { addEven, addHigh, addLow, addOdd, evenValues, finishTokens, firstValues, halves } from './steps.as';
+import { aheadIn, aheadOf } from './ahead.as';
+import { add, addQuads, beginStep, firstFour, joinSlots, lastFour, placesAt, putQuad } from './bytes.as';
+import { QUAD, QUADS, quadsAt, STEP, stepsAt } from './bytes.as';
+import { addEven, addHigh, addLow, addOdd, evenValues, firstValues, halves } from './steps.as';
 import { nibbleMask, oddMask, oddValues, raise, settle, SHARING } from './steps.as';
 
-/** So many tokens are faster one by one: of fixed tiles, and of sorted ones. */
-const FEW_FIXED: i32 = 6;
-const FEW_SORTED: i32 = 3;
 /** Steps that there is room for at once. */
 const STEPS: i32 = 32;
 
@@ -129,93 +126,8 @@ export function oneInt4(
   v128.store(sums, f1, 16);
 }
 
-/** Row groups [from, to) of fixed tiles, for as many of the tokens as go this way; how many those are. */
-export function bytesFixedInt4(
-  slots: i32,
-  perRow: i32,
-  tiles: usize,
-  scales: usize,
-  bias: usize,
-  rows: i32,
-  x: usize,
-  stride: usize,
-  xScales: usize,
-  y: usize,
-  pitch: usize,
-  tokens: i32,
-  from: i32,
-  to: i32,
-  sums: usize,
-): i32 {
-  const groupBytes = <usize>perRow * <usize>(8 * slots);
-  const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
-  let done = 0;
-  for (let take = takeTokens(tokens, FEW_FIXED); take > 0; take = takeTokens(tokens - done, FEW_FIXED)) {
-    recordTokens(x + <usize>done * stride, stride, take, perRow, sums);
-    let tile = tiles + <usize>from * groupBytes;
-    let scale = scales + <usize>from * scaleBytes;
-    begin(tile, <usize>(to - from) * groupBytes);
-    for (let group = from; group < to; group++) {
-      clearSums(take, sums);
-      addRun(slots, tile, perRow, 0, scale, take, perRow, sums);
-      finishTokens(sumsAt(sums), bias, rows, xScales, y, pitch, done, take, group);
-      tile += groupBytes;
-      scale += scaleBytes;
-    }
-    done += take;
-  }
-  return done;
-}
-
-/** The same of sorted tiles. */
-export function bytesSortedInt4(
-  perRow: i32,
-  starts: usize,
-  counts: usize,
-  order: usize,
-  tiles: usize,
-  scales: usize,
-  bias: usize,
-  rows: i32,
-  x: usize,
-  stride: usize,
-  xScales: usize,
-  y: usize,
-  pitch: usize,
-  tokens: i32,
-  from: i32,
-  to: i32,
-  sums: usize,
-): i32 {
-  const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
-  let done = 0;
-  for (let take = takeTokens(tokens, FEW_SORTED); take > 0; take = takeTokens(tokens - done, FEW_SORTED)) {
-    recordTokens(x + <usize>done * stride, stride, take, perRow, sums);
-    beginSorted(starts, from, to, order, tiles);
-    for (let group = from; group < to; group++) {
-      const start = starts + ((<usize>group) << 3);
-      const count = counts + ((<usize>group) << 5);
-      const scale = scales + <usize>group * scaleBytes;
-      aheadSorted(start, order);
-      clearSums(take, sums);
-      let entry = order + ((<usize>load<u32>(start)) << 1);
-      let tile = tiles + ((<usize>load<u32>(start, 4)) << 2);
-      for (let n = 1; n <= 16; n++) {
-        const run = <i32>load<u16>(count + ((<usize>(n - 1)) << 1));
-        if (run === 0) continue;
-        addRun(n, tile, run, entry, scale, take, perRow, sums);
-        entry += (<usize>run) << 1;
-        tile += <usize>run * <usize>(8 * n);
-      }
-      finishTokens(sumsAt(sums), bias, rows, xScales, y, pitch, done, take, group);
-    }
-    done += take;
-  }
-  return done;
-}
-
 /** Adds a run of tiles of n slots a row to the sums of `count` tokens; where `order` is 0, tiles follow each other. */
-function addRun(
+export function addBytesInt4(
   n: i32,
   tiles: usize,
   run: i32,

@@ -1,15 +1,11 @@
 // AssemblyScript: int8 tiles by dot products of bytes (bytes.as.ts). Two instructions for sixteen products of one of several
 // tokens, where the way without relaxed SIMD takes six. Scales are a row's, so a step is whatever is unpacked at once.
 
-import { ahead, aheadIn, aheadSorted, begin, beginSorted, STEP as AHEAD } from './ahead.as';
-import { add, addQuads, beginStep, clearSums, firstFour, joinSlots, lastFour, placesAt, putQuad } from './bytes.as';
-import { QUAD, QUADS, quadsAt, recordTokens, stepsAt, sumsAt, takeTokens } from './bytes.as';
+import { ahead, aheadIn, STEP as AHEAD } from './ahead.as';
+import { add, addQuads, beginStep, firstFour, joinSlots, lastFour, placesAt, putQuad } from './bytes.as';
+import { QUAD, QUADS, quadsAt, stepsAt, sumsAt } from './bytes.as';
 import { addEven, addHigh, addLow, addOdd, finishTokens, mixLow, nibbleMask, oddMask, scaleRows } from './steps.as';
 import { raise, SEGMENT, settle, spread } from './steps.as';
-
-/** So many tokens are faster one by one: of fixed tiles, and of sorted ones. */
-const FEW_FIXED: i32 = 4;
-const FEW_SORTED: i32 = 3;
 
 /**
  * One vector times a run of tiles; n and listed are constants. What is left of slots by fours goes as without relaxed SIMD,
@@ -102,89 +98,8 @@ export function oneInt8(n: i32, listed: bool, tiles: usize, count: i32, order: u
   }
 }
 
-/** Row groups [from, to) of fixed tiles, for as many of the tokens as go this way; how many those are. */
-export function bytesFixedInt8(
-  slots: i32,
-  perRow: i32,
-  tiles: usize,
-  scales: usize,
-  bias: usize,
-  rows: i32,
-  x: usize,
-  stride: usize,
-  xScales: usize,
-  y: usize,
-  pitch: usize,
-  tokens: i32,
-  from: i32,
-  to: i32,
-  sums: usize,
-): i32 {
-  const groupBytes = <usize>perRow * <usize>(12 * slots);
-  const first = tiles + <usize>from * groupBytes;
-  let done = 0;
-  for (let take = takeTokens(tokens, FEW_FIXED); take > 0; take = takeTokens(tokens - done, FEW_FIXED)) {
-    recordTokens(x + <usize>done * stride, stride, take, perRow, sums);
-    tiles = first;
-    begin(first, <usize>(to - from) * groupBytes);
-    for (let group = from; group < to; group++) {
-      clearSums(take, sums);
-      addRun(slots, tiles, perRow, 0, take, perRow, sums);
-      settleTokens(sums, scales, bias, rows, xScales, y, pitch, done, take, group);
-      tiles += groupBytes;
-    }
-    done += take;
-  }
-  return done;
-}
-
-/** The same of sorted tiles. */
-export function bytesSortedInt8(
-  perRow: i32,
-  starts: usize,
-  counts: usize,
-  order: usize,
-  tiles: usize,
-  scales: usize,
-  bias: usize,
-  rows: i32,
-  x: usize,
-  stride: usize,
-  xScales: usize,
-  y: usize,
-  pitch: usize,
-  tokens: i32,
-  from: i32,
-  to: i32,
-  sums: usize,
-): i32 {
-  let done = 0;
-  for (let take = takeTokens(tokens, FEW_SORTED); take > 0; take = takeTokens(tokens - done, FEW_SORTED)) {
-    recordTokens(x + <usize>done * stride, stride, take, perRow, sums);
-    beginSorted(starts, from, to, order, tiles);
-    for (let group = from; group < to; group++) {
-      const start = starts + ((<usize>group) << 3);
-      const count = counts + ((<usize>group) << 5);
-      aheadSorted(start, order);
-      clearSums(take, sums);
-      let entry = order + ((<usize>load<u32>(start)) << 1);
-      let tile = tiles + ((<usize>load<u32>(start, 4)) << 2);
-      for (let n = 1; n <= 16; n++) {
-        const run = <i32>load<u16>(count + ((<usize>(n - 1)) << 1));
-        if (run === 0) continue;
-        addRun(n, tile, run, entry, take, perRow, sums);
-        entry += (<usize>run) << 1;
-        tile += <usize>run * <usize>(12 * n);
-      }
-      settleTokens(sums, scales, bias, rows, xScales, y, pitch, done, take, group);
-    }
-    done += take;
-  }
-  return done;
-}
-
 /** Adds a run of tiles of n slots a row to the sums of `count` tokens; where `order` is 0, tiles follow each other. */
-function addRun(n: i32, tiles: usize, run: i32, order: usize, count: i32, perRow: i32, sums: usize): void {
+export function addBytesInt8(n: i32, tiles: usize, run: i32, order: usize, count: i32, perRow: i32, sums: usize): void {
   const perTile = (n + 3) >> 2;
   const most = QUADS / perTile;
   const step = stepsAt(sums);
@@ -261,7 +176,7 @@ function inTurn(at: usize): v128 {
 }
 
 /** Sums become outputs. */
-function settleTokens(
+export function settleBytesInt8(
   sums: usize,
   scales: usize,
   bias: usize,

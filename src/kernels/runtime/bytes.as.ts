@@ -65,12 +65,12 @@ export function recordBytes(tiles: i32): usize {
 
 /** How many of the tokens that are left to take at once, 0 where they are too `few` to make up for unpacking. */
 @inline
-export function takeTokens(left: i32, few: i32): i32 {
+export function takeBytes(left: i32, few: i32): i32 {
   return left <= few ? 0 : min(left, MOST);
 }
 
 /** Copies `count` rows of int8 into records, raised; missing tokens are zeros. */
-export function recordTokens(x: usize, stride: usize, count: i32, tiles: i32, sums: usize): void {
+export function turnBytes(x: usize, stride: usize, count: i32, tiles: i32, sums: usize): void {
   const bytes = recordBytes(tiles);
   const records = recordsAt(sums);
   const all = (count + EIGHT - 1) & ~(EIGHT - 1);
@@ -88,7 +88,7 @@ export function recordTokens(x: usize, stride: usize, count: i32, tiles: i32, su
 
 /** Zeros in the sums of `count` tokens, in eights. */
 @inline
-export function clearSums(count: i32, sums: usize): void {
+export function clearBytes(count: i32, sums: usize): void {
   memory.fill(sums + SUMS, 0, <usize>((count + EIGHT - 1) & ~(EIGHT - 1)) << 5);
 }
 

@@ -1,8 +1,8 @@
 // AssemblyScript: dense int4 rows times int8 activations, the baseline of the sparse kernels. Sixteen bytes hold 32
 // columns of a row as four nibbles in each of eight lanes (layouts/dense.ts); nibble k, moved to the top of its lane, is
 // the value times 4096, so sums are 4096 times too large until the end of the 128 columns that share a scale. One vector:
-// four rows at a time share the widened activations. Four vectors share the values of a row. With relaxed SIMD only what
-// chooses the way is used (bytes-dense.as.ts).
+// four rows at a time share the widened activations. Four vectors share the values of a row. With relaxed SIMD none of
+// these loops is used (bytes-dense.as.ts).
 
 import { aheadOf, begin } from './ahead.as';
 import { bytesDenseInt4, oneDenseInt4 } from './bytes-dense.as';

@@ -1,7 +1,7 @@
 // AssemblyScript: dense int8 rows times int8 activations, the baseline of the sparse kernels. One vector: eight rows at a
 // time, which share the widened activations. Four: two rows at a time, which share them, and four vectors the weights. Both
 // sides are widened to 16 bits by their loads; sums of a whole row fit 32 bits. layouts/dense.ts says where rows lie. With
-// relaxed SIMD only what chooses the way is used (bytes-dense.as.ts).
+// relaxed SIMD none of these loops is used (bytes-dense.as.ts).
 
 import { ahead, aheadOf, begin, STEP } from './ahead.as';
 import { bytesDenseInt8, oneDenseInt8 } from './bytes-dense.as';

@@ -3,9 +3,8 @@
 // each other or one that is listed, is a *step*: summed in integers, then scaled into float32, in the order of the tiles,
 // as the kernels for few tokens do it.
 
-import { ADDRESSES, addressesAt, blockBytes, clearMany, MANY, moveOn, PITCH, putFours, putTwos } from './many.as';
-import { recordsAt, STREAM, scalesAt, sumsOf, TOGETHER, takeMany, turnSums, turnTokens, WEIGHTS } from './many.as';
-import { weightsAt } from './many.as';
+import { ADDRESSES, addressesAt, blockBytes, MANY, moveOn, PITCH, putFours, putTwos } from './many.as';
+import { recordsAt, STREAM, scalesAt, sumsOf, TOGETHER, turnSums, WEIGHTS, weightsAt } from './many.as';
 import { evenValues, finishTokens, halves, highHalves, lowHalves, mixHigh, mixLow, nibbleMask } from './steps.as';
 import { oddValues, SHARING } from './steps.as';
 
@@ -14,104 +13,18 @@ const APART: usize = WEIGHTS - ADDRESSES;
 /** Slots whose products fit 16 bits in sum: 32 · 8 · 127. */
 const SMALL: i32 = 32;
 
-/** Row groups [from, to) of fixed tiles, for as many of the tokens as go in blocks; how many those are. */
-export function manyFixedInt4(
-  slots: i32,
-  perRow: i32,
-  tiles: usize,
-  scales: usize,
-  bias: usize,
-  rows: i32,
-  x: usize,
-  stride: usize,
-  xScales: usize,
-  y: usize,
-  pitch: usize,
-  tokens: i32,
-  from: i32,
-  to: i32,
-  sums: usize,
-): i32 {
-  const groupBytes = <usize>perRow * <usize>(8 * slots);
-  const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
-  const firstTile = tiles + <usize>from * groupBytes;
-  const firstScale = scales + <usize>from * scaleBytes;
-  let done = 0;
-  for (let many = takeMany(tokens, perRow); many > 0; many = takeMany(tokens - done, perRow)) {
-    turnTokens(x + <usize>done * stride, stride, many, perRow, sums);
-    tiles = firstTile;
-    scales = firstScale;
-    for (let group = from; group < to; group++) {
-      clearMany(sums);
-      addRun(slots, tiles, perRow, 0, scales, many, blockBytes(perRow), sums);
-      settleMany(sums, bias, rows, xScales, y, pitch, done, many, group);
-      tiles += groupBytes;
-      scales += scaleBytes;
-    }
-    done += many;
-  }
-  return done;
-}
-
-/** The same of sorted tiles. */
-export function manySortedInt4(
-  perRow: i32,
-  starts: usize,
-  counts: usize,
-  order: usize,
-  tiles: usize,
-  scales: usize,
-  bias: usize,
-  rows: i32,
-  x: usize,
-  stride: usize,
-  xScales: usize,
-  y: usize,
-  pitch: usize,
-  tokens: i32,
-  from: i32,
-  to: i32,
-  sums: usize,
-): i32 {
-  const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
-  let done = 0;
-  for (let many = takeMany(tokens, perRow); many > 0; many = takeMany(tokens - done, perRow)) {
-    turnTokens(x + <usize>done * stride, stride, many, perRow, sums);
-    for (let group = from; group < to; group++) {
-      const start = starts + ((<usize>group) << 3);
-      const count = counts + ((<usize>group) << 5);
-      const scale = scales + <usize>group * scaleBytes;
-      clearMany(sums);
-      let entry = order + ((<usize>load<u32>(start)) << 1);
-      let tile = tiles + ((<usize>load<u32>(start, 4)) << 2);
-      for (let n = 1; n <= 16; n++) {
-        const run = <i32>load<u16>(count + ((<usize>(n - 1)) << 1));
-        if (run === 0) continue;
-        addRun(n, tile, run, entry, scale, many, blockBytes(perRow), sums);
-        entry += (<usize>run) << 1;
-        tile += <usize>run * <usize>(8 * n);
-      }
-      settleMany(sums, bias, rows, xScales, y, pitch, done, many, group);
-    }
-    done += many;
-  }
-  return done;
-}
-
-/**
- * Adds a run of tiles of n slots a row to the sums of `many` tokens, whose blocks of records are `block` bytes each; where
- * `order` is 0, tiles follow each other.
- */
-function addRun(
+/** Adds a run of tiles of n slots a row to the sums of `many` tokens; where `order` is 0, tiles follow each other. */
+export function addManyInt4(
   n: i32,
   tiles: usize,
   run: i32,
   order: usize,
   scales: usize,
   many: i32,
-  block: usize,
+  perRow: i32,
   sums: usize,
 ): void {
+  const block = blockBytes(perRow);
   const step = order ? n : n * SHARING;
   const most = order ? min(STREAM / n, TOGETHER) : n > 8 ? SHARING : TOGETHER;
   let tile = 0;
@@ -320,7 +233,7 @@ function addScaled(to: usize, sum: v128, scale: v128): void {
 }
 
 /** Sums of blocks become outputs. */
-function settleMany(
+export function settleManyInt4(
   sums: usize,
   bias: usize,
   rows: i32,

@@ -2,96 +2,16 @@
 // beside each other, and a pairwise dot product multiplies them with both weights. Six instructions for sixteen products
 // where the kernels that shuffle take eight, besides loads.
 
-import { addressesAt, blockBytes, clearMany, MANY, moveOn, PITCH, putFours } from './many.as';
-import { putTwos, recordsAt, STREAM, sumsOf, takeMany, TOGETHER, turnSums, turnTokens, weightsAt } from './many.as';
+import { addressesAt, blockBytes, MANY, moveOn, PITCH, putFours } from './many.as';
+import { putTwos, recordsAt, STREAM, sumsOf, TOGETHER, turnSums, weightsAt } from './many.as';
 import { finishTokens, highHalves, lowHalves, nibbleMask, scaleRows } from './steps.as';
 
 /** Bytes from one row's weights to the next one's. */
 const WIDTH: usize = PITCH / 2;
 
-/** Row groups [from, to) of fixed tiles, for as many of the tokens as go in blocks; how many those are. */
-export function manyFixedInt8(
-  slots: i32,
-  perRow: i32,
-  tiles: usize,
-  scales: usize,
-  bias: usize,
-  rows: i32,
-  x: usize,
-  stride: usize,
-  xScales: usize,
-  y: usize,
-  pitch: usize,
-  tokens: i32,
-  from: i32,
-  to: i32,
-  sums: usize,
-): i32 {
-  const groupBytes = <usize>perRow * <usize>(12 * slots);
-  const first = tiles + <usize>from * groupBytes;
-  let done = 0;
-  for (let many = takeMany(tokens, perRow); many > 0; many = takeMany(tokens - done, perRow)) {
-    turnTokens(x + <usize>done * stride, stride, many, perRow, sums);
-    tiles = first;
-    for (let group = from; group < to; group++) {
-      clearMany(sums);
-      addRun(slots, tiles, perRow, 0, many, blockBytes(perRow), sums);
-      settleMany(sums, scales, bias, rows, xScales, y, pitch, done, many, group);
-      tiles += groupBytes;
-    }
-    done += many;
-  }
-  return done;
-}
-
-/** The same of sorted tiles. */
-export function manySortedInt8(
-  perRow: i32,
-  starts: usize,
-  counts: usize,
-  order: usize,
-  tiles: usize,
-  scales: usize,
-  bias: usize,
-  rows: i32,
-  x: usize,
-  stride: usize,
-  xScales: usize,
-  y: usize,
-  pitch: usize,
-  tokens: i32,
-  from: i32,
-  to: i32,
-  sums: usize,
-): i32 {
-  let done = 0;
-  for (let many = takeMany(tokens, perRow); many > 0; many = takeMany(tokens - done, perRow)) {
-    turnTokens(x + <usize>done * stride, stride, many, perRow, sums);
-    for (let group = from; group < to; group++) {
-      const start = starts + ((<usize>group) << 3);
-      const count = counts + ((<usize>group) << 5);
-      clearMany(sums);
-      let entry = order + ((<usize>load<u32>(start)) << 1);
-      let tile = tiles + ((<usize>load<u32>(start, 4)) << 2);
-      for (let n = 1; n <= 16; n++) {
-        const run = <i32>load<u16>(count + ((<usize>(n - 1)) << 1));
-        if (run === 0) continue;
-        addRun(n, tile, run, entry, many, blockBytes(perRow), sums);
-        entry += (<usize>run) << 1;
-        tile += <usize>run * <usize>(12 * n);
-      }
-      settleMany(sums, scales, bias, rows, xScales, y, pitch, done, many, group);
-    }
-    done += many;
-  }
-  return done;
-}
-
-/**
- * Adds a run of tiles of n slots a row to the sums of `many` tokens, whose blocks of records are `block` bytes each; where
- * `order` is 0, tiles follow each other.
- */
-function addRun(n: i32, tiles: usize, run: i32, order: usize, many: i32, block: usize, sums: usize): void {
+/** Adds a run of tiles of n slots a row to the sums of `many` tokens; where `order` is 0, tiles follow each other. */
+export function addManyInt8(n: i32, tiles: usize, run: i32, order: usize, many: i32, perRow: i32, sums: usize): void {
+  const block = blockBytes(perRow);
   const most = min(STREAM / n, TOGETHER);
   let tile = 0;
   while (run > 0) {
@@ -273,7 +193,7 @@ function addHigh(sum: v128, a: v128, b: v128, weights: v128): v128 {
 }
 
 /** Sums of blocks become outputs. */
-function settleMany(
+export function settleManyInt8(
   sums: usize,
   scales: usize,
   bias: usize,

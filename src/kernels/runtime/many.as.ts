@@ -76,7 +76,7 @@ export function blockBytes(tiles: i32): usize {
 }
 
 /** Turns `count` rows of int8 into records of `tiles` times sixteen columns; missing tokens are zeros. */
-export function turnTokens(x: usize, stride: usize, count: i32, tiles: i32, sums: usize): void {
+export function turnMany(x: usize, stride: usize, count: i32, tiles: i32, sums: usize): void {
   let records = recordsAt(sums);
   for (let first = 0; first < count; first += MANY) {
     for (let eight = 0; eight < MANY; eight += 8) {

@@ -4,8 +4,8 @@
 // The rest is as in tiles-int8.as.ts, relaxed SIMD (bytes-int4.as.ts) too; `sums` is f32 [vectors, 8].
 
 import { aheadIn, aheadOf, aheadSorted, begin, beginSorted } from './ahead.as';
-import { bytesFixedInt4, bytesSortedInt4, oneInt4 } from './bytes-int4.as';
-import { manyFixedInt4, manySortedInt4 } from './many-int4.as';
+import { oneInt4 } from './bytes-int4.as';
+import { severalFixedInt4, severalSortedInt4 } from './several-int4.as';
 import { addBoth, addEven, addHigh, addLow, addOdd, blockOf, clear, evenValues, finishTokens } from './steps.as';
 import { firstValues, halves, nibbleMask, oddMask, oddValues, prepare, settle, SHARING } from './steps.as';
 
@@ -363,9 +363,23 @@ export function multiplyFixedInt4(
   const groupBytes = <usize>perRow * <usize>(8 * slots);
   prepare(sums);
   const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
-  const done = ASC_FEATURE_RELAXED_SIMD
-    ? bytesFixedInt4(slots, perRow, tiles, scales, bias, rows, x, stride, xScales, y, pitch, tokens, from, to, sums)
-    : manyFixedInt4(slots, perRow, tiles, scales, bias, rows, x, stride, xScales, y, pitch, tokens, from, to, sums);
+  const done = severalFixedInt4(
+    slots,
+    perRow,
+    tiles,
+    scales,
+    bias,
+    rows,
+    x,
+    stride,
+    xScales,
+    y,
+    pitch,
+    tokens,
+    from,
+    to,
+    sums,
+  );
   if (done === tokens) return;
   tiles += <usize>from * groupBytes;
   scales += <usize>from * scaleBytes;
@@ -410,15 +424,25 @@ export function multiplySortedInt4(
 ): void {
   prepare(sums);
   const scaleBytes = (<usize>((perRow + SHARING - 1) / SHARING)) << 4;
-  const done = ASC_FEATURE_RELAXED_SIMD
-    ? bytesSortedInt4(
-        perRow, starts, counts, order, tiles, scales, bias, rows,
-        x, stride, xScales, y, pitch, tokens, from, to, sums,
-      )
-    : manySortedInt4(
-        perRow, starts, counts, order, tiles, scales, bias, rows,
-        x, stride, xScales, y, pitch, tokens, from, to, sums,
-      );
+  const done = severalSortedInt4(
+    perRow,
+    starts,
+    counts,
+    order,
+    tiles,
+    scales,
+    bias,
+    rows,
+    x,
+    stride,
+    xScales,
+    y,
+    pitch,
+    tokens,
+    from,
+    to,
+    sums,
+  );
   if (done === tokens) return;
   beginSorted(starts, from, to, order, tiles);
   begin(scales + <usize>from * scaleBytes, <usize>(to - from) * scaleBytes);

@@ -1,12 +1,12 @@
 // AssemblyScript: tiles of int8 values times int8 activations. A *run* is tiles of one row group that have the same number
 // of slots, n; one vector at a time each n has a loop of its own, so that nothing in it is left to predict. Two or four
-// vectors share a decoded tile; from 24 on they go another way (many-int8.as.ts). With relaxed SIMD only what chooses the
-// way is used (bytes-int8.as.ts). Row sums are kept in `sums`, i32 [vectors, 8]. Where `listed`, `order` says which sixteen
+// vectors share a decoded tile; more of them go another way (several-int8.as.ts). With relaxed SIMD none of these loops is
+// used (bytes-int8.as.ts). Row sums are kept in `sums`, i32 [vectors, 8]. Where `listed`, `order` says which sixteen
 // activations a tile wants, otherwise they follow each other.
 
 import { ahead, aheadIn, aheadSorted, begin, beginSorted, STEP } from './ahead.as';
-import { bytesFixedInt8, bytesSortedInt8, oneInt8 } from './bytes-int8.as';
-import { manyFixedInt8, manySortedInt8 } from './many-int8.as';
+import { oneInt8 } from './bytes-int8.as';
+import { severalFixedInt8, severalSortedInt8 } from './several-int8.as';
 import { addBoth, addEven, addHigh, addLow, addOdd, blockOf, clear, finishTokens, nibbleMask } from './steps.as';
 import { oddMask, prepare, scaleRows, SEGMENT, settle, spread } from './steps.as';
 
@@ -327,9 +327,23 @@ export function multiplyFixedInt8(
 ): void {
   const groupBytes = <usize>perRow * <usize>(12 * slots);
   prepare(sums);
-  const done = ASC_FEATURE_RELAXED_SIMD
-    ? bytesFixedInt8(slots, perRow, tiles, scales, bias, rows, x, stride, xScales, y, pitch, tokens, from, to, sums)
-    : manyFixedInt8(slots, perRow, tiles, scales, bias, rows, x, stride, xScales, y, pitch, tokens, from, to, sums);
+  const done = severalFixedInt8(
+    slots,
+    perRow,
+    tiles,
+    scales,
+    bias,
+    rows,
+    x,
+    stride,
+    xScales,
+    y,
+    pitch,
+    tokens,
+    from,
+    to,
+    sums,
+  );
   if (done === tokens) return;
   tiles += <usize>from * groupBytes;
   begin(tiles, <usize>(to - from) * groupBytes);
@@ -367,15 +381,25 @@ export function multiplySortedInt8(
   sums: usize,
 ): void {
   prepare(sums);
-  const done = ASC_FEATURE_RELAXED_SIMD
-    ? bytesSortedInt8(
-        perRow, starts, counts, order, tiles, scales, bias, rows,
-        x, stride, xScales, y, pitch, tokens, from, to, sums,
-      )
-    : manySortedInt8(
-        perRow, starts, counts, order, tiles, scales, bias, rows,
-        x, stride, xScales, y, pitch, tokens, from, to, sums,
-      );
+  const done = severalSortedInt8(
+    perRow,
+    starts,
+    counts,
+    order,
+    tiles,
+    scales,
+    bias,
+    rows,
+    x,
+    stride,
+    xScales,
+    y,
+    pitch,
+    tokens,
+    from,
+    to,
+    sums,
+  );
   if (done === tokens) return;
   beginSorted(starts, from, to, order, tiles);
   for (let group = from; group < to; group++) {
