@@ -10,8 +10,8 @@ import type { Runner } from './runner.js';
 
 export type AloneOptions = SequenceOptions & {
   /**
-   * Where the kernels lie, or their bytes. Defaults to the package's own, `dist/kernels/runtime-single-relaxed.wasm` where the
-   * engine has relaxed SIMD and `runtime-single.wasm` otherwise.
+   * Where the kernels lie, or their bytes. Defaults to the package's own, `dist/kernels/runtime-single-relaxed.wasm` where
+   * engine and processor have dot products of bytes, `runtime-single.wasm` otherwise.
    */
   readonly kernels?: KernelSource | undefined;
 };
