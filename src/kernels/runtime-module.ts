@@ -70,8 +70,9 @@ const fits = (fourProducts: (a: number, b: number) => number): boolean =>
 
 /**
  * Whether the builds for relaxed SIMD may be used, and are faster: where a dot product of bytes is one instruction. Without
- * it (x86 before AVX-VNNI, Node 22 on any) engines first add pairs of products in 16 bits, up to 32767, which is slower than
- * doing without. In Node 20, where relaxed SIMD is an experiment behind a flag, the answer is twice what it should be.
+ * it (x86 before AVX-VNNI, and any x86 in Node 22) engines first add pairs of products in 16 bits, up to 32767, which is
+ * slower than doing without. In Node 20, where relaxed SIMD is an experiment behind a flag, the answer is twice what it
+ * should be.
  */
 export function hasByteDots(): boolean {
   const bytes = Uint8Array.from(PROBE);
