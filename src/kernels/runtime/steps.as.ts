@@ -3,12 +3,12 @@
 // 16-bit lanes: two instructions where sign extension takes three, on ports that the shuffles do not need. Sums are
 // therefore 256 times too large until `settle`.
 
-// A thread's own room, `sums`, holds up to four vectors' eight sums and then two masks. V8 makes a constant vector anew
+// A thread's own room, `sums`, holds up to four vectors' eight sums and then masks. V8 makes a constant vector anew
 // where it is used, also in a loop, three instructions each; what was loaded before the loop stays in its register.
 const NIBBLES: usize = 128;
 const ODD: usize = 144;
 const TOP: usize = 160;
-const OWN: usize = 176;
+const RAISE: usize = 176;
 
 /** int8 slots of a row between two settlings: 256 · 512 · 127² is below 2³¹. */
 export const SEGMENT: i32 = 512;
@@ -42,14 +42,14 @@ export function topMask(sums: usize): v128 {
 }
 
 /**
- * What activations are raised by (bytes.as.ts), found out by the instruction itself: 0x80 in every byte where 127 · 0xff is
- * above zero. The compiler must not know the factors, so they are loaded.
+ * Writes what activations are raised by (bytes.as.ts), found out by the instruction itself: 0x80 in every byte where
+ * 127 · 0xff is above zero. The compiler must not know the factors, so they are loaded.
  */
 function prepareBytes(sums: usize): void {
-  v128.store(sums, i8x16.splat(127), OWN);
+  v128.store(sums, i8x16.splat(127), RAISE);
   v128.store(sums, i8x16.splat(-1));
-  const product = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load(sums, OWN), v128.load(sums), i32x4.splat(0));
-  v128.store(sums, v128.and(i32x4.gt_s(product, i32x4.splat(0)), i8x16.splat(-128)), OWN);
+  const product = i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load(sums, RAISE), v128.load(sums), i32x4.splat(0));
+  v128.store(sums, v128.and(i32x4.gt_s(product, i32x4.splat(0)), i8x16.splat(-128)), RAISE);
 }
 
 /**
@@ -62,9 +62,10 @@ export function fourProducts(a: i32, b: i32): i32 {
   return i32x4.extract_lane(sum, 0);
 }
 
+/** What activations are raised by, in every byte. */
 @inline
 export function raise(sums: usize): v128 {
-  return v128.load(sums, OWN);
+  return v128.load(sums, RAISE);
 }
 
 /** How many of the vectors that are left share a decoded tile: with relaxed SIMD none, since decoding costs little there. */
