@@ -1,7 +1,7 @@
-// AssemblyScript, compiled to dist/kernels/runtime.wasm (runtime-single.wasm for one thread, -relaxed.wasm with relaxed SIMD): the kernels of a
-// decoder. None of them keeps anything: all addresses are given, the memory is imported, and nothing is imported but it.
-// Each takes a range, [from, to), of what threads share: row groups of eight, tokens, or heads. Addresses are bytes.
-// runtime.ts describes every kernel where it declares it.
+// AssemblyScript, compiled to dist/kernels/runtime.wasm (runtime-single.wasm for one thread, -relaxed.wasm with relaxed
+// SIMD): the kernels of a decoder. None of them keeps anything: all addresses are given, the memory is imported, and nothing
+// is imported but it. Each takes a range, [from, to), of what threads share: row groups of eight, tokens, or heads. Addresses
+// are bytes. runtime-kernels.ts describes every kernel where it declares it.
 
 export { touched } from './runtime/ahead.as';
 export { attend } from './runtime/attention.as';

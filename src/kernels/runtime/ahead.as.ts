@@ -5,6 +5,8 @@
 // turn: both go on at once, since what is multiplied is in the cache by then, and the waits for four pages are one. Rows
 // that are read side by side (dense-float.as.ts), or often (many.as.ts), need none of it.
 
+import { entriesAt, startOf, tilesAt } from './sorted.as';
+
 /** Bytes of a line, of a page, and of the four pages whose lines are touched in turn. */
 const LINE: usize = 64;
 const PAGE: usize = 4096;
@@ -45,8 +47,8 @@ export function aheadOf(at: usize, bytes: usize): void {
 /** `ahead` for the tiles' numbers of the row group whose `start` is given. */
 @inline
 export function aheadSorted(start: usize, order: usize): void {
-  const entry = (<usize>load<u32>(start)) << 1;
-  aheadOf(order + entry, ((<usize>load<u32>(start, 8)) << 1) - entry);
+  const entries = entriesAt(start);
+  aheadOf(order + entries, entriesAt(startOf(start, 1)) - entries);
 }
 
 /** Touches what is left of the first strip of `bytes` bytes from `at` on, which no `ahead` has. */
@@ -58,12 +60,10 @@ export function begin(at: usize, bytes: usize): void {
 
 /** `begin` for row groups [from, to) of sorted tiles and their numbers. */
 export function beginSorted(starts: usize, from: i32, to: i32, order: usize, tiles: usize): void {
-  const first = starts + ((<usize>from) << 3);
-  const end = starts + ((<usize>to) << 3);
-  const entry = (<usize>load<u32>(first)) << 1;
-  const tile = (<usize>load<u32>(first, 4)) << 2;
-  begin(order + entry, ((<usize>load<u32>(end)) << 1) - entry);
-  begin(tiles + tile, ((<usize>load<u32>(end, 4)) << 2) - tile);
+  const first = startOf(starts, from);
+  const end = startOf(starts, to);
+  begin(order + entriesAt(first), entriesAt(end) - entriesAt(first));
+  begin(tiles + tilesAt(first), tilesAt(end) - tilesAt(first));
 }
 
 /** Touches `count` rows of `bytes` bytes, `stride` apart. */

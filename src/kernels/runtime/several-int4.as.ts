@@ -5,6 +5,7 @@ import { sumsAt } from './bytes.as';
 import { addBytesInt4 } from './bytes-int4.as';
 import { addManyInt4, settleManyInt4 } from './many-int4.as';
 import { clear, take, turn } from './several.as';
+import { entriesAt, runOf, startOf, tilesAt } from './sorted.as';
 import { finishTokens, SHARING } from './steps.as';
 
 /** So many tokens are faster one by one than by dot products of bytes: of fixed tiles, and of sorted ones. */
@@ -75,15 +76,14 @@ export function severalSortedInt4(
     turn(x + <usize>done * stride, stride, some, perRow, sums);
     beginSorted(starts, from, to, order, tiles);
     for (let group = from; group < to; group++) {
-      const start = starts + ((<usize>group) << 3);
-      const count = counts + ((<usize>group) << 5);
+      const start = startOf(starts, group);
       const scale = scales + <usize>group * scaleBytes;
       aheadSorted(start, order);
       clear(some, sums);
-      let entry = order + ((<usize>load<u32>(start)) << 1);
-      let tile = tiles + ((<usize>load<u32>(start, 4)) << 2);
+      let entry = order + entriesAt(start);
+      let tile = tiles + tilesAt(start);
       for (let n = 1; n <= 16; n++) {
-        const run = <i32>load<u16>(count + ((<usize>(n - 1)) << 1));
+        const run = runOf(counts, group, n);
         if (run === 0) continue;
         addRun(n, tile, run, entry, scale, some, perRow, sums);
         entry += (<usize>run) << 1;

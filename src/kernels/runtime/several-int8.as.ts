@@ -4,6 +4,7 @@ import { aheadSorted, begin, beginSorted } from './ahead.as';
 import { addBytesInt8, settleBytesInt8 } from './bytes-int8.as';
 import { addManyInt8, settleManyInt8 } from './many-int8.as';
 import { clear, take, turn } from './several.as';
+import { entriesAt, runOf, startOf, tilesAt } from './sorted.as';
 
 /** So many tokens are faster one by one than by dot products of bytes: of fixed tiles, and of sorted ones. */
 const FEW_FIXED: i32 = 4;
@@ -69,14 +70,13 @@ export function severalSortedInt8(
     turn(x + <usize>done * stride, stride, some, perRow, sums);
     beginSorted(starts, from, to, order, tiles);
     for (let group = from; group < to; group++) {
-      const start = starts + ((<usize>group) << 3);
-      const count = counts + ((<usize>group) << 5);
+      const start = startOf(starts, group);
       aheadSorted(start, order);
       clear(some, sums);
-      let entry = order + ((<usize>load<u32>(start)) << 1);
-      let tile = tiles + ((<usize>load<u32>(start, 4)) << 2);
+      let entry = order + entriesAt(start);
+      let tile = tiles + tilesAt(start);
       for (let n = 1; n <= 16; n++) {
-        const run = <i32>load<u16>(count + ((<usize>(n - 1)) << 1));
+        const run = runOf(counts, group, n);
         if (run === 0) continue;
         addRun(n, tile, run, entry, some, perRow, sums);
         entry += (<usize>run) << 1;

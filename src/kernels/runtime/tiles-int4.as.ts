@@ -6,6 +6,7 @@
 import { aheadIn, aheadOf, aheadSorted, begin, beginSorted } from './ahead.as';
 import { oneInt4 } from './bytes-int4.as';
 import { severalFixedInt4, severalSortedInt4 } from './several-int4.as';
+import { entriesAt, runOf, startOf, tilesAt } from './sorted.as';
 import { addBoth, addEven, addHigh, addLow, addOdd, blockOf, clear, evenValues, finishTokens } from './steps.as';
 import { firstValues, halves, nibbleMask, oddMask, oddValues, prepare, settle, SHARING } from './steps.as';
 
@@ -447,8 +448,7 @@ export function multiplySortedInt4(
   beginSorted(starts, from, to, order, tiles);
   begin(scales + <usize>from * scaleBytes, <usize>(to - from) * scaleBytes);
   for (let group = from; group < to; group++) {
-    const start = starts + ((<usize>group) << 3);
-    const count = counts + ((<usize>group) << 5);
+    const start = startOf(starts, group);
     const scale = scales + <usize>group * scaleBytes;
     aheadSorted(start, order);
     aheadOf(scale, scaleBytes);
@@ -457,10 +457,10 @@ export function multiplySortedInt4(
       block = blockOf(tokens - token);
       clear(sums, block);
       const own = x + <usize>token * stride;
-      let entry = order + ((<usize>load<u32>(start)) << 1);
-      let tile = tiles + ((<usize>load<u32>(start, 4)) << 2);
+      let entry = order + entriesAt(start);
+      let tile = tiles + tilesAt(start);
       for (let n = 1; n <= 16; n++) {
-        const run = <i32>load<u16>(count + ((<usize>(n - 1)) << 1));
+        const run = runOf(counts, group, n);
         if (run === 0) continue;
         if (ASC_FEATURE_RELAXED_SIMD || block === 1) runSlots(n, true, tile, run, entry, scale, own, sums);
         else if (block === 2) run2(n, true, tile, run, entry, scale, own, stride, sums);

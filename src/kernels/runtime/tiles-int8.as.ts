@@ -7,6 +7,7 @@
 import { ahead, aheadIn, aheadSorted, begin, beginSorted, STEP } from './ahead.as';
 import { oneInt8 } from './bytes-int8.as';
 import { severalFixedInt8, severalSortedInt8 } from './several-int8.as';
+import { entriesAt, runOf, startOf, tilesAt } from './sorted.as';
 import { addBoth, addEven, addHigh, addLow, addOdd, blockOf, clear, finishTokens, nibbleMask } from './steps.as';
 import { oddMask, prepare, scaleRows, SEGMENT, settle, spread } from './steps.as';
 
@@ -403,17 +404,16 @@ export function multiplySortedInt8(
   if (done === tokens) return;
   beginSorted(starts, from, to, order, tiles);
   for (let group = from; group < to; group++) {
-    const start = starts + ((<usize>group) << 3);
-    const count = counts + ((<usize>group) << 5);
+    const start = startOf(starts, group);
     aheadSorted(start, order);
     let block = 1;
     for (let token = done; token < tokens; token += block) {
       block = blockOf(tokens - token);
       clear(sums, block);
-      let entry = order + ((<usize>load<u32>(start)) << 1);
-      let tile = tiles + ((<usize>load<u32>(start, 4)) << 2);
+      let entry = order + entriesAt(start);
+      let tile = tiles + tilesAt(start);
       for (let n = 1; n <= 16; n++) {
-        const run = <i32>load<u16>(count + ((<usize>(n - 1)) << 1));
+        const run = runOf(counts, group, n);
         if (run === 0) continue;
         runListed(n, tile, run, entry, x + <usize>token * stride, stride, block, sums);
         entry += (<usize>run) << 1;
