@@ -12,9 +12,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { prune } from 'layerwise';
-import { openModel } from 'layerwise/model';
-import { maxBeta } from 'layerwise/plan';
-import { loadTokenizer, makeWindows, readCorpus, tokenizeCorpus } from 'layerwise/text';
+import { openModel } from '#src/model';
+import { maxBeta } from '#src/plan';
+import { loadTokenizer, makeWindows, readCorpus, tokenizeCorpus } from '#src/text';
 import { median } from './median.js';
 
 const { values, positionals } = parseArgs({

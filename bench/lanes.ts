@@ -1,5 +1,5 @@
 // Lanes or threads? One block run over 16 windows of 256 tokens by several single-threaded lanes side by side, and by one
-// lane with as many threads: the measurement behind the rule in src/jobs/texts.ts. Taking turns, median of 5.
+// lane with as many threads: the measurement behind the rule in src/runs/texts.ts. Taking turns, median of 5.
 //
 //   npm run bench:lanes [-- --threads 2]
 
@@ -7,10 +7,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createRng } from 'layerwise/base';
-import { writeSafetensors } from 'layerwise/checkpoint';
-import { createOrtEngine, type Engine } from 'layerwise/engine';
-import { blockGraph, createActivations, type Model, openModel, runBlock } from 'layerwise/model';
+import { createRng } from '#src/base';
+import { writeSafetensors } from '#src/checkpoint';
+import { createOrtEngine, type Engine } from '#src/engine';
+import { blockGraph, type Model, openModel } from '#src/model';
+import { createActivations, runBlock } from '#src/stream';
 import { median } from './median.js';
 
 const { values } = parseArgs({ options: { threads: { type: 'string', default: String(availableParallelism()) } } });

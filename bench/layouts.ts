@@ -8,27 +8,29 @@
 // --plain: without relaxed SIMD, also where the engine has it.
 
 import { parseArgs } from 'node:util';
-import { createRng } from 'layerwise/base';
+import { createRng } from '#src/base';
 import {
-  activationBytes,
   type BoundLinear,
-  countSlots,
   createRuntimeKernels,
   createRuntimeMemory,
+  hasByteDots,
+  readRuntimeModule,
+  sumsBytes,
+} from '#src/kernels';
+import {
+  activationBytes,
+  countSlots,
   type EncodedLinear,
   encodeDense,
   encodeDenseFloat,
   encodeFixedTiles,
   encodeRows,
   encodeSortedTiles,
-  hasByteDots,
   INT4_GROUP,
   type IntegerValues,
   layoutBytes,
   type QuantisedMatrix,
-  readRuntimeModule,
-  sumsBytes,
-} from 'layerwise/kernels';
+} from '#src/layouts';
 
 const { values } = parseArgs({
   options: {

@@ -1,7 +1,7 @@
 // A packed model of one block as one of many equal blocks: each has bytes of its own, so that decoding reads them all, but
 // they are packed once.
 
-import { type PackedModel, readPackedConfig } from 'layerwise/packed';
+import { type PackedModel, readPackedConfig } from '#src/packed';
 
 const FIRST = 'model.layers.0.';
 

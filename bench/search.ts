@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { prune } from 'layerwise';
-import { openModel } from 'layerwise/model';
-import { maxBeta } from 'layerwise/plan';
-import { GRID } from 'layerwise/search';
+import { openModel } from '#src/model';
+import { maxBeta } from '#src/plan';
+import { GRID } from '#src/search';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

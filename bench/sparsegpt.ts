@@ -11,10 +11,10 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { createRng } from 'layerwise/base';
-import { createOrtEngine } from 'layerwise/engine';
-import { createGemm, type EngineGemm } from 'layerwise/linalg';
-import { factoriseGram, pruneSparseGpt } from 'layerwise/operate';
+import { createRng } from '#src/base';
+import { createOrtEngine } from '#src/engine';
+import { createGemm, type EngineGemm } from '#src/linalg';
+import { factoriseGram, pruneSparseGpt } from '#src/operators';
 import { median } from './median.js';
 
 const { values } = parseArgs({

@@ -4,8 +4,8 @@
 
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { createRng } from 'layerwise/base';
-import { fromFloat32 } from 'layerwise/tensor';
+import { createRng } from '#src/base';
+import { fromFloat32 } from '#src/tensor';
 
 export const SHAPE = {
   hidden: 2048,

@@ -2,7 +2,7 @@
 //
 //   npm run bench:tokenizer -- <directory with tokenizer.json> <text.txt>
 
-import { loadTokenizer, readCorpus } from 'layerwise/text';
+import { loadTokenizer, readCorpus } from '#src/text';
 
 const [dir, path] = process.argv.slice(2);
 if (!dir || !path) {

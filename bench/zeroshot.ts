@@ -13,8 +13,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { evaluate } from 'layerwise';
-import { findTask, loadTask, requestsOf } from 'layerwise/evaluate';
-import { openModel } from 'layerwise/model';
+import { openModel } from '#src/model';
+import { findTask, loadTask, requestsOf } from '#src/zeroshot';
 import { median } from './median.js';
 
 const { values, positionals } = parseArgs({

@@ -13,8 +13,6 @@ export {
   UnsupportedError,
 } from './base/portable.js';
 export type { Decoder, DecoderInfo, OpenDecoder, StepPart } from './decoder/portable.js';
-export type { KernelSource } from './kernels/portable.js';
-export type { PackedBytes } from './packed/portable.js';
 export {
   type BytesOptions,
   type ChatMessage,
@@ -31,5 +29,7 @@ export {
   openBytesForText,
   type Sampler,
   type Sampling,
-} from './runtime/portable.js';
+} from './generation/portable.js';
+export type { KernelSource } from './kernels/portable.js';
+export type { PackedBytes } from './packed/portable.js';
 export type { Codec } from './text/portable.js';

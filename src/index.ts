@@ -1,21 +1,6 @@
 // The library door: the jobs, and what their options, results and errors are made of.
 
 export {
-  CheckpointError,
-  InternalError,
-  LayerwiseError,
-  NumericError,
-  type OnProgress,
-  OptionError,
-  type ProgressEvent,
-  RemoteError,
-  ResourceError,
-  ShapeError,
-  UnsupportedError,
-  VERSION,
-} from './base/index.js';
-export { type PushResult, resolveModel } from './hub/index.js';
-export {
   type CheckpointReport,
   type CompareOptions,
   type CompareResult,
@@ -31,32 +16,41 @@ export {
   generate,
   inspect,
   inspectPacked,
-  type LinearReport,
   makePlan,
   type OpeningOptions,
   type PackedLinearReport,
   type PackedReport,
-  type PackingOptions,
   type PackOptions,
   type PackResult,
   type PartReport,
-  type PlanOptions,
   type ProfileOptions,
   type ProfileResult,
-  type PruneOptions,
   type PruneResult,
   type PushOptions,
   pack,
   profile,
   prune,
   push,
-  type RunOptions,
   type ServeOptions,
   type ServeResult,
   serve,
-  type TimedTrial,
   writeReport,
-} from './jobs/index.js';
+} from './api/index.js';
+export {
+  CheckpointError,
+  InternalError,
+  LayerwiseError,
+  NumericError,
+  type OnProgress,
+  OptionError,
+  type ProgressEvent,
+  RemoteError,
+  ResourceError,
+  ShapeError,
+  UnsupportedError,
+  VERSION,
+} from './base/index.js';
+export { type PushResult, resolveModel } from './hub/index.js';
 export {
   type DropRecord,
   type Evaluation,
@@ -68,3 +62,4 @@ export {
   parseProfile,
   type Trial,
 } from './records/index.js';
+export type { LinearReport, PackingOptions, PlanOptions, PruneOptions, RunOptions, TimedTrial } from './runs/index.js';

@@ -12,28 +12,34 @@ const src = join(root, 'src');
 /** A file imports its own room, and rooms on a strictly lower level through one of their doors. */
 const LEVELS: Readonly<Record<string, number>> = {
   base: 0,
+  search: 0,
   tensor: 1,
   records: 1,
   text: 1,
-  kernels: 2,
+  'solver-kernels': 1,
+  layouts: 2,
   checkpoint: 2,
   graph: 2,
+  plan: 2,
+  hub: 2,
   report: 2,
+  kernels: 3,
+  packed: 3,
+  model: 3,
   engine: 3,
-  hub: 3,
+  threads: 4,
+  stream: 4,
   linalg: 4,
-  model: 4,
-  packed: 4,
   decoder: 5,
-  profile: 5,
-  plan: 5,
-  operate: 5,
+  operators: 5,
   evaluate: 5,
-  runtime: 6,
-  server: 7,
+  profile: 6,
+  zeroshot: 6,
   pipeline: 7,
-  search: 8,
-  jobs: 9,
+  generation: 7,
+  runs: 8,
+  server: 8,
+  api: 9,
   cli: 10,
 };
 
@@ -48,7 +54,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   ora: ['cli'],
   zod: ['records', 'model', 'packed', 'server'],
-  '@huggingface/jinja': ['runtime'],
+  '@huggingface/jinja': ['generation'],
   hono: ['server'],
   '@hono/node-server': ['server'],
 };
@@ -104,6 +110,16 @@ test('rooms import lower rooms only, through their doors', () => {
   expect(wrong).toEqual([]);
 });
 
+test('a level is one more than the highest level imported', () => {
+  const natural = new Map(Object.keys(LEVELS).map((room) => [room, 0]));
+  for (const one of local) {
+    const [from, to] = [roomOf(one.file), roomOf(resolveLocal(one))];
+    if (from === undefined || to === undefined || from === to || LEVELS[to] === undefined) continue;
+    natural.set(from, Math.max(natural.get(from)!, LEVELS[to] + 1));
+  }
+  expect(Object.fromEntries(natural)).toEqual(LEVELS);
+});
+
 test('every import leads to a file', () => {
   expect(local.map(resolveLocal).filter((target) => !existsSync(join(src, target)))).toEqual([]);
 });
@@ -148,7 +164,7 @@ describe('what a page loads', () => {
   visit('browser.ts');
 
   test('is there', () => {
-    for (const file of ['packed/read.ts', 'packed/directory.ts', 'decoder/machine.ts', 'kernels/layouts/check.ts']) {
+    for (const file of ['packed/read.ts', 'packed/directory.ts', 'decoder/machine.ts', 'layouts/check.ts']) {
       expect([...reached.keys()]).toContain(file);
     }
   });
@@ -226,6 +242,6 @@ test('names are kebab-case', () => {
 
 test('docs/architecture.md has the same table', () => {
   const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
-  const rows = [...page.matchAll(/^\| *(\d+) *\| *`([a-z]+)` *\|/gm)].map(([, level, room]) => [room, Number(level)]);
+  const rows = [...page.matchAll(/^\| *(\d+) *\| *`([a-z-]+)` *\|/gm)].map(([, level, room]) => [room, Number(level)]);
   expect(Object.fromEntries(rows)).toEqual(LEVELS);
 });

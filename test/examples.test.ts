@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import ts from 'typescript';
 import { afterAll, expect, test } from 'vitest';
-import { makeFolder, makeTexts, makeTiny } from './jobs/make.js';
+import { makeFolder, makeTexts, makeTiny } from './api/make.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 // Inside the project, so that `layerwise` is the project itself.

@@ -7,7 +7,7 @@ import { createRng } from '../src/base/index.js';
 import { writeSafetensors } from '../src/checkpoint/index.js';
 import { findFamily, keyOf, layoutOf, modelTensors, readModelConfig } from '../src/model/index.js';
 import { type DType, fromFloat32 } from '../src/tensor/index.js';
-import { byteTokenizer, normal } from './jobs/make.js';
+import { byteTokenizer, normal } from './api/make.js';
 
 const VOCABULARY = 256;
 const sizes = {

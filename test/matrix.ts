@@ -2,7 +2,7 @@
 
 import { makeMatrix } from '../scripts/docs/matrix.js';
 import { FAMILIES } from '../src/model/index.js';
-import { CRITERIA } from '../src/operate/index.js';
+import { CRITERIA } from '../src/operators/index.js';
 
 /** Every criterion in every pattern it has, on every family. */
 export const MATRIX = makeMatrix(FAMILIES, CRITERIA);

@@ -3,7 +3,7 @@
 // 16 bytes, the first 16 weights in the low halves, each stored as q + 8.
 
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { fromFloat32 } from 'layerwise/tensor';
+import { fromFloat32 } from '#src/tensor';
 import { BLOCK_LINEARS, EMBEDDING, SHAPE, type SyntheticTensor, weightsOf } from '../synthetic.js';
 
 export const GGUF_TYPES = ['F16', 'Q8_0', 'Q4_0'] as const;

@@ -3,7 +3,7 @@
 // subject; and every story ends with questions whose answers can only be known from what was told before. Seeded: the
 // same seed and length give the same text everywhere.
 
-import { createRng, type Rng } from 'layerwise/base';
+import { createRng, type Rng } from '#src/base';
 import {
   ANIMAL_ACTS,
   ANIMALS,

@@ -30,8 +30,8 @@ export function renderFeatures(cells: readonly Cell[]): string {
 Every family is pruned by every criterion in the patterns named here: \`test/pipeline/matrix.test.ts\` prunes a model for each
 of the ${cells.length} cells, and counts its zeros and where they stand. Each family's logits are those of transformers, before Wanda and
 after it (\`test/model/families.test.ts\`, \`test/pipeline/families.test.ts\`), and each goes through \`prune\`, \`evaluate\`, \`inspect\`
-and \`drop\` whole (\`test/jobs/families.test.ts\`). Every [allocation policy](docs/policies.md) goes with every criterion and
-pattern (\`test/jobs/matrix.test.ts\`).
+and \`drop\` whole (\`test/api/families.test.ts\`). Every [allocation policy](docs/policies.md) goes with every criterion and
+pattern (\`test/api/matrix.test.ts\`).
 
 ${table}
 

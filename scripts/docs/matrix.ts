@@ -2,7 +2,7 @@
 // and FEATURES.md is made from it, so that what it says is what is tested. It is made from registries, which are handed in:
 // tests have theirs from the sources, `npm run docs` from the build.
 
-import type { Pattern, PatternKind } from 'layerwise/operate';
+import type { Pattern, PatternKind } from '#src/operators';
 
 /** The pattern that stands for its kind. */
 const PATTERNS: Readonly<Record<PatternKind, Pattern>> = {

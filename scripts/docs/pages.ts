@@ -1,6 +1,6 @@
 // A command's page under docs/commands, from the declaration that its parser and its help text come from too.
 
-import type { CommandSpec, OptionName, OptionSpec } from 'layerwise/cli';
+import type { CommandSpec, OptionName, OptionSpec } from '#src/cli';
 
 type Options = Readonly<Record<OptionName, OptionSpec>>;
 

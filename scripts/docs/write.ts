@@ -3,9 +3,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { COMMANDS, OPTIONS } from 'layerwise/cli';
-import { FAMILIES } from 'layerwise/model';
-import { CRITERIA } from 'layerwise/operate';
+import { COMMANDS, OPTIONS } from '#src/cli';
+import { FAMILIES } from '#src/model';
+import { CRITERIA } from '#src/operators';
 import { renderFeatures } from './features.js';
 import { makeMatrix } from './matrix.js';
 import { renderPage } from './pages.js';

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { compare, drop, inspect, type ProgressEvent, prune } from 'layerwise';
-import { comparisonSchema, parseDropRecord, parseManifest } from 'layerwise/records';
+import { comparisonSchema, parseDropRecord, parseManifest } from '#src/records';
 import { replaceBetween } from './markers.js';
 import { comparisonTables, dropTable, growthTable, patternTable } from './tables.js';
 

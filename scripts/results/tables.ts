@@ -1,6 +1,6 @@
 // The tables of docs/results.md and docs/theory.md, from records alone. Cells are not padded: the formatter does that.
 
-import { type Comparison, type ComparisonRow, type DropRecord, type Manifest, pairedInterval } from 'layerwise/records';
+import { type Comparison, type ComparisonRow, type DropRecord, type Manifest, pairedInterval } from '#src/records';
 
 type Cell = string | number;
 

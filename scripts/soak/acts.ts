@@ -2,7 +2,7 @@
 // half way, bodies that are none. Each says what came of it; what must not happen is an error.
 
 import { connect } from 'node:net';
-import type { Rng } from 'layerwise/base';
+import type { Rng } from '#src/base';
 
 export type Outcome = 'answered' | 'refused' | 'full' | 'cancelled' | 'read';
 export type Target = { readonly url: string; readonly maxPositions: number; readonly chat: boolean };

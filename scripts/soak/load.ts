@@ -1,7 +1,7 @@
 // The load itself: clients that act at random for a while, memory and counts read from /metrics, and what is wrong with
 // all that. Seeded, though what meets what depends on time.
 
-import { createRng } from 'layerwise/base';
+import { createRng } from '#src/base';
 import { ACTS, type Outcome, type Target } from './acts.js';
 
 export type LoadOptions = Target & {

@@ -4,12 +4,12 @@
 
 import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
-import { SUITES, TASKS } from '../evaluate/index.js';
 import { DATA_SETS } from '../hub/index.js';
-import { PROFILE_MEASURES, SPECIAL_TOKENS } from '../jobs/index.js';
-import { CRITERIA, PATTERN_NAMES } from '../operate/index.js';
+import { CRITERIA, PATTERN_NAMES } from '../operators/index.js';
 import { ASKED, HEADS, VALUES } from '../packed/index.js';
 import { BUDGETS, DROP_METHODS, POLICIES } from '../plan/index.js';
+import { PROFILE_MEASURES, SPECIAL_TOKENS } from '../runs/index.js';
+import { SUITES, TASKS } from '../zeroshot/index.js';
 
 export type OptionSpec = {
   readonly kind: 'number' | 'text' | 'flag';

@@ -1,8 +1,8 @@
 // Opens a packed model for decoding by a team of threads, over one shared memory.
 
 import { createRequire } from 'node:module';
-import { startTeam } from '../kernels/index.js';
 import type { PackedModel } from '../packed/index.js';
+import { startTeam } from '../threads/index.js';
 import { buildDecoder, type OpenDecoder, type SequenceOptions } from './build.js';
 import type { Runner } from './runner.js';
 

@@ -1,7 +1,8 @@
 // Where everything of a decoder lies in the shared memory: weights, caches of keys and values, the buffers of a pass, and
 // each thread's scratch. Addresses are bytes; the memory is laid out once, when a model is opened.
 
-import { type Arena, activationBytes, type LinearLayout, scoresBytes, sumsBytes } from '../kernels/portable.js';
+import { type Arena, scoresBytes, sumsBytes } from '../kernels/portable.js';
+import { activationBytes, type LinearLayout } from '../layouts/portable.js';
 import { ropeTables } from '../model/portable.js';
 import type { Program } from './program.js';
 

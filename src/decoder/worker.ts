@@ -1,6 +1,6 @@
 // The worker file of a decoder's team: each thread binds the program to the memory once, and then takes part in passes.
 
-import { joinTeam, type Member } from '../kernels/index.js';
+import { joinTeam, type Member } from '../threads/index.js';
 import { createMachine, type Machine } from './machine.js';
 import type { Placement, Step } from './placement.js';
 import type { Program } from './program.js';

@@ -1,12 +1,2 @@
-export { type EncodeOptions, encodeRequests, type Sequence } from './encode.js';
-export { type Forest, plantForests } from './forest.js';
-export { type HarnessRun, harnessResults, harnessSamples } from './harness.js';
-export { type Likelihood, refuseLikelihood, scoreForest } from './loglikelihood.js';
-export { type Outcome, outcomeOf, scoresOf } from './outcome.js';
 export { summarise } from './perplexity.js';
-export { choicesOf, type Request, requestsOf, targetOf } from './requests.js';
-export { scoreDivergences, scoreWindows } from './score.js';
-export { chooseShots } from './shots.js';
-export { type Document, loadShots, loadTask, type TaskFile } from './tasks/load.js';
-export { findSuite, findTask, SUITES, type Suite, TASKS } from './tasks/registry.js';
-export type { Metric, Question, Task } from './tasks/task.js';
+export { LOGITS_PER_RUN, scoreDivergences, scoreWindows } from './score.js';

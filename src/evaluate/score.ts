@@ -2,7 +2,8 @@
 
 import { NumericError } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
-import { type Activations, headGraph, inLanes, type Model } from '../model/index.js';
+import { headGraph, type Model } from '../model/index.js';
+import { type Activations, inLanes } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 
 /** Logits of one run of the head hold at most this many numbers (64 MB). */

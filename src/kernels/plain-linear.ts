@@ -3,12 +3,19 @@
 // integers; int4 sums the columns that share a scale (in sorted tiles: one tile) in integers, multiplies by the scale, and
 // adds these in float32 in the order in which they are stored. Float layouts sum in double.
 
-import { decodeLinear, decodeQuantised } from './layouts/decode.js';
-import type { EncodedLinear, FixedTiles, SortedTiles } from './layouts/linear.js';
-import { decodeScales } from './layouts/scales.js';
-import { INT4_GROUP, rowGroups, scaleGroups, TILE_COLUMNS, TILE_ROWS } from './layouts/shape.js';
-import { readTile } from './layouts/slots.js';
-import { storedTiles } from './layouts/tiles.js';
+import type { EncodedLinear, FixedTiles, SortedTiles } from '../layouts/portable.js';
+import {
+  decodeLinear,
+  decodeQuantised,
+  decodeScales,
+  INT4_GROUP,
+  readTile,
+  rowGroups,
+  scaleGroups,
+  storedTiles,
+  TILE_COLUMNS,
+  TILE_ROWS,
+} from '../layouts/portable.js';
 
 const { fround } = Math;
 

@@ -5,8 +5,8 @@
 // waits for another; where one needs what another thread wrote, there is a barrier between them (team.ts). There must be
 // BEYOND bytes of memory behind all of them: kernels read ahead of what they multiply, and use nothing of that.
 
-import type { LinearLayout } from './layouts/linear.js';
-import { activationBytes, denseRowBytes, rowGroups, TILE_COLUMNS, tilesPerRow } from './layouts/shape.js';
+import type { LinearLayout } from '../layouts/portable.js';
+import { activationBytes, denseRowBytes, rowGroups, TILE_COLUMNS, tilesPerRow } from '../layouts/portable.js';
 import { instantiateRuntime, type RuntimeExports, type RuntimeMemory, type RuntimeModule } from './runtime-module.js';
 
 /** Rows of float32 numbers, `stride` bytes from one to the next. */

@@ -5,7 +5,7 @@
 // H's whole condition number, is never formed.
 // Blocked: products on the engine, diagonal blocks in kernels. In place, with at most n²/2 floats beside H at a time.
 
-import { type Kernels, LARGEST_BLOCK, loadKernels } from '../kernels/index.js';
+import { type Kernels, LARGEST_BLOCK, loadKernels } from '../solver-kernels/index.js';
 import type { Gemm } from './gemm.js';
 import { type Block, copyBlock, type Matrix, subtractBlock, writeBlock } from './matrix.js';
 

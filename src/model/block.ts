@@ -6,8 +6,8 @@ import type { Graph } from '../graph/index.js';
 import { BlockKit, type BlockOutputs, type Fed, type TreeRows } from './blocks/kit.js';
 import { buildWith } from './blocks/shapes.js';
 import type { ModelConfig } from './config.js';
-import { blockTensors, type Layout } from './layout.js';
 import type { TensorSource } from './nodes.js';
+import { blockTensors, type Layout } from './tensor-names.js';
 
 export type BlockGraphOptions = {
   readonly folder: string;

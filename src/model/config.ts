@@ -3,8 +3,8 @@
 
 import { z } from 'zod';
 import { CheckpointError, UnsupportedError } from '../base/portable.js';
-import type { Activation, ShapeName } from './families/family.js';
-import { FAMILIES, type FamilySpec } from './families/index.js';
+import type { Activation, FamilySpec, ShapeName } from './families/family.js';
+import { FAMILIES } from './families/index.js';
 import { malformed, unsupported } from './refuse.js';
 import type { Rope } from './rope.js';
 import { readLocalRope, readRope } from './rope-config.js';

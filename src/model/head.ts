@@ -7,8 +7,8 @@
 
 import { type Graph, GraphBuilder, int } from '../graph/index.js';
 import type { ModelConfig } from './config.js';
-import type { Layout } from './layout.js';
 import { normalise, softCap, type TensorSource, weight } from './nodes.js';
+import type { Layout } from './tensor-names.js';
 
 export type HeadOutput = 'nll' | 'choices' | 'divergence' | 'logits';
 

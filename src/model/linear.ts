@@ -3,7 +3,7 @@
 
 import { type Checkpoint, readTensorFloat32 } from '../checkpoint/index.js';
 import { transpose } from '../tensor/index.js';
-import type { Linear } from './layout.js';
+import type { Linear } from './tensor-names.js';
 
 /** The name of a linear's weights in the checkpoint. */
 export const weightName = ({ name }: Pick<Linear, 'name'>): string => `${name}.weight`;

@@ -7,6 +7,7 @@ import { buildBlockGraph } from './block.js';
 import type { BlockOutputs, Fed, TreeRows } from './blocks/kit.js';
 import { type ModelConfig, readModelConfig } from './config.js';
 import { buildHeadGraph, type HeadOutput } from './head.js';
+import type { TensorSource } from './nodes.js';
 import {
   blockTensors,
   checkTensors,
@@ -16,8 +17,7 @@ import {
   type Linear,
   layoutOf,
   linearsOf,
-} from './layout.js';
-import type { TensorSource } from './nodes.js';
+} from './tensor-names.js';
 
 export type Model = {
   readonly checkpoint: Checkpoint;

@@ -1,7 +1,7 @@
 // How config.json says queries and keys turn. Both ways of writing it are read: `rope_theta` + `rope_scaling` (transformers 4)
 // and `rope_parameters` (transformers 5).
 
-import type { FamilySpec } from './families/index.js';
+import type { FamilySpec } from './families/family.js';
 import { malformed, unsupported } from './refuse.js';
 import type { Rope, RopeScaling } from './rope.js';
 

@@ -3,7 +3,7 @@
 
 import { ROUTER } from './blocks/parts.js';
 import type { ModelConfig } from './config.js';
-import { blockTensors, type Layout, modelTensors } from './layout.js';
+import { blockTensors, type Layout, modelTensors } from './tensor-names.js';
 
 /**
  * A tensor by the checkpoint's name, [rows = out, columns = in]; a vector has one row. `positions` are learned ones, a row

@@ -11,7 +11,7 @@ import {
   layoutFixedTiles,
   layoutRows,
   layoutSortedTiles,
-} from '../kernels/index.js';
+} from '../layouts/index.js';
 
 export const ASKED = ['auto', 'tiles', 'dense'] as const;
 /** Which layouts may be chosen from. */

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { CheckpointError, LayerwiseError } from '../base/portable.js';
 import { parseJsonObject } from '../checkpoint/portable.js';
-import { checkLayout, type LinearLayout } from '../kernels/portable.js';
+import { checkLayout, type LinearLayout } from '../layouts/portable.js';
 import { ALIGNMENT, align, PREAMBLE_BYTES, type Preamble, packedError, WEIGHTS_ALIGNMENT } from './format.js';
 
 /** The text files a .lw file may hold, in their order; config.json always, the others where the checkpoint has them. */

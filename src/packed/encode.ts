@@ -13,7 +13,7 @@ import {
   type IntegerValues,
   layoutDense,
   type QuantisedMatrix,
-} from '../kernels/index.js';
+} from '../layouts/index.js';
 import { bytesPerElement, transpose } from '../tensor/index.js';
 import { type Asked, type Choice, chooseFloat, chooseTiles } from './choose.js';
 import type { HeadValues, StoredValues } from './directory.js';

@@ -7,7 +7,7 @@
 // Quotients and sums are in double, in the order of the columns; halves are rounded away from zero.
 
 import { NumericError } from '../base/index.js';
-import { INT4_GROUP, type IntegerValues, type QuantisedMatrix } from '../kernels/index.js';
+import { INT4_GROUP, type IntegerValues, type QuantisedMatrix } from '../layouts/index.js';
 import { nearestHalf } from '../tensor/index.js';
 
 const SHRINK = [1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7] as const;

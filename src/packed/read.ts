@@ -5,7 +5,7 @@
 
 import { CheckpointError, LayerwiseError } from '../base/portable.js';
 import { allocate } from '../checkpoint/portable.js';
-import { checkLinear } from '../kernels/portable.js';
+import { checkLinear } from '../layouts/portable.js';
 import { type Directory, parseDirectory, partOffsets, type TensorEntry, tensorError } from './directory.js';
 import { PREAMBLE_BYTES, packedError, parsePreamble } from './format.js';
 import { type PackedModel, requireRoom } from './packed.js';

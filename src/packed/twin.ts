@@ -2,7 +2,7 @@
 // brings. int8 and int4 keep their integers and scales, so the twin's results are the same. Made in memory.
 
 import { InternalError } from '../base/index.js';
-import { decodeLinear, decodeQuantised, type EncodedLinear, encodeDense, encodeDenseFloat } from '../kernels/index.js';
+import { decodeLinear, decodeQuantised, type EncodedLinear, encodeDense, encodeDenseFloat } from '../layouts/index.js';
 import { type Directory, paddedBytes, partOffsets, type TensorEntry } from './directory.js';
 import { type PackedModel, requireRoom } from './packed.js';
 

@@ -7,11 +7,11 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { fileError } from '../base/index.js';
 import { createGemm } from '../linalg/index.js';
-import { type Linear, sameShape } from '../model/index.js';
+import type { Linear } from '../model/index.js';
 import type { SquareSums } from '../profile/index.js';
+import { passBlock, sameShape, type Text } from '../stream/index.js';
 import { blockFileSource, blockPath, writePrunedBlock } from './block-file.js';
-import { type Text, tapBlock } from './dense.js';
-import { passBlock } from './pass.js';
+import { tapBlock } from './dense.js';
 import { type BlockInput, prepareBlock } from './sequential.js';
 
 /** The misalignment of a plan on the windows of `text`, which prunes too. Works in `dir` and leaves nothing there. */

@@ -15,7 +15,7 @@ import {
   toStored,
   weightName,
 } from '../model/index.js';
-import type { Mask, MaskCriterion, Matrix, Pattern, PreparedSolver } from '../operate/index.js';
+import type { Mask, MaskCriterion, Matrix, Pattern, PreparedSolver } from '../operators/index.js';
 import type { SquareSums } from '../profile/index.js';
 import { type DType, fromFloat32, toFloat32 } from '../tensor/index.js';
 

@@ -5,14 +5,7 @@
 import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
-import {
-  type Activations,
-  type BlockSource,
-  blockGraph,
-  createActivations,
-  type Model,
-  sameShape,
-} from '../model/index.js';
+import { type BlockSource, blockGraph, type Model } from '../model/index.js';
 import {
   fillSquareSums,
   measureSquareSums,
@@ -21,18 +14,23 @@ import {
   startCollection,
 } from '../profile/index.js';
 import type { Measured, MeasureName } from '../records/index.js';
-import type { Windows } from '../text/index.js';
+import {
+  type Activations,
+  createActivations,
+  type Move,
+  passBlock,
+  sameShape,
+  showMove,
+  type Text,
+  type VisitResidual,
+} from '../stream/index.js';
 import { requireFinite } from './block-file.js';
 import { collectBlock } from './measures.js';
-import { type Move, passBlock, showMove, type VisitResidual } from './pass.js';
 
 /** Windows whose residual is compared block by block. */
 const TRACED_WINDOWS = 8;
 /** The trace of all blocks together stays in memory up to this many bytes. */
 const TRACE_MEMORY = 64 << 20;
-
-/** A text's windows and their embeddings. All texts of a run have windows of one length. */
-export type Text = { readonly windows: Windows; readonly embedded: Activations };
 
 /** The dense residual after each block, on the first `chunks` chunks of the validation windows. */
 export type Trace = { readonly chunks: number; readonly store: Activations };

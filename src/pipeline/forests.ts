@@ -3,17 +3,9 @@
 
 import type { OnProgress } from '../base/index.js';
 import type { Engine, HostTensor } from '../engine/index.js';
-import { type Forest, type Likelihood, plantForests, type Sequence, scoreForest } from '../evaluate/index.js';
-import {
-  type Activations,
-  blockGraph,
-  checkpointSource,
-  chunkTensor,
-  embedWindows,
-  inLanes,
-  longestAlike,
-  type Model,
-} from '../model/index.js';
+import { blockGraph, checkpointSource, longestAlike, type Model } from '../model/index.js';
+import { type Activations, chunkTensor, embedWindows, inLanes } from '../stream/index.js';
+import { type Forest, type Likelihood, plantForests, type Sequence, scoreForest } from '../zeroshot/index.js';
 import { blockFileSource, blockPath } from './block-file.js';
 
 /** A forest's residual stream has about this many bytes: it stays in memory, and loading its blocks costs little beside it. */

@@ -3,9 +3,10 @@
 
 import { InternalError } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { type Activations, blockGraph, type Linear, type Model, readLinear } from '../model/index.js';
-import { scoreWanda } from '../operate/index.js';
+import { blockGraph, type Linear, type Model, readLinear } from '../model/index.js';
+import { scoreWanda } from '../operators/index.js';
 import { type BlockInputs, type Collection, type SquareSums, sampleInputs } from '../profile/index.js';
+import type { Activations } from '../stream/index.js';
 import { requireFinite } from './block-file.js';
 
 /** What calibration says of a block: the residual before it, and Σ x² at its taps. */

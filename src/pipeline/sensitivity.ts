@@ -4,10 +4,10 @@
 
 import { type OnProgress, silent } from '../base/index.js';
 import { createGemm } from '../linalg/index.js';
-import { checkpointSource, sameShape } from '../model/index.js';
+import { checkpointSource } from '../model/index.js';
+import { passBlock, sameShape, type Text } from '../stream/index.js';
 import { type BlockPruning, pruneLinear } from './block-file.js';
-import type { DensePass, Text } from './dense.js';
-import { passBlock } from './pass.js';
+import type { DensePass } from './dense.js';
 import { type BlockInput, prepareBlock } from './sequential.js';
 import { sweepVariants } from './variants.js';
 

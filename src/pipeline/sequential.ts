@@ -8,18 +8,10 @@ import { fileError, NumericError, type OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
 import { createGemm, type Gemm } from '../linalg/index.js';
-import {
-  type Activations,
-  type BlockSource,
-  blockGraph,
-  checkpointSource,
-  expertOf,
-  GIVEN,
-  type Model,
-  sameShape,
-} from '../model/index.js';
-import type { Criterion, MaskCriterion, Pattern, PreparedSolver, SolverCriterion } from '../operate/index.js';
+import { type BlockSource, blockGraph, checkpointSource, expertOf, GIVEN, type Model } from '../model/index.js';
+import type { Criterion, MaskCriterion, Pattern, PreparedSolver, SolverCriterion } from '../operators/index.js';
 import { fillGrams, measureGrams, type SquareSums, unseenExperts } from '../profile/index.js';
+import { type Activations, type Move, passBlock, sameShape, type Text } from '../stream/index.js';
 import {
   type BlockPruning,
   blockFileSource,
@@ -28,8 +20,7 @@ import {
   type Solvers,
   writePrunedBlock,
 } from './block-file.js';
-import { type Text, type Trace, tapBlock, traceIndex } from './dense.js';
-import { type Move, passBlock } from './pass.js';
+import { type Trace, tapBlock, traceIndex } from './dense.js';
 
 export type SequentialInput = {
   readonly engine: Engine;

@@ -3,8 +3,9 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import { fileError, silent } from '../base/index.js';
+import type { Text } from '../stream/index.js';
 import { blockPath, writePrunedBlock } from './block-file.js';
-import type { DensePass, Text } from './dense.js';
+import type { DensePass } from './dense.js';
 import { type MaskInput, type SequentialInput, scoreBlockFiles } from './sequential.js';
 
 /** Mean negative log-likelihood of each window of `text` under masks from dense statistics. Leaves no files. */

@@ -6,16 +6,8 @@
 import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreDivergences } from '../evaluate/index.js';
-import {
-  type Activations,
-  type BlockSource,
-  createActivations,
-  type Model,
-  sameShape,
-  weightName,
-} from '../model/index.js';
-import type { Text } from './dense.js';
-import { type Move, passBlock } from './pass.js';
+import { type BlockSource, type Model, weightName } from '../model/index.js';
+import { type Activations, createActivations, type Move, passBlock, sameShape, type Text } from '../stream/index.js';
 
 /** A model that differs from the base in the weights of one linear. */
 export type Variant = { readonly linear: string; readonly weights: Uint8Array };

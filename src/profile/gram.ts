@@ -6,7 +6,7 @@
 
 import { InternalError } from '../base/index.js';
 import type { Engine, Session } from '../engine/index.js';
-import { type Activations, inLanes, runChunk } from '../model/index.js';
+import { type Activations, inLanes, runChunk } from '../stream/index.js';
 
 /** Σ xᵀx over all tokens, for each tap site: [in, in]; where a block has experts, how many tokens each was given, too. */
 export type Grams = Readonly<Record<string, Float32Array>>;

@@ -1,4 +1,4 @@
-export { type Angles, lastTokens, measureAngles, startAngles } from './angles.js';
+export { lastTokens, measureAngles, startAngles } from './angles.js';
 export {
   type BlockReader,
   COLLECTED,
@@ -9,8 +9,11 @@ export {
   startCollection,
 } from './collect.js';
 export { fillGrams, fillSquareSums, unseenExperts } from './experts.js';
+export { GRADIENT_DRAWS, measureGradients } from './gradient.js';
 export { type Grams, measureGrams } from './gram.js';
-export { type InfluenceSums, startInfluence } from './influence.js';
+export { startInfluence } from './influence.js';
 export { sampleInputs } from './inputs.js';
-export type { BlockInputs, Sample } from './measure.js';
+export type { BlockInputs } from './measure.js';
+export { scoreRemovals } from './removals.js';
+export { visitResiduals } from './residuals.js';
 export { measureSquareSums, type SquareSums } from './squares.js';

@@ -4,7 +4,8 @@
 // given its linears read nothing: zeros.
 
 import type { Engine, Session } from '../engine/index.js';
-import { type Activations, expertOf, GIVEN, inLanes, runChunk } from '../model/index.js';
+import { expertOf, GIVEN } from '../model/index.js';
+import { type Activations, inLanes, runChunk } from '../stream/index.js';
 import type { BlockInputs } from './measure.js';
 
 const WINDOWS = 16;

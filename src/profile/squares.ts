@@ -3,7 +3,7 @@
 // on how many lanes work or which finishes first.
 
 import type { Engine, Session } from '../engine/index.js';
-import { type Activations, inLanes, runChunk } from '../model/index.js';
+import { type Activations, inLanes, runChunk } from '../stream/index.js';
 
 /** Σ x² over all tokens, for each tap site: [in]; where a block has experts, how many tokens each was given, too. */
 export type SquareSums = Readonly<Record<string, Float64Array>>;

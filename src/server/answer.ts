@@ -1,6 +1,6 @@
 // From completions to a response, whole or as events, and the end of the call whichever way it goes.
 
-import type { Completion } from '../runtime/index.js';
+import type { Completion } from '../generation/index.js';
 import type { Answers } from './ask.js';
 import type { EventStream } from './sse.js';
 

@@ -1,6 +1,6 @@
 // From a checked body to the scheduler: prompts as tokens that fit the model, and the call that stands for them.
 
-import { type Completion, type CompletionPiece, complete, encodePrompt, startSomewhere } from '../runtime/index.js';
+import { type Completion, type CompletionPiece, complete, encodePrompt, startSomewhere } from '../generation/index.js';
 import { listStops, type SamplingBody } from './bodies.js';
 import type { Call } from './calls.js';
 import type { ServerContext } from './context.js';

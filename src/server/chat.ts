@@ -2,7 +2,7 @@
 // writes the special tokens.
 
 import { randomUUID } from 'node:crypto';
-import { type Completion, requireChatTemplate } from '../runtime/index.js';
+import { type Completion, requireChatTemplate } from '../generation/index.js';
 import { answerStream, answerWhole } from './answer.js';
 import { type Asked, ask, countUsage, readText, requireModel } from './ask.js';
 import { type ChatBody, parseChatBody } from './bodies.js';

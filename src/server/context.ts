@@ -1,7 +1,7 @@
 // What the routes share: the model, its scheduler, the calls that are being answered, and what is counted.
 
 import { createRng } from '../base/index.js';
-import { createScheduler, type OpenedDecoder, type Scheduler } from '../runtime/index.js';
+import { createScheduler, type OpenedDecoder, type Scheduler } from '../generation/index.js';
 import { type Calls, createCalls } from './calls.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import type { ServerSettings } from './settings.js';

@@ -2,7 +2,7 @@
 // character, so that two tokens with different bytes have different names. Of two with the same name the likelier is in
 // `top_logprobs`, which is a record by name.
 
-import type { PlacedToken, ScoredToken, TokenScore } from '../runtime/index.js';
+import type { PlacedToken, ScoredToken, TokenScore } from '../generation/index.js';
 import type { Codec } from '../text/index.js';
 
 export type CompletionLogprobs = {

@@ -5,7 +5,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { OptionError } from '../base/index.js';
-import type { OpenedDecoder } from '../runtime/index.js';
+import type { OpenedDecoder } from '../generation/index.js';
 import { createApp } from './app.js';
 import { createContext } from './context.js';
 import type { ServerSettings } from './settings.js';

@@ -1,4 +1,4 @@
-// What a server is told when it starts, completed. The command line's numbers are checked before (jobs/serve.ts).
+// What a server is told when it starts, completed. The command line's numbers are checked before (api/serve.ts).
 
 export type ServerSettings = {
   /** The model's name in /v1/models and in answers. */

@@ -4,12 +4,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { pack } from '../../src/api/index.js';
 import { openDecoder } from '../../src/decoder/index.js';
-import { pack } from '../../src/jobs/index.js';
 import { openPacked } from '../../src/packed/index.js';
+import { makeFolder, makeTiny } from '../api/make.js';
 import { codeOf } from '../checkpoint/make.js';
 import { makeFamily } from '../families.js';
-import { makeFolder, makeTiny } from '../jobs/make.js';
 import { directoryOf, readBuffer, withDirectory } from '../packed/make.js';
 
 test.each([

@@ -5,8 +5,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
 import {
-  activationBytes,
-  encodeDense,
   plainActivate,
   plainAttend,
   plainNormalise,
@@ -15,6 +13,7 @@ import {
   plainRotate,
   scoresBytes,
 } from '../../src/kernels/index.js';
+import { activationBytes, encodeDense } from '../../src/layouts/index.js';
 import { fromFloat32, toFloat32 } from '../../src/tensor/index.js';
 import { DECODER } from '../tolerances.js';
 import { createPlace } from './place.js';

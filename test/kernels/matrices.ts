@@ -13,7 +13,7 @@ import {
   type IntegerValues,
   type QuantisedMatrix,
   scaleGroups,
-} from '../../src/kernels/index.js';
+} from '../../src/layouts/index.js';
 import { fromFloat32, toFloat32 } from '../../src/tensor/index.js';
 
 export type Case = {

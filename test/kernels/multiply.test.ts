@@ -4,6 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
+import { plainMultiply, plainMultiplyQuantised, plainQuantise, sumsBytes } from '../../src/kernels/index.js';
 import {
   activationBytes,
   decodeLinear,
@@ -12,11 +13,7 @@ import {
   encodeFixedTiles,
   encodeSortedTiles,
   type IntegerValues,
-  plainMultiply,
-  plainMultiplyQuantised,
-  plainQuantise,
-  sumsBytes,
-} from '../../src/kernels/index.js';
+} from '../../src/layouts/index.js';
 import { MULTIPLY } from '../tolerances.js';
 import { type Case, cases, floatLayouts, integerLayouts, quantised } from './matrices.js';
 import { BUILDS, createPlace } from './place.js';

@@ -6,16 +6,14 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { plainMultiplyQuantised, plainQuantise, sumsBytes } from '../../src/kernels/index.js';
 import {
   activationBytes,
   encodeDense,
   encodeFixedTiles,
   encodeSortedTiles,
   type LinearLayout,
-  plainMultiplyQuantised,
-  plainQuantise,
-  sumsBytes,
-} from '../../src/kernels/index.js';
+} from '../../src/layouts/index.js';
 import { startBrowser } from '../browser.js';
 import { quantised } from './matrices.js';
 

@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
 import { createOrtEngine, createReferenceEngine, type Engine } from '../../src/engine/index.js';
-import { plainKernels } from '../../src/kernels/index.js';
 import { choleskyOfInverse, createGemm, type Gemm, type Matrix, plainGemm } from '../../src/linalg/index.js';
+import { plainKernels } from '../../src/solver-kernels/index.js';
 import { FACTOR, PRODUCT } from '../tolerances.js';
 
 const engines: Engine[] = [];

@@ -1,7 +1,8 @@
 // A whole forward pass to logits on any engine, for tests that compare with other implementations.
 
 import type { Engine } from '../../src/engine/index.js';
-import { type BlockSource, blockGraph, embedWindows, headGraph, type Model, runBlock } from '../../src/model/index.js';
+import { type BlockSource, blockGraph, headGraph, type Model } from '../../src/model/index.js';
+import { embedWindows, runBlock } from '../../src/stream/index.js';
 import type { Windows } from '../../src/text/index.js';
 
 /** Logits [windows · T, V] of all windows, through the blocks that `sourceOf` gives; the checkpoint's without. */

@@ -5,7 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRng, silent } from '../../src/base/index.js';
 import { openCheckpoint, writeSafetensors } from '../../src/checkpoint/index.js';
-import type { EncodedLinear } from '../../src/kernels/index.js';
+import type { EncodedLinear } from '../../src/layouts/index.js';
 import {
   type PackedModel,
   type PackedTensor,

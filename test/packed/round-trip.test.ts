@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
 import { readTensorFloat32 } from '../../src/checkpoint/index.js';
-import { decodeLinear, decodeQuantised, type EncodedLinear } from '../../src/kernels/index.js';
+import { decodeLinear, decodeQuantised, type EncodedLinear } from '../../src/layouts/index.js';
 import { describeTensors, openModel, readLinear } from '../../src/model/index.js';
 import {
   openPacked,
@@ -21,8 +21,8 @@ import {
   writePacked,
 } from '../../src/packed/index.js';
 import { type DType, fromFloat32, toFloat32 } from '../../src/tensor/index.js';
+import { makeFolder, makeTiny } from '../api/make.js';
 import { codeOf, makeDir } from '../checkpoint/make.js';
-import { makeFolder, makeTiny } from '../jobs/make.js';
 import { F32, INT4, INT8, type Matrix, makeSource, packMatrices, randomMatrix, takeTensor } from './make.js';
 
 /** WebAssembly's memory, which the ES libraries of TypeScript do not declare. */

@@ -2,7 +2,7 @@
 
 import { stat } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { countSlots } from '../../src/kernels/index.js';
+import { countSlots } from '../../src/layouts/index.js';
 import { openPacked } from '../../src/packed/index.js';
 import { F32, INT4, INT8, packMatrices, randomMatrix } from './make.js';
 

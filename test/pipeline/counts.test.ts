@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Model, openModel } from '../../src/model/index.js';
-import { findCriterion, maskOf, parsePattern } from '../../src/operate/index.js';
+import { findCriterion, maskOf, parsePattern } from '../../src/operators/index.js';
 import { blockPath, openBlockFile, writePrunedBlock } from '../../src/pipeline/index.js';
 import { BUDGETS, countInGroups, countPruned } from '../../src/plan/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
-import { makeTiny } from '../jobs/make.js';
+import { makeTiny } from '../api/make.js';
 
 const BLOCKS = 3;
 const magnitude = maskOf(findCriterion('magnitude'));

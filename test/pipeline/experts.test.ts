@@ -8,24 +8,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
 import { readTensor } from '../../src/checkpoint/index.js';
 import { createOrtEngine, type Engine, type HostTensor } from '../../src/engine/index.js';
-import {
-  blockGraph,
-  chunkTensor,
-  embedWindows,
-  type Linear,
-  type Model,
-  openModel,
-  readLinear,
-  weightName,
-} from '../../src/model/index.js';
+import { blockGraph, type Linear, type Model, openModel, readLinear, weightName } from '../../src/model/index.js';
 import {
   type Criterion,
   findCriterion,
   type MaskCriterion,
   type Pattern,
   type SolverCriterion,
-} from '../../src/operate/index.js';
-import { blockPath, openBlockFile, pruneSequentially, readNotes, type Text } from '../../src/pipeline/index.js';
+} from '../../src/operators/index.js';
+import { blockPath, openBlockFile, pruneSequentially, readNotes } from '../../src/pipeline/index.js';
+import { chunkTensor, embedWindows, type Text } from '../../src/stream/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { goldenDir, readGolden } from '../model/golden.js';
 

@@ -3,9 +3,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
-import type { Sequence } from '../../src/evaluate/index.js';
 import { openModel } from '../../src/model/index.js';
 import { forestsOf, scoreSequences } from '../../src/pipeline/index.js';
+import type { Sequence } from '../../src/zeroshot/index.js';
 import { forwardLogits } from '../model/forward.js';
 import { goldenCases, goldenDir, readGolden } from '../model/golden.js';
 import { LOSS } from '../tolerances.js';

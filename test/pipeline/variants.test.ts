@@ -6,10 +6,11 @@ import { silent } from '../../src/base/index.js';
 import { readTensor } from '../../src/checkpoint/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { scoreDivergences } from '../../src/evaluate/index.js';
-import { checkpointSource, embedWindows, type Model, openModel } from '../../src/model/index.js';
-import { runBlocks, sweepVariants, type Text } from '../../src/pipeline/index.js';
+import { checkpointSource, type Model, openModel } from '../../src/model/index.js';
+import { runBlocks, sweepVariants } from '../../src/pipeline/index.js';
+import { embedWindows, type Text } from '../../src/stream/index.js';
 import { loadTokenizer, makeWindows, readCorpus, tokenizeCorpus } from '../../src/text/index.js';
-import { LENGTH, makeFolder, makeTexts, makeTiny } from '../jobs/make.js';
+import { LENGTH, makeFolder, makeTexts, makeTiny } from '../api/make.js';
 import { DIVERGENCE } from '../tolerances.js';
 
 let engine: Engine;

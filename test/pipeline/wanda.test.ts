@@ -10,8 +10,8 @@ import { silent } from '../../src/base/index.js';
 import { readSafetensors, readTensor } from '../../src/checkpoint/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { summarise } from '../../src/evaluate/index.js';
-import { blockGraph, chunkTensor, embedWindows, type Model, openModel } from '../../src/model/index.js';
-import { findCriterion, type MaskCriterion, maskOf, type Pattern } from '../../src/operate/index.js';
+import { blockGraph, type Model, openModel } from '../../src/model/index.js';
+import { findCriterion, type MaskCriterion, maskOf, type Pattern } from '../../src/operators/index.js';
 import {
   blockPath,
   type DensePass,
@@ -20,10 +20,10 @@ import {
   pruneSequentially,
   runDense,
   scoreBlockFiles,
-  type Text,
   tapBlock,
 } from '../../src/pipeline/index.js';
 import { allocate, countPruned, findPolicy, type Rates } from '../../src/plan/index.js';
+import { chunkTensor, embedWindows, type Text } from '../../src/stream/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { COLUMN_SUMS, MISALIGNMENT, NORMS, PERPLEXITY, RECONSTRUCTION } from '../tolerances.js';
 

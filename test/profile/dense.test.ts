@@ -7,12 +7,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
 import { readSafetensors, readTensor, readTensorFloat32 } from '../../src/checkpoint/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
-import { blockGraph, embedWindows, type Model, openModel } from '../../src/model/index.js';
-import { scoreWanda } from '../../src/operate/index.js';
-import { type DensePass, runDense, type Text, visitResiduals } from '../../src/pipeline/index.js';
+import { blockGraph, type Model, openModel } from '../../src/model/index.js';
+import { scoreWanda } from '../../src/operators/index.js';
+import { type DensePass, runDense } from '../../src/pipeline/index.js';
 import { countBins } from '../../src/profile/histogram.js';
-import { type BlockInputs, sampleInputs } from '../../src/profile/index.js';
+import { type BlockInputs, sampleInputs, visitResiduals } from '../../src/profile/index.js';
 import type { MeasureName } from '../../src/records/index.js';
+import { embedWindows, type Text } from '../../src/stream/index.js';
 
 const root = fileURLToPath(new URL('../golden/wanda/', import.meta.url));
 const ALL: readonly MeasureName[] = ['outliers', 'scoreMoments', 'scores', 'lamp', 'alpha', 'redundancy'];

@@ -2,8 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
-import { type Activations, blockGraph, embedWindows, type Model, openModel } from '../../src/model/index.js';
+import { blockGraph, type Model, openModel } from '../../src/model/index.js';
 import { fillGrams, fillSquareSums, measureSquareSums, sampleInputs, unseenExperts } from '../../src/profile/index.js';
+import { type Activations, embedWindows } from '../../src/stream/index.js';
 import { goldenDir, readGolden } from '../model/golden.js';
 
 describe('experts that were given no token', () => {

@@ -4,8 +4,9 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createOrtEngine, createReferenceEngine, type Engine } from '../../src/engine/index.js';
-import { type Activations, blockGraph, embedWindows, type Model, openModel } from '../../src/model/index.js';
+import { blockGraph, type Model, openModel } from '../../src/model/index.js';
 import { type Grams, measureGrams, measureSquareSums } from '../../src/profile/index.js';
+import { type Activations, embedWindows } from '../../src/stream/index.js';
 import { GRAM } from '../tolerances.js';
 
 const dir = fileURLToPath(new URL('../golden/families/qwen2/', import.meta.url));

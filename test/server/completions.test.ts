@@ -1,8 +1,8 @@
 // /v1/completions over real HTTP, against what the decoder must give, computed on the side.
 
 import { afterAll, describe, expect, test } from 'vitest';
-import { argmax, scoreToken } from '../../src/runtime/index.js';
-import { fakeLogits } from '../runtime/fake-decoder.js';
+import { argmax, scoreToken } from '../../src/generation/index.js';
+import { fakeLogits } from '../generation/fake-decoder.js';
 import { language, makeServer } from './make.js';
 
 const made = await makeServer();

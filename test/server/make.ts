@@ -2,9 +2,9 @@
 
 import { fileURLToPath } from 'node:url';
 import type { DecoderInfo } from '../../src/decoder/index.js';
-import { createChatTemplate, folderTexts, loadLanguage, type OpenedDecoder } from '../../src/runtime/index.js';
+import { createChatTemplate, folderTexts, loadLanguage, type OpenedDecoder } from '../../src/generation/index.js';
 import { type RunningServer, type ServerSettings, startServer } from '../../src/server/index.js';
-import { createFakeDecoder, type FakeDecoder } from '../runtime/fake-decoder.js';
+import { createFakeDecoder, type FakeDecoder } from '../generation/fake-decoder.js';
 
 export const language = await loadLanguage(folderTexts(fileURLToPath(new URL('../../demo/model', import.meta.url))));
 

@@ -2,8 +2,8 @@
 
 import OpenAI, { APIError, AuthenticationError, BadRequestError, NotFoundError, RateLimitError } from 'openai';
 import { afterAll, describe, expect, test } from 'vitest';
-import { argmax, scoreToken } from '../../src/runtime/index.js';
-import { fakeLogits } from '../runtime/fake-decoder.js';
+import { argmax, scoreToken } from '../../src/generation/index.js';
+import { fakeLogits } from '../generation/fake-decoder.js';
 import { language, makeServer } from './make.js';
 
 const made = await makeServer({ apiKey: 'secret', queue: 2, info: { sequences: 1 } });

@@ -1,4 +1,4 @@
-import { bench } from '../../jobs/index.js';
+import { bench } from '../../api/index.js';
 import { defineCommand } from '../command.js';
 import { formatBytes, formatPercent, formatTable } from '../format.js';
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { compare } from '../../jobs/index.js';
+import { compare } from '../../api/index.js';
 import type { ComparisonRow } from '../../records/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';

@@ -1,4 +1,4 @@
-import { drop } from '../../jobs/index.js';
+import { drop } from '../../api/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
 

@@ -1,4 +1,4 @@
-import { type EvaluateResult, evaluate } from '../../jobs/index.js';
+import { type EvaluateResult, evaluate } from '../../api/index.js';
 import { defineCommand, RUNNABLE } from '../command.js';
 import { formatPerplexity, formatSeconds } from '../format.js';
 import { parseTasks, TASK_OPTIONS } from '../options.js';

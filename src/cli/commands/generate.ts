@@ -1,4 +1,4 @@
-import { generate } from '../../jobs/index.js';
+import { generate } from '../../api/index.js';
 import { defineCommand, RUNNABLE } from '../command.js';
 import { formatSeconds } from '../format.js';
 

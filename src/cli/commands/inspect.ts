@@ -1,5 +1,5 @@
+import { type CheckpointReport, inspect, inspectPacked, type PackedReport, type PartReport } from '../../api/index.js';
 import { OptionError } from '../../base/index.js';
-import { type CheckpointReport, inspect, inspectPacked, type PackedReport, type PartReport } from '../../jobs/index.js';
 import { isPackedPath } from '../../packed/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatBar, formatBytes, formatPercent, formatTable } from '../format.js';

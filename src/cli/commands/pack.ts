@@ -1,4 +1,4 @@
-import { type PackResult, pack } from '../../jobs/index.js';
+import { type PackResult, pack } from '../../api/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds } from '../format.js';
 import { describePacked } from './inspect.js';

@@ -1,4 +1,5 @@
-import { makePlan, readProfile } from '../../jobs/index.js';
+import { makePlan } from '../../api/index.js';
+import { readProfile } from '../../runs/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatBar, formatPercent, formatTable } from '../format.js';
 import { parseNumbers } from '../options.js';

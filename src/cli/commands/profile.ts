@@ -1,4 +1,4 @@
-import { profile } from '../../jobs/index.js';
+import { profile } from '../../api/index.js';
 import type { Profile } from '../../records/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatPercent, formatSeconds, formatTable } from '../format.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
+import { type PruneResult, prune, readPlan } from '../../api/index.js';
 import { OptionError } from '../../base/index.js';
-import { type PruneResult, prune, readPlan } from '../../jobs/index.js';
 import type { ResultRow } from '../../records/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';

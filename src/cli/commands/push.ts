@@ -1,4 +1,4 @@
-import { push } from '../../jobs/index.js';
+import { push } from '../../api/index.js';
 import { defineCommand } from '../command.js';
 
 export const pushCommand = defineCommand({

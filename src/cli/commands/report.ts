@@ -1,4 +1,4 @@
-import { writeReport } from '../../jobs/index.js';
+import { writeReport } from '../../api/index.js';
 import { defineCommand } from '../command.js';
 
 export const reportCommand = defineCommand({

@@ -1,4 +1,4 @@
-import { serve } from '../../jobs/index.js';
+import { serve } from '../../api/index.js';
 import { isLoopback } from '../../server/index.js';
 import { defineCommand, RUNNABLE } from '../command.js';
 

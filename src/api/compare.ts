@@ -1,0 +1,269 @@
+// Many allocations for one checkpoint, on equal terms: one engine, one dense pass with all measures that any of them needs,
+// the same windows, the same budget of trials. A cell is one target and one policy; each is a record, so an interrupted
+// comparison continues. The test text is scored once per cell, for the plan that validation chose.
+
+import { mkdir, rm } from 'node:fs/promises';
+import { OptionError, VERSION, writeFileAtomic } from '../base/index.js';
+import { hashCheckpoint } from '../checkpoint/index.js';
+import type { Engine } from '../engine/index.js';
+import { summarise } from '../evaluate/index.js';
+import type { Model } from '../model/index.js';
+import { formatPattern } from '../operators/index.js';
+import { countBlockZeros, type DensePass, runDense } from '../pipeline/index.js';
+import { POLICIES } from '../plan/index.js';
+import { collectable, requireCalibration } from '../profile/index.js';
+import {
+  type Comparison,
+  type ComparisonRow,
+  type Evaluation,
+  type Measured,
+  pairedInterval,
+} from '../records/index.js';
+import {
+  checkAgainstModel,
+  checkOut,
+  checkOutside,
+  checkSpace,
+  choosePlan,
+  createTrials,
+  embedText,
+  measureAt,
+  measureOnce,
+  nameSource,
+  normalisePrune,
+  openEngine,
+  openSource,
+  openWorkspace,
+  type PreparedTasks,
+  type PreparedText,
+  type PreparedTexts,
+  type PruneOptions,
+  type PruneSettings,
+  prepareTasks,
+  prepareTexts,
+  scoreFinal,
+  trialEquivalents,
+  type Workspace,
+} from '../runs/index.js';
+import type { Activations, Text } from '../stream/index.js';
+import { drawComparison } from './report.js';
+
+export type CompareOptions = Omit<
+  PruneOptions,
+  'sparsity' | 'allocation' | 'beta' | 'hyperparameters' | 'plan' | 'push' | 'private'
+> & {
+  /** Target sparsities. */
+  readonly sparsities: readonly number[];
+  /** Names of policies; `uniform` is always among them. Defaults to all there are. */
+  readonly allocations?: readonly string[];
+  readonly validation: string;
+};
+
+export type CompareResult = {
+  readonly out: string;
+  readonly comparison: Comparison;
+  /** Seconds of each row, in its order; 0 where an earlier attempt had done it. */
+  readonly rowSeconds: readonly number[];
+  readonly seconds: number;
+};
+
+type Cell = { readonly settings: PruneSettings; readonly name: string };
+
+/**
+ * Compares allocation policies and writes `compare.json` and `compare.html` into a new directory.
+ * @throws as `prune`
+ */
+export async function compare(options: CompareOptions): Promise<CompareResult> {
+  const started = performance.now();
+  const cells = cellsOf(options);
+  // Uniform needs no calibration text where the criterion does not; others may.
+  const { settings } = cells.find((cell) => cell.settings.calibration !== undefined) ?? cells[0]!;
+  await checkOut(settings.out, settings.resume);
+  const model = await openSource(settings.checkpoint, settings.onProgress);
+  for (const cell of cells) {
+    checkAgainstModel(cell.settings, model);
+    requireCalibration(cell.settings.policy, settings.calibration !== undefined);
+  }
+  await checkOutside(settings.out, model.checkpoint.dir);
+  if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
+  const texts = await prepareTexts(settings, model);
+  const tasks = await prepareTasks(settings, model);
+  const engine = await openEngine(model, settings);
+  let workspace: Workspace | undefined;
+  const opened: Activations[] = [];
+  const embed = async (text: PreparedText): Promise<Text> => {
+    const embedded = await embedText(model, text);
+    opened.push(embedded.embedded);
+    return embedded;
+  };
+  try {
+    settings.onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
+    const hashes = await hashCheckpoint(model.checkpoint);
+    workspace = await openWorkspace(settings.out, identity(cells, hashes, texts, tasks));
+    const calibration = texts.calibration && (await embed(texts.calibration));
+    const validation = await embed(texts.validation!);
+    const needs = [...new Set(cells.flatMap((cell) => cell.settings.policy.needs))];
+    const dense = await runDense(engine, model, validation, calibration, settings.onProgress, collectable(needs));
+    if (dense.trace) opened.push(dense.trace.store);
+    const beyond = await measureOnce(needs, settings, { model, engine, workspace, calibration, validation });
+    const measured = { ...dense.measured, ...beyond };
+    const context: Context = { model, engine, workspace, texts, tasks, calibration, validation, dense, measured };
+    const denseScores = await scoreFinal(context, model, texts.test, tasks, settings, 'dense', undefined);
+
+    const rows: ComparisonRow[] = [];
+    const rowSeconds: number[] = [];
+    for (const cell of cells) {
+      const began = performance.now();
+      rows.push(await runCell(cell, context, rows));
+      rowSeconds.push((performance.now() - began) / 1000);
+      settings.onProgress({ kind: 'note', text: describeRow(rows.at(-1)!) });
+    }
+    const comparison: Comparison = {
+      format: 'layerwise-comparison',
+      version: 1,
+      tool: { version: VERSION, engine: engine.name, device: engine.device },
+      source: { ...nameSource(model), family: model.config.family, blocks: model.config.blocks, hashes },
+      texts: {
+        calibration: texts.calibration?.record ?? null,
+        validation: texts.validation!.record,
+        test: texts.test?.record ?? null,
+      },
+      ...(tasks ? { tasks: tasks.setup } : {}),
+      seed: settings.seed,
+      dense: { validation: summarise(dense.nll, validation.windows.length), ...denseScores },
+      rows,
+    };
+    const final = workspace.at('final');
+    await rm(final, { recursive: true, force: true });
+    await mkdir(final);
+    await writeFileAtomic(`${final}/compare.json`, `${JSON.stringify(comparison, null, 2)}\n`);
+    await writeFileAtomic(`${final}/compare.html`, await drawComparison(comparison));
+    await workspace.finish();
+    return { out: settings.out, comparison, rowSeconds, seconds: (performance.now() - started) / 1000 };
+  } finally {
+    for (const activations of opened) await activations.close();
+    await engine.close();
+    await workspace?.close();
+  }
+}
+
+/** Every target with every policy; uniform and atp first, since the others are compared with them. */
+function cellsOf({ sparsities, allocations = [...POLICIES.keys()], ...options }: CompareOptions): Cell[] {
+  if (sparsities.length === 0) {
+    throw new OptionError('E_OPTION_SPARSITY', '--sparsity: expected one or more numbers, such as 0.5,0.7; got none.');
+  }
+  const names = [...new Set(['uniform', ...(allocations.includes('atp') ? ['atp'] : []), ...allocations])];
+  return [...new Set(sparsities)].flatMap((sparsity) =>
+    names.map((allocation) => ({
+      settings: normalisePrune({ ...options, sparsity, allocation }),
+      name: `${sparsity}-${allocation}`,
+    })),
+  );
+}
+
+type Context = {
+  readonly model: Model;
+  readonly engine: Engine;
+  readonly workspace: Workspace;
+  readonly texts: PreparedTexts;
+  readonly tasks: PreparedTasks | undefined;
+  readonly calibration: Text | undefined;
+  readonly validation: Text;
+  readonly dense: DensePass;
+  readonly measured: Partial<Measured>;
+};
+
+async function runCell(
+  { settings, name }: Cell,
+  context: Context,
+  before: readonly ComparisonRow[],
+): Promise<ComparisonRow> {
+  const { model, engine, texts, tasks, calibration, validation, dense } = context;
+  const target = settings.sparsity!;
+  const workspace = under(context.workspace, `s${target}`);
+  return await context.workspace.step(`cell-${name}`, async () => {
+    settings.onProgress({ kind: 'stage', stage: `${settings.policy.name} at ${target}` });
+    const trials = createTrials({ settings, engine, model, workspace, calibration, validation, dense });
+    const where = { model, engine, workspace, calibration, validation, dense };
+    const measured = { ...context.measured, ...(await measureAt(settings, target, where)) };
+    const choice = await choosePlan(settings, model, trials, target, where, measured);
+    await trials.restore(choice.candidate);
+    const dir = trials.dirOf(choice.candidate.key);
+    const final = await scoreFinal(
+      { engine, workspace },
+      model,
+      texts.test,
+      tasks,
+      settings,
+      choice.candidate.key,
+      dir,
+    );
+    const zeros = await countBlockZeros(model, dir);
+    if (choice.candidate.key !== 'uniform') await trials.discard(choice.candidate.key);
+    const { validation: score, errors } = choice.trial;
+    const row = { validation: score, test: final.test };
+    const fixed = choice.candidate.key === 'uniform' ? 0 : 1;
+    return {
+      allocation: settings.policy.name,
+      criterion: settings.criterion.name,
+      pattern: formatPattern(settings.pattern),
+      hyperparameters: { ...choice.candidate.values },
+      rates: [...choice.candidate.rates],
+      sparsity: { target, realised: zeros / model.prunable },
+      validation: score,
+      ...final,
+      errors: [...errors],
+      versusUniform: against(row, before, target, 'uniform'),
+      versusAtp: against(row, before, target, 'atp'),
+      trials: settings.searches ? choice.entries.filter(({ trial }) => trial.exact).length - 1 : fixed,
+      equivalents: trialEquivalents(model, texts, choice, settings),
+    };
+  });
+}
+
+/** The paired interval of a row's perplexity to another policy's at the same target; null where there is none, or itself. */
+function against(
+  row: { readonly validation: Evaluation; readonly test: Evaluation | null },
+  before: readonly ComparisonRow[],
+  target: number,
+  allocation: string,
+): [number, number] | null {
+  const other = before.find((one) => one.allocation === allocation && one.sparsity.target === target);
+  if (!other) return null;
+  return row.test && other.test
+    ? pairedInterval(row.test.nll, other.test.nll)
+    : pairedInterval(row.validation.nll, other.validation.nll);
+}
+
+/** A part of the workspace for one target: its steps and files have names of their own. */
+const under = (workspace: Workspace, name: string): Workspace => ({
+  ...workspace,
+  step: (step, make) => workspace.step(`${name}-${step}`, make),
+  at: (...parts) => workspace.at(name, ...parts),
+});
+
+function describeRow({ allocation, sparsity, validation, test, tasks }: ComparisonRow): string {
+  const scores = [
+    `validation ${validation.perplexity.toPrecision(5)}`,
+    test && `test ${test.perplexity.toPrecision(5)}`,
+    tasks?.average && `average accuracy ${(100 * tasks.average.value).toFixed(2)} %`,
+  ];
+  return `${allocation} at ${sparsity.target}: ${scores.filter(Boolean).join(', ')}`;
+}
+
+function identity(
+  cells: readonly Cell[],
+  hashes: Readonly<Record<string, string>>,
+  texts: PreparedTexts,
+  tasks: PreparedTasks | undefined,
+) {
+  const { criterion, pattern, budget, seed, maxTrials, device } = cells[0]!.settings;
+  return {
+    version: VERSION,
+    job: 'compare',
+    hashes,
+    texts: [texts.calibration?.record, texts.validation?.record, texts.test?.record],
+    tasks: tasks?.setup,
+    options: [cells.map(({ name }) => name), criterion.name, pattern, budget, seed, maxTrials, device],
+  };
+}

@@ -1,0 +1,263 @@
+// Layer removal: a checkpoint and a number of blocks → the checkpoint without the blocks that a method chose, the others
+// numbered anew, and layerwise.json. What was written is what is scored. The stages stand in the order in which data passes
+// through them; a run that was interrupted continues after the last finished one.
+
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileError, OptionError, readDocument, VERSION, writeFileAtomic } from '../base/index.js';
+import { hashCheckpoint, writeRenamed } from '../checkpoint/index.js';
+import type { Engine } from '../engine/index.js';
+import { summarise } from '../evaluate/index.js';
+import { type Model, mendConfig, mendingOf, openModel, renumberTensor } from '../model/index.js';
+import { scoreBlockFiles } from '../pipeline/index.js';
+import { type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod } from '../plan/index.js';
+import { scoreRemovals, startAngles, startInfluence, visitResiduals } from '../profile/index.js';
+import { type DropRecord, parseDropRecord } from '../records/index.js';
+import {
+  checkOut,
+  checkOutside,
+  checkSpace,
+  embedText,
+  isOnlyToBeCleared,
+  nameSource,
+  normaliseRun,
+  normaliseWindowing,
+  openEngine,
+  openSource,
+  openWorkspace,
+  type PreparedText,
+  type PreparedTexts,
+  prepareTexts,
+  type RunOptions,
+  type RunSettings,
+  type TextSettings,
+  type WindowingOptions,
+  type Workspace,
+} from '../runs/index.js';
+import { removeGreedily } from '../search/index.js';
+import type { VisitResidual } from '../stream/index.js';
+
+export type DropOptions = RunOptions &
+  WindowingOptions & {
+    /** Directory of a Hugging Face checkpoint, or its name on the Hub. */
+    readonly checkpoint: string;
+    /** Directory to write; must not exist. */
+    readonly out: string;
+    /** Number of blocks to remove: at least 1, and fewer than the model has. */
+    readonly blocks: number;
+    /** `shortgpt`, `angular`, `deepest` or `perplexity`. */
+    readonly method: string;
+    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`: what `shortgpt` and `angular` measure on, and what `perplexity` chooses by. */
+    readonly calibration?: string;
+    readonly validation?: string;
+    /** Scored once, for the dense model and the smaller one; it chooses nothing. */
+    readonly test?: string;
+    /** Continue a run that was interrupted. Defaults to false. */
+    readonly resume?: boolean;
+  };
+
+export type DropResult = { readonly out: string; readonly record: DropRecord; readonly seconds: number };
+
+type DropSettings = RunSettings &
+  TextSettings & {
+    readonly checkpoint: string;
+    readonly out: string;
+    readonly blocks: number;
+    readonly method: DropMethod;
+    readonly resume: boolean;
+  };
+
+type Choice = Pick<DropRecord, 'removed' | 'scores'>;
+
+/**
+ * Removes blocks from a checkpoint. Everything is checked before a weight is read; the output directory appears whole or not
+ * at all; an interrupted run continues with `resume`.
+ * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, each with a stable `code`
+ */
+export async function drop(options: DropOptions): Promise<DropResult> {
+  const started = performance.now();
+  const settings = normaliseDrop(options);
+  const { out, resume } = settings;
+  const done = resume && (await isOnlyToBeCleared(out));
+  if (!done) await checkOut(out, resume);
+  const model = await openSource(settings.checkpoint, settings.onProgress);
+  if (settings.blocks >= model.config.blocks) refuseBlocks(settings.blocks, model.config.blocks);
+  if (!done) await checkOutside(out, model.checkpoint.dir);
+  if (!resume) await checkSpace(out, model.bytes);
+  const texts = await prepareTexts(settings, model);
+  const record = done ? await clearEarlier(settings, model, texts) : await run(settings, model, texts);
+  return { out, record, seconds: (performance.now() - started) / 1000 };
+}
+
+function normaliseDrop(options: DropOptions): DropSettings {
+  const { blocks } = options;
+  if (!Number.isInteger(blocks) || blocks < 1) refuseBlocks(blocks);
+  const method = findDropMethod(options.method);
+  if (method.needs !== undefined && options[method.needs] === undefined) {
+    throw new OptionError(
+      `E_OPTION_${method.needs.toUpperCase()}`,
+      `--${method.needs}: expected a text file; --method ${method.name} chooses blocks by it. Give one, or use --method deepest.`,
+      { option: method.needs },
+    );
+  }
+  return {
+    ...normaliseRun(options),
+    checkpoint: options.checkpoint,
+    out: options.out,
+    blocks,
+    method,
+    calibration: method.needs === 'calibration' ? options.calibration : undefined,
+    validation: options.validation,
+    test: options.test,
+    ...normaliseWindowing(options),
+    resume: options.resume ?? false,
+  };
+}
+
+function refuseBlocks(got: number, blocks?: number): never {
+  const most = blocks === undefined ? 'and fewer than the model has' : `and fewer than the model's ${blocks}`;
+  throw new OptionError('E_OPTION_BLOCKS', `--blocks: expected a whole number, at least 1 ${most}, got ${got}.`, {
+    option: 'blocks',
+    got,
+    ...(blocks === undefined ? {} : { blocks }),
+  });
+}
+
+/** The workspace of a run, its own or that of an earlier attempt. */
+async function openRun({ out, method, blocks, seed, device }: DropSettings, model: Model, texts: PreparedTexts) {
+  const hashes = await hashCheckpoint(model.checkpoint);
+  const records = [texts.calibration?.record, texts.validation?.record, texts.test?.record];
+  const options = ['drop', method.name, blocks, seed, device];
+  return { hashes, workspace: await openWorkspace(out, { version: VERSION, hashes, texts: records, options }) };
+}
+
+/** Removes what is left of a run that was killed after its output had appeared. */
+async function clearEarlier(settings: DropSettings, model: Model, texts: PreparedTexts): Promise<DropRecord> {
+  const { workspace } = await openRun(settings, model, texts);
+  await workspace.clear();
+  const path = join(settings.out, 'layerwise.json');
+  return parseDropRecord(await readDocument(path), path);
+}
+
+async function run(settings: DropSettings, model: Model, texts: PreparedTexts): Promise<DropRecord> {
+  // The engine first: a device that is not there should leave nothing behind.
+  const engine = await openEngine(model, settings);
+  let close: Workspace['close'] | undefined;
+  try {
+    const { hashes, workspace } = await openRun(settings, model, texts);
+    close = workspace.close;
+    const scoreOf = async (name: string, scored: Model, text: PreparedText | undefined): Promise<number | null> => {
+      if (!text) return null;
+      return await workspace.step(name, async () => {
+        settings.onProgress({ kind: 'stage', stage: name.replace('-', ': '), total: scored.config.blocks });
+        const windows = await embedText(scored, text);
+        const nll = await scoreBlockFiles(engine, scored, undefined, windows, settings.onProgress);
+        await windows.embedded.close();
+        return summarise(nll, text.windows.length).perplexity;
+      });
+    };
+    const scoresOf = async (name: string, scored: Model) => ({
+      validation: await scoreOf(`validation-${name}`, scored, texts.validation),
+      test: await scoreOf(`test-${name}`, scored, texts.test),
+    });
+    const dense = await scoresOf('dense', model);
+    const choice = await choose(settings, model, texts, engine, workspace);
+    settings.onProgress({ kind: 'stage', stage: 'writing' });
+    const final = await assemble(model, workspace, new Set(choice.removed));
+    const smaller = await openModel(final);
+    const record: DropRecord = {
+      format: 'layerwise-drop',
+      version: 1,
+      tool: { version: VERSION, device: settings.device },
+      source: { ...nameSource(model), hashes },
+      seed: settings.seed,
+      texts: {
+        calibration: texts.calibration?.record ?? null,
+        validation: texts.validation?.record ?? null,
+        test: texts.test?.record ?? null,
+      },
+      method: settings.method.name,
+      ...choice,
+      blocks: { before: model.config.blocks, after: smaller.config.blocks },
+      parameters: { before: model.parameters, after: smaller.parameters },
+      dense,
+      dropped: await scoresOf('dropped', smaller),
+    };
+    await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
+    await workspace.finish();
+    return record;
+  } finally {
+    await engine.close();
+    await close?.();
+  }
+}
+
+/** Which blocks go, and what each was judged by. */
+async function choose(
+  settings: DropSettings,
+  model: Model,
+  texts: PreparedTexts,
+  engine: Engine,
+  workspace: Workspace,
+): Promise<Choice> {
+  const { method, blocks: n, onProgress } = settings;
+  const { blocks: L, hidden } = model.config;
+  const none = (count: number): null[] => Array.from({ length: count }, () => null);
+  const visitCalibration = async (stage: string, visit: VisitResidual): Promise<void> => {
+    onProgress({ kind: 'stage', stage, total: L });
+    const text = await embedText(model, texts.calibration!);
+    await visitResiduals(engine, model, text, visit, onProgress);
+    await text.embedded.close();
+  };
+  switch (method.name) {
+    case 'deepest':
+      return { removed: dropDeepest(L, n), scores: none(L) };
+    case 'shortgpt': {
+      const influence = await workspace.step('influence', async () => {
+        const sums = startInfluence(L, hidden);
+        await visitCalibration('measuring influence', sums.add);
+        return sums.result();
+      });
+      return { removed: dropLeast(influence, n), scores: influence };
+    }
+    case 'angular': {
+      const distances = await workspace.step('distances', async () => {
+        const angles = startAngles(L, hidden, texts.calibration!.windows);
+        await visitCalibration('measuring angles', angles.add);
+        return angles.across(n);
+      });
+      return { removed: dropRun(distances, n), scores: [...distances, ...none(n - 1)] };
+    }
+    case 'perplexity': {
+      const { order, scores } = await removeGreedily(L, n, (left, round) =>
+        workspace.step(`round-${round}`, async () => {
+          onProgress({ kind: 'stage', stage: `choosing block ${round + 1} of ${n}`, total: left.length });
+          const text = await embedText(model, texts.validation!);
+          const nll = await scoreRemovals(engine, model, left, text, onProgress);
+          await text.embedded.close();
+          return nll.map((windows) => summarise(windows, text.windows.length).perplexity);
+        }),
+      );
+      return { removed: [...order].sort((a, b) => a - b), scores: [...scores] };
+    }
+    default:
+      return method.name satisfies never;
+  }
+}
+
+/** Writes the smaller checkpoint, in the workspace. */
+async function assemble(model: Model, workspace: Workspace, removed: ReadonlySet<number>): Promise<string> {
+  const final = workspace.at('final');
+  await rm(final, { recursive: true, force: true });
+  const config = join(model.checkpoint.dir, 'config.json');
+  try {
+    await mkdir(final);
+    const contents = {
+      'config.json': mendConfig(await readFile(config, 'utf8'), removed, mendingOf(model.checkpoint.config)),
+    };
+    await writeRenamed(model.checkpoint, final, (name) => renumberTensor(name, removed, model.layout.blocks), contents);
+  } catch (error) {
+    throw fileError(error, final);
+  }
+  return final;
+}

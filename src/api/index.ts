@@ -1,0 +1,16 @@
+export { bench, describeBenched, describeContender } from './bench.js';
+export { type CompareOptions, type CompareResult, compare } from './compare.js';
+export { type DropOptions, type DropResult, drop } from './drop.js';
+export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate.js';
+export { type GenerateOptions, type GenerateResult, generate } from './generate.js';
+export { type CheckpointReport, inspect } from './inspect.js';
+export { inspectPacked, type PackedLinearReport, type PackedReport, type PartReport } from './inspect-packed.js';
+export { type Contender, measureSpeeds, type Speeds } from './measure-speed.js';
+export type { OpeningOptions } from './open-packed.js';
+export { type PackOptions, type PackResult, pack } from './pack.js';
+export { type MakePlanOptions, makePlan, readPlan } from './plan.js';
+export { type ProfileOptions, type ProfileResult, profile } from './profile.js';
+export { type PruneResult, prune } from './prune.js';
+export { type PushOptions, push } from './push.js';
+export { writeReport } from './report.js';
+export { type ServeOptions, type ServeResult, serve } from './serve.js';

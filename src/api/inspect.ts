@@ -1,0 +1,77 @@
+// What is in a checkpoint: blocks, linears, bytes, zeros. Zeros are counted from the bytes on disk.
+
+import { type OnProgress, silent } from '../base/index.js';
+import type { Model } from '../model/index.js';
+import { countZeros, type LinearReport, openSource } from '../runs/index.js';
+
+export type CheckpointReport = {
+  readonly checkpoint: string;
+  readonly family: string;
+  readonly blocks: number;
+  readonly hidden: number;
+  readonly intermediate: number;
+  /** What blocks with a mixture of experts have in place of an MLP, and how many such blocks there are; null without. */
+  readonly experts: {
+    readonly count: number;
+    readonly perToken: number;
+    readonly width: number;
+    readonly blocks: number;
+  } | null;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly vocabulary: number;
+  readonly maxPositions: number;
+  readonly tied: boolean;
+  readonly shards: number;
+  /** Bytes of the weight tensors. */
+  readonly bytes: number;
+  readonly parameters: number;
+  readonly prunable: number;
+  readonly zeros: number;
+  /** Zeros over all prunable weights. */
+  readonly sparsity: number;
+  readonly blockSparsity: readonly number[];
+  readonly linears: readonly LinearReport[];
+};
+
+/**
+ * Opens a checkpoint, by its directory or its name on the Hub, and counts.
+ * @throws CheckpointError E_CHECKPOINT_…, UnsupportedError, ResourceError, RemoteError
+ */
+export async function inspect(
+  checkpointOrName: string,
+  { onProgress = silent }: { readonly onProgress?: OnProgress } = {},
+): Promise<CheckpointReport> {
+  const model = await openSource(checkpointOrName, onProgress);
+  const { config, checkpoint } = model;
+  const linears = await countZeros(model);
+  const sparsityOf = (some: readonly LinearReport[]): number =>
+    some.reduce((sum, l) => sum + l.zeros, 0) / some.reduce((sum, l) => sum + l.rows * l.columns, 0);
+  return {
+    checkpoint: checkpointOrName,
+    family: config.family,
+    blocks: config.blocks,
+    hidden: config.hidden,
+    intermediate: config.intermediate,
+    experts: describeExperts(config.mixtures),
+    heads: config.heads,
+    kvHeads: config.kvHeads,
+    vocabulary: config.vocabulary,
+    maxPositions: config.maxPositions,
+    tied: config.tied,
+    shards: checkpoint.shards.length,
+    bytes: model.bytes,
+    parameters: model.parameters,
+    prunable: model.prunable,
+    zeros: linears.reduce((sum, linear) => sum + linear.zeros, 0),
+    sparsity: sparsityOf(linears),
+    blockSparsity: model.linears.map((_, block) => sparsityOf(linears.filter((linear) => linear.block === block))),
+    linears,
+  };
+}
+
+function describeExperts(mixtures: Model['config']['mixtures']): CheckpointReport['experts'] {
+  const [first, ...others] = mixtures.filter((mixture) => mixture !== undefined);
+  if (first === undefined) return null;
+  return { count: first.experts, perToken: first.perToken, width: first.width, blocks: 1 + others.length };
+}

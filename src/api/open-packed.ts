@@ -1,0 +1,46 @@
+// What generate and serve are told alike: the model, and how it is opened.
+
+import { availableParallelism } from 'node:os';
+import { type OnProgress, silent } from '../base/index.js';
+import { type OpenedDecoder, openForText } from '../generation/index.js';
+import { resolveModel } from '../hub/index.js';
+import { type StoredValues, VALUES } from '../packed/index.js';
+import { oneOf, wholeNumber } from '../runs/index.js';
+
+export type OpeningOptions = {
+  /** A .lw file, the directory of a Hugging Face checkpoint, or its name on the Hub. */
+  readonly model: string;
+  /** What a checkpoint's weights become in memory: `f32`, `int8` or `int4`. Defaults to `f32`. */
+  readonly values?: string;
+  /** Positions of a text, prompt and answer together. Defaults to the model's own, at most 2048. */
+  readonly positions?: number;
+  /** Threads to compute with. Defaults to the number of processors. */
+  readonly threads?: number;
+  /** Told where long work stands. Defaults to nobody. */
+  readonly onProgress?: OnProgress;
+};
+
+export type OpeningSettings = {
+  readonly values: StoredValues | undefined;
+  readonly positions: number | undefined;
+  readonly threads: number;
+  readonly onProgress: OnProgress;
+};
+
+/** @throws OptionError E_OPTION_VALUES, E_OPTION_POSITIONS, E_OPTION_THREADS */
+export const normaliseOpening = ({ values, positions, threads, onProgress }: OpeningOptions): OpeningSettings => ({
+  values: values === undefined ? undefined : oneOf('values', values, VALUES),
+  positions: positions === undefined ? undefined : wholeNumber('positions', positions, 2, 1 << 24),
+  threads: wholeNumber('threads', threads ?? availableParallelism(), 1, 1024),
+  onProgress: onProgress ?? silent,
+});
+
+/** Opens the model. @throws as `resolveModel` and `openForText` */
+export async function openModelForText(
+  model: string,
+  settings: OpeningSettings,
+  sequences: number,
+): Promise<OpenedDecoder> {
+  const path = await resolveModel(model, { onProgress: settings.onProgress });
+  return await openForText(path, { ...settings, sequences });
+}

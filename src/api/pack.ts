@@ -1,0 +1,85 @@
+// A checkpoint → one .lw file: packed values, tokenizer and config, for the sparse runtime. Everything is checked before a
+// weight is read; the file appears whole or not at all.
+
+import { resolve } from 'node:path';
+import { type OnProgress, OptionError, silent } from '../base/index.js';
+import { describeTensors, type Model, type ModelTensor } from '../model/index.js';
+import { ASKED, HEADS, headFor, isExact, type PackSettings, VALUES, writePacked } from '../packed/index.js';
+import type { PackingOptions } from '../runs/index.js';
+import { checkOutPath, checkOutside, checkSpace, oneOf, openSource } from '../runs/index.js';
+import { describePacked, type PackedReport } from './inspect-packed.js';
+
+export type PackOptions = PackingOptions & {
+  /** Directory of a Hugging Face checkpoint, or its name on the Hub. */
+  readonly checkpoint: string;
+  /** Told where long work stands. Defaults to nobody. */
+  readonly onProgress?: OnProgress;
+};
+
+export type PackResult = PackedReport & {
+  readonly out: string;
+  readonly seconds: number;
+  readonly peakMemoryBytes: number;
+};
+
+export type PackingSettings = PackSettings & { readonly out: string };
+
+/** @throws OptionError E_OPTION_VALUES, E_OPTION_LAYOUT, E_OPTION_HEAD */
+export function normalisePacking(options: PackingOptions): PackingSettings {
+  const values = oneOf('values', options.values ?? 'int8', VALUES);
+  const layout = oneOf('layout', options.layout ?? 'auto', ASKED);
+  const head = oneOf('head', options.head ?? headFor(values), HEADS);
+  if (values === 'f32' && layout === 'tiles') {
+    throw new OptionError(
+      'E_OPTION_LAYOUT',
+      '--layout: tiles hold int8 or int4 values, and --values is f32; expected auto (rows where they are quicker) or dense.',
+      { option: 'layout', got: layout, values },
+    );
+  }
+  return { out: options.out, values, layout, head };
+}
+
+/**
+ * Packs a checkpoint.
+ * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, each with a stable `code`
+ */
+export async function pack(options: PackOptions): Promise<PackResult> {
+  const settings = normalisePacking(options);
+  const { onProgress = silent } = options;
+  await checkOutPath(settings.out);
+  const model = await openSource(options.checkpoint, onProgress);
+  await checkPacking(model, settings);
+  return await packModel(model, settings, onProgress);
+}
+
+/** Checks that the packed file can be written, before anything is read. @throws OptionError, ResourceError */
+export async function checkPacking(model: Model, settings: PackingSettings, option = 'out'): Promise<void> {
+  await checkOutPath(settings.out, option);
+  await checkOutside(settings.out, model.checkpoint.dir, option);
+  const bytes = describeTensors(model.config, model.layout).reduce(
+    (sum, tensor) => sum + largestBytes(tensor, settings),
+    0,
+  );
+  await checkSpace(settings.out, bytes, 'the packed file needs up to', option);
+}
+
+/** Bytes of a tensor where nothing is gained by its zeros. */
+function largestBytes({ role, rows, columns }: ModelTensor, { values, head, layout }: PackSettings): number {
+  const bytesOf = { f32: 4, int8: 1, int4: 0.5 } as const;
+  if (isExact(role)) return 4 * rows * columns;
+  if (role !== 'linear') return rows * (columns * bytesOf[head] + 4);
+  return rows * columns * bytesOf[values] * (layout === 'tiles' ? 2 : 1) + rows * Math.ceil(columns / 32);
+}
+
+/** Packs a model whose packing was checked. */
+export async function packModel(model: Model, settings: PackingSettings, onProgress: OnProgress): Promise<PackResult> {
+  const started = performance.now();
+  const source = { checkpoint: model.checkpoint, tensors: describeTensors(model.config, model.layout) };
+  const { directory, fileBytes } = await writePacked(resolve(settings.out), source, settings, onProgress);
+  return {
+    ...describePacked(settings.out, fileBytes, directory, { config: model.config, tensors: source.tensors }),
+    out: settings.out,
+    seconds: (performance.now() - started) / 1000,
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+  };
+}

@@ -1,0 +1,156 @@
+// A profile: what policies allocate by and removals of blocks judge by, measured once and kept. The dense model walks over the
+// calibration text once; all measures are collected on the way, and the residual around each block is looked at. What has
+// a procedure of its own (gradient) follows.
+
+import { OptionError, ResourceError, VERSION, writeFileAtomic } from '../base/index.js';
+import { hashCheckpoint } from '../checkpoint/index.js';
+import type { Engine } from '../engine/index.js';
+import type { Model } from '../model/index.js';
+import { runDense } from '../pipeline/index.js';
+import { COLLECTED, collectable, startAngles, startInfluence } from '../profile/index.js';
+import { type Measured, type MeasureName, PROFILE_CHARACTERS, type Profile, packMeasures } from '../records/index.js';
+import {
+  checkOutPath,
+  checkOutside,
+  embedText,
+  measureOnce,
+  nameSource,
+  normaliseRun,
+  normaliseWindowing,
+  oneOf,
+  openEngine,
+  openSource,
+  PROFILE_MEASURES,
+  prepareTexts,
+  type RunOptions,
+  type RunSettings,
+  refuseMissing,
+  type TextSettings,
+  type WindowingOptions,
+} from '../runs/index.js';
+import type { Text } from '../stream/index.js';
+
+export type ProfileOptions = RunOptions &
+  WindowingOptions & {
+    /** Directory of a Hugging Face checkpoint, or its name on the Hub. */
+    readonly checkpoint: string;
+    /** A text file (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. */
+    readonly calibration: string;
+    /**
+     * What is measured beside influence and angles: `outliers`, `scoreMoments`, `scores`, `lamp`, `alpha`, `redundancy`,
+     * and `gradient`, which takes passes of its own. Defaults to all that one pass collects: all but `gradient`.
+     */
+    readonly measures?: readonly string[];
+    /** File to write; must not exist. Defaults to none. */
+    readonly out?: string | undefined;
+  };
+
+export type ProfileResult = { readonly profile: Profile; readonly seconds: number };
+
+type ProfileSettings = RunSettings &
+  TextSettings & {
+    readonly checkpoint: string;
+    readonly measures: readonly MeasureName[];
+    readonly out: string | undefined;
+  };
+
+/**
+ * Measures a checkpoint. Everything is checked before a weight is read; the file appears whole or not at all.
+ * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, each with a stable `code`
+ */
+export async function profile(options: ProfileOptions): Promise<ProfileResult> {
+  const started = performance.now();
+  const settings = normaliseProfile(options);
+  const { out, onProgress } = settings;
+  if (out !== undefined) await checkOutPath(out);
+  const model = await openSource(settings.checkpoint, onProgress);
+  if (out !== undefined) await checkOutside(out, model.checkpoint.dir);
+  const calibration = (await prepareTexts(settings, model)).calibration!;
+  const engine = await openEngine(model, settings);
+  try {
+    onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
+    const hashes = await hashCheckpoint(model.checkpoint);
+    const text = await embedText(model, calibration);
+    const { influence, angles, measured } = await measure(settings, engine, model, text);
+    await text.embedded.close();
+    const found: Profile = {
+      format: 'layerwise-profile',
+      version: 1,
+      tool: { version: VERSION, device: settings.device },
+      source: { ...nameSource(model), family: model.config.family, blocks: model.config.blocks, hashes },
+      calibration: calibration.record,
+      seed: settings.seed,
+      linears: model.linears.map((linears) => linears.map(({ name }) => name)),
+      influence,
+      angles,
+      measures: packMeasures(measured),
+    };
+    if (out !== undefined) await writeProfile(found, out);
+    return { profile: found, seconds: (performance.now() - started) / 1000 };
+  } finally {
+    await engine.close();
+  }
+}
+
+function normaliseProfile(options: ProfileOptions): ProfileSettings {
+  const asked = options.measures ?? COLLECTED;
+  for (const name of asked) {
+    if (name === 'sensitivity') refuseSensitivity();
+    oneOf('measures', name, PROFILE_MEASURES);
+  }
+  if (options.calibration === undefined) refuseMissing('calibration', 'a text file to measure on');
+  return {
+    ...normaliseRun(options),
+    checkpoint: options.checkpoint,
+    // In one order, whatever that of the question: equal questions have equal answers.
+    measures: PROFILE_MEASURES.filter((name) => asked.includes(name)),
+    out: options.out,
+    calibration: options.calibration,
+    validation: undefined,
+    test: undefined,
+    ...normaliseWindowing(options),
+  };
+}
+
+function refuseSensitivity(): never {
+  throw new OptionError(
+    'E_OPTION_MEASURES',
+    `--measures: expected one of ${PROFILE_MEASURES.join(', ')}, got "sensitivity", which depends on the sparsity, the criterion and the pattern; plan and prune measure it for --allocation layerwise themselves.`,
+    { option: 'measures', expected: PROFILE_MEASURES, got: 'sensitivity' },
+  );
+}
+
+type Measurements = Pick<Profile, 'influence' | 'angles'> & { readonly measured: Partial<Measured> };
+
+async function measure(
+  { measures, seed, onProgress }: ProfileSettings,
+  engine: Engine,
+  model: Model,
+  text: Text,
+): Promise<Measurements> {
+  const { blocks, hidden } = model.config;
+  const influence = startInfluence(blocks, hidden);
+  const angles = startAngles(blocks, hidden, text.windows);
+  const visit = (block: number, before: Float32Array, after: Float32Array): void => {
+    influence.add(block, before, after);
+    angles.add(block, before, after);
+  };
+  const dense = await runDense(engine, model, undefined, text, onProgress, collectable(measures), visit);
+  const workspace = { step: <T>(_: string, make: () => Promise<T>) => make() };
+  const where = { model, engine, workspace, calibration: text, validation: undefined };
+  return {
+    influence: influence.result(),
+    angles: Array.from({ length: blocks }, (_, i) => angles.across(i + 1)),
+    measured: { ...dense.measured, ...(await measureOnce(measures, { seed, onProgress }, where)) },
+  };
+}
+
+/** On one line: with a number a line it would be three times as long. */
+async function writeProfile(found: Profile, out: string): Promise<void> {
+  const text = `${JSON.stringify(found)}\n`;
+  if (text.length > PROFILE_CHARACTERS) {
+    const message = `${out}: the profile has ${text.length} characters, and at most ${PROFILE_CHARACTERS} can be read again. Name fewer --measures: scores, lamp and redundancy are the long ones.`;
+    throw new ResourceError('E_RESOURCE_LARGE', message, { path: out, size: text.length, limit: PROFILE_CHARACTERS });
+  }
+  await writeFileAtomic(out, text);
+}

@@ -1,0 +1,179 @@
+// The main job: a checkpoint, a target and texts → a sparse checkpoint, its layerwise.json and report.html. The stages
+// stand in the order in which data passes through them; each is one function elsewhere.
+
+import { mkdir, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { fileError, OptionError, readDocument, writeFileAtomic } from '../base/index.js';
+import { writeCheckpoint } from '../checkpoint/index.js';
+import { checkPush, type PushResult } from '../hub/index.js';
+import { type Model, openModel, weightName } from '../model/index.js';
+import { blockPath, openBlockFile, readNotes } from '../pipeline/index.js';
+import { type Manifest, parseManifest } from '../records/index.js';
+import type { TimedTrial } from '../runs/index.js';
+import {
+  buildManifest,
+  checkAgainstModel,
+  checkOut,
+  checkOutPath,
+  checkOutside,
+  checkSpace,
+  countZeros,
+  describeUnseen,
+  type FinalScores,
+  isOnlyToBeCleared,
+  normalisePrune,
+  openRun,
+  openSource,
+  type PruneOptions,
+  type PruneSettings,
+  prepareTasks,
+  prepareTexts,
+  runToChoice,
+  scoreFinal,
+  UNSCORED,
+  type Workspace,
+} from '../runs/index.js';
+import { checkPacking, normalisePacking, type PackingSettings, type PackResult, packModel } from './pack.js';
+import { pushFinished } from './push.js';
+import { drawReport } from './report.js';
+
+export type PruneResult = {
+  readonly out: string;
+  readonly manifest: Manifest;
+  /** Every trial with its seconds (0 where only an earlier attempt's leftovers were cleared); the manifest's, timed. */
+  readonly trials: readonly TimedTrial[];
+  /** What was packed; null where nothing was to be. */
+  readonly packed: PackResult | null;
+  readonly seconds: number;
+  readonly peakMemoryBytes: number;
+  /** Where the output was uploaded to, where that was asked for. */
+  readonly pushed: PushResult | null;
+};
+
+/**
+ * Prunes a checkpoint, and packs the sparse one where `pack` asks for it. Everything is checked before a weight is read;
+ * the output directory appears whole or not at all, and the packed file after it; an interrupted run continues with
+ * `resume`. An upload comes last, and one that fails leaves the output as it is.
+ * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, RemoteError, each with a stable `code`
+ */
+export async function prune(options: PruneOptions): Promise<PruneResult> {
+  const settings = normalisePrune(options);
+  const packing = options.pack && normalisePacking(options.pack);
+  const { push, out, onProgress } = settings;
+  if (push) await checkPush(push);
+  const result = await pruneAndPack(settings, packing);
+  return push ? { ...result, pushed: await pushFinished({ ...push, run: out, onProgress }) } : result;
+}
+
+async function pruneAndPack(settings: PruneSettings, packing: PackingSettings | undefined): Promise<PruneResult> {
+  const done = settings.resume && (await isOnlyToBeCleared(settings.out));
+  if (!done) await checkOut(settings.out, settings.resume);
+  if (packing) {
+    refuseSamePlace(packing.out, settings.out);
+    await checkOutPath(packing.out, 'pack');
+  }
+  const model = await openSource(settings.checkpoint, settings.onProgress);
+  checkAgainstModel(settings, model);
+  if (!done) await checkOutside(settings.out, model.checkpoint.dir);
+  if (packing) await checkPacking(model, packing, 'pack');
+  const result = await pruneModel(settings, model, done);
+  if (!packing) return result;
+  settings.onProgress({ kind: 'note', text: `The checkpoint is complete in ${settings.out}.` });
+  return { ...result, packed: await packModel(await openModel(settings.out), packing, settings.onProgress) };
+}
+
+function refuseSamePlace(pack: string, out: string): void {
+  if (![resolve(out), `${resolve(out)}.partial`].includes(resolve(pack))) return;
+  const message = `--pack: ${pack} is where --out writes; choose another path, such as ${out}.lw.`;
+  throw new OptionError('E_OPTION_PACK', message, { option: 'pack', got: pack });
+}
+
+async function pruneModel(settings: PruneSettings, model: Model, done: boolean): Promise<PruneResult> {
+  const started = performance.now();
+  // Uniform, the best and the present trial, and the output.
+  if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
+  const texts = await prepareTexts(settings, model);
+  const tasks = await prepareTasks(settings, model);
+  if (done) {
+    const { workspace } = await openRun(settings, model, texts, tasks);
+    await workspace.clear();
+    const source = join(settings.out, 'layerwise.json');
+    const manifest = parseManifest(await readDocument(source), source);
+    return resultOf(
+      settings,
+      manifest,
+      manifest.trials.map((trial) => ({ ...trial, seconds: 0 })),
+      started,
+    );
+  }
+
+  return await runToChoice(settings, model, texts, tasks, async (run) => {
+    const { workspace, engine, trials, choice } = run;
+    const score = (name: string, dir: string | undefined): Promise<FinalScores> =>
+      scoreFinal(run, model, texts.test, tasks, settings, name, dir);
+    const dense = await score('dense', undefined);
+    if ((texts.test || tasks) && choice.uniform) await trials.restore(choice.uniform.candidate);
+    await trials.restore(choice.candidate);
+    const uniform = choice.uniform ? await score('uniform', trials.dirOf(choice.uniform.candidate.key)) : UNSCORED;
+    const isUniform = choice.candidate.key === choice.uniform?.candidate.key;
+    const chosen = isUniform ? uniform : await score('chosen', trials.dirOf(choice.candidate.key));
+
+    const notes = await Promise.all(
+      model.linears.map((_, block) => readNotes(blockPath(trials.dirOf(choice.candidate.key), block))),
+    );
+    const unseen = describeUnseen(notes.map(({ unseen }) => unseen));
+    if (unseen !== undefined) settings.onProgress({ kind: 'note', text: unseen });
+    settings.onProgress({ kind: 'stage', stage: 'writing' });
+    const final = await assemble(model, workspace, trials.dirOf(choice.candidate.key));
+    const manifest = buildManifest({
+      settings,
+      model,
+      engine,
+      hashes: run.hashes,
+      texts,
+      target: run.target,
+      choice,
+      zeros: await countZeros(await openModel(final)),
+      notes,
+      denseValidation: run.denseValidation,
+      tasks,
+      finals: { dense, uniform, chosen },
+    });
+    await writeFileAtomic(`${final}/layerwise.json`, `${JSON.stringify(manifest, null, 2)}\n`);
+    await writeFileAtomic(`${final}/report.html`, await drawReport(manifest));
+    await workspace.finish();
+    return resultOf(
+      settings,
+      manifest,
+      choice.entries.map(({ trial }) => trial),
+      started,
+    );
+  });
+}
+
+function resultOf(
+  { out }: PruneSettings,
+  manifest: Manifest,
+  trials: readonly TimedTrial[],
+  started: number,
+): PruneResult {
+  const seconds = (performance.now() - started) / 1000;
+  const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
+  return { out, manifest, trials, packed: null, seconds, peakMemoryBytes, pushed: null };
+}
+
+/** Writes the chosen blocks over a copy of the checkpoint, in the workspace. */
+async function assemble(model: Model, workspace: Workspace, dir: string): Promise<string> {
+  const final = workspace.at('final');
+  await rm(final, { recursive: true, force: true });
+  await mkdir(final).catch((error) => {
+    throw fileError(error, final);
+  });
+  const files = await Promise.all(model.linears.map((_, block) => openBlockFile(model, blockPath(dir, block))));
+  const pruned = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.block]));
+  await writeCheckpoint(model.checkpoint, final, (name) => {
+    const block = pruned.get(name);
+    return block === undefined ? undefined : files[block]!(name);
+  });
+  return final;
+}

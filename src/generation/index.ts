@@ -1,0 +1,15 @@
+export { createChatTemplate, requireChatTemplate } from './chat.js';
+export { type Completion, type CompletionPiece, complete, type PlacedToken } from './completion.js';
+export { createDetokeniser, createTextStream } from './detokenise.js';
+export { folderTexts, loadLanguage } from './folder.js';
+export { type Generated, generateText } from './generate.js';
+export type { TextName, TextSource } from './language.js';
+export { scoreRequests } from './likelihoods.js';
+export { openForText } from './open.js';
+export { encodePrompt, type OpenedDecoder, startSomewhere } from './opened.js';
+export { scoreWindows } from './perplexity.js';
+export type { Finish, SequenceRequest } from './request.js';
+export { argmax, createSampler, type Sampling } from './sampler.js';
+export { createScheduler, type Scheduler } from './scheduler.js';
+export { type ScoredToken, scoreToken, type TokenScore } from './scores.js';
+export { createStopFilter } from './stops.js';

@@ -1,0 +1,15 @@
+export { checkLayout, checkLinear } from './check.js';
+export { decodeLinear, decodeQuantised } from './decode.js';
+export { encodeDense, encodeDenseFloat, layoutDense } from './dense.js';
+export {
+  type EncodedLinear,
+  type FloatMatrix,
+  type IntegerValues,
+  type LinearLayout,
+  layoutBytes,
+  type QuantisedMatrix,
+} from './linear.js';
+export { encodeRows, layoutRows } from './rows.js';
+export { activationBytes, INT4_GROUP, scaleGroups } from './shape.js';
+export { tileBytes } from './slots.js';
+export { countSlots, encodeFixedTiles, encodeSortedTiles, layoutFixedTiles, layoutSortedTiles } from './tiles.js';

@@ -1,0 +1,16 @@
+export { checkLayout, checkLinear } from './check.js';
+export { decodeLinear, decodeQuantised } from './decode.js';
+export type { EncodedLinear, FixedTiles, LinearLayout, SortedTiles } from './linear.js';
+export { decodeScales } from './scales.js';
+export {
+  activationBytes,
+  denseRowBytes,
+  INT4_GROUP,
+  rowGroups,
+  scaleGroups,
+  TILE_COLUMNS,
+  TILE_ROWS,
+  tilesPerRow,
+} from './shape.js';
+export { readTile } from './slots.js';
+export { storedTiles } from './tiles.js';

@@ -1,0 +1,132 @@
+// DSnoT, dynamic sparse no training (arXiv 2310.08915, and the published procedure), from any mask. With S_j the mean over
+// sequences of Σ_tokens x_j, a pruned weight takes W_ij·S_j from the sum of its row's output; E_i is what all of the row's
+// pruned weights take. In each cycle a row grows back the pruned weight that moves E towards 0 most, as W_ij·S_j / Var_j
+// tells, and loses instead, of the kept weights whose W_ij·S_j moves E towards 0 too, the one of smallest Wanda score; at
+// most 50 times, for as long as |E| > 0.1. Neither is looked at twice. Under n:m the one that is lost is of the group of the
+// one that is grown, whatever its sign, and a swap after which E would have changed its sign is not made and is the last.
+// We differ: Var_j is that of all tokens (the published code averages the variances inside each sequence); a row stops
+// where it has no weight of the sign it needs (the published code goes on into weights that are already kept, or of the
+// other sign, and loses count, or fails); all linears are refined (its default leaves the MLP out); sums are in float64;
+// what n:m loses is judged by Wanda's scores too, not by the starting mask's. From Wanda's mask the swaps are otherwise the
+// published ones (docs/policies.md). As published for unstructured masks, a swap may overshoot: E may change its sign, and
+// even grow. Of equals the lower column. Swaps stay within a row, so that a mask of the whole matrix keeps how many of each
+// row go. SparseGPT's mask as a start is dsnot-sparsegpt.ts.
+
+import { InternalError } from '../../base/index.js';
+import type { LinearStatistics, MaskCriterion } from './criterion.js';
+import type { Mask, Matrix } from './mask.js';
+import { scoreWanda } from './wanda.js';
+
+const CYCLES = 50;
+/** In units of an output summed over a sequence. */
+const SMALL_ERROR = 0.1;
+/** Float32 sums cannot tell a variance below this share of the mean square from none. */
+const SMALLEST_VARIANCE = 1e-6;
+
+/**
+ * Swaps weights of each row, or of each `of` consecutive columns of it, between kept and pruned; as many go as in `mask`,
+ * which it changes. `scores` are Wanda's.
+ */
+export function refineMask(
+  W: Matrix,
+  mask: Mask,
+  scores: Float32Array,
+  statistics: LinearStatistics,
+  of?: number,
+): Mask {
+  const { rows, columns, data } = W;
+  const { squareSums, columnSums, sequences, tokens } = statistics;
+  if (!columnSums || !tokens) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT was given no sums.');
+  const S = columnSums.map((sum) => sum / sequences);
+  const spread = squareSums.map((sum, j) => {
+    const square = sum / tokens;
+    return Math.max(square - (columnSums[j]! / tokens) ** 2, SMALLEST_VARIANCE * square);
+  });
+  // Weights to grow back and to lose, by the sign of their effect.
+  const growing = { positive: createShortlist(), negative: createShortlist() };
+  const losing = { positive: createShortlist(), negative: createShortlist() };
+  const effects = new Float64Array(columns);
+  const swapped = new Uint8Array(columns);
+  /** Of the group of column `grown`, the kept weight of smallest score that was kept from the first. */
+  const smallestOfGroup = (at: number, grown: number, size: number): number | undefined => {
+    const left = grown - (grown % size);
+    let found: number | undefined;
+    for (let j = left; j < Math.min(left + size, columns); j++) {
+      if (mask[at + j] === 1 || swapped[j] === 1) continue;
+      if (found === undefined || scores[at + j]! < scores[at + found]!) found = j;
+    }
+    return found;
+  };
+  for (let row = 0; row < rows; row++) {
+    const at = row * columns;
+    for (const list of [growing.positive, growing.negative, losing.positive, losing.negative]) list.clear();
+    swapped.fill(0);
+    let error = 0;
+    for (let j = 0; j < columns; j++) {
+      const effect = data[at + j]! * S[j]!;
+      effects[j] = effect;
+      const pruned = mask[at + j] === 1;
+      if (pruned) error += effect;
+      if (effect === 0) continue;
+      const sign = effect > 0 ? 'positive' : 'negative';
+      if (pruned) growing[sign].offer(-Math.abs(effect / spread[j]!), j);
+      else losing[sign].offer(scores[at + j]!, j);
+    }
+    const sign = Math.sign(error);
+    for (let cycle = 0; cycle < CYCLES && Math.abs(error) > SMALL_ERROR; cycle++) {
+      // Growing back what has E's sign, and losing what has the other, both take from |E|.
+      const grown = growing[error > 0 ? 'positive' : 'negative'].next();
+      if (grown === undefined) break;
+      const lost = of ? smallestOfGroup(at, grown, of) : losing[error > 0 ? 'negative' : 'positive'].next();
+      if (lost === undefined) break;
+      const after = error + effects[lost]! - effects[grown]!;
+      if (of && Math.sign(after) !== sign) break;
+      mask[at + grown] = 0;
+      mask[at + lost] = 1;
+      swapped[grown] = 1;
+      error = after;
+    }
+  }
+  return mask;
+}
+
+/** The columns of smallest key, as many as there are cycles, in order; of equal keys those that came first. */
+function createShortlist() {
+  const keys = new Float64Array(CYCLES);
+  const columns = new Uint32Array(CYCLES);
+  let [size, taken] = [0, 0];
+  return {
+    clear: (): void => {
+      size = 0;
+      taken = 0;
+    },
+    offer: (key: number, column: number): void => {
+      if (size === CYCLES && key >= keys[size - 1]!) return;
+      let to = size < CYCLES ? size++ : size - 1;
+      for (; to > 0 && keys[to - 1]! > key; to--) {
+        keys[to] = keys[to - 1]!;
+        columns[to] = columns[to - 1]!;
+      }
+      keys[to] = key;
+      columns[to] = column;
+    },
+    next: (): number | undefined => (taken < size ? columns[taken++] : undefined),
+  };
+}
+
+/** DSnoT from the mask of another criterion. */
+export const createDsnot = (name: string, start: MaskCriterion, whose: string): MaskCriterion => ({
+  kind: 'mask',
+  name,
+  summary: `${whose} mask, then swaps in each row that keep the sum of its output (arXiv 2310.08915)`,
+  needsActivations: true,
+  needsColumnSums: true,
+  surrogate: start,
+  patterns: ['row', 'matrix', 'n:m'],
+  mask: (W, count, pattern, statistics) => {
+    if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT was given no statistics.');
+    const mask = start.mask(W, count, pattern, statistics);
+    const of = pattern.kind === 'n:m' ? pattern.of : undefined;
+    return refineMask(W, mask, scoreWanda(W, statistics), statistics, of);
+  },
+});

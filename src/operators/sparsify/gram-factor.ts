@@ -1,0 +1,83 @@
+// From a linear's Gram matrix to what SparseGPT sweeps with (arXiv 2301.00774, §3.3 and the published procedure). With X
+// [tokens, columns] the linear's input: H = (2 / sequences)·Σ xᵀx; a dead column (H_jj = 0) gets H_jj = 1 and its weights
+// become 0; λ = damping · mean(diag H) is added to the diagonal; U is upper triangular with (H + λI)⁻¹ = UᵀU.
+// Where H + λI is not positive definite in float32, damping is raised tenfold, at most to its hundredfold, and then it is
+// an error; the damping that was used is returned, for the record. Linears that read the same input share the factor.
+
+import { NumericError } from '../../base/index.js';
+import { choleskyOfInverse, type Gemm } from '../../linalg/index.js';
+import type { Kernels } from '../../solver-kernels/index.js';
+
+/** λ = DAMPING · mean(diag H), as published. */
+export const DAMPING = 0.01;
+const RAISES = [1, 10, 100] as const;
+
+export type GramFactor = {
+  readonly columns: number;
+  /** [columns, columns], upper triangular. */
+  readonly U: Float32Array;
+  /** Columns that are zero on every calibration token. */
+  readonly dead: readonly number[];
+  /** What λ was taken as, as a share of the mean of H's diagonal. */
+  readonly damping: number;
+};
+
+export type GramFactorOptions = {
+  readonly gemm: Gemm;
+  /** Calibration sequences. The scale of H matters only where columns are dead, since those count as 1 in its mean. */
+  readonly sequences: number;
+  /** Defaults to DAMPING. */
+  readonly damping?: number;
+  /** What the Gram matrix is of, for the message of an error. */
+  readonly name?: string;
+  /** Defaults to the compiled ones. */
+  readonly kernels?: Kernels;
+};
+
+/**
+ * Factorises a Gram matrix Σ xᵀx [columns, columns], which becomes U in place and must not be used again.
+ * @throws NumericError E_NUMERIC_GRAM where it holds no numbers, E_NUMERIC_CHOLESKY where no damping of the rule suffices
+ */
+export async function factoriseGram(
+  gram: Float32Array,
+  columns: number,
+  options: GramFactorOptions,
+): Promise<GramFactor> {
+  const { gemm, sequences, name = 'a linear', kernels } = options;
+  const scale = 2 / sequences;
+  for (let i = 0; i < gram.length; i++) gram[i]! *= scale;
+  const dead: number[] = [];
+  let sum = 0;
+  for (let j = 0; j < columns; j++) {
+    const at = j * columns + j;
+    if (gram[at] === 0) {
+      gram[at] = 1;
+      dead.push(j);
+    }
+    sum += gram[at]!;
+  }
+  if (!Number.isFinite(sum)) {
+    const column = Array.from({ length: columns }, (_, j) => j).find((j) => !Number.isFinite(gram[j * columns + j]));
+    throw new NumericError(
+      'E_NUMERIC_GRAM',
+      `The Gram matrix of ${name} has ${column === undefined ? 'values too large' : `no number in column ${column}`}; activations are broken.`,
+      { name, column },
+    );
+  }
+  const diagonal = Float64Array.from({ length: columns }, (_, j) => gram[j * columns + j]!);
+  const tried: number[] = [];
+  for (const raise of RAISES) {
+    const damping = (options.damping ?? DAMPING) * raise;
+    tried.push(damping);
+    const lambda = (damping * sum) / columns;
+    for (let j = 0; j < columns; j++) gram[j * columns + j] = diagonal[j]! + lambda;
+    const H = { rows: columns, columns, data: gram };
+    const failed = await choleskyOfInverse(H, gemm, kernels ? { kernels } : {});
+    if (failed < 0) return { columns, U: gram, dead, damping };
+  }
+  throw new NumericError(
+    'E_NUMERIC_CHOLESKY',
+    `The Gram matrix of ${name} is not positive definite, even with a damping of ${tried.at(-1)} (tried ${tried.join(', ')}). Use more calibration text, or another criterion.`,
+    { name, tried },
+  );
+}

@@ -1,0 +1,74 @@
+// Where the weights of a linear W [rows, columns] compete. `row`: in their row. `matrix`: in the whole matrix. `columns`:
+// all rows of each panel of 128 columns. `n:m`: in each M consecutive columns of a row, where N weights are KEPT and M − N
+// go. That is how hardware and ALPS count; the code of Wanda, SparseGPT, RIA and OWL calls the number that goes n, so
+// their 4:8 is ours and their 1:4 is our 3:4. `2:4` is one N for every linear; `n:8` gives each linear its own, from its
+// rate. Where M does not divide the columns, the last r = columns mod M of a row are a shorter group of their own, which
+// loses ⌊r·(M − N) / M⌋: never more than its share, and never more kept than N.
+
+import { InternalError, OptionError } from '../../base/index.js';
+
+export const PATTERN_KINDS = ['row', 'matrix', 'columns', 'n:m'] as const;
+export type PatternKind = (typeof PATTERN_KINDS)[number];
+
+export type Pattern =
+  | { readonly kind: 'row' }
+  | { readonly kind: 'matrix' }
+  | { readonly kind: 'columns' }
+  /** `kept` of every `of` consecutive columns stay; where it is undefined, each linear has its own number. */
+  | { readonly kind: 'n:m'; readonly kept: number | undefined; readonly of: number };
+
+/** The M that mixed patterns may have. */
+export const GROUP_SIZES = [4, 8, 16, 32] as const;
+/** The largest M of a fixed pattern. */
+const LARGEST_GROUP = 32;
+
+/** How patterns are spelt, for help texts and messages. */
+export const PATTERN_NAMES: readonly string[] = [
+  'row',
+  'matrix',
+  'columns',
+  'N:M',
+  ...GROUP_SIZES.map((m) => `n:${m}`),
+];
+
+/** @throws OptionError E_OPTION_PATTERN, with what there is. */
+export function parsePattern(text: string): Pattern {
+  if (text === 'row' || text === 'matrix' || text === 'columns') return { kind: text };
+  const [, n, m] = /^(n|[0-9]{1,3}):([0-9]{1,3})$/.exec(text) ?? [];
+  const of = Number(m);
+  const kept = n === 'n' ? undefined : Number(n);
+  const fits =
+    kept === undefined ? GROUP_SIZES.some((size) => size === of) : kept >= 1 && kept < of && of <= LARGEST_GROUP;
+  if (m !== undefined && fits) return { kind: 'n:m', kept, of };
+  throw new OptionError(
+    'E_OPTION_PATTERN',
+    `--pattern: expected one of ${PATTERN_NAMES.join(', ')} (N kept of every M columns, 1 ≤ N < M ≤ ${LARGEST_GROUP}, such as 2:4), got ${JSON.stringify(text)}.`,
+    { option: 'pattern', got: text },
+  );
+}
+
+/** The inverse of `parsePattern`. */
+export const formatPattern = (pattern: Pattern): string =>
+  pattern.kind === 'n:m' ? `${pattern.kept ?? 'n'}:${pattern.of}` : pattern.kind;
+
+/** What one row loses under `n:m`: so many of every whole group, so many of the shorter one behind them. */
+export type GroupCounts = { readonly whole: number; readonly last: number };
+
+/**
+ * How the weights that go of a linear fall into groups of `of`. The count says it all: a row loses k = count / rows of
+ * its columns, which is g·n + ⌊r·n / M⌋ of g whole groups for just one n = ⌈k·M / columns⌉.
+ * @throws InternalError where no n gives the count
+ */
+export function groupCounts(rows: number, columns: number, count: number, of: number): GroupCounts {
+  const groups = Math.floor(columns / of);
+  const perRow = count / rows;
+  const whole = groups === 0 ? 0 : Math.ceil((perRow * of) / columns);
+  const last = perRow - groups * whole;
+  const fair =
+    groups === 0 ? last >= 0 && last <= columns : last === Math.floor(((columns - groups * of) * whole) / of);
+  if (Number.isInteger(perRow) && whole <= of && fair) return { whole, last };
+  throw new InternalError(
+    'E_INTERNAL_PATTERN',
+    `${count} weights of [${rows}, ${columns}] do not fall evenly into groups of ${of}.`,
+  );
+}

@@ -1,0 +1,54 @@
+// RIA, relative importance and activations (Zhang et al., "Plug-and-Play", ICLR 2024): score
+//   (|W_ij| / Σ_i |W_ij| + |W_ij| / Σ_j |W_ij|) · ‖X_j‖₂^a,  a = ½,
+// W [rows i, columns j]: a weight counts by its share of its column and of its row, so that no row or column is emptied
+// because all of it is small. ‖X_j‖₂² is the mean over sequences of Σ_tokens x², as published.
+// We differ: a share of a column or row that is all zeros is 0 (the published code divides 0 by 0 and compares with NaN);
+// exactly k weights go, equal scores from the top left (it compares with `sorted[int(n·s)]` and `<=`: one too many, and
+// all ties). Sums are taken in float64, so that no order of summation shows; each later step is rounded to float32.
+
+import { InternalError } from '../../base/index.js';
+import type { LinearStatistics, MaskCriterion } from './criterion.js';
+import { type Matrix, selectMask } from './mask.js';
+
+/** a. */
+const EXPONENT = 0.5;
+
+/** (|W_ij| / Σ_i |W_ij| + |W_ij| / Σ_j |W_ij|) · ‖X_j‖₂^½, row-major like W. */
+export function scoreRia({ rows, columns, data }: Matrix, statistics: LinearStatistics): Float32Array {
+  const [rowSums, columnSums] = [new Float64Array(rows), new Float64Array(columns)];
+  for (let row = 0, at = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++, at++) {
+      const size = Math.abs(data[at]!);
+      rowSums[row]! += size;
+      columnSums[column]! += size;
+    }
+  }
+  const norms = Float32Array.from(
+    statistics.squareSums,
+    (sum) => Math.fround(Math.sqrt(Math.fround(sum / statistics.sequences))) ** EXPONENT,
+  );
+  const scores = new Float32Array(data.length);
+  for (let row = 0, at = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++, at++) {
+      const size = Math.abs(data[at]!);
+      const share = Math.fround(shareOf(size, columnSums[column]!)) + Math.fround(shareOf(size, rowSums[row]!));
+      scores[at] = Math.fround(share) * norms[column]!;
+    }
+  }
+  return scores;
+}
+
+const shareOf = (size: number, sum: number): number => (sum === 0 ? 0 : size / sum);
+
+export const ria: MaskCriterion = {
+  kind: 'mask',
+  name: 'ria',
+  summary: 'smallest share of its row and column, times ‖X‖^½, first (RIA, ICLR 2024)',
+  needsActivations: true,
+  patterns: ['matrix', 'row', 'columns', 'n:m'],
+  mask: (W, count, pattern, statistics) => {
+    if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'RIA was given no statistics.');
+    const { rows, columns } = W;
+    return selectMask({ rows, columns, data: scoreRia(W, statistics) }, count, pattern);
+  },
+};

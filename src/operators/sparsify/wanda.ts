@@ -1,0 +1,30 @@
+// Wanda (arXiv 2306.11695): score |W_ij| · ‖X_j‖₂, smallest of each row first. ‖X_j‖₂² is taken as the mean over
+// sequences of Σ_tokens x², as published; the order within a row is the same for a sum. The score is rounded to float32
+// after each step, as an fp32 implementation does, so that ties and near-ties fall alike.
+
+import { InternalError } from '../../base/index.js';
+import type { LinearStatistics, MaskCriterion } from './criterion.js';
+import { type Matrix, selectMask } from './mask.js';
+
+/** |W_ij| · ‖X_j‖₂, row-major like W. */
+export function scoreWanda({ rows, columns, data }: Matrix, statistics: LinearStatistics): Float32Array {
+  const norms = Float32Array.from(statistics.squareSums, (sum) => Math.sqrt(Math.fround(sum / statistics.sequences)));
+  const scores = new Float32Array(data.length);
+  for (let row = 0, at = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++, at++) scores[at] = Math.abs(data[at]!) * norms[column]!;
+  }
+  return scores;
+}
+
+export const wanda: MaskCriterion = {
+  kind: 'mask',
+  name: 'wanda',
+  summary: 'smallest |W|·‖X‖ of each row first (arXiv 2306.11695)',
+  needsActivations: true,
+  patterns: ['row', 'matrix', 'columns', 'n:m'],
+  mask: (W, count, pattern, statistics) => {
+    if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'Wanda was given no statistics.');
+    const { rows, columns } = W;
+    return selectMask({ rows, columns, data: scoreWanda(W, statistics) }, count, pattern);
+  },
+};

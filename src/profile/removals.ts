@@ -1,0 +1,41 @@
+// What does each block's absence cost? For every block that is left, the model without it is scored. Its prefix is that of
+// the model with it, so one stream walks through the blocks and a second starts from it, block after block, and runs the
+// rest: half the work of whole passes, and two streams whatever the depth. (variants.ts keeps a stream per variant to load
+// each graph once; here a variant is a whole model, so as many streams as blocks would be too much for the disk.)
+
+import type { OnProgress } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
+import { scoreWindows } from '../evaluate/index.js';
+import type { Model } from '../model/index.js';
+import { passBlock, sameShape, type Text } from '../stream/index.js';
+
+/** The mean negative log-likelihood of each window of `text` without each of the blocks `left`, in their order. */
+export async function scoreRemovals(
+  engine: Engine,
+  model: Model,
+  left: readonly number[],
+  text: Text,
+  onProgress: OnProgress,
+): Promise<number[][]> {
+  const prefix = await sameShape(text.embedded);
+  const suffix = await sameShape(text.embedded);
+  const scores: number[][] = [];
+  try {
+    let before = text.embedded;
+    for (const [i, block] of left.entries()) {
+      let stream = before;
+      for (const next of left.slice(i + 1)) {
+        await passBlock(engine, model, next, [[stream, suffix]]);
+        stream = suffix;
+      }
+      scores.push(await scoreWindows(engine, model, stream, text.windows));
+      if (i < left.length - 1) await passBlock(engine, model, block, [[before, prefix]]);
+      before = prefix;
+      onProgress({ kind: 'advance', detail: `without block ${block}` });
+    }
+    return scores;
+  } finally {
+    await suffix.close();
+    await prefix.close();
+  }
+}

@@ -1,0 +1,31 @@
+// One pass of the dense model over a text in which every block's input and output can be looked at, and nothing else.
+// (runDense shows them too, beside what it collects.)
+
+import type { OnProgress } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
+import type { Model } from '../model/index.js';
+import { passBlock, sameShape, showMove, type Text, type VisitResidual } from '../stream/index.js';
+
+/** Runs the model over `text` and shows `visit` the residual around each block. */
+export async function visitResiduals(
+  engine: Engine,
+  model: Model,
+  text: Text,
+  visit: VisitResidual,
+  onProgress: OnProgress,
+): Promise<void> {
+  const { blocks } = model.config;
+  const stores = [await sameShape(text.embedded), await sameShape(text.embedded)] as const;
+  try {
+    let from = text.embedded;
+    for (let block = 0; block < blocks; block++) {
+      const to = stores[block % 2]!;
+      await passBlock(engine, model, block, [[from, to]]);
+      await showMove(block, [from, to], visit);
+      from = to;
+      onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
+    }
+  } finally {
+    for (const store of stores) await store.close();
+  }
+}

@@ -1,0 +1,59 @@
+export { oneOf, optionCode, realNumber, refuseMissing, wholeNumber } from './checks.js';
+export { choosePlan } from './choose.js';
+export { trialEquivalents } from './cost.js';
+export { countZeros, type LinearReport } from './count-zeros.js';
+export { type FinalScores, scoreFinal, scoreText, UNSCORED } from './final-scores.js';
+export { buildManifest, planOf } from './manifest.js';
+export { measureAt, measureOnce } from './procedure-measures.js';
+export { openRun, runToChoice } from './run.js';
+export { checkProfile, measuresOf, PROFILE_MEASURES, readProfile } from './saved-profile.js';
+export {
+  checkAgainstModel,
+  factsOf,
+  givenValues,
+  isSearched,
+  normaliseLength,
+  normalisePrune,
+  normaliseRun,
+  normaliseWindowing,
+  type PackingOptions,
+  type PlanOptions,
+  type PruneOptions,
+  type PruneSettings,
+  type RunOptions,
+  type RunSettings,
+  type WindowingOptions,
+  windowLength,
+} from './settings.js';
+export { nameSource, openSource } from './source.js';
+export { normaliseTasks, SPECIAL_TOKENS, type TaskOptions, type TaskSettings } from './task-options.js';
+export {
+  outcomesOf,
+  type PreparedTasks,
+  prepareTasks,
+  readRequests,
+  resultOf,
+  scoreTasks,
+  type TaskRequests,
+  type TasksResult,
+} from './tasks.js';
+export {
+  embedText,
+  openEngine,
+  type PreparedText,
+  type PreparedTexts,
+  prepareText,
+  prepareTexts,
+  type TextSettings,
+} from './texts.js';
+export { createTrials, type TimedTrial } from './trials.js';
+export { describeUnseen } from './unseen-experts.js';
+export {
+  checkOut,
+  checkOutPath,
+  checkOutside,
+  checkSpace,
+  isOnlyToBeCleared,
+  openWorkspace,
+  type Workspace,
+} from './workspace.js';

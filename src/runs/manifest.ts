@@ -1,0 +1,168 @@
+// The record of a run, from what the run came to. Nothing in it depends on when, where or how fast it ran.
+
+import { VERSION } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
+import type { Model } from '../model/index.js';
+import { formatPattern } from '../operators/index.js';
+import type { BlockNotes } from '../pipeline/index.js';
+import { type Evaluation, type Manifest, type Plan, pairedInterval, type Trial, verdictOf } from '../records/index.js';
+import type { Choice } from './choose.js';
+import { trialEquivalents } from './cost.js';
+import type { LinearReport } from './count-zeros.js';
+import type { FinalScores } from './final-scores.js';
+import type { PruneSettings } from './settings.js';
+import { nameSource } from './source.js';
+import type { TaskSettings } from './task-options.js';
+import type { PreparedTasks } from './tasks.js';
+import type { PreparedTexts } from './texts.js';
+import type { TimedTrial } from './trials.js';
+
+export type RunFacts = {
+  readonly settings: PruneSettings;
+  readonly model: Model;
+  readonly engine: Engine;
+  readonly hashes: Readonly<Record<string, string>>;
+  readonly texts: PreparedTexts;
+  readonly target: number;
+  readonly choice: Choice;
+  readonly zeros: readonly LinearReport[];
+  /** What the chosen blocks' files say of their making. */
+  readonly notes: readonly BlockNotes[];
+  readonly denseValidation: Evaluation | null;
+  readonly tasks: PreparedTasks | undefined;
+  readonly finals: Readonly<Record<'dense' | 'uniform' | 'chosen', FinalScores>>;
+};
+
+export function buildManifest(facts: RunFacts): Manifest {
+  const { settings, model, engine, choice, target, zeros, tasks, finals } = facts;
+  const scored = (trial: TimedTrial): Evaluation | null => (trial.validation.windows > 0 ? trial.validation : null);
+  const weights = (some: readonly LinearReport[]) => some.reduce((sum, l) => sum + l.rows * l.columns, 0);
+  const share = (some: readonly LinearReport[]) => some.reduce((sum, l) => sum + l.zeros, 0) / weights(some);
+  const hasExperts = model.config.mixtures.some((mixture) => mixture !== undefined);
+  return {
+    format: 'layerwise-run',
+    version: 1,
+    tool: { version: VERSION, node: process.version.replace(/\..*/, ''), engine: engine.name, device: engine.device },
+    command: commandOf(settings),
+    source: {
+      ...nameSource(model),
+      family: model.config.family,
+      blocks: model.config.blocks,
+      dtype: zeros[0]!.dtype,
+      parameters: model.parameters,
+      prunable: model.prunable,
+      bytes: model.bytes,
+      hashes: facts.hashes,
+    },
+    texts: {
+      calibration: facts.texts.calibration?.record ?? null,
+      validation: facts.texts.validation?.record ?? null,
+      test: facts.texts.test?.record ?? null,
+    },
+    ...(tasks ? { tasks: tasks.setup } : {}),
+    seed: settings.seed,
+    criterion: settings.criterion.name,
+    pattern: formatPattern(settings.pattern),
+    ...(settings.criterion.kind === 'solver' ? { damping: facts.notes.map(({ damping }) => damping) } : {}),
+    ...(hasExperts && settings.criterion.needsActivations
+      ? { unseenExperts: facts.notes.map(({ unseen }) => [...unseen]) }
+      : {}),
+    plan: planOf(settings, model, choice, target),
+    sparsity: {
+      target,
+      realised: share(zeros),
+      blocks: model.linears.map((_, block) => share(zeros.filter((linear) => linear.block === block))),
+      linears: Object.fromEntries(zeros.map((l) => [l.name, { weights: l.rows * l.columns, zeros: l.zeros }])),
+    },
+    dense: { validation: facts.denseValidation, ...finals.dense, errors: [] },
+    uniform: choice.uniform
+      ? { validation: scored(choice.uniform.trial), ...finals.uniform, errors: choice.uniform.trial.errors }
+      : null,
+    chosen: { validation: scored(choice.trial), ...finals.chosen, errors: choice.trial.errors },
+    trials: choice.entries.map(({ trial }) => withoutTime(trial)),
+    search: searchOf(facts),
+  };
+}
+
+function withoutTime({ seconds: _, ...trial }: TimedTrial): Trial {
+  return trial;
+}
+
+function searchOf({ settings, model, texts, choice, finals: { chosen, uniform } }: RunFacts): Manifest['search'] {
+  if (!choice.method || !choice.uniform) return null;
+  const [a, b] =
+    chosen.test && uniform.test
+      ? [chosen.test.nll, uniform.test.nll]
+      : [choice.trial.validation.nll, choice.uniform.trial.validation.nll];
+  return {
+    method: choice.method,
+    equivalents: trialEquivalents(model, texts, choice, settings),
+    ...(choice.judged.length > 0
+      ? {
+          misalignments: choice.judged.map(({ hyperparameters, misalignment }) => ({
+            hyperparameters: { ...hyperparameters },
+            misalignment,
+          })),
+        }
+      : {}),
+    verdict: a.length < 2 ? 'tie' : verdictOf(pairedInterval(a, b)), // one window says nothing of the noise
+  };
+}
+
+/** The plan document of a choice. */
+export function planOf(settings: PruneSettings, model: Model, choice: Choice, target: number): Plan {
+  if (settings.plan) return settings.plan;
+  const { values, rates, rateOf } = choice.candidate;
+  const { name, granularity } = settings.policy;
+  return {
+    format: 'layerwise-plan',
+    version: 1,
+    target,
+    budget: settings.budget,
+    policy: { name, hyperparameters: { ...values } },
+    ...(granularity === 'block'
+      ? { blocks: [...rates] }
+      : { linears: Object.fromEntries(model.linears.flat().map((linear) => [linear.name, rateOf(linear.name)])) }),
+  };
+}
+
+/** The command that repeats the run; what does not change its result (threads, resume, the output's name) is left out. */
+function commandOf(settings: PruneSettings): string {
+  const words = ['layerwise', 'prune', quote(settings.checkpoint)];
+  const add = (option: string, value: string | number | undefined): void => {
+    if (value !== undefined) words.push(`--${option}`, quote(String(value)));
+  };
+  if (settings.plan) words.push('--plan', '<plan.json>');
+  add('sparsity', settings.sparsity);
+  if (!settings.plan) add('allocation', settings.policy.name);
+  for (const [name, value] of Object.entries(settings.values)) add(name, value);
+  add('criterion', settings.criterion.name);
+  add('pattern', formatPattern(settings.pattern));
+  add('budget', settings.budget);
+  add('calibration', settings.calibration);
+  if (settings.calibration !== undefined) {
+    add('calibration-samples', settings.calibrationSamples);
+    add('calibration-order', settings.calibrationOrder);
+  }
+  add('sequence-length', settings.sequenceLength);
+  add('validation', settings.validation);
+  add('test', settings.test);
+  addTasks(settings.tasks, add);
+  add('max-trials', settings.maxTrials === 6 ? undefined : settings.maxTrials);
+  add('seed', settings.seed);
+  add('device', settings.device);
+  words.push('--out', '<dir>');
+  return words.join(' ');
+}
+
+function addTasks(tasks: TaskSettings | undefined, add: (option: string, value: string | number | undefined) => void) {
+  if (!tasks) return;
+  if (tasks.suite) add('suite', tasks.suite.name);
+  else add('tasks', tasks.tasks.map(({ name }) => name).join());
+  add('data', tasks.data);
+  add('limit', tasks.limit);
+  if (tasks.shots > 0) add('fewshot', tasks.shots);
+  add('special-tokens', tasks.specialTokens ? 'tokenizer' : 'none');
+}
+
+const quote = (word: string): string => (/^[\w./:=,+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);

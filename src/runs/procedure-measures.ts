@@ -1,0 +1,62 @@
+// What policies need beyond the dense pass: measures that change one linear at a time and run the rest of the model. Each
+// is a step of the workspace, so an interrupted run takes it up again.
+
+import type { Engine } from '../engine/index.js';
+import type { Model } from '../model/index.js';
+import { type DensePass, measureSensitivity } from '../pipeline/index.js';
+import { GRADIENT_DRAWS, measureGradients } from '../profile/index.js';
+import type { Measured, MeasureName } from '../records/index.js';
+import { sampleText, type Text } from '../stream/index.js';
+import { SENSITIVITY_WINDOWS } from './cost.js';
+import type { PruneSettings } from './settings.js';
+import { countsOf, masking } from './trials.js';
+import type { Workspace } from './workspace.js';
+
+type Where = {
+  readonly model: Model;
+  readonly engine: Engine;
+  readonly workspace: Pick<Workspace, 'step'>;
+  readonly calibration: Text | undefined;
+  readonly validation: Text | undefined;
+};
+
+/** Of `needs`, what does not depend on the target. */
+export async function measureOnce(
+  needs: readonly MeasureName[],
+  { seed, onProgress }: Pick<PruneSettings, 'seed' | 'onProgress'>,
+  { model, engine, workspace, calibration, validation }: Where,
+): Promise<Partial<Measured>> {
+  const text = calibration ?? validation;
+  if (!needs.includes('gradient') || !text) return {};
+  const gradient = await workspace.step('gradient', async () => {
+    const sample = await sampleText(model, text, GRADIENT_DRAWS);
+    return await measureGradients(engine, model, sample.text, seed, onProgress);
+  });
+  return { gradient };
+}
+
+/** Of what the policy needs, what depends on the target, the criterion and the pattern. */
+export async function measureAt(
+  settings: PruneSettings,
+  target: number,
+  { model, engine, workspace, calibration, validation, dense }: Where & { readonly dense: DensePass | undefined },
+): Promise<Partial<Measured>> {
+  const text = calibration ?? validation;
+  if (!settings.policy.needs.includes('sensitivity') || !text || !dense) return {};
+  const { pattern, onProgress } = settings;
+  // All linears at one rate, also where groups of M allow only whole M-ths.
+  const rate = pattern.kind === 'n:m' ? wholeParts(target, pattern.of) : target;
+  const sensitivity = await workspace.step('sensitivity', async () => {
+    const sample = await sampleText(model, text, SENSITIVITY_WINDOWS);
+    const counts = countsOf(settings, model, () => rate);
+    const { criterion } = settings;
+    // A mask that needs more than dense statistics has a stand-in; a solver prunes as it will.
+    const how = criterion.kind === 'solver' ? { criterion, pattern } : masking(settings);
+    const input = { engine, model, ...how, counts, calibration, onProgress };
+    return await measureSensitivity(input, dense, sample.text);
+  });
+  return { sensitivity };
+}
+
+/** The nearest whole number of M-ths that is neither nothing nor all. */
+const wholeParts = (rate: number, of: number): number => Math.min(of - 1, Math.max(1, Math.round(rate * of))) / of;

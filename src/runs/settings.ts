@@ -1,0 +1,364 @@
+// The options of the jobs, completed and checked before a byte of weights is read. Every message names the option as the
+// command line spells it, what was expected, what came, and the next step.
+
+import { availableParallelism } from 'node:os';
+import { type OnProgress, OptionError, silent } from '../base/index.js';
+import { DEVICES, type Device } from '../engine/index.js';
+import type { PushTarget } from '../hub/index.js';
+import type { Linear, Model, ModelConfig } from '../model/index.js';
+import { type Criterion, findCriterion, formatPattern, type Pattern, parsePattern } from '../operators/index.js';
+import {
+  type AllocationPolicy,
+  BUDGETS,
+  type Budget,
+  completeValues,
+  findPolicy,
+  type ModelFacts,
+  type Values,
+  validateTarget,
+} from '../plan/index.js';
+import { collectable } from '../profile/index.js';
+import { type Plan, validatePlan } from '../records/index.js';
+import { conflict, oneOf, wholeNumber } from './checks.js';
+import { normaliseTasks, type TaskOptions, type TaskSettings } from './task-options.js';
+
+/** Where and how anything runs. */
+export type RunOptions = {
+  /** `cpu` or `webgpu`. Defaults to `cpu`. */
+  readonly device?: string;
+  /** Threads to compute with. Defaults to the number of processors. */
+  readonly threads?: number;
+  /** Told where long work stands. Defaults to nobody. */
+  readonly onProgress?: OnProgress;
+};
+
+/** How texts are cut into windows. */
+export type WindowingOptions = {
+  /** Number of calibration windows. Defaults to 128. */
+  readonly calibrationSamples?: number;
+  /** `random` (seeded) or `sequential` (the first windows). Defaults to `random`. */
+  readonly calibrationOrder?: string;
+  /** Tokens in a window. Defaults to the model's maximum, at most 2048. */
+  readonly sequenceLength?: number;
+  /** Seed of everything random. Defaults to 0. */
+  readonly seed?: number;
+};
+
+export type WindowingSettings = {
+  readonly calibrationSamples: number;
+  readonly calibrationOrder: 'random' | 'sequential';
+  readonly sequenceLength: number | undefined;
+  readonly seed: number;
+};
+
+/** @throws OptionError E_OPTION_CALIBRATION_SAMPLES, E_OPTION_CALIBRATION_ORDER, E_OPTION_SEQUENCE_LENGTH, E_OPTION_SEED */
+export const normaliseWindowing = (options: WindowingOptions): WindowingSettings => ({
+  calibrationSamples: wholeNumber('calibration-samples', options.calibrationSamples ?? 128, 1, 1_000_000),
+  calibrationOrder: oneOf('calibration-order', options.calibrationOrder ?? 'random', ['random', 'sequential']),
+  sequenceLength: normaliseLength(options.sequenceLength),
+  seed: wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1),
+});
+
+/** What a plan is made from. */
+export type PlanOptions = {
+  /** Target sparsity S over all prunable weights, 0 < S < 1. */
+  readonly sparsity: number;
+  /** Allocation policy, by name. Defaults to `atp`. */
+  readonly allocation?: string;
+  /** ATP's common difference β; searched on validation text where absent. */
+  readonly beta?: number;
+  /** Hyperparameters of the policy by name, such as `{ line: 0.2, gain: 0.5 }`. Default to the published ones. */
+  readonly hyperparameters?: Values;
+  /** `exact` or `published`. Defaults to a given plan's own, else to `exact`. */
+  readonly budget?: string;
+};
+
+/** How a checkpoint is packed. */
+export type PackingOptions = {
+  /** File to write; must not exist. */
+  readonly out: string;
+  /** Values of the blocks' linears: `int8`, `int4`, or `f32`, which is exact. Defaults to `int8`. */
+  readonly values?: string;
+  /** `auto` (per linear, by estimated time), `tiles` (sparse all of them) or `dense`. Defaults to `auto`. */
+  readonly layout?: string;
+  /** Values of the embeddings and the LM head: `int8` or `f32`. Defaults to `f32` where the values are `f32`, else to `int8`. */
+  readonly head?: string;
+};
+
+export type PruneOptions = RunOptions &
+  WindowingOptions &
+  TaskOptions &
+  Partial<PlanOptions> & {
+    /** Directory of a Hugging Face checkpoint, or its name on the Hub: `org/name`, `org/name@revision`. */
+    readonly checkpoint: string;
+    /** Directory to write; must not exist. */
+    readonly out: string;
+    /** A plan to replay instead of a sparsity and an allocation. */
+    readonly plan?: Plan;
+    /** `wanda`, `ria`, `dsnot`, `dsnot-magnitude`, `dsnot-ria`, `dsnot-sparsegpt`, `sparsegpt`, `admm` or `magnitude`. Defaults to `wanda`. */
+    readonly criterion?: string;
+    /**
+     * Where weights compete: `row`, `matrix`, `columns` (128 of them), `2:4` and the like (2 KEPT of every 4 consecutive
+     * columns of every linear), or `n:4`, `n:8`, `n:16`, `n:32` (each linear its own n). Defaults to the criterion's own.
+     */
+    readonly pattern?: string;
+    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. Validation chooses β; test is scored once, at the end. */
+    readonly calibration?: string;
+    readonly validation?: string;
+    readonly test?: string;
+    /** Exact trials the search may make besides uniform. Defaults to 6. */
+    readonly maxTrials?: number;
+    /** Continue a run that was interrupted. Defaults to false. */
+    readonly resume?: boolean;
+    /** Pack the sparse checkpoint too, once it is there. Defaults to not. */
+    readonly pack?: PackingOptions | undefined;
+    /** Upload the output to this repository on the Hub, `org/name`, with a model card. Defaults to no upload. */
+    readonly push?: string;
+    /** Whether a repository made for it is private. Defaults to what its owner has as default. */
+    readonly private?: boolean;
+  };
+
+export type RunSettings = { readonly device: Device; readonly threads: number; readonly onProgress: OnProgress };
+
+export function normaliseRun(options: RunOptions): RunSettings {
+  return {
+    device: oneOf('device', options.device ?? 'cpu', DEVICES),
+    threads: wholeNumber('threads', options.threads ?? availableParallelism(), 1, 1024),
+    onProgress: options.onProgress ?? silent,
+  };
+}
+
+export type PruneSettings = RunSettings &
+  WindowingSettings & {
+    readonly checkpoint: string;
+    readonly out: string;
+    readonly sparsity: number | undefined;
+    readonly policy: AllocationPolicy;
+    /** Hyperparameters of the policy that were given. */
+    readonly values: Values;
+    readonly budget: Budget;
+    readonly plan: Plan | undefined;
+    /** Whether the policy's numbers are to be found by validation loss: neither a plan nor they are given. */
+    readonly searches: boolean;
+    /** Whether they are to be found as the policy judges them, by the misalignment of activations. */
+    readonly aligns: boolean;
+    readonly criterion: Criterion;
+    readonly pattern: Pattern;
+    readonly calibration: string | undefined;
+    readonly validation: string | undefined;
+    readonly test: string | undefined;
+    /** Zero-shot tasks that the finished models are scored on. */
+    readonly tasks: TaskSettings | undefined;
+    readonly maxTrials: number;
+    readonly resume: boolean;
+    readonly push: PushTarget | undefined;
+  };
+
+/** Completes and checks what can be checked without looking at any file. @throws OptionError E_OPTION_… */
+export function normalisePrune(options: PruneOptions): PruneSettings {
+  const plan = options.plan && validatePlan(options.plan, '--plan');
+  const policy = findPolicy(options.allocation ?? 'atp');
+  if (plan === undefined && options.sparsity === undefined) {
+    throw new OptionError('E_OPTION_SPARSITY', 'Expected --sparsity (such as 0.7) or --plan; neither was given.', {
+      option: 'sparsity',
+    });
+  }
+  if (plan !== undefined) {
+    for (const option of ['sparsity', 'beta', 'hyperparameters', 'allocation'] as const) {
+      if (options[option] !== undefined) conflict(option, 'plan', 'a plan already says how sparse each block is');
+    }
+  }
+  if (options.sparsity !== undefined) validateTarget(options.sparsity);
+  const criterion = findCriterion(options.criterion ?? 'wanda');
+  if (criterion.needsActivations && options.calibration === undefined) {
+    throw new OptionError(
+      'E_OPTION_CALIBRATION',
+      `--calibration: expected a text file; the criterion ${criterion.name} weighs weights by activations. Give one, or use --criterion magnitude.`,
+      { option: 'calibration' },
+    );
+  }
+  const pattern = patternOf(criterion, options.pattern);
+  checkFixedPattern(pattern, options, policy);
+  const values = givenValues(options);
+  const toFind = plan === undefined && isSearched(policy, values);
+  const [searches, aligns] = [toFind && !policy.candidates, toFind && policy.candidates !== undefined];
+  if (searches && options.validation === undefined) {
+    throw new OptionError(
+      'E_OPTION_VALIDATION',
+      '--validation: expected a text file; β is searched on validation text. Give one, or fix --beta.',
+      { option: 'validation' },
+    );
+  }
+  const texts = [options.calibration, options.validation];
+  // What the dense pass does not collect is measured on whatever text there is.
+  const beyond = aligns || policy.needs.some((name) => !collectable([name]).includes(name));
+  if (plan === undefined && beyond && texts.every((text) => text === undefined)) {
+    throw new OptionError(
+      'E_OPTION_CALIBRATION',
+      `--calibration: expected a text file; the policy ${policy.name} measures on it what it allocates by. Give one, or another --allocation.`,
+      { option: 'calibration', policy: policy.name },
+    );
+  }
+  return {
+    ...normaliseRun(options),
+    checkpoint: options.checkpoint,
+    out: options.out,
+    sparsity: options.sparsity,
+    policy,
+    values,
+    budget: oneOf('budget', options.budget ?? plan?.budget ?? 'exact', BUDGETS),
+    plan,
+    searches,
+    aligns,
+    criterion,
+    pattern,
+    calibration: criterion.needsActivations || policy.needs.length > 0 || aligns ? options.calibration : undefined,
+    validation: options.validation,
+    test: options.test,
+    tasks: normaliseTasks(options),
+    ...normaliseWindowing(options),
+    maxTrials: wholeNumber('max-trials', options.maxTrials ?? 6, 1, 1000),
+    resume: options.resume ?? false,
+    push: targetOf(options),
+  };
+}
+
+function targetOf({ push, private: hidden = false }: PruneOptions): PushTarget | undefined {
+  if (push !== undefined) return { repo: push, private: hidden };
+  if (!hidden) return undefined;
+  throw new OptionError(
+    'E_OPTION_PRIVATE',
+    '--private: expected --push with it; it says how what is uploaded is seen.',
+    {
+      option: 'private',
+    },
+  );
+}
+
+export const normaliseLength = (length: number | undefined): number | undefined =>
+  length === undefined ? undefined : wholeNumber('sequence-length', length, 2, 1 << 20);
+
+/** Longest window by default: attention and the published protocol make more of little use. */
+const LONGEST_DEFAULT = 2048;
+
+/** The window length for a model. @throws OptionError E_OPTION_SEQUENCE_LENGTH beyond what the model computes. */
+export function windowLength(
+  { config }: { readonly config: Pick<ModelConfig, 'maxPositions'> },
+  asked: number | undefined,
+): number {
+  const { maxPositions: limit } = config;
+  const length = asked ?? Math.min(limit, LONGEST_DEFAULT);
+  if (length > limit) {
+    throw new OptionError(
+      'E_OPTION_SEQUENCE_LENGTH',
+      `--sequence-length: expected at most ${limit} (max_position_embeddings in config.json), got ${length}.`,
+      { option: 'sequence-length', got: length, limit },
+    );
+  }
+  return length;
+}
+
+/** The hyperparameters that were given; `beta` is ATP's. */
+export const givenValues = ({ beta, hyperparameters = {} }: Partial<PlanOptions>): Values =>
+  beta === undefined ? hyperparameters : { ...hyperparameters, beta };
+
+/** Where weights compete. @throws OptionError E_OPTION_PATTERN, E_OPTION_CONFLICT where the criterion cannot */
+function patternOf(criterion: Criterion, asked: string | undefined): Pattern {
+  const pattern = parsePattern(asked ?? criterion.patterns[0]!);
+  if (criterion.patterns.includes(pattern.kind)) return pattern;
+  return conflict(
+    'pattern',
+    'criterion',
+    `${criterion.name} lets weights compete by ${criterion.patterns.join(' or ')}`,
+  );
+}
+
+/** The rate of every linear that N:M asks for; undefined for other patterns. */
+const fixedRate = (pattern: Pattern): number | undefined =>
+  pattern.kind === 'n:m' && pattern.kept !== undefined ? 1 - pattern.kept / pattern.of : undefined;
+
+const isRate = (asked: number, rate: number): boolean => Math.abs(asked - rate) < 1e-9;
+
+/** N:M leaves every linear N of M: target and policy have to say just that. @throws OptionError E_OPTION_… */
+function checkFixedPattern(pattern: Pattern, { sparsity, plan }: PruneOptions, policy: AllocationPolicy): void {
+  const rate = fixedRate(pattern);
+  if (rate === undefined || plan !== undefined) return;
+  if (!isRate(sparsity!, rate)) {
+    throw new OptionError(
+      'E_OPTION_SPARSITY',
+      `--sparsity: expected ${rate}, which is what --pattern ${formatPattern(pattern)} (kept:of) prunes, got ${sparsity}.`,
+      { option: 'sparsity', expected: rate, got: sparsity },
+    );
+  }
+  if (policy.name !== 'uniform') conflict('pattern', 'allocation', fixedPatternHint(pattern, '--allocation uniform'));
+}
+
+const fixedPatternHint = (pattern: Pattern, instead: string): string =>
+  `${formatPattern(pattern)} keeps the same share of every linear. Use ${instead}, or a mixed pattern such as n:8`;
+
+/** Whether the policy has a number to find: one without a default that was not given. */
+export const isSearched = (policy: AllocationPolicy, values: Values): boolean =>
+  policy.hyperparameters.some(({ name, fallback }) => fallback === undefined && values[name] === undefined);
+
+/** The model as policies see it. */
+export const factsOf = (model: Model): ModelFacts => ({ blocks: model.config.blocks, linears: model.linears.flat() });
+
+/** Checks what depends on the model's headers: the ranges of hyperparameters, the plan's blocks and linears. */
+export function checkAgainstModel(settings: PruneSettings, model: Model): void {
+  const { plan, policy, values, sparsity, criterion, pattern } = settings;
+  const uneven =
+    criterion.kind === 'solver' && criterion.evenGroups && pattern.kind === 'n:m'
+      ? model.linears.flat().find(({ columns }) => columns % pattern.of !== 0)
+      : undefined;
+  if (uneven && pattern.kind === 'n:m') {
+    throw new OptionError(
+      'E_OPTION_PATTERN',
+      `--pattern: ${criterion.name} needs columns that ${pattern.of} divides; ${uneven.name} has ${uneven.columns}. Use a criterion that gives masks (wanda, ria), or another pattern.`,
+      { option: 'pattern', linear: uneven.name, columns: uneven.columns },
+    );
+  }
+  if (plan === undefined && !settings.searches && !settings.aligns)
+    completeValues(policy, values, sparsity!, factsOf(model));
+  if (plan === undefined) return;
+  checkPlan(plan, model);
+  const rate = fixedRate(pattern);
+  if (rate === undefined || model.linears.flat().every((linear) => isRate(planRate(plan, linear), rate))) return;
+  conflict('pattern', 'plan', fixedPatternHint(pattern, `a plan of ${rate} everywhere`));
+}
+
+/** @throws OptionError E_OPTION_PLAN where the plan does not fit the model */
+export function checkPlan(plan: Plan, model: Model): void {
+  if (plan.blocks && plan.blocks.length !== model.config.blocks) {
+    throw new OptionError(
+      'E_OPTION_PLAN',
+      `--plan: expected one rate per block, ${model.config.blocks} in all, got ${plan.blocks.length}.`,
+      { option: 'plan', expected: model.config.blocks, got: plan.blocks.length },
+    );
+  }
+  const names = new Set(model.linears.flat().map((linear) => linear.name));
+  for (const name of Object.keys(plan.linears ?? {})) {
+    if (names.has(name)) continue;
+    throw new OptionError(
+      'E_OPTION_PLAN',
+      `--plan: ${JSON.stringify(name)} is not a prunable linear of this checkpoint; expected names such as ${JSON.stringify([...names][0])}.`,
+      { option: 'plan', got: name },
+    );
+  }
+  const target = planTarget(plan, model);
+  if (target > 0 && target < 1) return;
+  throw new OptionError(
+    'E_OPTION_PLAN',
+    `--plan: expected rates whose mean over all prunable weights lies between 0 and 1 (exclusive), got ${target}.`,
+    { option: 'plan', got: target },
+  );
+}
+
+/** A linear the plan does not name stays whole. */
+const planRate = (plan: Plan, { name, block }: Linear): number => plan.blocks?.[block] ?? plan.linears?.[name] ?? 0;
+
+/** The parameter-weighted mean of a plan's rates: what uniform is compared at. */
+export function planTarget(plan: Plan, model: Model): number {
+  let sum = 0;
+  for (const linear of model.linears.flat()) sum += linear.rows * linear.columns * planRate(plan, linear);
+  return sum / model.prunable;
+}

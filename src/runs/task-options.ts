@@ -1,0 +1,68 @@
+// Which zero-shot tasks a job scores, and how.
+
+import { OptionError } from '../base/index.js';
+import { findSuite, findTask, type Suite, type Task } from '../zeroshot/index.js';
+import { conflict, oneOf, wholeNumber } from './checks.js';
+
+export type TaskOptions = {
+  /** Folder of the tasks' items, a file of JSON lines each (docs/tasks.md). */
+  readonly data?: string;
+  /** Names of tasks, such as `hellaswag`. */
+  readonly tasks?: readonly string[];
+  /** Instead of tasks the average of a paper, by name: `atp` or `wanda`. */
+  readonly suite?: string;
+  /** Score only the first items of each task; of MMLU those of each subject. Defaults to all. */
+  readonly limit?: number;
+  /** Examples before each item. Defaults to 0. */
+  readonly fewshot?: number;
+  /**
+   * `tokenizer`: special tokens stand in front of a request where the tokenizer adds them to every text, as
+   * lm-evaluation-harness has it. `none`: none do, as in the papers' fork of it. Defaults to `none` for a suite, else to
+   * `tokenizer`.
+   */
+  readonly specialTokens?: string;
+};
+
+export type TaskSettings = {
+  readonly data: string;
+  readonly tasks: readonly Task[];
+  readonly suite: Suite | undefined;
+  readonly limit: number | undefined;
+  readonly shots: number;
+  readonly specialTokens: boolean;
+};
+
+/** Undefined where no task is asked for. @throws OptionError E_OPTION_TASKS, E_OPTION_SUITE, E_OPTION_DATA, … */
+export function normaliseTasks(options: TaskOptions): TaskSettings | undefined {
+  const { data, tasks, suite: asked, limit, fewshot } = options;
+  if (tasks === undefined && asked === undefined) {
+    const idle = (['data', 'limit', 'fewshot', 'specialTokens'] as const).find((name) => options[name] !== undefined);
+    if (idle === undefined) return undefined;
+    throw new OptionError('E_OPTION_TASKS', `--tasks or --suite: expected with --${FLAGS[idle]}; neither was given.`, {
+      option: 'tasks',
+    });
+  }
+  if (tasks !== undefined && asked !== undefined) conflict('tasks', 'suite', 'a suite names its tasks itself');
+  if (data === undefined) {
+    throw new OptionError(
+      'E_OPTION_DATA',
+      '--data: expected the folder that holds the items of the tasks (docs/tasks.md); it was not given.',
+      { option: 'data' },
+    );
+  }
+  const suite = asked === undefined ? undefined : findSuite(asked);
+  const names = [...new Set(suite?.tasks ?? tasks)];
+  if (names.length === 0) findTask('');
+  const special = oneOf('special-tokens', options.specialTokens ?? (suite ? 'none' : 'tokenizer'), SPECIAL_TOKENS);
+  return {
+    data,
+    tasks: names.map(findTask),
+    suite,
+    limit: limit === undefined ? undefined : wholeNumber('limit', limit, 1, 1e9),
+    shots: wholeNumber('fewshot', fewshot ?? 0, 0, 1000),
+    specialTokens: special === 'tokenizer',
+  };
+}
+
+export const SPECIAL_TOKENS = ['tokenizer', 'none'] as const;
+const FLAGS = { data: 'data', limit: 'limit', fewshot: 'fewshot', specialTokens: 'special-tokens' } as const;

@@ -1,0 +1,122 @@
+// Texts → windows of tokens, checked against the model's vocabulary before any weight is read.
+
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { OnProgress } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
+import { createOrtEngine } from '../engine/index.js';
+import type { TextRole } from '../hub/index.js';
+import type { Model } from '../model/index.js';
+import type { ManifestText } from '../records/index.js';
+import { embedWindows, type Text } from '../stream/index.js';
+import {
+  checkVocabulary,
+  loadTokenizer,
+  makeWindows,
+  type Tokenizer,
+  tokenizeCorpus,
+  type Windows,
+} from '../text/index.js';
+import { type PruneSettings, type RunSettings, windowLength } from './settings.js';
+import { readText } from './source.js';
+
+export type WindowRequest = {
+  /** A path, or a data set's name. */
+  readonly path: string;
+  readonly role: TextRole;
+  readonly length: number;
+  readonly order: 'all' | 'random' | 'sequential';
+  readonly count?: number;
+  readonly seed: number;
+  readonly onProgress: OnProgress;
+};
+
+export type PreparedText = { readonly windows: Windows; readonly record: ManifestText };
+
+/** Reads, tokenises and cuts one text. @throws as `readText`; CheckpointError E_TEXT_…, OptionError E_OPTION_TEXT_…, ResourceError */
+export async function prepareText(
+  model: { readonly config: { readonly vocabulary: number } },
+  tokenizer: Tokenizer,
+  request: WindowRequest,
+): Promise<PreparedText> {
+  const { path, role, length, order, count, seed, onProgress } = request;
+  const { corpus, name } = await readText(path, role, onProgress);
+  const tokens = await tokenizeCorpus(tokenizer, corpus, { cacheDir: tokenCache() });
+  const windows = makeWindows(tokens, { length, order, seed, ...(count === undefined ? {} : { count }) });
+  checkVocabulary(windows, model.config.vocabulary);
+  const record = {
+    name,
+    hash: corpus.hash,
+    tokens: tokens.length,
+    windows: windows.windows.length,
+    length,
+    order,
+  };
+  return { windows, record };
+}
+
+export type PreparedTexts = {
+  readonly calibration: PreparedText | undefined;
+  readonly validation: PreparedText | undefined;
+  readonly test: PreparedText | undefined;
+};
+
+export type TextSettings = Pick<
+  PruneSettings,
+  | 'calibration'
+  | 'validation'
+  | 'test'
+  | 'calibrationSamples'
+  | 'calibrationOrder'
+  | 'sequenceLength'
+  | 'seed'
+  | 'onProgress'
+>;
+
+/** Reads and cuts all texts of a run. @throws as `prepareText` */
+export async function prepareTexts(settings: TextSettings, model: Model): Promise<PreparedTexts> {
+  const { calibration, validation, test, seed, onProgress } = settings;
+  if (!calibration && !validation && !test) return { calibration: undefined, validation: undefined, test: undefined };
+  onProgress({ kind: 'stage', stage: 'reading texts' });
+  const length = windowLength(model, settings.sequenceLength);
+  const tokenizer = await loadTokenizer(model.checkpoint.dir);
+  const whole = (path: string | undefined, role: TextRole) =>
+    path === undefined
+      ? undefined
+      : prepareText(model, tokenizer, { path, role, length, order: 'all', seed, onProgress });
+  return {
+    calibration:
+      calibration === undefined
+        ? undefined
+        : await prepareText(model, tokenizer, {
+            path: calibration,
+            role: 'calibration',
+            length,
+            order: settings.calibrationOrder,
+            count: settings.calibrationSamples,
+            seed,
+            onProgress,
+          }),
+    validation: await whole(validation, 'validation'),
+    test: await whole(test, 'test'),
+  };
+}
+
+const tokenCache = (): string => join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'layerwise', 'tokens');
+
+/** Windows with their embeddings, as the pipeline takes them. */
+export async function embedText(model: Model, text: PreparedText): Promise<Text> {
+  return { windows: text.windows, embedded: await embedWindows(model, text.windows) };
+}
+
+/**
+ * Blocks up to this many weights run as several single-threaded lanes side by side, larger ones as one lane with all
+ * threads, which holds its weights once. On two cores the two are equally fast (docs/performance.md).
+ */
+const SMALL_BLOCK = 4_000_000;
+
+/** The engine for a model. */
+export function openEngine(model: Model, { device, threads }: RunSettings): Promise<Engine> {
+  const small = device === 'cpu' && model.blockWeights <= SMALL_BLOCK;
+  return createOrtEngine(small ? { device, lanes: threads, threads: 1 } : { device, lanes: 1, threads });
+}

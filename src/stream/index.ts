@@ -1,0 +1,6 @@
+export { type Activations, chunkTensor, createActivations } from './activations.js';
+export { embedWindows } from './embed.js';
+export { type Move, passBlock, showMove, type VisitResidual } from './pass.js';
+
+export { inLanes, runBlock, runChunk, sameShape } from './stream.js';
+export { sampleText, type Text } from './text.js';

@@ -1,0 +1,37 @@
+// Residual streams through one block: its graph is loaded, run over each stream, and released whatever happens.
+
+import type { Engine } from '../engine/index.js';
+import { type BlockSource, blockGraph, type Model } from '../model/index.js';
+import type { Activations } from './activations.js';
+import { runBlock } from './stream.js';
+
+/** A stream before the block, and where it goes after it; the two may be the same store. */
+export type Move = readonly [from: Activations, to: Activations];
+
+/** The residual before and after a block, [windows, length, width] of one chunk; theirs are the values until it returns. */
+export type VisitResidual = (block: number, before: Float32Array, after: Float32Array) => void;
+
+/** Shows `visit` a block's move, between two stores, chunk after chunk in their order: sums over them depend on no threads. */
+export async function showMove(block: number, [from, to]: Move, visit: VisitResidual): Promise<void> {
+  for (let chunk = 0; chunk < from.chunks.length; chunk++) visit(block, await from.read(chunk), await to.read(chunk));
+}
+
+/** Runs all `moves` through a block, of the checkpoint unless `source` gives another. All windows have one length. */
+export async function passBlock(
+  engine: Engine,
+  model: Model,
+  block: number,
+  moves: readonly Move[],
+  source?: BlockSource,
+): Promise<void> {
+  const length = moves[0]?.[0].length;
+  if (length === undefined) return;
+  const session = await engine.load(
+    blockGraph(model, block, { length, outputs: 'hidden', ...(source ? { source } : {}) }),
+  );
+  try {
+    for (const [from, to] of moves) await runBlock(engine, session, from, to);
+  } finally {
+    await session.release();
+  }
+}

@@ -1,0 +1,1 @@
+export { joinTeam, type Member, startTeam, type Team } from './team.js';

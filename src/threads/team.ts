@@ -1,0 +1,152 @@
+// Threads that compute one thing together. A team is one worker thread for each core, each with its own instance of the
+// kernels over the same memory, and all of them run the same *program*: a function of the worker file, found by its name,
+// which takes its share of rows, heads or tokens by its index and calls `barrier` where it needs what others wrote. The
+// first thread, the leader, gives the answer. Between programs the threads wait for a message and cost nothing; the thread
+// that started the team only waits for answers. Results do not depend on the number of threads, see runtime-kernels.ts.
+//
+// A room above supplies the worker file: it calls `joinTeam({ programs })`, and package.json's "imports" names it.
+
+import { parentPort, Worker, workerData } from 'node:worker_threads';
+import { InternalError, messageOf } from '../base/index.js';
+import type { RuntimeMemory, RuntimeModule } from '../kernels/index.js';
+import {
+  createRuntimeKernels,
+  type Range,
+  type RuntimeKernels,
+  readRuntimeModule,
+  reserveMemory,
+} from '../kernels/index.js';
+import { BARRIER_BYTES, type BarrierState, BrokenBarrier, breakBarrier, isBroken, meet } from './barrier.js';
+
+/** A thread's view of its team, given to every program. */
+export type Member = {
+  /** 0 for the leader. */
+  readonly index: number;
+  readonly count: number;
+  readonly memory: RuntimeMemory;
+  readonly kernels: RuntimeKernels;
+  /** Returns once every thread has called it; what was written before it is seen after it. */
+  barrier(): void;
+  /** This thread's part of `units` units, which may be empty. */
+  share(units: number): Range;
+};
+
+/** What a team can be asked: request and answer are structured clones, and transferred arrays are named. */
+export type Program = (member: Member, request: never) => Answer | Promise<Answer>;
+export type Answer = { readonly value: unknown; readonly transfer?: readonly ArrayBuffer[] };
+
+export interface Team {
+  readonly threads: number;
+  readonly memory: RuntimeMemory;
+  /**
+   * Runs a program in every thread and returns the leader's answer; one at a time, in the order of the calls.
+   * @throws InternalError E_INTERNAL_TEAM where a thread ended or the program threw; the team is of no more use then
+   */
+  run<T>(program: string, request: unknown): Promise<T>;
+  /** Ends the threads, after what is under way. */
+  close(): Promise<void>;
+}
+
+type Settings = {
+  readonly layerwiseTeam: true;
+  readonly index: number;
+  readonly count: number;
+  readonly module: RuntimeModule;
+  readonly memory: RuntimeMemory;
+  readonly state: BarrierState;
+};
+type Request =
+  | { readonly kind: 'run'; readonly program: string; readonly request: unknown }
+  | { readonly kind: 'stop' };
+type Reply = { readonly kind: 'done'; readonly value: unknown } | { readonly kind: 'failed'; readonly error: unknown };
+
+/**
+ * Starts `threads` threads of the worker file. `pages`: how much memory there is at first, in pages of 64 KiB.
+ * @throws ResourceError E_RESOURCE_MEMORY where that much is not to be had
+ */
+export function startTeam(file: string | URL, { threads, pages = 16 }: { threads: number; pages?: number }): Team {
+  const memory = reserveMemory(pages, true);
+  const state: BarrierState = new Int32Array(new SharedArrayBuffer(BARRIER_BYTES));
+  const common = { layerwiseTeam: true as const, count: threads, module: readRuntimeModule(), memory, state };
+  const waiting: { resolve(value: unknown): void; reject(error: unknown): void }[] = [];
+  let dead: unknown;
+  let closing = false;
+  const fail = (cause: unknown, why: string): void => {
+    dead ??= new InternalError(
+      'E_INTERNAL_TEAM',
+      `A thread of the runtime failed: ${why}. Close the model and open it again.`,
+      { threads },
+      { cause },
+    );
+    breakBarrier(state);
+    for (const call of waiting.splice(0)) call.reject(dead);
+  };
+  const workers = Array.from({ length: threads }, (_, index) => {
+    const worker = new Worker(file, { workerData: { ...common, index } satisfies Settings });
+    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    worker.on('error', (error) => fail(error, messageOf(error)));
+    worker.on('exit', (code) => closing || fail(undefined, `it ended with code ${code}`));
+    worker.on('message', (reply: Reply) => {
+      if (reply.kind === 'failed') {
+        const { error } = reply;
+        fail(error, messageOf(error));
+      } else waiting.shift()?.resolve(reply.value);
+    });
+    return { worker, exited };
+  });
+  const send = (request: Request): void => {
+    for (const { worker } of workers) worker.postMessage(request);
+  };
+  return {
+    threads,
+    memory,
+    run: <T>(program: string, request: unknown) =>
+      new Promise<T>((resolve, reject) => {
+        if (closing) dead ??= new InternalError('E_INTERNAL_TEAM', 'The team was used after it was closed.');
+        if (dead) return reject(dead);
+        send({ kind: 'run', program, request });
+        waiting.push({ resolve: resolve as (value: unknown) => void, reject });
+      }),
+    close: async () => {
+      closing = true;
+      // A thread that hangs in a program of a broken team would not read the message.
+      if (dead) await Promise.all(workers.map(({ worker }) => worker.terminate()));
+      else send({ kind: 'stop' });
+      await Promise.all(workers.map(({ exited }) => exited));
+      for (const call of waiting.splice(0)) call.reject(dead);
+    },
+  };
+}
+
+/** Makes this worker thread a member of the team that started it; returns at once. */
+export function joinTeam({ programs }: { readonly programs: Readonly<Record<string, Program>> }): void {
+  const { layerwiseTeam, index, count, module, memory, state } = workerData as Settings;
+  if (!layerwiseTeam || !parentPort) throw new InternalError('E_INTERNAL_TEAM', 'joinTeam outside a team.');
+  const port = parentPort;
+  const member: Member = {
+    index,
+    count,
+    memory,
+    kernels: createRuntimeKernels(module, memory),
+    barrier: () => meet(state, count),
+    share: (units) => ({ from: Math.floor((units * index) / count), to: Math.floor((units * (index + 1)) / count) }),
+  };
+  const run = async ({ program, request }: Request & { kind: 'run' }): Promise<void> => {
+    if (isBroken(state)) return; // the call was rejected already, and an answer would be taken for another's
+    try {
+      const chosen = programs[program];
+      if (!chosen) throw new InternalError('E_INTERNAL_TEAM', `There is no program ${program}.`);
+      const { value, transfer = [] } = await chosen(member, request as never);
+      if (index === 0) port.postMessage({ kind: 'done', value } satisfies Reply, [...transfer]);
+    } catch (error) {
+      // Those who wait for this thread must not; their own failure is only that they stopped waiting.
+      breakBarrier(state);
+      if (!(error instanceof BrokenBarrier)) port.postMessage({ kind: 'failed', error } satisfies Reply);
+    }
+  };
+  let last = Promise.resolve();
+  port.on('message', (message: Request) => {
+    if (message.kind === 'run') last = last.then(() => run(message));
+    else void last.then(() => port.close());
+  });
+}

@@ -1,0 +1,10 @@
+export { encodeRequests, type Sequence } from './encode.js';
+export { type Forest, plantForests } from './forest.js';
+export { type HarnessRun, harnessResults, harnessSamples } from './harness.js';
+export { type Likelihood, refuseLikelihood, scoreForest } from './loglikelihood.js';
+export { type Outcome, outcomeOf, scoresOf } from './outcome.js';
+export { type Request, requestsOf } from './requests.js';
+export { chooseShots } from './shots.js';
+export { type Document, loadShots, loadTask } from './tasks/load.js';
+export { findSuite, findTask, SUITES, type Suite, TASKS } from './tasks/registry.js';
+export type { Question, Task } from './tasks/task.js';

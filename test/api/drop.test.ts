@@ -1,0 +1,303 @@
+// Layer removal from end to end, on small random checkpoints in which one block does nothing, and on a trained one.
+
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { generateStories } from '../../scripts/demo/stories.js';
+import { type DropOptions, drop, evaluate } from '../../src/api/index.js';
+import {
+  openCheckpoint,
+  readSafetensors,
+  readTensor,
+  writeCheckpoint,
+  writeSafetensors,
+} from '../../src/checkpoint/index.js';
+import { createOrtEngine } from '../../src/engine/index.js';
+import { type Model, openModel, renumberTensor } from '../../src/model/index.js';
+import { DROP_METHODS } from '../../src/plan/index.js';
+import { parseDropRecord } from '../../src/records/index.js';
+import { codeOf } from '../checkpoint/make.js';
+import { forwardLogits } from '../model/forward.js';
+import { sharedPath, testWith } from '../shared.js';
+import {
+  differences,
+  IDLE,
+  LENGTH,
+  makeFolder,
+  makeIdle,
+  makeTexts,
+  makeTiny,
+  readTree,
+  type Texts,
+  useOwnCache,
+  VOCABULARY,
+} from './make.js';
+
+const METHODS = [...DROP_METHODS.keys()];
+
+let folder: string;
+let texts: Texts;
+beforeAll(async () => {
+  await useOwnCache();
+  folder = await makeFolder();
+  texts = await makeTexts(folder);
+});
+
+const optionsOf = (checkpoint: string, out: string, method: string, blocks = 1): DropOptions => ({
+  checkpoint,
+  out,
+  method,
+  blocks,
+  ...texts,
+  calibrationSamples: 70,
+  sequenceLength: LENGTH,
+  threads: 2,
+});
+
+/** Between the logits of two models on three windows. */
+async function largestDifference(a: Model, b: Model): Promise<number> {
+  const windows = Array.from({ length: 3 }, (_, w) =>
+    Int32Array.from({ length: LENGTH }, (_, t) => (97 + w * 31 + t * 7) % VOCABULARY),
+  );
+  const engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+  const one = await forwardLogits(engine, a, { length: LENGTH, windows });
+  const other = await forwardLogits(engine, b, { length: LENGTH, windows });
+  await engine.close();
+  return one.reduce((worst, logit, i) => Math.max(worst, Math.abs(logit - other[i]!)), 0);
+}
+
+describe.each([
+  { dtype: 'F32', tied: false, shards: 1 },
+  { dtype: 'BF16', tied: true, shards: 3 },
+] as const)('a checkpoint with an idle block, $dtype, tied $tied, in $shards files', (options) => {
+  let source: string;
+  beforeAll(async () => {
+    source = await makeIdle(join(folder, options.dtype), options);
+  });
+
+  test.each(['shortgpt', 'angular'])('%s finds it, and its removal changes nothing', async (method) => {
+    const out = join(folder, `${options.dtype}-${method}`);
+    const { record } = await drop(optionsOf(source, out, method));
+    expect(record.removed).toEqual([IDLE]);
+    expect(record.scores).toHaveLength(4);
+    if (method === 'shortgpt') {
+      expect(record.scores[IDLE]).toBe(0);
+      for (const block of [0, 2, 3]) expect(record.scores[block]).toBeGreaterThan(0.01);
+    }
+    expect(record.dropped).toEqual(record.dense);
+    expect(record.blocks).toEqual({ before: 4, after: 3 });
+    const [before, after] = [await openModel(source), await openModel(out)];
+    expect(record.parameters).toEqual({ before: before.parameters, after: after.parameters });
+    expect(await largestDifference(before, after)).toBeLessThanOrEqual(1e-6);
+  });
+
+  test('what stays keeps its bytes under its new name; config.json and the index are mended, all else is copied', async () => {
+    const edited = join(source, 'config.json');
+    const original = await readFile(edited, 'utf8');
+    const lists = '"layer_types": ["full_attention", "full_attention", "full_attention", "full_attention"]';
+    const config = original.replace('{', `{ "initializer_range": 2e-02, ${lists},`);
+    await writeFile(edited, config);
+    await writeFile(join(source, 'layerwise.json'), '"of an earlier run"');
+    const out = join(folder, `${options.dtype}-bytes`);
+    const { record } = await drop(optionsOf(source, out, 'deepest', 2));
+    expect(record.removed).toEqual([1, 2]);
+    const removed = new Set(record.removed);
+    const [before, after] = [await openCheckpoint(source), await openCheckpoint(out)];
+    const kept = [...before.tensors.values()].filter(
+      ({ name }) => renumberTensor(name, removed, 'model.layers.') !== undefined,
+    );
+    expect([...after.tensors.keys()]).toEqual(kept.map(({ name }) => renumberTensor(name, removed, 'model.layers.')));
+    expect(after.tensors.has('model.layers.1.mlp.up_proj.weight')).toBe(true);
+    expect(after.tensors.has('model.layers.2.mlp.up_proj.weight')).toBe(false);
+    for (const { name, dtype, shape, file } of kept) {
+      const renamed = renumberTensor(name, removed, 'model.layers.')!;
+      expect(after.tensors.get(renamed)).toMatchObject({ dtype, shape, file });
+      expect(await readTensor(after, renamed)).toEqual(await readTensor(before, name));
+    }
+    for (const shard of after.shards) {
+      expect((await readSafetensors(join(out, shard))).metadata).toEqual({ format: 'pt' });
+    }
+    const shorter = '"layer_types": ["full_attention", "full_attention"]';
+    expect(await readFile(join(out, 'config.json'), 'utf8')).toBe(
+      config.replace(lists, shorter).replace('"num_hidden_layers": 4', '"num_hidden_layers": 2'),
+    );
+    const [was, is] = [await readTree(source), await readTree(out)];
+    const index = options.shards > 1 ? ['model.safetensors.index.json'] : [];
+    expect(differences(was, is)).toEqual(['config.json', 'layerwise.json', ...after.shards, ...index].sort());
+    if (options.shards > 1) {
+      const bytes = [...after.tensors.values()].reduce((sum, { length }) => sum + length, 0);
+      const map = Object.fromEntries([...after.tensors.values()].map(({ name, file }) => [name, file]));
+      const written: unknown = JSON.parse(is['model.safetensors.index.json']!);
+      expect(written).toEqual({ metadata: { total_size: bytes }, weight_map: map });
+    }
+    expect(parseDropRecord(is['layerwise.json']!, 'layerwise.json')).toEqual(record);
+    expect((await readdir(folder)).filter((name) => name.includes('partial'))).toEqual([]);
+    const result = await evaluate({ checkpoint: out, text: texts.test, sequenceLength: LENGTH, threads: 2 });
+    expect(result.text!.perplexity).toBe(record.dropped.test);
+    await writeFile(edited, original);
+  });
+});
+
+test('perplexity finds an idle block among those of a trained checkpoint, and its removal changes nothing', async () => {
+  // Of a random model others go first: what they write is noise, and the perplexity gains by their absence.
+  const dense = await openCheckpoint(join(import.meta.dirname, '../../demo/model'));
+  const source = join(folder, 'idle');
+  await mkdir(source);
+  const idle = /layers\.6\..*(o_proj|down_proj)/;
+  await writeCheckpoint(dense, source, (name) =>
+    idle.test(name) ? Promise.resolve(new Uint8Array(dense.tensors.get(name)!.length)) : undefined,
+  );
+  const text = join(folder, 'stories.txt');
+  await writeFile(text, generateStories(7, 6000));
+  const out = join(folder, 'idle-less-1');
+  const options = { checkpoint: source, out, blocks: 1, sequenceLength: LENGTH, threads: 2 };
+  const { record } = await drop({ ...options, method: 'perplexity', validation: text });
+  expect(record.removed).toEqual([6]);
+  expect(record.scores).toHaveLength(10);
+  expect(record.scores[6]).toBe(record.dense.validation);
+  expect(record.dropped).toEqual(record.dense);
+  expect(await largestDifference(await openModel(source), await openModel(out))).toBeLessThanOrEqual(1e-6);
+});
+
+test('a shard that only held removed blocks is left out', async () => {
+  const source = await makeTiny(join(folder, 'whole'), { tied: true });
+  const whole = await openCheckpoint(source);
+  const dir = join(folder, 'by-block');
+  await mkdir(dir);
+  for (const name of ['config.json', 'tokenizer.json']) {
+    await writeFile(join(dir, name), await readFile(join(source, name)));
+  }
+  const map: Record<string, string> = {};
+  for (const part of ['layers.0.', 'layers.1.', 'layers.2.', 'layers.3.', 'embed', 'norm.weight']) {
+    const own = [...whole.tensors.values()].filter(
+      ({ name }) => name.startsWith(`model.${part}`) && !Object.hasOwn(map, name),
+    );
+    const file = `part-${part.replaceAll('.', '')}.safetensors`;
+    for (const { name } of own) map[name] = file;
+    await writeSafetensors(
+      join(dir, file),
+      own.map((tensor) => ({ ...tensor, read: () => readTensor(whole, tensor.name) })),
+    );
+  }
+  await writeFile(join(dir, 'model.safetensors.index.json'), JSON.stringify({ weight_map: map }));
+  const out = join(folder, 'by-block-2');
+  await drop({ checkpoint: dir, out, method: 'deepest', blocks: 1 });
+  const { shards } = await openCheckpoint(out);
+  expect(shards).toEqual([
+    'part-embed.safetensors',
+    'part-layers0.safetensors',
+    'part-layers1.safetensors',
+    'part-layers3.safetensors',
+    'part-normweight.safetensors',
+  ]);
+  expect((await readdir(out)).filter((name) => name.endsWith('.safetensors')).sort()).toEqual(shards);
+});
+
+test.each(METHODS)(
+  '%s: all but one block can go; equal runs write equal bytes on any number of threads',
+  async (method) => {
+    const source = await makeTiny(join(folder, `even-${method}`));
+    const [a, b] = [join(folder, `${method}-a`), join(folder, `${method}-b`)];
+    const { record } = await drop(optionsOf(source, a, method, 3));
+    expect(record.removed).toHaveLength(3);
+    expect((await openModel(a)).config.blocks).toBe(1);
+    if (method !== 'perplexity') expect(record.removed).toEqual([0, 1, 2]);
+    await drop({ ...optionsOf(source, b, method, 3), threads: 1 });
+    expect(differences(await readTree(a), await readTree(b))).toEqual([]);
+  },
+);
+
+describe('what is refused, before a text is read', () => {
+  let source: string;
+  beforeAll(async () => {
+    source = await makeTiny(join(folder, 'refused'));
+  });
+  const code = (changes: Partial<DropOptions>): Promise<string | undefined> =>
+    codeOf(
+      drop({
+        ...optionsOf(source, join(folder, 'not-written'), 'deepest'),
+        validation: join(folder, 'none.txt'),
+        ...changes,
+      }),
+    );
+
+  test.each([0, -1, 1.5, 4, 5, Number.NaN])('%s blocks of 4', async (blocks) => {
+    expect(await code({ blocks })).toBe('E_OPTION_BLOCKS');
+  });
+
+  test('an output that exists or lies inside the checkpoint, methods that are none, texts that are missing', async () => {
+    expect(await code({ out: folder })).toBe('E_OPTION_OUT_EXISTS');
+    expect(await code({ out: join(source, 'smaller') })).toBe('E_OPTION_OUT');
+    expect(await code({ method: 'random' })).toBe('E_OPTION_METHOD');
+    const base = { checkpoint: source, out: join(folder, 'not-written'), blocks: 1 };
+    expect(await codeOf(drop({ ...base, method: 'shortgpt', validation: texts.validation }))).toBe(
+      'E_OPTION_CALIBRATION',
+    );
+    expect(await codeOf(drop({ ...base, method: 'angular' }))).toBe('E_OPTION_CALIBRATION');
+    expect(await codeOf(drop({ ...base, method: 'perplexity', calibration: texts.calibration }))).toBe(
+      'E_OPTION_VALIDATION',
+    );
+    expect(await code({})).toBe('E_RESOURCE_NOT_FOUND');
+    expect((await readdir(folder)).filter((name) => name.startsWith('not-written'))).toEqual([]);
+  });
+});
+
+test('an interrupted run continues after its last finished step and ends with the same bytes', async () => {
+  const source = await makeTiny(join(folder, 'interrupted'));
+  const out = join(folder, 'continued');
+  const options = optionsOf(source, out, 'perplexity', 2);
+  const stop = new Error('stop');
+  const stages: string[] = [];
+  const until = (name: string) => (event: { readonly kind: string; readonly stage?: string }) => {
+    if (event.kind !== 'stage') return;
+    stages.push(event.stage!);
+    if (event.stage === name) throw stop;
+  };
+  await expect(drop({ ...options, onProgress: until('choosing block 2 of 2') })).rejects.toBe(stop);
+  expect(await codeOf(openModel(out))).toBe('E_CHECKPOINT_DIRECTORY');
+  expect(await codeOf(drop(options))).toBe('E_OPTION_OUT_PARTIAL');
+  expect(await codeOf(drop({ ...options, blocks: 3, resume: true }))).toBe('E_OPTION_RESUME');
+  stages.length = 0;
+  const marker = await readFile(`${out}.partial/run.json`);
+  const { record } = await drop({ ...options, resume: true, onProgress: until('never') });
+  expect(stages).not.toContain('choosing block 1 of 2');
+  expect(stages).not.toContain('validation: dense');
+  const straight = join(folder, 'straight');
+  await drop({ ...options, out: straight });
+  expect(differences(await readTree(out), await readTree(straight))).toEqual([]);
+  // Killed after the output had appeared and before its workspace was gone.
+  await mkdir(`${out}.partial`);
+  await writeFile(`${out}.partial/run.json`, marker);
+  expect((await drop({ ...options, resume: true })).record).toEqual(record);
+  expect((await readdir(folder)).filter((name) => name.endsWith('.partial'))).toEqual([]);
+  expect(differences(await readTree(out), await readTree(straight))).toEqual([]);
+});
+
+const trained = sharedPath('models', 'novels-2m');
+testWith(trained, 'a trained checkpoint')(
+  'two blocks of a trained checkpoint: perplexity chooses no worse than the others, and beats the blind choice',
+  async () => {
+    const part = async (name: string, characters: number): Promise<string> => {
+      const whole = await readFile(sharedPath('data', 'novels', `${name}.txt`)!, 'utf8');
+      const path = join(folder, `novels-${name}.txt`);
+      await writeFile(path, whole.slice(0, characters));
+      return path;
+    };
+    const given = { calibration: await part('calibration', 40_000), validation: await part('validation', 10_000) };
+    const found = new Map<string, number>();
+    for (const method of METHODS) {
+      const out = join(folder, `novels-${method}`);
+      const { record } = await drop({
+        ...{ checkpoint: trained!, out, method, blocks: 2, ...given },
+        ...{ calibrationSamples: 8, sequenceLength: 256, threads: 2 },
+      });
+      expect(record.blocks).toEqual({ before: 12, after: 10 });
+      expect(record.dropped.validation).toBeGreaterThan(record.dense.validation!);
+      found.set(method, record.dropped.validation!);
+    }
+    const best = found.get('perplexity')!;
+    for (const other of found.values()) expect(best).toBeLessThanOrEqual(other);
+    expect(best).toBeLessThan(found.get('deepest')!);
+  },
+  60_000,
+);

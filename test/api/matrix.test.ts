@@ -1,0 +1,115 @@
+// Every allocation policy goes with every criterion and every pattern that the criterion has: each cell of the table prunes
+// both blocks of a tiny checkpoint, and as many weights go, in such places, as the rates and the pattern ask for. Policies
+// are given random measures (that real ones are collected is policies.test.ts's), so that a cell takes milliseconds.
+
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createOrtEngine, type Engine } from '../../src/engine/index.js';
+import { createGemm, type EngineGemm } from '../../src/linalg/index.js';
+import { type Linear, type Model, openModel } from '../../src/model/index.js';
+import { CRITERIA, type Criterion, parsePattern } from '../../src/operators/index.js';
+import { prepareBlock, pruneLinear } from '../../src/pipeline/index.js';
+import {
+  type AllocationPolicy,
+  allocate,
+  countInGroups,
+  countPruned,
+  findPolicy,
+  POLICIES,
+} from '../../src/plan/index.js';
+import { factsOf } from '../../src/runs/settings.js';
+import { embedWindows, type Text } from '../../src/stream/index.js';
+import { toFloat32 } from '../../src/tensor/index.js';
+import { loadTokenizer, makeWindows } from '../../src/text/index.js';
+import { randomMeasured } from '../plan/measured.js';
+import { LENGTH, makeFolder, makeTiny, stutter } from './make.js';
+
+const TARGET = 0.6;
+let engine: Engine;
+let gemm: EngineGemm;
+let model: Model;
+let calibration: Text;
+beforeAll(async () => {
+  engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+  gemm = await createGemm(engine);
+  model = await openModel(await makeTiny(join(await makeFolder(), 'model'), { blocks: 2, seed: 6 }));
+  const tokens = (await loadTokenizer(model.checkpoint.dir)).encode(stutter(3, 2000));
+  const windows = makeWindows(tokens, { length: LENGTH, order: 'sequential', count: 8, seed: 0 });
+  calibration = { windows, embedded: await embedWindows(model, windows) };
+});
+afterAll(() => engine.close());
+
+const CASES = [...CRITERIA.values()].flatMap((criterion) =>
+  criterion.patterns
+    .flatMap((kind) => (kind === 'n:m' ? ['n:4', 'n:16', '2:4'] : [kind]))
+    .map((pattern) => [criterion.name, pattern, criterion] as const),
+);
+
+test('every criterion has N:M, and rows or panels beside it', () => {
+  for (const { name, patterns } of CRITERIA.values()) {
+    expect(patterns, name).toContain('n:m');
+    expect(patterns.length, name).toBeGreaterThan(1);
+  }
+});
+
+describe.each(CASES)('%s, %s', (_, name, criterion) => {
+  // One N for all is what uniform asks for.
+  const policies = name === '2:4' ? [findPolicy('uniform')] : [...POLICIES.values()];
+  test.each(policies.map((policy) => [policy.name, policy] as const))('%s', async (_, policy) => {
+    const counts = countsOf(policy, name);
+    const all = [...counts.values()].reduce((a, b) => a + b, 0);
+    const target = name === '2:4' ? 0.5 : TARGET;
+    // In groups the total is met to half of one linear's step, else to half a weight.
+    const most = name.startsWith('n:') ? largestStep(Number(name.slice(2))) / 2 : 0.5;
+    expect(Math.abs(all - target * model.prunable)).toBeLessThanOrEqual(most + 1e-6);
+    for (const linear of model.linears.flat()) {
+      const weights = await pruned(criterion, name, counts, linear);
+      const gone = weights.flatMap((weight, i) => (weight === 0 ? [i] : []));
+      expect(gone.length, linear.name).toBe(counts.get(linear.name));
+      expectPlaces(weights, linear, name);
+    }
+  });
+});
+
+function countsOf(policy: AllocationPolicy, pattern: string): ReadonlyMap<string, number> {
+  const facts = factsOf(model);
+  const target = pattern === '2:4' ? 0.5 : TARGET;
+  const values = Object.fromEntries(
+    policy.hyperparameters
+      .filter(({ fallback }) => fallback === undefined)
+      .map(({ name, range }) => [name, 0.4 * range(target, facts)[1]]),
+  );
+  const measured = randomMeasured(facts, 9);
+  const rates = allocate(policy, { target, facts, budget: 'exact', values, measured });
+  const rateOf = (name: string): number => rates.get(name)!;
+  const parsed = parsePattern(pattern);
+  return parsed.kind === 'n:m'
+    ? countInGroups(facts.linears, rateOf, parsed.of)
+    : countPruned(facts.linears, rateOf, 'exact');
+}
+
+const largestStep = (of: number): number =>
+  Math.max(...model.linears.flat().map(({ rows, columns }) => (rows * columns) / of));
+
+/** What each criterion measures of a block, once: it does not depend on the rates. */
+const prepared = new Map<string, Awaited<ReturnType<typeof prepareBlock>>>();
+
+async function pruned(criterion: Criterion, pattern: string, counts: ReadonlyMap<string, number>, linear: Linear) {
+  const key = `${criterion.name}-${linear.block}`;
+  const input = { engine, model, criterion, pattern: parsePattern(pattern), counts, calibration };
+  const known = prepared.get(key) ?? (await prepareBlock(input, linear.block, calibration.embedded, gemm));
+  prepared.set(key, known);
+  const bytes = await pruneLinear(model, linear, { ...known, pattern: input.pattern, counts });
+  return [...toFloat32(bytes, 'F32')];
+}
+
+/** Rows lose alike to one weight, and groups exactly alike. */
+function expectPlaces(weights: readonly number[], { rows, columns }: Linear, pattern: string): void {
+  const width = pattern.includes(':') ? Number(pattern.split(':')[1]) : columns;
+  if (pattern === 'matrix' || pattern === 'columns') return;
+  const found = new Set<number>();
+  for (let at = 0; at < rows * columns; at += width) {
+    found.add(weights.slice(at, at + width).filter((weight) => weight === 0).length);
+  }
+  expect(Math.max(...found) - Math.min(...found)).toBeLessThanOrEqual(pattern === 'row' ? 1 : 0);
+}

@@ -1,0 +1,122 @@
+// Every allocation policy from end to end on a small checkpoint: measured in one dense pass, fitted, applied.
+
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { inspect, makePlan, prune } from '../../src/api/index.js';
+import type { ProgressEvent } from '../../src/base/index.js';
+import type { PruneOptions } from '../../src/runs/index.js';
+import { LENGTH, makeFolder, makeTexts, makeTiny, type Texts, useOwnCache } from './make.js';
+
+let folder: string;
+let checkpoint: string;
+let texts: Texts;
+
+beforeAll(async () => {
+  await useOwnCache();
+  folder = await makeFolder();
+  texts = await makeTexts(folder, 8);
+  checkpoint = await makeTiny(join(folder, 'model'), { seed: 4 });
+});
+
+async function run(name: string, asked: Partial<PruneOptions>, stages: string[] = []) {
+  const onProgress = (event: ProgressEvent): void => {
+    if (event.kind === 'stage') stages.push(event.stage);
+  };
+  return await prune({
+    checkpoint,
+    sparsity: 0.6,
+    sequenceLength: LENGTH,
+    calibrationSamples: 20,
+    threads: 2,
+    onProgress,
+    ...asked,
+    out: join(folder, name),
+  });
+}
+
+test.each(['owl', 'alphapruning', 'dlp', 'dsa', 'als', 'ecoflap', 'global', 'lamp', 'er', 'er-plus'])(
+  '%s without validation text: the zeros are the target’s to one weight, and not all rates are alike',
+  async (allocation) => {
+    const stages: string[] = [];
+    const { out, manifest } = await run(allocation, { allocation, calibration: texts.calibration }, stages);
+    const { prunable, sparsity } = await inspect(out);
+    expect(Math.abs(sparsity * prunable - 0.6 * prunable)).toBeLessThanOrEqual(0.5 + 1e-6);
+    expect(manifest.plan.policy!.name).toBe(allocation);
+    const rates = manifest.plan.blocks ?? Object.values(manifest.plan.linears!);
+    expect(new Set(rates).size).toBeGreaterThan(1);
+    expect(stages.filter((stage) => stage === 'dense').length).toBe(
+      allocation.startsWith('er') || allocation === 'ecoflap' ? 0 : 1,
+    );
+  },
+);
+
+test('policies that see weights alone need no text', async () => {
+  const { manifest } = await run('weights', { allocation: 'lamp', criterion: 'magnitude' });
+  expect(manifest.plan.policy!.name).toBe('lamp');
+});
+
+test('a plan of measured rates alone needs calibration text and no other', async () => {
+  const common = { checkpoint, sparsity: 0.6, sequenceLength: LENGTH, calibrationSamples: 20 };
+  const plan = await makePlan({ ...common, allocation: 'owl', calibration: texts.calibration });
+  expect(plan.policy!.name).toBe('owl');
+  expect(new Set(plan.blocks).size).toBeGreaterThan(1);
+});
+
+test('neuronal takes the published value of least misalignment; with validation text its record says what it tried', async () => {
+  const { manifest } = await run('neuronal', {
+    allocation: 'neuronal',
+    calibration: texts.calibration,
+    validation: texts.validation,
+  });
+  const { misalignments, equivalents } = manifest.search!;
+  // At a target of 0.6 all published values are legal.
+  expect(misalignments).toHaveLength(14);
+  const least = misalignments!.reduce((a, b) => (b.misalignment < a.misalignment ? b : a));
+  expect(manifest.plan.policy).toEqual({ name: 'neuronal', hyperparameters: least.hyperparameters });
+  // One trial, and 14 of 3 runs over 8 windows where a trial is 2 over 20 and 1 over 8.
+  expect(equivalents).toBeCloseTo(1 + (14 * 3 * 8) / (2 * 20 + 8), 12);
+  const plan = await makePlan({
+    checkpoint,
+    sparsity: 0.6,
+    sequenceLength: LENGTH,
+    calibrationSamples: 20,
+    allocation: 'neuronal',
+    calibration: texts.calibration,
+  });
+  expect(plan.policy).toEqual(manifest.plan.policy);
+  const given = await run('lambda', {
+    allocation: 'neuronal',
+    hyperparameters: { lambda: 0.05 },
+    calibration: texts.calibration,
+  });
+  expect(given.manifest.plan.policy!.hyperparameters).toEqual({ lambda: 0.05 });
+  await expect(run('unaligned', { allocation: 'neuronal', criterion: 'magnitude' })).rejects.toMatchObject({
+    code: 'E_OPTION_CALIBRATION',
+  });
+});
+
+test('others name what they lack, and the next step', async () => {
+  const message = /--calibration: .*owl.*outliers.*Give one/;
+  await expect(run('lacking', { allocation: 'owl', criterion: 'magnitude' })).rejects.toThrowError(
+    expect.objectContaining({ code: 'E_OPTION_CALIBRATION', message: expect.stringMatching(message) }),
+  );
+});
+
+test('hyperparameters are the published ones, or those that are given', async () => {
+  const hyperparameters = { m: 3, lambda: 0.2 };
+  const common = { allocation: 'owl', calibration: texts.calibration, validation: texts.validation };
+  const given = await run('given', { ...common, hyperparameters });
+  expect(given.manifest.plan.policy!.hyperparameters).toEqual(hyperparameters);
+  const rates = given.manifest.plan.blocks!;
+  expect(Math.max(...rates) - Math.min(...rates)).toBeCloseTo(0.4, 9);
+});
+
+test('layerwise with its numbers given needs a text to measure on, and no more', async () => {
+  const asked = { allocation: 'layerwise', hyperparameters: { line: 0.1, gain: 0.5 } };
+  const { manifest } = await run('numbers-given', { ...asked, calibration: texts.calibration });
+  expect(manifest.plan.policy).toEqual({ name: 'layerwise', hyperparameters: { line: 0.1, gain: 0.5 } });
+  expect(new Set(Object.values(manifest.plan.linears!)).size).toBeGreaterThan(4);
+  await expect(run('no-text', { ...asked, criterion: 'magnitude' })).rejects.toMatchObject({
+    code: 'E_OPTION_CALIBRATION',
+  });
+});

@@ -1,0 +1,90 @@
+// Walks: whatever is asked, every sequence's targets are asked once, in order, each behind exactly the sequence's own tokens;
+// what sequences begin with alike is read once.
+
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { legsOf, planWalks } from '../../src/generation/walk.js';
+import type { Sequence } from '../../src/zeroshot/index.js';
+
+/** Targets are told apart by their numbers: of sequence `name` they are 100 · name + 0, 1, … */
+const sequence = (tokens: readonly number[], scored: number, name: number): Sequence => ({
+  input: Int32Array.from(tokens),
+  targets: Int32Array.from({ length: scored }, (_, i) => 100 * name + i),
+  cut: 'nothing',
+});
+
+/** Tokens of few kinds, so that many sequences begin alike. */
+const anySequences = fc
+  .array(
+    fc
+      .array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 12 })
+      .chain((tokens) => fc.tuple(fc.constant(tokens), fc.integer({ min: 1, max: tokens.length }))),
+    { minLength: 1, maxLength: 30 },
+  )
+  .map((all) => all.map(([tokens, scored], name) => sequence(tokens, scored, name)));
+
+/** Walks as a decoder would, checking on the way; how many tokens each walk read. */
+function follow(sequences: readonly Sequence[], count: number, rows: number): number[] {
+  const walks = planWalks(sequences, count);
+  expect(walks.length).toBeLessThanOrEqual(count);
+  const answered = sequences.map(() => 0);
+  const reads = walks.map((walk) => {
+    const read: number[] = [];
+    let total = 0;
+    for (const { from, tokens, logits, asks } of legsOf(walk, rows)) {
+      expect(from).toBeLessThanOrEqual(read.length);
+      expect(tokens.length).toBeGreaterThan(0);
+      expect(asks.length).toBe(logits === 'all' ? tokens.length : 1);
+      expect(asks.length).toBeLessThanOrEqual(rows);
+      read.length = from;
+      read.push(...tokens);
+      total += tokens.length;
+      for (const [row, some] of asks.entries()) {
+        expect(some.length).toBeGreaterThan(0);
+        const known = read.length - asks.length + row + 1;
+        for (const { sequence: one, token } of some) {
+          const { input, targets } = sequences[one]!;
+          const nth = answered[one]!++;
+          expect(token).toBe(targets[nth]);
+          expect(read.slice(0, known)).toEqual([...input.subarray(0, input.length - targets.length + nth + 1)]);
+        }
+      }
+    }
+    return total;
+  });
+  expect(answered).toEqual(sequences.map(({ targets }) => targets.length));
+  return reads;
+}
+
+describe('planWalks', () => {
+  test('every target is asked behind its own tokens', () => {
+    const anyCount = fc.integer({ min: 1, max: 5 });
+    fc.assert(fc.property(anySequences, anyCount, anyCount, (all, count, rows) => void follow(all, count, rows)));
+  });
+
+  test('one walk reads each node of the tree of all tokens once', () => {
+    fc.assert(
+      fc.property(anySequences, (all) => {
+        const nodes = new Set(all.flatMap(({ input }) => [...input].map((_, i) => input.slice(0, i + 1).join())));
+        expect(follow(all, 1, 100)).toEqual([nodes.size]);
+      }),
+    );
+  });
+
+  test('an item: the context once, with the first token of every choice; then the choices', () => {
+    const trunk = [5, 5, 5];
+    const all = [[...trunk, 7, 8], [...trunk, 6], trunk].map((tokens, i) => sequence(tokens, tokens.length - 2, i));
+    const [walk] = planWalks(all, 1);
+    const legs = [...legsOf(walk!, 100)].map(({ from, tokens, logits }) => ({ from, tokens, logits }));
+    expect(legs).toEqual([
+      { from: 0, tokens: trunk, logits: 'last' },
+      { from: 3, tokens: [6], logits: 'all' },
+      { from: 3, tokens: [7, 8], logits: 'all' },
+    ]);
+  });
+
+  test('several walks read about as much as each other', () => {
+    const all = Array.from({ length: 40 }, (_, i) => sequence([i, 1, 2, 3, 4], 1, i));
+    expect(follow(all, 4, 100)).toEqual([50, 50, 50, 50]);
+  });
+});
