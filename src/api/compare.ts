@@ -3,7 +3,7 @@
 // comparison continues. The test text is scored once per cell, for the plan that validation chose.
 
 import { mkdir, rm } from 'node:fs/promises';
-import { OptionError, VERSION, writeFileAtomic } from '../base/index.js';
+import { OptionError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
 import { hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
@@ -26,7 +26,6 @@ import {
   checkSpace,
   choosePlan,
   createTrials,
-  embedText,
   measureAt,
   measureOnce,
   nameSource,
@@ -35,7 +34,6 @@ import {
   openSource,
   openWorkspace,
   type PreparedTasks,
-  type PreparedText,
   type PreparedTexts,
   type PruneOptions,
   type PruneSettings,
@@ -45,7 +43,7 @@ import {
   trialEquivalents,
   type Workspace,
 } from '../runs/index.js';
-import type { Activations, Text } from '../stream/index.js';
+import { embedText, type Text } from '../stream/index.js';
 import { drawComparison } from './report.js';
 
 export type CompareOptions = Omit<
@@ -88,23 +86,17 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
   const texts = await prepareTexts(settings, model);
   const tasks = await prepareTasks(settings, model);
-  const engine = await openEngine(model, settings);
-  let workspace: Workspace | undefined;
-  const opened: Activations[] = [];
-  const embed = async (text: PreparedText): Promise<Text> => {
-    const embedded = await embedText(model, text);
-    opened.push(embedded.embedded);
-    return embedded;
-  };
-  try {
+  return await withResources(async (own) => {
+    const engine = await own(openEngine(model, settings));
     settings.onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
     const hashes = await hashCheckpoint(model.checkpoint);
-    workspace = await openWorkspace(settings.out, identity(cells, hashes, texts, tasks));
-    const calibration = texts.calibration && (await embed(texts.calibration));
-    const validation = await embed(texts.validation!);
+    const workspace = await openWorkspace(settings.out, identity(cells, hashes, texts, tasks));
+    await own(workspace);
+    const calibration = texts.calibration && (await embedText(own, model, texts.calibration));
+    const validation = await embedText(own, model, texts.validation!);
     const needs = [...new Set(cells.flatMap((cell) => cell.settings.policy.needs))];
     const dense = await runDense(engine, model, validation, calibration, settings.onProgress, collectable(needs));
-    if (dense.trace) opened.push(dense.trace.store);
+    if (dense.trace) await own(dense.trace.store);
     const beyond = await measureOnce(needs, settings, { model, engine, workspace, calibration, validation });
     const measured = { ...dense.measured, ...beyond };
     const context: Context = { model, engine, workspace, texts, tasks, calibration, validation, dense, measured };
@@ -140,11 +132,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     await writeFileAtomic(`${final}/compare.html`, await drawComparison(comparison));
     await workspace.finish();
     return { out: settings.out, comparison, rowSeconds, seconds: (performance.now() - started) / 1000 };
-  } finally {
-    for (const activations of opened) await activations.close();
-    await engine.close();
-    await workspace?.close();
-  }
+  });
 }
 
 /** Every target with every policy; uniform and atp first, since the others are compared with them. */

@@ -4,12 +4,11 @@
 
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, OptionError, readDocument, VERSION, writeFileAtomic } from '../base/index.js';
+import { fileError, OptionError, readDocument, VERSION, withResources, writeFileAtomic } from '../base/index.js';
 import { hashCheckpoint, writeRenamed } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import { type Model, mendConfig, mendingOf, openModel, renumberTensor } from '../model/index.js';
-import { scoreBlockFiles } from '../pipeline/index.js';
 import { type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod } from '../plan/index.js';
 import { scoreRemovals, startAngles, startInfluence, visitResiduals } from '../profile/index.js';
 import { type DropRecord, parseDropRecord } from '../records/index.js';
@@ -17,7 +16,6 @@ import {
   checkOut,
   checkOutside,
   checkSpace,
-  embedText,
   isOnlyToBeCleared,
   nameSource,
   normaliseRun,
@@ -30,12 +28,13 @@ import {
   prepareTexts,
   type RunOptions,
   type RunSettings,
+  scoreText,
   type TextSettings,
   type WindowingOptions,
   type Workspace,
 } from '../runs/index.js';
 import { removeGreedily } from '../search/index.js';
-import type { VisitResidual } from '../stream/index.js';
+import { embedText, type VisitResidual } from '../stream/index.js';
 
 export type DropOptions = RunOptions &
   WindowingOptions & {
@@ -140,21 +139,18 @@ async function clearEarlier(settings: DropSettings, model: Model, texts: Prepare
 }
 
 async function run(settings: DropSettings, model: Model, texts: PreparedTexts): Promise<DropRecord> {
-  // The engine first: a device that is not there should leave nothing behind.
-  const engine = await openEngine(model, settings);
-  let close: Workspace['close'] | undefined;
-  try {
+  return await withResources(async (own) => {
+    // The engine first: a device that is not there should leave nothing behind.
+    const engine = await own(openEngine(model, settings));
     const { hashes, workspace } = await openRun(settings, model, texts);
-    close = workspace.close;
+    await own(workspace);
     const scoreOf = async (name: string, scored: Model, text: PreparedText | undefined): Promise<number | null> => {
       if (!text) return null;
-      return await workspace.step(name, async () => {
-        settings.onProgress({ kind: 'stage', stage: name.replace('-', ': '), total: scored.config.blocks });
-        const windows = await embedText(scored, text);
-        const nll = await scoreBlockFiles(engine, scored, undefined, windows, settings.onProgress);
-        await windows.embedded.close();
-        return summarise(nll, text.windows.length).perplexity;
-      });
+      const stage = name.replace('-', ': ');
+      return await workspace.step(
+        name,
+        async () => (await scoreText(engine, scored, undefined, text, stage, settings.onProgress)).perplexity,
+      );
     };
     const scoresOf = async (name: string, scored: Model) => ({
       validation: await scoreOf(`validation-${name}`, scored, texts.validation),
@@ -186,10 +182,7 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts): 
     await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
     await workspace.finish();
     return record;
-  } finally {
-    await engine.close();
-    await close?.();
-  }
+  });
 }
 
 /** Which blocks go, and what each was judged by. */
@@ -203,12 +196,12 @@ async function choose(
   const { method, blocks: n, onProgress } = settings;
   const { blocks: L, hidden } = model.config;
   const none = (count: number): null[] => Array.from({ length: count }, () => null);
-  const visitCalibration = async (stage: string, visit: VisitResidual): Promise<void> => {
-    onProgress({ kind: 'stage', stage, total: L });
-    const text = await embedText(model, texts.calibration!);
-    await visitResiduals(engine, model, text, visit, onProgress);
-    await text.embedded.close();
-  };
+  const visitCalibration = (stage: string, visit: VisitResidual): Promise<void> =>
+    withResources(async (own) => {
+      onProgress({ kind: 'stage', stage, total: L });
+      const text = await embedText(own, model, texts.calibration!);
+      await visitResiduals(engine, model, text, visit, onProgress);
+    });
   switch (method.name) {
     case 'deepest':
       return { removed: dropDeepest(L, n), scores: none(L) };
@@ -230,13 +223,14 @@ async function choose(
     }
     case 'perplexity': {
       const { order, scores } = await removeGreedily(L, n, (left, round) =>
-        workspace.step(`round-${round}`, async () => {
-          onProgress({ kind: 'stage', stage: `choosing block ${round + 1} of ${n}`, total: left.length });
-          const text = await embedText(model, texts.validation!);
-          const nll = await scoreRemovals(engine, model, left, text, onProgress);
-          await text.embedded.close();
-          return nll.map((windows) => summarise(windows, text.windows.length).perplexity);
-        }),
+        workspace.step(`round-${round}`, () =>
+          withResources(async (own) => {
+            onProgress({ kind: 'stage', stage: `choosing block ${round + 1} of ${n}`, total: left.length });
+            const text = await embedText(own, model, texts.validation!);
+            const nll = await scoreRemovals(engine, model, left, text, onProgress);
+            return nll.map((windows) => summarise(windows, text.windows.length).perplexity);
+          }),
+        ),
       );
       return { removed: [...order].sort((a, b) => a - b), scores: [...scores] };
     }

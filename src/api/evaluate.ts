@@ -1,6 +1,7 @@
 // What a checkpoint or a .lw file scores: perplexity on a text by the papers' protocol (evaluate/perplexity.ts), accuracy on
 // zero-shot tasks by lm-evaluation-harness's (docs/tasks.md), or both, which is how the papers report a model.
 
+import { withResources } from '../base/index.js';
 import type { Model } from '../model/index.js';
 import { isPackedPath } from '../packed/index.js';
 import {
@@ -80,15 +81,13 @@ async function evaluateCheckpoint(
   if (out !== undefined) await checkOutside(out, model.checkpoint.dir);
   const text = path === undefined ? undefined : await readWindows(model, path, sequenceLength, settings);
   const prepared = await prepareTasks({ onProgress, tasks, sequenceLength, seed }, model);
-  const engine = await openEngine(model, settings);
-  try {
+  return await withResources(async (own) => {
+    const engine = await own(openEngine(model, settings));
     return {
       text: text && (await scoreText(engine, model, undefined, text, 'evaluating', onProgress)),
       tasks: prepared && resultOf(prepared, await scoreTasks(engine, model, undefined, prepared, 'tasks', onProgress)),
     };
-  } finally {
-    await engine.close();
-  }
+  });
 }
 
 async function readWindows(

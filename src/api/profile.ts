@@ -2,7 +2,7 @@
 // calibration text once; all measures are collected on the way, and the residual around each block is looked at. What has
 // a procedure of its own (gradient) follows.
 
-import { OptionError, ResourceError, VERSION, writeFileAtomic } from '../base/index.js';
+import { OptionError, ResourceError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
 import { hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
@@ -12,7 +12,6 @@ import { type Measured, type MeasureName, PROFILE_CHARACTERS, type Profile, pack
 import {
   checkOutPath,
   checkOutside,
-  embedText,
   measureOnce,
   nameSource,
   normaliseRun,
@@ -29,6 +28,7 @@ import {
   type WindowingOptions,
 } from '../runs/index.js';
 import type { Text } from '../stream/index.js';
+import { embedText } from '../stream/index.js';
 
 export type ProfileOptions = RunOptions &
   WindowingOptions & {
@@ -66,13 +66,12 @@ export async function profile(options: ProfileOptions): Promise<ProfileResult> {
   const model = await openSource(settings.checkpoint, onProgress);
   if (out !== undefined) await checkOutside(out, model.checkpoint.dir);
   const calibration = (await prepareTexts(settings, model)).calibration!;
-  const engine = await openEngine(model, settings);
-  try {
+  return await withResources(async (own) => {
+    const engine = await own(openEngine(model, settings));
     onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
     const hashes = await hashCheckpoint(model.checkpoint);
-    const text = await embedText(model, calibration);
+    const text = await embedText(own, model, calibration);
     const { influence, angles, measured } = await measure(settings, engine, model, text);
-    await text.embedded.close();
     const found: Profile = {
       format: 'layerwise-profile',
       version: 1,
@@ -87,9 +86,7 @@ export async function profile(options: ProfileOptions): Promise<ProfileResult> {
     };
     if (out !== undefined) await writeProfile(found, out);
     return { profile: found, seconds: (performance.now() - started) / 1000 };
-  } finally {
-    await engine.close();
-  }
+  });
 }
 
 function normaliseProfile(options: ProfileOptions): ProfileSettings {

@@ -3,7 +3,7 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { fileError, OptionError, readDocument, writeFileAtomic } from '../base/index.js';
+import { fileError, OptionError, readDocument, settleAll, writeFileAtomic } from '../base/index.js';
 import { writeCheckpoint } from '../checkpoint/index.js';
 import { checkPush, type PushResult } from '../hub/index.js';
 import { type Model, openModel, weightName } from '../model/index.js';
@@ -118,7 +118,7 @@ async function pruneModel(settings: PruneSettings, model: Model, done: boolean):
     const isUniform = choice.candidate.key === choice.uniform?.candidate.key;
     const chosen = isUniform ? uniform : await score('chosen', trials.dirOf(choice.candidate.key));
 
-    const notes = await Promise.all(
+    const notes = await settleAll(
       model.linears.map((_, block) => readNotes(blockPath(trials.dirOf(choice.candidate.key), block))),
     );
     const unseen = describeUnseen(notes.map(({ unseen }) => unseen));
@@ -169,7 +169,7 @@ async function assemble(model: Model, workspace: Workspace, dir: string): Promis
   await mkdir(final).catch((error) => {
     throw fileError(error, final);
   });
-  const files = await Promise.all(model.linears.map((_, block) => openBlockFile(model, blockPath(dir, block))));
+  const files = await settleAll(model.linears.map((_, block) => openBlockFile(model, blockPath(dir, block))));
   const pruned = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.block]));
   await writeCheckpoint(model.checkpoint, final, (name) => {
     const block = pruned.get(name);

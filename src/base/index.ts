@@ -22,5 +22,6 @@ export {
 } from './files.js';
 export { takeLock } from './lock.js';
 export { type OnProgress, type ProgressEvent, type ProgressUnit, silent } from './progress.js';
+export { handOver, type Own, type Resource, settleAll, withResources } from './resources.js';
 export { createRng, type Rng } from './rng.js';
 export { VERSION } from './version.js';

@@ -1,6 +1,6 @@
 // The loss of each window from the residual stream after the last block.
 
-import { NumericError } from '../base/index.js';
+import { NumericError, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
 import { type Activations, inLanes } from '../stream/index.js';
@@ -21,8 +21,8 @@ export async function scoreWindows(
 ): Promise<number[]> {
   const firstOf = startsOf(activations.chunks);
   const T = activations.length;
-  const session = await engine.load(headGraph(model, 'nll'));
-  try {
+  return await withResources(async (own) => {
+    const session = await own(engine.load(headGraph(model, 'nll')));
     return await runHead(engine, model, session, 'nll', activations, T - 1, async (chunk) => {
       const first = firstOf[chunk]!;
       return (row, count) => {
@@ -31,9 +31,7 @@ export async function scoreWindows(
         return { target: { type: 'i64', shape: [count, 1], data: target } };
       };
     });
-  } finally {
-    await session.release();
-  }
+  });
 }
 
 /**
@@ -48,9 +46,9 @@ export async function scoreDivergences(
   reference: Activations,
 ): Promise<number[][]> {
   const { length: T, width: D } = reference;
-  const session = await engine.load(headGraph(model, 'divergence'));
-  const scores: number[][] = [];
-  try {
+  return await withResources(async (own) => {
+    const session = await own(engine.load(headGraph(model, 'divergence')));
+    const scores: number[][] = [];
     for (const stream of streams) {
       scores.push(
         await runHead(engine, model, session, 'divergence', stream, T, async (chunk) => {
@@ -62,9 +60,7 @@ export async function scoreDivergences(
       );
     }
     return scores;
-  } finally {
-    await session.release();
-  }
+  });
 }
 
 /** Feeds for rows [row, row + count) of a chunk, beside `x`. */

@@ -2,6 +2,7 @@
 // buffers travel to the engine's thread and back without being copied. With several lanes the rows of A are divided
 // between them; how they are divided changes no bit of the result.
 
+import { handOver, settleAll, withResources } from '../base/index.js';
 import type { Engine, Session } from '../engine/index.js';
 import { GraphBuilder, int } from '../graph/index.js';
 import type { Matrix } from './matrix.js';
@@ -31,7 +32,8 @@ function loadProduct(engine: Engine, transB: boolean): Promise<Session> {
 
 /** Products on an engine, in float32. */
 export async function createGemm(engine: Engine): Promise<EngineGemm> {
-  const [plain, transposing] = await Promise.all([loadProduct(engine, false), loadProduct(engine, true)]);
+  const plain = await loadProduct(engine, false);
+  const transposing = await handOver(plain, () => loadProduct(engine, true));
   const run = async (session: Session, A: Matrix, B: Matrix): Promise<Float32Array> => {
     const { y } = await session.run({ a: tensor(A), b: tensor(B) }, true);
     return y!.data as Float32Array;
@@ -50,12 +52,14 @@ export async function createGemm(engine: Engine): Promise<EngineGemm> {
         const rows = { ...A, rows: bottom - top, data: A.data.slice(top * A.columns, bottom * A.columns) };
         y.set(await run(session, rows, { ...B, data: B.data.slice() }), top * n);
       };
-      await Promise.all(Array.from({ length: Math.ceil(A.rows / share) }, (_, part) => lane(part * share)));
+      await settleAll(Array.from({ length: Math.ceil(A.rows / share) }, (_, part) => lane(part * share)));
       return y;
     },
-    release: async () => {
-      await Promise.all([plain.release(), transposing.release()]);
-    },
+    release: () =>
+      withResources(async (own) => {
+        await own(plain);
+        await own(transposing);
+      }),
   };
 }
 

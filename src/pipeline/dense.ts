@@ -2,7 +2,7 @@
 // residual after every block on a few windows (what pruned blocks are compared with), every block's statistics, and the
 // measures that policies need, all of them together. None of it depends on any rate, so a search does it once.
 
-import type { OnProgress } from '../base/index.js';
+import { handOver, type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
 import { type BlockSource, blockGraph, type Model } from '../model/index.js';
@@ -40,7 +40,7 @@ export const traceIndex = (trace: Trace, block: number, chunk: number): number =
 export type DensePass = {
   /** Mean negative log-likelihood of each validation window; empty without them. */
   readonly nll: readonly number[];
-  /** There where validation windows are. */
+  /** There where validation windows are; the caller closes its store. */
   readonly trace: Trace | undefined;
   /** Σ x² at each block's taps on dense inputs; empty without calibration windows, and where `visit` and measures need none. */
   readonly squareSums: readonly SquareSums[];
@@ -65,34 +65,36 @@ export async function runDense(
   const { blocks } = model.config;
   onProgress({ kind: 'stage', stage: 'dense', total: blocks });
   const trace = validation && (await createTrace(model, validation));
-  const seen = validation && (await sameShape(validation.embedded));
-  const calibrated: Activations[] = calibration ? [await sameShape(calibration.embedded)] : [];
-  // What a visitor sees of a block is two residuals, so a block then writes beside what it reads.
-  if (calibration && visit) calibrated.push(await sameShape(calibration.embedded));
-  const taps = visit === undefined || needCalibration(measures).length > 0;
-  const collection = startCollection(measures);
-  const squareSums: SquareSums[] = [];
-  for (let block = 0; block < blocks; block++) {
-    const first = block === 0;
-    const from = first ? calibration?.embedded : calibrated[(block - 1) % calibrated.length];
-    const to = calibrated[block % calibrated.length];
-    if (from && taps) squareSums.push(await tapBlock(engine, model, block, from));
-    const sequences = calibration?.windows.windows.length ?? 0;
-    const known = from && taps ? { from, squareSums: squareSums[block]!, sequences } : undefined;
-    if (measures.length > 0) await collectBlock(engine, model, block, collection, known);
-    const moves: Move[] = [];
-    if (seen) moves.push([first ? validation!.embedded : seen, seen]);
-    const walked: Move | undefined = from && to && (visit || block < blocks - 1) ? [from, to] : undefined;
-    if (walked) moves.push(walked);
-    await passBlock(engine, model, block, moves);
-    if (walked && visit) await showMove(block, walked, visit);
-    if (trace && seen) await keepTrace(model, block, seen, trace);
-    onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
-  }
-  const nll = seen ? await scoreWindows(engine, model, seen, validation!.windows) : [];
-  await seen?.close();
-  for (const store of calibrated) await store.close();
-  return { nll, trace, squareSums, measured: collection.result() };
+  return await handOver(trace?.store, () =>
+    withResources(async (own) => {
+      const seen = validation && (await own(sameShape(validation.embedded)));
+      const calibrated: Activations[] = calibration ? [await own(sameShape(calibration.embedded))] : [];
+      // What a visitor sees of a block is two residuals, so a block then writes beside what it reads.
+      if (calibration && visit) calibrated.push(await own(sameShape(calibration.embedded)));
+      const taps = visit === undefined || needCalibration(measures).length > 0;
+      const collection = startCollection(measures);
+      const squareSums: SquareSums[] = [];
+      for (let block = 0; block < blocks; block++) {
+        const first = block === 0;
+        const from = first ? calibration?.embedded : calibrated[(block - 1) % calibrated.length];
+        const to = calibrated[block % calibrated.length];
+        if (from && taps) squareSums.push(await tapBlock(engine, model, block, from));
+        const sequences = calibration?.windows.windows.length ?? 0;
+        const known = from && taps ? { from, squareSums: squareSums[block]!, sequences } : undefined;
+        if (measures.length > 0) await collectBlock(engine, model, block, collection, known);
+        const moves: Move[] = [];
+        if (seen) moves.push([first ? validation!.embedded : seen, seen]);
+        const walked: Move | undefined = from && to && (visit || block < blocks - 1) ? [from, to] : undefined;
+        if (walked) moves.push(walked);
+        await passBlock(engine, model, block, moves);
+        if (walked && visit) await showMove(block, walked, visit);
+        if (trace && seen) await keepTrace(model, block, seen, trace);
+        onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
+      }
+      const nll = seen ? await scoreWindows(engine, model, seen, validation!.windows) : [];
+      return { nll, trace, squareSums, measured: collection.result() };
+    }),
+  );
 }
 
 async function keepTrace(model: Model, block: number, seen: Activations, trace: Trace): Promise<void> {
@@ -116,13 +118,11 @@ export async function tapBlock(
   source?: BlockSource,
 ): Promise<SquareSums> {
   const options = { length: from.length, outputs, ...(source ? { source } : {}) };
-  const session = await engine.load(blockGraph(model, block, options));
-  try {
+  return await withResources(async (own) => {
+    const session = await own(engine.load(blockGraph(model, block, options)));
     const sums = await measureSquareSums(engine, session, from);
     return outputs === 'taps' ? fillSquareSums(sums) : sums;
-  } finally {
-    await session.release();
-  }
+  });
 }
 
 async function createTrace(model: Model, validation: Text): Promise<Trace> {

@@ -1,7 +1,7 @@
 // Requests through the model: forest after forest, block after block, so that one block is resident and the residual stream
 // of one forest lies in memory.
 
-import type { OnProgress } from '../base/index.js';
+import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine, HostTensor } from '../engine/index.js';
 import { blockGraph, checkpointSource, longestAlike, type Model } from '../model/index.js';
 import { type Activations, chunkTensor, embedWindows, inLanes } from '../stream/index.js';
@@ -38,8 +38,8 @@ export async function scoreSequences(
   const sequences = items.flat();
   const results = new Array<Likelihood>(sequences.length);
   for (const [number, forest] of forests.entries()) {
-    const stream = await embedWindows(model, forest.rows, forest.depths);
-    try {
+    await withResources(async (own) => {
+      const stream = await own(embedWindows(model, forest.rows, forest.depths));
       const shapes = treeInputs(stream, forest);
       for (let block = 0; block < model.config.blocks; block++) {
         await growBlock(engine, model, block, dir, stream, forest.longest, shapes);
@@ -47,9 +47,7 @@ export async function scoreSequences(
         onProgress({ kind: 'advance', detail: `block ${block + 1} of ${model.config.blocks}${detail}` });
       }
       await scoreForest(engine, model, stream, forest, sequences, results);
-    } finally {
-      await stream.close();
-    }
+    });
   }
   let at = 0;
   return items.map((item) => item.map(() => results[at++]!));
@@ -70,16 +68,14 @@ async function growBlock(
   const source = dir === undefined ? checkpointSource(model.checkpoint) : await blockFileSource(blockPath(dir, block));
   const trees = { longest };
   const graph = blockGraph(model, block, { length: stream.length, outputs: 'hidden', trees, source });
-  const session = await engine.load(graph);
-  try {
+  await withResources(async (own) => {
+    const session = await own(engine.load(graph));
     await inLanes(engine.asks, stream.chunks.length, async (chunk) => {
       const x = chunkTensor(stream, chunk, await stream.read(chunk));
       const { y } = await session.run({ x, ...shapes[chunk]! });
       await stream.write(chunk, y!.data as Float32Array);
     });
-  } finally {
-    await session.release();
-  }
+  });
 }
 
 /** What each chunk's rows look like to the block graph; the same for all blocks. */

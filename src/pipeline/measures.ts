@@ -1,7 +1,7 @@
 // Shows one block of the dense model to the measures that are being collected: its weights from the checkpoint, its scores
 // as Wanda rounds them, its inputs at the sampled tokens.
 
-import { InternalError } from '../base/index.js';
+import { InternalError, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { blockGraph, type Linear, type Model, readLinear } from '../model/index.js';
 import { scoreWanda } from '../operators/index.js';
@@ -37,14 +37,11 @@ export async function collectBlock(
     const { squareSums, sequences } = given();
     return scoreWanda({ rows, columns, data }, { squareSums: squareSums[site]!, sequences });
   };
-  const inputs = async (): Promise<BlockInputs> => {
-    const { from } = given();
-    const session = await engine.load(blockGraph(model, block, { length: from.length, outputs: 'inputs' }));
-    try {
+  const inputs = (): Promise<BlockInputs> =>
+    withResources(async (own) => {
+      const { from } = given();
+      const session = await own(engine.load(blockGraph(model, block, { length: from.length, outputs: 'inputs' })));
       return await sampleInputs(engine, session, from);
-    } finally {
-      await session.release();
-    }
-  };
+    });
   await collection.block({ linears: model.linears[block]!, weights, scores, inputs });
 }

@@ -2,7 +2,7 @@
 // sweep for all linears (variants.ts). A criterion that gives masks prunes each linear by statistics of the dense pass; a
 // solver by the Gram matrices of the dense calibration residual, which walks along: what it repairs need not be spared.
 
-import { type OnProgress, silent } from '../base/index.js';
+import { type OnProgress, type Own, settleAll, silent, withResources } from '../base/index.js';
 import { createGemm } from '../linalg/index.js';
 import { checkpointSource } from '../model/index.js';
 import { passBlock, sameShape, type Text } from '../stream/index.js';
@@ -20,8 +20,8 @@ export type SensitivityInput = BlockInput & { readonly onProgress?: OnProgress }
 export async function measureSensitivity(input: SensitivityInput, dense: DensePass, text: Text): Promise<number[]> {
   const { engine, model, onProgress = silent } = input;
   onProgress({ kind: 'stage', stage: 'sensitivity', total: model.config.blocks });
-  const { prepare, close } = await createPruner(input, dense);
-  try {
+  return await withResources(async (own) => {
+    const prepare = await createPruner(own, input, dense);
     const { variants } = await sweepVariants({
       engine,
       model,
@@ -29,7 +29,7 @@ export async function measureSensitivity(input: SensitivityInput, dense: DensePa
       base: async () => checkpointSource(model.checkpoint),
       variants: async (block) => {
         const pruning = await prepare(block);
-        return await Promise.all(
+        return await settleAll(
           model.linears[block]!.map(async (linear) => ({
             linear: linear.name,
             weights: await pruneLinear(model, linear, pruning),
@@ -39,40 +39,26 @@ export async function measureSensitivity(input: SensitivityInput, dense: DensePa
       onProgress,
     });
     return model.linears.flat().map(({ name }) => mean(variants.get(name)!));
-  } finally {
-    await close();
-  }
+  });
 }
 
-type Pruner = {
-  /** What a block of the dense model is pruned with; blocks are asked for in order. */
-  readonly prepare: (block: number) => Promise<BlockPruning>;
-  readonly close: () => Promise<void>;
-};
+/** What a block of the dense model is pruned with; blocks are asked for in order. */
+type Prepare = (block: number) => Promise<BlockPruning>;
 
-async function createPruner(input: BlockInput, dense: DensePass): Promise<Pruner> {
+async function createPruner(own: Own, input: BlockInput, dense: DensePass): Promise<Prepare> {
   const { engine, model, criterion, pattern, counts, calibration } = input;
   if (criterion.kind === 'mask') {
     const sequences = calibration?.windows.windows.length ?? 0;
-    return {
-      prepare: async (block) => ({ criterion, pattern, counts, squareSums: dense.squareSums[block], sequences }),
-      close: async () => {},
-    };
+    return async (block) => ({ criterion, pattern, counts, squareSums: dense.squareSums[block], sequences });
   }
   const { embedded } = calibration!;
-  const seen = await sameShape(embedded);
-  const gemm = await createGemm(engine);
-  return {
-    prepare: async (block) => {
-      const from = block === 0 ? embedded : seen;
-      const pruning = await prepareBlock(input, block, from, gemm);
-      await passBlock(engine, model, block, [[from, seen]]);
-      return pruning;
-    },
-    close: async () => {
-      await gemm.release();
-      await seen.close();
-    },
+  const seen = await own(sameShape(embedded));
+  const gemm = await own(createGemm(engine));
+  return async (block) => {
+    const from = block === 0 ? embedded : seen;
+    const pruning = await prepareBlock(input, block, from, gemm);
+    await passBlock(engine, model, block, [[from, seen]]);
+    return pruning;
   };
 }
 

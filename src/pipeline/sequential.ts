@@ -4,7 +4,7 @@
 // that was killed continues after the last one and comes to the same bytes.
 
 import { mkdir } from 'node:fs/promises';
-import { fileError, NumericError, type OnProgress } from '../base/index.js';
+import { fileError, handOver, NumericError, type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
 import { createGemm, type Gemm } from '../linalg/index.js';
@@ -58,31 +58,30 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
   await mkdir(dir, { recursive: true }).catch((error) => {
     throw fileError(error, dir);
   });
-  const statistics = criterion.needsActivations ? calibration : undefined;
-  const calibrated = statistics && (await sameShape(statistics.embedded));
-  const seen = validation && (await sameShape(validation.embedded));
-  const gemm = criterion.kind === 'solver' ? await createGemm(engine) : undefined;
-  const errors: number[] = [];
-  for (let block = 0; block < blocks; block++) {
-    const path = blockPath(dir, block);
-    const first = block === 0;
-    if (!(await isWholeBlock(model, block, path))) {
-      const inputs = statistics && (first ? statistics.embedded : calibrated!);
-      const known = first ? input.firstSquareSums : undefined;
-      await writePrunedBlock(model, block, await prepareBlock(input, block, inputs, gemm, known), path);
+  return await withResources(async (own) => {
+    const statistics = criterion.needsActivations ? calibration : undefined;
+    const calibrated = statistics && (await own(sameShape(statistics.embedded)));
+    const seen = validation && (await own(sameShape(validation.embedded)));
+    const gemm = criterion.kind === 'solver' ? await own(createGemm(engine)) : undefined;
+    const errors: number[] = [];
+    for (let block = 0; block < blocks; block++) {
+      const path = blockPath(dir, block);
+      const first = block === 0;
+      if (!(await isWholeBlock(model, block, path))) {
+        const inputs = statistics && (first ? statistics.embedded : calibrated!);
+        const known = first ? input.firstSquareSums : undefined;
+        await writePrunedBlock(model, block, await prepareBlock(input, block, inputs, gemm, known), path);
+      }
+      const moves: Move[] = [];
+      if (statistics && block < blocks - 1) moves.push([first ? statistics.embedded : calibrated!, calibrated!]);
+      if (validation) moves.push([first ? validation.embedded : seen!, seen!]);
+      if (moves.length > 0) await passBlock(engine, model, block, moves, await blockFileSource(path));
+      if (trace && seen) errors.push(await relativeError(trace, block, seen));
+      onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
     }
-    const moves: Move[] = [];
-    if (statistics && block < blocks - 1) moves.push([first ? statistics.embedded : calibrated!, calibrated!]);
-    if (validation) moves.push([first ? validation.embedded : seen!, seen!]);
-    if (moves.length > 0) await passBlock(engine, model, block, moves, await blockFileSource(path));
-    if (trace && seen) errors.push(await relativeError(trace, block, seen));
-    onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
-  }
-  const nll = validation ? await scoreWindows(engine, model, seen!, validation.windows) : [];
-  await gemm?.release();
-  await seen?.close();
-  await calibrated?.close();
-  return { nll, errors };
+    const nll = validation ? await scoreWindows(engine, model, seen!, validation.windows) : [];
+    return { nll, errors };
+  });
 }
 
 /** What `prepareBlock` looks at. */
@@ -132,9 +131,10 @@ async function prepareSolvers(
   { sequences, tokens, squareSums, columnSums }: SolverStatistics,
   gemm: Gemm,
 ): Promise<{ readonly solvers: Solvers; readonly unseen: readonly number[] }> {
-  const session = await engine.load(blockGraph(model, block, { length: inputs.length, outputs: 'gram' }));
-  const grams = await measureGrams(engine, session, inputs);
-  await session.release();
+  const grams = await withResources(async (own) => {
+    const graph = blockGraph(model, block, { length: inputs.length, outputs: 'gram' });
+    return await measureGrams(engine, await own(engine.load(graph)), inputs);
+  });
   const unseen = unseenExperts(grams);
   fillGrams(grams);
   const { [GIVEN]: given, ...taps } = grams;
@@ -172,33 +172,49 @@ async function relativeError(trace: Trace, block: number, pruned: Activations): 
   return error;
 }
 
-/** The residual after the last block on `text`, through the blocks that `sourceOf` gives (the checkpoint's by default). */
+/** Calls `use` with where a block's tensors lie; they need be there no longer. */
+export type WithBlock = (block: number, use: (source: BlockSource) => Promise<void>) => Promise<void>;
+
+/** The residual after the last block on `text`, through the blocks that `withBlock` gives (the checkpoint's by default). */
 export async function runBlocks(
   engine: Engine,
   model: Model,
   text: Text,
   onProgress: OnProgress,
-  sourceOf: (block: number) => Promise<BlockSource> = async () => checkpointSource(model.checkpoint),
+  withBlock: WithBlock = (_, use) => use(checkpointSource(model.checkpoint)),
 ): Promise<Activations> {
-  const seen = await sameShape(text.embedded);
-  for (let block = 0; block < model.config.blocks; block++) {
-    await passBlock(engine, model, block, [[block === 0 ? text.embedded : seen, seen]], await sourceOf(block));
-    onProgress({ kind: 'advance', detail: `block ${block + 1} of ${model.config.blocks}` });
-  }
-  return seen;
+  return await handOver(await sameShape(text.embedded), async (seen) => {
+    for (let block = 0; block < model.config.blocks; block++) {
+      const move: Move = [block === 0 ? text.embedded : seen, seen];
+      await withBlock(block, (source) => passBlock(engine, model, block, [move], source));
+      onProgress({ kind: 'advance', detail: `block ${block + 1} of ${model.config.blocks}` });
+    }
+    return seen;
+  });
+}
+
+/** The mean negative log-likelihood of each window, through the blocks that `withBlock` gives. */
+export function scoreBlocks(
+  engine: Engine,
+  model: Model,
+  text: Text,
+  onProgress: OnProgress,
+  withBlock?: WithBlock,
+): Promise<number[]> {
+  return withResources(async (own) => {
+    const seen = await own(runBlocks(engine, model, text, onProgress, withBlock));
+    return await scoreWindows(engine, model, seen, text.windows);
+  });
 }
 
 /** The mean negative log-likelihood of each window, through the block files in `dir`; the checkpoint's blocks without. */
-export async function scoreBlockFiles(
+export function scoreBlockFiles(
   engine: Engine,
   model: Model,
   dir: string | undefined,
   text: Text,
   onProgress: OnProgress,
 ): Promise<number[]> {
-  const sourceOf = dir === undefined ? undefined : (block: number) => blockFileSource(blockPath(dir, block));
-  const seen = await runBlocks(engine, model, text, onProgress, sourceOf);
-  const nll = await scoreWindows(engine, model, seen, text.windows);
-  await seen.close();
-  return nll;
+  const withFile: WithBlock = async (block, use) => await use(await blockFileSource(blockPath(dir!, block)));
+  return scoreBlocks(engine, model, text, onProgress, dir === undefined ? undefined : withFile);
 }

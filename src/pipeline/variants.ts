@@ -3,7 +3,7 @@
 // block starts a new stream from the base's own. So a prefix is computed once for all variants behind it, only the suffix
 // is run for each, and one block's graph is resident at a time.
 
-import type { OnProgress } from '../base/index.js';
+import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreDivergences } from '../evaluate/index.js';
 import { type BlockSource, type Model, weightName } from '../model/index.js';
@@ -42,19 +42,19 @@ export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
   const { length } = text.windows;
   const budget = STREAM_MEMORY / (1 + model.linears.flat().length);
   const open = (): Promise<Activations> => createActivations(text.embedded.chunks, length, model.config.hidden, budget);
-  const streams = new Map<string, Activations>();
-  const prefix = await sameShape(text.embedded);
-  try {
+  return await withResources(async (own) => {
+    const streams = new Map<string, Activations>();
+    const prefix = await own(sameShape(text.embedded));
     for (let block = 0; block < blocks; block++) {
       const from = block === 0 ? text.embedded : prefix;
       const source = await input.base(block);
       for (const variant of await input.variants(block)) {
-        const stream = await open();
+        const stream = await own(open());
         streams.set(variant.linear, stream);
         await passBlock(engine, model, block, [[from, stream]], withVariant(source, variant));
       }
-      const own = new Set(model.linears[block]!.map(({ name }) => name));
-      const earlier = [...streams].filter(([linear]) => !own.has(linear)).map(([, stream]): Move => [stream, stream]);
+      const here = new Set(model.linears[block]!.map(({ name }) => name));
+      const earlier = [...streams].filter(([linear]) => !here.has(linear)).map(([, stream]): Move => [stream, stream]);
       await passBlock(engine, model, block, [...earlier, [from, prefix]], source);
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
     }
@@ -66,10 +66,7 @@ export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
       input.reference ?? prefix,
     );
     return { base: base!, variants: new Map(names.map((name, i) => [name, scores[i]!])) };
-  } finally {
-    for (const stream of streams.values()) await stream.close();
-    await prefix.close();
-  }
+  });
 }
 
 function withVariant(base: BlockSource, { linear, weights }: Variant): BlockSource {

@@ -9,7 +9,7 @@
 // eight; ε is a hundredth of the root mean square of W, not 0.001 whatever W is; weights are never changed in place.
 // The streams of one block's linears run through the rest together: two per linear, and one graph resident at a time.
 
-import { createRng, type OnProgress } from '../base/index.js';
+import { createRng, handOver, type OnProgress, type Own, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
 import { blockGraph, type Linear, type Model, readLinear } from '../model/index.js';
@@ -36,14 +36,15 @@ export async function measureGradients(
   const { windows } = text.windows;
   const directions = Math.ceil(GRADIENT_DRAWS / windows.length);
   const repeated = { ...text.windows, windows: windows.flatMap((window) => Array(directions).fill(window)) };
-  const prefix = await spread(text.embedded, directions);
-  const norms: number[] = [];
-  try {
+  return await withResources(async (own) => {
+    const prefix = await own(spread(text.embedded, directions));
+    const norms: number[] = [];
     for (const [block, linears] of model.linears.entries()) {
-      const pairs: Pair[] = [];
-      try {
+      await withResources(async (ownPair) => {
+        const pairs: Pair[] = [];
         for (const linear of linears) {
-          pairs.push(await perturb(engine, model, linear, prefix, createRng(seed + norms.length + pairs.length)));
+          const draws = createRng(seed + norms.length + pairs.length);
+          pairs.push(await perturb(ownPair, engine, model, linear, prefix, draws));
         }
         const streams = pairs.flatMap(({ plus, minus }) => [plus, minus]);
         for (let next = block + 1; next < model.config.blocks; next++) {
@@ -55,22 +56,19 @@ export async function measureGradients(
           );
         }
         for (const pair of pairs) norms.push(await estimate(engine, model, pair, repeated));
-      } finally {
-        for (const { plus, minus } of pairs) await Promise.all([plus.close(), minus.close()]);
-      }
+      });
       await passBlock(engine, model, block, [[prefix, prefix]]);
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${model.config.blocks}` });
     }
     return norms;
-  } finally {
-    await prefix.close();
-  }
+  });
 }
 
 /** The residual after a block with one linear's weights at W + εz, and at W − εz; each window has a z of its own. */
 type Pair = { readonly epsilon: number; readonly plus: Activations; readonly minus: Activations };
 
 async function perturb(
+  own: Own,
   engine: Engine,
   model: Model,
   linear: Linear,
@@ -82,12 +80,13 @@ async function perturb(
   const square = W.reduce((sum, w) => sum + w * w, 0) / W.length;
   const epsilon = Math.max(EPSILON * Math.sqrt(square), SMALLEST_EPSILON);
   const budget = STREAM_MEMORY / (2 * model.linears[block]!.length);
-  const open = () => createActivations(from.chunks, from.length, from.width, budget);
+  const open = () => own(createActivations(from.chunks, from.length, from.width, budget));
   const pair = { epsilon, plus: await open(), minus: await open() };
   // Drawn beforehand, so that which lane comes first does not matter.
   const draws = from.chunks.map(() => seeds.uint32());
-  const session = await engine.load(blockGraph(model, block, { length: from.length, outputs: 'hidden', fed: linear }));
-  try {
+  const graph = blockGraph(model, block, { length: from.length, outputs: 'hidden', fed: linear });
+  await withResources(async (ownSession) => {
+    const session = await ownSession(engine.load(graph));
     await inLanes(engine.asks, draws.length, async (chunk) => {
       const x = await from.read(chunk);
       for (const [side, weights] of [pair.plus, pair.minus].entries()) {
@@ -97,9 +96,7 @@ async function perturb(
         await weights.write(chunk, y!.data as Float32Array);
       }
     });
-  } finally {
-    await session.release();
-  }
+  });
   return pair;
 }
 
@@ -125,14 +122,15 @@ async function estimate(engine: Engine, model: Model, pair: Pair, windows: Windo
 async function spread(from: Activations, times: number): Promise<Activations> {
   const { length, width, chunks } = from;
   const count = times * chunks.reduce((a, b) => a + b, 0);
-  const single = await createActivations(Array(count).fill(1), length, width);
-  let to = 0;
-  for (const [chunk, windows] of chunks.entries()) {
-    const data = await from.read(chunk);
-    for (let w = 0; w < windows; w++) {
-      const window = data.slice(w * length * width, (w + 1) * length * width);
-      for (let again = 0; again < times; again++) await single.write(to++, window.slice());
+  return await handOver(await createActivations(Array(count).fill(1), length, width), async (single) => {
+    let to = 0;
+    for (const [chunk, windows] of chunks.entries()) {
+      const data = await from.read(chunk);
+      for (let w = 0; w < windows; w++) {
+        const window = data.slice(w * length * width, (w + 1) * length * width);
+        for (let again = 0; again < times; again++) await single.write(to++, window.slice());
+      }
     }
-  }
-  return single;
+    return single;
+  });
 }

@@ -3,7 +3,7 @@
 // rest: half the work of whole passes, and two streams whatever the depth. (variants.ts keeps a stream per variant to load
 // each graph once; here a variant is a whole model, so as many streams as blocks would be too much for the disk.)
 
-import type { OnProgress } from '../base/index.js';
+import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
@@ -17,10 +17,10 @@ export async function scoreRemovals(
   text: Text,
   onProgress: OnProgress,
 ): Promise<number[][]> {
-  const prefix = await sameShape(text.embedded);
-  const suffix = await sameShape(text.embedded);
-  const scores: number[][] = [];
-  try {
+  return await withResources(async (own) => {
+    const prefix = await own(sameShape(text.embedded));
+    const suffix = await own(sameShape(text.embedded));
+    const scores: number[][] = [];
     let before = text.embedded;
     for (const [i, block] of left.entries()) {
       let stream = before;
@@ -34,8 +34,5 @@ export async function scoreRemovals(
       onProgress({ kind: 'advance', detail: `without block ${block}` });
     }
     return scores;
-  } finally {
-    await suffix.close();
-    await prefix.close();
-  }
+  });
 }

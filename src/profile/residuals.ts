@@ -1,7 +1,7 @@
 // One pass of the dense model over a text in which every block's input and output can be looked at, and nothing else.
 // (runDense shows them too, beside what it collects.)
 
-import type { OnProgress } from '../base/index.js';
+import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { passBlock, sameShape, showMove, type Text, type VisitResidual } from '../stream/index.js';
@@ -15,8 +15,8 @@ export async function visitResiduals(
   onProgress: OnProgress,
 ): Promise<void> {
   const { blocks } = model.config;
-  const stores = [await sameShape(text.embedded), await sameShape(text.embedded)] as const;
-  try {
+  await withResources(async (own) => {
+    const stores = [await own(sameShape(text.embedded)), await own(sameShape(text.embedded))] as const;
     let from = text.embedded;
     for (let block = 0; block < blocks; block++) {
       const to = stores[block % 2]!;
@@ -25,7 +25,5 @@ export async function visitResiduals(
       from = to;
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
     }
-  } finally {
-    for (const store of stores) await store.close();
-  }
+  });
 }

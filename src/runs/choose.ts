@@ -1,6 +1,6 @@
 // How the plan is chosen: given, fixed by its hyperparameters, searched on validation text, or found as its policy judges.
 
-import { InternalError } from '../base/index.js';
+import { InternalError, withResources } from '../base/index.js';
 import type { Model } from '../model/index.js';
 
 import { allocate, completeValues, findPolicy, type ModelFacts, maxBeta, type Values } from '../plan/index.js';
@@ -66,15 +66,17 @@ export async function choosePlan(
   }
 
   if (!validation) throw new InternalError('E_INTERNAL_SEARCH', 'A search was begun without validation text.');
-  const book = await createBook(settings, model, trials, validation, candidateAt);
-  const method = await search(settings, book, target, facts);
-  return {
-    ...book.best(),
-    uniform: book.first(),
-    entries: book.entries,
-    judged: [],
-    method,
-  };
+  return await withResources(async (own) => {
+    const book = await createBook(own, settings, model, trials, validation, candidateAt);
+    const method = await search(settings, book, target, facts);
+    return {
+      ...book.best(),
+      uniform: book.first(),
+      entries: book.entries,
+      judged: [],
+      method,
+    };
+  });
 }
 
 /** Fills the book; returns how, in a sentence or two. The first trial of either search is uniform. */
@@ -94,22 +96,18 @@ async function search(settings: PruneSettings, book: Book, target: number, facts
 }
 
 /** The misalignment of each candidate. */
-async function judge(
-  model: Model,
-  trials: Trials,
-  candidates: readonly Candidate[],
-  text: Text,
-): Promise<readonly Judged[]> {
-  const sample = await sampleText(model, text, ALIGNMENT_WINDOWS);
-  const judged: Judged[] = [];
-  for (const candidate of candidates) {
-    judged.push({
-      hyperparameters: { ...candidate.values },
-      misalignment: await trials.misalignment(candidate, sample.text),
-    });
-  }
-  await sample.text.embedded.close();
-  return judged;
+function judge(model: Model, trials: Trials, candidates: readonly Candidate[], text: Text): Promise<readonly Judged[]> {
+  return withResources(async (own) => {
+    const sample = await sampleText(own, model, text, ALIGNMENT_WINDOWS);
+    const judged: Judged[] = [];
+    for (const candidate of candidates) {
+      judged.push({
+        hyperparameters: { ...candidate.values },
+        misalignment: await trials.misalignment(candidate, sample.text),
+      });
+    }
+    return judged;
+  });
 }
 
 const leastMisaligned = (judged: readonly Judged[]): Judged | undefined =>

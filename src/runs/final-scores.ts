@@ -1,16 +1,17 @@
 // What a finished model scores: once at the end, on the test text and on the tasks. Neither chooses anything. Each is a step of
 // its own, so a run that was interrupted between them does not repeat the first.
 
-import type { OnProgress } from '../base/index.js';
+import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
 import { scoreBlockFiles } from '../pipeline/index.js';
 import type { Evaluation, TaskScores } from '../records/index.js';
+import { embedText } from '../stream/index.js';
 import { scoresOf } from '../zeroshot/index.js';
 import type { RunSettings } from './settings.js';
 import { type PreparedTasks, scoreTasks } from './tasks.js';
-import { embedText, type PreparedText } from './texts.js';
+import type { PreparedText } from './texts.js';
 import type { Workspace } from './workspace.js';
 
 export type FinalScores = { readonly test: Evaluation | null; readonly tasks?: TaskScores };
@@ -19,7 +20,7 @@ export type FinalScores = { readonly test: Evaluation | null; readonly tasks?: T
 export const UNSCORED: FinalScores = { test: null };
 
 /** A text's losses through the block files in `dir`; the checkpoint's blocks without. `stage` is for the progress alone. */
-export async function scoreText(
+export function scoreText(
   engine: Engine,
   model: Model,
   dir: string | undefined,
@@ -27,11 +28,12 @@ export async function scoreText(
   stage: string,
   onProgress: OnProgress,
 ): Promise<Evaluation> {
-  onProgress({ kind: 'stage', stage, total: model.config.blocks });
-  const text = await embedText(model, prepared);
-  const nll = await scoreBlockFiles(engine, model, dir, text, onProgress);
-  await text.embedded.close();
-  return summarise(nll, text.windows.length);
+  return withResources(async (own) => {
+    onProgress({ kind: 'stage', stage, total: model.config.blocks });
+    const text = await embedText(own, model, prepared);
+    const nll = await scoreBlockFiles(engine, model, dir, text, onProgress);
+    return summarise(nll, text.windows.length);
+  });
 }
 
 /** Scores the block files in `dir`; the checkpoint's blocks without. */

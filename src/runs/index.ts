@@ -38,7 +38,6 @@ export {
   type TasksResult,
 } from './tasks.js';
 export {
-  embedText,
   openEngine,
   type PreparedText,
   type PreparedTexts,

@@ -1,6 +1,7 @@
 // What policies need beyond the dense pass: measures that change one linear at a time and run the rest of the model. Each
 // is a step of the workspace, so an interrupted run takes it up again.
 
+import { withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { type DensePass, measureSensitivity } from '../pipeline/index.js';
@@ -28,10 +29,12 @@ export async function measureOnce(
 ): Promise<Partial<Measured>> {
   const text = calibration ?? validation;
   if (!needs.includes('gradient') || !text) return {};
-  const gradient = await workspace.step('gradient', async () => {
-    const sample = await sampleText(model, text, GRADIENT_DRAWS);
-    return await measureGradients(engine, model, sample.text, seed, onProgress);
-  });
+  const gradient = await workspace.step('gradient', () =>
+    withResources(async (own) => {
+      const sample = await sampleText(own, model, text, GRADIENT_DRAWS);
+      return await measureGradients(engine, model, sample.text, seed, onProgress);
+    }),
+  );
   return { gradient };
 }
 
@@ -46,15 +49,17 @@ export async function measureAt(
   const { pattern, onProgress } = settings;
   // All linears at one rate, also where groups of M allow only whole M-ths.
   const rate = pattern.kind === 'n:m' ? wholeParts(target, pattern.of) : target;
-  const sensitivity = await workspace.step('sensitivity', async () => {
-    const sample = await sampleText(model, text, SENSITIVITY_WINDOWS);
-    const counts = countsOf(settings, model, () => rate);
-    const { criterion } = settings;
-    // A mask that needs more than dense statistics has a stand-in; a solver prunes as it will.
-    const how = criterion.kind === 'solver' ? { criterion, pattern } : masking(settings);
-    const input = { engine, model, ...how, counts, calibration, onProgress };
-    return await measureSensitivity(input, dense, sample.text);
-  });
+  const sensitivity = await workspace.step('sensitivity', () =>
+    withResources(async (own) => {
+      const sample = await sampleText(own, model, text, SENSITIVITY_WINDOWS);
+      const counts = countsOf(settings, model, () => rate);
+      const { criterion } = settings;
+      // A mask that needs more than dense statistics has a stand-in; a solver prunes as it will.
+      const how = criterion.kind === 'solver' ? { criterion, pattern } : masking(settings);
+      const input = { engine, model, ...how, counts, calibration, onProgress };
+      return await measureSensitivity(input, dense, sample.text);
+    }),
+  );
   return { sensitivity };
 }
 

@@ -1,7 +1,7 @@
 // What prune and plan have in common: from checked settings to the chosen plan. Everything that does not depend on the
 // rates (texts, embeddings, the dense pass) is prepared once; the engine lives as long as `use` does.
 
-import { VERSION } from '../base/index.js';
+import { VERSION, withResources } from '../base/index.js';
 import { hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
@@ -9,12 +9,12 @@ import type { Model } from '../model/index.js';
 import { runDense } from '../pipeline/index.js';
 import { collectable, needCalibration, requireCalibration } from '../profile/index.js';
 import type { Evaluation } from '../records/index.js';
-import type { Activations, Text } from '../stream/index.js';
+import { embedText, type Text } from '../stream/index.js';
 import { type Choice, choosePlan } from './choose.js';
 import { measureAt, measureOnce } from './procedure-measures.js';
 import { type PruneSettings, planTarget } from './settings.js';
 import type { PreparedTasks } from './tasks.js';
-import { embedText, openEngine, type PreparedText, type PreparedTexts } from './texts.js';
+import { openEngine, type PreparedText, type PreparedTexts } from './texts.js';
 import { createTrials, type Trials } from './trials.js';
 import { openWorkspace, type Workspace } from './workspace.js';
 
@@ -37,18 +37,13 @@ export async function runToChoice<T>(
   use: (run: Run) => Promise<T>,
 ): Promise<T> {
   if (!settings.plan) requireCalibration(settings.policy, texts.calibration !== undefined);
-  // The engine first: a device that is not there should leave nothing behind.
-  const engine = await openEngine(model, settings);
-  const opened: Activations[] = [];
-  let close: Workspace['close'] | undefined;
-  try {
+  return await withResources(async (own) => {
+    // The engine first: a device that is not there should leave nothing behind.
+    const engine = await own(openEngine(model, settings));
     const { hashes, workspace } = await openRun(settings, model, texts, tasks);
-    close = workspace.close;
-    const embed = async (text: PreparedText | undefined): Promise<Text | undefined> => {
-      const embedded = text && (await embedText(model, text));
-      if (embedded) opened.push(embedded.embedded);
-      return embedded;
-    };
+    await own(workspace);
+    const embed = async (text: PreparedText | undefined): Promise<Text | undefined> =>
+      text && (await embedText(own, model, text));
     const calibration = await embed(texts.calibration);
     const validation = await embed(texts.validation);
     const measures = settings.plan ? [] : collectable(settings.policy.needs);
@@ -64,7 +59,7 @@ export async function runToChoice<T>(
             measures,
           )
         : undefined;
-    if (dense?.trace) opened.push(dense.trace.store);
+    if (dense?.trace) await own(dense.trace.store);
     const trials = createTrials({ settings, engine, model, workspace, calibration, validation, dense });
     const target = settings.sparsity ?? planTarget(settings.plan!, model);
     const where = { model, engine, workspace, calibration, validation, dense };
@@ -76,11 +71,7 @@ export async function runToChoice<T>(
     const choice = await choosePlan(settings, model, trials, target, where, measured);
     const denseValidation = dense && validation ? summarise(dense.nll, validation.windows.length) : null;
     return await use({ hashes, workspace, engine, trials, target, choice, denseValidation });
-  } finally {
-    for (const activations of opened) await activations.close();
-    await engine.close();
-    await close?.();
-  }
+  });
 }
 
 /** The workspace of a run, its own or that of an earlier attempt. @throws OptionError E_OPTION_RESUME, ResourceError */

@@ -8,7 +8,6 @@ import { createOrtEngine } from '../engine/index.js';
 import type { TextRole } from '../hub/index.js';
 import type { Model } from '../model/index.js';
 import type { ManifestText } from '../records/index.js';
-import { embedWindows, type Text } from '../stream/index.js';
 import {
   checkVocabulary,
   loadTokenizer,
@@ -103,11 +102,6 @@ export async function prepareTexts(settings: TextSettings, model: Model): Promis
 }
 
 const tokenCache = (): string => join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'layerwise', 'tokens');
-
-/** Windows with their embeddings, as the pipeline takes them. */
-export async function embedText(model: Model, text: PreparedText): Promise<Text> {
-  return { windows: text.windows, embedded: await embedWindows(model, text.windows) };
-}
 
 /**
  * Blocks up to this many weights run as several single-threaded lanes side by side, larger ones as one lane with all

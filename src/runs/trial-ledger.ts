@@ -2,10 +2,11 @@
 // it for losses; it knows nothing of how they choose. Candidates are what is left of their rates in whole weights, or in
 // whole N of M under n:M: two that round to the same numbers are one trial.
 
-import { InternalError } from '../base/index.js';
+import { InternalError, type Own } from '../base/index.js';
 import type { Model } from '../model/index.js';
 import type { Values } from '../plan/index.js';
-import { sampleText, type Text } from '../stream/index.js';
+import type { Text } from '../stream/index.js';
+import { sampleText } from '../stream/index.js';
 import type { PruneSettings } from './settings.js';
 import { type Candidate, countsOf, describeValues, type TimedTrial, type Trials } from './trials.js';
 
@@ -25,7 +26,9 @@ export type Book = {
   best(): Entry;
 };
 
+/** A book for as long as the scope is open. */
 export async function createBook(
+  own: Own,
   settings: PruneSettings,
   model: Model,
   trials: Trials,
@@ -33,7 +36,7 @@ export async function createBook(
   candidateAt: (values: Values) => Candidate,
 ): Promise<Book> {
   const entries: Entry[] = [];
-  const sample = await sampleText(model, validation, SURROGATE_WINDOWS);
+  const sample = await sampleText(own, model, validation, SURROGATE_WINDOWS);
   const exactOnes = (): Entry[] => entries.filter(({ trial }) => trial.exact);
   const first = (): Entry => {
     const entry = exactOnes()[0];

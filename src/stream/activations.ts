@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileError, InternalError } from '../base/index.js';
+import { fileError, handOver, InternalError } from '../base/index.js';
 import type { HostTensor } from '../engine/index.js';
 
 /** Tokens in one run of a graph: enough to keep a core busy, few enough to stay in its cache. */
@@ -68,8 +68,11 @@ async function onDisk(shape: Shape, perChunk: number): Promise<Activations> {
   const path = join(tmpdir(), `layerwise-${randomUUID()}.scratch`);
   let file: FileHandle;
   try {
-    file = await open(path, 'wx+', 0o600);
-    await rm(path); // The open handle keeps the space; nothing is left behind whatever happens.
+    // The open handle keeps the space; nothing is left behind whatever happens.
+    file = await handOver(await open(path, 'wx+', 0o600), async (opened) => {
+      await rm(path);
+      return opened;
+    });
   } catch (error) {
     throw fileError(error, path);
   }

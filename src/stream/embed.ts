@@ -2,6 +2,7 @@
 // where the model has those. Tables are read once, in order, slab by slab, and only rows that are needed are kept. A projection
 // (OPT-350M's alone) is a product in float64 on this thread, once for each token that occurs, half a million multiplications each.
 
+import { handOver } from '../base/index.js';
 import { readRows, readTensorFloat32 } from '../checkpoint/index.js';
 import type { Model } from '../model/index.js';
 import type { Windows } from '../text/index.js';
@@ -14,9 +15,22 @@ export async function embedWindows(
   depths?: readonly Int32Array[],
 ): Promise<Activations> {
   const { length } = windows;
+  const chunks = chunksOf(windows.windows.length, length);
+  return await handOver(await createActivations(chunks, length, model.config.hidden), async (activations) => {
+    await writeEmbeddings(model, windows, depths, activations);
+    return activations;
+  });
+}
+
+async function writeEmbeddings(
+  model: Model,
+  windows: Windows,
+  depths: readonly Int32Array[] | undefined,
+  activations: Activations,
+): Promise<void> {
+  const { length } = windows;
   const { config, layout } = model;
   const { hidden: D, embedding } = config;
-  const activations = await createActivations(chunksOf(windows.windows.length, length), length, D);
   const needed = new Set<number>();
   for (const window of windows.windows) for (const token of window) needed.add(token);
   const rows = await readSomeRows(model, layout.embedding, needed);
@@ -42,7 +56,6 @@ export async function embedWindows(
     }
     await activations.write(chunk, data);
   }
-  return activations;
 }
 
 /** The rows of table `name` whose numbers are in `needed`. */

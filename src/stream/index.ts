@@ -3,4 +3,4 @@ export { embedWindows } from './embed.js';
 export { type Move, passBlock, showMove, type VisitResidual } from './pass.js';
 
 export { inLanes, runBlock, runChunk, sameShape } from './stream.js';
-export { sampleText, type Text } from './text.js';
+export { embedText, sampleText, type Text } from './text.js';

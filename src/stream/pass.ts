@@ -1,5 +1,6 @@
 // Residual streams through one block: its graph is loaded, run over each stream, and released whatever happens.
 
+import { withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { type BlockSource, blockGraph, type Model } from '../model/index.js';
 import type { Activations } from './activations.js';
@@ -26,12 +27,9 @@ export async function passBlock(
 ): Promise<void> {
   const length = moves[0]?.[0].length;
   if (length === undefined) return;
-  const session = await engine.load(
-    blockGraph(model, block, { length, outputs: 'hidden', ...(source ? { source } : {}) }),
-  );
-  try {
+  const graph = blockGraph(model, block, { length, outputs: 'hidden', ...(source ? { source } : {}) });
+  await withResources(async (own) => {
+    const session = await own(engine.load(graph));
     for (const [from, to] of moves) await runBlock(engine, session, from, to);
-  } finally {
-    await session.release();
-  }
+  });
 }

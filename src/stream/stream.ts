@@ -1,5 +1,6 @@
 // Streams windows through the model, one graph at a time. As many runs proceed side by side as the engine has lanes.
 
+import { settleAll } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { type Activations, chunkTensor, createActivations } from './activations.js';
 
@@ -19,8 +20,7 @@ export async function inLanes<T>(lanes: number, count: number, work: (index: num
       }
     }
   };
-  const settled = await Promise.allSettled(Array.from({ length: Math.min(lanes, count) }, lane));
-  for (const lane of settled) if (lane.status === 'rejected') throw lane.reason;
+  await settleAll(Array.from({ length: Math.min(lanes, count) }, lane));
   return results;
 }
 

@@ -1,5 +1,6 @@
 // A text on its way through the model: its windows of tokens and their embeddings, the residual before block 0.
 
+import type { Own } from '../base/index.js';
 import type { Model } from '../model/index.js';
 import type { Windows } from '../text/index.js';
 import type { Activations } from './activations.js';
@@ -8,8 +9,14 @@ import { embedWindows } from './embed.js';
 /** A text's windows and their embeddings. All texts of a run have windows of one length. */
 export type Text = { readonly windows: Windows; readonly embedded: Activations };
 
-/** `count` windows spread evenly over a text. */
+/** Windows with their embeddings. The scope that `own` belongs to closes them. */
+export async function embedText(own: Own, model: Model, { windows }: Pick<Text, 'windows'>): Promise<Text> {
+  return { windows, embedded: await own(embedWindows(model, windows)) };
+}
+
+/** `count` windows spread evenly over a text. The scope that `own` belongs to closes their embeddings. */
 export async function sampleText(
+  own: Own,
   model: Model,
   from: Text,
   count: number,
@@ -18,5 +25,5 @@ export async function sampleText(
   const taken = Math.min(count, all.length);
   const indices = Array.from({ length: taken }, (_, i) => Math.floor((i * all.length) / taken));
   const windows = { ...from.windows, windows: indices.map((i) => all[i]!) };
-  return { text: { windows, embedded: await embedWindows(model, windows) }, indices };
+  return { text: await embedText(own, model, { windows }), indices };
 }

@@ -1,7 +1,7 @@
 // The log-probability of each sequence's scored tokens, from the residual stream of a forest after the last block. Only the
 // places that predict a scored token go through the head.
 
-import { NumericError } from '../base/index.js';
+import { NumericError, withResources } from '../base/index.js';
 import type { Engine, HostTensor } from '../engine/index.js';
 import { LOGITS_PER_RUN } from '../evaluate/index.js';
 import { headGraph, type Model } from '../model/index.js';
@@ -31,8 +31,8 @@ export async function scoreForest(
   }
   const standing: Forest['stands'][number][][] = stream.chunks.map(() => []);
   for (const stand of forest.stands) standing[chunkOfRow[Math.floor(stand.places[0]! / T)]!]!.push(stand);
-  const session = await engine.load(headGraph(model, 'choices'));
-  try {
+  await withResources(async (own) => {
+    const session = await own(engine.load(headGraph(model, 'choices')));
     await inLanes(engine.asks, stream.chunks.length, async (chunk) => {
       const here = standing[chunk]!;
       const start = firstRow[chunk]! * T;
@@ -66,9 +66,7 @@ export async function scoreForest(
         results[sequence] = { logProbability: sum, greedy };
       }
     });
-  } finally {
-    await session.release();
-  }
+  });
 }
 
 /** @throws NumericError E_NUMERIC_LOSS: the log-probability of a request is no finite number */

@@ -61,7 +61,7 @@ test('every variant’s divergence is what the whole model gives with that linea
           ? { ...source.find(tensor), source: { kind: 'bytes', bytes: weights } as const }
           : source.find(tensor),
     };
-    const seen = await runBlocks(engine, model, text, silent, async () => replaced);
+    const seen = await runBlocks(engine, model, text, silent, (_, use) => use(replaced));
     const [slow] = await scoreDivergences(engine, model, [seen], reference);
     const fast = variants.get(name)!;
     expect(fast).toHaveLength(3);
