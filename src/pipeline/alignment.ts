@@ -4,45 +4,37 @@
 //   Σ_l ‖x_l/Σ_j x_lj − x̃_l/Σ_j x̃_lj‖₂/columns_l.
 // We differ: masks are those of the criterion in hand, in its pattern, also where it is a solver.
 
-import { mkdir, rm } from 'node:fs/promises';
-import { fileError } from '../base/index.js';
+import { withResources } from '../base/index.js';
 import { createGemm } from '../linalg/index.js';
 import type { Linear } from '../model/index.js';
 import type { SquareSums } from '../profile/index.js';
 import { passBlock, sameShape, type Text } from '../stream/index.js';
-import { blockFileSource, blockPath, writePrunedBlock } from './block-file.js';
 import { tapBlock } from './dense.js';
+import { withPrunedBlock } from './pruned-block.js';
 import { type BlockInput, prepareBlock } from './sequential.js';
 
-/** The misalignment of a plan on the windows of `text`, which prunes too. Works in `dir` and leaves nothing there. */
+/** The misalignment of a plan on the windows of `text`, which prunes too. Leaves no files in `dir`. */
 export async function measureMisalignment(
   input: Omit<BlockInput, 'calibration'> & { readonly dir: string },
   text: Text,
 ): Promise<number> {
   const { engine, model, criterion, dir } = input;
-  await mkdir(dir, { recursive: true }).catch((error) => {
-    throw fileError(error, dir);
-  });
-  const seen = await sameShape(text.embedded);
-  const gemm = criterion.kind === 'solver' ? await createGemm(engine) : undefined;
-  let sum = 0;
-  try {
+  return await withResources(async (own) => {
+    const seen = await own(sameShape(text.embedded));
+    const gemm = criterion.kind === 'solver' ? await own(createGemm(engine)) : undefined;
+    let sum = 0;
     for (const [block, linears] of model.linears.entries()) {
       const from = block === 0 ? text.embedded : seen;
       const dense = await tapBlock(engine, model, block, from);
       const inputs = criterion.needsActivations ? from : undefined;
       const pruning = await prepareBlock({ ...input, calibration: text }, block, inputs, gemm, dense);
-      await writePrunedBlock(model, block, pruning, blockPath(dir, block));
-      const source = await blockFileSource(blockPath(dir, block));
-      sum += compare(linears, dense, await tapBlock(engine, model, block, from, 'taps', source));
-      await passBlock(engine, model, block, [[from, seen]], source);
+      await withPrunedBlock(model, block, pruning, dir, async (source) => {
+        sum += compare(linears, dense, await tapBlock(engine, model, block, from, 'taps', source));
+        await passBlock(engine, model, block, [[from, seen]], source);
+      });
     }
     return sum;
-  } finally {
-    await gemm?.release();
-    await seen.close();
-    await rm(dir, { recursive: true });
-  }
+  });
 }
 
 function compare(linears: readonly Linear[], dense: SquareSums, pruned: SquareSums): number {
