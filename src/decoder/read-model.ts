@@ -8,6 +8,7 @@ import {
   type ModelConfig,
   type ModelTensor,
   readModelConfig,
+  storedPair,
 } from '../model/portable.js';
 import { type PackedModel, readPackedConfig, requireTensors } from '../packed/portable.js';
 
@@ -19,8 +20,11 @@ export type DescribedModel = {
 
 /** @throws CheckpointError E_CHECKPOINT_…; UnsupportedError */
 export async function readPackedModel(packed: PackedModel): Promise<DescribedModel> {
-  const config = readModelConfig(await readPackedConfig(packed));
-  const layout = layoutOf(config, (name) => packed.tensors.has(name));
+  const stated = readModelConfig(await readPackedConfig(packed));
+  const has = (name: string): boolean => packed.tensors.has(name);
+  // A head that is tied in fact is not packed, whatever the checkpoint stored: one that is there is another.
+  const config = storedPair(stated, has) ? { ...stated, tied: false } : stated;
+  const layout = layoutOf(config, has);
   const tensors = describeTensors(config, layout);
   requireTensors(packed, tensors);
   return { config, layout, tensors };

@@ -5,19 +5,11 @@ import type { Graph } from '../graph/index.js';
 import { elementCount } from '../tensor/index.js';
 import { buildBlockGraph } from './block.js';
 import type { BlockOutputs, Fed, TreeRows } from './blocks/kit.js';
+import { checkTensors, noteUnused, settleTie, tiedTwin } from './check.js';
 import { type ModelConfig, readModelConfig } from './config.js';
 import { buildHeadGraph, type HeadOutput } from './head.js';
 import type { TensorSource } from './nodes.js';
-import {
-  blockTensors,
-  checkTensors,
-  inPlace,
-  isBuffer,
-  type Layout,
-  type Linear,
-  layoutOf,
-  linearsOf,
-} from './tensor-names.js';
+import { blockTensors, inPlace, isBuffer, type Layout, type Linear, layoutOf, linearsOf } from './tensor-names.js';
 
 export type Model = {
   readonly checkpoint: Checkpoint;
@@ -31,23 +23,27 @@ export type Model = {
   readonly parameters: number;
   readonly prunable: number;
   readonly blockWeights: number;
+  /** What was decided where config.json and the tensors differ, a sentence or two each. */
+  readonly notes: readonly string[];
 };
 
 /**
- * Opens a checkpoint directory and checks that it is a model we can run. Reads headers only.
+ * Opens a checkpoint directory and checks that it is a model we can run. Reads headers only, unless a head is stored beside the
+ * embeddings that it should be tied to: then the two are compared.
  * @throws CheckpointError E_CHECKPOINT_…, UnsupportedError E_UNSUPPORTED_…, ResourceError E_RESOURCE_…
  */
 export async function openModel(dir: string): Promise<Model> {
   const checkpoint = await openCheckpoint(dir);
-  const config = readModelConfig(checkpoint.config);
+  const { config, notes } = await settleTie(readModelConfig(checkpoint.config), checkpoint);
   const layout = layoutOf(config, (name) => checkpoint.tensors.has(name));
   checkTensors(config, layout, checkpoint);
   const linears = Array.from({ length: config.blocks }, (_, block) => linearsOf(config, layout, block));
   const weights = linears.map((block) => block.reduce((sum, { rows, columns }) => sum + rows * columns, 0));
+  const twin = tiedTwin(config, checkpoint);
   let parameters = 0;
   let bytes = 0;
   for (const { name, shape, length } of checkpoint.tensors.values()) {
-    if (!isBuffer(config, layout, name)) parameters += elementCount(shape);
+    if (name !== twin && !isBuffer(config, layout, name)) parameters += elementCount(shape);
     bytes += length;
   }
   return {
@@ -59,6 +55,7 @@ export async function openModel(dir: string): Promise<Model> {
     parameters,
     prunable: weights.reduce((a, b) => a + b, 0),
     blockWeights: Math.max(...weights),
+    notes: [...notes, ...noteUnused(config, layout, checkpoint)],
   };
 }
 

@@ -1,13 +1,11 @@
 // Where a checkpoint keeps a model: the names and shapes of its tensors, from a family's names and a block's parts, and the
 // check that all of them are there. Names are those of the checkpoint.
 
-import { CheckpointError } from '../base/portable.js';
-import type { Checkpoint, TensorInfo } from '../checkpoint/portable.js';
-import type { DType } from '../tensor/index.js';
+import type { TensorInfo } from '../checkpoint/portable.js';
 import { linearRole, ROUTER, type TapSite } from './blocks/parts.js';
 import { SHAPES } from './blocks/shapes.js';
 import { findFamily, type ModelConfig } from './config.js';
-import type { LinearKind, NormRole } from './families/names.js';
+import type { LinearKind, Names, NormRole } from './families/names.js';
 import type { TensorSource } from './nodes.js';
 
 /**
@@ -43,9 +41,11 @@ export type Layout = {
 /** The names that a model of `config` has among tensors of which `has` knows. */
 export function layoutOf(config: ModelConfig, has: (name: string) => boolean): Layout {
   const { names } = findFamily({ model_type: config.family });
-  const base = names.bases.find((one) => has(`${one}${names.embedding}.weight`)) ?? names.bases[0]!;
-  const embedding = `${base}${names.embedding}.weight`;
-  const heads = names.head.map((name) => `${name}.weight`);
+  const base = baseOf(names, has);
+  const own = names.head.map((name) => `${name}.weight`).find(has);
+  const usual = `${base}${names.embedding}.weight`;
+  // A tied pair may be stored under the head's name alone.
+  const embedding = config.tied && own !== undefined && !has(usual) ? own : usual;
   const projected = config.embedding.width !== config.hidden;
   return {
     embedding,
@@ -53,9 +53,25 @@ export function layoutOf(config: ModelConfig, has: (name: string) => boolean): L
     projectIn: projected ? `${base}${names.projectIn}.weight` : undefined,
     projectOut: projected ? `${base}${names.projectOut}.weight` : undefined,
     finalNorm: config.finalNorm ? base + names.finalNorm : undefined,
-    head: config.tied ? embedding : (heads.find(has) ?? heads[0]!),
+    head: config.tied ? embedding : (own ?? `${names.head[0]}.weight`),
     blocks: `${base}${names.blocks}.`,
   };
+}
+
+/** What names begin with: as the embedding's does or, where it is stored as the head, a block's. */
+function baseOf({ bases, embedding, blocks, modules }: Names, has: (name: string) => boolean): string {
+  const ends = [`${embedding}.weight`, `${blocks}.0.${modules.o}.weight`];
+  return ends.map((end) => bases.find((base) => has(base + end))).find((base) => base !== undefined) ?? bases[0]!;
+}
+
+/** The embedding and the head, where a tensor of each is stored though config.json says that they are one. */
+export function storedPair(
+  config: ModelConfig,
+  has: (name: string) => boolean,
+): readonly [embedding: string, head: string] | undefined {
+  const { embedding } = layoutOf(config, has);
+  const { head } = layoutOf({ ...config, tied: false }, has);
+  return config.tied && embedding !== head && has(embedding) && has(head) ? [embedding, head] : undefined;
 }
 
 /** Names the modules of a block by their roles. */
@@ -137,47 +153,4 @@ export const isBuffer = (config: ModelConfig, layout: Layout, name: string): boo
 export function inPlace(info: TensorInfo): TensorSource {
   const { name, dtype, shape, file, offset, length } = info;
   return { name, dtype, shape, source: { kind: 'file', file, offset, length } };
-}
-
-const COMPUTABLE: readonly DType[] = ['F32', 'F16', 'BF16'];
-
-/**
- * Checks that every tensor the model needs is there, with its shape and a dtype we compute with, and that no block has
- * a weight or bias that the model would not use.
- * @throws CheckpointError E_CHECKPOINT_MISSING, E_CHECKPOINT_SHAPE, E_CHECKPOINT_DTYPE, E_CHECKPOINT_UNEXPECTED
- */
-export function checkTensors(config: ModelConfig, layout: Layout, checkpoint: Checkpoint): void {
-  const expected = modelTensors(config, layout);
-  for (const [name, shape] of expected) {
-    const info = checkpoint.tensors.get(name);
-    if (!info) {
-      throw new CheckpointError(
-        'E_CHECKPOINT_MISSING',
-        `${checkpoint.dir}: tensor ${name} is missing; config.json (${config.family}, ${config.blocks} blocks) asks for it.`,
-        { tensor: name },
-      );
-    }
-    if (info.shape.join() !== shape.join()) {
-      throw new CheckpointError(
-        'E_CHECKPOINT_SHAPE',
-        `${checkpoint.dir}: tensor ${name} has shape [${info.shape}]; config.json asks for [${shape}].`,
-        { tensor: name, expected: shape, got: info.shape },
-      );
-    }
-    if (!COMPUTABLE.includes(info.dtype)) {
-      throw new CheckpointError(
-        'E_CHECKPOINT_DTYPE',
-        `${checkpoint.dir}: tensor ${name} has dtype ${info.dtype}; expected one of ${COMPUTABLE.join(', ')}. Start from an unquantised checkpoint.`,
-        { tensor: name, got: info.dtype },
-      );
-    }
-  }
-  for (const name of checkpoint.tensors.keys()) {
-    if (!name.startsWith(layout.blocks) || expected.has(name) || isBuffer(config, layout, name)) continue;
-    throw new CheckpointError(
-      'E_CHECKPOINT_UNEXPECTED',
-      `${checkpoint.dir}: tensor ${name} is not part of a ${config.family} block as config.json describes it, so the model would compute something else. Check config.json.`,
-      { tensor: name },
-    );
-  }
 }

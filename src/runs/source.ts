@@ -6,9 +6,11 @@ import { describeSnapshot, resolveModel, resolveText, type TextRole } from '../h
 import { type Model, openModel } from '../model/index.js';
 import { type Corpus, readCorpus } from '../text/index.js';
 
-/** Opens a checkpoint by its directory or by its name on the Hub. @throws as `resolveModel` and `openModel` */
+/** Opens a checkpoint by its directory or by its name on the Hub, and tells of its notes. @throws as `resolveModel` and `openModel` */
 export async function openSource(checkpoint: string, onProgress: OnProgress): Promise<Model> {
-  return await openModel(await resolveModel(checkpoint, { onProgress }));
+  const model = await openModel(await resolveModel(checkpoint, { onProgress }));
+  for (const text of model.notes) onProgress({ kind: 'note', text });
+  return model;
 }
 
 export type SourceName = {

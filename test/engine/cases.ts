@@ -383,7 +383,7 @@ function modelOf(config: ModelConfig): Model {
   const checkpoint = { dir: '.', config: {}, tensors: new Map(), shards: [], files: [] };
   const layout = layoutOf(config, () => true);
   const linears = [linearsOf(config, layout, 0)];
-  return { checkpoint, config, layout, linears, bytes: 0, parameters: 0, prunable: 0, blockWeights: 0 };
+  return { checkpoint, config, layout, linears, bytes: 0, parameters: 0, prunable: 0, blockWeights: 0, notes: [] };
 }
 
 /** A block of random weights that lie in the graph itself, over `B` windows of `T` tokens. */

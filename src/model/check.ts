@@ -1,0 +1,130 @@
+// Whether a checkpoint is the model that its config.json describes: every tensor there, in its shape and a dtype we compute
+// with, once, and no block with more than the model would use. What is decided where the two differ is decided as transformers
+// decides it, and told in a note.
+
+import { CheckpointError } from '../base/portable.js';
+import { type Checkpoint, readTensorRange, type TensorInfo } from '../checkpoint/index.js';
+import { bytesPerElement, type DType, elementCount, toFloat32 } from '../tensor/index.js';
+import { findFamily, type ModelConfig } from './config.js';
+import { isBuffer, type Layout, modelTensors, storedPair } from './tensor-names.js';
+
+/** Of two tensors, read at once. */
+const SLAB_ELEMENTS = 1 << 21;
+/** Names in a note. */
+const MAX_NAMES = 3;
+
+/** A config as the tensors bear it out, and what the user should know of the differences. */
+export type Settled = { readonly config: ModelConfig; readonly notes: readonly string[] };
+
+/**
+ * Whether the head is tied to the embeddings. Where config.json says so and both are stored, transformers 5 ties them if they
+ * hold the same numbers; if not, it warns and uses the stored head. (transformers 4 ties them whatever is stored.)
+ */
+export async function settleTie(stated: ModelConfig, checkpoint: Checkpoint): Promise<Settled> {
+  const pair = storedPair(stated, (name) => checkpoint.tensors.has(name));
+  if (!pair || (await holdSameNumbers(checkpoint, ...pair))) return { config: stated, notes: [] };
+  const [embedding, head] = pair;
+  const note = `config.json says that the head is tied to the embeddings (tie_word_embeddings), but ${head} is stored with other numbers than ${embedding}. The stored head is used, as transformers 5 does; transformers 4 uses the embeddings. Write "tie_word_embeddings": false into config.json to settle it.`;
+  return { config: { ...stated, tied: false }, notes: [note] };
+}
+
+/** As torch.equal has it: −0 is 0, and NaN is not itself. */
+async function holdSameNumbers(checkpoint: Checkpoint, ...pair: readonly [string, string]): Promise<boolean> {
+  const [a, b] = pair.map((name) => checkpoint.tensors.get(name)!) as [TensorInfo, TensorInfo];
+  if (a.shape.join() !== b.shape.join() || !COMPUTABLE.includes(a.dtype) || !COMPUTABLE.includes(b.dtype)) return false;
+  const count = elementCount(a.shape);
+  const read = async ({ name, dtype }: TensorInfo, from: number, to: number): Promise<Float32Array> => {
+    const size = bytesPerElement(dtype);
+    return toFloat32(await readTensorRange(checkpoint, name, from * size, (to - from) * size), dtype);
+  };
+  for (let from = 0; from < count; from += SLAB_ELEMENTS) {
+    const to = Math.min(from + SLAB_ELEMENTS, count);
+    const [x, y] = [await read(a, from, to), await read(b, from, to)];
+    for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
+  }
+  return true;
+}
+
+const COMPUTABLE: readonly DType[] = ['F32', 'F16', 'BF16'];
+
+/**
+ * Checks that every tensor the model needs is there, with its shape and a dtype we compute with, and that no block has
+ * a weight or bias that the model would not use.
+ * @throws CheckpointError E_CHECKPOINT_MISSING, E_CHECKPOINT_SHAPE, E_CHECKPOINT_DTYPE, E_CHECKPOINT_UNEXPECTED
+ */
+export function checkTensors(config: ModelConfig, layout: Layout, checkpoint: Checkpoint): void {
+  const expected = modelTensors(config, layout);
+  refuseTwins(config, checkpoint);
+  for (const [name, shape] of expected) {
+    const info = checkpoint.tensors.get(name);
+    if (!info) {
+      throw new CheckpointError(
+        'E_CHECKPOINT_MISSING',
+        `${checkpoint.dir}: tensor ${name} is missing; config.json (${config.family}, ${config.blocks} blocks) asks for it.${name === layout.head ? untied(layout) : ''}`,
+        { tensor: name },
+      );
+    }
+    if (info.shape.join() !== shape.join()) {
+      throw new CheckpointError(
+        'E_CHECKPOINT_SHAPE',
+        `${checkpoint.dir}: tensor ${name} has shape [${info.shape}]; config.json asks for [${shape}].`,
+        { tensor: name, expected: shape, got: info.shape },
+      );
+    }
+    if (!COMPUTABLE.includes(info.dtype)) {
+      throw new CheckpointError(
+        'E_CHECKPOINT_DTYPE',
+        `${checkpoint.dir}: tensor ${name} has dtype ${info.dtype}; expected one of ${COMPUTABLE.join(', ')}. Start from an unquantised checkpoint.`,
+        { tensor: name, got: info.dtype },
+      );
+    }
+  }
+  for (const name of checkpoint.tensors.keys()) {
+    if (!name.startsWith(layout.blocks) || expected.has(name) || isBuffer(config, layout, name)) continue;
+    throw new CheckpointError(
+      'E_CHECKPOINT_UNEXPECTED',
+      `${checkpoint.dir}: tensor ${name} is not part of a ${config.family} block as config.json describes it, so the model would compute something else. Check config.json.`,
+      { tensor: name },
+    );
+  }
+}
+
+const untied = ({ embedding }: Layout): string =>
+  ` It says, or leaves it to be understood, that the head is not tied to the embeddings: where the model has them tied, write "tie_word_embeddings": true into it, and ${embedding} is both.`;
+
+/** A tensor under two of the names that a family has for it: nothing says which one is meant. */
+function refuseTwins({ family }: ModelConfig, checkpoint: Checkpoint): void {
+  const { bases, embedding, head } = findFamily({ model_type: family }).names;
+  for (const names of [bases.map((base) => `${base}${embedding}.weight`), head.map((name) => `${name}.weight`)]) {
+    const stored = names.filter((name) => checkpoint.tensors.has(name));
+    if (stored.length < 2) continue;
+    throw new CheckpointError(
+      'E_CHECKPOINT_UNEXPECTED',
+      `${checkpoint.dir}: tensors ${stored.join(' and ')} are both stored, and a ${family} model has one of them. Export the checkpoint again with the one that is meant.`,
+      { tensors: stored },
+    );
+  }
+}
+
+/** What of the checkpoint the model has no use for. Where the language model is a part of the whole, the rest is meant to be there. */
+export function noteUnused(config: ModelConfig, layout: Layout, checkpoint: Checkpoint): readonly string[] {
+  const { within, names } = findFamily({ model_type: config.family });
+  if (within !== undefined) return [];
+  const used = modelTensors(config, layout);
+  const twin = tiedTwin(config, checkpoint);
+  const unused = [...checkpoint.tensors.keys()].filter(
+    (name) =>
+      !used.has(name) &&
+      name !== twin &&
+      !name.startsWith(layout.blocks) &&
+      !names.buffers.some((end) => `.${name}`.endsWith(end)),
+  );
+  if (unused.length === 0) return [];
+  const some = unused.slice(0, MAX_NAMES).join(', ');
+  const which = unused.length > MAX_NAMES ? `${some} and ${unused.length - MAX_NAMES} more` : some;
+  return [`Not part of a ${config.family} model that writes text, and not used, as in transformers: ${which}.`];
+}
+
+/** The stored head that is the embedding once more. */
+export const tiedTwin = (config: ModelConfig, checkpoint: Checkpoint): string | undefined =>
+  storedPair(config, (name) => checkpoint.tensors.has(name))?.[1];
