@@ -8,6 +8,7 @@ import { hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
+import { blameWeights } from '../model/index.js';
 import { formatPattern } from '../operators/index.js';
 import { countBlockZeros, type DensePass, runDense } from '../pipeline/index.js';
 import { POLICIES } from '../plan/index.js';
@@ -132,7 +133,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     await writeFileAtomic(`${final}/compare.html`, await drawComparison(comparison));
     await workspace.finish();
     return { out: settings.out, comparison, rowSeconds, seconds: (performance.now() - started) / 1000 };
-  });
+  }).catch((error) => blameWeights(model, error));
 }
 
 /** Every target with every policy; uniform and atp first, since the others are compared with them. */

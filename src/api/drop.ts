@@ -8,7 +8,7 @@ import { fileError, OptionError, readDocument, VERSION, withResources, writeFile
 import { hashCheckpoint, writeRenamed } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
-import { type Model, mendConfig, mendingOf, openModel, renumberTensor } from '../model/index.js';
+import { blameWeights, type Model, mendConfig, mendingOf, openModel, renumberTensor } from '../model/index.js';
 import { type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod } from '../plan/index.js';
 import { scoreRemovals, startAngles, startInfluence, visitResiduals } from '../profile/index.js';
 import { type DropRecord, parseDropRecord } from '../records/index.js';
@@ -84,7 +84,9 @@ export async function drop(options: DropOptions): Promise<DropResult> {
   if (!done) await checkOutside(out, model.checkpoint.dir);
   if (!resume) await checkSpace(out, model.bytes);
   const texts = await prepareTexts(settings, model);
-  const record = done ? await clearEarlier(settings, model, texts) : await run(settings, model, texts);
+  const record = done
+    ? await clearEarlier(settings, model, texts)
+    : await run(settings, model, texts).catch((error) => blameWeights(model, error));
   return { out, record, seconds: (performance.now() - started) / 1000 };
 }
 

@@ -3,6 +3,7 @@
 
 import { withResources } from '../base/index.js';
 import type { Model } from '../model/index.js';
+import { blameWeights } from '../model/index.js';
 import { isPackedPath } from '../packed/index.js';
 import {
   checkOutPath,
@@ -87,7 +88,7 @@ async function evaluateCheckpoint(
       text: text && (await scoreText(engine, model, undefined, text, 'evaluating', onProgress)),
       tasks: prepared && resultOf(prepared, await scoreTasks(engine, model, undefined, prepared, 'tasks', onProgress)),
     };
-  });
+  }).catch((error) => blameWeights(model, error));
 }
 
 async function readWindows(

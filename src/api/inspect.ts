@@ -1,7 +1,8 @@
 // What is in a checkpoint: blocks, linears, bytes, zeros. Zeros are counted from the bytes on disk.
 
 import { type OnProgress, silent } from '../base/index.js';
-import type { Model } from '../model/index.js';
+
+import { type BrokenTensor, findBroken, type Model, modelTensors, weightName } from '../model/index.js';
 import { countZeros, type LinearReport, openSource } from '../runs/index.js';
 
 export type CheckpointReport = {
@@ -31,7 +32,13 @@ export type CheckpointReport = {
   /** Zeros over all prunable weights. */
   readonly sparsity: number;
   readonly blockSparsity: readonly number[];
+  /** NaN and infinities in all tensors that the model computes with, and where they are. */
+  readonly nan: number;
+  readonly infinite: number;
+  readonly broken: readonly BrokenTensor[];
   readonly linears: readonly LinearReport[];
+  /** What was decided where config.json and the tensors differ. */
+  readonly notes: readonly string[];
 };
 
 /**
@@ -45,6 +52,7 @@ export async function inspect(
   const model = await openSource(checkpointOrName, onProgress);
   const { config, checkpoint } = model;
   const linears = await countZeros(model);
+  const broken = await listBroken(model, linears);
   const sparsityOf = (some: readonly LinearReport[]): number =>
     some.reduce((sum, l) => sum + l.zeros, 0) / some.reduce((sum, l) => sum + l.rows * l.columns, 0);
   return {
@@ -66,7 +74,11 @@ export async function inspect(
     zeros: linears.reduce((sum, linear) => sum + linear.zeros, 0),
     sparsity: sparsityOf(linears),
     blockSparsity: model.linears.map((_, block) => sparsityOf(linears.filter((linear) => linear.block === block))),
+    nan: broken.reduce((sum, { nan }) => sum + nan, 0),
+    infinite: broken.reduce((sum, { infinite }) => sum + infinite, 0),
+    broken,
     linears,
+    notes: model.notes,
   };
 }
 
@@ -74,4 +86,15 @@ function describeExperts(mixtures: Model['config']['mixtures']): CheckpointRepor
   const [first, ...others] = mixtures.filter((mixture) => mixture !== undefined);
   if (first === undefined) return null;
   return { count: first.experts, perToken: first.perToken, width: first.width, blocks: 1 + others.length };
+}
+
+/** Linears were read already: only those that are broken are looked through once more, for the place. */
+async function listBroken(model: Model, linears: readonly LinearReport[]): Promise<BrokenTensor[]> {
+  const sound = new Set(linears.filter(({ nan, infinite }) => nan + infinite === 0).map(weightName));
+  const broken: BrokenTensor[] = [];
+  for (const name of modelTensors(model.config, model.layout).keys()) {
+    const found = sound.has(name) ? undefined : await findBroken(model.checkpoint, name);
+    if (found) broken.push(found);
+  }
+  return broken;
 }

@@ -3,7 +3,7 @@
 
 import { resolve } from 'node:path';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
-import { describeTensors, type Model, type ModelTensor } from '../model/index.js';
+import { blameWeights, describeTensors, type Model, type ModelTensor } from '../model/index.js';
 import { ASKED, HEADS, headFor, isExact, type PackSettings, VALUES, writePacked } from '../packed/index.js';
 import type { PackingOptions } from '../runs/index.js';
 import { checkOutPath, checkOutside, checkSpace, oneOf, openSource } from '../runs/index.js';
@@ -75,7 +75,9 @@ function largestBytes({ role, rows, columns }: ModelTensor, { values, head, layo
 export async function packModel(model: Model, settings: PackingSettings, onProgress: OnProgress): Promise<PackResult> {
   const started = performance.now();
   const source = { checkpoint: model.checkpoint, tensors: describeTensors(model.config, model.layout) };
-  const { directory, fileBytes } = await writePacked(resolve(settings.out), source, settings, onProgress);
+  const { directory, fileBytes } = await writePacked(resolve(settings.out), source, settings, onProgress).catch(
+    (error) => blameWeights(model, error),
+  );
   return {
     ...describePacked(settings.out, fileBytes, directory, { config: model.config, tensors: source.tensors }),
     out: settings.out,

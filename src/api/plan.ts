@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OptionError, readDocument, requireAbsent, silent, writeFileAtomic } from '../base/index.js';
-import type { Model } from '../model/index.js';
+import { blameWeights, type Model } from '../model/index.js';
 import {
   type AllocationPolicy,
   allocate,
@@ -90,7 +90,7 @@ async function searchPlan(options: MakePlanOptions): Promise<Plan> {
     const texts = await prepareTexts(settings, model);
     return await runToChoice(settings, model, texts, undefined, async ({ choice, target }) =>
       planOf(settings, model, choice, target),
-    );
+    ).catch((error) => blameWeights(model, error));
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -6,6 +6,7 @@ import { OptionError, ResourceError, VERSION, withResources, writeFileAtomic } f
 import { hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
+import { blameWeights } from '../model/index.js';
 import { runDense } from '../pipeline/index.js';
 import { COLLECTED, collectable, startAngles, startInfluence } from '../profile/index.js';
 import { type Measured, type MeasureName, PROFILE_CHARACTERS, type Profile, packMeasures } from '../records/index.js';
@@ -27,8 +28,7 @@ import {
   type TextSettings,
   type WindowingOptions,
 } from '../runs/index.js';
-import type { Text } from '../stream/index.js';
-import { embedText } from '../stream/index.js';
+import { embedText, type Text } from '../stream/index.js';
 
 export type ProfileOptions = RunOptions &
   WindowingOptions & {
@@ -86,7 +86,7 @@ export async function profile(options: ProfileOptions): Promise<ProfileResult> {
     };
     if (out !== undefined) await writeProfile(found, out);
     return { profile: found, seconds: (performance.now() - started) / 1000 };
-  });
+  }).catch((error) => blameWeights(model, error));
 }
 
 function normaliseProfile(options: ProfileOptions): ProfileSettings {

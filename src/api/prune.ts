@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { fileError, OptionError, readDocument, settleAll, writeFileAtomic } from '../base/index.js';
 import { writeCheckpoint } from '../checkpoint/index.js';
 import { checkPush, type PushResult } from '../hub/index.js';
-import { type Model, openModel, weightName } from '../model/index.js';
+import { blameWeights, type Model, openModel, weightName } from '../model/index.js';
 import { blockPath, openBlockFile, readNotes } from '../pipeline/index.js';
 import { type Manifest, parseManifest } from '../records/index.js';
 import type { TimedTrial } from '../runs/index.js';
@@ -76,7 +76,7 @@ async function pruneAndPack(settings: PruneSettings, packing: PackingSettings | 
   checkAgainstModel(settings, model);
   if (!done) await checkOutside(settings.out, model.checkpoint.dir);
   if (packing) await checkPacking(model, packing, 'pack');
-  const result = await pruneModel(settings, model, done);
+  const result = await pruneModel(settings, model, done).catch((error) => blameWeights(model, error));
   if (!packing) return result;
   settings.onProgress({ kind: 'note', text: `The checkpoint is complete in ${settings.out}.` });
   return { ...result, packed: await packModel(await openModel(settings.out), packing, settings.onProgress) };

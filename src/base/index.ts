@@ -1,6 +1,5 @@
 export {
   CheckpointError,
-  type Facts,
   InternalError,
   LayerwiseError,
   messageOf,
@@ -22,6 +21,6 @@ export {
 } from './files.js';
 export { takeLock } from './lock.js';
 export { type OnProgress, type ProgressEvent, type ProgressUnit, silent } from './progress.js';
-export { handOver, type Own, type Resource, settleAll, withResources } from './resources.js';
+export { handOver, type Own, settleAll, withResources } from './resources.js';
 export { createRng, type Rng } from './rng.js';
 export { VERSION } from './version.js';

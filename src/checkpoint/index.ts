@@ -1,8 +1,7 @@
 export { allocate } from './allocate.js';
 export { readFully, statIfThere, withFile, writeFully } from './io.js';
-export { isObject, type JsonObject, parseJsonObject, show } from './json.js';
 export { type Checkpoint, openCheckpoint } from './open.js';
 export { hashCheckpoint, readRows, readTensor, readTensorFloat32, readTensorRange } from './read.js';
 export { writeRenamed } from './rewrite.js';
-export { readSafetensors, type SafetensorsFile, type TensorInfo } from './safetensors.js';
+export { readSafetensors, type TensorInfo } from './safetensors.js';
 export { type TensorToWrite, writeCheckpoint, writeSafetensors } from './write.js';

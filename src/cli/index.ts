@@ -1,4 +1,3 @@
-export type { CommandSpec, Output } from './command.js';
+export type { CommandSpec } from './command.js';
 export { COMMANDS } from './commands/index.js';
 export { OPTIONS, type OptionName, type OptionSpec } from './options.js';
-export { run } from './run.js';

@@ -100,7 +100,7 @@ async function runHead(
   if (bad >= 0) {
     throw new NumericError(
       'E_NUMERIC_LOSS',
-      `The model's loss on window ${bad} is ${means[bad]}; its weights or the text are broken.`,
+      `The model's loss on window ${bad} is ${means[bad]}. Check the text and the checkpoint.`,
       { window: bad },
     );
   }

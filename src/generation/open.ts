@@ -3,7 +3,7 @@
 
 import { type OnProgress, OptionError } from '../base/index.js';
 import { openDecoder } from '../decoder/index.js';
-import { describeTensors, openModel } from '../model/index.js';
+import { blameWeights, describeTensors, openModel } from '../model/index.js';
 import {
   headFor,
   isPackedPath,
@@ -67,11 +67,12 @@ async function openFile(path: string): Promise<Parts> {
 }
 
 async function packFolder(path: string, values: StoredValues, onProgress: OnProgress): Promise<Parts> {
-  const { checkpoint, config, layout } = await openModel(path);
+  const model = await openModel(path);
+  for (const text of model.notes) onProgress({ kind: 'note', text });
+  const { checkpoint, config, layout } = model;
   const language = await loadLanguage(folderTexts(checkpoint.dir));
   const source = { checkpoint, tensors: describeTensors(config, layout) };
-  return {
-    packed: await packInMemory(source, { values, layout: 'auto', head: headFor(values) }, onProgress),
-    language,
-  };
+  const settings = { values, layout: 'auto', head: headFor(values) } as const;
+  const packed = await packInMemory(source, settings, onProgress).catch((error) => blameWeights(model, error));
+  return { packed, language };
 }

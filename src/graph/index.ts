@@ -1,6 +1,5 @@
 export {
   type Attribute,
-  type Dimension,
   type ElementType,
   float,
   type Graph,
@@ -10,6 +9,5 @@ export {
   int,
   type Node,
   text,
-  type ValueInfo,
 } from './graph.js';
-export { OPSET, serialiseOnnx } from './onnx.js';
+export { serialiseOnnx } from './onnx.js';

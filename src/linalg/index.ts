@@ -1,3 +1,3 @@
-export { choleskyOfInverse, type FactorOptions } from './cholesky.js';
+export { choleskyOfInverse } from './cholesky.js';
 export { createGemm, type EngineGemm, type Gemm, plainGemm } from './gemm.js';
-export { type Block, copyBlock, type Matrix, subtractBlock, writeBlock } from './matrix.js';
+export { copyBlock, type Matrix, subtractBlock } from './matrix.js';

@@ -4,6 +4,7 @@ export type { Kit } from './blocks/shape.js';
 export { findFamily, keyOf, type ModelConfig, readModelConfig } from './config.js';
 export { FAMILIES } from './families/index.js';
 export type { LinearKind } from './families/names.js';
+export { type BrokenTensor, blameWeights, describeCounts, findBroken, requireFiniteTensors } from './finite.js';
 export { readLinear, toRows, toStored, weightName } from './linear.js';
 export {
   type BlockSource,

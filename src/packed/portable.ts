@@ -1,4 +1,4 @@
 export { openPackedBytes, type PackedBytes } from './bytes.js';
-export { type Directory, partOffsets, type TensorEntry, type TextFile } from './directory.js';
-export { type PackedModel, type ReadOptions, readPackedConfig, requireTensors } from './packed.js';
+export { partOffsets } from './directory.js';
+export { type PackedModel, readPackedConfig, requireTensors } from './packed.js';
 export type { PackedFile } from './read.js';

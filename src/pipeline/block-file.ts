@@ -11,13 +11,14 @@ import {
   inPlace,
   type Linear,
   type Model,
+  requireFiniteTensors,
   toRows,
   toStored,
   weightName,
 } from '../model/index.js';
 import type { Mask, MaskCriterion, Matrix, Pattern, PreparedSolver } from '../operators/index.js';
 import type { SquareSums } from '../profile/index.js';
-import { type DType, fromFloat32, toFloat32 } from '../tensor/index.js';
+import { type DType, findNonFinite, fromFloat32, LARGEST_NUMBER, toFloat32 } from '../tensor/index.js';
 
 export const blockPath = (dir: string, block: number): string =>
   join(dir, `block-${String(block).padStart(5, '0')}.safetensors`);
@@ -73,7 +74,10 @@ export type BlockPruning = {
     }
 );
 
-/** The bytes of one linear's weights after pruning, as the checkpoint's dtype. */
+/**
+ * The bytes of one linear's weights after pruning, as the checkpoint's dtype.
+ * @throws NumericError E_NUMERIC_WEIGHT where a weight is no number, E_NUMERIC_OVERFLOW where one becomes none in that dtype
+ */
 export async function pruneLinear(model: Model, linear: Linear, pruning: BlockPruning): Promise<Uint8Array> {
   const { rows, columns, site } = linear;
   const name = weightName(linear);
@@ -81,12 +85,13 @@ export async function pruneLinear(model: Model, linear: Linear, pruning: BlockPr
   const bytes = await readTensor(model.checkpoint, name);
   const W = { rows, columns, data: toRows(linear, toFloat32(bytes, dtype)) };
   const count = pruning.counts.get(linear.name)!;
-  return await nameErrors(model, linear, W, async () => {
+  return await nameErrors(model, linear, async () => {
     if ('solvers' in pruning) {
       const { pattern, solvers } = pruning;
       const { weights, mask } = await solvers[site]!.solve(W, count, pattern);
       const solved = fromFloat32(toStored(linear, weights), dtype);
       zeroMasked(solved, dtype, toStored(linear, mask));
+      requireStorable(linear, { ...W, data: weights }, solved, dtype);
       return solved;
     }
     const { criterion, pattern, squareSums, columnSums, sequences, tokens } = pruning;
@@ -104,45 +109,46 @@ export async function pruneLinear(model: Model, linear: Linear, pruning: BlockPr
 }
 
 /** A criterion knows no names: a NumericError of it is given the linear's, and what is broken. */
-async function nameErrors<T>(model: Model, linear: Linear, W: Matrix, work: () => Promise<T>): Promise<T> {
+async function nameErrors<T>(model: Model, linear: Linear, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof NumericError)) throw error;
-    const broken = W.data.findIndex((weight) => !Number.isFinite(weight));
-    if (broken >= 0) throw brokenWeight(model, linear.block, weightName(linear), broken, W);
+    await requireFiniteTensors(model, [weightName(linear)]);
     const { name, block } = linear;
-    const message = `Block ${block}, ${name}: its weights are numbers, but with what they are fed the scores are not. ${error.message}`;
+    if (error.code === OVERFLOW) throw error;
+    const message = `Block ${block}, ${name}: its weights in the checkpoint are numbers. ${error.message}`;
     throw new NumericError(error.code, message, { ...error.facts, block, linear: name }, { cause: error });
   }
 }
 
-/** @throws NumericError E_NUMERIC_WEIGHT where a tensor of the block holds NaN or an infinity, which it names */
-export async function requireFinite(model: Model, block: number): Promise<void> {
-  for (const name of blockTensorNames(model, block)) {
-    const { dtype, shape } = model.checkpoint.tensors.get(name)!;
-    const data = toFloat32(await readTensor(model.checkpoint, name), dtype);
-    const broken = data.findIndex((weight) => !Number.isFinite(weight));
-    if (broken >= 0) throw brokenWeight(model, block, name, broken, { columns: shape.at(-1)!, data });
-  }
-}
+const OVERFLOW = 'E_NUMERIC_OVERFLOW';
 
-function brokenWeight(
-  model: Model,
-  block: number,
-  name: string,
-  index: number,
-  { columns, data }: Pick<Matrix, 'columns' | 'data'>,
-): NumericError {
-  const [row, column] = [Math.floor(index / columns), index % columns];
-  const { file } = model.checkpoint.tensors.get(name)!;
-  const linear = name.replace(/\.weight$/, '');
-  return new NumericError(
-    'E_NUMERIC_WEIGHT',
-    `Block ${block}, ${linear}: weight [${row}, ${column}] in ${file} is ${data[index]}; download or export the checkpoint again.`,
-    { block, linear, tensor: name, row, column, file },
+/**
+ * Refuses what a solver made of W where it is no number in the dtype it is written in: F16 ends at 65504.
+ * @throws NumericError E_NUMERIC_OVERFLOW
+ */
+function requireStorable({ name, block }: Linear, { columns, data }: Matrix, stored: Uint8Array, dtype: DType): void {
+  const { nan, infinite, first } = findNonFinite(stored, dtype);
+  if (first < 0) return;
+  let at = data.findIndex((weight) => Number.isNaN(weight));
+  if (at < 0) {
+    at = 0;
+    for (let i = 0; i < data.length; i++) if (Math.abs(data[i]!) > Math.abs(data[at]!)) at = i;
+  }
+  const [count, largest, limit] = [nan + infinite, data[at]!, LARGEST_NUMBER[dtype]];
+  const position = [Math.floor(at / columns), at % columns];
+  const wider = dtype === 'F16' ? 'Prune a copy of the checkpoint in BF16 or F32' : 'Give more calibration text';
+  throw new NumericError(
+    OVERFLOW,
+    `Block ${block}, ${name}: ${count} of the weights that were repaired ${count === 1 ? 'is' : 'are'} beyond what ${dtype} holds (${limit}); the largest is ${largest}, at [${position.join(', ')}]. ${wider}, or use a criterion that repairs no weights, such as wanda.`,
+    { block, linear: name, tensor: weightName({ name }), dtype, count, largest, limit, position },
   );
 }
+
+/** @throws NumericError E_NUMERIC_WEIGHT where a tensor of the block holds NaN or an infinity, which it names */
+export const requireFinite = (model: Model, block: number): Promise<void> =>
+  requireFiniteTensors(model, blockTensorNames(model, block));
 
 /** Prunes every linear of a block of the checkpoint and writes the block's file, whole or not at all. */
 export async function writePrunedBlock(

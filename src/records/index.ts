@@ -1,10 +1,9 @@
-export { type Comparison, type ComparisonRow, comparisonRowSchema, comparisonSchema } from './comparison.js';
-export { type DropRecord, dropRecordSchema, parseDropRecord } from './drop.js';
-export { type Evaluation, evaluationSchema, type Trial, trialSchema } from './evaluation.js';
+export { type Comparison, type ComparisonRow, comparisonSchema } from './comparison.js';
+export { type DropRecord, parseDropRecord } from './drop.js';
+export type { Evaluation, Trial } from './evaluation.js';
 export { pairedInterval, verdictOf } from './interval.js';
-export { type Manifest, type ManifestText, manifestSchema, parseManifest, type ResultRow } from './manifest.js';
-export { parseRecord } from './parse.js';
-export { type Plan, parsePlan, planSchema, validatePlan } from './plan.js';
+export { type Manifest, type ManifestText, parseManifest, type ResultRow } from './manifest.js';
+export { type Plan, parsePlan, validatePlan } from './plan.js';
 export {
   HISTOGRAM_BINS,
   HISTOGRAM_SHIFT,
@@ -15,15 +14,7 @@ export {
   type Profile,
   packMeasures,
   parseProfile,
-  profileSchema,
   unpackMeasures,
   validateProfile,
 } from './profile.js';
-export {
-  type Estimate,
-  estimateSchema,
-  type TaskScores,
-  type TaskSetup,
-  taskScoresSchema,
-  taskSetupSchema,
-} from './tasks.js';
+export type { Estimate, TaskScores, TaskSetup } from './tasks.js';

@@ -1,8 +1,8 @@
-// The zeros of a checkpoint, counted from the bytes on disk.
+// The zeros of a checkpoint, and what in it is no number, counted from the bytes on disk.
 
 import { readTensor } from '../checkpoint/index.js';
 import { type LinearKind, type Model, weightName } from '../model/index.js';
-import { toFloat32 } from '../tensor/index.js';
+import { findNonFinite, toFloat32 } from '../tensor/index.js';
 
 export type LinearReport = {
   readonly name: string;
@@ -12,20 +12,25 @@ export type LinearReport = {
   readonly columns: number;
   readonly dtype: string;
   readonly zeros: number;
+  /** Weights that are NaN, and that are ±infinity. */
+  readonly nan: number;
+  readonly infinite: number;
   /** zeros / (rows · columns). */
   readonly sparsity: number;
 };
 
-/** The zeros of every prunable linear, counted from the files. */
+/** The zeros of every prunable linear, and what in it is no number, counted from the files. */
 export async function countZeros(model: Model): Promise<LinearReport[]> {
   const reports: LinearReport[] = [];
   for (const linear of model.linears.flat()) {
     const { name, block, kind, rows, columns } = linear;
     const { dtype } = model.checkpoint.tensors.get(weightName(linear))!;
-    const values = toFloat32(await readTensor(model.checkpoint, weightName(linear)), dtype);
+    const bytes = await readTensor(model.checkpoint, weightName(linear));
+    const { nan, infinite } = findNonFinite(bytes, dtype);
+    const values = toFloat32(bytes, dtype);
     let zeros = 0;
     for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;
-    reports.push({ name, block, kind, rows, columns, dtype, zeros, sparsity: zeros / values.length });
+    reports.push({ name, block, kind, rows, columns, dtype, zeros, nan, infinite, sparsity: zeros / values.length });
   }
   return reports;
 }

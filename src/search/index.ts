@@ -1,3 +1,3 @@
-export { GRID, type SearchInput, type SearchResult, searchBeta } from './bracket.js';
-export { type GreedyResult, removeGreedily } from './greedy.js';
-export { type GridInput, type Point, searchGrid } from './grid.js';
+export { GRID, searchBeta } from './bracket.js';
+export { removeGreedily } from './greedy.js';
+export { type Point, searchGrid } from './grid.js';

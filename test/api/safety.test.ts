@@ -268,18 +268,6 @@ describe('the checkpoint', () => {
     expect((error as Error).message).toContain(String(value));
     expect(existsSync(out)).toBe(false);
   });
-
-  test('with a norm that is no number, and no text to see it by, is told by the first linear it feeds', async () => {
-    const change = (tensor: string, values: Float32Array): void => {
-      if (tensor === 'model.layers.1.input_layernorm.weight') values[3] = NAN;
-    };
-    const checkpoint = await makeTiny(join(folder, 'nan-norm'), { change });
-    const asked = { ...good, validation: undefined as never, test: undefined as never, checkpoint, out: await fresh() };
-    const error = await prune(asked).catch((thrown: unknown) => thrown);
-    const linear = 'model.layers.1.self_attn.q_proj';
-    expect(error).toMatchObject({ name: 'NumericError', code: 'E_NUMERIC_SCORE', facts: { block: 1, linear } });
-    expect((error as Error).message).toContain(`Block 1, ${linear}`);
-  });
 });
 
 describe('a full disk', () => {

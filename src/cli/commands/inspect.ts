@@ -1,5 +1,6 @@
 import { type CheckpointReport, inspect, inspectPacked, type PackedReport, type PartReport } from '../../api/index.js';
 import { OptionError } from '../../base/index.js';
+import { describeCounts } from '../../model/index.js';
 import { isPackedPath } from '../../packed/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatBar, formatBytes, formatPercent, formatTable } from '../format.js';
@@ -36,6 +37,7 @@ export const inspectCommand = defineCommand({
   },
 });
 
+const MAX_BROKEN = 4;
 const whole = (n: number): string => n.toLocaleString('en');
 
 function formatFacts(facts: readonly (readonly [name: string, value: string])[]): string {
@@ -56,11 +58,23 @@ function describeCheckpoint(report: CheckpointReport, linears: boolean): string 
     ['prunable', `${whole(report.prunable)} (${formatPercent(report.prunable / report.parameters, 1)})`],
     ['bytes of weights', `${formatBytes(report.bytes)} in ${report.shards} ${report.shards === 1 ? 'file' : 'files'}`],
     ['zeros among prunable', `${whole(report.zeros)} (${formatPercent(report.sparsity)})`],
+    ['NaN and infinities', describeBroken(report)],
   ]);
   const rows = linears
     ? report.linears.map((l) => [l.name, `${l.rows} × ${l.columns}`, l.dtype, formatPercent(l.sparsity)])
     : report.blockSparsity.map((share, i) => [`block ${i}`, formatPercent(share), formatBar(share)]);
   return `${facts}\n\n${formatTable(rows)}`;
+}
+
+/** The first place of each tensor; all of them are in the JSON document. */
+function describeBroken({ broken }: CheckpointReport): string {
+  if (broken.length === 0) return 'none';
+  const some = broken
+    .slice(0, MAX_BROKEN)
+    .map((one) => `${one.tensor}: ${describeCounts(one)}, first at [${one.position.join(', ')}]`);
+  return [...some, ...(broken.length > MAX_BROKEN ? [`and ${broken.length - MAX_BROKEN} more tensors`] : [])].join(
+    '; ',
+  );
 }
 
 const describeExperts = ({ count, perToken, width, blocks }: NonNullable<CheckpointReport['experts']>): string =>

@@ -39,7 +39,7 @@ export type AdmmFactor = {
 
 /**
  * Σ xᵀx [columns, columns], which becomes H in place, and what the turns need of it.
- * @throws NumericError E_NUMERIC_GRAM where it holds no numbers, E_NUMERIC_CHOLESKY where no damping of the rule suffices
+ * @throws NumericError E_NUMERIC_GRAM where it holds NaN or infinity, E_NUMERIC_CHOLESKY where no damping of the rule suffices
  */
 export async function factoriseAdmm(
   gram: Float32Array,
@@ -57,7 +57,7 @@ export async function factoriseAdmm(
     const column = norms.findIndex((norm) => !Number.isFinite(norm));
     throw new NumericError(
       'E_NUMERIC_GRAM',
-      `The Gram matrix of ${name} has no number in column ${column}; activations are broken.`,
+      `The Gram matrix of ${name} contains NaN or infinity in column ${column}. Check the calibration text and the checkpoint.`,
       { name, column },
     );
   }

@@ -36,7 +36,7 @@ export type GramFactorOptions = {
 
 /**
  * Factorises a Gram matrix Σ xᵀx [columns, columns], which becomes U in place and must not be used again.
- * @throws NumericError E_NUMERIC_GRAM where it holds no numbers, E_NUMERIC_CHOLESKY where no damping of the rule suffices
+ * @throws NumericError E_NUMERIC_GRAM where it holds NaN or infinity, E_NUMERIC_CHOLESKY where no damping of the rule suffices
  */
 export async function factoriseGram(
   gram: Float32Array,
@@ -57,10 +57,12 @@ export async function factoriseGram(
     sum += gram[at]!;
   }
   if (!Number.isFinite(sum)) {
-    const column = Array.from({ length: columns }, (_, j) => j).find((j) => !Number.isFinite(gram[j * columns + j]));
+    const column = Array.from({ length: columns }, (_, j) => gram[j * columns + j]).findIndex(
+      (sum) => !Number.isFinite(sum),
+    );
     throw new NumericError(
       'E_NUMERIC_GRAM',
-      `The Gram matrix of ${name} has ${column === undefined ? 'values too large' : `no number in column ${column}`}; activations are broken.`,
+      `The Gram matrix of ${name} contains NaN or infinity in column ${column}. Check the calibration text and the checkpoint.`,
       { name, column },
     );
   }

@@ -27,7 +27,7 @@ export function selectMask(scores: Matrix, count: number, pattern: Pattern): Mas
     const [row, column] = [Math.floor(bad / columns), bad % columns];
     throw new NumericError(
       'E_NUMERIC_SCORE',
-      `The score of weight [${row}, ${column}] is ${data[bad]}; weights or activations are broken.`,
+      `The score of weight [${row}, ${column}] is ${data[bad]}. Check the calibration text and the checkpoint.`,
       {
         row,
         column,

@@ -166,6 +166,6 @@ function checkFinite({ columns, data }: Matrix): void {
 const brokenWeight = (row: number, column: number): NumericError =>
   new NumericError(
     'E_NUMERIC_SCORE',
-    `Weight [${row}, ${column}] or its score is not a finite number; weights or activations are broken.`,
+    `Weight [${row}, ${column}] or its score is NaN or infinity, before or after others were repaired. Check the calibration text and the checkpoint.`,
     { row, column },
   );
