@@ -42,6 +42,8 @@ export type FamilyOptions = {
   readonly seed?: number;
   /** Defaults to 2. */
   readonly blocks?: number;
+  /** Defaults to that of `FAMILY_CONFIGS`. */
+  readonly config?: Readonly<Record<string, unknown>>;
   /** Changes a tensor before it is written. */
   readonly change?: (name: string, values: Float32Array) => void;
 };
@@ -49,7 +51,7 @@ export type FamilyOptions = {
 /** Writes a random checkpoint of a family into `dir`, which is made, and returns `dir`. */
 export async function makeFamily(dir: string, family: string, options: FamilyOptions = {}): Promise<string> {
   const { dtype = 'F32', seed = 1, blocks = 2, change } = options;
-  const raw: Record<string, unknown> = { model_type: family, ...FAMILY_CONFIGS[family] };
+  const raw: Record<string, unknown> = { model_type: family, ...(options.config ?? FAMILY_CONFIGS[family]) };
   const spec = findFamily(raw);
   const part = spec.within === undefined ? {} : { ...(raw[spec.within] as object) };
   Object.assign(spec.within === undefined ? raw : part, { [keyOf(spec, 'num_hidden_layers')]: blocks });

@@ -1,5 +1,5 @@
-// A plan without a pruned checkpoint: the rates a policy gives. With β (or a policy that has no number to find) only
-// headers are read; with a profile nothing is measured again; otherwise what it needs is measured, and the number searched,
+// A plan without a pruned checkpoint: the rates a policy gives. Where no number is open and nothing is measured only headers
+// are read; with a profile nothing is measured again; otherwise what it needs is measured, and open numbers are searched,
 // as prune does it, in a workspace that is thrown away.
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -15,17 +15,20 @@ import {
   blockRates,
   completeValues,
   findPolicy,
+  openHyperparameters,
   type Values,
   validateTarget,
+  validateValues,
 } from '../plan/index.js';
 import { type Measured, type Plan, type Profile, parsePlan } from '../records/index.js';
 import type { TaskOptions } from '../runs/index.js';
 import {
   checkAgainstModel,
   checkProfile,
+  DEFAULTS,
   factsOf,
+  fixOpen,
   givenValues,
-  isSearched,
   measuresOf,
   normalisePrune,
   oneOf,
@@ -50,8 +53,8 @@ export type MakePlanOptions = Omit<
 };
 
 /**
- * The plan of a policy for a checkpoint, written to `out` where that is given. ATP without `beta` is searched, which
- * needs validation text and whatever the criterion needs.
+ * The plan of a policy for a checkpoint, written to `out` where that is given. Numbers without a default are searched
+ * where they are not given, which needs validation text and whatever the criterion needs.
  * @throws OptionError E_OPTION_…, CheckpointError E_CHECKPOINT_…; for a search as `prune`
  */
 export async function makePlan(options: MakePlanOptions, out?: string): Promise<Plan> {
@@ -62,10 +65,10 @@ export async function makePlan(options: MakePlanOptions, out?: string): Promise<
 }
 
 async function planBy({ profile, ...options }: MakePlanOptions): Promise<Plan> {
-  const policy = findPolicy(options.allocation ?? 'atp');
+  const policy = findPolicy(options.allocation ?? DEFAULTS.allocation);
   if (profile) return await planFromProfile(options, profile, policy);
   const textGiven = options.validation !== undefined || (policy.candidates && options.calibration !== undefined);
-  const searched = isSearched(policy, givenValues(options)) && textGiven;
+  const searched = openHyperparameters(policy, givenValues(options)).length > 0 && textGiven;
   return searched || policy.needs.length > 0 ? await searchPlan(options) : await planFromHeaders(options);
 }
 
@@ -99,18 +102,19 @@ async function searchPlan(options: MakePlanOptions): Promise<Plan> {
 async function planFromHeaders(options: MakePlanOptions): Promise<Plan> {
   const { sparsity: target = Number.NaN } = options;
   validateTarget(target);
-  const policy = findPolicy(options.allocation ?? 'atp');
-  const budget = oneOf('budget', options.budget ?? 'exact', BUDGETS);
+  const policy = findPolicy(options.allocation ?? DEFAULTS.allocation);
+  const budget = oneOf('budget', options.budget ?? DEFAULTS.budget, BUDGETS);
   const model = await openSource(options.checkpoint, options.onProgress ?? silent);
   const values = givenValues(options);
-  if (isSearched(policy, values)) {
+  const open = openHyperparameters(policy, values);
+  if (open.length > 0) {
     const facts = factsOf(model);
-    const wanted = policy.hyperparameters
-      .filter(({ name, fallback }) => fallback === undefined && values[name] === undefined)
-      .map(({ name, range }) => `${name} in [${range(target, facts).join(', ')}]`);
+    validateValues(policy, values, target, facts);
+    const ranges = open.map(({ name, range }) => `${name} in [${range(target, facts).join(', ')}]`);
+    const texts = policy.candidates ? '--calibration' : '--calibration and --validation';
     throw new OptionError(
       'E_OPTION_VALIDATION',
-      `--allocation ${policy.name} has a number to find: expected ${wanted.join(' and ')}, or --calibration and --validation text to have it searched; neither was given.`,
+      `--allocation ${policy.name} has no default for ${ranges.join(' and ')}. Fix ${fixOpen(open)}, or pass ${texts} text to have it searched.`,
       { option: 'validation', policy: policy.name },
     );
   }

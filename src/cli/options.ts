@@ -1,6 +1,6 @@
 // Every option of every command, declared once: the parser, the help texts, the pages under docs/commands and the types
-// of the parsed values all come from here. A key is the name the library's functions give the same thing. Values are
-// checked by the jobs; here only a number is told from a word.
+// of the parsed values all come from here. A key is the name the library's functions give the same thing. This file only
+// parses; the jobs check values.
 
 import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
@@ -8,7 +8,7 @@ import { DATA_SETS } from '../hub/index.js';
 import { CRITERIA, PATTERN_NAMES } from '../operators/index.js';
 import { ASKED, HEADS, VALUES } from '../packed/index.js';
 import { BUDGETS, DROP_METHODS, POLICIES } from '../plan/index.js';
-import { PROFILE_MEASURES, SPECIAL_TOKENS } from '../runs/index.js';
+import { DEFAULTS, PROFILE_MEASURES, SPECIAL_TOKENS } from '../runs/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 
 export type OptionSpec = {
@@ -59,20 +59,20 @@ export const OPTIONS = {
     flag: '--allocation',
     value: listed(POLICIES.keys()),
     text: `how sparsity is spread over blocks. ${explained(POLICIES.values())}`,
-    otherwise: 'atp',
+    otherwise: DEFAULTS.allocation,
   },
   beta: {
     kind: 'number',
     flag: '--beta',
     value: 'β',
-    text: "fix ATP's common difference of sparsity between neighbouring blocks",
+    text: "fix ATP's common difference of sparsity between neighbouring blocks; short for --hyperparameters beta=β",
     otherwise: 'searched on validation text',
   },
   hyperparameters: {
     kind: 'text',
     flag: '--hyperparameters',
     value: 'name=number,…',
-    text: 'other numbers of the allocation policy (docs/policies.md), such as line=0.2,gain=0.5',
+    text: 'numbers of the allocation policy (docs/policies.md), such as line=0.2,gain=0.5; the others are searched around them',
     otherwise: 'as published, or searched where there is no published value',
   },
   budget: {
@@ -80,7 +80,7 @@ export const OPTIONS = {
     flag: '--budget',
     value: listed(BUDGETS),
     text: 'exact: the parameter-weighted mean is S to one weight. published: ⌊columns × s⌋ per row and the unweighted mean over blocks, as the papers’ code counts',
-    otherwise: 'exact',
+    otherwise: DEFAULTS.budget,
   },
   profile: {
     kind: 'text',
@@ -106,7 +106,7 @@ export const OPTIONS = {
     flag: '--criterion',
     value: listed(CRITERIA.keys()),
     text: `which weights of a linear go. ${explained(CRITERIA.values())}`,
-    otherwise: 'wanda',
+    otherwise: DEFAULTS.criterion,
   },
   pattern: {
     kind: 'text',
@@ -150,14 +150,14 @@ export const OPTIONS = {
     flag: '--calibration-samples',
     value: 'n',
     text: 'windows of calibration text',
-    otherwise: '128',
+    otherwise: String(DEFAULTS.calibrationSamples),
   },
   calibrationOrder: {
     kind: 'text',
     flag: '--calibration-order',
     value: 'random|sequential',
     text: 'random: seeded places in the text. sequential: the first windows, so that other implementations can be compared',
-    otherwise: 'random',
+    otherwise: DEFAULTS.calibrationOrder,
   },
   sequenceLength: {
     kind: 'number',
@@ -166,13 +166,19 @@ export const OPTIONS = {
     text: 'tokens in a window',
     otherwise: 'the model’s maximum, at most 2048',
   },
-  seed: { kind: 'number', flag: '--seed', value: 'n', text: 'seed of everything random', otherwise: '0' },
+  seed: {
+    kind: 'number',
+    flag: '--seed',
+    value: 'n',
+    text: 'seed of everything random',
+    otherwise: String(DEFAULTS.seed),
+  },
   maxTrials: {
     kind: 'number',
     flag: '--max-trials',
     value: 'n',
     text: 'exact trials that the search may make besides uniform',
-    otherwise: '6',
+    otherwise: String(DEFAULTS.maxTrials),
   },
   out: { kind: 'text', flag: '--out', value: 'path', text: 'where to write; must not exist yet' },
   resume: { kind: 'flag', flag: '--resume', text: 'continue an interrupted run of the same command' },
@@ -367,7 +373,7 @@ export const OPTIONS = {
     flag: '--fewshot',
     value: 'k',
     text: 'examples before each item, drawn with the seed from `<task>.train.jsonl` if the folder has it, else from the other items; of mmlu the first of mmlu.dev.jsonl',
-    otherwise: '0',
+    otherwise: String(DEFAULTS.fewshot),
   },
   specialTokens: {
     kind: 'text',
@@ -377,7 +383,7 @@ export const OPTIONS = {
     otherwise: 'none with --suite, else tokenizer',
   },
   linears: { kind: 'flag', flag: '--linears', text: 'list every linear, not only every block' },
-  device: { kind: 'text', flag: '--device', value: listed(DEVICES), text: 'what computes', otherwise: 'cpu' },
+  device: { kind: 'text', flag: '--device', value: listed(DEVICES), text: 'what computes', otherwise: DEFAULTS.device },
   threads: {
     kind: 'number',
     flag: '--threads',

@@ -1,32 +1,22 @@
 // The command line: words in, exit code out. 0 done, 1 failed, 2 the call was wrong, 130 interrupted. stdout carries the
 // result alone (text, or one JSON document with --json, also for an error); progress and errors go to stderr.
 
-import { Command, CommanderError, Option } from 'commander';
-import { InternalError, LayerwiseError, OptionError, VERSION } from '../base/index.js';
+import { CommanderError } from 'commander';
+import { InternalError, LayerwiseError, OptionError } from '../base/index.js';
 import type { CommandSpec, Output } from './command.js';
 import { COMMANDS } from './commands/index.js';
-import { OPTIONS, type OptionSpec, parseNumber, type Values } from './options.js';
+import { OPTIONS, type OptionSpec, type Values } from './options.js';
+import { createParser } from './parser.js';
 import { createProgress } from './progress.js';
-
-const SUMMARY = 'Makes a transformer checkpoint smaller and faster by deciding layer by layer.';
 
 /** Runs one command line (without the program's name). Never throws; returns the exit code. */
 export async function run(words: readonly string[]): Promise<number> {
   process.stdout.on('error', leaveOnClosedPipe);
   const wantsJson = words.includes('--json');
   let code = 0;
-  const program = new Command('layerwise').description(SUMMARY).version(VERSION, '--version', 'the version');
-  program
-    .exitOverride()
-    .configureOutput({ outputError: () => {} })
-    .showHelpAfterError(false);
-  program.helpOption('-h, --help', 'this text').helpCommand('help [command]', 'the help text of a command');
-  program.addHelpText('after', '\nEach command has --help with examples, and --json for programs.');
-  for (const spec of COMMANDS) {
-    addCommand(program, spec, async (argument, values) => {
-      code = await execute(spec, argument, values, wantsJson);
-    });
-  }
+  const program = createParser(async ({ spec, argument, values }) => {
+    code = await execute(spec, argument, values, wantsJson);
+  });
   try {
     await program.parseAsync(words, { from: 'user' });
     return code;
@@ -36,34 +26,6 @@ export async function run(words: readonly string[]): Promise<number> {
     return fail(error instanceof CommanderError ? callError(error, words) : error, wantsJson);
   }
 }
-
-function addCommand(
-  program: Command,
-  spec: CommandSpec,
-  action: (argument: string, values: Values) => Promise<void>,
-): void {
-  const command = program.command(spec.name).description(spec.summary).helpOption('-h, --help', 'this text');
-  command.argument(`<${spec.argument.name}>`, spec.argument.text);
-  // Two commands may give one flag different meanings, under different names.
-  const attributes = new Map<string, string>();
-  for (const name of spec.options) {
-    const { kind, flag, value, text, otherwise }: OptionSpec = OPTIONS[name];
-    const option = new Option(kind === 'flag' ? flag : `${flag} <${value}>`, describe(text, otherwise));
-    if (kind === 'number') option.argParser((word: string) => parseNumber(flag, word));
-    command.addOption(option);
-    attributes.set(name, option.attributeName());
-  }
-  command.option('--json', 'print one JSON document on stdout');
-  const examples = spec.examples.map(({ what, command: line }) => `  # ${what}\n  ${line}`).join('\n\n');
-  command.addHelpText('after', `\n${spec.details.replaceAll('`', '')}\n\nExamples:\n${examples}`);
-  command.action(async (argument: string, parsed: Readonly<Record<string, unknown>>) => {
-    const values = [...attributes].map(([name, attribute]) => [name, parsed[attribute]] as const);
-    await action(argument, Object.fromEntries(values.filter(([, value]) => value !== undefined)) as Values);
-  });
-}
-
-const describe = (text: string, otherwise: string | undefined): string =>
-  otherwise === undefined ? text : `${text} (default: ${otherwise})`;
 
 async function execute(spec: CommandSpec, argument: string, values: Values, wantsJson: boolean): Promise<number> {
   const progress = createProgress(process.stderr);

@@ -2,6 +2,7 @@ export { type BlockOutputs, GIVEN } from './blocks/kit.js';
 export { expertOf, expertSite, type TapSite } from './blocks/parts.js';
 export type { Kit } from './blocks/shape.js';
 export { findFamily, keyOf, type ModelConfig, readModelConfig } from './config.js';
+export type { FamilySpec } from './families/family.js';
 export { FAMILIES } from './families/index.js';
 export type { LinearKind } from './families/names.js';
 export { type BrokenTensor, blameWeights, describeCounts, findBroken, requireFiniteTensors } from './finite.js';

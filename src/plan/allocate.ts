@@ -26,47 +26,64 @@ export type AllocateInput = {
 
 /**
  * Checks a hyperparameter's value.
- * @throws OptionError E_OPTION_<NAME> outside its range, with the bounds
+ * @throws OptionError E_OPTION_HYPERPARAMETERS outside its range, with the bounds
  */
-export function validateValue(parameter: Hyperparameter, value: number, target: number, facts: ModelFacts): void {
-  const [low, high] = parameter.range(target, facts);
+function validateValue(
+  policy: AllocationPolicy,
+  { name, choices, fallback, range }: Hyperparameter,
+  value: number,
+  target: number,
+  facts: ModelFacts,
+): void {
+  const [low, high] = range(target, facts);
   const slack = 1e-12 * Math.max(1, Math.abs(high));
-  const { name, choices } = parameter;
+  const found = { option: 'hyperparameters', policy: policy.name, name, got: value };
   if (choices && !choices.includes(value)) {
     throw new OptionError(
-      `E_OPTION_${name.toUpperCase()}`,
-      `--${name}: expected one of ${choices.join(', ')}, got ${value}.`,
-      { option: name, got: value, expected: choices },
+      'E_OPTION_HYPERPARAMETERS',
+      `--hyperparameters ${name}=${value}: expected one of ${choices.join(', ')} for ${policy.name}.`,
+      { ...found, expected: choices },
     );
   }
   if (value >= low - slack && value <= high + slack) return;
-  const next = parameter.fallback === undefined ? ` Leave --${name} out to have it searched.` : '';
+  const next = fallback === undefined ? ` Leave ${name} out to have it searched.` : '';
   throw new OptionError(
-    `E_OPTION_${name.toUpperCase()}`,
-    `--${name}: expected a number in [${low}, ${high}] (sparsity ${target}, ${facts.blocks} blocks), got ${value}.${next}`,
-    { option: name, got: value, low, bound: high },
+    'E_OPTION_HYPERPARAMETERS',
+    `--hyperparameters ${name}=${value}: expected a number in [${low}, ${high}] (${policy.name}, sparsity ${target}, ${facts.blocks} blocks).${next}`,
+    { ...found, low, high },
   );
 }
 
-/** A value for every hyperparameter: those given, else the defaults. @throws OptionError E_OPTION_…, E_OPTION_CONFLICT */
-export function completeValues(policy: AllocationPolicy, values: Values, target: number, facts: ModelFacts): Values {
-  const complete: Record<string, number> = {};
-  for (const name of Object.keys(values)) {
-    if (policy.hyperparameters.some((parameter) => parameter.name === name)) continue;
-    const known = policy.hyperparameters.map((parameter) => parameter.name).join(', ') || 'none';
+/**
+ * Checks the hyperparameters that were given, whether or not others are still to be found.
+ * @throws OptionError E_OPTION_HYPERPARAMETERS for a name that the policy does not have, or a value out of its range
+ */
+export function validateValues(policy: AllocationPolicy, given: Values, target: number, facts: ModelFacts): void {
+  for (const [name, value] of Object.entries(given)) {
+    const parameter = policy.hyperparameters.find((one) => one.name === name);
+    if (parameter) {
+      validateValue(policy, parameter, value, target, facts);
+      continue;
+    }
+    const known = policy.hyperparameters.map((one) => one.name);
     throw new OptionError(
-      'E_OPTION_CONFLICT',
-      `--${name} cannot be combined with --allocation ${policy.name}, which has no ${name}; its hyperparameters: ${known}.`,
-      { option: name, policy: policy.name },
+      'E_OPTION_HYPERPARAMETERS',
+      `--hyperparameters ${name}=${value}: the allocation ${policy.name} has no hyperparameter ${name}. It has ${known.join(', ') || 'none'}.`,
+      { option: 'hyperparameters', policy: policy.name, name, got: value, expected: known },
     );
   }
-  for (const parameter of policy.hyperparameters) {
-    const value = values[parameter.name] ?? parameter.fallback;
+}
+
+/** A value for every hyperparameter: those given, else the defaults. @throws OptionError E_OPTION_HYPERPARAMETERS */
+export function completeValues(policy: AllocationPolicy, values: Values, target: number, facts: ModelFacts): Values {
+  validateValues(policy, values, target, facts);
+  const complete: Record<string, number> = {};
+  for (const { name, fallback } of policy.hyperparameters) {
+    const value = values[name] ?? fallback;
     if (value === undefined) {
-      throw new InternalError('E_INTERNAL_ALLOCATION', `${policy.name} was asked for rates without ${parameter.name}.`);
+      throw new InternalError('E_INTERNAL_ALLOCATION', `${policy.name} was asked for rates without ${name}.`);
     }
-    validateValue(parameter, value, target, facts);
-    complete[parameter.name] = value;
+    complete[name] = value;
   }
   return complete;
 }

@@ -34,7 +34,7 @@ export type Budget = (typeof BUDGETS)[number];
 export type Hyperparameter = {
   readonly name: string;
   readonly text: string;
-  /** The published default; undefined where there is none and the number has to be found on validation text. */
+  /** The published default; undefined where there is none and the number has to be found (space.ts says where). */
   readonly fallback: number | undefined;
   range(target: number, facts: ModelFacts): readonly [low: number, high: number];
   /** The values there are, where not every number in the range is one. */
@@ -70,7 +70,7 @@ export interface AllocationPolicy {
   readonly hyperparameters: readonly Hyperparameter[];
   /** Whether the published rule keeps the parameter-weighted mean by itself. */
   readonly weighted?: true;
-  /** For policies with more than one number to find. */
+  /** For policies with more than one number to find; a single one is searched between the bounds of its range. */
   readonly grid?: Grid;
   /** For policies that judge values themselves, by the misalignment of activations: those they try, the first of equals. */
   candidates?(target: number): readonly Values[];

@@ -210,7 +210,7 @@ export function searchTop(points: readonly TrialPoint[]): number {
 type Coordinates = { value(dimension: number): number; coord(point: readonly number[]): [number, number] };
 
 /** Ratios with their intervals on a logarithmic scale; trials beyond it are triangles at its upper end. */
-export function drawSearch(points: readonly TrialPoint[], axisName: 'β' | 'trial', label: string): Html {
+export function drawSearch(points: readonly TrialPoint[], quantity: string | undefined, label: string): Html {
   const top = searchTop(points);
   const bottom = Math.min(1, ...points.map(({ low }) => low)) / 1.01;
   const shown = [...points].filter(({ ratio }) => ratio <= top).sort((a, b) => a.x - b.x);
@@ -229,7 +229,7 @@ export function drawSearch(points: readonly TrialPoint[], axisName: 'β' | 'tria
   const guesses = shown.filter((point) => !point.exact);
   // Neighbouring trials are joined where the axis is a quantity; the number of a trial is none.
   const curve = (some: readonly TrialPoint[], lineStyle: object) =>
-    axisName === 'β' ? [{ ...still, type: 'line', data: spots(some), symbol: 'none', lineStyle, z: 2 }] : [];
+    quantity !== undefined ? [{ ...still, type: 'line', data: spots(some), symbol: 'none', lineStyle, z: 2 }] : [];
   const intervals = (some: readonly TrialPoint[], stroke: string) => ({
     ...still,
     type: 'custom',
@@ -246,8 +246,8 @@ export function drawSearch(points: readonly TrialPoint[], axisName: 'β' | 'tria
       return { type: 'group', children: [bar(x, y1, x, y2), bar(x - 4, y1, x + 4, y1), bar(x - 4, y2, x + 4, y2)] };
     },
   });
-  const first = axisName === 'β' ? Math.min(0, ...points.map(({ x }) => x)) : 0;
-  const last = axisName === 'β' ? (right > first ? right + (right - first) * 0.04 : first + 1) : right + 1;
+  const first = quantity !== undefined ? Math.min(0, ...points.map(({ x }) => x)) : 0;
+  const last = quantity !== undefined ? (right > first ? right + (right - first) * 0.04 : first + 1) : right + 1;
   const ticks = ratioTicks(bottom, top);
   const tickLabel = labelTicks(ticks);
   return draw(
@@ -255,9 +255,9 @@ export function drawSearch(points: readonly TrialPoint[], axisName: 'β' | 'tria
       xAxis: {
         ...valueAxis(formatNumber),
         splitNumber: 4,
-        min: first - (axisName === 'β' ? (last - first) * 0.03 : 0),
+        min: first - (quantity !== undefined ? (last - first) * 0.03 : 0),
         max: last,
-        name: axisName,
+        name: quantity ?? 'trial',
         nameLocation: 'middle',
         nameGap: 28,
         nameTextStyle: TEXT,

@@ -2,15 +2,23 @@
 
 import { InternalError, withResources } from '../base/index.js';
 import type { Model } from '../model/index.js';
-
-import { allocate, completeValues, findPolicy, type ModelFacts, maxBeta, type Values } from '../plan/index.js';
+import {
+  allocate,
+  completeValues,
+  findPolicy,
+  firstPoint,
+  type ModelFacts,
+  type SearchSpace,
+  searchSpace,
+  type Values,
+} from '../plan/index.js';
 import type { Measured } from '../records/index.js';
-import { searchBeta, searchGrid } from '../search/index.js';
+import { searchGrid, searchInterval } from '../search/index.js';
 import { sampleText, type Text } from '../stream/index.js';
 import { ALIGNMENT_WINDOWS } from './cost.js';
 import { factsOf, type PruneSettings } from './settings.js';
 import { type Book, createBook, type Entry } from './trial-ledger.js';
-import { type Candidate, candidateOf, type TimedTrial, type Trials } from './trials.js';
+import { type Candidate, candidateOf, symbolOf, type TimedTrial, type Trials } from './trials.js';
 
 export type Choice = {
   readonly candidate: Candidate;
@@ -37,18 +45,20 @@ export async function choosePlan(
   const facts = factsOf(model);
   const uniformRates = allocate(findPolicy('uniform'), { target, facts, budget });
   const uniformly = candidateOf(facts, 'uniform', {}, uniformRates);
+  /** What was given is kept, whatever a search or a judgement asks for. */
   const candidateAt = (values: Values): Candidate => {
-    const complete = completeValues(policy, values, target, facts);
+    const complete = completeValues(policy, { ...values, ...settings.values }, target, facts);
     const rates = allocate(policy, { target, facts, budget, measured, values: complete });
-    // A policy may come to uniform, as ATP does at β = 0; that is one trial, not two.
+    // A policy may give uniform, as ATP does at β = 0; that is one trial, not two.
     const same = [...rates].every(([name, rate]) => rate === uniformRates.get(name));
     return same ? { ...uniformly, values: complete } : candidateOf(facts, policy.name, complete, rates);
   };
 
-  if (!settings.searches) {
-    const tried = policy.candidates?.(target).map((values) => ({ ...values, ...settings.values })) ?? [];
+  const space = settings.plan ? undefined : searchSpace(policy, settings.values, target, facts);
+
+  if (space === undefined || space.kind === 'candidates') {
     const text = calibration ?? validation;
-    const judged = settings.aligns && text ? await judge(model, trials, tried.map(candidateAt), text) : [];
+    const judged = space && text ? await judge(model, trials, space.points.map(candidateAt), text) : [];
     const values = leastMisaligned(judged)?.hyperparameters ?? settings.values;
     const candidate = settings.plan ? planCandidate(facts, settings.plan) : candidateAt(values);
     const evaluated = validation !== undefined || settings.test !== undefined || settings.tasks !== undefined;
@@ -61,38 +71,47 @@ export async function choosePlan(
       uniform: uniform && { candidate: uniformly, trial: uniform },
       entries: [],
       judged,
-      method: settings.aligns ? ALIGNMENT_METHOD : undefined,
+      method: space ? ALIGNMENT_METHOD : undefined,
     };
   }
 
   if (!validation) throw new InternalError('E_INTERNAL_SEARCH', 'A search was begun without validation text.');
+  const first = candidateAt(firstPoint(space));
+  const startsUniform = first.key === uniformly.key;
   return await withResources(async (own) => {
-    const book = await createBook(own, settings, model, trials, validation, candidateAt);
-    const method = await search(settings, book, target, facts);
+    const start = startsUniform ? first : uniformly;
+    const book = await createBook(own, settings, model, trials, validation, start, candidateAt);
+    await search(space, settings.maxTrials, startsUniform, book);
     return {
       ...book.best(),
-      uniform: book.first(),
+      uniform: book.baseline,
       entries: book.entries,
       judged: [],
-      method,
+      method: describeSearch(space, startsUniform),
     };
   });
 }
 
-/** Fills the book; returns how, in a sentence or two. The first trial of either search is uniform. */
-async function search(settings: PruneSettings, book: Book, target: number, facts: ModelFacts): Promise<string> {
-  const { policy, maxTrials } = settings;
-  if (policy.grid) {
-    await searchGrid({ ...policy.grid, maxTrials, exact: book.exact, surrogate: book.surrogate });
-    return GRID_METHOD;
+/** Fills the book. Where the space begins with uniform, that is the first trial and one of those to choose from. */
+async function search(
+  space: Exclude<SearchSpace, { kind: 'candidates' }>,
+  maxTrials: number,
+  startsUniform: boolean,
+  { exact, surrogate }: Book,
+): Promise<void> {
+  if (space.kind === 'grid') {
+    await searchGrid({ ...space, startsUniform, maxTrials, exact, surrogate });
+    return;
   }
-  await searchBeta({
-    high: maxBeta(target, facts.blocks),
+  const { name, low, high } = space;
+  await searchInterval({
+    low,
+    high,
+    startsUniform,
     maxTrials,
-    exact: (beta) => book.exact({ beta }),
-    surrogate: (beta) => book.surrogate({ beta }),
+    exact: (value) => exact({ [name]: value }),
+    surrogate: (value) => surrogate({ [name]: value }),
   });
-  return LINE_METHOD;
 }
 
 /** The misalignment of each candidate. */
@@ -116,11 +135,15 @@ const leastMisaligned = (judged: readonly Judged[]): Judged | undefined =>
 const ALIGNMENT_METHOD =
   'Each of the published values prunes the model on 8 windows of calibration text; the one whose pruned blocks read inputs most like the dense blocks’ is taken. No loss plays a part, and uniform is not a candidate.';
 
-const LINE_METHOD =
-  'The published grid, scaled to the legal range of β, is ordered by a surrogate (masks from dense statistics, few windows); exact trials on all validation windows walk downhill from its best point until both neighbours are worse, and a parabola refines between grid points. β = 0 is a candidate. The test text plays no part.';
-
-const GRID_METHOD =
-  'All points of the grid are ordered by a surrogate (masks from dense statistics, few windows); the best of them and the best plain line are tried exactly on all validation windows, then the neighbours of the best point known, most promising first. Uniform is a candidate. The test text plays no part.';
+/** How a search went, in a few sentences. */
+function describeSearch(space: Exclude<SearchSpace, { kind: 'candidates' }>, startsUniform: boolean): string {
+  const uniform = startsUniform ? 'Uniform is a candidate.' : 'Uniform is the baseline, and no candidate.';
+  const how =
+    space.kind === 'interval'
+      ? `The published grid, scaled to the legal range of ${symbolOf(space.name)}, is ordered by a surrogate (masks from dense statistics, few windows); exact trials on all validation windows walk downhill from its best point until both neighbours are worse, and a parabola refines between grid points.`
+      : 'All points of the grid are ordered by a surrogate (masks from dense statistics, few windows); the best of them and the best of those the policy always tries are tried exactly on all validation windows, then the neighbours of the best point known, most promising first.';
+  return `${how} ${uniform} The test text plays no part.`;
+}
 
 function planCandidate(facts: ModelFacts, plan: NonNullable<PruneSettings['plan']>): Candidate {
   const rates = facts.linears.map(

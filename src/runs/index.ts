@@ -2,16 +2,17 @@ export { oneOf, optionCode, realNumber, refuseMissing, wholeNumber } from './che
 export { choosePlan } from './choose.js';
 export { trialEquivalents } from './cost.js';
 export { countZeros, type LinearReport } from './count-zeros.js';
+export { DEFAULTS } from './defaults.js';
 export { type FinalScores, scoreFinal, scoreText, UNSCORED } from './final-scores.js';
-export { buildManifest, planOf } from './manifest.js';
+export { buildManifest, commandOf, planOf } from './manifest.js';
 export { measureAt, measureOnce } from './procedure-measures.js';
 export { openRun, runToChoice } from './run.js';
 export { checkProfile, measuresOf, PROFILE_MEASURES, readProfile } from './saved-profile.js';
 export {
   checkAgainstModel,
   factsOf,
+  fixOpen,
   givenValues,
-  isSearched,
   normaliseLength,
   normalisePrune,
   normaliseRun,

@@ -9,6 +9,7 @@ import { type Evaluation, type Manifest, type Plan, pairedInterval, type Trial, 
 import type { Choice } from './choose.js';
 import { trialEquivalents } from './cost.js';
 import type { LinearReport } from './count-zeros.js';
+import { DEFAULTS } from './defaults.js';
 import type { FinalScores } from './final-scores.js';
 import type { PruneSettings } from './settings.js';
 import { nameSource } from './source.js';
@@ -126,29 +127,35 @@ export function planOf(settings: PruneSettings, model: Model, choice: Choice, ta
   };
 }
 
-/** The command that repeats the run; what does not change its result (threads, resume, the output's name) is left out. */
-function commandOf(settings: PruneSettings): string {
+/**
+ * The command that repeats the run, so that the command line reads the same settings from it (test/cli/repeat.test.ts).
+ * What does not change the result (threads, resume, the output's name) is left out.
+ */
+export function commandOf(settings: PruneSettings): string {
   const words = ['layerwise', 'prune', quote(settings.checkpoint)];
   const add = (option: string, value: string | number | undefined): void => {
     if (value !== undefined) words.push(`--${option}`, quote(String(value)));
   };
+  const { calibration } = settings;
+  /** Windowing is said where there is text to cut, or where it was asked for. */
+  const addWindowing = (option: string, name: 'calibrationSamples' | 'calibrationOrder'): void =>
+    add(option, calibration === undefined && settings[name] === DEFAULTS[name] ? undefined : settings[name]);
   if (settings.plan) words.push('--plan', '<plan.json>');
   add('sparsity', settings.sparsity);
   if (!settings.plan) add('allocation', settings.policy.name);
-  for (const [name, value] of Object.entries(settings.values)) add(name, value);
+  const values = Object.entries(settings.values).map(([name, value]) => `${name}=${value}`);
+  add('hyperparameters', values.length > 0 ? values.join() : undefined);
   add('criterion', settings.criterion.name);
   add('pattern', formatPattern(settings.pattern));
   add('budget', settings.budget);
-  add('calibration', settings.calibration);
-  if (settings.calibration !== undefined) {
-    add('calibration-samples', settings.calibrationSamples);
-    add('calibration-order', settings.calibrationOrder);
-  }
+  add('calibration', calibration);
+  addWindowing('calibration-samples', 'calibrationSamples');
+  addWindowing('calibration-order', 'calibrationOrder');
   add('sequence-length', settings.sequenceLength);
   add('validation', settings.validation);
   add('test', settings.test);
   addTasks(settings.tasks, add);
-  add('max-trials', settings.maxTrials === 6 ? undefined : settings.maxTrials);
+  add('max-trials', settings.maxTrials === DEFAULTS.maxTrials ? undefined : settings.maxTrials);
   add('seed', settings.seed);
   add('device', settings.device);
   words.push('--out', '<dir>');
@@ -161,7 +168,7 @@ function addTasks(tasks: TaskSettings | undefined, add: (option: string, value: 
   else add('tasks', tasks.tasks.map(({ name }) => name).join());
   add('data', tasks.data);
   add('limit', tasks.limit);
-  if (tasks.shots > 0) add('fewshot', tasks.shots);
+  add('fewshot', tasks.shots === DEFAULTS.fewshot ? undefined : tasks.shots);
   add('special-tokens', tasks.specialTokens ? 'tokenizer' : 'none');
 }
 

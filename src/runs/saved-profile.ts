@@ -40,13 +40,21 @@ export function checkProfile(profile: Profile, policy: AllocationPolicy, asked: 
   validateProfile(profile, '--profile');
   const unkept = policy.needs.find((name) => !PROFILE_MEASURES.includes(name));
   if (unkept) {
-    conflict('profile', 'allocation', `${policy.name} needs ${unkept}, which depends on what is pruned; leave it out`);
+    conflict(
+      'profile',
+      'allocation',
+      `${policy.name} needs ${unkept}, which depends on the sparsity and the criterion, so that no profile has it. Leave --profile out`,
+    );
   }
   if (policy.needs.length === 0) {
-    conflict('profile', 'allocation', `${policy.name} allocates by nothing that a profile holds; leave it out`);
+    conflict('profile', 'allocation', `${policy.name} uses no measures. Leave --profile out`);
   }
   if (asked.validation !== undefined) {
-    conflict('profile', 'validation', `${policy.name} allocates by what was measured, so that no text chooses`);
+    conflict(
+      'profile',
+      'validation',
+      `${policy.name} with a profile searches nothing, so that no validation text is read. Leave --validation out`,
+    );
   }
   const there = Object.keys(profile.measures);
   const missing = policy.needs.filter((name) => !there.includes(name));
@@ -65,7 +73,7 @@ function refuseMissingMeasures(
 ): never {
   throw new OptionError(
     'E_OPTION_PROFILE',
-    `--profile: expected the measure ${missing.join(', ')}, which the allocation ${policy.name} needs; it has ${there.join(', ') || 'none'}. Make one with layerwise profile --measures ${missing.join()}.`,
+    `--profile: expected the measure ${missing.join(', ')}, which the allocation ${policy.name} needs; the profile has ${there.join(', ') || 'none'}. Make one with layerwise profile --measures ${missing.join()}.`,
     { option: 'profile', expected: missing, got: there },
   );
 }
@@ -74,7 +82,7 @@ function expectSame<T extends string | number>(option: string, measured: T, aske
   if (asked === undefined || asked === measured) return;
   throw new OptionError(
     'E_OPTION_PROFILE',
-    `--profile: it was measured with --${option} ${measured}, and --${option} is ${asked}. Leave --${option} out, or make another profile.`,
+    `--profile was measured with --${option} ${measured}, but --${option} is ${asked}. Leave --${option} out, or make another profile.`,
     { option: 'profile', expected: asked, got: measured },
   );
 }
@@ -93,7 +101,7 @@ export async function measuresOf(
     const { corpus, name } = await readText(calibration, 'calibration', onProgress);
     const { calibration: measured } = profile;
     if (corpus.hash !== measured.hash) {
-      refuse(`the text ${measured.name}`, measured.hash, `--calibration ${name}`, corpus.hash);
+      refuse('a different text', measured.name, measured.hash, `--calibration ${name}`, corpus.hash);
     }
   }
   onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
@@ -101,12 +109,13 @@ export async function measuresOf(
   const { name, hashes: measured } = profile.source;
   for (const file of new Set([...Object.keys(measured), ...Object.keys(hashes)])) {
     if (measured[file] === hashes[file]) continue;
-    refuse(`the checkpoint ${name}`, measured[file], model.checkpoint.dir, hashes[file], file);
+    refuse('a different checkpoint', name, measured[file], model.checkpoint.dir, hashes[file], file);
   }
   return unpackMeasures(profile.measures);
 }
 
 function refuse(
+  kind: string,
   was: string,
   measured: string | undefined,
   is: string,
@@ -117,7 +126,7 @@ function refuse(
     hash === undefined ? `has no ${file}` : `has ${file ? `a ${file} with ` : ''}the SHA-256 ${hash.slice(0, 16)}…`;
   throw new OptionError(
     'E_OPTION_PROFILE',
-    `--profile: expected one of what is planned for. It was measured on ${was}, which ${describe(measured)}; ${is} ${describe(found)}. Make another with layerwise profile.`,
+    `--profile was measured on ${kind}: ${was} ${describe(measured)}; ${is} ${describe(found)}. Measure this one with layerwise profile.`,
     { option: 'profile', expected: found, got: measured, ...(file === undefined ? {} : { file }) },
   );
 }

@@ -11,15 +11,17 @@ import {
   type AllocationPolicy,
   BUDGETS,
   type Budget,
-  completeValues,
   findPolicy,
   type ModelFacts,
+  openHyperparameters,
   type Values,
   validateTarget,
+  validateValues,
 } from '../plan/index.js';
 import { collectable } from '../profile/index.js';
 import { type Plan, validatePlan } from '../records/index.js';
 import { conflict, oneOf, wholeNumber } from './checks.js';
+import { DEFAULTS } from './defaults.js';
 import { normaliseTasks, type TaskOptions, type TaskSettings } from './task-options.js';
 
 /** Where and how anything runs. */
@@ -53,10 +55,18 @@ export type WindowingSettings = {
 
 /** @throws OptionError E_OPTION_CALIBRATION_SAMPLES, E_OPTION_CALIBRATION_ORDER, E_OPTION_SEQUENCE_LENGTH, E_OPTION_SEED */
 export const normaliseWindowing = (options: WindowingOptions): WindowingSettings => ({
-  calibrationSamples: wholeNumber('calibration-samples', options.calibrationSamples ?? 128, 1, 1_000_000),
-  calibrationOrder: oneOf('calibration-order', options.calibrationOrder ?? 'random', ['random', 'sequential']),
+  calibrationSamples: wholeNumber(
+    'calibration-samples',
+    options.calibrationSamples ?? DEFAULTS.calibrationSamples,
+    1,
+    1_000_000,
+  ),
+  calibrationOrder: oneOf('calibration-order', options.calibrationOrder ?? DEFAULTS.calibrationOrder, [
+    'random',
+    'sequential',
+  ]),
   sequenceLength: normaliseLength(options.sequenceLength),
-  seed: wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1),
+  seed: wholeNumber('seed', options.seed ?? DEFAULTS.seed, 0, 2 ** 32 - 1),
 });
 
 /** What a plan is made from. */
@@ -65,9 +75,12 @@ export type PlanOptions = {
   readonly sparsity: number;
   /** Allocation policy, by name. Defaults to `atp`. */
   readonly allocation?: string;
-  /** ATP's common difference β; searched on validation text where absent. */
+  /** Short for `hyperparameters: { beta }`, ATP's common difference; searched on validation text where absent. */
   readonly beta?: number;
-  /** Hyperparameters of the policy by name, such as `{ line: 0.2, gain: 0.5 }`. Default to the published ones. */
+  /**
+   * Hyperparameters of the policy by name, such as `{ line: 0.2, gain: 0.5 }`; others are searched around them. Default to
+   * the published values, and are searched where there is none.
+   */
   readonly hyperparameters?: Values;
   /** `exact` or `published`. Defaults to a given plan's own, else to `exact`. */
   readonly budget?: string;
@@ -122,7 +135,7 @@ export type RunSettings = { readonly device: Device; readonly threads: number; r
 
 export function normaliseRun(options: RunOptions): RunSettings {
   return {
-    device: oneOf('device', options.device ?? 'cpu', DEVICES),
+    device: oneOf('device', options.device ?? DEFAULTS.device, DEVICES),
     threads: wholeNumber('threads', options.threads ?? availableParallelism(), 1, 1024),
     onProgress: options.onProgress ?? silent,
   };
@@ -157,7 +170,7 @@ export type PruneSettings = RunSettings &
 /** Completes and checks what can be checked without looking at any file. @throws OptionError E_OPTION_… */
 export function normalisePrune(options: PruneOptions): PruneSettings {
   const plan = options.plan && validatePlan(options.plan, '--plan');
-  const policy = findPolicy(options.allocation ?? 'atp');
+  const policy = findPolicy(options.allocation ?? DEFAULTS.allocation);
   if (plan === undefined && options.sparsity === undefined) {
     throw new OptionError('E_OPTION_SPARSITY', 'Expected --sparsity (such as 0.7) or --plan; neither was given.', {
       option: 'sparsity',
@@ -169,24 +182,25 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     }
   }
   if (options.sparsity !== undefined) validateTarget(options.sparsity);
-  const criterion = findCriterion(options.criterion ?? 'wanda');
+  const criterion = findCriterion(options.criterion ?? DEFAULTS.criterion);
   if (criterion.needsActivations && options.calibration === undefined) {
     throw new OptionError(
       'E_OPTION_CALIBRATION',
-      `--calibration: expected a text file; the criterion ${criterion.name} weighs weights by activations. Give one, or use --criterion magnitude.`,
+      `--calibration: expected a text file, because the criterion ${criterion.name} needs activations. Pass one, or use --criterion magnitude.`,
       { option: 'calibration' },
     );
   }
   const pattern = patternOf(criterion, options.pattern);
   checkFixedPattern(pattern, options, policy);
   const values = givenValues(options);
-  const toFind = plan === undefined && isSearched(policy, values);
-  const [searches, aligns] = [toFind && !policy.candidates, toFind && policy.candidates !== undefined];
+  const open = plan === undefined ? openHyperparameters(policy, values) : [];
+  const aligns = open.length > 0 && policy.candidates !== undefined;
+  const searches = open.length > 0 && !aligns;
   if (searches && options.validation === undefined) {
     throw new OptionError(
       'E_OPTION_VALIDATION',
-      '--validation: expected a text file; β is searched on validation text. Give one, or fix --beta.',
-      { option: 'validation' },
+      `--validation: expected a text file, because ${describeOpen(open)} of ${policy.name} without a default, searched on validation text. Pass one, or fix ${fixOpen(open)}.`,
+      { option: 'validation', policy: policy.name },
     );
   }
   const texts = [options.calibration, options.validation];
@@ -195,7 +209,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
   if (plan === undefined && beyond && texts.every((text) => text === undefined)) {
     throw new OptionError(
       'E_OPTION_CALIBRATION',
-      `--calibration: expected a text file; the policy ${policy.name} measures on it what it allocates by. Give one, or another --allocation.`,
+      `--calibration: expected a text file, because the allocation ${policy.name} is measured on text. Pass one, or use another --allocation.`,
       { option: 'calibration', policy: policy.name },
     );
   }
@@ -206,7 +220,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     sparsity: options.sparsity,
     policy,
     values,
-    budget: oneOf('budget', options.budget ?? plan?.budget ?? 'exact', BUDGETS),
+    budget: oneOf('budget', options.budget ?? plan?.budget ?? DEFAULTS.budget, BUDGETS),
     plan,
     searches,
     aligns,
@@ -217,7 +231,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     test: options.test,
     tasks: normaliseTasks(options),
     ...normaliseWindowing(options),
-    maxTrials: wholeNumber('max-trials', options.maxTrials ?? 6, 1, 1000),
+    maxTrials: wholeNumber('max-trials', options.maxTrials ?? DEFAULTS.maxTrials, 1, 1000),
     resume: options.resume ?? false,
     push: targetOf(options),
   };
@@ -226,13 +240,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
 function targetOf({ push, private: hidden = false }: PruneOptions): PushTarget | undefined {
   if (push !== undefined) return { repo: push, private: hidden };
   if (!hidden) return undefined;
-  throw new OptionError(
-    'E_OPTION_PRIVATE',
-    '--private: expected --push with it; it says how what is uploaded is seen.',
-    {
-      option: 'private',
-    },
-  );
+  throw new OptionError('E_OPTION_PRIVATE', '--private only applies together with --push.', { option: 'private' });
 }
 
 export const normaliseLength = (length: number | undefined): number | undefined =>
@@ -258,9 +266,22 @@ export function windowLength(
   return length;
 }
 
-/** The hyperparameters that were given; `beta` is ATP's. */
-export const givenValues = ({ beta, hyperparameters = {} }: Partial<PlanOptions>): Values =>
-  beta === undefined ? hyperparameters : { ...hyperparameters, beta };
+/** The hyperparameters that were given. @throws OptionError E_OPTION_CONFLICT where β was given twice */
+export function givenValues({ beta, hyperparameters = {} }: Partial<PlanOptions>): Values {
+  if (beta === undefined) return hyperparameters;
+  if (hyperparameters.beta !== undefined) conflict('beta', 'hyperparameters', 'both give beta');
+  return { ...hyperparameters, beta };
+}
+
+type Named = { readonly name: string };
+
+/** `beta is a hyperparameter`, `line and gain are hyperparameters`. */
+const describeOpen = (open: readonly Named[]): string =>
+  `${open.map(({ name }) => name).join(' and ')} ${open.length === 1 ? 'is a hyperparameter' : 'are hyperparameters'}`;
+
+/** How to fix the numbers that are open: `it with --hyperparameters beta=<number>`. */
+export const fixOpen = (open: readonly Named[]): string =>
+  `${open.length === 1 ? 'it' : 'them'} with --hyperparameters ${open.map(({ name }) => `${name}=<number>`).join()}`;
 
 /** Where weights compete. @throws OptionError E_OPTION_PATTERN, E_OPTION_CONFLICT where the criterion cannot */
 function patternOf(criterion: Criterion, asked: string | undefined): Pattern {
@@ -296,10 +317,6 @@ function checkFixedPattern(pattern: Pattern, { sparsity, plan }: PruneOptions, p
 const fixedPatternHint = (pattern: Pattern, instead: string): string =>
   `${formatPattern(pattern)} keeps the same share of every linear. Use ${instead}, or a mixed pattern such as n:8`;
 
-/** Whether the policy has a number to find: one without a default that was not given. */
-export const isSearched = (policy: AllocationPolicy, values: Values): boolean =>
-  policy.hyperparameters.some(({ name, fallback }) => fallback === undefined && values[name] === undefined);
-
 /** The model as policies see it. */
 export const factsOf = (model: Model): ModelFacts => ({ blocks: model.config.blocks, linears: model.linears.flat() });
 
@@ -313,12 +330,11 @@ export function checkAgainstModel(settings: PruneSettings, model: Model): void {
   if (uneven && pattern.kind === 'n:m') {
     throw new OptionError(
       'E_OPTION_PATTERN',
-      `--pattern: ${criterion.name} needs columns that ${pattern.of} divides; ${uneven.name} has ${uneven.columns}. Use a criterion that gives masks (wanda, ria), or another pattern.`,
+      `--pattern: with ${criterion.name}, ${pattern.of} has to divide the columns of every linear; ${uneven.name} has ${uneven.columns}. Use the criterion wanda or ria, or another pattern.`,
       { option: 'pattern', linear: uneven.name, columns: uneven.columns },
     );
   }
-  if (plan === undefined && !settings.searches && !settings.aligns)
-    completeValues(policy, values, sparsity!, factsOf(model));
+  if (plan === undefined) validateValues(policy, values, sparsity!, factsOf(model));
   if (plan === undefined) return;
   checkPlan(plan, model);
   const rate = fixedRate(pattern);

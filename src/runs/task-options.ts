@@ -3,6 +3,7 @@
 import { OptionError } from '../base/index.js';
 import { findSuite, findTask, type Suite, type Task } from '../zeroshot/index.js';
 import { conflict, oneOf, wholeNumber } from './checks.js';
+import { DEFAULTS } from './defaults.js';
 
 export type TaskOptions = {
   /** Folder of the tasks' items, a file of JSON lines each (docs/tasks.md). */
@@ -38,9 +39,11 @@ export function normaliseTasks(options: TaskOptions): TaskSettings | undefined {
   if (tasks === undefined && asked === undefined) {
     const idle = (['data', 'limit', 'fewshot', 'specialTokens'] as const).find((name) => options[name] !== undefined);
     if (idle === undefined) return undefined;
-    throw new OptionError('E_OPTION_TASKS', `--tasks or --suite: expected with --${FLAGS[idle]}; neither was given.`, {
-      option: 'tasks',
-    });
+    throw new OptionError(
+      'E_OPTION_TASKS',
+      `--${FLAGS[idle]} only applies together with --tasks or --suite; neither was given.`,
+      { option: 'tasks' },
+    );
   }
   if (tasks !== undefined && asked !== undefined) conflict('tasks', 'suite', 'a suite names its tasks itself');
   if (data === undefined) {
@@ -59,7 +62,7 @@ export function normaliseTasks(options: TaskOptions): TaskSettings | undefined {
     tasks: names.map(findTask),
     suite,
     limit: limit === undefined ? undefined : wholeNumber('limit', limit, 1, 1e9),
-    shots: wholeNumber('fewshot', fewshot ?? 0, 0, 1000),
+    shots: wholeNumber('fewshot', fewshot ?? DEFAULTS.fewshot, 0, 1000),
     specialTokens: special === 'tokenizer',
   };
 }

@@ -1,6 +1,6 @@
 // The trials of a search, in order: what was tried, what it came to, whose pruned blocks are still on disk. Searches ask
-// it for losses; it knows nothing of how they choose. Candidates are what is left of their rates in whole weights, or in
-// whole N of M under n:M: two that round to the same numbers are one trial.
+// it for losses; it knows nothing of how they choose. Two candidates that round to the same numbers of weights (under n:M, of
+// whole N of M) are one trial.
 
 import { InternalError, type Own } from '../base/index.js';
 import type { Model } from '../model/index.js';
@@ -16,79 +16,84 @@ const SURROGATE_WINDOWS = 32;
 export type Entry = { readonly candidate: Candidate; readonly trial: TimedTrial };
 
 export type Book = {
-  /** ln of the validation perplexity by the real procedure; the first one asked for is the baseline of all intervals. */
+  /** ln of the validation perplexity by the real procedure. */
   exact(values: Values): Promise<number>;
   /** The same by the surrogate, on a sample of the validation windows. */
   surrogate(values: Values): Promise<number>;
+  /** All that was tried; the first is uniform, the baseline of all intervals. */
   readonly entries: readonly Entry[];
-  /** The first exact trial, and the best one; of equals the earlier. */
-  first(): Entry;
+  readonly baseline: Entry;
+  /** The best of what was asked for exactly; of equals the earlier. Uniform is among them only where a search asked for it. */
   best(): Entry;
 };
 
-/** A book for as long as the scope is open. */
+/** A book for as long as the scope is open; it begins with `uniform`, tried exactly. */
 export async function createBook(
   own: Own,
   settings: PruneSettings,
   model: Model,
   trials: Trials,
   validation: Text,
+  uniform: Candidate,
   candidateAt: (values: Values) => Candidate,
 ): Promise<Book> {
   const entries: Entry[] = [];
+  /** What may be chosen, in order. */
+  const eligible: Entry[] = [];
+  /** Exact trials and surrogates' losses, by how many weights of each linear go. */
+  const tried = new Map<string, Entry>();
+  const estimates = new Map<string, number>();
+  const roundedOf = (candidate: Candidate): string => [...countsOf(settings, model, candidate.rateOf).values()].join();
   const sample = await sampleText(own, model, validation, SURROGATE_WINDOWS);
-  const exactOnes = (): Entry[] => entries.filter(({ trial }) => trial.exact);
-  const first = (): Entry => {
-    const entry = exactOnes()[0];
-    if (!entry) throw new InternalError('E_INTERNAL_SEARCH', 'A search asked for a result before any trial.');
+  const run = async (candidate: Candidate): Promise<Entry> => {
+    const entry = { candidate, trial: await trials.exact(candidate, entries[0]?.trial.validation.nll) };
+    entries.push(entry);
+    tried.set(roundedOf(candidate), entry);
+    settings.onProgress({
+      kind: 'note',
+      text: `${describeValues(candidate.values) || candidate.key}: validation perplexity ${entry.trial.validation.perplexity.toPrecision(5)}`,
+    });
     return entry;
   };
-  /** How many weights of each linear go; and what candidates of those numbers came to. */
-  const roundedOf = (candidate: Candidate): string => [...countsOf(settings, model, candidate.rateOf).values()].join();
-  const known = { exact: new Map<string, number>(), surrogate: new Map<string, number>() };
-  const once = async (
-    losses: Map<string, number>,
-    candidate: Candidate,
-    make: () => Promise<number>,
-  ): Promise<number> => {
-    const rounded = roundedOf(candidate);
-    const found = losses.get(rounded) ?? (await make());
-    losses.set(rounded, found);
-    return found;
+  const best = (): Entry => {
+    if (eligible.length === 0) throw new InternalError('E_INTERNAL_SEARCH', 'A search asked for a result too early.');
+    return eligible.reduce((a, b) => (loss(b.trial) < loss(a.trial) ? b : a));
   };
-  const best = (): Entry => exactOnes().reduce((a, b) => (loss(b.trial) < loss(a.trial) ? b : a), first());
+  const baseline = await run(uniform);
 
   return {
     entries,
-    first,
+    baseline,
     best,
     exact: async (values) => {
       const candidate = candidateAt(values);
-      return await once(known.exact, candidate, async () => {
-        const baseline = exactOnes()[0]?.trial;
-        const held = baseline && best();
-        const trial = await trials.exact(candidate, baseline?.validation.nll);
-        entries.push({ candidate, trial });
-        settings.onProgress({
-          kind: 'note',
-          text: `${describeValues(values)}: validation perplexity ${trial.validation.perplexity.toPrecision(5)}`,
-        });
-        // Only the baseline's and the best's pruned blocks stay on disk.
-        const loser = held && (best().trial === held.trial ? candidate : held.candidate);
-        if (loser && loser.key !== first().candidate.key && loser.key !== best().candidate.key) {
-          await trials.discard(loser.key);
+      const known = tried.get(roundedOf(candidate));
+      if (known) {
+        // What is on disk lies under the key of the trial that was run.
+        const { key } = known.candidate;
+        if (!eligible.some((entry) => entry.candidate.key === key)) {
+          eligible.push({ candidate: { ...candidate, key }, trial: known.trial });
         }
-        return loss(trial);
-      });
+        return loss(known.trial);
+      }
+      const held = eligible.length > 0 ? best() : undefined;
+      const entry = await run(candidate);
+      eligible.push(entry);
+      // Only the baseline's and the best's pruned blocks stay on disk.
+      const loser = held && (best() === held ? candidate : held.candidate);
+      if (loser && loser.key !== baseline.candidate.key) await trials.discard(loser.key);
+      return loss(entry.trial);
     },
     surrogate: async (values) => {
       const candidate = candidateAt(values);
-      return await once(known.surrogate, candidate, async () => {
-        const nll = sample.indices.map((i) => first().trial.validation.nll[i]!);
-        const trial = await trials.surrogate(candidate, sample.text, nll);
-        entries.push({ candidate, trial });
-        return loss(trial);
-      });
+      const rounded = roundedOf(candidate);
+      const known = estimates.get(rounded);
+      if (known !== undefined) return known;
+      const nll = sample.indices.map((i) => baseline.trial.validation.nll[i]!);
+      const trial = await trials.surrogate(candidate, sample.text, nll);
+      entries.push({ candidate, trial });
+      estimates.set(rounded, loss(trial));
+      return loss(trial);
     },
   };
 }

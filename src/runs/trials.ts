@@ -174,8 +174,10 @@ function announce(onProgress: OnProgress, candidate: Candidate, blocks: number):
 
 const SYMBOLS: Readonly<Record<string, string>> = { beta: 'β', lambda: 'λ' };
 
+export const symbolOf = (name: string): string => SYMBOLS[name] ?? name;
+
 /** Hyperparameters as people read them: `β = 0.006061`. */
 export const describeValues = (values: Values): string =>
   Object.entries(values)
-    .map(([name, value]) => `${SYMBOLS[name] ?? name} = ${Number(value.toPrecision(4))}`)
+    .map(([name, value]) => `${symbolOf(name)} = ${Number(value.toPrecision(4))}`)
     .join(', ');

@@ -1,58 +1,62 @@
-// Finds the best β in few trials. perplexity(β) falls and then rises (ATP §3.4, App. G.4), so: the published grid,
-// scaled to the legal range, is ordered by a cheap surrogate, from the smallest β until it has risen twice; from its best
-// point the search walks downhill by exact trials until both neighbours are known to be worse; one parabola through the
-// three refines between grid points. β = 0 (uniform) is a candidate of its own. Pure: what a trial is, is injected.
+// Finds the best value of one number in few trials. The loss falls and then rises (for ATP's β: §3.4, App. G.4), so: the
+// published grid, scaled to the legal range, is ordered by a cheap surrogate, from the low end until it has risen twice;
+// from its best point the search walks downhill by exact trials until both neighbours are known to be worse; one parabola
+// through the three refines between grid points. Pure: what a trial is, is injected.
 
-/** Intervals of the grid: β_j = high · j / GRID, j = 0 … GRID. */
+/** Intervals of the grid: value_j = low + (high − low) · j / GRID, j = 0 … GRID. */
 export const GRID = 9;
 
-export type SearchInput = {
-  /** The end of the legal range; it begins at 0. */
+export type IntervalInput = {
+  /** The ends of the legal range. */
+  readonly low: number;
   readonly high: number;
+  /** Whether the low end is uniform, whose loss is known: it is asked for first and does not count as a trial. */
+  readonly startsUniform: boolean;
   /** Exact trials allowed, besides uniform. */
   readonly maxTrials: number;
-  /** The loss of a candidate by the real procedure; lower is better. β = 0 is asked for first. */
-  readonly exact: (beta: number) => Promise<number>;
-  /** The loss of a candidate by a surrogate; undefined where there is none. */
-  readonly surrogate: ((beta: number) => Promise<number>) | undefined;
+  /** The loss of a value by the real procedure; lower is better. */
+  readonly exact: (value: number) => Promise<number>;
+  /** The loss of a value by a surrogate; undefined where there is none. */
+  readonly surrogate: ((value: number) => Promise<number>) | undefined;
 };
 
-export type SearchResult = { readonly beta: number; readonly loss: number };
+export type IntervalResult = { readonly value: number; readonly loss: number };
 
-export async function searchBeta({ high, maxTrials, exact, surrogate }: SearchInput): Promise<SearchResult> {
+export async function searchInterval(input: IntervalInput): Promise<IntervalResult> {
+  const { low, high, startsUniform, exact, surrogate } = input;
   const losses = new Map<number, number>();
-  let trials = -1; // uniform is free
-  const at = (j: number): number => (high * j) / GRID;
-  const evaluate = async (j: number): Promise<number> => {
-    const known = losses.get(j);
-    if (known !== undefined) return known;
-    const loss = await exact(at(j));
-    trials++;
-    losses.set(j, loss);
-    return loss;
+  const allowed = input.maxTrials + (startsUniform ? 1 : 0);
+  const at = (j: number): number => low + ((high - low) * j) / GRID;
+  const evaluate = async (j: number): Promise<void> => {
+    if (!losses.has(j)) losses.set(j, await exact(at(j)));
   };
 
-  await evaluate(0);
-  if (high > 0) {
-    let best = surrogate ? await startingPoint(at, surrogate) : Math.round(GRID / 3);
+  if (startsUniform || high === low) await evaluate(0);
+  if (high > low) {
+    let best = surrogate ? await startingPoint(at, surrogate, startsUniform ? 1 : 0) : Math.round(GRID / 3);
     await evaluate(best);
     // Walk: look at the unknown neighbours of the best point; stop when there are none or no trials are left.
     for (;;) {
       const unknown = [best + 1, best - 1].filter((j) => j >= 0 && j <= GRID && !losses.has(j));
-      if (unknown.length === 0 || trials >= maxTrials) break;
+      if (unknown.length === 0 || losses.size >= allowed) break;
       await evaluate(unknown[0]!);
       best = argmin(losses);
     }
     const vertex = parabolaVertex(best, losses);
-    if (vertex !== undefined && trials < maxTrials) await evaluate(vertex);
+    if (vertex !== undefined && losses.size < allowed) await evaluate(vertex);
   }
   const j = argmin(losses);
-  return { beta: at(j), loss: losses.get(j)! };
+  return { value: at(j), loss: losses.get(j)! };
 }
 
-async function startingPoint(at: (j: number) => number, surrogate: (beta: number) => Promise<number>): Promise<number> {
+/** The best grid point by the surrogate, of those from `first` on until it has risen twice. */
+async function startingPoint(
+  at: (j: number) => number,
+  surrogate: (value: number) => Promise<number>,
+  first: number,
+): Promise<number> {
   const estimates = new Map<number, number>();
-  for (let j = 1; j <= GRID; j++) {
+  for (let j = first; j <= GRID; j++) {
     estimates.set(j, await surrogate(at(j)));
     const [before, last, now] = [j - 2, j - 1, j].map((k) => estimates.get(k) ?? Number.NaN) as [
       number,
@@ -64,7 +68,7 @@ async function startingPoint(at: (j: number) => number, surrogate: (beta: number
   return argmin(estimates);
 }
 
-/** The key of the smallest loss; of equals the smallest key, which is the plan nearer to uniform. */
+/** The key of the smallest loss; of equals the smallest key, which for ATP is the plan nearer to uniform. */
 function argmin(losses: ReadonlyMap<number, number>): number {
   let best = Number.NaN;
   for (const [j, loss] of losses) {

@@ -6,9 +6,11 @@
 export type GridInput = {
   readonly axes: Readonly<Record<string, readonly number[]>>;
   readonly always: (point: Point) => boolean;
-  /** Exact trials allowed, besides the first point (all axes at their first value). */
+  /** Whether the first point (all axes at their first value) is uniform, whose loss is known: it is no trial. */
+  readonly startsUniform: boolean;
+  /** Exact trials allowed, besides uniform. */
   readonly maxTrials: number;
-  /** The loss of a point by the real procedure; lower is better. The grid's first point is asked for first. */
+  /** The loss of a point by the real procedure; lower is better. */
   readonly exact: (point: Point) => Promise<number>;
   readonly surrogate: (point: Point) => Promise<number>;
 };
@@ -16,7 +18,8 @@ export type GridInput = {
 export type Point = Readonly<Record<string, number>>;
 
 export async function searchGrid(input: GridInput): Promise<{ readonly point: Point; readonly loss: number }> {
-  const { axes, maxTrials } = input;
+  const { axes, startsUniform } = input;
+  const allowed = input.maxTrials + (startsUniform ? 1 : 0);
   const names = Object.keys(axes);
   const points = product(names.map((name) => axes[name]!.length));
   const valuesOf = (index: readonly number[]): Point =>
@@ -26,7 +29,7 @@ export async function searchGrid(input: GridInput): Promise<{ readonly point: Po
   const evaluate = async (index: readonly number[]): Promise<void> => {
     if (!losses.has(index)) losses.set(index, await input.exact(valuesOf(index)));
   };
-  await evaluate(points[0]!);
+  if (startsUniform) await evaluate(points[0]!);
   const estimates = new Map<readonly number[], number>();
   for (const index of points) estimates.set(index, await input.surrogate(valuesOf(index)));
 
@@ -37,12 +40,12 @@ export async function searchGrid(input: GridInput): Promise<{ readonly point: Po
       points.filter((index) => input.always(valuesOf(index))),
     ),
   ];
-  for (const index of finalists) if (index && losses.size <= maxTrials) await evaluate(index);
+  for (const index of finalists) if (index && losses.size < allowed) await evaluate(index);
   for (;;) {
     const best = smallest(losses, [...losses.keys()])!;
     const unknown = points.filter((index) => !losses.has(index) && distance(index, best) === 1);
     const next = smallest(estimates, unknown);
-    if (!next || losses.size > maxTrials) return { point: valuesOf(best), loss: losses.get(best)! };
+    if (!next || losses.size >= allowed) return { point: valuesOf(best), loss: losses.get(best)! };
     await evaluate(next);
   }
 }

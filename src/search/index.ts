@@ -1,3 +1,3 @@
-export { GRID, searchBeta } from './bracket.js';
+export { GRID, searchInterval } from './bracket.js';
 export { removeGreedily } from './greedy.js';
 export { type Point, searchGrid } from './grid.js';

@@ -112,7 +112,7 @@ describe('a weight that is no number', () => {
     expect(text).toMatch(
       /NaN and infinities +model\.layers\.0\.self_attn\.v_proj\.weight: 2 NaN and 1 infinite, first at \[1, 1\]/,
     );
-    const sound = await inspect(await make(undefined));
+    const sound = await inspect(await make(() => {}));
     expect(sound).toMatchObject({ nan: 0, infinite: 0, broken: [] });
   });
 });

@@ -120,3 +120,27 @@ test('layerwise with its numbers given needs a text to measure on, and no more',
     code: 'E_OPTION_CALIBRATION',
   });
 });
+
+test('a given number is kept while another is searched, which needs a baseline that is no candidate', async () => {
+  const { manifest } = await run('line-given', {
+    allocation: 'layerwise',
+    hyperparameters: { line: 0.2 },
+    calibration: texts.calibration,
+    validation: texts.validation,
+    maxTrials: 3,
+  });
+  const [uniform, ...others] = manifest.trials;
+  expect(uniform).toMatchObject({ hyperparameters: {}, exact: true, interval: [1, 1] });
+  expect(new Set(uniform!.rates.map((rate) => rate.toFixed(6))).size).toBe(1);
+  expect(others.filter(({ exact }) => !exact).map(({ hyperparameters }) => hyperparameters)).toEqual(
+    [0, 0.25, 0.5, 0.75, 1].map((gain) => ({ line: 0.2, gain })),
+  );
+  const exact = others.filter((trial) => trial.exact);
+  expect(exact.length).toBeLessThanOrEqual(3);
+  for (const { hyperparameters } of others) expect(hyperparameters.line).toBe(0.2);
+  const best = exact.reduce((a, b) => (b.validation.perplexity < a.validation.perplexity ? b : a));
+  expect(manifest.plan.policy).toEqual({ name: 'layerwise', hyperparameters: best.hyperparameters });
+  expect(manifest.chosen.validation!.perplexity).toBe(best.validation.perplexity);
+  expect(manifest.search!.method).toContain('Uniform is the baseline');
+  expect(manifest.command).toContain('--allocation layerwise --hyperparameters line=0.2 ');
+});

@@ -191,7 +191,7 @@ describe('a plan from a profile', () => {
     await refused(
       { checkpoint: other },
       new RegExp(
-        `checkpoint model, which has a model.safetensors with the SHA-256 ${hash}…; .*/other has a .*SHA-256 `,
+        `on a different checkpoint: model has a model.safetensors with the SHA-256 ${hash}…; .*/other has a .*SHA-256 `,
       ),
     );
     const sharded = await makeTiny(join(folder, 'sharded'), { seed: 4, shards: 2 });
@@ -204,20 +204,23 @@ describe('a plan from a profile', () => {
     const hash = whole.calibration.hash.slice(0, 16);
     await refused(
       { calibration: other },
-      new RegExp(`the text calibration.txt, which has the SHA-256 ${hash}…; --calibration other.txt has the SHA-256 `),
+      new RegExp(
+        `on a different text: calibration.txt has the SHA-256 ${hash}…; --calibration other.txt has the SHA-256 `,
+      ),
     );
     await refused(
       { calibrationSamples: 20 },
-      /measured with --calibration-samples 70, and --calibration-samples is 20/,
+      /measured with --calibration-samples 70, but --calibration-samples is 20/,
     );
-    await refused({ calibrationOrder: 'sequential' }, /--calibration-order random, and .* is sequential/);
-    await refused({ sequenceLength: 16 }, /--sequence-length 32, and .* is 16/);
-    await refused({ seed: 3 }, /--seed 0, and --seed is 3/);
+    await refused({ calibrationOrder: 'sequential' }, /--calibration-order random, but .* is sequential/);
+    await refused({ sequenceLength: 16 }, /--sequence-length 32, but .* is 16/);
+    await refused({ seed: 3 }, /--seed 0, but --seed is 3/);
   });
 
   test('without the measure that is needed it says which, and how to make it', async () => {
     const { alpha: _, ...measures } = whole.measures;
-    const message = /expected the measure alpha.*alphapruning.*it has outliers, .*layerwise profile --measures alpha/;
+    const message =
+      /expected the measure alpha.*alphapruning.*the profile has outliers, .*layerwise profile --measures alpha/;
     await refused({ allocation: 'alphapruning', profile: { ...whole, measures } }, message);
   });
 
@@ -229,7 +232,7 @@ describe('a plan from a profile', () => {
     await refused({ validation: texts.validation }, /--profile .*--validation/, 'E_OPTION_CONFLICT');
     await refused({ criterion: 'none' }, /--criterion/, 'E_OPTION_CRITERION');
     await refused({ pattern: '2:4' }, /--sparsity: expected 0.5/, 'E_OPTION_SPARSITY');
-    await refused({ hyperparameters: { epsilon: 1 } }, /epsilon/, 'E_OPTION_CONFLICT');
+    await refused({ hyperparameters: { epsilon: 1 } }, /epsilon/, 'E_OPTION_HYPERPARAMETERS');
   });
 });
 

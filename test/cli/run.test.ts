@@ -89,7 +89,7 @@ describe('a wrong call exits with 2, says what and what next, and writes nothing
     [
       'β past its bound',
       ['plan', model, '--sparsity', '0.7', '--beta', '0.5'],
-      /--beta: expected a number in \[0, 0\.0666/,
+      /--hyperparameters beta=0\.5: expected a number in \[0, 0\.0666/,
     ],
     [
       'all blocks',
@@ -317,7 +317,10 @@ describe('prune', () => {
     const words = ['prune', model, '--sparsity', '0.75', '--pattern', '4:16', '--allocation', 'uniform'];
     const pruned = [...words, '--criterion', 'magnitude', '--out', out];
     const refused = await layerwise(...pruned, '--values', 'int4');
-    expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/--values: .* add --pack/) });
+    expect(refused).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/--values only applies together with --pack/),
+    });
     const { stdout } = await layerwise(...pruned, '--pack', `${out}.lw`, '--values', 'int4');
     expect(stdout).toMatch(/packed +.*sparse\.lw, 2\.\d\d bits a weight of the linears/);
   });

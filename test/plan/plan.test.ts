@@ -104,12 +104,19 @@ describe.each(CASES)('$policy.name', ({ policy, rises }) => {
       for (const value of [low - 0.01, high + 0.01, Number.NaN]) {
         const values = { ...valuesAt(policy, 0.6, facts, 0), [name]: value };
         expect(() => completeValues(policy, values, 0.6, facts)).toThrowError(
-          expect.objectContaining({ code: `E_OPTION_${name.toUpperCase()}` }),
+          expect.objectContaining({
+            code: 'E_OPTION_HYPERPARAMETERS',
+            facts: expect.objectContaining({ option: 'hyperparameters', policy: policy.name, name, got: value }),
+            message: expect.stringContaining(`--hyperparameters ${name}=${value}: expected`),
+          }),
         );
       }
     }
     expect(() => completeValues(policy, { nothing: 1 }, 0.6, facts)).toThrowError(
-      expect.objectContaining({ code: 'E_OPTION_CONFLICT' }),
+      expect.objectContaining({
+        code: 'E_OPTION_HYPERPARAMETERS',
+        facts: expect.objectContaining({ policy: policy.name, name: 'nothing', got: 1 }),
+      }),
     );
   });
 
@@ -163,7 +170,10 @@ describe('atp', () => {
     expect(rates.at(-1)).toBe(1);
     expect(() => perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: 0.0546 })).toThrowError(/\[0, 0\.0545/);
     expect(() => perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: -0.001 })).toThrowError(
-      expect.objectContaining({ code: 'E_OPTION_BETA' }),
+      expect.objectContaining({
+        code: 'E_OPTION_HYPERPARAMETERS',
+        facts: expect.objectContaining({ name: 'beta', got: -0.001, low: 0, high: maxBeta(0.7, 12) }),
+      }),
     );
   });
 

@@ -1,12 +1,14 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { GRID, searchBeta } from '../../src/search/index.js';
+import { describe, expect, test } from 'vitest';
+import { GRID, searchInterval } from '../../src/search/index.js';
 
 /** Runs the search on a loss and reports what it cost. */
 async function run(loss: (beta: number) => number, surrogate?: (beta: number) => number, maxTrials = 6) {
   const asked: number[] = [];
-  const result = await searchBeta({
+  const result = await searchInterval({
+    low: 0,
     high: 0.09,
+    startsUniform: true,
     maxTrials,
     exact: async (beta) => {
       asked.push(beta);
@@ -64,10 +66,59 @@ test('uniform wins where rising only hurts', async () => {
     (beta) => beta,
     (beta) => beta,
   );
-  expect(found.beta).toBe(0);
+  expect(found.value).toBe(0);
 });
 
 test('an empty range is uniform alone', async () => {
-  const result = await searchBeta({ high: 0, maxTrials: 6, exact: async () => 1, surrogate: undefined });
-  expect(result).toEqual({ beta: 0, loss: 1 });
+  const result = await searchInterval({
+    low: 0,
+    high: 0,
+    startsUniform: true,
+    maxTrials: 6,
+    exact: async () => 1,
+    surrogate: undefined,
+  });
+  expect(result).toEqual({ value: 0, loss: 1 });
+});
+
+describe('a range that does not begin with uniform', () => {
+  const within = async (loss: (value: number) => number, surrogate: typeof loss | undefined, maxTrials: number) => {
+    const asked: number[] = [];
+    const result = await searchInterval({
+      low: -0.3,
+      high: 0.6,
+      startsUniform: false,
+      maxTrials,
+      exact: async (value) => {
+        asked.push(value);
+        return loss(value);
+      },
+      surrogate: surrogate && (async (value) => surrogate(value)),
+    });
+    return { ...result, asked };
+  };
+
+  test('stays inside its bounds, makes at most maxTrials, and finds the bottom, be it the low end itself', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.double({ min: -0.3, max: 0.6, noNaN: true }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.boolean(),
+        async (vertex, maxTrials, guided) => {
+          const loss = (value: number): number => (value - vertex) ** 2;
+          const { asked, value, loss: found } = await within(loss, guided ? loss : undefined, maxTrials);
+          expect(asked.length).toBeLessThanOrEqual(maxTrials);
+          for (const one of asked) expect(one >= -0.3 - 1e-12 && one <= 0.6 + 1e-12).toBe(true);
+          expect(found).toBe(Math.min(...asked.map(loss)));
+          if (guided) expect(Math.abs(value - vertex)).toBeLessThanOrEqual(0.05 + 1e-9);
+        },
+      ),
+    );
+    const low = await within(
+      (value) => value,
+      (value) => value,
+      6,
+    );
+    expect(low.value).toBe(-0.3);
+  });
 });

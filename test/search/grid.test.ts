@@ -5,12 +5,18 @@ import { type Point, searchGrid } from '../../src/search/index.js';
 const axes = { line: [0, 0.1, 0.2, 0.3], gain: [0, 0.5, 1] };
 const bowl = ({ line, gain }: Point): number => (line! - 0.2) ** 2 + (gain! - 0.5) ** 2;
 
-async function run(loss: (point: Point) => number, estimate: (point: Point) => number, maxTrials = 6) {
+async function run(
+  loss: (point: Point) => number,
+  estimate: (point: Point) => number,
+  maxTrials = 6,
+  startsUniform = true,
+) {
   const exact: Point[] = [];
   const guessed: Point[] = [];
   const result = await searchGrid({
     axes,
     always: ({ gain }) => gain === 0,
+    startsUniform,
     maxTrials,
     exact: async (point) => {
       exact.push(point);
@@ -40,6 +46,12 @@ describe('a search over a grid', () => {
   test('the best of the points that are always tried is tried', async () => {
     const { exact } = await run(bowl, bowl);
     expect(exact).toContainEqual({ line: 0.2, gain: 0 });
+  });
+
+  test('where the first point is not uniform, it is a point like any other', async () => {
+    const { exact, point } = await run(bowl, bowl, 1, false);
+    expect(exact).toEqual([{ line: 0.2, gain: 0.5 }]);
+    expect(point).toEqual({ line: 0.2, gain: 0.5 });
   });
 
   test('never more exact trials than allowed besides the first, and never the same point twice', async () => {

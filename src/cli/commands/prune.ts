@@ -2,26 +2,36 @@ import { join } from 'node:path';
 import { type PruneResult, prune, readPlan } from '../../api/index.js';
 import { OptionError } from '../../base/index.js';
 import type { ResultRow } from '../../records/index.js';
+import type { PruneOptions } from '../../runs/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
-import { PACKING_OPTIONS, PRUNING_OPTIONS, parseNumbers, parseTasks } from '../options.js';
+import {
+  type OptionName,
+  PACKING_OPTIONS,
+  PRUNING_OPTIONS,
+  parseNumbers,
+  parseTasks,
+  type Values,
+} from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
+
+const OPTION_NAMES = [
+  'sparsity',
+  'allocation',
+  'beta',
+  'hyperparameters',
+  'plan',
+  ...PRUNING_OPTIONS,
+  ...PACKING_OPTIONS,
+  'push',
+  'private',
+] as const satisfies readonly OptionName[];
 
 export const pruneCommand = defineCommand({
   name: 'prune',
   summary: 'Make a checkpoint sparse, and measure what it costs',
   argument: CHECKPOINT,
-  options: [
-    'sparsity',
-    'allocation',
-    'beta',
-    'hyperparameters',
-    'plan',
-    ...PRUNING_OPTIONS,
-    ...PACKING_OPTIONS,
-    'push',
-    'private',
-  ],
+  options: OPTION_NAMES,
   required: ['out'],
   details:
     'Writes a plain Hugging Face checkpoint with zeros (same dtype, same names, every other file byte for byte), `layerwise.json` (the record of the run) and `report.html`. The output appears whole or not at all; unfinished work lies in `<out>.partial`, and the same command with --resume continues it and ends with the same bytes. With --push name and token are checked before any work; where the upload fails the output stays, and `layerwise push` tries again.',
@@ -59,31 +69,31 @@ export const pruneCommand = defineCommand({
       command: 'layerwise prune ./my-model --plan plan.json --calibration calibration.txt --out my-model-plan',
     },
   ],
-  run: async (
-    checkpoint,
-    { plan, out, hyperparameters, tasks, pack, values, layout, head, ...options },
-    onProgress,
-  ) => {
-    const packing = packingOf(pack, { values, layout, head });
-    const replayed = plan === undefined ? {} : { plan: await readPlan(plan) };
-    const given = hyperparameters === undefined ? {} : { hyperparameters: parseNumbers(hyperparameters) };
-    const result = await prune({
-      checkpoint,
-      out: out!,
-      ...options,
-      ...parseTasks(tasks),
-      ...given,
-      ...replayed,
-      ...packing,
-      onProgress,
-    });
+  run: async (checkpoint, values, onProgress) => {
+    const result = await prune({ ...(await pruneOptions(checkpoint, values)), onProgress });
     return { json: toJson(result), text: toText(result) };
   },
 });
 
+type PruneValues = Values<(typeof OPTION_NAMES)[number]>;
+
+/** What the command line's values ask of `prune`. @throws OptionError E_OPTION_…, ResourceError */
+export async function pruneOptions(checkpoint: string, asked: PruneValues): Promise<PruneOptions> {
+  const { plan, out, hyperparameters, tasks, pack, values, layout, head, ...options } = asked;
+  return {
+    checkpoint,
+    out: out!,
+    ...options,
+    ...parseTasks(tasks),
+    ...(hyperparameters === undefined ? {} : { hyperparameters: parseNumbers(hyperparameters) }),
+    ...packingOf(pack, { values, layout, head }),
+    ...(plan === undefined ? {} : { plan: await readPlan(plan) }),
+  };
+}
+
 type Packing = { readonly values?: string; readonly layout?: string; readonly head?: string };
 
-/** @throws OptionError E_OPTION_… where it is said how to pack, but not that */
+/** @throws OptionError E_OPTION_… where an option of packing was given without --pack */
 function packingOf(pack: string | undefined, how: { readonly [K in keyof Packing]: string | undefined }) {
   const given = Object.entries(how).filter(([, value]) => value !== undefined);
   if (pack !== undefined) return { pack: { out: pack, ...(Object.fromEntries(given) as Packing) } };
@@ -91,7 +101,7 @@ function packingOf(pack: string | undefined, how: { readonly [K in keyof Packing
   if (option === undefined) return {};
   throw new OptionError(
     `E_OPTION_${option.toUpperCase()}`,
-    `--${option}: it says how to pack; add --pack <model.lw>, or leave it out.`,
+    `--${option} only applies together with --pack <model.lw>.`,
     { option },
   );
 }
@@ -111,7 +121,12 @@ function toJson(result: PruneResult): unknown {
     sparsity: { target: manifest.sparsity.target, realised: manifest.sparsity.realised },
     dense: scores(manifest.dense),
     uniform: scores(manifest.uniform),
-    chosen: { beta: betaOf(result), rates: manifest.sparsity.blocks, ...scores(manifest.chosen) },
+    chosen: {
+      beta: betaOf(result),
+      hyperparameters: manifest.plan.policy?.hyperparameters ?? {},
+      rates: manifest.sparsity.blocks,
+      ...scores(manifest.chosen),
+    },
     trials: trials.map(({ beta, hyperparameters, validation, interval, exact, seconds }) => ({
       beta,
       hyperparameters,

@@ -1,5 +1,5 @@
-// What the search tried: validation perplexity over uniform's, with paired intervals, against β, or against the number
-// of the trial where the policy has no β.
+// What the search tried: validation perplexity over uniform's, with paired intervals, against the number that was searched
+// (such as β), or against the number of the trial where several were.
 
 import type { Manifest, Trial } from '../../records/index.js';
 import { drawSearch, searchTop, type TrialPoint } from '../charts.js';
@@ -12,10 +12,11 @@ export function searchSection(manifest: Manifest): Html {
   const { trials, search } = manifest;
   if (trials.length === 0) return '';
   const chosen = chosenTrial(manifest);
-  const axis = trials.every(({ beta }) => beta !== null) ? 'β' : 'trial';
+  const searched = searchedName(trials);
+  const quantity = searched === undefined ? undefined : symbolOf(searched);
   const points = trials.map(
     (trial, i): TrialPoint => ({
-      x: axis === 'β' ? trial.beta! : i + 1,
+      x: searched === undefined ? i + 1 : valuesOf(trial)[searched]!,
       ratio: ratioOf(trial),
       low: trial.interval[0],
       high: trial.interval[1],
@@ -31,16 +32,16 @@ export function searchSection(manifest: Manifest): Html {
   if (beyond.length > 0) entries.push({ mark: 'beyond', text: 'off the scale' });
 
   const where = chosen ? ` The chosen one has ${describe(chosen)}, ratio ${formatRatios([ratioOf(chosen)])[0]}.` : '';
-  const label = `Validation perplexity relative to uniform of ${trials.length} trials, against ${axis}.${where}`;
+  const label = `Validation perplexity relative to uniform of ${trials.length} trials, against ${quantity ?? 'trial'}.${where}`;
   const greatest = formatRatios([Math.max(...beyond.map(({ ratio }) => ratio))])[0];
   const caption = [
-    `Validation perplexity relative to uniform against ${axis === 'β' ? 'β' : 'the trial’s number'}, with paired 95 % intervals, on a logarithmic scale.`,
+    `Validation perplexity relative to uniform against ${escapeHtml(quantity ?? 'the trial’s number')}, with paired 95 % intervals, on a logarithmic scale.`,
     beyond.length > 0 ? `${plural(beyond.length)} off the scale, up to ratio ${greatest}.` : '',
   ].join(' ');
   return section(
     'search',
-    axis === 'β' ? 'Search for β' : 'Search',
-    figure(keyOf(entries), drawSearch(points, axis, label), caption.trim(), numbersOf(trials, chosen)),
+    quantity === undefined ? 'Search' : escapeHtml(`Search for ${quantity}`),
+    figure(keyOf(entries), drawSearch(points, quantity, label), caption.trim(), numbersOf(trials, chosen)),
     search
       ? `<details><summary>How the plan was searched</summary>${note(`${escapeHtml(search.method)} ${costOf(search)}`)}</details>`
       : '',
@@ -55,6 +56,15 @@ const ratioOf = ({ interval: [low, high] }: Trial): number => Math.sqrt(low * hi
 
 const valuesOf = ({ beta, hyperparameters }: Trial): Readonly<Record<string, number>> =>
   beta === null ? hyperparameters : { beta, ...hyperparameters };
+
+/** The one number that the trials differ in, where every trial has it. */
+function searchedName(trials: readonly Trial[]): string | undefined {
+  const values = trials.map(valuesOf);
+  const names = [...new Set(values.flatMap(Object.keys))];
+  const varying = names.filter((name) => new Set(values.map((one) => one[name])).size > 1);
+  const [name, ...others] = names.length === 1 ? names : varying;
+  return others.length === 0 && name !== undefined && values.every((one) => one[name] !== undefined) ? name : undefined;
+}
 
 const describe = (trial: Trial): string => describeValues(valuesOf(trial));
 const plural = (count: number): string => (count === 1 ? 'One trial is' : `${count} trials are`);

@@ -1,0 +1,64 @@
+// What is left to find of a policy's hyperparameters once some are given. The given ones are kept as they are in every
+// point of the space; searches and judgements know a number only by the name and the bounds that the policy states.
+
+import { InternalError } from '../base/index.js';
+import type { AllocationPolicy, Grid, Hyperparameter, ModelFacts, Values } from './policy.js';
+
+export type SearchSpace =
+  /** One number between two bounds. */
+  | { readonly kind: 'interval'; readonly name: string; readonly low: number; readonly high: number }
+  /** The points of a grid; the axis of a given number has that number alone. */
+  | ({ readonly kind: 'grid' } & Grid)
+  /** The points that a policy judges by the misalignment of activations. */
+  | { readonly kind: 'candidates'; readonly points: readonly Values[] };
+
+/** The hyperparameters that have neither a published value nor a given one. */
+export const openHyperparameters = (policy: AllocationPolicy, given: Values): readonly Hyperparameter[] =>
+  policy.hyperparameters.filter(({ name, fallback }) => fallback === undefined && given[name] === undefined);
+
+/**
+ * The space of the numbers that `given` leaves open; undefined where it leaves none.
+ * @throws InternalError where a policy leaves several numbers open and has no grid for them
+ */
+export function searchSpace(
+  policy: AllocationPolicy,
+  given: Values,
+  target: number,
+  facts: ModelFacts,
+): SearchSpace | undefined {
+  const open = openHyperparameters(policy, given);
+  if (open.length === 0) return undefined;
+  if (policy.candidates) {
+    const points = policy.candidates(target).map((values) => ({ ...values, ...given }));
+    return { kind: 'candidates', points: distinct(points) };
+  }
+  if (policy.grid) {
+    const { axes, always } = policy.grid;
+    const without = open.find(({ name }) => axes[name] === undefined);
+    if (without) throw malformed(policy, `its grid has no axis for ${without.name}`);
+    const kept = Object.entries(axes).map(([name, values]) => {
+      const value = given[name];
+      return [name, value === undefined ? values : [value]] as const;
+    });
+    return { kind: 'grid', axes: Object.fromEntries(kept), always };
+  }
+  const [{ name, choices, range }, ...others] = open as [Hyperparameter, ...Hyperparameter[]];
+  if (others.length > 0) throw malformed(policy, `${open.map((one) => one.name).join(' and ')} need a grid`);
+  if (choices) return { kind: 'grid', axes: { [name]: choices }, always: () => false };
+  const [low, high] = range(target, facts);
+  return { kind: 'interval', name, low, high };
+}
+
+/** The point that a search begins with: the lower end, or the first value on every axis. */
+export function firstPoint(space: SearchSpace): Values {
+  if (space.kind === 'interval') return { [space.name]: space.low };
+  if (space.kind === 'candidates') return space.points[0]!;
+  return Object.fromEntries(Object.entries(space.axes).map(([name, values]) => [name, values[0]!]));
+}
+
+const distinct = (points: readonly Values[]): readonly Values[] => [
+  ...new Map(points.map((values) => [JSON.stringify(values), values])).values(),
+];
+
+const malformed = (policy: AllocationPolicy, why: string): InternalError =>
+  new InternalError('E_INTERNAL_ALLOCATION', `The policy ${policy.name} cannot be searched: ${why}.`);

@@ -1,0 +1,156 @@
+// The command in a record repeats the run: split by a shell and read by the command line, it comes to the same settings,
+// for every policy and whichever of its numbers and of the other options were given.
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, describe, expect, test } from 'vitest';
+import { parseCall, pruneOptions } from '../../src/cli/index.js';
+import { CRITERIA } from '../../src/operators/index.js';
+import { type AllocationPolicy, POLICIES } from '../../src/plan/index.js';
+import { validatePlan } from '../../src/records/index.js';
+import type { PruneOptions } from '../../src/runs/index.js';
+import { commandOf, normalisePrune, type PruneSettings } from '../../src/runs/index.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'layerwise-repeat-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const planPath = join(folder, 'plan.json');
+
+/** What the result depends on. */
+function essence(settings: PruneSettings) {
+  const { out: _, threads: __, onProgress: ___, resume: ____, push: _____, ...rest } = settings;
+  return rest;
+}
+
+async function repeat(settings: PruneSettings): Promise<PruneSettings> {
+  const command = commandOf(settings).replace('<dir>', 'out').replace('<plan.json>', planPath);
+  const words = execFileSync('sh', ['-c', `printf '%s\\0' ${command}`], { encoding: 'utf8' })
+    .split('\0')
+    .slice(0, -1);
+  expect(words.slice(0, 2)).toEqual(['layerwise', 'prune']);
+  const { spec, argument, values } = await parseCall(words.slice(1));
+  expect(spec.name).toBe('prune');
+  return normalisePrune(await pruneOptions(argument, values));
+}
+
+const path = fc.constantFrom(
+  'c4',
+  'a.txt',
+  'two words.txt',
+  'it’s "quoted".txt',
+  "it's.txt",
+  '$HOME/`x`.txt',
+  '-dash.txt',
+);
+const number = fc.oneof(
+  fc.constantFrom(0, 1e-7, 1 / 3, 5, 1e21),
+  fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0),
+);
+
+/** Options that need no thought about each other. */
+const common = fc.record(
+  {
+    calibrationSamples: fc.integer({ min: 1, max: 300 }),
+    calibrationOrder: fc.constantFrom('random', 'sequential'),
+    sequenceLength: fc.integer({ min: 2, max: 4096 }),
+    seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+    maxTrials: fc.integer({ min: 1, max: 12 }),
+    budget: fc.constantFrom('exact', 'published'),
+    device: fc.constantFrom('cpu', 'webgpu'),
+    test: path,
+  },
+  { requiredKeys: [] },
+);
+
+const tasks = fc.oneof(
+  fc.constant({}),
+  fc.record(
+    {
+      data: path,
+      tasks: fc.constantFrom(['piqa'], ['boolq', 'rte']),
+      limit: fc.integer({ min: 1, max: 99 }),
+      fewshot: fc.integer({ min: 0, max: 5 }),
+      specialTokens: fc.constantFrom('tokenizer', 'none'),
+    },
+    { requiredKeys: ['data', 'tasks'] },
+  ),
+  fc.record({ data: path, suite: fc.constantFrom('atp', 'wanda') }),
+);
+
+/** A criterion with a pattern that it has. */
+const pruning = fc.constantFrom(...CRITERIA.values()).chain(({ name, patterns }) =>
+  fc.record(
+    {
+      criterion: fc.constant(name),
+      pattern: fc.constantFrom(...patterns.map((kind) => (kind === 'n:m' ? 'n:8' : kind))),
+    },
+    { requiredKeys: ['criterion'] },
+  ),
+);
+
+/** Any of the policy's numbers; β in either way of giving it. */
+const numbers = ({ hyperparameters }: AllocationPolicy) =>
+  fc
+    .tuple(
+      fc.record(Object.fromEntries(hyperparameters.map(({ name }) => [name, number])), { requiredKeys: [] }),
+      fc.boolean(),
+    )
+    .map(([record, short]) => {
+      const given = record as Record<string, number>;
+      const { beta, ...others } = given;
+      return short && beta !== undefined ? { beta, hyperparameters: others } : { hyperparameters: given };
+    });
+
+describe.each([...POLICIES.values()])('$name', (policy) => {
+  test('its command is read as the settings it was made from', async () => {
+    const options = fc
+      .tuple(common, tasks, pruning, numbers(policy), fc.double({ min: 0.01, max: 0.99, noNaN: true }), path, path)
+      .map(
+        ([some, scored, how, given, sparsity, calibration, validation]): PruneOptions => ({
+          checkpoint: 'some where/model',
+          out: 'out',
+          allocation: policy.name,
+          sparsity,
+          calibration,
+          validation,
+          ...some,
+          ...scored,
+          ...how,
+          ...given,
+        }),
+      );
+    await fc.assert(
+      fc.asyncProperty(options, async (asked) => {
+        const settings = normalisePrune(asked);
+        expect(essence(await repeat(settings))).toEqual(essence(settings));
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
+
+test('so are those of a plan, of a fixed N:M, and of a run with every default', async () => {
+  const plan = validatePlan({ format: 'layerwise-plan', version: 1, blocks: [0.5, 0.25] }, 'plan');
+  writeFileSync(planPath, JSON.stringify(plan));
+  const base = { checkpoint: 'org/name@main', out: 'out', calibration: 'c4', validation: 'wikitext2' };
+  const asked: readonly PruneOptions[] = [
+    { ...base, plan },
+    { ...base, plan, budget: 'published', calibrationSamples: 3 },
+    { ...base, sparsity: 0.5, allocation: 'uniform', pattern: '2:4' },
+    { ...base, sparsity: 0.5 },
+    {
+      checkpoint: 'x',
+      out: 'out',
+      sparsity: 0.5,
+      allocation: 'uniform',
+      criterion: 'magnitude',
+      calibrationSamples: 9,
+    },
+  ];
+  for (const one of asked) {
+    const settings = normalisePrune(one);
+    expect(essence(await repeat(settings))).toEqual(essence(settings));
+  }
+});
