@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { renderFeatures } from '../scripts/docs/features.js';
-import { renderPage } from '../scripts/docs/pages.js';
-import { COMMANDS, OPTIONS } from '../src/cli/index.js';
+import { renderPage, renderTopics } from '../scripts/docs/pages.js';
+import { COMMANDS, OPTIONS, TOPICS } from '../src/cli/index.js';
 import { MATRIX } from './matrix.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -20,8 +20,22 @@ describe('docs/commands', () => {
     },
   );
 
+  test('so is the page of the lists of names', () => {
+    expect(read('docs/commands/help.md')).toBe(renderTopics(TOPICS));
+  });
+
   test('there are no pages of commands that are gone', () => {
-    expect(readdirSync(join(root, 'docs/commands')).sort()).toEqual(COMMANDS.map(({ name }) => `${name}.md`).sort());
+    const names = [...COMMANDS.map(({ name }) => name), 'help'];
+    expect(readdirSync(join(root, 'docs/commands')).sort()).toEqual(names.map((name) => `${name}.md`).sort());
+  });
+
+  test('no cell of a table is too wide to be read beside others', () => {
+    const wide = readdirSync(join(root, 'docs/commands')).flatMap((page) =>
+      [...read(`docs/commands/${page}`).matchAll(/^\|.*$/gm)]
+        .flatMap(([line]) => line.split(/(?<!\\)\|/))
+        .filter((one) => one.length > 240),
+    );
+    expect(wide).toEqual([]);
   });
 });
 

@@ -1,6 +1,28 @@
 // A command's page under docs/commands, from the declaration that its parser and its help text come from too.
 
-import type { CommandSpec, OptionName, OptionSpec } from '#src/cli';
+import { breakCommand, type CommandSpec, type OptionName, type OptionSpec, type Topic, WIDEST } from '#src/cli';
+
+/** A cell of a table; outside of code, `<task>` would be taken for HTML, and a list of names is a link to it. */
+function cell(text: string, prose = false): string {
+  const plain = text.replaceAll('|', '\\|');
+  if (!prose) return plain;
+  return plain.replaceAll('<', '&lt;').replace(/layerwise help (\w+)/g, '[layerwise help $1](help.md#$1)');
+}
+
+/** The page of the lists of names. */
+export function renderTopics(topics: readonly Topic[]): string {
+  const sections = topics.map(({ name, flag, text, rows }) => {
+    const lines = rows.map((row) => `| \`${row.name}\` | ${cell(row.summary, true)} |`);
+    return `## ${name}\n\n\`${flag}\`: ${text}.\n\n| name | what it is |\n|---|---|\n${lines.join('\n')}\n`;
+  });
+  return `<!-- Made from src/cli by npm run docs; change it there. -->
+
+# layerwise help
+
+\`layerwise help <topic>\` prints one of these lists, \`layerwise help <command>\` the help text of a command.
+
+${sections.join('\n')}`;
+}
 
 type Options = Readonly<Record<OptionName, OptionSpec>>;
 
@@ -10,9 +32,9 @@ export function renderPage(spec: CommandSpec, options: Options): string {
     const { flag, value, text, otherwise, kind } = options[name];
     const shown = kind === 'flag' ? flag : `${flag} <${value}>`;
     const needed = spec.required?.includes(name) ? '**needed**' : (otherwise ?? '');
-    return `| \`${shown.replaceAll('|', '\\|')}\` | ${text.replaceAll('|', '\\|')} | ${needed} |`;
+    return `| \`${cell(shown)}\` | ${cell(text, true)} | ${cell(needed, true)} |`;
   });
-  const examples = spec.examples.map(({ what, command }) => `# ${what}\n${command}`).join('\n\n');
+  const examples = spec.examples.map(({ what, command }) => `# ${what}\n${breakCommand(command, WIDEST)}`).join('\n\n');
   return `<!-- Made from src/cli by npm run docs; change it there. -->
 
 # layerwise ${spec.name}

@@ -3,16 +3,17 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { COMMANDS, OPTIONS } from '#src/cli';
 import { FAMILIES } from '#src/model';
+import { COMMANDS, OPTIONS, TOPICS } from '#src/cli';
 import { CRITERIA } from '#src/operators';
 import { renderFeatures } from './features.js';
 import { makeMatrix } from './matrix.js';
-import { renderPage } from './pages.js';
+import { renderPage, renderTopics } from './pages.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const folder = join(root, 'docs/commands');
 mkdirSync(folder, { recursive: true });
 for (const spec of COMMANDS) writeFileSync(join(folder, `${spec.name}.md`), renderPage(spec, OPTIONS));
+writeFileSync(join(folder, 'help.md'), renderTopics(TOPICS));
 
 writeFileSync(join(root, 'FEATURES.md'), renderFeatures(makeMatrix(FAMILIES, CRITERIA)));

@@ -2,4 +2,6 @@ export type { CommandSpec } from './command.js';
 export { COMMANDS } from './commands/index.js';
 export { pruneOptions } from './commands/prune.js';
 export { OPTIONS, type OptionName, type OptionSpec } from './options.js';
-export { parseCall } from './parser.js';
+export { createParser, parseCall } from './parser.js';
+export { TOPICS, type Topic } from './topics.js';
+export { breakCommand, WIDEST } from './wrap.js';

@@ -5,10 +5,9 @@
 import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
 import { DATA_SETS } from '../hub/index.js';
-import { CRITERIA, PATTERN_NAMES } from '../operators/index.js';
 import { ASKED, HEADS, VALUES } from '../packed/index.js';
-import { BUDGETS, DROP_METHODS, POLICIES } from '../plan/index.js';
-import { DEFAULTS, PROFILE_MEASURES, SPECIAL_TOKENS } from '../runs/index.js';
+import { BUDGETS, DROP_METHODS } from '../plan/index.js';
+import { DEFAULTS, SPECIAL_TOKENS } from '../runs/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 
 export type OptionSpec = {
@@ -24,12 +23,6 @@ export type OptionSpec = {
 const listed = (names: Iterable<string>): string => [...names].join('|');
 const explained = (things: Iterable<{ readonly name: string; readonly summary: string }>): string =>
   [...things].map(({ name, summary }) => `${name}: ${summary}`).join('; ');
-
-/** Measures, each with the policies that allocate by it. */
-const MEASURES = PROFILE_MEASURES.map((measure) => {
-  const policies = [...POLICIES.values()].filter(({ needs }) => needs.includes(measure)).map(({ name }) => name);
-  return `${measure} (${policies.join(', ')})`;
-}).join(', ');
 
 /** What stands for a text: a data set's name is one on the Hub, where no file has it. */
 const TEXT = `file|${listed(Object.keys(DATA_SETS))}`;
@@ -51,14 +44,14 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--allocations',
     value: 'name,…',
-    text: `policies to compare: ${listed(POLICIES.keys()).replaceAll('|', ', ')}`,
+    text: 'policies to compare; layerwise help policies lists them',
     otherwise: 'all',
   },
   allocation: {
     kind: 'text',
     flag: '--allocation',
-    value: listed(POLICIES.keys()),
-    text: `how sparsity is spread over blocks. ${explained(POLICIES.values())}`,
+    value: 'policy',
+    text: 'how sparsity is spread over blocks; layerwise help policies lists them',
     otherwise: DEFAULTS.allocation,
   },
   beta: {
@@ -72,27 +65,27 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--hyperparameters',
     value: 'name=number,…',
-    text: 'numbers of the allocation policy (docs/policies.md), such as line=0.2,gain=0.5; the others are searched around them',
+    text: 'numbers of the policy, such as line=0.2,gain=0.5, around which the others are searched; layerwise help hyperparameters lists them',
     otherwise: 'as published, or searched where there is no published value',
   },
   budget: {
     kind: 'text',
     flag: '--budget',
     value: listed(BUDGETS),
-    text: 'exact: the parameter-weighted mean is S to one weight. published: ⌊columns × s⌋ per row and the unweighted mean over blocks, as the papers’ code counts',
+    text: 'exact: the parameter-weighted mean is S to one weight. published: as the papers’ code counts, ⌊columns × s⌋ per row and the unweighted mean over blocks',
     otherwise: DEFAULTS.budget,
   },
   profile: {
     kind: 'text',
     flag: '--profile',
     value: 'profile.json',
-    text: 'allocate by what layerwise profile measured of this checkpoint, without measuring again; a --calibration, its windows and a --seed that are given too have to be those it was measured with',
+    text: 'allocate by what layerwise profile measured of this checkpoint; calibration options given too must be those it was measured with',
   },
   measures: {
     kind: 'text',
     flag: '--measures',
     value: 'name,…',
-    text: `what to measure beside influence and angles, or none. With the allocations that need it: ${MEASURES}`,
+    text: 'what to measure beside influence and angles, or none; layerwise help measures lists them',
     otherwise: 'all but gradient, which takes passes of its own',
   },
   plan: {
@@ -104,16 +97,16 @@ export const OPTIONS = {
   criterion: {
     kind: 'text',
     flag: '--criterion',
-    value: listed(CRITERIA.keys()),
-    text: `which weights of a linear go. ${explained(CRITERIA.values())}`,
+    value: 'criterion',
+    text: 'which weights of a linear go; layerwise help criteria lists them',
     otherwise: DEFAULTS.criterion,
   },
   pattern: {
     kind: 'text',
     flag: '--pattern',
-    value: listed(PATTERN_NAMES),
-    text: 'where weights compete. row, matrix: in their row, in the whole matrix. columns: in 128 columns of all rows. N:M, such as 2:4: N are kept of every M consecutive columns, in every linear, so that S is 1 − N/M and the allocation uniform. n:8: each linear has an n of its own, from its rate',
-    otherwise: `the criterion’s own: ${[...CRITERIA.values()].map(({ name, patterns }) => `${patterns[0]} for ${name}`).join(', ')}`,
+    value: 'pattern',
+    text: 'where weights compete, such as row, 2:4 or n:8; layerwise help patterns lists them',
+    otherwise: 'the criterion’s own; layerwise help criteria lists them',
   },
   blocks: {
     kind: 'number',
@@ -124,14 +117,14 @@ export const OPTIONS = {
   method: {
     kind: 'text',
     flag: '--method',
-    value: listed(DROP_METHODS.keys()),
-    text: `which blocks go. ${explained(DROP_METHODS.values())}`,
+    value: 'method',
+    text: `which blocks go: ${[...DROP_METHODS.keys()].join(', ')}; layerwise help methods explains them`,
   },
   calibration: {
     kind: 'text',
     flag: '--calibration',
     value: TEXT,
-    text: 'text whose activations weigh the weights or judge the blocks: .txt, .jsonl or .jsonl.gz (field "text"), .parquet (column "text"), or a data set by name, whose training part it is (docs/hub.md)',
+    text: 'text whose activations are measured: .txt, .jsonl or .jsonl.gz (field "text"), .parquet (column "text"), or the training part of a data set by name (docs/hub.md)',
   },
   validation: {
     kind: 'text',
@@ -353,13 +346,13 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--suite',
     value: listed(SUITES.keys()),
-    text: `instead of --tasks, the seven of a paper and their average of acc. ${explained(SUITES.values())}`,
+    text: `instead of --tasks, the seven of a paper and their average. ${explained(SUITES.values())}`,
   },
   data: {
     kind: 'text',
     flag: '--data',
     value: 'folder',
-    text: 'folder of the tasks’ items: a file `<task>.jsonl` each, an item a line (docs/tasks.md)',
+    text: 'folder of the tasks’ items: a file <task>.jsonl each, an item a line (docs/tasks.md)',
   },
   limit: {
     kind: 'number',
@@ -372,14 +365,14 @@ export const OPTIONS = {
     kind: 'number',
     flag: '--fewshot',
     value: 'k',
-    text: 'examples before each item, drawn with the seed from `<task>.train.jsonl` if the folder has it, else from the other items; of mmlu the first of mmlu.dev.jsonl',
+    text: 'examples before each item, from <task>.train.jsonl where the folder has it, else from the other items (docs/tasks.md)',
     otherwise: String(DEFAULTS.fewshot),
   },
   specialTokens: {
     kind: 'text',
     flag: '--special-tokens',
     value: listed(SPECIAL_TOKENS),
-    text: 'what stands before a request of a task. tokenizer: what the tokenizer adds to every text, such as <s>, as lm-evaluation-harness has it. none: nothing, as the papers’ fork has it',
+    text: 'what stands before a request of a task. tokenizer: what the tokenizer adds to every text, as in lm-evaluation-harness. none: nothing, as in the papers’ fork of it',
     otherwise: 'none with --suite, else tokenizer',
   },
   linears: { kind: 'flag', flag: '--linears', text: 'list every linear, not only every block' },

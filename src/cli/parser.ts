@@ -1,29 +1,81 @@
 // The parser of the command line, made from the table of commands: words in, a command with its argument and values out.
 
 import { Command, Option } from 'commander';
-import { VERSION } from '../base/index.js';
+import { OptionError, VERSION } from '../base/index.js';
 import type { CommandSpec } from './command.js';
 import { COMMANDS } from './commands/index.js';
 import { OPTIONS, type OptionSpec, parseNumber, type Values } from './options.js';
+import { TOPICS, type Topic } from './topics.js';
+import { breakCommand, columns, helpWidth, wrap } from './wrap.js';
 
 const SUMMARY = 'Makes a transformer checkpoint smaller and faster by deciding layer by layer.';
 
 /** What a command line asks for. */
 export type Call = { readonly spec: CommandSpec; readonly argument: string; readonly values: Values };
 
+/** Where help texts go. */
+export type Terminal = { readonly columns: number | undefined; readonly write: (text: string) => void };
+
+const STDOUT: Terminal = {
+  get columns() {
+    return process.stdout.columns;
+  },
+  write: (text) => process.stdout.write(text),
+};
+
 /** A parser that hands each call to `onCall`. */
-export function createParser(onCall: (call: Call) => Promise<void>): Command {
+export function createParser(onCall: (call: Call) => Promise<void>, terminal: Terminal = STDOUT): Command {
+  const width = helpWidth(terminal.columns);
   const program = new Command('layerwise').description(SUMMARY).version(VERSION, '--version', 'the version');
   program
     .exitOverride()
-    .configureOutput({ outputError: () => {} })
+    .configureOutput({
+      outputError: () => {},
+      writeOut: terminal.write,
+      getOutHelpWidth: () => width,
+      getErrHelpWidth: () => width,
+    })
+    .configureHelp({ minWidthToWrap: 1 })
     .showHelpAfterError(false);
-  program.helpOption('-h, --help', 'this text').helpCommand('help [command]', 'the help text of a command');
-  program.addHelpText('after', '\nEach command has --help with examples, and --json for programs.');
+  program.helpOption('-h, --help', 'this text').helpCommand(false);
+  const topics = TOPICS.map(({ name }) => name).join(', ');
+  const after = `Each command has --help with examples, and --json for programs. layerwise help lists ${topics}.`;
+  program.addHelpText('after', `\n${wrap(after, width).join('\n')}`);
   for (const spec of COMMANDS) {
-    addCommand(program, spec, async (argument, values) => await onCall({ spec, argument, values }));
+    addCommand(program, spec, width, async (argument, values) => await onCall({ spec, argument, values }));
   }
+  program
+    .command('help')
+    .description('The help text of a command, or a list of names')
+    .argument('[topic]', `a command, or ${topics}`)
+    .helpOption('-h, --help', 'this text')
+    .action((asked: string | undefined) => help(program, asked, width, terminal));
   return program;
+}
+
+/** @throws OptionError E_OPTION_TOPIC */
+function help(program: Command, asked: string | undefined, width: number, { write }: Terminal): void {
+  const topic = TOPICS.find(({ name }) => name === asked);
+  const command = asked === undefined ? program : program.commands.find((one) => one.name() === asked);
+  if (topic) write(formatTopic(topic, width));
+  else if (command) command.outputHelp();
+  else {
+    const known = [...TOPICS, ...COMMANDS].map(({ name }) => name);
+    throw new OptionError(
+      'E_OPTION_TOPIC',
+      `layerwise help: expected one of ${known.join(', ')}, got ${JSON.stringify(asked)}.`,
+      { option: 'topic', expected: known, got: asked },
+    );
+  }
+}
+
+function formatTopic({ name, flag, text, rows }: Topic, width: number): string {
+  const head = wrap(`${name} (${flag}): ${text}`, width);
+  const table = columns(
+    rows.map((row) => [row.name, row.summary]),
+    width,
+  );
+  return `${[...head, '', ...table].join('\n')}\n`;
 }
 
 /** The call that words (without the program's name) make. @throws CommanderError, OptionError */
@@ -38,6 +90,7 @@ export async function parseCall(words: readonly string[]): Promise<Call> {
 function addCommand(
   program: Command,
   spec: CommandSpec,
+  width: number,
   action: (argument: string, values: Values) => Promise<void>,
 ): void {
   const command = program.command(spec.name).description(spec.summary).helpOption('-h, --help', 'this text');
@@ -52,8 +105,12 @@ function addCommand(
     attributes.set(name, option.attributeName());
   }
   command.option('--json', 'print one JSON document on stdout');
-  const examples = spec.examples.map(({ what, command: line }) => `  # ${what}\n  ${line}`).join('\n\n');
-  command.addHelpText('after', `\n${spec.details.replaceAll('`', '')}\n\nExamples:\n${examples}`);
+  const examples = spec.examples.map(({ what, command: line }) => {
+    const lines = [...wrap(what, width - 4).map((one) => `# ${one}`), ...breakCommand(line, width - 2).split('\n')];
+    return lines.map((one) => `  ${one}`).join('\n');
+  });
+  const details = wrap(spec.details.replaceAll('`', ''), width).join('\n');
+  command.addHelpText('after', `\n${details}\n\nExamples:\n${examples.join('\n\n')}`);
   command.action(async (argument: string, parsed: Readonly<Record<string, unknown>>) => {
     const values = [...attributes].map(([name, attribute]) => [name, parsed[attribute]] as const);
     await action(argument, Object.fromEntries(values.filter(([, value]) => value !== undefined)) as Values);

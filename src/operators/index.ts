@@ -8,7 +8,7 @@ export {
 export { refineMask } from './sparsify/dsnot.js';
 export { factoriseGram } from './sparsify/gram-factor.js';
 export { type Mask, type Matrix, selectMask } from './sparsify/mask.js';
-export { formatPattern, PATTERN_NAMES, type Pattern, type PatternKind, parsePattern } from './sparsify/pattern.js';
+export { formatPattern, PATTERNS, type Pattern, type PatternKind, parsePattern } from './sparsify/pattern.js';
 export { CRITERIA, findCriterion } from './sparsify/registry.js';
 export { scoreRia } from './sparsify/ria.js';
 export { selectRank } from './sparsify/select.js';

@@ -22,14 +22,22 @@ export const GROUP_SIZES = [4, 8, 16, 32] as const;
 /** The largest M of a fixed pattern. */
 const LARGEST_GROUP = 32;
 
-/** How patterns are spelt, for help texts and messages. */
-export const PATTERN_NAMES: readonly string[] = [
-  'row',
-  'matrix',
-  'columns',
-  'N:M',
-  ...GROUP_SIZES.map((m) => `n:${m}`),
+/** How patterns are spelt, each with one line for help texts. */
+export const PATTERNS: readonly { readonly name: string; readonly summary: string }[] = [
+  { name: 'row', summary: 'weights compete within their row' },
+  { name: 'matrix', summary: 'weights compete within the whole matrix' },
+  { name: 'columns', summary: 'weights compete within 128 columns of all rows' },
+  {
+    name: 'N:M',
+    summary:
+      'N are kept of every M consecutive columns of every linear, such as 2:4; the sparsity is 1 − N/M, the allocation uniform',
+  },
+  ...GROUP_SIZES.map((m) => ({
+    name: `n:${m}`,
+    summary: `n are kept of every ${m} consecutive columns; each linear has an n of its own, from its rate`,
+  })),
 ];
+const PATTERN_NAMES = PATTERNS.map(({ name }) => name);
 
 /** @throws OptionError E_OPTION_PATTERN, with what there is. */
 export function parsePattern(text: string): Pattern {
