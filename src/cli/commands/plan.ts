@@ -30,7 +30,7 @@ export const planCommand = defineCommand({
   ],
   required: ['sparsity'],
   details:
-    'With --beta (or a policy without a number to find) only headers are read; with --calibration and --validation β is searched as `layerwise prune` searches it. A policy that measures something measures it, or takes it from a profile that `layerwise profile` wrote: many plans from one pass. The plan is a JSON document that `layerwise prune --plan` replays with any criterion; write one by hand as `{ "blocks": [0.6, 0.7, …] }` or `{ "linears": { "model.layers.0.self_attn.q_proj": 0.62, … } }`.',
+    'With --beta (or a policy whose numbers all have a value) only headers are read; with --calibration and --validation the others are searched as `layerwise prune` searches them. A policy that measures something measures it, or takes it from a profile that `layerwise profile` wrote: many plans from one pass. The plan is a JSON document that `layerwise prune --plan` replays with any criterion; write one by hand as `{ "blocks": [0.6, 0.7, …] }` or `{ "linears": { "model.layers.0.self_attn.q_proj": 0.62, … } }`.',
   examples: [
     {
       what: 'ATP’s line for a β of one’s own',
