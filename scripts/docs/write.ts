@@ -3,8 +3,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { FAMILIES } from '#src/model';
 import { COMMANDS, OPTIONS, TOPICS } from '#src/cli';
+import { FAMILIES } from '#src/model';
 import { CRITERIA } from '#src/operators';
 import { renderFeatures } from './features.js';
 import { makeMatrix } from './matrix.js';
