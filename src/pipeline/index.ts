@@ -1,6 +1,7 @@
 export { measureMisalignment } from './alignment.js';
 export {
   type BlockNotes,
+  type BlockPruning,
   blockFileSource,
   blockPath,
   countBlockZeros,

@@ -134,4 +134,51 @@ describe('products', () => {
       { numRuns: 60 },
     );
   });
+
+  /** The reference engine with two lanes, of which one step fails; what is open of it, and under way. */
+  function failing(fails: (what: string, call: number) => boolean) {
+    const counts = { open: 0, running: 0 };
+    const calls: Record<string, number> = {};
+    const step = (what: string): void => {
+      calls[what] = (calls[what] ?? 0) + 1;
+      if (fails(what, calls[what])) throw new Error(`${what} ${calls[what]}`);
+    };
+    const engine = createReferenceEngine();
+    const load: Engine['load'] = async (graph) => {
+      step('load');
+      const session = await engine.load(graph);
+      counts.open++;
+      const run: typeof session.run = async (...given) => {
+        counts.running++;
+        try {
+          step('run');
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          return await session.run(...given);
+        } finally {
+          counts.running--;
+        }
+      };
+      const release = async (): Promise<void> => {
+        counts.open--;
+        step('release');
+      };
+      return { ...session, run, release };
+    };
+    return { counts, engine: { ...engine, lanes: 2, load } };
+  }
+
+  test.each([1, 2])('of which part %i fails leave nothing under way', async (part) => {
+    const { counts, engine } = failing((what, call) => what === 'run' && call === part);
+    const gemm = await createGemm(engine);
+    await expect(gemm.multiply(random(256, 8, 1), random(8, 8, 2))).rejects.toThrow(`run ${part}`);
+    expect(counts.running).toBe(0);
+    await gemm.release();
+    expect(counts.open).toBe(0);
+  });
+
+  test.each(['load 1', 'load 2', 'release 1', 'release 2'])('are released where %s fails', async (step) => {
+    const { counts, engine } = failing((what, call) => `${what} ${call}` === step);
+    await expect(createGemm(engine).then((gemm) => gemm.release())).rejects.toThrow(step);
+    expect(counts.open).toBe(0);
+  });
 });
