@@ -71,11 +71,11 @@ function plannedKills(): Kill[][] {
   const rng = createRng(7);
   const anywhere = (): Fault => ({ as: 'kill', nth: 1 + rng.below(operations) });
   return [
-    [on('hashing', 1), on('dense: advance', 2), at('write', 'surrogate-atp', 9)],
+    [on('hashing', 1), on('dense: advance', 2), at('write', 'surrogate-atp', 2)],
     [at('write', 'run.json'), at('rename', 'trial-uniform.json'), at('write', 'test-dense.json')],
     [on('trial: β = 0: advance', 2), at('write', 'block-00001', 3), on('test: chosen: advance', 1)],
     [at('open', 'final/model-00002'), at('write', 'final/layerwise.json'), at('renamed', 'out.partial/final -> ')],
-    [at('rename', 'surrogate-atp', 11), at('rm', 'trials/', 5), at('rename', 'out.partial/final -> ')],
+    [at('rename', 'surrogate-atp', 3), at('rm', 'trials/'), at('rename', 'out.partial/final -> ')],
     [on('trial: ', 3), at('rm', 'out.partial/run.json')],
     [anywhere(), rng.uniform()],
     [rng.uniform(), at('rm', 'out.partial/steps')],
