@@ -30,15 +30,15 @@ const NAMING: Readonly<Record<string, readonly number[]>> = {
 };
 /** Files that may complete a template `--${…}`: each checks the name, or is given it by a call that this test sees. */
 const COMPLETING = [
+  'api/drop.ts',
+  'api/serve.ts',
   'base/files.ts',
   'cli/commands/prune.ts',
-  'jobs/checks.ts',
-  'jobs/drop.ts',
-  'jobs/manifest.ts',
-  'jobs/profiled.ts',
-  'jobs/serve.ts',
-  'jobs/task-options.ts',
-  'jobs/workspace.ts',
+  'runs/checks.ts',
+  'runs/manifest.ts',
+  'runs/saved-profile.ts',
+  'runs/task-options.ts',
+  'runs/workspace.ts',
   'server/serve.ts',
 ];
 

@@ -26,8 +26,8 @@ import {
 import { withPrunedBlock } from '../../src/pipeline/pruned-block.js';
 import { countPruned } from '../../src/plan/index.js';
 import { embedWindows, type Text } from '../../src/stream/index.js';
-import { makeFolder, makeTiny, stutter } from '../jobs/make.js';
-import { countWritten } from '../jobs/written.js';
+import { makeFolder, makeTiny, stutter } from '../api/make.js';
+import { countWritten } from '../api/written.js';
 
 let folder: string;
 let engine: Engine;
