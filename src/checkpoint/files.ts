@@ -30,11 +30,9 @@ export async function listFiles(dir: string, known: ReadonlySet<string>): Promis
   return found.sort();
 }
 
-/** Names of weight files directly in `dir`, for a message. */
-export async function listForeignWeights(dir: string): Promise<readonly string[]> {
-  const names = (await entries(dir)).map((entry) => entry.name);
-  return names.filter((name) => WEIGHTS.test(name) && !name.endsWith('.index.json')).sort();
-}
+/** All names directly in `dir`. */
+export const listNames = async (dir: string): Promise<readonly string[]> =>
+  (await entries(dir)).map((entry) => entry.name);
 
 async function isFile(dir: string, path: string, entry: Dirent): Promise<boolean> {
   if (!entry.isSymbolicLink()) return entry.isFile();

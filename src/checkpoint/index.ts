@@ -1,4 +1,5 @@
 export { allocate } from './allocate.js';
+export { describeForeign, findQuantised } from './foreign.js';
 export { readFully, statIfThere, withFile, writeFully } from './io.js';
 export { type Checkpoint, openCheckpoint } from './open.js';
 export { hashCheckpoint, readRows, readTensor, readTensorFloat32, readTensorRange } from './read.js';

@@ -3,6 +3,7 @@
 // that occurs twice in one object (JSON.parse keeps the last, others the first) and `__proto__`.
 
 import { CheckpointError } from '../base/portable.js';
+import { isLfsPointer } from './foreign.js';
 
 const MAX_DEPTH = 64;
 const MAX_VALUES = 2_000_000; // some 200,000 tensors in one file; the largest known checkpoints have half of that in all
@@ -79,6 +80,11 @@ export function parseJsonObject(bytes: Uint8Array, file: string, code: string): 
       { file, expected: 'a JSON object', got },
       { cause },
     );
+  if (isLfsPointer(bytes)) {
+    const got = 'a Git LFS pointer';
+    const message = `${file}: expected a JSON object, got ${got}; run \`git lfs pull\`.`;
+    throw new CheckpointError(code, message, { file, expected: 'a JSON object', got });
+  }
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);

@@ -2,10 +2,11 @@
 // lies there. Only headers are read. As transformers does, model.safetensors wins over an index beside it. Names of
 // shards must be plain; a shard may be a symbolic link, since the Hub's cache is made of them.
 
-import { join, resolve } from 'node:path';
-import { CheckpointError } from '../base/index.js';
+import { basename, join, resolve } from 'node:path';
+import { CheckpointError, UnsupportedError } from '../base/index.js';
 import { allocate } from './allocate.js';
-import { listFiles, listForeignWeights } from './files.js';
+import { listFiles, listNames } from './files.js';
+import { describeForeign } from './foreign.js';
 import { readFully, statIfThere, withFile } from './io.js';
 import { isObject, type JsonObject, parseJsonObject, show } from './json.js';
 import { readSafetensors, type TensorInfo } from './safetensors.js';
@@ -33,6 +34,7 @@ export type Checkpoint = {
 /**
  * Opens a checkpoint directory and checks everything but the numbers in it.
  *
+ * @throws UnsupportedError E_UNSUPPORTED_ADAPTER where an adapter lies beside the weights
  * @throws CheckpointError E_CHECKPOINT_DIRECTORY, E_CHECKPOINT_CONFIG, E_CHECKPOINT_WEIGHTS (none, or in another
  * format), E_CHECKPOINT_INDEX, E_CHECKPOINT_SHARD (index and shards disagree), E_CHECKPOINT_HEADER, E_CHECKPOINT_TENSOR
  * @throws ResourceError E_RESOURCE_… when a file cannot be read
@@ -41,14 +43,21 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
   const path = resolve(dir);
   const stats = await statIfThere(path);
   if (!stats?.isDirectory()) {
-    const got = stats ? 'something else' : 'nothing';
-    const message = `${dir}: expected the directory of a checkpoint, got ${got}; give the path of one, or a name on the Hub such as org/name.`;
+    const foreign = stats && describeForeign([basename(path)]);
+    const got = foreign?.got ?? (stats ? 'something else' : 'nothing');
+    const next = /\.safetensors(\.index\.json)?$/i.test(path)
+      ? 'give the folder that it lies in'
+      : (foreign?.next ?? 'give the path of one, or a name on the Hub such as org/name');
+    const message = `${dir}: expected the directory of a checkpoint, got ${got}; ${next}.`;
     throw new CheckpointError('E_CHECKPOINT_DIRECTORY', message, { file: dir, expected: 'a directory', got });
   }
-  const config = await readJson(join(path, 'config.json'), MAX_CONFIG, 'E_CHECKPOINT_CONFIG');
+  const hasConfig = await statIfThere(join(path, 'config.json'));
   const single = await statIfThere(join(path, SINGLE));
   const indexed = !single && (await statIfThere(join(path, INDEX)));
-  if (!single && !indexed) throw await noWeights(path);
+  const names = await listNames(path);
+  if (!single && !indexed && (hasConfig || describeForeign(names))) throw noWeights(path, names);
+  const config = await readJson(join(path, 'config.json'), MAX_CONFIG, 'E_CHECKPOINT_CONFIG');
+  refuseAdapter(path, names);
   const tensors = single ? (await readSafetensors(join(path, SINGLE))).tensors : await readShards(path);
   if (tensors.size === 0) throw fail('E_CHECKPOINT_WEIGHTS', join(path, SINGLE), 'tensors', 'none');
   const shards = [...new Set([...tensors.values()].map((tensor) => tensor.file))];
@@ -107,12 +116,19 @@ async function readJson(path: string, limit: number, code: string): Promise<Json
   return parseJsonObject(bytes, path, code);
 }
 
-async function noWeights(dir: string): Promise<CheckpointError> {
-  const foreign = await listForeignWeights(dir);
-  if (foreign.length === 0) return fail('E_CHECKPOINT_WEIGHTS', dir, `${SINGLE} or ${INDEX}`, 'neither');
-  const got = foreign.slice(0, 3).join(', ');
-  const message = `${dir}: expected ${SINGLE} or ${INDEX}, got ${got}; convert the weights to safetensors first.`;
-  return new CheckpointError('E_CHECKPOINT_WEIGHTS', message, { file: dir, expected: SINGLE, got });
+function noWeights(dir: string, names: readonly string[]): CheckpointError {
+  const expected = `${SINGLE} or ${INDEX}`;
+  const { got, next } = describeForeign(names) ?? { got: 'neither', next: 'download or export the checkpoint again' };
+  const message = `${dir}: expected ${expected}, got ${got}; ${next}.`;
+  return new CheckpointError('E_CHECKPOINT_WEIGHTS', message, { file: dir, expected, got, next });
+}
+
+/** Where transformers finds one, it does not load the weights beside it but the adapter's own base, and applies the adapter. */
+function refuseAdapter(dir: string, names: readonly string[]): void {
+  const file = 'adapter_config.json';
+  if (!names.includes(file)) return;
+  const message = `${dir}: ${file} lies beside the weights: an adapter that changes the model, which is not implemented. Merge it with peft (merge_and_unload, then save_pretrained) and give the merged folder; if the weights are merged already, move ${file} away.`;
+  throw new UnsupportedError('E_UNSUPPORTED_ADAPTER', message, { file: join(dir, file) });
 }
 
 function fail(code: string, file: string, expected: string, got: string, tensor?: string): CheckpointError {

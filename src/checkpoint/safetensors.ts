@@ -6,10 +6,13 @@ import { basename } from 'node:path';
 import { CheckpointError, ShapeError } from '../base/index.js';
 import { bytesPerElement, type DType, dtypes, elementCount, isDType } from '../tensor/index.js';
 import { allocate } from './allocate.js';
+import { describeContent } from './foreign.js';
 import { readFully, statIfThere, withFile } from './io.js';
 import { isObject, parseJsonObject, show } from './json.js';
 
 export const MAX_HEADER = 100_000_000;
+/** Bytes that tell what else a file may be. */
+const START = 32;
 
 /** Where a tensor lies. `file` is the shard's name inside the directory, `offset` counts from the file's first byte, `length` in bytes. */
 export type TensorInfo = {
@@ -39,14 +42,13 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
   return withFile(path, async (handle) => {
     const { size } = await handle.stat();
     if (size < 8) throw headerError(path, 'at least 8 bytes', `${size}`);
-    const start = new Uint8Array(8);
+    const start = new Uint8Array(Math.min(size, START));
     await readFully(handle, start, 0, path);
-    if (new TextDecoder('latin1').decode(start) === 'version ') {
-      throw headerError(path, 'a safetensors file', 'a Git LFS pointer', 'run `git lfs pull`');
-    }
     const declared = new DataView(start.buffer).getBigUint64(0, true);
     const limit = Math.min(MAX_HEADER, size - 8);
     if (declared > BigInt(limit)) {
+      const foreign = describeContent(start);
+      if (foreign) throw headerError(path, 'a safetensors file', foreign.got, foreign.next);
       throw headerError(path, `a header of at most ${limit} bytes in a file of ${size}`, `${declared}`);
     }
     const header = allocate(Number(declared), path);

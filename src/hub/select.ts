@@ -3,6 +3,7 @@
 // them lie at the top of the repository. As transformers does, model.safetensors wins over an index beside it.
 
 import { CheckpointError } from '../base/index.js';
+import { describeForeign } from '../checkpoint/index.js';
 import type { Repo } from './names.js';
 import type { RepoFile } from './repo.js';
 
@@ -18,7 +19,6 @@ const DESCRIPTIONS = [
   /^README\.md$/,
   /^(licen[cs]e|notice|copying|use_policy)([._-][\w.-]*)?$/i,
 ];
-const FOREIGN = /\.(bin|pt|pth|ckpt|gguf|h5|msgpack|onnx)$/i;
 
 /** No description is near as large; a tokenizer with all the merges of the world takes 40 MB. */
 const MAX_DESCRIPTION = 256 << 20;
@@ -41,22 +41,19 @@ export function selectFiles(files: readonly RepoFile[], repo: Repo): Selection {
   const descriptions = files.filter(
     ({ path, size }) => size <= MAX_DESCRIPTION && DESCRIPTIONS.some((pattern) => pattern.test(path)),
   );
+  const single = named(SINGLE);
+  const index = named(INDEX);
+  const foreign = describeForeign(files.map(({ path }) => path).filter((path) => !path.includes('/')));
+  if (!single && !index && foreign) {
+    const next = foreign.next.replace('refs/pr/1', `${repo.name}@refs/pr/1`);
+    throw refuse('E_CHECKPOINT_WEIGHTS', `${SINGLE} or ${INDEX}`, `only ${foreign.got}`, next);
+  }
   if (!named('config.json')) {
     throw refuse('E_CHECKPOINT_CONFIG', 'config.json', 'none', 'it is not a model in the Hugging Face layout');
   }
-  const single = named(SINGLE);
   if (single) return { descriptions, weights: { single } };
-  const index = named(INDEX);
   if (index) return { descriptions, weights: { index } };
-  const foreign = files.map(({ path }) => path).filter((path) => FOREIGN.test(path));
-  if (foreign.length === 0)
-    throw refuse('E_CHECKPOINT_WEIGHTS', `${SINGLE} or ${INDEX}`, 'neither', 'use another model');
-  throw refuse(
-    'E_CHECKPOINT_WEIGHTS',
-    `${SINGLE} or ${INDEX}`,
-    `only ${foreign.slice(0, 3).join(', ')}, which Layerwise does not load (a pickle may run code)`,
-    `look for a revision with safetensors (pull requests are ${repo.name}@refs/pr/1 and on), or convert the weights`,
-  );
+  throw refuse('E_CHECKPOINT_WEIGHTS', `${SINGLE} or ${INDEX}`, 'neither', 'use another model');
 }
 
 /** The shards that an index names, which must be among `files`. @throws CheckpointError E_CHECKPOINT_INDEX, E_CHECKPOINT_SHARD */

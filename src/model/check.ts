@@ -2,8 +2,8 @@
 // with, once, and no block with more than the model would use. What is decided where the two differ is decided as transformers
 // decides it, and told in a note.
 
-import { CheckpointError } from '../base/portable.js';
-import { type Checkpoint, readTensorRange, type TensorInfo } from '../checkpoint/index.js';
+import { CheckpointError, UnsupportedError } from '../base/portable.js';
+import { type Checkpoint, findQuantised, readTensorRange, type TensorInfo } from '../checkpoint/index.js';
 import { bytesPerElement, type DType, elementCount, toFloat32 } from '../tensor/index.js';
 import { findFamily, type ModelConfig } from './config.js';
 import { isBuffer, type Layout, modelTensors, storedPair } from './tensor-names.js';
@@ -54,6 +54,7 @@ const COMPUTABLE: readonly DType[] = ['F32', 'F16', 'BF16'];
  */
 export function checkTensors(config: ModelConfig, layout: Layout, checkpoint: Checkpoint): void {
   const expected = modelTensors(config, layout);
+  refuseQuantised(checkpoint);
   refuseTwins(config, checkpoint);
   for (const [name, shape] of expected) {
     const info = checkpoint.tensors.get(name);
@@ -91,6 +92,15 @@ export function checkTensors(config: ModelConfig, layout: Layout, checkpoint: Ch
 
 const untied = ({ embedding }: Layout): string =>
   ` It says, or leaves it to be understood, that the head is not tied to the embeddings: where the model has them tied, write "tie_word_embeddings": true into it, and ${embedding} is both.`;
+
+/** @throws UnsupportedError E_UNSUPPORTED_QUANTISED, also where config.json says nothing of it */
+function refuseQuantised({ dir, tensors }: Checkpoint): void {
+  const found = findQuantised(tensors.keys());
+  if (!found) return;
+  const { tensor, method } = found;
+  const message = `${dir}: tensor ${tensor} is one of quantised weights (${method}), which cannot be pruned. Start from the F32, F16 or BF16 checkpoint that it was made of.`;
+  throw new UnsupportedError('E_UNSUPPORTED_QUANTISED', message, { tensor, method });
+}
 
 /** A tensor under two of the names that a family has for it: nothing says which one is meant. */
 function refuseTwins({ family }: ModelConfig, checkpoint: Checkpoint): void {

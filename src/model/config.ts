@@ -96,7 +96,6 @@ const schema = z.object({
   attn_logit_softcapping: z.number().positive().nullish(),
   final_logit_softcapping: z.number().positive().nullish(),
   _remove_final_layer_norm: z.boolean().nullish(),
-  quantization_config: z.unknown().optional(),
 });
 type RawConfig = z.infer<typeof schema>;
 type Json = Readonly<Record<string, unknown>>;
@@ -207,8 +206,9 @@ function described(whole: Json, { within }: FamilySpec): Json {
   const part = whole[within];
   if (typeof part !== 'object' || part === null) return malformed(within, 'an object', part);
   // The head is tied as the whole says, unless the part says otherwise; a quantised checkpoint is so as a whole.
-  const { tie_word_embeddings, quantization_config } = whole;
-  return { tie_word_embeddings, quantization_config, ...part };
+  const { tie_word_embeddings } = whole;
+  const quantised = Object.fromEntries(QUANTISED.filter((key) => whole[key] != null).map((key) => [key, whole[key]]));
+  return { tie_word_embeddings, ...part, ...quantised };
 }
 
 function parse(config: Json, family: FamilySpec): RawConfig {
@@ -272,10 +272,19 @@ function mixturesOf(
   return all.map((block) => ((block + 1) % step === 0 && !single.includes(block) ? mixture : undefined));
 }
 
+/** Keys that say that weights are quantised: transformers', MLX's, compressed-tensors' before it took transformers'. */
+const QUANTISED = ['quantization_config', 'quantization', 'compression_config'] as const;
+const UNQUANTISED = 'none: start from the F32, F16 or BF16 checkpoint that it was made of';
+
+/** A method's name and its bits, where the object says them. */
+function describeQuantisation(value: unknown): string {
+  const { quant_method: method, bits } = (typeof value === 'object' && value !== null ? value : {}) as Json;
+  return `a quantised checkpoint${[method, bits && `${bits} bits`].map((one) => (one ? ` (${one})` : '')).join('')}`;
+}
+
 function refuseUnknownValues(raw: RawConfig, config: Json, family: FamilySpec): void {
-  if (raw.quantization_config != null) {
-    unsupported('quantization_config', 'a quantised checkpoint', 'none: start from the F32, F16 or BF16 checkpoint');
-  }
+  for (const key of QUANTISED)
+    if (config[key] != null) unsupported(key, describeQuantisation(config[key]), UNQUANTISED);
   for (const [key, values] of Object.entries(family.only ?? {})) {
     const got = config[key] ?? values[0];
     if (!values.includes(got)) unsupported(key, got, values.join(', '));

@@ -20,10 +20,8 @@ beforeAll(async () => {
   texts = await makeTexts(folder, 4);
 });
 
-const make = (
-  change: NonNullable<TinyOptions['change']>,
-  dtype: NonNullable<TinyOptions['dtype']> = 'F32',
-): Promise<string> => makeTiny(join(folder, `model-${count++}`), { blocks: 2, dtype, change });
+const make = (change: NonNullable<TinyOptions['change']>, dtype: TinyOptions['dtype'] = 'F32'): Promise<string> =>
+  makeTiny(join(folder, `model-${count++}`), { blocks: 2, dtype, change });
 const fresh = (): string => join(folder, `out-${count++}`);
 const brief = { sequenceLength: LENGTH, threads: 1 };
 const pruning = (checkpoint: string, criterion: string, out: string) => ({

@@ -114,14 +114,92 @@ test('what is not a directory is refused', async () => {
   }
 });
 
-test('no weights, or weights in another format: the message says what to do', async () => {
+test('no weights at all', async () => {
   await expect(openCheckpoint(await makeCheckpoint({}))).rejects.toMatchObject({ code: 'E_CHECKPOINT_WEIGHTS' });
-  const dir = await makeCheckpoint({ 'pytorch_model.bin': 'x', 'tiny.gguf': 'x' });
-  await expect(openCheckpoint(dir)).rejects.toMatchObject({
-    code: 'E_CHECKPOINT_WEIGHTS',
-    message: expect.stringMatching(/pytorch_model\.bin, tiny\.gguf; convert the weights to safetensors/),
-  });
   expect(await codeOfFiles({ 'model.safetensors': fileBytes({}, new Uint8Array(0)) })).toBe('E_CHECKPOINT_WEIGHTS');
+});
+
+describe('what people have instead of model.safetensors: the message says what it is and the next step', () => {
+  const shard = 'model-00001-of-00002.safetensors';
+  const other = 'model-00002-of-00002.safetensors';
+  test.each<[readonly string[], RegExp]>([
+    [
+      [shard, other],
+      /got model-00001.*, model-00002.* without their index; the index is missing: download model\.safetensors\.index\.json from where the shards come from/,
+    ],
+    [[other], /without their index; the index and some of the shards are missing/],
+    [[shard, other, 'model-00003-of-00003.safetensors'], /some of the shards are missing/],
+    [
+      ['consolidated.safetensors'],
+      /Mistral's own names and layout; download config\.json and the model\*\.safetensors/,
+    ],
+    [['consolidated-00001-of-00002.safetensors', 'params.json'], /Mistral's own names and layout/],
+    [['adapter_model.safetensors', 'adapter_config.json'], /an adapter without the model that it changes; merge it/],
+    [['adapter_model.bin'], /an adapter.*merge_and_unload/],
+    [
+      ['pytorch_model.bin'],
+      /pytorch_model\.bin, which Layerwise does not load \(a pickle may run code\); .*save_pretrained/,
+    ],
+    [
+      ['pytorch_model-00001-of-00002.bin', 'pytorch_model-00002-of-00002.bin', 'pytorch_model.bin.index.json'],
+      /pickle/,
+    ],
+    [['consolidated.00.pth', 'params.json'], /pickle/],
+    [['tiny.Q4_K_M.gguf'], /a file of llama\.cpp; start from the safetensors checkpoint/],
+    [['model.onnx', 'model.onnx_data'], /a graph of ONNX; start from/],
+    [['tf_model.h5'], /TensorFlow, JAX or Rust; download the model\*\.safetensors/],
+    [['flax_model.msgpack'], /TensorFlow, JAX or Rust/],
+    [['weights.safetensors'], /rename it to model\.safetensors/],
+  ])('%j', async (names, message) => {
+    const files = Object.fromEntries(names.map((name) => [name, 'x']));
+    const failing = openCheckpoint(await makeCheckpoint(files));
+    await expect(failing).rejects.toMatchObject({ code: 'E_CHECKPOINT_WEIGHTS' });
+    await expect(failing).rejects.toThrow(message);
+    await expect(failing).rejects.not.toThrow(/convert the weights to safetensors/);
+    // Most of these folders have no config.json; that is not what is wrong with them.
+    const dir = await makeCheckpoint(files);
+    await rm(join(dir, 'config.json'));
+    await expect(openCheckpoint(dir)).rejects.toThrow(message);
+  });
+
+  test('the file itself in place of its folder', async () => {
+    const dir = await makeCheckpoint({ ...single, 'tiny.gguf': 'GGUF', 'model.safetensors.index.json': '{}' });
+    const messageOf = (name: string) => openCheckpoint(join(dir, name)).then(String, (error: Error) => error.message);
+    expect(await messageOf('tiny.gguf')).toMatch(/a file of llama\.cpp; start from/);
+    for (const name of ['model.safetensors', 'model.safetensors.index.json']) {
+      expect(await messageOf(name)).toMatch(/give the folder that it lies in/);
+    }
+  });
+
+  test('an adapter beside weights is not left out unseen', async () => {
+    const failing = openCheckpoint(await makeCheckpoint({ ...single, 'adapter_config.json': '{}' }));
+    await expect(failing).rejects.toMatchObject({ code: 'E_UNSUPPORTED_ADAPTER' });
+  });
+
+  test.each<[string, string | Uint8Array, RegExp]>([
+    [
+      'a pointer',
+      'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n',
+      /a Git LFS pointer; run `git lfs pull`/,
+    ],
+    ['GGUF', Buffer.from('GGUF\x03\0\0\0\x10\0\0\0'), /a GGUF file; start from/],
+    ['a zipped pickle', Buffer.from('PK\x03\x04\0\0\x08\x08\0\0\0\0'), /a pickle of PyTorch; export it/],
+    ['an old pickle', Buffer.from('\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P', 'latin1'), /a pickle of PyTorch/],
+    ['a page', '<!DOCTYPE html><html></html>', /a web page; download it again/],
+    ['an error', '{"error":"Repository not found"}', /JSON text; download it again/],
+  ])('%s under the name of safetensors', async (_, content, message) => {
+    await expect(openCheckpoint(await makeCheckpoint({ 'model.safetensors': content }))).rejects.toThrow(message);
+  });
+
+  test('a pointer in place of config.json or of the index', async () => {
+    const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n';
+    for (const files of [
+      { ...single, 'config.json': pointer },
+      { ...sharded, 'model.safetensors.index.json': pointer },
+    ]) {
+      await expect(openCheckpoint(await makeCheckpoint(files))).rejects.toThrow(/Git LFS pointer; run `git lfs pull`/);
+    }
+  });
 });
 
 describe('the index', () => {

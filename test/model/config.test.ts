@@ -62,6 +62,13 @@ describe('values that change the numbers and are not implemented are refused by 
     ['rope type', { rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'E_UNSUPPORTED_CONFIG', /yarn/],
     ['old rope key', { rope_scaling: { type: 'dynamic', factor: 2 } }, 'E_UNSUPPORTED_CONFIG', /dynamic/],
     ['partial rotation', { partial_rotary_factor: 0.5 }, 'E_UNSUPPORTED_CONFIG', /partial_rotary_factor/],
+    [
+      'quantised, with its method',
+      { quantization_config: { quant_method: 'awq', bits: 4 } },
+      'E_UNSUPPORTED_CONFIG',
+      /a quantised checkpoint \(awq\) \(4 bits\).*start from the F32, F16 or BF16/,
+    ],
+    ['quantised by MLX', { quantization: { group_size: 64, bits: 4 } }, 'E_UNSUPPORTED_CONFIG', /quantization is/],
     ['quantised', { quantization_config: { quant_method: 'gptq' } }, 'E_UNSUPPORTED_CONFIG', /quantization_config/],
     [
       'gpt2: scaled by depth',

@@ -161,3 +161,19 @@ test('two embeddings are refused; what is not used is told', async () => {
   expect(notes).toHaveLength(1);
   expect(notes[0]).toMatch(/not used.*: score\.weight, lm_head\.bias\.$/);
 });
+
+test.each([
+  ['model.layers.0.mlp.up_proj.qweight', 'GPTQ or AWQ'],
+  ['model.layers.0.mlp.up_proj.weight.absmax', 'bitsandbytes, 4 bits'],
+  ['model.layers.0.mlp.up_proj.SCB', 'bitsandbytes, 8 bits'],
+  ['model.layers.0.mlp.up_proj.weight_packed', 'compressed-tensors'],
+  ['model.layers.0.mlp.up_proj.weight_scale_inv', 'FP8'],
+  ['model.layers.0.mlp.up_proj.scales', 'MLX'],
+])('%s: quantised weights of which config.json says nothing', async (name, method) => {
+  const dir = await make(false, (parts) => {
+    parts.set(name, parts.get('model.norm.weight')!);
+    parts.delete('model.layers.0.mlp.up_proj.weight');
+  });
+  await expect(openModel(dir)).rejects.toMatchObject({ code: 'E_UNSUPPORTED_QUANTISED', facts: { tensor: name } });
+  await expect(openModel(dir)).rejects.toThrow(method);
+});
