@@ -19,6 +19,7 @@ export {
   writeAtomically,
   writeFileAtomic,
 } from './files.js';
+export { isLfsPointer } from './lfs.js';
 export { takeLock } from './lock.js';
 export { type OnProgress, type ProgressEvent, type ProgressUnit, silent } from './progress.js';
 export { handOver, type Own, settleAll, withResources } from './resources.js';

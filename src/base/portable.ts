@@ -9,4 +9,5 @@ export {
   ShapeError,
   UnsupportedError,
 } from './errors.js';
+export { isLfsPointer } from './lfs.js';
 export { createRng } from './rng.js';

@@ -1,6 +1,8 @@
 // What people have where model.safetensors is looked for, and the one step from there: shards without their index, Mistral's
 // own layout, adapters, other programs' formats, Git LFS pointers, pages of errors; and quantised weights, by their tensors.
 
+import { isLfsPointer } from '../base/portable.js';
+
 /** What is there, and what to do. */
 export type Foreign = { readonly got: string; readonly next: string };
 
@@ -107,10 +109,6 @@ export function describeContent(start: Uint8Array): Foreign | undefined {
   if (text.startsWith('\x1f\x8b')) return { got: 'a gzipped file', next: 'unpack it' };
   return undefined;
 }
-
-/** Whether bytes are what Git has in a large file's place before `git lfs pull`. */
-export const isLfsPointer = (bytes: Uint8Array): boolean =>
-  new TextDecoder('latin1').decode(bytes.subarray(0, 24)).startsWith('version https://git-lfs.');
 
 /** Ends of names that quantised weights have, and who writes them. */
 const QUANTISED: readonly (readonly [end: RegExp, method: string])[] = [

@@ -2,8 +2,7 @@
 // values (a header of 100 MB may not become gigabytes of objects), and refuses what readers disagree about: a key
 // that occurs twice in one object (JSON.parse keeps the last, others the first) and `__proto__`.
 
-import { CheckpointError } from '../base/portable.js';
-import { isLfsPointer } from './foreign.js';
+import { CheckpointError, isLfsPointer } from '../base/portable.js';
 
 const MAX_DEPTH = 64;
 const MAX_VALUES = 2_000_000; // some 200,000 tensors in one file; the largest known checkpoints have half of that in all

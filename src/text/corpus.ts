@@ -1,14 +1,14 @@
 // Text files: .txt as it is; .jsonl, also gzipped (`text` of each line) and .parquet (column `text`) with documents joined
-// by an empty line, as the papers join WikiText. Bytes must be UTF-8; a text that is not is refused with the place, not
-// mended. A selection names another column, another way to join, or some of the documents.
+// by an empty line, as the papers join WikiText. Bytes must be UTF-8, and strings in JSON whole; a text that
+// is not is refused with the place, not mended. A selection names another column, another way to join, or some of the documents.
 
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { parquetReadObjects } from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
-import { CheckpointError, fileError, OptionError } from '../base/index.js';
+import { CheckpointError, fileError, isLfsPointer, OptionError } from '../base/index.js';
 import { unzipLines } from './gzip.js';
+import { type Row, readParquetRows } from './parquet.js';
+import { describeUnfit, firstInvalidByte, NotUtf8 } from './unfit.js';
 
 export type Corpus = {
   readonly path: string;
@@ -33,7 +33,7 @@ const SEPARATOR = '\n\n';
 
 /**
  * Reads a text file, or what a selection names of it.
- * @throws OptionError E_OPTION_TEXT_FORMAT; CheckpointError E_TEXT_ENCODING, E_TEXT_EMPTY, E_TEXT_JSONL, E_TEXT_PARQUET,
+ * @throws OptionError E_OPTION_TEXT_FORMAT; CheckpointError E_TEXT_ENCODING, E_TEXT_LFS, E_TEXT_EMPTY, E_TEXT_JSONL, E_TEXT_PARQUET,
  * E_TEXT_GZIP, E_TEXT_LARGE; ResourceError
  */
 export async function readCorpus(path: string, selection?: CorpusSelection): Promise<Corpus> {
@@ -58,6 +58,7 @@ export async function readCorpus(path: string, selection?: CorpusSelection): Pro
   } catch (error) {
     throw fileError(error, path);
   }
+  refuseLfsPointer(bytes, path);
   const text = await read(bytes, path, selection ?? {});
   if (text.trim().length === 0) {
     throw new CheckpointError(
@@ -87,6 +88,13 @@ const READERS: Readonly<Record<string, Reader>> = {
     parseLines(await unzipLines(bytes, path, MAX_BYTES, selection.documents?.[1]), path, selection),
 };
 
+/** @throws CheckpointError E_TEXT_LFS where the file is not the data but what Git has in its place */
+export function refuseLfsPointer(bytes: Uint8Array, path: string): void {
+  if (!isLfsPointer(bytes)) return;
+  const message = `${path}: expected a file of data, got a Git LFS pointer; run \`git lfs pull\`.`;
+  throw new CheckpointError('E_TEXT_LFS', message, { file: path });
+}
+
 /** @throws CheckpointError E_TEXT_ENCODING with the place of the first byte that does not fit */
 export function decodeUtf8(bytes: Buffer, path: string): string {
   try {
@@ -100,26 +108,6 @@ export function decodeUtf8(bytes: Buffer, path: string): string {
       { cause },
     );
   }
-}
-
-/** The offset of the sequence at which decoding fails: bisect on prefixes, which fail from there on. */
-function firstInvalidByte(bytes: Buffer): number {
-  const fails = (end: number): boolean => {
-    try {
-      new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, end), { stream: true });
-      return false;
-    } catch {
-      return true;
-    }
-  };
-  let low = 0;
-  let high = bytes.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (fails(middle)) high = middle;
-    else low = middle + 1;
-  }
-  return Math.max(0, Math.min(low, bytes.length) - 1);
 }
 
 function parseLines(lines: readonly string[], path: string, selection: CorpusSelection): string {
@@ -142,6 +130,7 @@ function parseLines(lines: readonly string[], path: string, selection: CorpusSel
     }
     const document = (value as Record<string, unknown> | null)?.[column];
     if (typeof document !== 'string') throw fail(`${JSON.stringify(column)} of type ${typeof document}`);
+    if (describeUnfit(document)) throw unfit(path, `line ${index + 1}`, column, document, { line: index + 1 });
     documents.push(document);
   }
   return join(documents, path, selection);
@@ -150,10 +139,9 @@ function parseLines(lines: readonly string[], path: string, selection: CorpusSel
 async function readParquet(bytes: Buffer, path: string, selection: CorpusSelection): Promise<string> {
   const { column = 'text' } = selection;
   const name = JSON.stringify(column);
-  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
-  let rows: Record<string, unknown>[];
+  let rows: readonly Row[];
   try {
-    rows = await parquetReadObjects({ file, columns: [column], compressors });
+    rows = await readParquetRows(bytes, [column]);
   } catch (cause) {
     throw new CheckpointError(
       'E_TEXT_PARQUET',
@@ -164,6 +152,7 @@ async function readParquet(bytes: Buffer, path: string, selection: CorpusSelecti
   }
   const documents = rows.map(({ [column]: text }, row) => {
     if (typeof text === 'string') return text;
+    if (text instanceof NotUtf8) throw unfit(path, `row ${row}`, column, text, { row });
     throw new CheckpointError(
       'E_TEXT_PARQUET',
       `${path}: row ${row}: expected a string in column ${name}, got ${text === null ? 'null' : typeof text}.`,
@@ -171,6 +160,12 @@ async function readParquet(bytes: Buffer, path: string, selection: CorpusSelecti
     );
   });
   return join(documents, path, selection);
+}
+
+/** A document that is no text: refused as a text file's bytes are, and not mended. */
+function unfit(path: string, place: string, column: string, document: unknown, facts: object): CheckpointError {
+  const message = `${path}: ${place}, ${JSON.stringify(column)}: expected text, got ${describeUnfit(document)}. Mend the file, or make it again.`;
+  return new CheckpointError('E_TEXT_ENCODING', message, { file: path, ...facts });
 }
 
 function join(all: readonly string[], path: string, { separator = SEPARATOR, documents }: CorpusSelection): string {

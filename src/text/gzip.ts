@@ -20,7 +20,9 @@ export async function unzipLines(
     try {
       return decoder.decode(chunk, { stream: chunk !== undefined });
     } catch (cause) {
-      throw fail('E_TEXT_ENCODING', 'expected UTF-8 in the gzipped text; convert the file', cause);
+      const line = lines.length + 1 + brokenLine(chunk);
+      const message = `${path}: line ${line}: expected UTF-8 in the gzipped text; convert the file.`;
+      throw new CheckpointError('E_TEXT_ENCODING', message, { file: path, line }, { cause });
     }
   };
   const stream = Readable.from([bytes]).pipe(createGunzip());
@@ -47,4 +49,21 @@ export async function unzipLines(
   }
   const end = rest.join('') + decode(undefined);
   return end === '' ? lines : [...lines, end];
+}
+
+/** Of the lines that a chunk has parts of, that which is not UTF-8: the first, of which only the end is known, if none is seen. */
+function brokenLine(chunk: Uint8Array = new Uint8Array()): number {
+  let line = 0;
+  for (let from = chunk.indexOf(0x0a); from >= 0; line++) {
+    const next = chunk.indexOf(0x0a, from + 1);
+    const isLast = next < 0;
+    const part = chunk.subarray(from + 1, isLast ? chunk.length : next);
+    try {
+      new TextDecoder('utf-8', { fatal: true }).decode(part, { stream: isLast });
+    } catch {
+      return line + 1;
+    }
+    from = next;
+  }
+  return 0;
 }

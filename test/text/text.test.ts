@@ -34,7 +34,10 @@ describe('readCorpus', () => {
   test.each([
     ['empty.txt', '', 'E_TEXT_EMPTY', /got none/],
     ['blank.txt', ' \n\t\n', 'E_TEXT_EMPTY', /got none/],
-    ['latin1.txt', Uint8Array.from([0x68, 0x69, 0xe9, 0x21]), 'E_TEXT_ENCODING', /byte 2|byte 3/],
+    ['latin1.txt', Uint8Array.from([0x68, 0x69, 0xe9, 0x21]), 'E_TEXT_ENCODING', /byte 2 \(0xe9\)/],
+    ['start.txt', Uint8Array.from([0xff, 0x68]), 'E_TEXT_ENCODING', /byte 0 \(0xff\)/],
+    ['deep.txt', Uint8Array.from([0x68, 0xf0, 0x9f, 0x98, 0x68]), 'E_TEXT_ENCODING', /byte 1 \(0xf0\)/],
+    ['cut.txt', Uint8Array.from([0x68, 0xc3, 0xa9, 0xc3]), 'E_TEXT_ENCODING', /byte 3 \(0xc3\)/],
     ['bad.jsonl', '{"text":"one"}\n{"txt":"two"}\n', 'E_TEXT_JSONL', /line 2.*"text"/],
     ['worse.jsonl', '{"text":"one"}\n[oops\n', 'E_TEXT_JSONL', /line 2/],
     ['bad.parquet', 'PAR1 this is not one', 'E_TEXT_PARQUET', /Parquet/],
@@ -48,6 +51,30 @@ describe('readCorpus', () => {
     expect(failure).toBeInstanceOf(LayerwiseError);
     expect(failure.code).toBe(code);
     expect(failure.message).toMatch(message);
+  });
+
+  test('what is no text is refused with its place, in Parquet and in JSON as in .txt, and not mended', async () => {
+    const parquet = fileURLToPath(new URL('../golden/text/latin1.parquet', import.meta.url));
+    await expect(readCorpus(parquet)).rejects.toMatchObject({ code: 'E_TEXT_ENCODING', facts: { row: 1 } });
+    await expect(readCorpus(parquet)).rejects.toThrow(/row 1, "text".*byte 7 \(0xe9\) does not fit UTF-8/);
+    const surrogate = '{"text":"one"}\n{"text":"a\\ud83d b"}\n';
+    for (const path of [file('half.jsonl', surrogate), file('surrogate.jsonl.gz', gzipSync(surrogate))]) {
+      await expect(readCorpus(path)).rejects.toMatchObject({ code: 'E_TEXT_ENCODING', facts: { line: 2 } });
+      await expect(readCorpus(path)).rejects.toThrow(
+        /line 2, "text".*\\ud83d, half of a surrogate pair, at character 1/,
+      );
+    }
+    // A whole pair is a character, and a byte-order mark inside a document is one of its characters.
+    expect((await readCorpus(file('pair.jsonl', '{"text":"\\ud83d\\ude00\\ufeff"}'))).text).toBe('😀\ufeff');
+    const lines = Buffer.from('{"text":"one"}\n{"text":"two"}\n{"text":"\xe9"}\n', 'latin1');
+    await expect(readCorpus(file('line.jsonl.gz', gzipSync(lines)))).rejects.toMatchObject({ facts: { line: 3 } });
+  });
+
+  test('a Git LFS pointer is not the text', async () => {
+    const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n';
+    for (const name of ['lfs.txt', 'lfs.jsonl', 'lfs.parquet', 'lfs.jsonl.gz']) {
+      await expect(readCorpus(file(name, pointer))).rejects.toMatchObject({ code: 'E_TEXT_LFS' });
+    }
   });
 
   test('gzipped lines; a selection names the column, how documents are joined, and which', async () => {

@@ -1,0 +1,34 @@
+// The rows of a Parquet file as objects. Whole numbers of 64 bits become numbers, or their digits where a number cannot hold
+// them; strings are decoded strictly (unfit.ts).
+
+import { parquetReadObjects } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { decodeStrictly, NotUtf8 } from './unfit.js';
+
+export type Row = Readonly<Record<string, unknown>>;
+
+const parsers = {
+  stringFromBytes: (bytes: Uint8Array | undefined) => bytes && decodeStrictly(bytes),
+  jsonFromBytes: (bytes: Uint8Array | undefined) => {
+    const text = bytes && decodeStrictly(bytes);
+    return typeof text === 'string' ? JSON.parse(text) : text;
+  },
+};
+
+/** The rows, or some of their columns. Throws whatever the library does. A string that is not UTF-8 is a NotUtf8. */
+export async function readParquetRows(bytes: Buffer, columns?: readonly string[]): Promise<readonly Row[]> {
+  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
+  const some = columns ? { columns: [...columns] } : {};
+  const rows = await parquetReadObjects({ file, compressors, parsers, ...some });
+  return rows.map((row) => withNumbers(row) as Row);
+}
+
+function withNumbers(value: unknown): unknown {
+  if (typeof value === 'bigint') {
+    return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : `${value}`;
+  }
+  if (typeof value !== 'object' || value === null || value instanceof NotUtf8) return value;
+  if (value instanceof Date || value instanceof Uint8Array) return value;
+  if (Array.isArray(value) || ArrayBuffer.isView(value)) return Array.from(value as ArrayLike<unknown>, withNumbers);
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withNumbers(inner)]));
+}
