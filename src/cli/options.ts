@@ -352,7 +352,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--data',
     value: 'folder',
-    text: 'folder of the tasks’ items: a file <task>.jsonl each, an item a line (docs/tasks.md)',
+    text: 'folder of the tasks’ items: a file <task>.jsonl, .json or .parquet each (docs/tasks.md)',
   },
   limit: {
     kind: 'number',
@@ -365,7 +365,7 @@ export const OPTIONS = {
     kind: 'number',
     flag: '--fewshot',
     value: 'k',
-    text: 'examples before each item, from <task>.train.jsonl where the folder has it, else from the other items (docs/tasks.md)',
+    text: 'examples before each item, from <task>.train.jsonl (or .json, .parquet) where the folder has it, else from the other items (docs/tasks.md)',
     otherwise: String(DEFAULTS.fewshot),
   },
   specialTokens: {

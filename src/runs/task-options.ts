@@ -6,7 +6,7 @@ import { conflict, oneOf, wholeNumber } from './checks.js';
 import { DEFAULTS } from './defaults.js';
 
 export type TaskOptions = {
-  /** Folder of the tasks' items, a file of JSON lines each (docs/tasks.md). */
+  /** Folder of the tasks' items, a file of JSON lines, a JSON array or Parquet each (docs/tasks.md). */
   readonly data?: string;
   /** Names of tasks, such as `hellaswag`. */
   readonly tasks?: readonly string[];

@@ -58,6 +58,102 @@ describe('made-up items', () => {
   });
 });
 
+describe('the data sets as the Hub has them', () => {
+  const hub = fileURLToPath(new URL('../golden/zeroshot/hub/', import.meta.url));
+  const lines = (name: string): Promise<string> => readFile(join(hub, 'lines', `${name}.jsonl`), 'utf8');
+  /** A folder with one file of items. */
+  const folderOf = async (name: string, content: string | Uint8Array): Promise<string> => {
+    const folder = await makeFolder();
+    await writeFile(join(folder, name), content);
+    return folder;
+  };
+
+  test.each([...TASKS.keys()])(
+    '%s: lines, an array, lines that end in .json, and Parquet ask the same',
+    async (name) => {
+      const task = findTask(name);
+      const own = (await loadTask(items, task)).documents.filter(({ fields }) => !('query' in fields));
+      const text = await lines(name);
+      const array = JSON.stringify(
+        text
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line)),
+        null,
+        1,
+      );
+      for (const folder of [
+        join(hub, 'lines'),
+        join(hub, 'parquet'),
+        await folderOf(`${name}.json`, array),
+        await folderOf(`${name}.json`, text),
+      ]) {
+        const { documents } = await loadTask(folder, task);
+        expect(documents.map((document) => requestsOf(document))).toEqual(own.map((document) => requestsOf(document)));
+        expect(documents.map(({ question }) => question)).toEqual(own.map(({ question }) => question));
+        expect(documents.some(({ rendered }) => rendered)).toBe(false);
+        // What samples write: Parquet's whole numbers are numbers too.
+        expect(documents.map(({ fields }) => fields)).toEqual(
+          text
+            .trim()
+            .split('\n')
+            .map((line) => JSON.parse(line)),
+        );
+      }
+    },
+  );
+
+  test('a ctx beside HellaSwag’s own fields is not a rendered context; without them it is', async () => {
+    const task = findTask('hellaswag');
+    const { documents } = await loadTask(join(hub, 'lines'), task);
+    expect(documents.every(({ fields }) => 'ctx' in fields)).toBe(true);
+    // As lm-evaluation-harness keeps its documents: cleaned, beside what they were made of.
+    const mixed = { ...documents[0]!.fields, query: 'Q: He', choices: ['a', 'b'], gold: 1 };
+    const rendered = { ctx: 'Q: He', choices: ['a', 'b'], gold: 1 };
+    const folder = await folderOf('hellaswag.json', JSON.stringify([mixed, rendered]));
+    const [first, second] = (await loadTask(folder, task)).documents;
+    expect(first!.question).toEqual(second!.question);
+    expect([first!.rendered, second!.rendered]).toEqual([false, true]);
+  });
+
+  test('two files of one name are not chosen between', async () => {
+    const folder = await folderOf('rte.jsonl', await lines('rte'));
+    await writeFile(join(folder, 'rte.parquet'), await readFile(join(hub, 'parquet', 'rte.parquet')));
+    const failing = loadTask(folder, findTask('rte'));
+    await expect(failing).rejects.toMatchObject({ code: 'E_OPTION_DATA' });
+    await expect(failing).rejects.toThrow(/rte\.jsonl and rte\.parquet/);
+  });
+
+  const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n';
+  test.each<[string, string, string, object, RegExp]>([
+    ['piqa.json', '[{"goal":"g","sol1":"a","sol2":"b","label":0},{"goal":1}]', 'E_TASK_FIELD', { item: 2 }, /item 2/],
+    ['piqa.json', '[{"goal":"g"', 'E_TASK_JSON', {}, /JSON array/],
+    ['piqa.json', '[3]', 'E_TASK_LINE', { item: 1 }, /item 1/],
+    ['piqa.json', '[]', 'E_TASK_EMPTY', {}, /got none/],
+    ['piqa.parquet', 'PAR1 this is not one', 'E_TASK_PARQUET', {}, /Parquet/],
+    ['piqa.parquet', pointer, 'E_TEXT_LFS', {}, /git lfs pull/],
+    ['piqa.jsonl', pointer, 'E_TEXT_LFS', {}, /git lfs pull/],
+    ['piqa.jsonl', '\n{"goal":"g","sol1":["\\ud83d"]}', 'E_TEXT_ENCODING', { line: 2 }, /line 2.*\\ud83d.*character 0/],
+    ['piqa.json', '[{"goal":"g\\udc00"}]', 'E_TEXT_ENCODING', { item: 1 }, /item 1.*\\udc00.*character 1/],
+  ])('%s %s', async (name, content, code, facts, message) => {
+    const failing = loadTask(await folderOf(name, content), findTask('piqa'));
+    await expect(failing).rejects.toMatchObject({ code, facts });
+    await expect(failing).rejects.toThrow(message);
+  });
+
+  test('a row of Parquet that is not an item, or not UTF-8, is named', async () => {
+    const rte = await readFile(join(hub, 'parquet', 'rte.parquet'));
+    await expect(loadTask(await folderOf('piqa.parquet', rte), findTask('piqa'))).rejects.toMatchObject({
+      code: 'E_TASK_FIELD',
+      facts: { row: 0, field: 'goal' },
+    });
+    const latin1 = await readFile(new URL('../golden/text/latin1.parquet', import.meta.url));
+    await expect(
+      loadTask(await folderOf('lambada_openai.parquet', latin1), findTask('lambada_openai')),
+    ).rejects.toMatchObject({ code: 'E_TEXT_ENCODING', facts: { row: 1 } });
+  });
+});
+
 describe('examples', () => {
   test('mmlu takes the first of its subject’s dev split', async () => {
     const task = findTask('mmlu');

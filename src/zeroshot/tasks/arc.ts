@@ -19,6 +19,7 @@ const arc = (name: string, dataset: string): Task => ({
   source: { path: 'allenai/ai2_arc', name: dataset, split: 'test' },
   files: fileNames(name, 'test', `${name}.validation`),
   shots: { files: [`${name}.train`], order: 'random' },
+  own: ['question'],
   read,
 });
 

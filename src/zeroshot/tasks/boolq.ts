@@ -23,5 +23,6 @@ export const boolq: Task = {
   source: { path: 'aps/super_glue', name: 'boolq', split: 'validation' },
   files: fileNames('boolq', 'validation'),
   shots: { files: ['boolq.train'], order: 'random' },
+  own: ['passage', 'question'],
   read,
 };

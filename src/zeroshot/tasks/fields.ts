@@ -1,9 +1,10 @@
-// The fields of one item, read with the place they stand at, so that a hostile or missing one is named by file, line and
-// field.
+// The fields of one item, read with the place they stand at, so that a hostile or missing one is named by file, line (or row)
+// and field.
 
 import { CheckpointError } from '../../base/index.js';
 
-export type Place = { readonly file: string; readonly line: number };
+/** A line counts from 1, as does an item of a JSON array; a row from 0. */
+export type Place = { readonly file: string; readonly unit: 'line' | 'item' | 'row'; readonly number: number };
 
 export class Fields {
   readonly values: Readonly<Record<string, unknown>>;
@@ -52,12 +53,12 @@ export class Fields {
 
   /** @throws CheckpointError E_TASK_FIELD */
   refuse(name: string, expected: string, got: unknown): never {
-    const { file, line } = this.place;
+    const { file, unit, number } = this.place;
     const found = got === undefined ? 'nothing' : clip(JSON.stringify(got));
     throw new CheckpointError(
       'E_TASK_FIELD',
-      `${file}: line ${line}: field "${name}": expected ${expected}, got ${found}. docs/tasks.md lists each task's fields.`,
-      { file, line, field: name, expected, got: found },
+      `${file}: ${unit} ${number}: field "${name}": expected ${expected}, got ${found}. docs/tasks.md lists each task's fields.`,
+      { file, [unit]: number, field: name, expected, got: found },
     );
   }
 

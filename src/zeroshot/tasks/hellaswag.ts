@@ -37,5 +37,6 @@ export const hellaswag: Task = {
   source: { path: 'Rowan/hellaswag', split: 'validation' },
   files: fileNames('hellaswag', 'validation'),
   shots: { files: ['hellaswag.train'], order: 'random' },
+  own: ['query', 'ctx_a', 'ctx_b', 'endings'],
   read,
 };

@@ -11,6 +11,7 @@ export const lambada: Task = {
   source: { path: 'EleutherAI/lambada_openai', name: 'default', split: 'test' },
   files: fileNames('lambada_openai', 'test', 'lambada'),
   shots: { files: [], order: 'random' },
+  own: ['text'],
   read: (fields) => {
     const text = fields.string('text');
     const space = text.lastIndexOf(' ');

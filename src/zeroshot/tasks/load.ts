@@ -1,12 +1,13 @@
-// A task's items from a folder: one file of JSON lines, each line an item's own fields, or an item rendered already. Every
-// line is read and checked before anything is scored, also those that --limit leaves out.
+// A task's items from a folder: one file of JSON lines, a JSON array or Parquet, as the Hub has them or exports them. An item
+// has the data set's own fields, or is rendered already. Every one is read and checked before anything is scored, also those
+// that --limit leaves out.
 
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { CheckpointError, fileError, OptionError } from '../../base/index.js';
-import { decodeUtf8 } from '../../text/index.js';
-import { Fields } from './fields.js';
+import { CheckpointError, fileError, LayerwiseError, OptionError } from '../../base/index.js';
+import { decodeUtf8, describeUnfit, readParquetRows, refuseLfsPointer } from '../../text/index.js';
+import { Fields, type Place } from './fields.js';
 import { isRendered, readRendered } from './rendered.js';
 import type { Question, Task } from './task.js';
 
@@ -26,15 +27,17 @@ export type Document = {
 export type TaskFile = { readonly name: string; readonly hash: string; readonly documents: readonly Document[] };
 
 const MAX_BYTES = 1 << 30;
+/** A file that ends in `.json` may hold lines too: so the Hub's library writes them unless told otherwise. */
+const EXTENSIONS = ['.jsonl', '.json', '.parquet'] as const;
 
 /** The file that is scored. @throws OptionError E_OPTION_DATA; CheckpointError E_TASK_…, E_TEXT_ENCODING; ResourceError */
 export async function loadTask(dir: string, task: Task): Promise<TaskFile> {
   const file = await findFile(dir, task.files);
   if (file === undefined) {
-    const expected = task.files.map((name) => `${name}.jsonl`);
+    const expected = task.files;
     throw new OptionError(
       'E_OPTION_DATA',
-      `--data: ${dir} has no items of ${task.name}; expected a file ${expected.join(' or ')}, one item a line (docs/tasks.md).`,
+      `--data: ${dir} has no items of ${task.name}; expected a file ${expected.join(' or ')}, ending in ${EXTENSIONS.join(', ')} (docs/tasks.md).`,
       { option: 'data', got: dir, task: task.name, expected },
     );
   }
@@ -49,18 +52,29 @@ export async function loadShots(dir: string, task: Task): Promise<TaskFile | und
 
 async function findFile(dir: string, names: readonly string[]): Promise<string | undefined> {
   for (const name of names) {
-    const path = join(dir, `${name}.jsonl`);
-    const there = await stat(path).then(
-      () => true,
-      (error) => {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-        throw fileError(error, path);
-      },
-    );
-    if (there) return path;
+    const found: string[] = [];
+    for (const extension of EXTENSIONS) {
+      const path = join(dir, name + extension);
+      if (await isThere(path)) found.push(path);
+    }
+    if (found.length > 1) {
+      const files = found.map((path) => basename(path)).join(' and ');
+      const message = `--data: ${dir} has ${files}; expected one of them, since nothing says which is meant. Move the others away.`;
+      throw new OptionError('E_OPTION_DATA', message, { option: 'data', got: found });
+    }
+    if (found.length === 1) return found[0];
   }
   return undefined;
 }
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    (error) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw fileError(error, path);
+    },
+  );
 
 async function readTaskFile(path: string, task: Task): Promise<TaskFile> {
   let bytes: Buffer;
@@ -76,16 +90,15 @@ async function readTaskFile(path: string, task: Task): Promise<TaskFile> {
   }
   const documents: Document[] = [];
   const inPart = new Map<string, number>();
-  for (const [index, line] of decodeUtf8(bytes, path).split('\n').entries()) {
-    if (line.trim() === '') continue;
-    const fields = parseLine(line, path, index + 1);
+  refuseLfsPointer(bytes, path);
+  for (const fields of await readItems(bytes, path)) {
     const part = task.partOf ? `${task.name}_${task.partOf(fields)}` : task.name;
     const place = inPart.get(part) ?? 0;
     inPart.set(part, place + 1);
     documents.push(readDocument(task, fields, part, place));
   }
   if (documents.length === 0) {
-    throw new CheckpointError('E_TASK_EMPTY', `${path}: expected items, one a line, got none. Check the file.`, {
+    throw new CheckpointError('E_TASK_EMPTY', `${path}: expected items, got none. Check the file.`, {
       file: path,
     });
   }
@@ -93,28 +106,63 @@ async function readTaskFile(path: string, task: Task): Promise<TaskFile> {
 }
 
 function readDocument(task: Task, fields: Fields, part: string, index: number): Document {
-  const rendered = isRendered(fields);
+  const rendered = isRendered(fields, task.own);
   const question = rendered ? readRendered(task.form, fields) : task.read(fields);
   const introduction = rendered || !task.introduce ? '' : task.introduce(task.partOf!(fields));
   return { index, fields: fields.values, question, part, introduction, rendered };
 }
 
-function parseLine(line: string, file: string, number: number): Fields {
-  let value: unknown;
-  let cause: unknown;
+async function readItems(bytes: Buffer, file: string): Promise<readonly Fields[]> {
+  if (file.endsWith('.parquet')) {
+    try {
+      return (await readParquetRows(bytes)).map((row, number) => toFields(row, { file, unit: 'row', number }));
+    } catch (cause) {
+      if (cause instanceof LayerwiseError) throw cause;
+      const message = `${file}: expected a Parquet file of items; ${(cause as Error).message}. Download it again.`;
+      throw new CheckpointError('E_TASK_PARQUET', message, { file }, { cause });
+    }
+  }
+  const text = decodeUtf8(bytes, file);
+  if (file.endsWith('.json') && text.trimStart().startsWith('[')) {
+    const items = parse(text, (got, cause) => {
+      const message = `${file}: expected a JSON array of items, got ${got}.`;
+      return new CheckpointError('E_TASK_JSON', message, { file }, { cause });
+    }) as readonly unknown[];
+    return items.map((item, index) => toFields(item, { file, unit: 'item', number: index + 1 }));
+  }
+  return text.split('\n').flatMap((line, index) => {
+    if (line.trim() === '') return [];
+    const place = { file, unit: 'line', number: index + 1 } as const;
+    return [
+      toFields(
+        parse(line, (got, cause) => notAnItem(place, got, cause)),
+        place,
+      ),
+    ];
+  });
+}
+
+function parse(text: string, refuse: (got: string, cause: unknown) => CheckpointError): unknown {
   try {
-    value = JSON.parse(line);
-  } catch (error) {
-    cause = error;
+    return JSON.parse(text);
+  } catch (cause) {
+    throw refuse((cause as Error).message, cause);
   }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return new Fields(value as Record<string, unknown>, { file, line: number });
+}
+
+function toFields(value: unknown, place: Place): Fields {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (!isObject) throw notAnItem(place, Array.isArray(value) ? 'a list' : String(value));
+  const { file, unit, number } = place;
+  const unfit = describeUnfit(value);
+  if (unfit) {
+    const message = `${file}: ${unit} ${number}: expected text, got ${unfit}. Mend the file, or make it again.`;
+    throw new CheckpointError('E_TEXT_ENCODING', message, { file, [unit]: number });
   }
-  const got = cause ? (cause as Error).message : Array.isArray(value) ? 'a list' : String(value);
-  throw new CheckpointError(
-    'E_TASK_LINE',
-    `${file}: line ${number}: expected a JSON object, got ${got}.`,
-    { file, line: number },
-    { cause },
-  );
+  return new Fields(value as Record<string, unknown>, place);
+}
+
+function notAnItem({ file, unit, number }: Place, got: string, cause?: unknown): CheckpointError {
+  const message = `${file}: ${unit} ${number}: expected a JSON object, got ${got}.`;
+  return new CheckpointError('E_TASK_LINE', message, { file, [unit]: number }, { cause });
 }

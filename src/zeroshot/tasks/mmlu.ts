@@ -19,6 +19,7 @@ export const mmlu: Task = {
   partOf: (fields) => fields.string('subject'),
   introduce: (subject) =>
     `The following are multiple choice questions (with answers) about ${subject.replaceAll('_', ' ')}.\n\n`,
+  own: ['question'],
   read: (fields) => {
     const choices = fields.strings('choices');
     if (choices.length !== LETTERS.length) fields.refuse('choices', 'four strings', choices);

@@ -11,6 +11,7 @@ export const openbookqa: Task = {
   source: { path: 'allenai/openbookqa', name: 'main', split: 'test' },
   files: fileNames('openbookqa', 'test', 'openbookqa.validation'),
   shots: { files: ['openbookqa.train'], order: 'random' },
+  own: ['question_stem'],
   read: (fields) => ({
     form: 'choices',
     text: fields.string('question_stem'),

@@ -11,6 +11,7 @@ export const piqa: Task = {
   source: { path: 'baber/piqa', split: 'validation' },
   files: fileNames('piqa', 'validation'),
   shots: { files: ['piqa.train'], order: 'random' },
+  own: ['goal', 'sol1', 'sol2'],
   read: (fields) => ({
     form: 'choices',
     text: `Question: ${fields.string('goal')}\nAnswer:`,

@@ -3,8 +3,12 @@
 import type { Fields } from './fields.js';
 import type { Form, Question } from './task.js';
 
-/** Whether an item comes with its context made. */
-export const isRendered = (fields: Fields): boolean => fields.has('ctx') || fields.has('ctxs');
+/**
+ * Whether an item comes with its context made. One field does not tell: HellaSwag has a `ctx` of its own, beside others. So an
+ * item that has any field of the data set alone is the data set's, whatever else it has.
+ */
+export const isRendered = (fields: Fields, own: readonly string[]): boolean =>
+  (fields.has('ctx') || fields.has('ctxs')) && !own.some((name) => fields.has(name));
 
 export function readRendered(form: Form, fields: Fields): Question {
   switch (form) {

@@ -11,6 +11,7 @@ export const rte: Task = {
   source: { path: 'nyu-mll/glue', name: 'rte', split: 'validation' },
   files: fileNames('rte', 'validation'),
   shots: { files: ['rte.train'], order: 'random' },
+  own: ['sentence1', 'sentence2'],
   read: (fields) => ({
     form: 'choices',
     text: `${fields.string('sentence1')}\nQuestion: ${fields.string('sentence2')} True or False?\nAnswer:`,

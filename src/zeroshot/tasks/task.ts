@@ -29,10 +29,12 @@ export interface Task {
   readonly metrics: readonly Metric[];
   /** The data set on the Hugging Face Hub and the split that is scored. */
   readonly source: { readonly path: string; readonly name?: string; readonly split: 'test' | 'validation' };
-  /** File names without `.jsonl`, in the order in which they are looked for. */
+  /** File names without `.jsonl`, `.json` or `.parquet`, in the order in which they are looked for. */
   readonly files: readonly string[];
   /** Where few-shot examples come from if the file is there, and how they are taken. */
   readonly shots: { readonly files: readonly string[]; readonly order: 'random' | 'first' };
+  /** Fields of the data set that an item rendered already does not have: by them the two are told apart. */
+  readonly own: readonly string[];
   read(fields: Fields): Question;
   /** The part of the task that an item belongs to, where lm-evaluation-harness has a task for each part. */
   readonly partOf?: (fields: Fields) => string;

@@ -27,5 +27,6 @@ export const winogrande: Task = {
   source: { path: 'allenai/winogrande', name: 'winogrande_xl', split: 'validation' },
   files: fileNames('winogrande', 'validation', 'winogrande_xl', 'winogrande_xl.validation'),
   shots: { files: ['winogrande.train', 'winogrande_xl.train'], order: 'random' },
+  own: ['sentence', 'option1', 'option2'],
   read,
 };
