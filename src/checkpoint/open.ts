@@ -29,6 +29,8 @@ export type Checkpoint = {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly shards: readonly string[];
   readonly files: readonly string[];
+  /** What was decided between files that say different things, a sentence or two each. */
+  readonly notes?: readonly string[];
 };
 
 /**
@@ -62,7 +64,22 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
   if (tensors.size === 0) throw fail('E_CHECKPOINT_WEIGHTS', join(path, SINGLE), 'tensors', 'none');
   const shards = [...new Set([...tensors.values()].map((tensor) => tensor.file))];
   const files = await listFiles(path, new Set(single ? shards : [...shards, INDEX]));
-  return { dir: path, config, tensors, shards, files: indexed ? [...files, INDEX].sort() : files };
+  const notes = single ? await noteOtherWeights(path, names) : [];
+  return { dir: path, config, tensors, shards, files: indexed ? [...files, INDEX].sort() : files, notes };
+}
+
+/** Shards beside the one file, which an index names: as likely as not one of the two is left over. */
+async function noteOtherWeights(dir: string, names: readonly string[]): Promise<readonly string[]> {
+  if (!names.includes(INDEX)) return [];
+  const index = await readIndex(join(dir, INDEX)).catch((error) => {
+    if (error instanceof CheckpointError) return undefined; // nothing is read by it, so it need not be right
+    throw error;
+  });
+  const shards = new Set(index?.values());
+  const others = [...shards].filter((shard) => shard !== SINGLE && names.includes(shard));
+  if (others.length === 0) return [];
+  const what = `${others.length} ${others.length === 1 ? 'file' : 'files'}, which ${INDEX} names`;
+  return [`${dir}: ${SINGLE} is used, as in transformers, and not ${what}. Move away what is left over.`];
 }
 
 async function readShards(dir: string): Promise<Map<string, TensorInfo>> {

@@ -55,7 +55,7 @@ export async function openModel(dir: string): Promise<Model> {
     parameters,
     prunable: weights.reduce((a, b) => a + b, 0),
     blockWeights: Math.max(...weights),
-    notes: [...notes, ...noteUnused(config, layout, checkpoint)],
+    notes: [...(checkpoint.notes ?? []), ...notes, ...noteUnused(config, layout, checkpoint)],
   };
 }
 

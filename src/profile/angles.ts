@@ -61,7 +61,7 @@ export function measureAngles(levels: readonly Float32Array[], width: number, n:
     }
     const distance = sum / (before.length / width);
     if (Number.isFinite(distance)) return distance;
-    const message = `The angular distance across ${n} blocks from block ${first} on is ${distance}; the weights or the text are broken.`;
+    const message = `The angular distance across ${n} blocks from block ${first} on is ${distance}. Check the text and the checkpoint.`;
     throw new NumericError('E_NUMERIC_ANGLE', message, { block: first });
   });
 }

@@ -85,7 +85,7 @@ function convergeQl(d: Float64Array, e: Float64Array): void {
       }
       if (end === low) break;
       if (sweeps === MOST_SWEEPS) {
-        throw new NumericError('E_NUMERIC_EIGENVALUES', 'Eigenvalues did not converge; the weights are broken.', { n });
+        throw new NumericError('E_NUMERIC_EIGENVALUES', 'Eigenvalues did not converge. Check the checkpoint.', { n });
       }
       sweepQl(d, e, low, end);
     }

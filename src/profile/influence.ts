@@ -27,7 +27,7 @@ export function startInfluence(blocks: number, width: number): InfluenceSums {
       Array.from(sums, (sum, block) => {
         const influence = sum / tokens[block]!;
         if (Number.isFinite(influence)) return influence;
-        const message = `The influence of block ${block} is ${influence}; the weights or the text are broken.`;
+        const message = `The influence of block ${block} is ${influence}. Check the text and the checkpoint.`;
         throw new NumericError('E_NUMERIC_INFLUENCE', message, { block });
       }),
   };

@@ -270,10 +270,16 @@ describe('the index', () => {
   });
 });
 
-test('model.safetensors wins over an index beside it', async () => {
+test('model.safetensors wins over an index beside it, which is told where its shards are there', async () => {
   const checkpoint = await openCheckpoint(await makeCheckpoint({ ...sharded, ...single }));
   expect(checkpoint.shards).toEqual(['model.safetensors']);
   expect(checkpoint.files).toEqual(['config.json']);
+  expect(checkpoint.notes).toHaveLength(1);
+  expect(checkpoint.notes![0]).toMatch(/model\.safetensors is used, as in transformers, and not 2 files/);
+  for (const index of ['{', { weight_map: { a: 'model.safetensors' } }]) {
+    const files = { ...single, 'model.safetensors.index.json': index };
+    expect((await openCheckpoint(await makeCheckpoint(files))).notes).toEqual([]);
+  }
 });
 
 test.skipIf(process.platform === 'win32' || process.getuid?.() === 0)(
