@@ -1,4 +1,4 @@
-// Packs the package, installs the tarball in an empty folder, and runs it there: the command and both doors.
+// Packs the package, installs the tarball in an empty folder as README says, and runs it there: the command and both doors.
 //   npm run check:package
 
 import { execFileSync } from 'node:child_process';
@@ -9,14 +9,15 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'layerwise-package-'));
-const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
 const run = (command, args, cwd = folder) =>
-  execFileSync(command, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 
 try {
-  const [{ filename }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', folder], root));
+  // .npmrc says that no scripts run; prepack, the build, has to.
+  const packing = ['pack', '--ignore-scripts=false', '--foreground-scripts=false', '--json'];
+  const [{ filename }] = JSON.parse(run('npm', [...packing, '--pack-destination', folder], root));
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
-  run('npm', ['install', '--no-audit', '--no-fund', join(folder, filename)]);
+  run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', join(folder, filename)]);
 
   const model = join(root, 'demo', 'model');
   const cli = (...args) => run('npx', ['--no-install', 'layerwise', ...args]);
