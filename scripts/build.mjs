@@ -1,0 +1,28 @@
+// npm run build: TypeScript to dist/, AssemblyScript to dist/kernels/, then what it was all built from, which the tests
+// compare (test/setup/fresh.ts). The sources are hashed before anything is compiled, so that one that is edited meanwhile counts as
+// changed; what a source that is gone had left in dist/ goes too, or the package would carry it.
+
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { hashSources, RECORD } from './sources.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+
+const sources = hashSources(root);
+mkdirSync(join(root, 'dist'), { recursive: true });
+rmSync(join(root, RECORD), { force: true });
+try {
+  run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json');
+  run('scripts/build-kernels.mjs');
+} catch (error) {
+  // The compiler has said what is wrong.
+  process.exit(error.status ?? 1);
+}
+for (const path of readdirSync(join(root, 'dist'), { recursive: true })) {
+  const source = `src/${path.replaceAll('\\', '/').replace(/(\.d\.ts|\.js)$/, '.ts')}`;
+  if (source.endsWith('.ts') && !(source in sources)) rmSync(join(root, 'dist', path));
+}
+writeFileSync(join(root, RECORD), JSON.stringify(sources));
