@@ -1,10 +1,15 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+import { limit } from './test/scale.js';
+import { SLOW } from './test/setup/tiers.js';
 
-export default defineConfig({
+// `vitest --mode fast` (npm run test:fast) leaves out what is slow, and draws fewer cases of each property.
+export default defineConfig(({ mode }) => ({
   test: {
     globalSetup: 'test/setup/fresh.ts',
     include: ['test/**/*.test.ts', 'src/**/*.test.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    exclude: [...configDefaults.exclude, ...(mode === 'fast' ? SLOW : [])],
+    env: mode === 'fast' ? { LAYERWISE_TEST_SCALE: process.env.LAYERWISE_TEST_SCALE ?? '0.2' } : {},
+    testTimeout: limit(60_000),
+    hookTimeout: limit(120_000),
   },
-});
+}));

@@ -18,6 +18,7 @@ import { DROP_METHODS } from '../../src/plan/index.js';
 import { parseDropRecord } from '../../src/records/index.js';
 import { codeOf } from '../checkpoint/make.js';
 import { forwardLogits } from '../model/forward.js';
+import { limit } from '../scale.js';
 import { sharedPath, testWith } from '../shared.js';
 import {
   differences,
@@ -299,5 +300,5 @@ testWith(trained, 'a trained checkpoint')(
     for (const other of found.values()) expect(best).toBeLessThanOrEqual(other);
     expect(best).toBeLessThan(found.get('deepest')!);
   },
-  60_000,
+  limit(60_000),
 );

@@ -6,13 +6,16 @@ import { appendFile, cp, mkdir, readdir, readFile, rename, rm, truncate, utimes,
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { prune } from '../../src/api/index.js';
 import { createRng } from '../../src/base/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
 import { codeOf } from '../checkpoint/make.js';
+import { limit } from '../scale.js';
 import { type ChildResult, type Fault, startRun } from './child.js';
 import { differences, LENGTH, makeFolder, makeTexts, makeTiny, readTree, stutter, useOwnCache } from './make.js';
+
+vi.setConfig({ testTimeout: limit(240_000) });
 
 let folder: string;
 let common: Omit<PruneOptions, 'out'>;
@@ -119,7 +122,7 @@ test('killed anywhere, any number of times: the same bytes, and nothing at the o
     expect(distribution, part).toHaveProperty([part]);
   }
   expect([...parts.values()].reduce((a, b) => a + b, 0)).toBeGreaterThanOrEqual(16);
-}, 240_000);
+});
 
 /** A run killed at `fault`, to be tampered with. */
 async function interrupted(fault: Fault): Promise<string> {

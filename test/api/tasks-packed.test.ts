@@ -10,6 +10,7 @@ import type { ProgressEvent } from '../../src/base/index.js';
 import { TASKS } from '../../src/zeroshot/index.js';
 import { codeOf } from '../checkpoint/make.js';
 import { makeFamily } from '../families.js';
+import { limit } from '../scale.js';
 import { sharedPath, testWith } from '../shared.js';
 import { LOG_PROBABILITY } from '../tolerances.js';
 import { items } from '../zeroshot/golden.js';
@@ -159,7 +160,7 @@ const novels = sharedPath('models', 'novels-2m');
 const fields = sharedPath('data', 'zeroshot', 'fields');
 testWith(novels && fields, 'a larger checkpoint and the zero-shot sets')(
   'the public sets on a larger checkpoint, packed in f32',
-  { timeout: 300_000 },
+  { timeout: limit(300_000) },
   async () => {
     const packed = join(folder, 'novels.lw');
     await pack({ checkpoint: novels!, values: 'f32', out: packed });

@@ -11,6 +11,7 @@ import { comparisonSchema, parseManifest } from '../../src/records/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
 import { TASKS } from '../../src/zeroshot/index.js';
 import { codeOf } from '../checkpoint/make.js';
+import { limit } from '../scale.js';
 import { sharedPath, testWith } from '../shared.js';
 import { LOG_PROBABILITY } from '../tolerances.js';
 import { goldenDemo, goldenNovels, items } from '../zeroshot/golden.js';
@@ -118,7 +119,7 @@ const novels = sharedPath('models', 'novels-2m');
 const fields = sharedPath('data', 'zeroshot', 'fields');
 testWith(novels && fields, 'a larger checkpoint and the zero-shot sets')(
   'the public sets on a larger checkpoint: every log-probability, and the choices but for ties',
-  { timeout: 300_000 },
+  { timeout: limit(300_000) },
   async () => {
     const expected = await goldenNovels();
     const tasks = Object.keys(expected);

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { readSafetensors } from '../../src/checkpoint/index.js';
 import { bytesPerElement, elementCount } from '../../src/tensor/index.js';
+import { enough, runs } from '../scale.js';
 import { codeOf, data, entry, fileBytes, header, makeDir } from './make.js';
 
 let path: string;
@@ -174,7 +175,7 @@ test('any bytes changed: it opens soundly or says why', async () => {
       for (const { at, to } of changes) bytes[at] = to;
       seen.add(await acceptedOrTyped(bytes));
     }),
-    { numRuns: 1500 },
+    { numRuns: enough(1500) },
   );
   expect([...seen]).toEqual(expect.arrayContaining(['no error', 'E_CHECKPOINT_HEADER', 'E_CHECKPOINT_TENSOR']));
 });
@@ -185,7 +186,7 @@ test('any header text at all: it opens soundly or says why', async () => {
     fc.asyncProperty(text, fc.nat(16), async (json, length) => {
       expect(await acceptedOrTyped(fileBytes(json, new Uint8Array(length)))).toMatch(/^(E_CHECKPOINT_|no error)/);
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 
@@ -204,7 +205,7 @@ test('any entries, plausible or absurd: accepted only when they tile the data', 
     fc.asyncProperty(entries, fc.nat(8), async (object, length) => {
       expect(await acceptedOrTyped(fileBytes(object, new Uint8Array(length)))).toMatch(/^(E_CHECKPOINT_|no error)/);
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   );
 });
 
@@ -223,6 +224,6 @@ test('any tiling is accepted, and any one offset moved is refused', async () => 
       moved.data_offsets[side] = (moved.data_offsets[side] as number) + by;
       expect(await acceptedOrTyped(build())).toMatch(/^E_CHECKPOINT_(HEADER|TENSOR)$/);
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { openCheckpoint, readTensor, readTensorFloat32 } from '../../src/checkpoint/index.js';
+import { runs } from '../scale.js';
 import { sharedPath, testWith } from '../shared.js';
 import { codeOf, counting, data, entry, fileBytes, header, makeCheckpoint, makeDir, sharded } from './make.js';
 
@@ -96,7 +97,7 @@ describe('config.json', () => {
         if (code !== 'no error') expect(code).toBe('E_CHECKPOINT_CONFIG');
         else expect((await openCheckpoint(dir)).config).toEqual(JSON.parse(text));
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });
@@ -265,7 +266,7 @@ describe('the index', () => {
         await writeFile(join(dir, 'model.safetensors.index.json'), JSON.stringify(value));
         expect(await codeOf(openCheckpoint(dir))).toMatch(/^(E_CHECKPOINT_(INDEX|SHARD)|no error)$/);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 });

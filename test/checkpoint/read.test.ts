@@ -13,6 +13,7 @@ import {
   readTensorRange,
 } from '../../src/checkpoint/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
+import { runs } from '../scale.js';
 import { codeOf, counting, data, entry, fileBytes, header, makeCheckpoint } from './make.js';
 
 let checkpoint: Checkpoint;
@@ -77,7 +78,7 @@ test('slabs of rows, of any size, put together are the tensor', async () => {
       );
       expect(Float32Array.from(values)).toEqual(whole);
     }),
-    { numRuns: 50 },
+    { numRuns: runs(50) },
   );
   expect(await codeOf(readRows(table, 'pad', () => {}))).toBe('E_SHAPE_RANK');
 });

@@ -12,6 +12,7 @@ import {
   writeSafetensors,
 } from '../../src/checkpoint/index.js';
 import { type DType, fromFloat32 } from '../../src/tensor/index.js';
+import { runs } from '../scale.js';
 import { sharedPath, testWith } from '../shared.js';
 import {
   codeOf,
@@ -70,7 +71,7 @@ describe('writeSafetensors', () => {
           expect(new Uint8Array(bytes.subarray(offset, offset + length))).toEqual(counting(sizes[i]!, i));
         }
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 
@@ -136,7 +137,7 @@ describe('writeCheckpoint', () => {
             expect(await readTensor(target, name)).toEqual(replaced.includes(name) ? old.fill(255) : old);
           }
         }),
-        { numRuns: 12 },
+        { numRuns: runs(12) },
       );
     }
   });

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/cli/index.js';
 import { startHost } from '../engine/webgpu.js';
+import { limit } from '../scale.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const main = join(root, 'dist/cli/main.js');
@@ -406,7 +407,7 @@ describe('prune', () => {
   });
 
   // A software adapter computes on the CPU, and slowly.
-  test('on WebGPU it comes to the CPU’s perplexity', { timeout: 240_000 }, async (context) => {
+  test('on WebGPU it comes to the CPU’s perplexity', { timeout: limit(240_000) }, async (context) => {
     const chromium = '/usr/lib/chromium';
     const software = { VK_ICD_FILENAMES: `${chromium}/vk_swiftshader_icd.json`, LD_LIBRARY_PATH: chromium };
     let environment: Readonly<Record<string, string>> | undefined;

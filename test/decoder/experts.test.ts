@@ -14,6 +14,7 @@ import { HIDDEN, makeFolder, VOCABULARY } from '../api/make.js';
 import { makeFamily } from '../families.js';
 import { forwardLogits } from '../model/forward.js';
 import { furthest } from '../model/golden.js';
+import { runs } from '../scale.js';
 import { LOGITS } from '../tolerances.js';
 import { decodeAll, EXACT, INT8, openCheckpoint } from './make.js';
 
@@ -63,6 +64,7 @@ describe('routes', () => {
         findRoutes(found, mixture, routes);
         expect({ starts: [...routes.starts], shares: [...routes.shares] }).toEqual(first);
       }),
+      { numRuns: runs(100) },
     );
   });
 

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import { createOrtEngine, createReferenceEngine, type Engine, type HostTensor } from '../../src/engine/index.js';
 import { type Graph, GraphBuilder, int } from '../../src/graph/index.js';
 import { layoutOf, linearsOf, readModelConfig } from '../../src/model/index.js';
+import { runs } from '../scale.js';
 import { ENGINE } from '../tolerances.js';
 import { attention, blockOf, type Case, gemm, rotary } from './cases.js';
 import { excess, f32, randomTensor, rngOf } from './numbers.js';
@@ -94,7 +95,7 @@ describe('any shape', () => {
     const shapes = fc.tuple(size(40), size(70), size(40), fc.boolean());
     await fc.assert(
       fc.asyncProperty(shapes, ([M, K, N, bias]) => agrees(gemm(M, K, N, { bias }))),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 
@@ -103,7 +104,7 @@ describe('any shape', () => {
     await fc.assert(
       fc.asyncProperty(shapes, ([B, T, heads, half]) => agrees(rotary(B, T, heads, 2 * half))),
       {
-        numRuns: 60,
+        numRuns: runs(60),
       },
     );
   });
@@ -114,7 +115,7 @@ describe('any shape', () => {
       fc.asyncProperty(shapes, ([B, T, kv, group, h, causal]) =>
         agrees(attention(B, T, kv * group, kv, h, { causal })),
       ),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

@@ -9,6 +9,10 @@ import {
   generateText,
   loadLanguage,
 } from '../../src/generation/index.js';
+
+} from '../../src/runtime/index.js';
+
+import { runs } from '../scale.js';
 import { createFakeDecoder } from './fake-decoder.js';
 
 const language = await loadLanguage(folderTexts(fileURLToPath(new URL('../../demo/model', import.meta.url))));
@@ -51,7 +55,7 @@ describe('complete', () => {
           for (const { offset } of one.tokens) expect(offset).toBeLessThanOrEqual(one.text.length);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

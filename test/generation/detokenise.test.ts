@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createDetokeniser, createStopFilter, createTextStream } from '../../src/generation/index.js';
 import { type Codec, loadTokenizer } from '../../src/text/index.js';
+import { runs } from '../scale.js';
 import { makeSentencePiece } from '../text/sentence-piece.js';
 
 const demo = await loadTokenizer(fileURLToPath(new URL('../../demo/model', import.meta.url)));
@@ -26,7 +27,7 @@ describe.each(codecs)('createDetokeniser, %s', (_, codec) => {
       fc.property(anyTokens, (tokens) => {
         expect(pieces(codec, tokens).join('')).toBe(codec.decode(tokens));
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 
@@ -38,7 +39,7 @@ describe.each(codecs)('createDetokeniser, %s', (_, codec) => {
           codec.decode([...context, ...tokens]),
         );
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 
@@ -52,6 +53,7 @@ describe.each(codecs)('createDetokeniser, %s', (_, codec) => {
           for (const piece of told) expect(piece).not.toMatch(/[\ud800-\udbff]$/); // no half of a surrogate pair
         },
       ),
+      { numRuns: runs(100) },
     );
   });
 });
@@ -102,7 +104,7 @@ describe('createStopFilter', () => {
         expect(stopped).toBe(starts !== undefined);
         expect(shown.join('')).toBe(starts ? whole.slice(0, Math.min(...starts)) : whole);
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     );
   });
 
@@ -120,6 +122,7 @@ describe('createStopFilter', () => {
           expect(held === '' || stops.some((stop) => stop.startsWith(held))).toBe(true);
         }
       }),
+      { numRuns: runs(100) },
     );
   });
 });

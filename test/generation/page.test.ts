@@ -22,6 +22,7 @@ import { codeOf } from '../checkpoint/make.js';
 import { decodeAll, EXACT, INT8 } from '../decoder/make.js';
 import { goldenDir, readGolden } from '../model/golden.js';
 import { directoryOf, INT4, readBuffer, withDirectory } from '../packed/make.js';
+import { limit } from '../scale.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const TYPES: Readonly<Record<string, string>> = {
@@ -235,7 +236,7 @@ describe.skipIf('reason' in started)('text in, text out', () => {
     const sampling = { temperature: 0.8, topP: 0.95, seed: 1 };
     const { text } = await generateText(model, { prompt: 'Once upon a time', maxTokens: 50, sampling });
     await model.close();
-    await expect.poll(() => other.textContent('pre'), { timeout: 30_000 }).toBe(text);
+    await expect.poll(() => other.textContent('pre'), { timeout: limit(30_000) }).toBe(text);
     await other.close();
   });
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
 import { argmax, createSampler, scoreToken } from '../../src/generation/index.js';
+import { runs } from '../scale.js';
 
 const row = fc
   .array(fc.oneof(fc.integer({ min: -8, max: 8 }), fc.double({ min: -30, max: 30, noNaN: true })), {
@@ -33,6 +34,7 @@ describe('createSampler', () => {
         const token = createSampler({ temperature: 0, topP: 0.5, topK: 2, seed: 3 })(logits);
         expect(token).toBe([...logits].indexOf(Math.max(...logits)));
       }),
+      { numRuns: runs(100) },
     );
   });
 
@@ -60,7 +62,7 @@ describe('createSampler', () => {
           }
         },
       ),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 
@@ -127,6 +129,7 @@ describe('scoreToken', () => {
         for (const one of top) expect(one.logprob).toBe(scoreToken(logits, one.token, 0).logprob);
         if (count > 0) expect(top[0]!.token).toBe(argmax(logits));
       }),
+      { numRuns: runs(100) },
     );
   });
 });

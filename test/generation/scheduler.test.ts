@@ -10,6 +10,10 @@ import {
   type SequenceRequest,
   scoreToken,
 } from '../../src/generation/index.js';
+
+} from '../../src/runtime/index.js';
+
+import { runs } from '../scale.js';
 import { createFakeDecoder, fakeLogits } from './fake-decoder.js';
 
 const V = 50;
@@ -100,7 +104,7 @@ describe('createScheduler', () => {
           expect(decoder.openCount).toBe(0);
         },
       ),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 
@@ -138,7 +142,7 @@ describe('createScheduler', () => {
           expect(decoder.openCount).toBe(0);
         },
       ),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { legsOf, planWalks } from '../../src/generation/walk.js';
 import type { Sequence } from '../../src/zeroshot/index.js';
+import { runs } from '../scale.js';
 
 /** Targets are told apart by their numbers: of sequence `name` they are 100 · name + 0, 1, … */
 const sequence = (tokens: readonly number[], scored: number, name: number): Sequence => ({
@@ -59,7 +60,10 @@ function follow(sequences: readonly Sequence[], count: number, rows: number): nu
 describe('planWalks', () => {
   test('every target is asked behind its own tokens', () => {
     const anyCount = fc.integer({ min: 1, max: 5 });
-    fc.assert(fc.property(anySequences, anyCount, anyCount, (all, count, rows) => void follow(all, count, rows)));
+    fc.assert(
+      fc.property(anySequences, anyCount, anyCount, (all, count, rows) => void follow(all, count, rows)),
+      { numRuns: runs(100) },
+    );
   });
 
   test('one walk reads each node of the tree of all tokens once', () => {
@@ -68,6 +72,7 @@ describe('planWalks', () => {
         const nodes = new Set(all.flatMap(({ input }) => [...input].map((_, i) => input.slice(0, i + 1).join())));
         expect(follow(all, 1, 100)).toEqual([nodes.size]);
       }),
+      { numRuns: runs(100) },
     );
   });
 

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { float, type Graph, GraphBuilder, int, serialiseOnnx } from '../../src/graph/index.js';
+import { runs } from '../scale.js';
 
 type Field = { readonly field: number; readonly value: bigint | number | Uint8Array };
 
@@ -121,6 +122,7 @@ test('integers of any size and sign survive', () => {
       const attribute = messages(messages(graphOf(g.build('g', undefined)), 1)[0]!, 5)[0]!;
       expect(all(attribute, 3)).toEqual([BigInt(value)]);
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -132,7 +134,7 @@ test('inline bytes of any length survive', () => {
       const [tensor] = messages(graphOf(g.build('g', undefined)), 5);
       expect(messages(tensor!, 9)[0]).toEqual(bytes);
     }),
-    { numRuns: 50 },
+    { numRuns: runs(50) },
   );
 });
 

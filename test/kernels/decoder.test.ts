@@ -15,6 +15,7 @@ import {
 } from '../../src/kernels/index.js';
 import { activationBytes, encodeDense } from '../../src/layouts/index.js';
 import { fromFloat32, toFloat32 } from '../../src/tensor/index.js';
+import { runs } from '../scale.js';
 import { DECODER } from '../tolerances.js';
 import { createPlace } from './place.js';
 
@@ -75,6 +76,7 @@ test('normalise', () => {
       }
       expect(x.take()).toEqual(data);
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -100,6 +102,7 @@ test('quantise, to the last bit', () => {
         expect(got.subarray(count).every((q) => q === 0)).toBe(true);
       }
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -140,6 +143,7 @@ test('rotate, to the last bit, in place and elsewhere', () => {
         expect(got.subarray(i * head, (i + 1) * head)).toEqual(expected);
       }
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -158,6 +162,7 @@ describe.each(['silu', 'gelu', 'gelu_tanh', 'relu'] as const)('%s, over the whol
         expect(place.floats(y, count).subarray(0, range.from)).toEqual(x.subarray(0, range.from));
         expect(place.intact()).toBe(true);
       }),
+      { numRuns: runs(100) },
     );
   });
 });
@@ -185,6 +190,7 @@ test('normaliseLayer', () => {
         }
       },
     ),
+    { numRuns: runs(100) },
   );
 });
 
@@ -199,6 +205,7 @@ test('add', () => {
       expect(place.floats(y, count)).toEqual(a.map((value, i) => (i < start ? value : value + b[i]!)));
       expect(place.intact()).toBe(true);
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -226,6 +233,7 @@ test('rows of a table: float32, float16 with all its values, int8', () => {
       const { parts } = encodeDense({ rows: 19, columns: count, values: 'int8', q, scales });
       expect(look('int8', parts)).toEqual(expected(Float32Array.from(q, (v, i) => v * scales[Math.floor(i / count)]!)));
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -295,6 +303,6 @@ test('attend', () => {
       }
       near(output.take(), expected, Math.max(1, sharp)); // a score's own rounding, in the exponent
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });

@@ -14,6 +14,14 @@ import {
   encodeSortedTiles,
   type IntegerValues,
 } from '../../src/layouts/index.js';
+
+  plainMultiply,
+  plainMultiplyQuantised,
+  plainQuantise,
+  sumsBytes,
+} from '../../src/kernels/index.js';
+
+import { runs } from '../scale.js';
 import { MULTIPLY } from '../tolerances.js';
 import { type Case, cases, floatLayouts, integerLayouts, quantised } from './matrices.js';
 import { BUILDS, createPlace } from './place.js';
@@ -108,6 +116,7 @@ describe.each(BUILDS)('%s', (_, module) => {
       fc.property(cases, tokens, split, (c, count, at) => {
         for (const encoded of floatLayouts(c)) agree(encoded, activations(c, count), biasOf(c), at);
       }),
+      { numRuns: runs(100) },
     );
   });
 
@@ -117,6 +126,7 @@ describe.each(BUILDS)('%s', (_, module) => {
         fc.property(cases, tokens, split, (c, count, at) => {
           for (const encoded of integerLayouts(c, values)) agree(encoded, activations(c, count), biasOf(c), at);
         }),
+        { numRuns: runs(100) },
       );
     });
 
@@ -171,7 +181,7 @@ describe.each(BUILDS)('%s', (_, module) => {
           }
         }
       }),
-      { numRuns: 20 },
+      { numRuns: runs(20) },
     );
   });
 });

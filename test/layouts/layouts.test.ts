@@ -18,7 +18,11 @@ import {
   layoutSortedTiles,
   tileBytes,
 } from '../../src/layouts/index.js';
-import { type Case, cases, floatLayouts, floats, integerLayouts, quantised } from '../kernels/matrices.js';
+
+} from '../../src/kernels/index.js';
+
+import { runs } from '../scale.js';
+import { type Case, cases, floatLayouts, floats, integerLayouts, quantised } from './matrices.js';
 
 const values = fc.constantFrom('int8' as const, 'int4' as const);
 
@@ -37,6 +41,7 @@ test('every layout gives back what was encoded, and passes its check', () => {
         expect(decodeLinear(encoded)).toEqual(floats(c).data);
       }
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -51,6 +56,7 @@ test('a description survives JSON, and says how many bytes there are', () => {
       const matrix = quantised(c, type);
       expect(layoutSortedTiles(c, type, countSlots(matrix))).toEqual(encodeSortedTiles(matrix).layout);
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -169,7 +175,7 @@ describe('a damaged file', () => {
           else expect(decodeQuantised(encoded).q.length).toBe(20 * 90);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 

@@ -7,6 +7,7 @@ import { createRng } from '../../src/base/index.js';
 import { createOrtEngine, createReferenceEngine, type Engine } from '../../src/engine/index.js';
 import { choleskyOfInverse, createGemm, type Gemm, type Matrix, plainGemm } from '../../src/linalg/index.js';
 import { plainKernels } from '../../src/solver-kernels/index.js';
+import { runs } from '../scale.js';
 import { FACTOR, PRODUCT } from '../tolerances.js';
 
 const engines: Engine[] = [];
@@ -84,7 +85,7 @@ describe('choleskyOfInverse', () => {
         expect(await choleskyOfInverse(U, plainGemm, { kernels: plainKernels, block })).toBe(-1);
         expect(residual(H, U.data)).toBeLessThanOrEqual(FACTOR);
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 
@@ -131,7 +132,7 @@ describe('products', () => {
           for (const [i, x] of got.entries()) expect(Math.abs(x - expected[i]!)).toBeLessThanOrEqual(PRODUCT);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 

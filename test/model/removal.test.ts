@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { mendConfig, mendingOf, readModelConfig, renumberTensor } from '../../src/model/index.js';
+import { runs } from '../scale.js';
 
 describe('renumberTensor', () => {
   test('those of removed blocks go, those behind move up, all others stay', () => {
@@ -128,6 +129,7 @@ describe('mendConfig', () => {
         });
         expect(mendConfig(print(parsed), gone)).toBe(print(Object.fromEntries(expected)));
       }),
+      { numRuns: runs(100) },
     );
   });
 });

@@ -6,6 +6,7 @@ import { createRng } from '../../src/base/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
 import { createGemm, plainGemm } from '../../src/linalg/index.js';
 import { findCriterion, type Matrix, parsePattern, scoreWanda, selectMask } from '../../src/operators/index.js';
+import { runs } from '../scale.js';
 import { ADMM_WEIGHTS } from '../tolerances.js';
 import { readSolverGolden, unpack } from './golden.js';
 
@@ -76,7 +77,7 @@ test('exactly as many go as asked, at any share and in every pattern', async () 
       expect(mask.reduce((a, b) => a + b, 0)).toBe(count);
       for (const [i, gone] of mask.entries()) if (gone) expect(Object.is(weights[i], 0)).toBe(true);
     }),
-    { numRuns: 20 },
+    { numRuns: runs(20) },
   );
 });
 

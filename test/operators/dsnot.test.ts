@@ -16,6 +16,9 @@ import {
   selectMask,
 } from '../../src/operators/index.js';
 
+} from '../../src/operate/index.js';
+
+import { runs } from '../scale.js';
 import { readSolverGolden, unpack } from './golden.js';
 
 const input = fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 24 })).chain(([rows, columns]) => {
@@ -55,6 +58,7 @@ test('as many of each row go as before, a row whose sum is right stays, and so d
         for (let j = 0; j < columns; j++) if (columnSums[j] === 0) expect(of(mask)[j]).toBe(of(start)[j]);
       }
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -154,6 +158,7 @@ test('under n:m every group keeps as many as it had, and the sum of a row’s ou
         if (Math.abs(after - before) > 1e-9) expect(Math.sign(after)).toBe(Math.sign(before));
       }
     }),
+    { numRuns: runs(100) },
   );
 });
 

@@ -14,6 +14,7 @@ import {
   selectMask,
 } from '../../src/operators/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
+import { runs } from '../scale.js';
 
 const folder = fileURLToPath(new URL('../golden/criteria/', import.meta.url));
 type GoldenCase = { sequences: number; length: number; counts: Record<string, number> };
@@ -118,7 +119,7 @@ test('columns: each panel of 128 loses the smallest of its own, the upper row fi
         );
       }
     }),
-    { numRuns: 40 },
+    { numRuns: runs(40) },
   );
 });
 
@@ -146,6 +147,7 @@ describe('n:m', () => {
           }
         }
       }),
+      { numRuns: runs(100) },
     );
   });
 

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { findCriterion, scoreRia } from '../../src/operators/index.js';
+import { runs } from '../scale.js';
 import { RIA_SCORES } from '../tolerances.js';
 
 const weight = fc.oneof(fc.float({ min: -4, max: 4, noNaN: true }), fc.constant(0));
@@ -42,6 +43,7 @@ test('is finite and never negative, zero for a zero weight; without activations 
       const columns = full(W.columns, (j, i) => i * W.columns + j, W.rows);
       expect(Math.abs(sum - rows - columns)).toBeLessThanOrEqual(RIA_SCORES * (1 + rows + columns));
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -55,6 +57,7 @@ test('does not change where W is scaled by a power of two', () => {
         scoreRia({ ...W, data }, statistics),
       );
     }),
+    { numRuns: runs(100) },
   );
 });
 

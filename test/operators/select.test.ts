@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { findCriterion, maskOf, selectMask, selectRank } from '../../src/operators/index.js';
+import { runs } from '../scale.js';
 
 /** The slow plain twin: a stable sort of the indices. */
 function stableSmallest(scores: readonly number[], count: number): Set<number> {
@@ -25,6 +26,7 @@ test('selectRank agrees with sorting, whatever the order and the ties', () => {
       const rank = at % values.length;
       expect(selectRank(Uint32Array.from(values), rank)).toBe([...values].sort((a, b) => a - b)[rank]);
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -37,6 +39,7 @@ describe('selectMask', () => {
         const expected = stableSmallest([...Float32Array.from(data)], count);
         expect([...mask].flatMap((bit, i) => (bit === 1 ? [i] : []))).toEqual([...expected].sort((a, b) => a - b));
       }),
+      { numRuns: runs(100) },
     );
   });
 
@@ -60,6 +63,7 @@ describe('selectMask', () => {
           expect(got).toEqual([...expected].sort((a, b) => a - b));
         }
       }),
+      { numRuns: runs(100) },
     );
   });
 

@@ -7,6 +7,7 @@ import { createOrtEngine } from '../../src/engine/index.js';
 import { createGemm, type Gemm, plainGemm } from '../../src/linalg/index.js';
 import { factoriseGram, pruneSparseGpt, type SparseGptPattern } from '../../src/operators/index.js';
 import { plainKernels } from '../../src/solver-kernels/index.js';
+import { runs } from '../scale.js';
 import { SPARSEGPT_WEIGHTS } from '../tolerances.js';
 import { readSolverGolden, unpack } from './golden.js';
 
@@ -83,7 +84,7 @@ describe('the sweep', () => {
         expect(weights.filter((w) => w === 0).length).toBe(count);
         if (count === 0) expect(weights).toEqual(W.data);
       }),
-      { numRuns: 25 },
+      { numRuns: runs(25) },
     );
   });
 

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openPacked, openPackedBytes, type PackedFile } from '../../src/packed/index.js';
 import { codeOf, makeDir } from '../checkpoint/make.js';
+import { enough } from '../scale.js';
 import { directoryOf, INT8, packMatrices, randomMatrix, readBuffer, withDirectory } from './make.js';
 
 type Json = Record<string, unknown>;
@@ -126,7 +127,7 @@ test('weights changed and nobody verifies: refused where a number points somewhe
       for (const { at, to } of changes) bytes[weights.offset + at] = to;
       seen.add(await outcome(bytes, false));
     }),
-    { numRuns: 400 },
+    { numRuns: enough(400) },
   );
   expect([...seen].sort()).toEqual(['E_CHECKPOINT_PACKED_TENSOR', 'no error']);
 });
@@ -248,7 +249,7 @@ test('any one value of the directory replaced: refused, or the file is as sound 
       });
       seen.add(await outcome(bytes));
     }),
-    { numRuns: 1500 },
+    { numRuns: enough(1500) },
   );
   expect([...seen].sort()).toEqual([
     'E_CHECKPOINT_PACKED',

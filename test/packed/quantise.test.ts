@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { quantise } from '../../src/packed/index.js';
+import { runs } from '../scale.js';
 import { randomMatrix } from './make.js';
 
 const codeOf = (act: () => unknown): string => {
@@ -35,6 +36,7 @@ test('int8: zeros stay, no weight is further off than half a scale', () => {
       }
       expect([nonzeros, rounded]).toEqual([kept, lost]);
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -61,6 +63,7 @@ test('int4: zeros stay, and the error is at most that of the largest weight’s 
       }
       expect(nonzeros + rounded).toBe(W.reduce((sum, w) => sum + (w === 0 ? 0 : 1), 0));
     }),
+    { numRuns: runs(100) },
   );
 });
 

@@ -11,6 +11,7 @@ import { blockPath, openBlockFile, writePrunedBlock } from '../../src/pipeline/i
 import { BUDGETS, countInGroups, countPruned } from '../../src/plan/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { makeTiny } from '../api/make.js';
+import { runs } from '../scale.js';
 
 const BLOCKS = 3;
 const magnitude = maskOf(findCriterion('magnitude'));
@@ -55,6 +56,6 @@ test('zeros on disk are those that were counted', async () => {
         else expect(total).toBeLessThanOrEqual(wanted);
       },
     ),
-    { numRuns: 15 },
+    { numRuns: runs(15) },
   );
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { DROP_METHODS, dropDeepest, dropLeast, dropRun, findDropMethod } from '../../src/plan/index.js';
 import { removeGreedily } from '../../src/search/index.js';
 import { codeOf } from '../checkpoint/make.js';
+import { runs } from '../scale.js';
 
 describe('which blocks go', () => {
   test('of least influence, the lower first of equals, the last never', () => {
@@ -41,6 +42,7 @@ describe('which blocks go', () => {
           expect(removed.every((block) => block >= 0 && block < blocks - 1)).toBe(true);
         }
       }),
+      { numRuns: runs(100) },
     );
   });
 

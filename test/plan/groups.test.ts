@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { countInGroups } from '../../src/plan/index.js';
+import { runs } from '../scale.js';
 
 const size = fc.constantFrom(8, 16, 24, 64, 96, 256);
 const linearsOf = (columns: fc.Arbitrary<number>) =>
@@ -36,6 +37,7 @@ test('each n is a whole number within 1 of rate·M, and a rate of whole M-ths st
         if (Number.isInteger(rate * m)) expect(n).toBe(rate * m);
       }
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -53,6 +55,7 @@ test('the total is within half the smallest step that is left in its direction, 
         if (missing < 0 && raised) expect(-missing).toBeLessThanOrEqual(steps[i]! / 2 + ROUNDING);
       }
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -73,6 +76,7 @@ test('where M does not divide the columns the counts are still those of groups, 
         }
       }
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -98,6 +102,7 @@ describe('one rate for all', () => {
         const [early, late] = halves.map((half) => half.reduce((a, b) => a + b, 0) / half.length) as [number, number];
         expect(Math.abs(early - late)).toBeLessThan(16 / count + 0.1);
       }),
+      { numRuns: runs(100) },
     );
   });
 

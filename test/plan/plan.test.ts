@@ -14,6 +14,7 @@ import {
   type Values,
 } from '../../src/plan/index.js';
 import type { Measured } from '../../src/records/index.js';
+import { runs } from '../scale.js';
 import { groupedFacts, permuteMeasured, randomMeasured } from './measured.js';
 
 /** A model whose blocks have these weights, each in one linear. */
@@ -81,6 +82,7 @@ describe.each(CASES)('$policy.name', ({ policy, rises }) => {
         expect(weightedMean(rates, sizesOf(facts))).toBeCloseTo(S, 9);
         if (rises) for (let i = 1; i < rates.length; i++) expect(rates[i]!).toBeGreaterThanOrEqual(rates[i - 1]!);
       }),
+      { numRuns: runs(100) },
     );
   });
 
@@ -215,6 +217,7 @@ describe('countPruned', () => {
         for (const [i, share] of wanted.entries())
           expect(Math.abs(counts.get(String(i))! - share)).toBeLessThan(1 + 1e-5);
       }),
+      { numRuns: runs(100) },
     );
   });
 

@@ -13,6 +13,7 @@ import { measureGradients } from '../../src/profile/index.js';
 import { embedWindows, type Text } from '../../src/stream/index.js';
 import { loadTokenizer, makeWindows, type Windows } from '../../src/text/index.js';
 import { LENGTH, makeFolder, makeTiny, stutter } from '../api/make.js';
+import { limit } from '../scale.js';
 import { GRADIENT_MEAN, GRADIENT_NORM } from '../tolerances.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -56,7 +57,9 @@ function spearman(a: readonly number[], b: readonly number[]): number {
   return 1 - (6 * x.reduce((sum, rank, i) => sum + (rank - y[i]!) ** 2, 0)) / (n * (n * n - 1));
 }
 
-test('one direction in each of 32 windows orders the linears as exact gradients do', { timeout: 300_000 }, async () => {
+test('one direction in each of 32 windows orders the linears as exact gradients do', {
+  timeout: limit(300_000),
+}, async () => {
   const model = await openModel(join(root, 'demo/model'));
   const windows = await windowsOf(model, TEXTS.calibration(), golden.length, golden.windows);
   expect(windows.windows.flatMap((window) => [...window]).reduce((a, b) => a + b, 0)).toBe(golden.tokens);

@@ -8,6 +8,7 @@ import { bitsOf, countBins, valueAtRank } from '../../src/profile/histogram.js';
 import { type BlockReader, collectable, requireCalibration, startCollection } from '../../src/profile/index.js';
 import { lampScores } from '../../src/profile/lamp.js';
 import { HISTOGRAM_SHIFT, type Histogram, type Measured, type MeasureName } from '../../src/records/index.js';
+import { runs } from '../scale.js';
 import { EIGENVALUES, MEASURES } from '../tolerances.js';
 import { createNumbers, golden, goldenFacts, goldenInputs, goldenScores, goldenWeights } from './golden.js';
 
@@ -159,7 +160,7 @@ describe('histograms', () => {
         );
         expect(got).toBe(Math.abs(sorted[rank]!));
       }),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     );
   });
 

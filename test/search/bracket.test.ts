@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GRID, searchInterval } from '../../src/search/index.js';
+import { runs } from '../scale.js';
 
 /** Runs the search on a loss and reports what it cost. */
 async function run(loss: (beta: number) => number, surrogate?: (beta: number) => number, maxTrials = 6) {
@@ -36,6 +37,7 @@ test('asks for uniform first, never twice for the same β, and at most maxTrials
         expect(loss).toBeLessThanOrEqual(values[0]!);
       },
     ),
+    { numRuns: runs(100) },
   );
 });
 
@@ -52,6 +54,7 @@ test('finds the best grid point or better of any unimodal loss, given an honest 
         expect(found.asked.length).toBeLessThanOrEqual(7);
       },
     ),
+    { numRuns: runs(100) },
   );
 });
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Point, searchGrid } from '../../src/search/index.js';
+import { runs } from '../scale.js';
 
 const axes = { line: [0, 0.1, 0.2, 0.3], gain: [0, 0.5, 1] };
 const bowl = ({ line, gain }: Point): number => (line! - 0.2) ** 2 + (gain! - 0.5) ** 2;
@@ -72,6 +73,7 @@ describe('a search over a grid', () => {
           expect(found).toBe(Math.min(...exact.map(loss)));
         },
       ),
+      { numRuns: runs(100) },
     );
   });
 });

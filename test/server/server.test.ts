@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { startServer } from '../../src/server/index.js';
+import { runs } from '../scale.js';
 import { type Made, makeModel, makeServer } from './make.js';
 
 const running: Made[] = [];
@@ -296,7 +297,7 @@ test('malformed bodies never do worse than being refused', async () => {
       expect([200, 400, 404], `${text}\n${answer}`).toContain(response.status);
       if (response.status !== 200) expect(JSON.parse(answer)).toMatchObject({ error: { message: expect.any(String) } });
     }),
-    { numRuns: 400 },
+    { numRuns: runs(400) },
   );
   expect((await made.get('/health')).status).toBe(200);
   expect(await metric(made, 'layerwise_calls_total{outcome="failed"}')).toBe(0);

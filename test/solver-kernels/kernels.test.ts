@@ -16,6 +16,10 @@ import {
   type SweepPanel,
   WIDEST_PANEL,
 } from '../../src/solver-kernels/index.js';
+
+} from '../../src/kernels/index.js';
+
+import { limit, runs } from '../scale.js';
 import { KERNEL } from '../tolerances.js';
 
 const wasm = loadKernels();
@@ -68,7 +72,10 @@ describe('factorUpper and invertUpper', () => {
   }
 
   test('agree with their twins at any size', () => {
-    fc.assert(fc.property(size, seed, (n, s) => check(n, definite(n, s))));
+    fc.assert(
+      fc.property(size, seed, (n, s) => check(n, definite(n, s))),
+      { numRuns: runs(100) },
+    );
   });
 
   test.each([LARGEST_BLOCK, LARGEST_BLOCK - 1])('agree at the largest sizes: %d', (n) => check(n, definite(n, n)));
@@ -76,7 +83,7 @@ describe('factorUpper and invertUpper', () => {
   test('agree where values are very large or very small', () => {
     fc.assert(
       fc.property(size, seed, fc.constantFrom(1e-30, 1e30), (n, s, scale) => check(n, definite(n, s, scale))),
-      { numRuns: 30 },
+      { numRuns: runs(30) },
     );
   });
 
@@ -142,7 +149,10 @@ describe('sweepPanel', () => {
   }
 
   test('agrees with its twin to the last bit, whatever the shape', () => {
-    fc.assert(fc.property(shape, (s) => agree(panelOf(s))));
+    fc.assert(
+      fc.property(shape, (s) => agree(panelOf(s))),
+      { numRuns: runs(100) },
+    );
   });
 
   test('agrees with its twin where it chooses n of every m itself', () => {
@@ -157,6 +167,7 @@ describe('sweepPanel', () => {
           expect(panel.mask.subarray(at, at + m).reduce((a, b) => a + b, 0)).toBe(n);
         }
       }),
+      { numRuns: runs(100) },
     );
   });
 
@@ -187,7 +198,7 @@ describe('sweepPanel', () => {
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const built = join(root, 'dist/kernels');
 
-test('another build gives the bytes that are loaded', () => {
+test('another build gives the bytes that are loaded', { timeout: limit(180_000) }, () => {
   const dir = mkdtempSync(join(tmpdir(), 'layerwise-kernels-'));
   try {
     execFileSync(process.execPath, [join(root, 'scripts/build-kernels.mjs'), dir]);
@@ -206,7 +217,7 @@ test('another build gives the bytes that are loaded', () => {
   } finally {
     rmSync(dir, { recursive: true });
   }
-}, 180_000);
+});
 
 test.each(['runtime', 'runtime-relaxed', 'runtime-single', 'runtime-single-relaxed'])(
   '%s brings no data, which threads would write over each other',

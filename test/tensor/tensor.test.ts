@@ -11,6 +11,7 @@ import {
   isFloat,
   toFloat32,
 } from '../../src/tensor/index.js';
+import { runs } from '../scale.js';
 
 const codeOf = (act: () => unknown): string => {
   try {
@@ -95,7 +96,7 @@ describe.each(['F16', 'BF16'] as const)('%s', (dtype) => {
         if (Number.isNaN(value[0])) return Number.isNaN(decoders[dtype](word!));
         return word === encodeSlowly(value[0]!, dtype);
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 
@@ -143,6 +144,7 @@ test('F32 goes through unchanged, bit for bit, into memory of its own', () => {
       values.fill(1);
       expect(shifted.subarray(skip)).toEqual(whole);
     }),
+    { numRuns: runs(100) },
   );
 });
 
@@ -154,6 +156,7 @@ test('F64 rounds to the nearest float32', () => {
       shifted.set(bytes, 1);
       expect(toFloat32(shifted.subarray(1), 'F64')).toEqual(Float32Array.from(numbers.map(Math.fround)));
     }),
+    { numRuns: runs(100) },
   );
 });
 

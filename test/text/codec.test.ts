@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createTokenizer, loadTokenizer } from '../../src/text/index.js';
+import { runs } from '../scale.js';
 import { sharedPath, testWith } from '../shared.js';
 import { makeSentencePiece } from './sentence-piece.js';
 
@@ -16,6 +17,7 @@ describe('a byte-level tokenizer', () => {
       fc.property(fc.string({ unit: 'grapheme', maxLength: 40 }), (text) => {
         expect(demo.decode([...demo.encode(text)], true)).toBe(text);
       }),
+      { numRuns: runs(100) },
     );
   });
 
@@ -25,6 +27,7 @@ describe('a byte-level tokenizer', () => {
         const bytes = [...demo.encode(text)].flatMap((token) => [...demo.tokenBytes(token)]);
         expect(utf8(Uint8Array.from(bytes))).toBe(text);
       }),
+      { numRuns: runs(100) },
     );
   });
 
@@ -59,6 +62,7 @@ describe('a byte-level tokenizer', () => {
       fc.property(fc.string({ maxLength: 60 }), (text) => {
         expect(demo.encode(text).length * demo.longestToken).toBeGreaterThanOrEqual(text.length);
       }),
+      { numRuns: runs(100) },
     );
   });
 });

@@ -8,6 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { LayerwiseError } from '../../src/base/index.js';
 import { unzipLines } from '../../src/text/gzip.js';
 import { checkVocabulary, loadTokenizer, makeWindows, readCorpus, tokenizeCorpus } from '../../src/text/index.js';
+import { runs } from '../scale.js';
 import { sharedPath, testWith } from '../shared.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'layerwise-text-'));
@@ -120,7 +121,7 @@ describe('readCorpus', () => {
         const result = await readCorpus(file('damaged.parquet', damaged)).catch((error) => error);
         expect(typeof result.text === 'string' || result instanceof LayerwiseError).toBe(true);
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });

@@ -4,6 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Forest, plantForests, type Sequence } from '../../src/zeroshot/index.js';
+import { runs } from '../scale.js';
 
 const sequence = (tokens: readonly number[], scored: number): Sequence => ({
   input: Int32Array.from(tokens),
@@ -69,6 +70,7 @@ describe('plantForests', () => {
         fc.integer({ min: 1, max: 12 }),
         (items, tree, forest, apart) => void check(items, tree, forest, apart),
       ),
+      { numRuns: runs(100) },
     );
   });
 
