@@ -1,8 +1,19 @@
 // What is exercised of families, criteria and patterns: the tests walk over this list, and FEATURES.md is made from it.
 
+import { coverPairs } from '../scripts/docs/cover.js';
 import { makeMatrix } from '../scripts/docs/matrix.js';
 import { FAMILIES } from '../src/model/index.js';
 import { CRITERIA } from '../src/operators/index.js';
 
 /** Every criterion in every pattern it has, on every family. */
 export const MATRIX = makeMatrix(FAMILIES, CRITERIA);
+
+const VARIABLE = 'LAYERWISE_TEST_MATRIX';
+const asked = process.env[VARIABLE];
+if (asked !== undefined && !['', 'pairs', 'full'].includes(asked)) {
+  throw new Error(`${VARIABLE} is ${JSON.stringify(asked)}; expected full, or pairs, which is the default`);
+}
+
+/** The cells to walk: as few as hold every pair of values, or all where LAYERWISE_TEST_MATRIX=full asks for them. */
+export const cellsToTest = <T>(cells: readonly T[], valuesOf: (cell: T) => readonly string[]): readonly T[] =>
+  asked === 'full' ? cells : coverPairs(cells, valuesOf);

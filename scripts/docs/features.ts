@@ -1,6 +1,7 @@
 // FEATURES.md, from the table that the tests walk over.
 
-import type { Cell } from './matrix.js';
+import { coverPairs } from './cover.js';
+import { type Cell, valuesOf } from './matrix.js';
 
 /** The Markdown of FEATURES.md. */
 export function renderFeatures(cells: readonly Cell[]): string {
@@ -27,11 +28,12 @@ export function renderFeatures(cells: readonly Cell[]): string {
 
 # What goes with what
 
-Every family is pruned by every criterion in the patterns named here: \`test/pipeline/matrix.test.ts\` prunes a model for each
-of the ${cells.length} cells, and counts its zeros and where they stand. Each family's logits are those of transformers, before Wanda and
-after it (\`test/model/families.test.ts\`, \`test/pipeline/families.test.ts\`), and each goes through \`prune\`, \`evaluate\`, \`inspect\`
-and \`drop\` whole (\`test/api/families.test.ts\`). Every [allocation policy](docs/policies.md) goes with every criterion and
-pattern (\`test/api/matrix.test.ts\`).
+Every family is pruned by every criterion in the patterns named here. \`test/pipeline/matrix.test.ts\` prunes a model, and counts
+its zeros and where they stand, for ${coverPairs(cells, valuesOf).length} of the ${cells.length} cells, in which every family meets every criterion and every pattern, and
+every criterion each of its patterns; for all of them with \`LAYERWISE_TEST_MATRIX=full\`. Each family's logits are those of
+transformers, before Wanda and after it (\`test/model/families.test.ts\`, \`test/pipeline/families.test.ts\`), and each goes through
+\`prune\`, \`evaluate\`, \`inspect\` and \`drop\` whole (\`test/api/families.test.ts\`). Every [allocation policy](docs/policies.md) goes
+with every criterion and with every pattern (\`test/api/matrix.test.ts\`, over its own table in the same way).
 
 ${table}
 

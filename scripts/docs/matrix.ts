@@ -1,6 +1,6 @@
-// Which family goes with which criterion, in which pattern. Tests walk over the table (test/matrix.ts)
-// and FEATURES.md is made from it, so that what it says is what is tested. It is made from registries, which are handed in:
-// tests have theirs from the sources, `npm run docs` from the build.
+// Which family goes with which criterion, in which pattern. Tests walk over the table (test/matrix.ts), over every pair in it
+// always and over all of it on request, and FEATURES.md is made from it, so that what it says is what is tested. It is made
+// from registries, which are handed in: tests have theirs from the sources, `npm run docs` from the build.
 
 import type { Pattern, PatternKind } from '#src/operators';
 
@@ -30,3 +30,10 @@ export const makeMatrix = <C extends CriterionLike>(
       criterion.patterns.map((kind) => ({ family, criterion, pattern: PATTERNS[kind] })),
     ),
   );
+
+/** A cell's value on each axis, for `coverPairs`. */
+export const valuesOf = ({ family, criterion, pattern }: Cell): readonly string[] => [
+  family,
+  criterion.name,
+  pattern.kind,
+];

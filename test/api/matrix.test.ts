@@ -1,9 +1,10 @@
-// Every allocation policy goes with every criterion and every pattern that the criterion has: each cell of the table prunes
-// both blocks of a tiny checkpoint, and as many weights go, in such places, as the rates and the pattern ask for. Policies
-// are given random measures (that real ones are collected is policies.test.ts's), so that a cell takes milliseconds.
+// Every allocation policy goes with every criterion and every pattern that the criterion has, pair by pair (test/matrix.ts):
+// each cell prunes both blocks of a tiny checkpoint, and as many weights go, in such places, as the rates and the pattern ask
+// for. Policies are given random measures (that real ones are collected is policies.test.ts's), so that a cell takes
+// milliseconds.
 
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { createGemm, type EngineGemm } from '../../src/linalg/index.js';
 import { type Linear, type Model, openModel } from '../../src/model/index.js';
@@ -21,6 +22,7 @@ import { factsOf } from '../../src/runs/settings.js';
 import { embedWindows, type Text } from '../../src/stream/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { loadTokenizer, makeWindows } from '../../src/text/index.js';
+import { cellsToTest } from '../matrix.js';
 import { randomMeasured } from '../plan/measured.js';
 import { LENGTH, makeFolder, makeTiny, stutter } from './make.js';
 
@@ -39,10 +41,20 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-const CASES = [...CRITERIA.values()].flatMap((criterion) =>
+const ALL = [...CRITERIA.values()].flatMap((criterion) =>
   criterion.patterns
     .flatMap((kind) => (kind === 'n:m' ? ['n:4', 'n:16', '2:4'] : [kind]))
-    .map((pattern) => [criterion.name, pattern, criterion] as const),
+    .flatMap((pattern) =>
+      // One N for all is what uniform asks for.
+      (pattern === '2:4' ? [findPolicy('uniform')] : [...POLICIES.values()]).map((policy) => ({
+        criterion,
+        pattern,
+        policy,
+      })),
+    ),
+);
+const CASES = cellsToTest(ALL, ({ criterion, pattern, policy }) => [criterion.name, pattern, policy.name]).map(
+  (cell) => [cell.criterion.name, cell.pattern, cell.policy.name, cell] as const,
 );
 
 test('every criterion has N:M, and rows or panels beside it', () => {
@@ -52,23 +64,19 @@ test('every criterion has N:M, and rows or panels beside it', () => {
   }
 });
 
-describe.each(CASES)('%s, %s', (_, name, criterion) => {
-  // One N for all is what uniform asks for.
-  const policies = name === '2:4' ? [findPolicy('uniform')] : [...POLICIES.values()];
-  test.each(policies.map((policy) => [policy.name, policy] as const))('%s', async (_, policy) => {
-    const counts = countsOf(policy, name);
-    const all = [...counts.values()].reduce((a, b) => a + b, 0);
-    const target = name === '2:4' ? 0.5 : TARGET;
-    // In groups the total is met to half of one linear's step, else to half a weight.
-    const most = name.startsWith('n:') ? largestStep(Number(name.slice(2))) / 2 : 0.5;
-    expect(Math.abs(all - target * model.prunable)).toBeLessThanOrEqual(most + 1e-6);
-    for (const linear of model.linears.flat()) {
-      const weights = await pruned(criterion, name, counts, linear);
-      const gone = weights.flatMap((weight, i) => (weight === 0 ? [i] : []));
-      expect(gone.length, linear.name).toBe(counts.get(linear.name));
-      expectPlaces(weights, linear, name);
-    }
-  });
+test.each(CASES)('%s, %s, %s', async (_, name, _policy, { criterion, policy }) => {
+  const counts = countsOf(policy, name);
+  const all = [...counts.values()].reduce((a, b) => a + b, 0);
+  const target = name === '2:4' ? 0.5 : TARGET;
+  // In groups the total is met to half of one linear's step, else to half a weight.
+  const most = name.startsWith('n:') ? largestStep(Number(name.slice(2))) / 2 : 0.5;
+  expect(Math.abs(all - target * model.prunable)).toBeLessThanOrEqual(most + 1e-6);
+  for (const linear of model.linears.flat()) {
+    const weights = await pruned(criterion, name, counts, linear);
+    const gone = weights.flatMap((weight, i) => (weight === 0 ? [i] : []));
+    expect(gone.length, linear.name).toBe(counts.get(linear.name));
+    expectPlaces(weights, linear, name);
+  }
 });
 
 function countsOf(policy: AllocationPolicy, pattern: string): ReadonlyMap<string, number> {

@@ -9,9 +9,6 @@ import {
   generateText,
   loadLanguage,
 } from '../../src/generation/index.js';
-
-} from '../../src/runtime/index.js';
-
 import { runs } from '../scale.js';
 import { createFakeDecoder } from './fake-decoder.js';
 

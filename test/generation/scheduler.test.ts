@@ -10,9 +10,6 @@ import {
   type SequenceRequest,
   scoreToken,
 } from '../../src/generation/index.js';
-
-} from '../../src/runtime/index.js';
-
 import { runs } from '../scale.js';
 import { createFakeDecoder, fakeLogits } from './fake-decoder.js';
 

@@ -14,13 +14,6 @@ import {
   encodeSortedTiles,
   type IntegerValues,
 } from '../../src/layouts/index.js';
-
-  plainMultiply,
-  plainMultiplyQuantised,
-  plainQuantise,
-  sumsBytes,
-} from '../../src/kernels/index.js';
-
 import { runs } from '../scale.js';
 import { MULTIPLY } from '../tolerances.js';
 import { type Case, cases, floatLayouts, integerLayouts, quantised } from './matrices.js';

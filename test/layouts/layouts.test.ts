@@ -18,11 +18,8 @@ import {
   layoutSortedTiles,
   tileBytes,
 } from '../../src/layouts/index.js';
-
-} from '../../src/kernels/index.js';
-
+import { type Case, cases, floatLayouts, floats, integerLayouts, quantised } from '../kernels/matrices.js';
 import { runs } from '../scale.js';
-import { type Case, cases, floatLayouts, floats, integerLayouts, quantised } from './matrices.js';
 
 const values = fc.constantFrom('int8' as const, 'int4' as const);
 

@@ -15,9 +15,6 @@ import {
   scoreWanda,
   selectMask,
 } from '../../src/operators/index.js';
-
-} from '../../src/operate/index.js';
-
 import { runs } from '../scale.js';
 import { readSolverGolden, unpack } from './golden.js';
 

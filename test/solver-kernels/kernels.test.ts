@@ -16,9 +16,6 @@ import {
   type SweepPanel,
   WIDEST_PANEL,
 } from '../../src/solver-kernels/index.js';
-
-} from '../../src/kernels/index.js';
-
 import { limit, runs } from '../scale.js';
 import { KERNEL } from '../tolerances.js';
 
