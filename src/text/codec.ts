@@ -1,9 +1,16 @@
-// tokenizer.json through @huggingface/tokenizers. The library encodes about 0.7 MB of English a second, linearly in the
-// length (docs/performance.md), so a text is encoded whole and its tokens are cached; nothing is cut. Decoding never
-// tidies spaces (transformers' clean_up_tokenization_spaces): a completion has to fit the prompt it continues.
+// tokenizer.json, run as the Rust library (huggingface/tokenizers) runs it: added tokens are found, the rest is normalised,
+// cut into pieces, and read by the model; special tokens stand around it. test/golden/tokenizers has that library's tokens and
+// texts. `truncation` and `padding` are not applied, as transformers does not apply them when it is asked for a text's tokens.
+// Decoding never tidies spaces (transformers' clean_up_tokenization_spaces): a completion has to fit the prompt it continues.
 
-import { Tokenizer as Library } from '@huggingface/tokenizers';
-import { CheckpointError } from '../base/portable.js';
+import { createAddedTokens, createFinders, readAddedTokens } from './added-tokens.js';
+import { agree } from './agreement.js';
+import { readDecoder } from './decode.js';
+import { createIds, createModel, type Ids } from './model.js';
+import { readNormaliser } from './normalise.js';
+import { type Part, parseJson, readPart } from './part.js';
+import { readSplitter, type Splitter } from './split.js';
+import { readSurround } from './surround.js';
 import { createTokenBytes } from './token-bytes.js';
 
 /** A tokenizer that works in both directions. */
@@ -12,6 +19,8 @@ export interface Codec {
   readonly vocabularySize: number;
   /** Characters of the longest token. */
   readonly longestToken: number;
+  /** Where tokenizer.json and tokenizer_config.json disagree, and which is followed; a sentence each. */
+  readonly notes: readonly string[];
   /** Token ids of a text, special tokens added as transformers adds them, once, around the whole, unless that is false. */
   encode(text: string, specialTokens?: boolean): Int32Array;
   /** The text of tokens; special ones are left out unless `specialTokens`, as are ids without a token. */
@@ -28,68 +37,102 @@ export interface Codec {
  */
 export function createCodec(text: string, configText: string | undefined, where: string): Codec {
   const path = `${where}/tokenizer.json`;
-  const value = parseJson(text, path);
-  const config = parseJson(configText ?? '{}', `${where}/tokenizer_config.json`);
-  const model = (value as { model?: { type?: unknown; vocab?: unknown } }).model;
-  if (typeof model !== 'object' || model === null || typeof model.vocab !== 'object' || model.vocab === null) {
-    throw tokenizerError(path, 'an object "model" with a "vocab"', 'none');
-  }
-  let library: Library;
-  try {
-    library = new Library(value, config);
-  } catch (cause) {
-    throw tokenizerError(path, 'a tokenizer that can be run', (cause as Error).message, cause);
-  }
-  let largest = -1;
-  for (const id of library.get_vocab().values()) largest = Math.max(largest, id);
-  const words = new Map<number, string>(); // not from get_vocab, in which the later of two equal words hides the other
-  let longestToken = 1;
-  for (let id = 0; id <= largest; id++) {
-    const word = library.id_to_token(id);
-    if (word === undefined) continue;
-    words.set(id, word);
-    longestToken = Math.max(longestToken, word.length);
-  }
-  const added = library.get_added_tokens_decoder();
-  const guard = <T>(what: string, work: () => T): T => {
-    try {
-      return work();
-    } catch (cause) {
-      throw tokenizerError(path, `a tokenizer that can ${what}`, (cause as Error).message, cause);
+  const configPath = `${where}/tokenizer_config.json`;
+  return codecOf(parseJson(text, path), parseJson(configText ?? '{}', configPath), { path, configPath });
+}
+
+/** As `createCodec`, of what the two files hold, wherever that comes from. @throws CheckpointError E_TEXT_TOKENIZER */
+export function codecOf(
+  tokenizer: object,
+  tokenizerConfig: object,
+  { path, configPath }: { readonly path: string; readonly configPath: string },
+): Codec {
+  const whole = readPart(tokenizer, path);
+  const modelPart = whole.part('model');
+  if (modelPart?.has('vocab') !== true) throw whole.wrong('model', 'an object with a "vocab"');
+  const model = createModel(modelPart);
+  const normaliser = read(whole, 'normalizer', readNormaliser);
+  const splitter = read(whole, 'pre_tokenizer', readSplitter);
+  const decoder = read(whole, 'decoder', readDecoder);
+  if (normaliser?.mayDropFirst && splitter?.asksForFirst) refuseFirst(whole);
+
+  const added = createAddedTokens(model.words, model.words.size);
+  readAddedTokens(whole, added);
+  const tokenId = (word: string): number | undefined => added.idOf(word) ?? model.words.get(word);
+  const { surround, readsSpecial, notes } = agree(
+    readPart(tokenizerConfig, configPath),
+    added,
+    tokenId,
+    readSurround(whole.part('post_processor')),
+  );
+
+  const normalise = normaliser?.normalise ?? ((text: string) => text);
+  const [findPlain, findNormalised] = createFinders(added, normalise, readsSpecial);
+  const special = new Set([...added.byId.values()].filter((token) => token.special).map(({ content }) => content));
+  const wordOf = (id: number): string | undefined => added.byId.get(id)?.content ?? model.spelling.get(id);
+  const bytesOf = createTokenBytes(whole.part('decoder'));
+  const split: Splitter['split'] = splitter?.split ?? ((piece, isFirst, take) => take(piece, isFirst));
+
+  const encodeText = (text: string, ids: Ids): void => {
+    for (const section of findPlain(text)) {
+      if (section.id !== undefined) {
+        ids.push(section.id);
+        continue;
+      }
+      for (const part of findNormalised(normalise(section.text))) {
+        if (part.id !== undefined) ids.push(part.id);
+        else split(part.text, section.start === 0 && part.start === 0, (piece) => model.encode(piece, ids));
+      }
     }
   };
   return {
-    vocabularySize: largest + 1,
-    longestToken,
-    encode: (input, specialTokens = true) =>
-      guard('encode the text', () => Int32Array.from(library.encode(input, { add_special_tokens: specialTokens }).ids)),
-    decode: (tokens, specialTokens = false) => {
-      const told = tokens.filter((id) => words.has(id) && (specialTokens || added.get(id)?.special !== true));
-      if (told.length === 0) return ''; // the library refuses to decode nothing
-      return guard('decode tokens', () => library.decode(told, { clean_up_tokenization_spaces: false }));
+    ...measure([...model.spelling, ...[...added.byId].map(([id, { content }]) => [id, content] as const)]),
+    notes,
+    encode: (text, specialTokens = true) => {
+      const ids = createIds();
+      if (specialTokens) for (const id of surround.before) ids.push(id);
+      encodeText(wellFormed(text), ids);
+      if (specialTokens) for (const id of surround.after) ids.push(id);
+      return ids.all();
     },
-    tokenBytes: createTokenBytes((value as { decoder?: unknown }).decoder, words, (id) => added.has(id)),
-    tokenId: (word) => library.token_to_id(word),
+    decode: (tokens, specialTokens = false) => {
+      const words: string[] = [];
+      for (const id of tokens) {
+        const word = wordOf(id);
+        if (word !== undefined && (specialTokens || !special.has(word))) words.push(word);
+      }
+      if (words.length === 0) return '';
+      return decoder === undefined ? words.join(' ') : decoder(words).join('');
+    },
+    tokenBytes: (token) => {
+      const word = wordOf(token);
+      return word === undefined ? new Uint8Array() : bytesOf(word, added.byId.has(token));
+    },
+    tokenId,
   };
 }
 
-function parseJson(text: string, path: string): object {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw tokenizerError(path, 'JSON', (cause as Error).message, cause);
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  throw tokenizerError(path, 'an object', Array.isArray(value) ? 'an array' : typeof value);
-}
+const read = <T>(whole: Part, key: string, make: (part: Part) => T): T | undefined => {
+  const part = whole.part(key);
+  return part && make(part);
+};
 
-/** A tokenizer that is not what it should be. */
-export function tokenizerError(path: string, expected: string, got: string, cause?: unknown): CheckpointError {
-  return new CheckpointError(
-    'E_TEXT_TOKENIZER',
-    `${path}: expected ${expected}, got ${got}. Export it again with transformers (tokenizer.save_pretrained).`,
-    { file: path, expected, got },
-    { cause },
+function refuseFirst(whole: Part): never {
+  throw whole.unsupported(
+    'pre_tokenizer',
+    'no Metaspace with prepend_scheme "first" after a normalizer that may drop characters at the beginning',
+    'both',
   );
 }
+
+function measure(words: Iterable<readonly [number, string]>): Pick<Codec, 'vocabularySize' | 'longestToken'> {
+  let [largest, longestToken] = [-1, 1];
+  for (const [id, word] of words) {
+    largest = Math.max(largest, id);
+    longestToken = Math.max(longestToken, word.length);
+  }
+  return { vocabularySize: largest + 1, longestToken };
+}
+
+/** A lone half of a surrogate pair is no character; UTF-8 has U+FFFD for it. */
+const wellFormed = (text: string): string => text.replace(/\p{Surrogate}/gu, '\ufffd');

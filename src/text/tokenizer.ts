@@ -5,7 +5,8 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError } from '../base/index.js';
-import { type Codec, createCodec, tokenizerError } from './codec.js';
+import { type Codec, createCodec } from './codec.js';
+import { tokenizerError } from './part.js';
 
 export interface Tokenizer extends Pick<Codec, 'vocabularySize' | 'encode'> {
   /** SHA-256 of tokenizer.json and tokenizer_config.json: what its tokens depend on. */

@@ -1,0 +1,60 @@
+// The model of a tokenizer: pieces of a text become token ids.
+
+import { createBpe } from './bpe.js';
+import type { Part } from './part.js';
+import { createUnigram } from './unigram.js';
+import { createWordLevel, createWordPiece } from './word-models.js';
+
+/** Token ids, one after the other. */
+export interface Ids {
+  push(id: number): void;
+  all(): Int32Array;
+}
+
+export interface TokenModel {
+  /** The ids of words. */
+  readonly words: ReadonlyMap<string, number>;
+  /** The word of each id. */
+  readonly spelling: ReadonlyMap<number, string>;
+  encode(piece: string, ids: Ids): void;
+}
+
+/** @throws CheckpointError E_TEXT_TOKENIZER where it is of a kind we do not implement */
+export function createModel(part: Part): TokenModel {
+  const type = part.type === '' ? guessType(part) : part.type;
+  switch (type) {
+    case 'BPE':
+      return createBpe(part);
+    case 'Unigram':
+      return createUnigram(part);
+    case 'WordPiece':
+      return createWordPiece(part);
+    case 'WordLevel':
+      return createWordLevel(part);
+    default:
+      throw part.unsupported('type', 'one of BPE, Unigram, WordPiece, WordLevel');
+  }
+}
+
+/** Files of old have no type: the Rust library takes the first kind whose fields are there. */
+function guessType(part: Part): string {
+  if (part.has('merges')) return 'BPE';
+  if (Array.isArray(part.raw('vocab'))) return 'Unigram';
+  return part.has('max_input_chars_per_word') ? 'WordPiece' : 'WordLevel';
+}
+
+export function createIds(): Ids {
+  let ids = new Int32Array(1024);
+  let length = 0;
+  return {
+    push(id) {
+      if (length === ids.length) {
+        const larger = new Int32Array(2 * length);
+        larger.set(ids);
+        ids = larger;
+      }
+      ids[length++] = id;
+    },
+    all: () => ids.slice(0, length),
+  };
+}
