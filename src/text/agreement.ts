@@ -1,6 +1,7 @@
 // What tokenizer_config.json says of a tokenizer beside tokenizer.json, read as transformers reads it: tokens it adds or
-// describes otherwise, special tokens by name, whether BOS and EOS stand around a text. It overrules tokenizer.json; where
-// it does so to other tokens a note says it, and where the two cannot both be right it is an error.
+// describes otherwise, special tokens by name. There it overrules tokenizer.json, and a note says where; an id that is not the
+// one the token gets is an error. What stands around a text is tokenizer.json's alone in transformers 5; transformers 4 let
+// add_bos_token and add_eos_token change it for a few classes, so a note says where they ask for something else.
 
 import { type AddedToken, type AddedTokens, readAddedToken } from './added-tokens.js';
 import { type Part, readPart } from './part.js';
@@ -10,7 +11,6 @@ const NAMED = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 
 const LISTED = ['additional_special_tokens', 'extra_special_tokens'] as const;
 
 export type Agreement = {
-  readonly surround: Surround;
   /** Special tokens in a text are read as any other text. */
   readonly readsSpecial: boolean;
   /** Where the files disagree, and which is followed. */
@@ -31,8 +31,8 @@ export function agree(
     if (added.idOf(token.content) !== undefined && !token.isDescribed) continue;
     added.add({ ...token.token, special: true });
   }
+  compareEnds(config, tokenId, surround, notes);
   return {
-    surround: agreeOnEnds(config, tokenId, surround, notes),
     readsSpecial: config.flag('split_special_tokens', false),
     notes,
   };
@@ -93,28 +93,28 @@ const specialToken = (content: string): AddedToken => ({
   ...{ normalized: false, special: true },
 });
 
-/** What add_bos_token and add_eos_token ask for, where one of them is there. */
-function agreeOnEnds(
+/** Whether add_bos_token and add_eos_token say what tokenizer.json does. */
+function compareEnds(
   config: Part,
   tokenId: (word: string) => number | undefined,
-  surround: Surround,
+  { before, after }: Surround,
   notes: string[],
-): Surround {
-  if (!config.has('add_bos_token') && !config.has('add_eos_token')) return surround;
-  const side = (flag: string, name: string): readonly number[] => {
-    if (!config.flag(flag, false)) return [];
-    const value = config.raw(name);
-    const word = typeof value === 'string' ? value : config.part(name)?.text('content');
+): void {
+  for (const [flag, name, ids] of [
+    ['add_bos_token', 'bos_token', before],
+    ['add_eos_token', 'eos_token', after],
+  ] as const) {
+    const word = wordOf(config, name);
     const id = word === undefined ? undefined : tokenId(word);
-    if (id === undefined) throw config.wrong(flag, `${name} to be a token, as ${flag} is true`, word);
-    return [id];
-  };
-  const asked = { before: side('add_bos_token', 'bos_token'), after: side('add_eos_token', 'eos_token') };
-  if (String(asked.before) === String(surround.before) && String(asked.after) === String(surround.after))
-    return surround;
-  const show = ({ before, after }: Surround): string => `[${before}] text [${after}]`;
-  notes.push(
-    `tokenizer_config.json asks for ${show(asked)} (add_bos_token, add_eos_token), tokenizer.json for ${show(surround)}; the former is followed`,
-  );
-  return asked;
+    if (!config.has(flag) || config.flag(flag) === (id !== undefined && ids.includes(id))) continue;
+    const [asked, does] = config.flag(flag) ? ['asks for', 'adds no'] : ['asks for no', 'adds a'];
+    notes.push(
+      `tokenizer_config.json ${asked} ${name} (${flag}), tokenizer.json ${does} ${name}; tokenizer.json is followed, as transformers 5 does`,
+    );
+  }
+}
+
+function wordOf(config: Part, name: string): string | undefined {
+  const value = config.raw(name);
+  return value === undefined || typeof value === 'string' ? value : config.part(name)?.text('content');
 }

@@ -59,17 +59,15 @@ export function codecOf(
   const added = createAddedTokens(model.words, model.words.size);
   readAddedTokens(whole, added);
   const tokenId = (word: string): number | undefined => added.idOf(word) ?? model.words.get(word);
-  const { surround, readsSpecial, notes } = agree(
-    readPart(tokenizerConfig, configPath),
-    added,
-    tokenId,
-    readSurround(whole.part('post_processor')),
-  );
+  const surround = readSurround(whole.part('post_processor'));
+  const { readsSpecial, notes } = agree(readPart(tokenizerConfig, configPath), added, tokenId, surround);
 
   const normalise = normaliser?.normalise ?? ((text: string) => text);
   const [findPlain, findNormalised] = createFinders(added, normalise, readsSpecial);
   const special = new Set([...added.byId.values()].filter((token) => token.special).map(({ content }) => content));
-  const wordOf = (id: number): string | undefined => added.byId.get(id)?.content ?? model.spelling.get(id);
+  // Decoders undo what the normalizer did, so a normalised token is decoded as it was found.
+  const spelling = new Map(model.spelling);
+  for (const [id, token] of added.byId) spelling.set(id, token.normalized ? normalise(token.content) : token.content);
   const bytesOf = createTokenBytes(whole.part('decoder'));
   const split: Splitter['split'] = splitter?.split ?? ((piece, isFirst, take) => take(piece, isFirst));
 
@@ -86,7 +84,7 @@ export function codecOf(
     }
   };
   return {
-    ...measure([...model.spelling, ...[...added.byId].map(([id, { content }]) => [id, content] as const)]),
+    ...measure(spelling),
     notes,
     encode: (text, specialTokens = true) => {
       const ids = createIds();
@@ -98,15 +96,15 @@ export function codecOf(
     decode: (tokens, specialTokens = false) => {
       const words: string[] = [];
       for (const id of tokens) {
-        const word = wordOf(id);
+        const word = spelling.get(id);
         if (word !== undefined && (specialTokens || !special.has(word))) words.push(word);
       }
       if (words.length === 0) return '';
       return decoder === undefined ? words.join(' ') : decoder(words).join('');
     },
     tokenBytes: (token) => {
-      const word = wordOf(token);
-      return word === undefined ? new Uint8Array() : bytesOf(word, added.byId.has(token));
+      const word = spelling.get(token);
+      return word === undefined ? new Uint8Array() : bytesOf(word, added.byId.get(token)?.normalized === false);
     },
     tokenId,
   };

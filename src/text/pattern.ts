@@ -82,6 +82,10 @@ function foldLetters(source: string): string {
     .join('');
 }
 
+/** V8 finds empty matches there, where a lookaround is negative. */
+const isInsidePair = (text: string, at: number): boolean =>
+  /^[\ud800-\udbff][\udc00-\udfff]$/.test(text.slice(at - 1, at + 1));
+
 /** The stretches of a global expression. An empty match right after a match is none, as in Oniguruma. */
 export const matchesOf =
   (regex: RegExp): Pattern =>
@@ -92,7 +96,7 @@ export const matchesOf =
     for (const match of text.matchAll(regex)) {
       const { index } = match;
       const stop = index + match[0].length;
-      if (stop === index && isAfterMatch && index === end) continue;
+      if (stop === index && (isInsidePair(text, index) || (isAfterMatch && index === end))) continue;
       if (index > end) found.push({ start: end, end: index, isMatch: false });
       found.push({ start: index, end: stop, isMatch: true });
       end = stop;

@@ -6,8 +6,8 @@ import { bytesOfWord } from './byte-level.js';
 import { byteOfWord } from './decode.js';
 import type { Part } from './part.js';
 
-/** Bytes of words, by what the decoder of tokenizer.json is made of. Words that are `added` are spelt as they read. */
-export function createTokenBytes(decoder: Part | undefined): (word: string, isAdded: boolean) => Uint8Array {
+/** Bytes of words, by what the decoder of tokenizer.json is made of. Added words that are not normalised are spelt as they read. */
+export function createTokenBytes(decoder: Part | undefined): (word: string, isLiteral: boolean) => Uint8Array {
   const parts = decoder?.type === 'Sequence' ? decoder.parts('decoders') : decoder ? [decoder] : [];
   if (parts.some(({ type }) => type === 'ByteLevel')) return bytesOfWord;
   const hasBytes = parts.some(({ type }) => type === 'ByteFallback');
@@ -17,10 +17,10 @@ export function createTokenBytes(decoder: Part | undefined): (word: string, isAd
     return typeof text === 'string' && text !== '' ? [text] : [];
   });
   const encoder = new TextEncoder();
-  return (word, isAdded) => {
+  return (word, isLiteral) => {
     const byte = hasBytes ? byteOfWord(word) : undefined;
     if (byte !== undefined) return Uint8Array.of(byte);
-    return encoder.encode(isAdded ? word : spaces.reduce((text, space) => text.replaceAll(space, ' '), word));
+    return encoder.encode(isLiteral ? word : spaces.reduce((text, space) => text.replaceAll(space, ' '), word));
   };
 }
 
