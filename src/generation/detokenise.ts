@@ -19,12 +19,12 @@ const LONGEST = 32; // bytes that never become a character must not make the win
 /** Continues the text of `context`, tokens whose own text is not given out. */
 export function createDetokeniser(codec: Codec, context: readonly number[] = []): Detokeniser {
   let window = context.slice(-CONTEXT);
-  let told = settled(codec.decode(window)).length;
+  let told = settled(codec.decodeSoFar(window)).length;
   return {
     push(token) {
       const before = window;
       window = [...before, token];
-      let text = codec.decode(window);
+      let text = codec.decodeSoFar(window);
       const piece = settled(text).slice(told);
       if (text.endsWith(REPLACEMENT) && window.length < LONGEST) {
         told += piece.length;
@@ -33,12 +33,12 @@ export function createDetokeniser(codec: Codec, context: readonly number[] = [])
       // Start anew, shortly before the end. What is told is told of the new window too: its text has the same end.
       const held = text.length - told - piece.length;
       window = window.slice(-CONTEXT);
-      text = codec.decode(window);
+      text = codec.decodeSoFar(window);
       told = text.length - held;
       return piece;
     },
     flush() {
-      const rest = codec.decode(window).slice(told);
+      const rest = codec.decodeSoFar(window).slice(told);
       told += rest.length;
       return rest;
     },

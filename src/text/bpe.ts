@@ -47,14 +47,19 @@ export function createBpe(part: Part): TokenModel {
   const takesWholeWords = part.flag('ignore_merges', false);
   const merge = createMerger(rules, () => part.wrong('unk_token', 'a word of the vocabulary'));
   const remembered = remember(merge);
-  const cuts = prefix === '' && suffix === '' ? createCuts(words, merges) : undefined;
+  const isCut = prefix === '' && suffix === ''; // else what a character is depends on where its piece begins or ends
+  let cuts: ReturnType<typeof createCuts> | undefined;
   return {
     words,
     spelling,
     encode(piece, ids) {
       const whole = takesWholeWords ? words.get(piece) : undefined;
       if (whole !== undefined) return ids.push(whole);
-      const pieces = cuts === undefined || piece.length <= CUT_FROM ? [piece] : cuts(piece);
+      let pieces: readonly string[] = [piece];
+      if (isCut && piece.length > CUT_FROM) {
+        cuts ??= createCuts(words, merges);
+        pieces = cuts(piece);
+      }
       for (const one of pieces) for (const id of remembered(one)) ids.push(id);
     },
   };

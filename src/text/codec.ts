@@ -5,7 +5,7 @@
 
 import { createAddedTokens, createFinders, readAddedTokens } from './added-tokens.js';
 import { agree } from './agreement.js';
-import { readDecoder } from './decode.js';
+import { type Decode, readDecoder, readEachByte, readWholeBytes } from './decode.js';
 import { createIds, createModel, type Ids } from './model.js';
 import { readNormaliser } from './normalise.js';
 import { type Part, parseJson, readPart } from './part.js';
@@ -25,6 +25,11 @@ export interface Codec {
   encode(text: string, specialTokens?: boolean): Int32Array;
   /** The text of tokens; special ones are left out unless `specialTokens`, as are ids without a token. */
   decode(tokens: readonly number[], specialTokens?: boolean): string;
+  /**
+   * As `decode`, special tokens left out, of tokens that more may follow: where byte tokens in a row are not UTF-8 only those
+   * that are not become U+FFFD, while `decode` gives up all of them, as the Rust library does.
+   */
+  decodeSoFar(tokens: readonly number[]): string;
   /** The bytes one token stands for; none for an id without a token. */
   tokenBytes(token: number): Uint8Array;
   /** The id of a token as the vocabulary spells it. */
@@ -53,7 +58,8 @@ export function codecOf(
   const model = createModel(modelPart);
   const normaliser = read(whole, 'normalizer', readNormaliser);
   const splitter = read(whole, 'pre_tokenizer', readSplitter);
-  const decoder = read(whole, 'decoder', readDecoder);
+  const decode = read(whole, 'decoder', (part) => readDecoder(part, readWholeBytes)) ?? separate;
+  const decodeSoFar = read(whole, 'decoder', (part) => readDecoder(part, readEachByte)) ?? separate;
   if (normaliser?.mayDropFirst && splitter?.asksForFirst) refuseFirst(whole);
 
   const added = createAddedTokens(model.words, model.words.size);
@@ -83,6 +89,14 @@ export function codecOf(
       }
     }
   };
+  const textOf = (tokens: readonly number[], specialTokens: boolean, by: Decode): string => {
+    const words: string[] = [];
+    for (const id of tokens) {
+      const word = spelling.get(id);
+      if (word !== undefined && (specialTokens || !special.has(word))) words.push(word);
+    }
+    return words.length === 0 ? '' : by(words).join('');
+  };
   return {
     ...measure(spelling),
     notes,
@@ -93,15 +107,8 @@ export function codecOf(
       if (specialTokens) for (const id of surround.after) ids.push(id);
       return ids.all();
     },
-    decode: (tokens, specialTokens = false) => {
-      const words: string[] = [];
-      for (const id of tokens) {
-        const word = spelling.get(id);
-        if (word !== undefined && (specialTokens || !special.has(word))) words.push(word);
-      }
-      if (words.length === 0) return '';
-      return decoder === undefined ? words.join(' ') : decoder(words).join('');
-    },
+    decode: (tokens, specialTokens = false) => textOf(tokens, specialTokens, decode),
+    decodeSoFar: (tokens) => textOf(tokens, false, decodeSoFar),
     tokenBytes: (token) => {
       const word = spelling.get(token);
       return word === undefined ? new Uint8Array() : bytesOf(word, added.byId.get(token)?.normalized === false);
@@ -114,6 +121,9 @@ const read = <T>(whole: Part, key: string, make: (part: Part) => T): T | undefin
   const part = whole.part(key);
   return part && make(part);
 };
+
+/** Without a decoder words are told apart by a space. */
+const separate: Decode = (words) => [words.join(' ')];
 
 function refuseFirst(whole: Part): never {
   throw whole.unsupported(

@@ -6,17 +6,32 @@ import { cut, matchesOf, readExpression } from './pattern.js';
 
 export type Decode = (words: readonly string[]) => readonly string[];
 
+/** The text of bytes in a row, each spelt as a word of its own (<0xC3>). */
+export type ReadBytes = (bytes: Uint8Array) => string;
+
+/** As the Rust library: where they are not UTF-8, each is U+FFFD, the first ones too. */
+export const readWholeBytes: ReadBytes = (bytes) => {
+  try {
+    return strict.decode(bytes);
+  } catch {
+    return '\ufffd'.repeat(bytes.length);
+  }
+};
+
+/** What is not UTF-8 is U+FFFD and the rest is read, so that more bytes do not change the text before them. */
+export const readEachByte: ReadBytes = (bytes) => utf8.decode(bytes);
+
 /** @throws CheckpointError E_TEXT_TOKENIZER where it is of a kind we do not implement */
-export function readDecoder(part: Part): Decode {
+export function readDecoder(part: Part, readBytes: ReadBytes): Decode {
   switch (part.type) {
     case 'Sequence': {
-      const all = part.parts('decoders').map(readDecoder);
+      const all = part.parts('decoders').map((one) => readDecoder(one, readBytes));
       return (words) => all.reduce((so, decode) => decode(so), words);
     }
     case 'ByteLevel':
       return (words) => [utf8.decode(join(words.map(bytesOfWord)))];
     case 'ByteFallback':
-      return byteFallback;
+      return byteFallback(readBytes);
     case 'Fuse':
       return (words) => [words.join('')];
     case 'Replace': {
@@ -78,31 +93,27 @@ export function byteOfWord(word: string): number | undefined {
   return hex === undefined ? undefined : Number.parseInt(hex, 16);
 }
 
-/** Bytes in a row are one text where they are UTF-8, else each is U+FFFD. */
-function byteFallback(words: readonly string[]): readonly string[] {
-  const texts: string[] = [];
-  let bytes: number[] = [];
-  const flush = (): void => {
-    if (bytes.length === 0) return;
-    try {
-      texts.push(strict.decode(Uint8Array.from(bytes)));
-    } catch {
-      texts.push('\ufffd'.repeat(bytes.length));
-    }
-    bytes = [];
-  };
-  for (const word of words) {
-    const byte = byteOfWord(word);
-    if (byte !== undefined) {
-      bytes.push(byte);
-    } else {
+const byteFallback =
+  (readBytes: ReadBytes): Decode =>
+  (words) => {
+    const texts: string[] = [];
+    let bytes: number[] = [];
+    const flush = (): void => {
+      if (bytes.length > 0) texts.push(readBytes(Uint8Array.from(bytes)));
+      bytes = [];
+    };
+    for (const word of words) {
+      const byte = byteOfWord(word);
+      if (byte !== undefined) {
+        bytes.push(byte);
+        continue;
+      }
       flush();
       texts.push(word);
     }
-  }
-  flush();
-  return texts;
-}
+    flush();
+    return texts;
+  };
 
 function strip(characters: readonly string[], content: string, start: number, stop: number): string {
   let [from, to] = [0, characters.length];
