@@ -1,4 +1,4 @@
-// How fast texts become tokens: the first 100 kB, the whole, and what a cut would change.
+// How fast texts become tokens: the first 100 kB and the whole, so that what grows faster than the text shows.
 //
 //   npm run bench:tokenizer -- <directory with tokenizer.json> <text.txt>
 

@@ -52,7 +52,7 @@ export async function evaluatePacked(path: string, asked: Asked, settings: RunSe
   const packed = await openPacked(path);
   try {
     const { config } = await readPackedModel(packed);
-    const { tokenizer } = await loadLanguage(packed);
+    const { tokenizer } = await loadLanguage(packed, onProgress);
     const { text, tasks, ...run } = asked;
     let windows: PreparedText['windows'] | undefined;
     if (text !== undefined) {

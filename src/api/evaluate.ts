@@ -98,7 +98,7 @@ async function readWindows(
   { onProgress }: RunSettings,
 ): Promise<PreparedText> {
   onProgress({ kind: 'stage', stage: 'reading texts' });
-  const tokenizer = await loadTokenizer(model.checkpoint.dir);
+  const tokenizer = await loadTokenizer(model.checkpoint.dir, onProgress);
   return await prepareText(model, tokenizer, {
     path,
     role: 'test',

@@ -1,6 +1,6 @@
 // A model's language on this machine: the text files of a checkpoint's folder, and a tokenizer whose tokens can be cached.
 
-import { fileError, readDocument } from '../base/index.js';
+import { fileError, type OnProgress, readDocument, silent } from '../base/index.js';
 import { createTokenizer, type HashedCodec } from '../text/index.js';
 import { type Language, readLanguage, type TextSource } from './language.js';
 
@@ -17,6 +17,15 @@ export const folderTexts = (path: string): TextSource => ({
   },
 });
 
-/** @throws CheckpointError E_TEXT_TOKENIZER, E_TEXT_CHAT_TEMPLATE, E_CHECKPOINT_CONFIG; ResourceError E_RESOURCE_… */
-export const loadLanguage = (source: TextSource): Promise<Language & { readonly tokenizer: HashedCodec }> =>
-  readLanguage(source, createTokenizer);
+/**
+ * A model's language; where its files disagree, a note says so.
+ * @throws CheckpointError E_TEXT_TOKENIZER, E_TEXT_CHAT_TEMPLATE, E_CHECKPOINT_CONFIG; ResourceError E_RESOURCE_…
+ */
+export async function loadLanguage(
+  source: TextSource,
+  onProgress: OnProgress = silent,
+): Promise<Language & { readonly tokenizer: HashedCodec }> {
+  const language = await readLanguage(source, createTokenizer);
+  for (const note of language.tokenizer.notes) onProgress({ kind: 'note', text: `${source.path}: ${note}` });
+  return language;
+}

@@ -45,7 +45,9 @@ export async function openForText(path: string, options: OpenOptions): Promise<O
     );
   }
   onProgress({ kind: 'stage', stage: 'opening the model' });
-  const { packed, language } = isPacked ? await openFile(path) : await packFolder(path, values ?? 'f32', onProgress);
+  const { packed, language } = isPacked
+    ? await openFile(path, onProgress)
+    : await packFolder(path, values ?? 'f32', onProgress);
   try {
     const decoder = await openDecoder(packed, { threads, sequences, positions });
     return { ...decoder, ...language };
@@ -56,10 +58,10 @@ export async function openForText(path: string, options: OpenOptions): Promise<O
 
 type Parts = { readonly packed: PackedModel; readonly language: Awaited<ReturnType<typeof loadLanguage>> };
 
-async function openFile(path: string): Promise<Parts> {
+async function openFile(path: string, onProgress: OnProgress): Promise<Parts> {
   const packed = await openPacked(path);
   try {
-    return { packed, language: await loadLanguage(packed) };
+    return { packed, language: await loadLanguage(packed, onProgress) };
   } catch (error) {
     await packed.close();
     throw error;
@@ -70,7 +72,7 @@ async function packFolder(path: string, values: StoredValues, onProgress: OnProg
   const model = await openModel(path);
   for (const text of model.notes) onProgress({ kind: 'note', text });
   const { checkpoint, config, layout } = model;
-  const language = await loadLanguage(folderTexts(checkpoint.dir));
+  const language = await loadLanguage(folderTexts(checkpoint.dir), onProgress);
   const source = { checkpoint, tensors: describeTensors(config, layout) };
   const settings = { values, layout: 'auto', head: headFor(values) } as const;
   const packed = await packInMemory(source, settings, onProgress).catch((error) => blameWeights(model, error));

@@ -55,7 +55,8 @@ export async function prepareTasks(
   model: Model,
 ): Promise<PreparedTasks | undefined> {
   if (!tasks) return undefined;
-  const requests = await readRequests({ ...run, tasks }, model, await loadTokenizer(model.checkpoint.dir));
+  const tokenizer = await loadTokenizer(model.checkpoint.dir, run.onProgress);
+  const requests = await readRequests({ ...run, tasks }, model, tokenizer);
   return { ...requests, forests: forestsOf(model, requests.sequences) };
 }
 

@@ -78,7 +78,7 @@ export async function prepareTexts(settings: TextSettings, model: Model): Promis
   if (!calibration && !validation && !test) return { calibration: undefined, validation: undefined, test: undefined };
   onProgress({ kind: 'stage', stage: 'reading texts' });
   const length = windowLength(model, settings.sequenceLength);
-  const tokenizer = await loadTokenizer(model.checkpoint.dir);
+  const tokenizer = await loadTokenizer(model.checkpoint.dir, onProgress);
   const whole = (path: string | undefined, role: TextRole) =>
     path === undefined
       ? undefined

@@ -5,9 +5,9 @@
 // that no merge can join: both are words of the vocabulary, and no merge has a left side that ends in the first and a right
 // side that begins with the second. Merges on both sides then never meet, so the tokens are the same; and words come back.
 
-import type { TokenModel } from './model.js';
 import { createPairTable, type PairTable } from './pair-table.js';
 import type { Part } from './part.js';
+import type { TokenModel } from './token-model.js';
 import { byteTokens, readVocabulary, remember } from './vocabulary.js';
 
 type Rules = {

@@ -6,12 +6,13 @@
 import { createAddedTokens, createFinders, readAddedTokens } from './added-tokens.js';
 import { agree } from './agreement.js';
 import { type Decode, readDecoder, readEachByte, readWholeBytes } from './decode.js';
-import { createIds, createModel, type Ids } from './model.js';
+import { createModel } from './model.js';
 import { readNormaliser } from './normalise.js';
 import { type Part, parseJson, readPart } from './part.js';
 import { readSplitter, type Splitter } from './split.js';
 import { readSurround } from './surround.js';
 import { createTokenBytes } from './token-bytes.js';
+import { createIds, type Ids } from './token-model.js';
 
 /** A tokenizer that works in both directions. */
 export interface Codec {

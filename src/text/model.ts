@@ -2,22 +2,9 @@
 
 import { createBpe } from './bpe.js';
 import type { Part } from './part.js';
+import type { TokenModel } from './token-model.js';
 import { createUnigram } from './unigram.js';
 import { createWordLevel, createWordPiece } from './word-models.js';
-
-/** Token ids, one after the other. */
-export interface Ids {
-  push(id: number): void;
-  all(): Int32Array;
-}
-
-export interface TokenModel {
-  /** The ids of words. */
-  readonly words: ReadonlyMap<string, number>;
-  /** The word of each id. */
-  readonly spelling: ReadonlyMap<number, string>;
-  encode(piece: string, ids: Ids): void;
-}
 
 /** @throws CheckpointError E_TEXT_TOKENIZER where it is of a kind we do not implement */
 export function createModel(part: Part): TokenModel {
@@ -41,20 +28,4 @@ function guessType(part: Part): string {
   if (part.has('merges')) return 'BPE';
   if (Array.isArray(part.raw('vocab'))) return 'Unigram';
   return part.has('max_input_chars_per_word') ? 'WordPiece' : 'WordLevel';
-}
-
-export function createIds(): Ids {
-  let ids = new Int32Array(1024);
-  let length = 0;
-  return {
-    push(id) {
-      if (length === ids.length) {
-        const larger = new Int32Array(2 * length);
-        larger.set(ids);
-        ids = larger;
-      }
-      ids[length++] = id;
-    },
-    all: () => ids.slice(0, length),
-  };
 }

@@ -32,7 +32,9 @@ export interface Part {
 /** @throws CheckpointError E_TEXT_TOKENIZER where it is not an object */
 export function readPart(value: unknown, file: string, at = ''): Part {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw tokenizerError(file, `${at === '' ? '' : `${at} to be `}an object`, describe(value));
+    throw tokenizerError(file, `${at === '' ? '' : `${at} to be `}an object`, describe(value), {
+      field: at,
+    });
   }
   const fields = value as Readonly<Record<string, unknown>>;
   const name = (key: string): string => (at === '' ? key : key === '' ? at : `${at}.${key}`);

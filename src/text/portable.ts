@@ -1,1 +1,1 @@
-export { type Codec, createCodec } from './codec.js';
+export { type Codec, codecOf, createCodec } from './codec.js';

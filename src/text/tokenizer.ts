@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError } from '../base/index.js';
+import { fileError, type OnProgress, silent } from '../base/index.js';
 import { type Codec, createCodec } from './codec.js';
 import { tokenizerError } from './part.js';
 
@@ -19,14 +19,16 @@ export type HashedCodec = Codec & Tokenizer;
 const MAX_BYTES = 64 << 20;
 
 /**
- * Loads the tokenizer of a checkpoint directory.
+ * Loads the tokenizer of a checkpoint directory; where its two files disagree, a note says so.
  * @throws CheckpointError E_TEXT_TOKENIZER where tokenizer.json is missing, malformed or of a kind we cannot run
  */
-export async function loadTokenizer(dir: string): Promise<HashedCodec> {
+export async function loadTokenizer(dir: string, onProgress: OnProgress = silent): Promise<HashedCodec> {
   const path = join(dir, 'tokenizer.json');
   const text = await readText(path);
   if (text === undefined) throw tokenizerError(path, 'a tokenizer.json beside the weights', 'no such file');
-  return createTokenizer(text, await readText(join(dir, 'tokenizer_config.json')), dir);
+  const tokenizer = createTokenizer(text, await readText(join(dir, 'tokenizer_config.json')), dir);
+  for (const note of tokenizer.notes) onProgress({ kind: 'note', text: `${dir}: ${note}` });
+  return tokenizer;
 }
 
 /** As `createCodec`, with the hash. @throws CheckpointError E_TEXT_TOKENIZER */

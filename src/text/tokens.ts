@@ -8,7 +8,8 @@ import { VERSION, writeFileAtomic } from '../base/index.js';
 import type { Corpus } from './corpus.js';
 import type { Tokenizer } from './tokenizer.js';
 
-const MAGIC = Buffer.from('LWTOKEN1');
+// The digit goes up with each change of what a tokenizer makes of a text.
+const MAGIC = Buffer.from('LWTOKEN2');
 const DIGEST = 32;
 
 /** The token ids of a corpus. `cacheDir` keeps them for the next time; defaults to no cache. */

@@ -1,9 +1,9 @@
 // The Unigram model: of all ways to spell a piece in words the one with the highest sum of scores (Viterbi), in time linear in
 // the piece. A character without a word of its own is unknown; unknown neighbours are one token, or their bytes.
 
-import type { TokenModel } from './model.js';
 import { createPairTable } from './pair-table.js';
 import type { Part } from './part.js';
+import type { TokenModel } from './token-model.js';
 import { byteTokens, remember } from './vocabulary.js';
 
 const UNKNOWN_PENALTY = 10;

@@ -1,7 +1,7 @@
 // WordPiece (the longest word first, from the left) and WordLevel (the piece is a word).
 
-import type { TokenModel } from './model.js';
 import type { Part } from './part.js';
+import type { TokenModel } from './token-model.js';
 import { readVocabulary } from './vocabulary.js';
 
 /** @throws CheckpointError E_TEXT_TOKENIZER */

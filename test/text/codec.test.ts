@@ -83,6 +83,25 @@ describe('a SentencePiece tokenizer', () => {
   });
 });
 
+test.each([
+  ['byte-level', demo],
+  ['SentencePiece', makeSentencePiece()],
+])('U+FEFF is a character like any other, %s', (_, codec) => {
+  for (const text of ['\ufeff', '\ufeffa', 'a\ufeff', 'a\ufeff\ufeff b']) {
+    const tokens = [...codec.encode(text, false)];
+    expect(codec.decode(tokens)).toBe(text);
+    expect(codec.decodeSoFar(tokens)).toBe(text);
+  }
+});
+
+test('bytes that are no character: all in a row are given up, or those alone where more may follow', () => {
+  const codec = makeSentencePiece();
+  const byte = (value: number): number => codec.tokenId(`<0x${value.toString(16).toUpperCase()}>`)!;
+  const tokens = [byte(0xc3), byte(0xa9), byte(0xe2)];
+  expect(codec.decode(tokens)).toBe('\ufffd\ufffd\ufffd');
+  expect(codec.decodeSoFar(tokens)).toBe('é\ufffd');
+});
+
 test('from texts, wherever they lay', () => {
   const dir = fileURLToPath(new URL('../../demo/model', import.meta.url));
   const read = (name: string): string => readFileSync(join(dir, name), 'utf8');
