@@ -38,6 +38,7 @@ TEXTS = [
 WORD = pre_tokenizers.ByteLevel(add_prefix_space=False)
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN2 = LLAMA3.replace("{1,3}", "")
+PHI4 = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 O200K = "|".join([
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:[sdmt]|ll|ve|re)?",
@@ -61,11 +62,14 @@ def trained(pre, normalizer=None, size=330, alphabet=None, specials=(), **option
         tokenizer.pre_tokenizer = pre
     if normalizer is not None:
         tokenizer.normalizer = normalizer
-    alphabet = pre_tokenizers.ByteLevel.alphabet() if alphabet is None else alphabet
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet()) if alphabet is None else alphabet
     trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, special_tokens=list(specials), show_progress=False,
-                                  **{k: v for k, v in options.items() if k in ("continuing_subword_prefix", "end_of_word_suffix")})
+                                  **options)
     tokenizer.train_from_iterator(CORPUS.split("\n"), trainer)
-    return json.loads(tokenizer.to_str())["model"]
+    model = json.loads(tokenizer.to_str())["model"]
+    if "end_of_word_suffix" in options:  # their words come in no fixed order
+        model["vocab"] = {w: i for i, w in enumerate(sorted(model["vocab"]))}
+    return model
 
 
 def byte_model(size=330, **more):
@@ -178,6 +182,7 @@ def layouts():
                            post=sequence({**LEVEL}, template([("<|begin|>", n)]), key="processors"), added=[token(n, "<|begin|>"), token(n + 1, "<|end|>")])
     yield "qwen2", layout(byte_model(), {"type": "NFC"}, sequence(split(QWEN2), BARE), {**LEVEL}, LEVEL, im)
     yield "gpt-oss", layout(byte_model(), None, sequence(split(O200K), BARE), None, LEVEL, im)
+    yield "phi4", layout(byte_model(), None, sequence(split(PHI4), BARE), None, LEVEL, im)
     yield "neox", layout(byte_model(), {"type": "NFC"}, LEVEL, template(), LEVEL,
                          [eot, *(token(n + i, " " * (26 - 2 * i), special=False) for i in range(1, 12))])
     yield "bloom", layout(byte_model(), None, sequence(split(r" ?[^(\s|[.,!?…。,、।۔،])]+"), BARE), None, LEVEL, [eot])
@@ -226,8 +231,11 @@ def layouts():
     clip = trained(pre_tokenizers.Split(Regex(r"\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"), "removed", invert=True), normalizers.Lowercase(), 420, end_of_word_suffix="</w>")
     yield "clip", layout({**clip, "unk_token": "the</w>"}, sequence({"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Lowercase"}, key="normalizers"),
                          split(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", "Removed", True), None, {"type": "BPEDecoder", "suffix": "</w>"})
-    prefixed = trained(pre_tokenizers.Whitespace(), None, 400, continuing_subword_prefix="##")
-    yield "prefixed", layout({**prefixed, "unk_token": None}, None, {"type": "Whitespace"}, None, {"type": "WordPiece", "prefix": "##", "cleanup": False})
+    merges = [["t", "##h"], ["##h", "##e"], ["th", "##e"], ["##i", "##n"], ["##in", "##g"], ["##e", "##r"], ["s", "##a"], ["##a", "##b"], ["##ab", "##ab"]]
+    letters = [chr(c) for c in (*range(33, 127), 0xE9, 0xF6, 0xDF)]
+    words = [*letters, *("##" + c for c in letters), *(a + b[2:] for a, b in merges)]
+    prefixed = {**trained(None), "continuing_subword_prefix": "##", "vocab": {w: i for i, w in enumerate(words)}, "merges": merges}
+    yield "prefixed", layout(prefixed, None, {"type": "Whitespace"}, None, {"type": "WordPiece", "prefix": "##", "cleanup": False})
     words = ["<unk>", *sorted(set(CORPUS.replace(".", " ").split()))]
     yield "word-level", layout({"type": "WordLevel", "unk_token": "<unk>", "vocab": {w: i for i, w in enumerate(words)}}, None, {"type": "Whitespace"})
 
@@ -247,7 +255,7 @@ def layouts():
         for invert in (False, True):
             pieces[f"{behavior}{'-invert' if invert else ''}"] = split(r"\s|x*(?=b)|\d+", behavior, invert)
     yield "pieces", [layout(characters(), None, pre) for pre in pieces.values()]
-    folds = [r"(?i:[sk]e|'s)", r"\w+(?=\W)", r"\bt\B", r"^.|.$", r"[^\W\d]+", r"\h{2}", r"[[:punct:]]+", r"\p{Han}", r"[\p{L}&&[^a-m]]+", r"\x{65}", r"\A\s*|\s*\z", r"a{,2}"]
+    folds = [r"(?i:[sk]e|'s)", r"\w+(?=\W)", r"\bt\B", r"^.|.$", r"[^\W\d]+", r"\h{2}", r"[[:punct:]]+", r"\p{Han}", r"[\p{L}&&[^a-m]]+", r"\x{65}", r"\A\s*|\s*\z", r"a{,2}", r"(?>a+|\s)b?", r"(?:t|th)?+e", r"\s*+x|\d++\.|[]x]+", r"(?>x(?>a|ab)*)y|.", r"\p{L}*+\d", "(a|b)++b"]
     yield "expressions", [layout(characters(), None, split(e)) for e in folds]
     changes = [{"type": t} for t in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt")]
     changes += [{"type": "Strip", "strip_left": l, "strip_right": r} for l, r in ((True, True), (True, False), (False, True))]

@@ -1,8 +1,7 @@
-// Patterns of tokenizer.json: texts, or expressions of Oniguruma, which @huggingface/tokenizers rewrites for JavaScript. What
-// it would rewrite to something else is refused, and what it does not fold is folded here. Matches are those of the Rust
-// library: contiguous stretches of the text, each a match or not.
+// Patterns of tokenizer.json, texts or expressions, and what becomes of their matches. Matches are those of the Rust library:
+// contiguous stretches of the text, each a match or not.
 
-import * as library from '@huggingface/tokenizers';
+import { compileExpression } from './expression.js';
 import type { Part } from './part.js';
 
 /** A stretch of a text, in code units. */
@@ -22,64 +21,13 @@ export function readExpression(part: Part): RegExp {
 /** An expression that matches a text. */
 export const literal = (text: string): RegExp => new RegExp(text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'), 'gu');
 
-// The package exports this class; its types do not, as they are written for another way of resolving modules.
-const { SplitPreTokenizer } = library as unknown as {
-  readonly SplitPreTokenizer: new (config: object) => { readonly pattern: RegExp | null };
-};
-
-/** An expression as Oniguruma reads it. */
-export function expression(source: string): RegExp {
-  const config = {
-    type: 'Split',
-    pattern: { Regex: foldLetters(source) },
-    behavior: 'Isolated',
-    invert: false,
-  } as const;
-  const { pattern } = new SplitPreTokenizer(config);
-  if (pattern === null) throw new SyntaxError('no expression');
-  return pattern;
-}
-
 function compile(part: Part, key: string): RegExp {
-  const source = part.text(key);
-  const token = tokens(source).find(({ text }) => text === '(?>' || /^[?*+]\+$/.test(text));
-  if (token)
-    throw part.unsupported(key, `an expression without atomic groups and possessive quantifiers (${token.text})`);
   try {
-    return expression(source);
+    return compileExpression(part.text(key));
   } catch (error) {
-    throw part.unsupported(key, 'an expression that can be run', `${source} (${(error as Error).message})`);
+    if (!(error instanceof SyntaxError)) throw error;
+    throw part.unsupported(key, 'an expression that can be run', `${part.text(key)} (${error.message})`);
   }
-}
-
-type SourceToken = { readonly text: string; readonly inClass: boolean };
-
-/** The parts of an expression, as far as they matter here: escapes, openings of groups, two quantifiers, single characters. */
-function tokens(source: string): readonly SourceToken[] {
-  let depth = 0;
-  return [...source.matchAll(/\\[pP]\{[^}]*\}|\\[\s\S]|\(\?(?:[a-zA-Z]+:|<[=!]|[:=!>])|[?*+]\+|[\s\S]/gu)].flatMap(
-    ([text]) => {
-      const inClass = depth > 0;
-      if (text === '[') depth++;
-      else if (text === ']' && inClass) depth--;
-      // Inside a class a quantifier is two characters.
-      if (inClass && text.length > 1 && !text.startsWith('\\')) return [...text].map((one) => ({ text: one, inClass }));
-      return [{ text, inClass }];
-    },
-  );
-}
-
-/** In (?i:…), s is also ſ and k also K: the two letters of ASCII with a third form, which the library does not know. */
-function foldLetters(source: string): string {
-  const open: boolean[] = [];
-  return tokens(source)
-    .map(({ text, inClass }) => {
-      if (!inClass && text.startsWith('(')) open.push(text === '(?i:' || open.at(-1) === true);
-      else if (!inClass && text === ')') open.pop();
-      const more = open.at(-1) ? { s: 'sSſ', k: 'kK\u212a' }[text.toLowerCase()] : undefined;
-      return more === undefined ? text : inClass ? more : `[${more}]`;
-    })
-    .join('');
 }
 
 /** V8 finds empty matches there, where a lookaround is negative. */

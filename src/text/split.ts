@@ -2,17 +2,9 @@
 // empty ones are no pieces. Metaspace's "first" has to know whether a piece begins where the whole text begins.
 
 import { spellBytes } from './byte-level.js';
+import { compileExpression } from './expression.js';
 import type { Part } from './part.js';
-import {
-  BEHAVIOURS,
-  type Behaviour,
-  cut,
-  expression,
-  literal,
-  matchesOf,
-  type Pattern,
-  readExpression,
-} from './pattern.js';
+import { BEHAVIOURS, type Behaviour, cut, literal, matchesOf, type Pattern, readExpression } from './pattern.js';
 
 export type TakePiece = (piece: string, isFirst: boolean) => void;
 
@@ -89,7 +81,7 @@ const invert =
 
 function byteLevel(addsSpace: boolean, usesRegex: boolean): Split {
   const pieces: Split = usesRegex
-    ? by(matchesOf(expression(GPT2)), 'Isolated')
+    ? by(matchesOf(compileExpression(GPT2)), 'Isolated')
     : (text, first, take) => take(text, first);
   return (text, isFirst, take) =>
     pieces(addsSpace && !text.startsWith(' ') ? ` ${text}` : text, isFirst, (piece, first) =>

@@ -58,8 +58,8 @@ describe('what is not implemented or malformed is refused with its field', () =>
         },
       },
     ],
-    ['pre_tokenizer.pattern.Regex', split('(?>a+)b')],
-    ['pre_tokenizer.pattern.Regex', split('[^\\s]++[\\r\\n]*')],
+    ['pre_tokenizer.pattern.Regex', split('(?i)a')],
+    ['pre_tokenizer.pattern.Regex', split('(?m:a.b)')],
     ['pre_tokenizer.pattern.Regex', split('\\R')],
     ['pre_tokenizer.pattern.Regex', split('(a')],
     [
