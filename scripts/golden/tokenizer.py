@@ -55,21 +55,17 @@ def layout(model, normalizer=None, pre=None, post=None, decoder=None, added=(), 
             "pre_tokenizer": pre, "post_processor": post, "decoder": decoder, "model": model, **more}
 
 
-def trained(pre, normalizer=None, size=330, alphabet=None, specials=(), **options):
+def trained(pre, normalizer=None, size=330, alphabet=None):
     """Vocabulary and merges of byte pairs, trained on the corpus."""
-    tokenizer = Tokenizer(models.BPE(**options))
+    tokenizer = Tokenizer(models.BPE())
     if pre is not None:
         tokenizer.pre_tokenizer = pre
     if normalizer is not None:
         tokenizer.normalizer = normalizer
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet()) if alphabet is None else alphabet
-    trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, special_tokens=list(specials), show_progress=False,
-                                  **options)
+    trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(CORPUS.split("\n"), trainer)
-    model = json.loads(tokenizer.to_str())["model"]
-    if "end_of_word_suffix" in options:  # their words come in no fixed order
-        model["vocab"] = {w: i for i, w in enumerate(sorted(model["vocab"]))}
-    return model
+    return json.loads(tokenizer.to_str())["model"]
 
 
 def byte_model(size=330, **more):
@@ -228,7 +224,10 @@ def layouts():
                          [token(i, w) for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])] + [token(4, "[MASK]", lstrip=True)])
     yield "bert-cased", layout(bert(), {"type": "BertNormalizer", "clean_text": False, "handle_chinese_chars": False, "strip_accents": True, "lowercase": False},
                                {"type": "BertPreTokenizer"}, None, {"type": "WordPiece", "prefix": "##", "cleanup": False})
-    clip = trained(pre_tokenizers.Split(Regex(r"\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"), "removed", invert=True), normalizers.Lowercase(), 420, end_of_word_suffix="</w>")
+    merges = [["t", "h"], ["e", "r</w>"], ["th", "e</w>"], ["i", "n"], ["in", "g</w>"], ["th", "e"], ["a", "</w>"], ["s", "a"], ["0", "0</w>"]]
+    letters = [chr(c) for c in (*range(33, 127), 0xE9, 0xF6, 0xDF)]
+    words = [*letters, *(c + "</w>" for c in letters), "</w>", *("".join(pair) for pair in merges)]
+    clip = {**trained(None), "end_of_word_suffix": "</w>", "vocab": {w: i for i, w in enumerate(dict.fromkeys(words))}, "merges": merges}
     yield "clip", layout({**clip, "unk_token": "the</w>"}, sequence({"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Lowercase"}, key="normalizers"),
                          split(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", "Removed", True), None, {"type": "BPEDecoder", "suffix": "</w>"})
     merges = [["t", "##h"], ["##h", "##e"], ["th", "##e"], ["##i", "##n"], ["##in", "##g"], ["##e", "##r"], ["s", "##a"], ["##a", "##b"], ["##ab", "##ab"]]
