@@ -8,10 +8,22 @@ export type OpenedDecoder = Decoder & Language;
 
 /**
  * The tokens of a prompt as the tokenizer makes them, or the BOS token for a prompt without any.
- * @throws OptionError E_OPTION_PROMPT where there is none either
+ * @throws OptionError E_OPTION_PROMPT where there is none either, or one that the model does not know
  */
-export function encodePrompt({ tokenizer, bos }: Language, text: string, specialTokens = true): readonly number[] {
-  return startSomewhere([...tokenizer.encode(text, specialTokens)], bos);
+export function encodePrompt(
+  { tokenizer, bos, info }: Pick<OpenedDecoder, 'tokenizer' | 'bos' | 'info'>,
+  text: string,
+  specialTokens = true,
+): readonly number[] {
+  const tokens = [...tokenizer.encode(text, specialTokens)];
+  const stranger = tokens.find((token) => token >= info.vocabulary);
+  if (stranger === undefined) return startSomewhere(tokens, bos);
+  const word = JSON.stringify(tokenizer.decode([stranger], true));
+  throw new OptionError(
+    'E_OPTION_PROMPT',
+    `prompt: ${word} is token ${stranger} of the tokenizer, but the model knows ${info.vocabulary}, from 0 on. Leave it out, or take the tokenizer that belongs to the model.`,
+    { option: 'prompt', token: stranger, vocabulary: info.vocabulary },
+  );
 }
 
 /** `tokens`, or the BOS token where there are none. @throws OptionError E_OPTION_PROMPT */

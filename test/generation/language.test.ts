@@ -12,6 +12,7 @@ import {
   type TextSource,
 } from '../../src/generation/index.js';
 import { sharedPath, testWith } from '../shared.js';
+import { createFakeDecoder } from './fake-decoder.js';
 
 const demo = folderTexts(fileURLToPath(new URL('../../demo/model', import.meta.url)));
 /** The demo's text files with some of them others, or none. */
@@ -58,9 +59,19 @@ describe('loadLanguage', () => {
 
   test('an empty prompt begins with the BOS token; without one it is refused', async () => {
     const language = await loadLanguage(demo);
-    expect(encodePrompt(language, '')).toEqual([0]);
-    expect(() => encodePrompt({ ...language, bos: undefined }, '')).toThrowError(
+    const model = { ...language, info: createFakeDecoder({ vocabulary: 4096 }).info };
+    expect(encodePrompt(model, '')).toEqual([0]);
+    expect(() => encodePrompt({ ...model, bos: undefined }, '')).toThrowError(
       expect.objectContaining({ code: 'E_OPTION_PROMPT' }),
+    );
+  });
+
+  test('a token that only the tokenizer knows is named', async () => {
+    const language = await loadLanguage(demo);
+    const end = language.tokenizer.encode('Once upon a time').reduce((most, id) => Math.max(most, id));
+    const model = { ...language, info: createFakeDecoder({ vocabulary: end }).info };
+    expect(() => encodePrompt(model, 'Once upon a time')).toThrowError(
+      expect.objectContaining({ code: 'E_OPTION_PROMPT', facts: { option: 'prompt', token: end, vocabulary: end } }),
     );
   });
 
