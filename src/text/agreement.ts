@@ -22,16 +22,18 @@ export function agree(
   config: Part,
   added: AddedTokens,
   tokenId: (word: string) => number | undefined,
-  surround: Surround,
+  { surround, addsSpace }: { readonly surround: Surround; readonly addsSpace: boolean | undefined },
 ): Agreement {
   const notes: string[] = [];
   addDescribed(config, added, notes);
   for (const token of namedTokens(config)) {
-    // As a string it is only added where no added token has its text; as an object it also describes that token.
-    if (added.idOf(token.content) !== undefined && !token.isDescribed) continue;
-    added.add({ ...token.token, special: true });
+    if (added.idOf(token.content) === undefined) added.add({ ...token, special: true });
   }
   compareEnds(config, tokenId, surround, notes);
+  if (addsSpace !== undefined && config.flag('add_prefix_space', addsSpace) !== addsSpace) {
+    const file = `add_prefix_space is ${!addsSpace} in tokenizer_config.json and ${addsSpace} in tokenizer.json`;
+    notes.push(`${file}; tokenizer.json is followed, as transformers 5 does`);
+  }
   return {
     readsSpecial: config.flag('split_special_tokens', false),
     notes,
@@ -72,20 +74,20 @@ const differences = (before: AddedToken, after: AddedToken): string =>
     .map((key) => `${key}: ${after[key]}`)
     .join(', ');
 
-type Named = { readonly content: string; readonly token: AddedToken; readonly isDescribed: boolean };
-
-function namedTokens(config: Part): readonly Named[] {
+/** Special tokens by name or in a list; an object describes one. */
+function namedTokens(config: Part): readonly AddedToken[] {
   const values: (readonly [string, unknown])[] = NAMED.map((key) => [key, config.raw(key)]);
   for (const key of LISTED) {
-    const list = config.raw(key);
-    if (Array.isArray(list)) values.push(...list.map((one: unknown, i) => [`${key}[${i}]`, one] as const));
+    const list = config.raw(key) ?? {};
+    if (typeof list !== 'object') throw config.wrong(key, 'a list of tokens, or an object');
+    values.push(...Object.entries(list).map(([at, one]) => [`${key}.${at}`, one] as const));
   }
-  return values.flatMap(([key, value]): readonly Named[] => {
-    if (value === undefined || value === '') return [];
-    if (typeof value === 'string') return [{ content: value, token: specialToken(value), isDescribed: false }];
-    const token = readAddedToken(readPart(value, config.file, key));
-    return token.content === '' ? [] : [{ content: token.content, token, isDescribed: true }];
-  });
+  return values
+    .filter(([, value]) => value !== undefined && value !== '')
+    .map(([key, value]) =>
+      typeof value === 'string' ? specialToken(value) : readAddedToken(readPart(value, config.file, key)),
+    )
+    .filter(({ content }) => content !== '');
 }
 
 const specialToken = (content: string): AddedToken => ({

@@ -67,7 +67,10 @@ export function codecOf(
   readAddedTokens(whole, added);
   const tokenId = (word: string): number | undefined => added.idOf(word) ?? model.words.get(word);
   const surround = readSurround(whole.part('post_processor'));
-  const { readsSpecial, notes } = agree(readPart(tokenizerConfig, configPath), added, tokenId, surround);
+  const { readsSpecial, notes } = agree(readPart(tokenizerConfig, configPath), added, tokenId, {
+    surround,
+    addsSpace: addsSpaceOf(whole.part('pre_tokenizer')),
+  });
 
   const normalise = normaliser?.normalise ?? ((text: string) => text);
   const [findPlain, findNormalised] = createFinders(added, normalise, readsSpecial);
@@ -125,6 +128,10 @@ const read = <T>(whole: Part, key: string, make: (part: Part) => T): T | undefin
 
 /** Without a decoder words are told apart by a space. */
 const separate: Decode = (words) => [words.join(' ')];
+
+/** Whether a byte-level tokenizer puts a space before a text; undefined for others. */
+const addsSpaceOf = (part: Part | undefined): boolean | undefined =>
+  part?.type === 'ByteLevel' ? part.flag('add_prefix_space') : undefined;
 
 function refuseFirst(whole: Part): never {
   throw whole.unsupported(

@@ -146,6 +146,14 @@ describe('tokenizer_config.json beside tokenizer.json', () => {
     expect(does.notes).toEqual([expect.stringMatching(/asks for no eos_token.*adds a eos_token/)]);
   });
 
+  test('a space before the text is tokenizer.json’s, and a note', () => {
+    const codec = make({ pre_tokenizer: LEVEL }, { add_prefix_space: true });
+    expect(codec.notes).toEqual([
+      expect.stringMatching(/add_prefix_space is true in tokenizer_config\.json and false/),
+    ]);
+    expect(make({ pre_tokenizer: LEVEL }, { add_prefix_space: false }).notes).toEqual([]);
+  });
+
   test('the tokens it adds have ids, bytes and texts', () => {
     const codec = make(
       { decoder: LEVEL },
