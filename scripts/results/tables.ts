@@ -4,7 +4,7 @@ import { type Comparison, type ComparisonRow, type DropRecord, type Manifest, pa
 
 type Cell = string | number;
 
-export function markdown(head: readonly Cell[], rows: readonly (readonly Cell[])[]): string {
+function markdown(head: readonly Cell[], rows: readonly (readonly Cell[])[]): string {
   const line = (cells: readonly Cell[]): string => `| ${cells.join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }

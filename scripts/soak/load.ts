@@ -98,7 +98,7 @@ function compareMemory(samples: readonly Sample[], seconds: number): LoadReport[
 }
 
 /** The values of /metrics by name with labels. */
-export async function readMetrics(url: string): Promise<ReadonlyMap<string, number>> {
+async function readMetrics(url: string): Promise<ReadonlyMap<string, number>> {
   const page = await (await fetch(`${url}/metrics`)).text();
   const lines = page.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]));

@@ -4,7 +4,7 @@ import type { Estimate, TaskScores, TaskSetup } from '../records/index.js';
 import { formatPerplexity, formatTable } from './format.js';
 
 /** Accuracies in percent, with their standard errors. */
-export function formatAccuracy(estimate: Estimate | undefined | null): string {
+function formatAccuracy(estimate: Estimate | undefined | null): string {
   if (!estimate) return '–';
   const { value, stderr } = estimate;
   return `${(100 * value).toFixed(2)}${stderr === null ? '' : ` ± ${(100 * stderr).toFixed(2)}`}`;

@@ -6,7 +6,7 @@ import type { DType } from '../tensor/index.js';
 import type { Attribute, Dimension, ElementType, Graph, Initializer, ValueInfo } from './graph.js';
 import { MessageWriter } from './protobuf.js';
 
-export const OPSET = 23;
+const OPSET = 23;
 const IR_VERSION = 11;
 
 /** onnx.TensorProto.DataType. */

@@ -78,7 +78,7 @@ export function statusError(settings: HubSettings, subject: string, response: Re
 }
 
 /** Text from a server, fit for one line of a terminal. */
-export function plain(text: string): string {
+function plain(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are what must not get through
   const line = text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').trim();
   return line.length > 200 ? `${line.slice(0, 199)}…` : line;

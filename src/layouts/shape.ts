@@ -9,9 +9,9 @@ export const INT4_GROUP = 128;
 /** The sum of this many products of two numbers in [−127, 127] fits 32 bits. */
 export const LARGEST_COLUMNS = 131072;
 /** Where each part begins, in a file and in memory: a multiple of this. */
-export const PART_ALIGNMENT = 16;
+const PART_ALIGNMENT = 16;
 /** A quantised activation vector is followed by zeros up to a multiple of this. */
-export const ACTIVATION_PADDING = 32;
+const ACTIVATION_PADDING = 32;
 
 export type Shape = { readonly rows: number; readonly columns: number };
 

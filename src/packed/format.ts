@@ -15,7 +15,7 @@
 import { CheckpointError, UnsupportedError } from '../base/portable.js';
 
 const MAGIC = Uint8Array.of(0x89, 0x4c, 0x41, 0x59, 0x57, 0x0d, 0x0a, 0x1a);
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 export const PREAMBLE_BYTES = 128;
 /** The directory of a model with some 50,000 linears; parsing is bounded by it. */
 export const MAX_DIRECTORY = 64 << 20;

@@ -32,7 +32,7 @@ function independence(psi: readonly (readonly number[])[]): number[] {
 const SAME = 1e-9;
 
 /** The sparsities that solve the linear program. */
-export function solveAls(values: readonly number[], weights: readonly number[], target: number, { low, high }: Box) {
+function solveAls(values: readonly number[], weights: readonly number[], target: number, { low, high }: Box) {
   if (target <= low || target >= high) return weights.map(() => target);
   const rates = weights.map(() => high);
   let left = weights.reduce((sum, N) => sum + N * (high - target), 0);

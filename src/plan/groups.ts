@@ -14,7 +14,7 @@ import type { Countable } from './budget.js';
 const SLACK = 1e-6;
 
 /** Weights that go of a linear where n of every `of` consecutive columns do. */
-export const prunedInGroups = ({ rows, columns }: Countable, n: number, of: number): number =>
+const prunedInGroups = ({ rows, columns }: Countable, n: number, of: number): number =>
   rows * (Math.floor(columns / of) * n + Math.floor(((columns % of) * n) / of));
 
 type Rounding = {

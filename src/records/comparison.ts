@@ -8,7 +8,7 @@ import { taskScoresSchema, taskSetupSchema } from './tasks.js';
 
 const interval = z.tuple([z.number(), z.number()]);
 
-export const comparisonRowSchema = z.object({
+const comparisonRowSchema = z.object({
   allocation: z.string(),
   criterion: z.string(),
   pattern: z.string(),

@@ -9,7 +9,7 @@ const pairSchema = z.object({ before: z.number().int(), after: z.number().int() 
 /** Perplexities; null where no such text was given. */
 const perplexities = z.object({ validation: z.number().nullable(), test: z.number().nullable() });
 
-export const dropRecordSchema = z.object({
+const dropRecordSchema = z.object({
   format: z.literal('layerwise-drop'),
   version: z.literal(1),
   tool: z.object({ version: z.string(), device: z.string() }),

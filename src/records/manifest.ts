@@ -37,7 +37,7 @@ const rowSchema = z.object({
   errors: z.array(z.number()),
 });
 
-export const manifestSchema = z.object({
+const manifestSchema = z.object({
   format: z.literal('layerwise-run'),
   version: z.literal(1),
   tool: z.object({ version: z.string(), node: z.string(), engine: z.string(), device: z.string() }),

@@ -73,7 +73,7 @@ const documentSchema = z.object({
   } satisfies Readonly<Record<Exclude<MeasureName, 'sensitivity'>, z.ZodType>>),
 });
 
-export const profileSchema = documentSchema.superRefine((profile, context) => {
+const profileSchema = documentSchema.superRefine((profile, context) => {
   const { blocks } = profile.source;
   const linears = profile.linears.flat().length;
   const { outliers = {}, scoreMoments, scores, lamp, alpha, gradient, redundancy } = profile.measures;

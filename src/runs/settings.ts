@@ -343,7 +343,7 @@ export function checkAgainstModel(settings: PruneSettings, model: Model): void {
 }
 
 /** @throws OptionError E_OPTION_PLAN where the plan does not fit the model */
-export function checkPlan(plan: Plan, model: Model): void {
+function checkPlan(plan: Plan, model: Model): void {
   if (plan.blocks && plan.blocks.length !== model.config.blocks) {
     throw new OptionError(
       'E_OPTION_PLAN',

@@ -13,7 +13,7 @@ export type CompletionLogprobs = {
 };
 
 /** A token's name. */
-export function nameToken(codec: Codec, token: number): string {
+function nameToken(codec: Codec, token: number): string {
   const bytes = codec.tokenBytes(token);
   if (bytes.length === 0) return `token_id:${token}`; // the model's vocabulary is larger than the tokenizer's
   try {

@@ -11,6 +11,7 @@ import { compare, drop, evaluate, profile, prune } from '../../src/api/index.js'
 import type { OnProgress } from '../../src/base/index.js';
 import type { Engine } from '../../src/engine/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
+import { limit } from '../scale.js';
 import { items } from '../zeroshot/golden.js';
 import { expectFault, type Fault, ledger, seen, step } from './ledger.js';
 import { differences, LENGTH, makeFolder, makeTexts, makeTiny, readTree, useOwnCache } from './make.js';
@@ -199,7 +200,7 @@ describe.each(RUNS)('%s', (name, resumes, run) => {
     if (resumes) whole = await readTree(at('whole'));
   });
 
-  test('that fails anywhere leaves nothing open', { timeout: 180_000 }, async () => {
+  test('that fails anywhere leaves nothing open', { timeout: limit(180_000) }, async () => {
     const sample = sampleSteps(steps);
     for (const [i, number] of sample.entries()) {
       const out = at('failed');

@@ -13,6 +13,7 @@ import { type AllocationPolicy, POLICIES } from '../../src/plan/index.js';
 import { validatePlan } from '../../src/records/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
 import { commandOf, normalisePrune, type PruneSettings } from '../../src/runs/index.js';
+import { runs } from '../scale.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'layerwise-repeat-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -126,7 +127,7 @@ describe.each([...POLICIES.values()])('$name', (policy) => {
         const settings = normalisePrune(asked);
         expect(essence(await repeat(settings))).toEqual(essence(settings));
       }),
-      { numRuns: 25 },
+      { numRuns: runs(25) },
     );
   });
 });

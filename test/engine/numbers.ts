@@ -8,7 +8,7 @@ import type { Tolerance } from '../tolerances.js';
 export const rngOf = (seed: number): Rng => createRng(seed);
 
 /** Values uniform in [−scale, scale). */
-export const values = (rng: Rng, count: number, scale = 1): Float32Array<ArrayBuffer> =>
+const values = (rng: Rng, count: number, scale = 1): Float32Array<ArrayBuffer> =>
   Float32Array.from({ length: count }, () => (2 * rng.uniform() - 1) * scale);
 
 export const f32 = (shape: readonly number[], data: Float32Array): HostTensor => ({ type: 'f32', shape, data });

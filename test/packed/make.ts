@@ -108,7 +108,7 @@ export async function readBuffer(path: string): Promise<Buffer> {
 }
 
 /** A folder inside a folder that goes. */
-export async function makeInner(name: string): Promise<string> {
+async function makeInner(name: string): Promise<string> {
   const dir = join(await makeDir(), name);
   await mkdir(dir);
   return dir;

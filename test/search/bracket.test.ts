@@ -116,6 +116,7 @@ describe('a range that does not begin with uniform', () => {
           if (guided) expect(Math.abs(value - vertex)).toBeLessThanOrEqual(0.05 + 1e-9);
         },
       ),
+      { numRuns: runs(100) },
     );
     const low = await within(
       (value) => value,

@@ -9,7 +9,7 @@ import { createFakeDecoder, type FakeDecoder } from '../generation/fake-decoder.
 export const language = await loadLanguage(folderTexts(fileURLToPath(new URL('../../demo/model', import.meta.url))));
 
 /** Prints roles as words; refuses a first word of the assistant's. */
-export const TEMPLATE = `{{ bos_token }}{% if messages[0].role == 'assistant' %}{{ raise_exception('the user speaks first') }}{% endif %}{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}`;
+const TEMPLATE = `{{ bos_token }}{% if messages[0].role == 'assistant' %}{{ raise_exception('the user speaks first') }}{% endif %}{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}`;
 
 export type Made = {
   readonly server: RunningServer;

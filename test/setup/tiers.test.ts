@@ -22,7 +22,7 @@ test('what is called slow is there', () => {
 
 test('what decides is fast', () => {
   const fast = tests.filter((path) => !SLOW.some((entry) => covers(entry, path)));
-  for (const room of ['plan', 'search', 'graph', 'operate', 'checkpoint', 'text', 'tensor', 'cli']) {
+  for (const room of ['plan', 'search', 'graph', 'operators', 'checkpoint', 'text', 'tensor', 'cli']) {
     expect(
       fast.some((path) => path.startsWith(`test/${room}/`)),
       room,

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Codec, codecOf } from '../../src/text/portable.js';
+import { runs } from '../scale.js';
 
 const where = { path: 'tokenizer.json', configPath: 'tokenizer_config.json' };
 const make = (model: object): Codec => codecOf({ model }, {}, where);
@@ -48,7 +49,7 @@ describe('BPE of one long piece', () => {
         const codec = make({ type: 'BPE', merges, vocab: Object.fromEntries(all.map((word, id) => [word, id])) });
         expect([...codec.encode(text)].map((id) => all[id])).toEqual(mergePlainly(text, merges));
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 
@@ -69,7 +70,7 @@ describe('BPE of one long piece', () => {
             expect([...codec.encode(parts.map((part) => `${part}|`).join(''))]).toEqual(apart);
           },
         ),
-        { numRuns: 200 },
+        { numRuns: runs(200) },
       );
     },
   );

@@ -25,7 +25,7 @@ type Demo = {
   readonly 'mmlu 2 shots': readonly GoldenItem[];
 };
 
-export const golden = fileURLToPath(new URL('../golden/zeroshot/', import.meta.url));
+const golden = fileURLToPath(new URL('../golden/zeroshot/', import.meta.url));
 export const items = join(golden, 'items');
 export const goldenDemo = async (): Promise<Demo> => JSON.parse(await readFile(join(golden, 'demo.json'), 'utf8'));
 /** By task, of each of its first items: the right choice, the log-probabilities. */

@@ -22,6 +22,6 @@ export const packCommand = defineCommand({
   },
 });
 
-export function describeResult(result: PackResult): string {
+function describeResult(result: PackResult): string {
   return `${describePacked(result, false)}\n\npacked  ${result.out}, ${formatSeconds(result.seconds)}`;
 }

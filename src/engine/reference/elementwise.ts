@@ -26,7 +26,7 @@ const binary = (f: (a: number, b: number) => number): Op => ({
 });
 
 /** The shape that both broadcast to. */
-export function broadcast(a: readonly number[], b: readonly number[]): readonly number[] {
+function broadcast(a: readonly number[], b: readonly number[]): readonly number[] {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, axis) => {
     const x = a[axis - rank + a.length] ?? 1;

@@ -1,7 +1,7 @@
 // What a family calls its tensors. Everything but the head stands below a base, which checkpoints of the bare model (GPT-2's
 // own, some of OPT's) leave out. Modules stand below a block's prefix, `<base><blocks>.<number>.`.
 
-export const LINEAR_KINDS = ['q', 'k', 'v', 'qkv', 'o', 'gate', 'up', 'gate_up', 'down'] as const;
+const LINEAR_KINDS = ['q', 'k', 'v', 'qkv', 'o', 'gate', 'up', 'gate_up', 'down'] as const;
 /** What a linear does in its block. */
 export type LinearKind = (typeof LINEAR_KINDS)[number];
 

@@ -41,7 +41,7 @@ export type AdmmFactor = {
  * Σ xᵀx [columns, columns], which becomes H in place, and what the turns need of it.
  * @throws NumericError E_NUMERIC_GRAM where it holds NaN or infinity, E_NUMERIC_CHOLESKY where no damping of the rule suffices
  */
-export async function factoriseAdmm(
+async function factoriseAdmm(
   gram: Float32Array,
   columns: number,
   { gemm, name }: Pick<PrepareOptions, 'gemm' | 'name'>,
@@ -84,7 +84,7 @@ export async function factoriseAdmm(
 }
 
 /** Prunes exactly `count` weights of W, which stays as it is. */
-export async function pruneAdmm(
+async function pruneAdmm(
   W: Matrix,
   count: number,
   pattern: Pattern,

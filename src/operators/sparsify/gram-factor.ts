@@ -9,7 +9,7 @@ import { choleskyOfInverse, type Gemm } from '../../linalg/index.js';
 import type { Kernels } from '../../solver-kernels/index.js';
 
 /** λ = DAMPING · mean(diag H), as published. */
-export const DAMPING = 0.01;
+const DAMPING = 0.01;
 const RAISES = [1, 10, 100] as const;
 
 export type GramFactor = {

@@ -7,7 +7,7 @@
 
 import { InternalError, OptionError } from '../../base/index.js';
 
-export const PATTERN_KINDS = ['row', 'matrix', 'columns', 'n:m'] as const;
+const PATTERN_KINDS = ['row', 'matrix', 'columns', 'n:m'] as const;
 export type PatternKind = (typeof PATTERN_KINDS)[number];
 
 export type Pattern =
@@ -18,7 +18,7 @@ export type Pattern =
   | { readonly kind: 'n:m'; readonly kept: number | undefined; readonly of: number };
 
 /** The M that mixed patterns may have. */
-export const GROUP_SIZES = [4, 8, 16, 32] as const;
+const GROUP_SIZES = [4, 8, 16, 32] as const;
 /** The largest M of a fixed pattern. */
 const LARGEST_GROUP = 32;
 
