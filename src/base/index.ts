@@ -1,3 +1,4 @@
+export { countCharacters, trimEnd, trimStart } from './characters.js';
 export {
   CheckpointError,
   InternalError,

@@ -1,3 +1,4 @@
+export { countCharacters, PYTHON_SPACE, trimEnd, trimStart } from './characters.js';
 export {
   CheckpointError,
   InternalError,

@@ -3,27 +3,84 @@
 // transformers' apply_chat_template does. The template writes the special tokens itself, so that its text is encoded
 // without any.
 
-import { Template } from '@huggingface/jinja';
-import { CheckpointError, OptionError } from '../base/portable.js';
+import { CheckpointError, OptionError, UnsupportedError } from '../base/portable.js';
+import { JinjaError } from './jinja/problem.js';
+import { createTemplate, type JinjaTemplate, toValue } from './jinja/template.js';
+import type { Dict, Value } from './jinja/values.js';
+import { prepareMessages } from './messages.js';
 
-export type ChatMessage = { readonly role: string; readonly content: string };
+/** A message as OpenAI's API has it; all of its keys reach the template. */
+export type ChatMessage = {
+  readonly role: string;
+  readonly content?: string | readonly object[] | null;
+  readonly [key: string]: unknown;
+};
+
+export type ChatOptions = {
+  /** JSON schemas of functions. Defaults to none. */
+  readonly tools?: readonly object[] | undefined;
+  /** Further variables of the template, such as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, unknown>> | ReadonlyMap<string, unknown> | undefined;
+  /** What `strftime_now` tells. Defaults to now. */
+  readonly now?: Date | undefined;
+};
 
 export interface ChatTemplate {
-  /** The text that the assistant's next words continue. @throws OptionError E_OPTION_MESSAGES where the template refuses */
-  render(messages: readonly ChatMessage[]): string;
+  /**
+   * The text that the assistant's next words continue. Messages may come as `readChatJson` read them.
+   * @throws OptionError E_OPTION_MESSAGES where they are not what they should be or the template refuses them;
+   * UnsupportedError E_UNSUPPORTED_CHAT_TEMPLATE where the template needs what we do not have
+   */
+  render(messages: readonly ChatMessage[] | Value, options?: ChatOptions): string;
 }
 
 type Sources = { readonly file: string | undefined; readonly config: unknown };
-type Words = { readonly bos: string | undefined; readonly eos: string | undefined };
+
+/** Special tokens by their names in tokenizer_config.json (`bos_token` …), which templates use. */
+export type SpecialWords = Readonly<Record<string, string>>;
+
+/** Variables that are ours to give. */
+const GIVEN = ['messages', 'tools', 'documents', 'add_generation_prompt'];
 
 /** The template; undefined where there is none. @throws CheckpointError E_TEXT_CHAT_TEMPLATE where it is no Jinja */
-export function createChatTemplate(sources: Sources, words: Words, where: string): ChatTemplate | undefined {
+export function createChatTemplate(sources: Sources, words: SpecialWords, where: string): ChatTemplate | undefined {
   const source = sources.file ?? findTemplate(sources.config);
   if (source === undefined) return undefined;
-  let template: Template;
+  const template = readTemplate(source, where);
+  return {
+    render(messages, { tools, variables = {}, now } = {}) {
+      if (template instanceof JinjaError) throw explain(template);
+      const further = toValue(variables) as Dict;
+      for (const name of GIVEN) {
+        if (!further.has(name)) continue;
+        throw new OptionError('E_OPTION_TEMPLATE', `${name}: no variable to give to a chat template. Leave it out.`, {
+          option: 'chat_template_kwargs',
+        });
+      }
+      const prepared = prepareMessages(toValue(messages), template);
+      try {
+        return template.render(
+          {
+            ...words,
+            ...Object.fromEntries(further),
+            ...{ messages: prepared, tools: toValue(tools), documents: null, add_generation_prompt: true },
+          },
+          now,
+        );
+      } catch (error) {
+        if (error instanceof JinjaError || error instanceof RangeError) throw explain(error);
+        throw error;
+      }
+    },
+  };
+}
+
+/** The template, or why it cannot be rendered: said when it is asked for, since the model can be used without it. */
+function readTemplate(source: string, where: string): JinjaTemplate | JinjaError {
   try {
-    template = new Template(source);
+    return createTemplate(source);
   } catch (cause) {
+    if (cause instanceof JinjaError && cause.fault === 'unsupported') return cause;
     throw new CheckpointError(
       'E_TEXT_CHAT_TEMPLATE',
       `${where}: the chat template cannot be read: ${(cause as Error).message}. Remove it, or copy the checkpoint again.`,
@@ -31,25 +88,23 @@ export function createChatTemplate(sources: Sources, words: Words, where: string
       { cause },
     );
   }
-  return {
-    render(messages) {
-      try {
-        return template.render({
-          messages,
-          add_generation_prompt: true,
-          bos_token: words.bos ?? '',
-          eos_token: words.eos ?? '',
-        });
-      } catch (cause) {
-        throw new OptionError(
-          'E_OPTION_MESSAGES',
-          `messages: the model’s chat template refuses them: ${(cause as Error).message}. See the order of roles that the model expects.`,
-          { option: 'messages' },
-          { cause },
-        );
-      }
-    },
-  };
+}
+
+function explain(cause: JinjaError | RangeError): OptionError | UnsupportedError {
+  if (cause instanceof JinjaError && cause.fault === 'unsupported') {
+    return new UnsupportedError(
+      'E_UNSUPPORTED_CHAT_TEMPLATE',
+      `The model’s chat template needs what Layerwise does not have: ${cause.message}. Render it with transformers, and give the text as a prompt.`,
+      { needs: cause.message },
+      { cause },
+    );
+  }
+  return new OptionError(
+    'E_OPTION_MESSAGES',
+    `messages: the model’s chat template refuses them: ${cause.message}. See the order of roles that the model expects.`,
+    { option: 'messages' },
+    { cause },
+  );
 }
 
 function findTemplate(config: unknown): string | undefined {

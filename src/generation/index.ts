@@ -1,8 +1,9 @@
-export { createChatTemplate, requireChatTemplate } from './chat.js';
+export { type ChatOptions, createChatTemplate, requireChatTemplate } from './chat.js';
 export { type Completion, type CompletionPiece, complete, type PlacedToken } from './completion.js';
 export { createDetokeniser, createTextStream } from './detokenise.js';
 export { folderTexts, loadLanguage } from './folder.js';
 export { type Generated, generateText } from './generate.js';
+export { readJson as readChatJson } from './jinja/json.js';
 export type { TextName, TextSource } from './language.js';
 export { scoreRequests } from './likelihoods.js';
 export { openForText } from './open.js';

@@ -3,7 +3,7 @@
 
 import { CheckpointError } from '../base/portable.js';
 import type { Codec } from '../text/portable.js';
-import { type ChatTemplate, createChatTemplate } from './chat.js';
+import { type ChatTemplate, createChatTemplate, type SpecialWords } from './chat.js';
 
 export type TextName =
   | 'config.json'
@@ -70,7 +70,7 @@ export async function readLanguage<T extends Codec>(
     eos: new Set(eos === undefined ? ends : [...ends, eos.id]),
     chatTemplate: createChatTemplate(
       { file: await source.readText('chat_template.jinja'), config: words.chat_template },
-      { bos: bos?.word, eos: eos?.word },
+      specialWords(words),
       source.path,
     ),
   };
@@ -96,6 +96,21 @@ function parse(text: string | undefined, path: string, name: string): Record<str
 function wordOf(value: unknown): string | undefined {
   const word = typeof value === 'object' && value !== null ? (value as { content?: unknown }).content : value;
   return typeof word === 'string' ? word : undefined;
+}
+
+const SPECIAL = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'].map((name) => `${name}_token`);
+
+/** Special tokens under the names that chat templates know them by, a model's own among them. */
+function specialWords(words: Readonly<Record<string, unknown>>): SpecialWords {
+  const { extra_special_tokens: extra } = words;
+  const own = typeof extra === 'object' && extra !== null && !Array.isArray(extra) ? Object.entries(extra) : [];
+  const named = [...own, ...SPECIAL.map((name) => [name, words[name]] as const)];
+  return Object.fromEntries(
+    named.flatMap(([name, value]) => {
+      const word = wordOf(value);
+      return word === undefined ? [] : [[name, word]];
+    }),
+  );
 }
 
 /** One id or several; undefined for anything else. */

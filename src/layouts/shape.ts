@@ -8,8 +8,6 @@ export const TILE_COLUMNS = 16;
 export const INT4_GROUP = 128;
 /** The sum of this many products of two numbers in [−127, 127] fits 32 bits. */
 export const LARGEST_COLUMNS = 131072;
-/** Where each part begins, in a file and in memory: a multiple of this. */
-const PART_ALIGNMENT = 16;
 /** A quantised activation vector is followed by zeros up to a multiple of this. */
 const ACTIVATION_PADDING = 32;
 

@@ -85,7 +85,7 @@ describe('loadLanguage', () => {
 });
 
 describe('createChatTemplate', () => {
-  const words = { bos: '<s>', eos: '</s>' };
+  const words = { bos_token: '<s>', eos_token: '</s>' };
   const messages = [{ role: 'user', content: 'hi' }];
   const render = (file: string | undefined, config: unknown): string | undefined =>
     createChatTemplate({ file, config }, words, 'test')?.render(messages);

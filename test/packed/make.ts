@@ -1,7 +1,7 @@
 // Checkpoints of a few linears for tests of packing, and a packed file taken apart by hand.
 
 import { createHash } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRng, silent } from '../../src/base/index.js';
 import { openCheckpoint, writeSafetensors } from '../../src/checkpoint/index.js';
@@ -105,11 +105,4 @@ export const directoryOf = (file: Buffer): string => file.subarray(Number(file.r
 
 export async function readBuffer(path: string): Promise<Buffer> {
   return await readFile(path);
-}
-
-/** A folder inside a folder that goes. */
-async function makeInner(name: string): Promise<string> {
-  const dir = join(await makeDir(), name);
-  await mkdir(dir);
-  return dir;
 }

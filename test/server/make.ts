@@ -33,7 +33,7 @@ export function makeModel({ chat = true, info, delay }: Pick<Options, 'chat' | '
     ...info,
     ...(delay === undefined ? {} : { delay }),
   });
-  const words = { bos: '<|endoftext|>', eos: '<|endoftext|>' };
+  const words = { bos_token: '<|endoftext|>', eos_token: '<|endoftext|>' };
   const chatTemplate = chat ? createChatTemplate({ file: TEMPLATE, config: undefined }, words, 'test') : undefined;
   return { decoder, model: Object.assign(decoder, { ...language, chatTemplate }) satisfies OpenedDecoder };
 }
