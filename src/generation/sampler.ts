@@ -1,10 +1,12 @@
 // From logits to the next token. Temperature 0 is greedy, ties to the lowest id. Otherwise p = softmax(logits / T) in
 // f64, cut in this order: the k likeliest (top-k), then of those, renormalised, the smallest set of likeliest tokens
-// whose mass reaches topP, never fewer than one; equal probabilities rank by lower id. One uniform number is drawn per
+// whose mass reaches topP, then those that are at least minP times as likely as the likeliest (transformers' order), never
+// fewer than one; equal probabilities rank by lower id. What is added to logits before is in penalties.ts. One uniform number is drawn per
 // token, so a seed gives the same text whatever else runs. Instead of sorting a vocabulary, a histogram over
 // (max − logit) / T finds how far down the sort has to go.
 
 import { createRng, NumericError } from '../base/portable.js';
+import type { Penalties } from './penalties.js';
 
 export type Sampling = {
   /** T ≥ 0; 0 is greedy. */
@@ -13,21 +15,23 @@ export type Sampling = {
   readonly topP: number;
   /** Number of tokens to draw from; undefined cuts nothing. */
   readonly topK?: number | undefined;
+  /** Share of the likeliest token's probability that a token has to have, 0 to 1. Defaults to 0, which cuts nothing. */
+  readonly minP?: number | undefined;
   readonly seed: number;
-};
+} & Penalties;
 
 export type Sampler = (logits: Float32Array) => number;
 
 /** A sampler with its own stream of random numbers. */
-export function createSampler({ temperature, topP, topK, seed }: Sampling): Sampler {
+export function createSampler({ temperature, topP, topK, minP = 0, seed }: Sampling): Sampler {
   if (temperature === 0) return argmax;
   const rng = createRng(seed);
   return (logits) => {
     const best = logits[argmax(logits)]!;
     const u = rng.uniform();
     const k = topK === undefined || topK >= logits.length ? undefined : topK;
-    if (k === undefined && topP >= 1) return drawFromAll(logits, best, temperature, u);
-    return drawFromNucleus(logits, best, temperature, { topP, k }, u);
+    if (k === undefined && topP >= 1 && minP === 0) return drawFromAll(logits, best, temperature, u);
+    return drawFromNucleus(logits, best, temperature, { topP, k, minP }, u);
   };
 }
 
@@ -76,9 +80,15 @@ function pick(weights: ArrayLike<number>, threshold: number): number {
 const BINS = 1024;
 const BINS_PER_NAT = 16; // 64 nats in all: what lies below is one bin
 
-type Cut = { readonly topP: number; readonly k: number | undefined };
+type Cut = { readonly topP: number; readonly k: number | undefined; readonly minP: number };
 
-function drawFromNucleus(logits: Float32Array, best: number, temperature: number, { topP, k }: Cut, u: number): number {
+function drawFromNucleus(
+  logits: Float32Array,
+  best: number,
+  temperature: number,
+  { topP, k, minP }: Cut,
+  u: number,
+): number {
   const masses = new Float64Array(BINS);
   const counts = new Int32Array(BINS);
   const binOf = (logit: number): number =>
@@ -92,8 +102,9 @@ function drawFromNucleus(logits: Float32Array, best: number, temperature: number
     total += weight;
   }
   // The last bin that can hold a token of the set. Where k cuts, the mass it leaves is known only after sorting.
+  const floor = k === undefined && minP > 0 ? Math.ceil(-Math.log(minP) * BINS_PER_NAT) + 1 : BINS - 1;
   let [deepest, mass, count] = [0, 0, 0];
-  for (; deepest < BINS - 1; deepest++) {
+  for (; deepest < Math.min(floor, BINS - 1); deepest++) {
     mass += masses[deepest]!;
     count += counts[deepest]!;
     if (k === undefined ? mass >= topP * total : count >= k) break;
@@ -105,6 +116,8 @@ function drawFromNucleus(logits: Float32Array, best: number, temperature: number
   const weights = ranked.map((i) => Math.exp((logits[i]! - best) / temperature));
   const wanted = topP * (k === undefined ? total : weights.reduce((sum, weight) => sum + weight, 0));
   let [kept, reached] = [0, 0];
-  while (kept < weights.length && (kept === 0 || reached < wanted)) reached += weights[kept++]!;
+  while (kept < weights.length && (kept === 0 || (reached < wanted && weights[kept]! >= minP))) {
+    reached += weights[kept++]!;
+  }
   return ranked[pick(weights.slice(0, kept), u * reached)]!;
 }

@@ -3,6 +3,7 @@
 
 import { InternalError } from '../base/portable.js';
 import type { StepPart } from '../decoder/index.js';
+import { type Adjuster, createAdjuster } from './penalties.js';
 import type { Finish, SequenceRequest } from './request.js';
 import { createSampler, type Sampler } from './sampler.js';
 import { type ScoredToken, scoreToken } from './scores.js';
@@ -17,6 +18,7 @@ export class Sequence {
   readonly settle: { resolve(finish: Finish): void; reject(reason: unknown): void };
   slot: Slot | undefined;
   #sampler: Sampler;
+  #adjuster: Adjuster | undefined;
   /** All tokens: the prompt, then what was generated. */
   #tokens: number[];
   /** How many of them the decoder has read. */
@@ -26,6 +28,7 @@ export class Sequence {
     this.request = request;
     this.settle = settle;
     this.#sampler = createSampler(request.sampling);
+    this.#adjuster = createAdjuster(request.sampling, request.prompt);
     this.#tokens = [...request.prompt];
   }
 
@@ -83,9 +86,10 @@ export class Sequence {
 
   #generate(logits: Float32Array): Finish | undefined {
     const { prompt, maxTokens, stopTokens, scores, onToken } = this.request;
-    const token = this.#sampler(logits);
+    const token = this.#sampler(this.#adjuster?.adjust(logits) ?? logits);
     if (stopTokens.has(token)) return 'stop';
     this.#tokens.push(token);
+    this.#adjuster?.add(token);
     if (onToken(token, scores === undefined ? undefined : scoreToken(logits, token, scores))) return 'stop';
     return this.#tokens.length - prompt.length >= maxTokens ? 'length' : undefined;
   }
