@@ -1,8 +1,8 @@
 // The routes. Thin: what they do lies in completions.ts and chat.ts, what they ask lies in the runtime.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { requireModel } from './ask.js';
 import { answerChat } from './chat.js';
@@ -11,12 +11,16 @@ import type { ServerContext } from './context.js';
 import { hostOf, isLoopback } from './loopback.js';
 import { PAGE_POLICY, renderPage } from './page.js';
 import { ClientGoneError, describeProblem, RefusedError } from './problems.js';
+import { discardRest, receiveText } from './receive.js';
 
-export function createApp(context: ServerContext): Hono {
+/** Hono's context with Node's request. */
+type Call = Context<{ Bindings: HttpBindings }>;
+
+export function createApp(context: ServerContext): Hono<{ Bindings: HttpBindings }> {
   const { settings, metrics, scheduler, model } = context;
-  const app = new Hono();
+  const app = new Hono<{ Bindings: HttpBindings }>();
 
-  const fail = (c: Context, error: unknown): Response => {
+  const fail = (c: Call, error: unknown): Response => {
     // Whatever failed after the client went, reading the body above all, failed because it went.
     const { status, error: told } = describeProblem(c.req.raw.signal.aborted ? new ClientGoneError() : error);
     if (status === 429) c.header('retry-after', '1');
@@ -32,7 +36,8 @@ export function createApp(context: ServerContext): Hono {
     const route = ROUTES.has(c.req.path) ? c.req.path : 'other';
     metrics.requests.add(1, { route, status: c.res.status });
     c.header('x-content-type-options', 'nosniff');
-    if (context.draining) c.header('connection', 'close');
+    const isWhole = c.req.method === 'GET' || c.req.method === 'HEAD' || (await discardRest(c.env.incoming));
+    if (context.draining || !isWhole) c.header('connection', 'close');
   });
 
   // A page elsewhere whose name was made to lead here (DNS rebinding) would count as ours for its reader's browser.
@@ -55,22 +60,15 @@ export function createApp(context: ServerContext): Hono {
     await next();
   });
 
-  const readBody = async (c: Context): Promise<string> => {
+  const readBody = async (c: Call): Promise<string> => {
     // A page elsewhere cannot send JSON here without asking first, and nobody answers that it may.
     if (!/^application\/json\s*(;|$)/i.test(c.req.header('content-type') ?? '')) {
       throw new RefusedError('Expected a body with content-type: application/json.', { status: 415 });
     }
-    return c.req.text();
+    return receiveText(c.env.incoming, settings.bodyBytes);
   };
-  const limit = bodyLimit({
-    maxSize: settings.bodyBytes,
-    onError: (c) => {
-      const message = `The body is too large: expected at most ${settings.bodyBytes} bytes.`;
-      return fail(c, new RefusedError(message, { status: 413, word: 'body_too_large' }));
-    },
-  });
-  app.post('/v1/completions', limit, async (c) => answerCompletion(context, await readBody(c), c.req.raw.signal));
-  app.post('/v1/chat/completions', limit, async (c) => answerChat(context, await readBody(c), c.req.raw.signal));
+  app.post('/v1/completions', async (c) => answerCompletion(context, await readBody(c), c.req.raw.signal));
+  app.post('/v1/chat/completions', async (c) => answerChat(context, await readBody(c), c.req.raw.signal));
 
   const card = {
     ...{ id: settings.name, object: 'model', created: context.created, owned_by: 'layerwise' },

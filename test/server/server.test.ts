@@ -141,6 +141,54 @@ describe('how much', () => {
     expect(status).toBe(413);
   });
 
+  test.each([
+    ['with its length', 3_000_000, false],
+    ['in chunks', 3_000_000, true],
+    ['without a key', 3_000_000, false],
+    ['more than is read', 200_000_000, false],
+  ])('a client that sends all before it reads gets its answer: %s', async (what, size, chunked) => {
+    const { server } = await make({ bodyBytes: 1000, apiKey: what === 'without a key' ? 'key' : undefined });
+    const length = chunked ? 'transfer-encoding: chunked' : `content-length: ${size}`;
+    const socket = connect(server.port, '127.0.0.1');
+    socket.pause();
+    socket.write(
+      `POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n${length}\r\n\r\n`,
+    );
+    const block = Buffer.alloc(60_000, 'x');
+    let failed: Error | undefined;
+    socket.on('error', (error) => {
+      failed = error;
+    });
+    for (let sent = 0; sent < Math.min(size, 3_000_000); sent += block.length) {
+      if (chunked) socket.write(`${block.length.toString(16)}\r\n`);
+      await new Promise<void>((resolve) => socket.write(block, () => resolve()));
+      if (chunked) socket.write('\r\n');
+    }
+    if (chunked) socket.write('0\r\n\r\n');
+    if (size <= 3_000_000) expect(failed).toBeUndefined();
+    let answer = '';
+    socket.on('data', (data) => {
+      answer += data;
+    });
+    socket.resume();
+    const end = what === 'without a key' ? 'invalid_api_key' : 'body_too_large';
+    await until(() => Promise.resolve(answer.includes(end)));
+    expect(answer).toMatch(what === 'without a key' ? /^HTTP\/1\.1 401/ : /^HTTP\/1\.1 413/);
+    if (size > 3_000_000) expect(answer).toMatch(/^connection: close/im);
+    socket.destroy();
+  });
+
+  test('a body that is no UTF-8 or has no end to its brackets is refused', async () => {
+    const { server } = await make();
+    const send = (body: BodyInit, path = 'completions') =>
+      fetch(`${server.url}/v1/${path}`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+    const bad = await send(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]));
+    expect(bad.status).toBe(400);
+    expect(await bad.json()).toMatchObject({ error: { message: expect.stringContaining('UTF-8') } });
+    const deep = `{"messages":[{"role":"user","content":"a","x":${'['.repeat(100_000)}${']'.repeat(100_000)}}]}`;
+    expect((await send(deep, 'chat/completions')).status).toBe(400);
+  });
+
   test('a full queue is 429, with a time to try again, and empties', async () => {
     const made = await make({ queue: 1, info: { sequences: 1 }, delay: 5 });
     const accepted = [made.post('/v1/completions', endless), made.post('/v1/completions', endless)];
