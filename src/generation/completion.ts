@@ -1,6 +1,7 @@
 // Text for a prompt: the scheduler's tokens through a detokeniser and stop strings. What is held back (half a character,
 // a possible stop string) comes with the next piece, together with its tokens' scores.
 
+import { countCharacters } from '../base/portable.js';
 import type { Codec } from '../text/index.js';
 import { createTextStream } from './detokenise.js';
 import type { Finish, SequenceRequest } from './request.js';
@@ -16,7 +17,7 @@ export type CompletionRequest = Omit<SequenceRequest, 'onPrompt' | 'onToken'> & 
   readonly onPiece?: ((piece: CompletionPiece) => void) | undefined;
 };
 
-/** A token's score and where in the generated text the token begins, in UTF-16 code units. */
+/** A token's score and where in the generated text the token begins, in characters (code points). */
 export type PlacedToken = ScoredToken & { readonly offset: number };
 
 export type CompletionPiece = {
@@ -49,9 +50,10 @@ function openBook(codec: Codec, { stops, onPiece, onToken, ...request }: Complet
   const stream = createTextStream(codec, request.prompt, stops);
   const prompt: ScoredToken[] = [];
   const tokens: PlacedToken[] = [];
-  let [text, told, generated, ended] = ['', 0, 0, false];
+  let [text, length, told, generated, ended] = ['', 0, 0, 0, false];
   const show = (piece: string): void => {
     text += piece;
+    length += countCharacters(piece);
     if (piece === '') return;
     onPiece?.({ text: piece, tokens: tokens.slice(told) });
     told = tokens.length;
@@ -65,7 +67,7 @@ function openBook(codec: Codec, { stops, onPiece, onToken, ...request }: Complet
         onToken?.();
         if (score) tokens.push({ ...score, offset: stream.length });
         const { text: piece, stopped } = stream.push(token);
-        if (stopped) dropAfter(tokens, text.length + piece.length, told);
+        if (stopped) dropAfter(tokens, length + countCharacters(piece), told);
         show(piece);
         ended = stopped;
         return stopped;
@@ -73,7 +75,7 @@ function openBook(codec: Codec, { stops, onPiece, onToken, ...request }: Complet
     },
     close(finish: Finish): Completion {
       const { text: rest, stopped } = ended ? { text: '', stopped: true } : stream.flush();
-      if (stopped) dropAfter(tokens, text.length + rest.length, told);
+      if (stopped) dropAfter(tokens, length + countCharacters(rest), told);
       text += rest;
       if (rest !== '' || told < tokens.length) onPiece?.({ text: rest, tokens: tokens.slice(told) });
       return { text, tokens, finish: stopped ? 'stop' : finish, prompt, generated };

@@ -2,6 +2,7 @@
 // (a first space that is stripped), so a short window is decoded again with each token and what is new and settled of
 // it is given out: all but a last U+FFFD, the only place where the next byte can still change the text.
 
+import { countCharacters } from '../base/portable.js';
 import type { Codec } from '../text/index.js';
 import { createStopFilter } from './stops.js';
 
@@ -51,7 +52,7 @@ export type Piece = { readonly text: string; readonly stopped: boolean };
 
 /** Text that never shows a part of a stop string. */
 export interface TextStream {
-  /** Code units of all text so far, shown or held back: where the next token begins. */
+  /** Characters (code points) of all text so far, shown or held back: where the next token begins. */
   readonly length: number;
   push(token: number): Piece;
   /** The end: what was held back in case more came. */
@@ -64,7 +65,7 @@ export function createTextStream(codec: Codec, context: readonly number[], stops
   const filter = createStopFilter(stops);
   let length = 0;
   const pass = (text: string): Piece => {
-    length += text.length;
+    length += countCharacters(text);
     return filter.push(text);
   };
   return {
