@@ -1,6 +1,15 @@
 // From a checked body to the scheduler: prompts as tokens that fit the model, and the call that stands for them.
 
 import { type Completion, type CompletionPiece, complete, encodePrompt, startSomewhere } from '../generation/index.js';
+import { countCharacters } from '../base/index.js';
+import {
+  type Completion,
+  type CompletionPiece,
+  complete,
+  encodePrompt,
+  type Sampling,
+  startSomewhere,
+} from '../runtime/index.js';
 import { listStops, type SamplingBody } from './bodies.js';
 import type { Call } from './calls.js';
 import type { ServerContext } from './context.js';
@@ -20,13 +29,23 @@ export function requireModel({ settings }: ServerContext, asked: string | null |
   });
 }
 
-/** A prompt's text as tokens, encoded with special tokens where the text does not bring its own. @throws RefusedError */
-export function readText(context: ServerContext, text: string, specialTokens: boolean): Prompt {
+type TextOptions = {
+  /** Whether the tokenizer adds its own: where the text does not bring them. */
+  readonly specialTokens: boolean;
+  /** What the text came as. */
+  readonly param: 'prompt' | 'messages';
+};
+
+/** A prompt's text as tokens. @throws RefusedError */
+export function readText(context: ServerContext, text: string, { specialTokens, param }: TextOptions): Prompt {
   const { model } = context;
   const { maxPositions } = model.info;
   // So long that no tokenizer makes it fit: not worth the time it takes to see that. Normalisers shorten by less than 4.
   const limit = 4 * maxPositions * model.tokenizer.longestToken;
-  if (text.length > limit) throw tooLong(maxPositions, `a prompt of ${text.length} characters`);
+  if (text.length > limit) throw tooLong(maxPositions, `a prompt of ${countCharacters(text)} characters`);
+  if (/\p{Surrogate}/u.test(text)) {
+    throw new RefusedError(`${param}: expected Unicode text, got half of a surrogate pair.`, { param });
+  }
   return { tokens: encodePrompt(model, text, specialTokens), text };
 }
 
@@ -64,7 +83,7 @@ export function ask(context: ServerContext, client: AbortSignal, body: SamplingB
   if (asked.length > scheduler.capacity) {
     throw new RefusedError(`${asked.length} texts in one request: expected at most ${scheduler.capacity}.`);
   }
-  const { temperature, top_p, top_k } = body;
+  const sampling = samplingOf(body, model.info.vocabulary);
   const stops = listStops(body.stop);
   const firstSeed = body.seed ?? context.nextSeed();
   const call = calls.begin(client);
@@ -82,12 +101,7 @@ export function ask(context: ServerContext, client: AbortSignal, body: SamplingB
       asked.map((one, i) => ({
         ...one,
         ...{ stops, onToken, stopTokens: model.eos, signal: call.signal },
-        sampling: {
-          temperature: temperature ?? 1,
-          topP: top_p ?? 1,
-          topK: top_k === null || top_k === undefined || top_k <= 0 ? undefined : top_k,
-          seed: (firstSeed + i) % 2 ** 32, // createRng takes it modulo 2³²
-        },
+        sampling: { ...sampling, seed: (firstSeed + i) % 2 ** 32 }, // createRng takes it modulo 2³²
       })),
     );
     for (const { prompt } of asked) metrics.promptTokens.add(prompt.length);
@@ -100,6 +114,27 @@ export function ask(context: ServerContext, client: AbortSignal, body: SamplingB
     call.drop();
     throw error;
   }
+}
+
+/** @throws RefusedError where a bias is for a token that is not there */
+function samplingOf(body: SamplingBody, vocabulary: number): Omit<Sampling, 'seed'> {
+  const logitBias = new Map(Object.entries(body.logit_bias ?? {}).map(([token, bias]) => [Number(token), bias]));
+  const stranger = Object.keys(body.logit_bias ?? {}).find((one) => !/^\d+$/.test(one) || Number(one) >= vocabulary);
+  if (stranger !== undefined) {
+    const message = `logit_bias: expected token ids below ${vocabulary}, got ${stranger}.`;
+    throw new RefusedError(message, { param: 'logit_bias' });
+  }
+  const { top_k: topK } = body;
+  return {
+    temperature: body.temperature ?? 1,
+    topP: body.top_p ?? 1,
+    topK: topK === null || topK === undefined || topK <= 0 ? undefined : topK,
+    minP: body.min_p ?? 0,
+    repetitionPenalty: body.repetition_penalty ?? 1,
+    frequencyPenalty: body.frequency_penalty ?? 0,
+    presencePenalty: body.presence_penalty ?? 0,
+    logitBias,
+  };
 }
 
 const tooLong = (maxPositions: number, what: string): RefusedError =>

@@ -1,7 +1,9 @@
-// Request bodies, checked. Parameters that would change the text and that we do not have are refused by name unless they
-// say what we do anyway; ones nobody knows are ignored, as clients send many of their own.
+// Request bodies, checked. What we do not have and others do is in absent.ts. Messages are checked where they are made
+// ready for the chat template, which gets all of their keys.
 
 import { z } from 'zod';
+import { readChatJson } from '../runtime/index.js';
+import { refuseAbsent } from './absent.js';
 import { RefusedError } from './problems.js';
 
 /** How many texts and stop strings a request may ask for; alternatives as OpenAI's chat has them. */
@@ -16,9 +18,16 @@ const sampling = {
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   top_k: wholeNumber(-1, 2 ** 31),
+  min_p: z.number().min(0).max(1).nullish(),
+  repetition_penalty: z.number().min(0.01).max(100).nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  logit_bias: z.record(z.string(), z.number().min(-100).max(100)).nullish(),
   n: wholeNumber(1, MAX_CHOICES),
   seed: wholeNumber(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-  stop: z.union([z.string(), z.array(z.string()).max(MAX_STOPS)]).nullish(),
+  stop: z
+    .union([z.string(), z.array(z.string()).max(MAX_STOPS)], `expected a string, or a list of up to ${MAX_STOPS}`)
+    .nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   max_tokens: wholeNumber(0, 2 ** 31),
@@ -34,18 +43,8 @@ const completionBody = z.object({
 const chatBody = z.object({
   ...sampling,
   max_completion_tokens: wholeNumber(0, 2 ** 31),
-  messages: z
-    .array(
-      z.object({
-        role: z.string().max(64),
-        content: z.union([
-          z.string(),
-          z.array(z.object({ type: z.literal('text'), text: z.string() })), // pictures and sounds are refused by this
-        ]),
-      }),
-    )
-    .min(1)
-    .max(10_000),
+  messages: z.array(z.unknown()).min(1).max(10_000),
+  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: wholeNumber(0, MAX_TOP),
 });
@@ -54,35 +53,25 @@ export type CompletionBody = z.infer<typeof completionBody>;
 export type ChatBody = z.infer<typeof chatBody>;
 export type SamplingBody = Pick<CompletionBody, keyof typeof sampling>;
 
-const isEmpty = (value: unknown): boolean =>
-  value === null ||
-  value === undefined ||
-  value === '' ||
-  (typeof value === 'object' && Object.keys(value).length === 0);
-const isZero = (value: unknown): boolean => isEmpty(value) || value === 0;
-
-/** Parameters we do not have, and which values of theirs ask for nothing. */
-const ABSENT: Readonly<Record<string, (value: unknown, body: Readonly<Record<string, unknown>>) => boolean>> = {
-  suffix: isEmpty,
-  logit_bias: isEmpty,
-  frequency_penalty: isZero,
-  presence_penalty: isZero,
-  best_of: (value, { n }) => isEmpty(value) || value === (n ?? 1),
-  tools: isEmpty,
-  functions: isEmpty,
-  tool_choice: (value) => isEmpty(value) || value === 'none' || value === 'auto',
-  function_call: (value) => isEmpty(value) || value === 'none' || value === 'auto',
-  response_format: (value) => isEmpty(value) || (value as { type?: unknown }).type === 'text',
-  modalities: (value) => isEmpty(value) || JSON.stringify(value) === '["text"]',
-  audio: isEmpty,
-};
-
 /** The body of /v1/completions. @throws RefusedError */
-export const parseCompletionBody = (text: string): CompletionBody => parse(completionBody, text);
+export const parseCompletionBody = (text: string): CompletionBody => parse(completionBody, text, 'prompt');
 /** The body of /v1/chat/completions. @throws RefusedError */
-export const parseChatBody = (text: string): ChatBody => parse(chatBody, text);
+export const parseChatBody = (text: string): ChatBody => parse(chatBody, text, 'messages');
 
-function parse<T>(schema: z.ZodType<T>, text: string): T {
+/** A chat's messages and what its template is given besides, with their numbers and keys as they were written. */
+export function readConversation(text: string) {
+  let body: ReadonlyMap<string, ReturnType<typeof readChatJson>>;
+  try {
+    body = readChatJson(text) as typeof body;
+  } catch (error) {
+    if (error instanceof RangeError) throw new RefusedError('The body is nested too deeply.', { word: 'invalid_json' });
+    throw error;
+  }
+  const variables = body.get('chat_template_kwargs') as ReadonlyMap<string, unknown> | null | undefined;
+  return { messages: body.get('messages')!, variables: variables ?? undefined };
+}
+
+function parse<T>(schema: z.ZodType<T>, text: string, route: 'messages' | 'prompt'): T {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -97,14 +86,7 @@ function parse<T>(schema: z.ZodType<T>, text: string): T {
       ...(path.length > 0 ? { param: String(path[0]) } : {}),
     });
   }
-  const body = value as Readonly<Record<string, unknown>>;
-  for (const [name, asksNothing] of Object.entries(ABSENT)) {
-    if (asksNothing(Object.hasOwn(body, name) ? body[name] : undefined, body)) continue;
-    throw new RefusedError(`${name}: this server does not have it. Leave it out.`, {
-      param: name,
-      word: 'unsupported_parameter',
-    });
-  }
+  refuseAbsent(value as Readonly<Record<string, unknown>>, route);
   return parsed.data;
 }
 

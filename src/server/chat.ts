@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { type Completion, requireChatTemplate } from '../generation/index.js';
 import { answerStream, answerWhole } from './answer.js';
 import { type Asked, ask, countUsage, readText, requireModel } from './ask.js';
-import { type ChatBody, parseChatBody } from './bodies.js';
+import { type ChatBody, parseChatBody, readConversation } from './bodies.js';
 import type { ServerContext } from './context.js';
 import { listChatLogprobs } from './logprobs.js';
 import { RefusedError } from './problems.js';
@@ -16,11 +16,11 @@ export async function answerChat(context: ServerContext, text: string, client: A
   const body = parseChatBody(text);
   requireModel(context, body.model);
   const template = requireChatTemplate(context.model.chatTemplate);
-  const messages = body.messages.map(({ role, content }) => ({
-    role,
-    content: typeof content === 'string' ? content : content.map((part) => part.text).join(''),
-  }));
-  const prompt = readText(context, template.render(messages), false);
+  const { messages, variables } = readConversation(text);
+  const prompt = readText(context, template.render(messages, { variables }), {
+    specialTokens: false,
+    param: 'messages',
+  });
   const one: Asked = {
     prompt: prompt.tokens,
     maxTokens: maxTokensOf(context, body, prompt.tokens.length),

@@ -4,6 +4,8 @@
 
 import { randomUUID } from 'node:crypto';
 import { type Completion, type CompletionPiece, createDetokeniser } from '../generation/index.js';
+import { countCharacters } from '../base/index.js';
+import { type Completion, type CompletionPiece, createDetokeniser } from '../runtime/index.js';
 import { answerStream, answerWhole } from './answer.js';
 import { type Answers, ask, countUsage, type Prompt, readText, readTokens, requireModel } from './ask.js';
 import { type CompletionBody, listPrompts, parseCompletionBody } from './bodies.js';
@@ -22,7 +24,11 @@ export async function answerCompletion(context: ServerContext, text: string, cli
   const prompts: Prompt[] = [];
   for (const prompt of listPrompts(body.prompt)) {
     const isText = typeof prompt === 'string';
-    prompts.push(isText ? readText(context, prompt, true) : readTokens(context, prompt, body.echo === true));
+    prompts.push(
+      isText
+        ? readText(context, prompt, { specialTokens: true, param: 'prompt' })
+        : readTokens(context, prompt, body.echo === true),
+    );
     await new Promise((resolve) => setImmediate(resolve)); // others may want the event loop between two prompts
   }
   const job: Job = { body, prompts, n: body.n ?? 1 };
@@ -79,10 +85,11 @@ function promptScoresOf(
 ): CompletionLogprobs {
   const { tokens, text } = promptOf(job, index);
   const detokeniser = createDetokeniser(model.tokenizer);
+  const end = countCharacters(text);
   let length = 0;
   const offsets = tokens.map((token) => {
-    const offset = Math.min(length, text.length);
-    length += detokeniser.push(token).length;
+    const offset = Math.min(length, end);
+    length += countCharacters(detokeniser.push(token));
     return offset;
   });
   return listPromptLogprobs(model.tokenizer, tokens, scores, offsets);
@@ -92,7 +99,7 @@ function promptScoresOf(
 function scoresOf(context: ServerContext, job: Job, index: number, completion: Completion): CompletionLogprobs | null {
   const { echo, logprobs } = job.body;
   if (logprobs === null || logprobs === undefined) return null;
-  const written = listLogprobs(context.model.tokenizer, completion.tokens, echoOf(job, index).length);
+  const written = listLogprobs(context.model.tokenizer, completion.tokens, countCharacters(echoOf(job, index)));
   return echo === true ? joinLogprobs(promptScoresOf(context, job, index, completion), written) : written;
 }
 
@@ -100,7 +107,7 @@ function stream(context: ServerContext, job: Job, frame: object, client: AbortSi
   const { body, prompts } = job;
   const asksScores = body.logprobs !== null && body.logprobs !== undefined;
   const echoesScores = body.echo === true && asksScores;
-  const base = (index: number): number => echoOf(job, index).length;
+  const base = (index: number): number => countCharacters(echoOf(job, index));
   const choice = (index: number, text: string, logprobs: CompletionLogprobs | null, finish: string | null) => ({
     ...frame,
     choices: [{ index, text, logprobs, finish_reason: finish }],

@@ -33,7 +33,7 @@ function nameTop(codec: Codec, { token, logprob, top }: ScoredToken): Record<str
   return Object.fromEntries(entries);
 }
 
-/** Of /v1/completions; `base` is where the generated text begins in the text. */
+/** Of /v1/completions; `base` is where the generated text begins in the text, in characters. */
 export function listLogprobs(codec: Codec, tokens: readonly PlacedToken[], base: number): CompletionLogprobs {
   return {
     tokens: tokens.map(({ token }) => nameToken(codec, token)),

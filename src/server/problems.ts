@@ -47,6 +47,9 @@ export class ClientGoneError extends LayerwiseError {
   }
 }
 
+/** What a chat template has that stands in its way is for the client to know. */
+const TOLD = ['E_TEXT_CHAT_TEMPLATE', 'E_UNSUPPORTED_CHAT_TEMPLATE'];
+
 /** What is answered for an error. */
 export function describeProblem(error: unknown): Problem {
   if (error instanceof RefusedError) {
@@ -63,7 +66,7 @@ export function describeProblem(error: unknown): Problem {
       return problem(429, error.message, 'rate_limit_error', 'rate_limit_exceeded');
     }
     if (error.code === 'E_RESOURCE_CLOSED') return problem(503, error.message, 'server_error', 'shutting_down');
-    if (error instanceof OptionError || error.code === 'E_TEXT_CHAT_TEMPLATE') {
+    if (error instanceof OptionError || TOLD.includes(error.code)) {
       const { option } = error.facts;
       return problem(
         400,

@@ -169,6 +169,56 @@ describe('POST /v1/completions', () => {
     expect((await ask({ prompt: 'Once upon', max_tokens: 0 })).choices[0]).toMatchObject({ text: '' });
   });
 
+  test('penalties and biases change what is taken, and not the scores', async () => {
+    const prompt = [...tokenizer.encode('A')];
+    const body = { prompt: 'A', temperature: 0, max_tokens: 12, logprobs: 0 };
+    const asked = {
+      repetition_penalty: 1.7,
+      frequency_penalty: 0.4,
+      presence_penalty: 0.3,
+      logit_bias: { 5: 2.5, 9: -4 },
+    };
+    const all = [...prompt];
+    const scores: number[] = [];
+    while (all.length < prompt.length + 12) {
+      const logits = fakeLogits(all, V);
+      const written = all.slice(prompt.length);
+      const adjusted = logits.map((logit, token) => {
+        const biased = Math.fround(logit + ({ 5: 2.5, 9: -4 }[token] ?? 0));
+        const repeated = all.includes(token) ? (biased > 0 ? biased / 1.7 : biased * 1.7) : biased;
+        const times = written.filter((one) => one === token).length;
+        return Math.fround(repeated) - (times > 0 ? 0.4 * times + 0.3 : 0);
+      });
+      const token = argmax(adjusted);
+      if (token === END) break;
+      scores.push(scoreToken(logits, token, 0).logprob);
+      all.push(token);
+    }
+    const { choices } = await ask({ ...body, ...asked });
+    expect(choices[0].text).toBe(tokenizer.decode(all).slice(1));
+    expect(choices[0].logprobs.token_logprobs).toEqual(scores);
+    expect(choices[0].text).not.toBe((await ask(body)).choices[0].text);
+    for (const name of ['repetition_penalty', 'logit_bias'] as const) {
+      const one = await ask({ ...body, [name]: name === 'logit_bias' ? { 5: 100 } : 0.01 });
+      expect(one.choices[0].text).not.toBe((await ask(body)).choices[0].text);
+    }
+    const sampled = { ...body, temperature: 2, seed: 3, min_p: 1 };
+    expect((await ask(sampled)).choices[0].text).toBe((await ask(body)).choices[0].text);
+  });
+
+  test('offsets count characters, not UTF-16 units', async () => {
+    const prompt = 'a😀b';
+    const tokens = [...tokenizer.encode(prompt)];
+    const { choices } = await ask({ prompt, max_tokens: 1, echo: true, logprobs: 1, temperature: 0 });
+    const { text_offset } = choices[0].logprobs;
+    const characters = [...choices[0].text];
+    expect(text_offset.slice(0, -1)).toEqual(
+      tokens.map((_, i) => [...tokenizer.decode(tokens.slice(0, i)).replace(/\ufffd$/, '')].length),
+    );
+    expect(characters[text_offset.at(-2)]).toBe('b');
+    expect(text_offset.at(-1)).toBe(3);
+  });
+
   test('as a stream: the pieces are the same text, and usage comes last where asked for', async () => {
     for (const more of [{}, { echo: true }, { logprobs: 2 }, { echo: true, logprobs: 2 }]) {
       const body = { prompt: ['Once', 'A'], temperature: 0.9, seed: 3, max_tokens: 20, stop: ['zzz'], ...more };
@@ -210,8 +260,24 @@ describe('POST /v1/completions', () => {
     ['stop', { prompt: 'a', stop: ['\ud800'] }, /surrogate/],
     ['best_of', { prompt: 'a', best_of: 3 }, /does not have it/],
     ['suffix', { prompt: 'a', suffix: 'b' }, /does not have it/],
-    ['logit_bias', { prompt: 'a', logit_bias: { 5: 1 } }, /does not have it/],
-    ['frequency_penalty', { prompt: 'a', frequency_penalty: 0.5 }, /does not have it/],
+    ['logit_bias', { prompt: 'a', logit_bias: { 768: 1 } }, /below 768, got 768/],
+    ['logit_bias', { prompt: 'a', logit_bias: { word: 1 } }, /token ids below 768, got word/],
+    ['frequency_penalty', { prompt: 'a', frequency_penalty: 3 }, /frequency_penalty/],
+    ['repetition_penalty', { prompt: 'a', repetition_penalty: 0 }, /repetition_penalty/],
+    ['min_p', { prompt: 'a', min_p: 1.5 }, /min_p/],
+    ['stop', { prompt: 'a', stop: 5 }, /a string, or a list/],
+    ['prompt', { prompt: 'a\ud83d' }, /half of a surrogate pair/],
+    ['response_format', { prompt: 'a', response_format: { type: 'json_object' } }, /does not have it/],
+    ['guided_regex', { prompt: 'a', guided_regex: 'a+' }, /does not have it/],
+    ['stop_token_ids', { prompt: 'a', stop_token_ids: [1] }, /does not have it/],
+    ['ignore_eos', { prompt: 'a', ignore_eos: true }, /does not have it/],
+    ['min_tokens', { prompt: 'a', min_tokens: 2 }, /does not have it/],
+    ['use_beam_search', { prompt: 'a', use_beam_search: true }, /does not have it/],
+    ['repeat_penalty', { prompt: 'a', repeat_penalty: 1.1 }, /see repetition_penalty/],
+    ['n_predict', { prompt: 'a', n_predict: 5 }, /see max_tokens/],
+    ['skip_special_tokens', { prompt: 'a', skip_special_tokens: false }, /does not have it/],
+    ['add_special_tokens', { prompt: 'a', add_special_tokens: false }, /does not have it/],
+    ['chat_template_kwargs', { prompt: 'a', chat_template_kwargs: { a: 1 } }, /does not have it/],
     [null, { prompt: 'a', max_tokens: 1000 }, /maximum context length is 256/],
     [null, { prompt: 'word '.repeat(300) }, /maximum context length is 256/],
     [null, { prompt: 'x'.repeat(500_000) }, /500000 characters/],
@@ -236,6 +302,7 @@ describe('POST /v1/completions', () => {
       logit_bias: {},
       frequency_penalty: 0,
       presence_penalty: null,
+      ...{ min_p: 0, repetition_penalty: 1, typical_p: 1, ignore_eos: false, add_special_tokens: true, min_tokens: 0 },
       user: 'me',
     };
     await ask({ prompt: 'a', max_tokens: 1, ...neutral, top_k: -1, stop: null, seed: -5, unheard_of: [1] });

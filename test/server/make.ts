@@ -21,7 +21,8 @@ export type Made = {
 };
 
 type Options = Partial<ServerSettings> & {
-  readonly chat?: boolean;
+  /** Whether there is a chat template, or which. */
+  readonly chat?: boolean | string;
   readonly info?: Partial<DecoderInfo>;
   /** Milliseconds a step takes. */
   readonly delay?: number;
@@ -34,7 +35,8 @@ export function makeModel({ chat = true, info, delay }: Pick<Options, 'chat' | '
     ...(delay === undefined ? {} : { delay }),
   });
   const words = { bos_token: '<|endoftext|>', eos_token: '<|endoftext|>' };
-  const chatTemplate = chat ? createChatTemplate({ file: TEMPLATE, config: undefined }, words, 'test') : undefined;
+  const file = chat === true ? TEMPLATE : chat === false ? undefined : chat;
+  const chatTemplate = createChatTemplate({ file, config: undefined }, words, 'test');
   return { decoder, model: Object.assign(decoder, { ...language, chatTemplate }) satisfies OpenedDecoder };
 }
 

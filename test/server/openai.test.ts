@@ -8,9 +8,13 @@ import { language, makeServer } from './make.js';
 
 const made = await makeServer({ apiKey: 'secret', queue: 2, info: { sequences: 1 } });
 const plain = await makeServer({ chat: false });
+const tools = await makeServer({
+  chat: "{% for m in messages %}{{ m['content'] }}{% for c in m['tool_calls'] or [] %}{{ c['function']['name'] }}{{ c['function']['arguments'] | tojson }}{% endfor %}{{ m.tool_call_id }}/{% endfor %}{{ enable_thinking }}",
+});
+const unsupported = await makeServer({ chat: "{{ messages | groupby('role') }}" });
 const clientOf = (url: string, apiKey = 'secret') => new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 });
 const client = clientOf(made.server.url);
-afterAll(() => Promise.all([made.server.stop(), plain.server.stop()]));
+afterAll(() => Promise.all([made, plain, tools, unsupported].map(({ server }) => server.stop())));
 
 const { tokenizer } = language;
 const messages = [
@@ -113,6 +117,53 @@ describe('chat', () => {
     await expect(refused({ messages: picture })).rejects.toBeInstanceOf(BadRequestError);
     await expect(refused({ messages: [{ role: 'user', content: 'word '.repeat(400) }] })).rejects.toMatchObject({
       code: 'context_length_exceeded',
+    });
+  });
+
+  const called = [
+    { role: 'user', content: 'a' },
+    {
+      ...{ role: 'assistant', content: null, refusal: null },
+      tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{"b": 1.0, "2": 3}' } }],
+    },
+    { role: 'tool', tool_call_id: 'c', content: '42' },
+  ] as const satisfies OpenAI.ChatCompletionMessageParam[];
+
+  test('a conversation in which a tool was called reaches the template whole', async () => {
+    const prompt = (more: object = {}) =>
+      clientOf(tools.server.url).chat.completions.create({
+        ...body,
+        max_completion_tokens: 1,
+        messages: [...called],
+        ...more,
+      });
+    const { usage } = await prompt();
+    expect(usage!.prompt_tokens).toBe(tokenizer.encode('a/f{"b": 1.0, "2": 3}/42c/', false).length);
+    const thinking = await prompt({ chat_template_kwargs: { enable_thinking: false } });
+    expect(thinking.usage!.prompt_tokens).toBe(tokenizer.encode('a/f{"b": 1.0, "2": 3}/42c/False', false).length);
+  });
+
+  test('what a template would leave out is refused by its place, and what we do not have by name', async () => {
+    const refused = (more: object) => client.chat.completions.create({ ...body, ...more } as typeof body);
+    await expect(refused({ messages: called })).rejects.toMatchObject({
+      ...{ status: 400, param: 'messages' },
+      message: expect.stringMatching(/messages\.1\.tool_calls: .*does not write it/),
+    });
+    await expect(refused({ messages: [{ role: 'user', content: null }] })).rejects.toThrow(
+      /messages\.0\.content: expected/,
+    );
+    await expect(refused({ messages: [{ role: 'user', content: '\ud800' }] })).rejects.toThrow(/surrogate/);
+    await expect(refused({ messages: ['hi'] })).rejects.toThrow(/messages\.0: expected an object, got "hi"/);
+    await expect(refused({ messages: 'hi' })).rejects.toThrow(/messages/);
+    await expect(refused({ tool_choice: 'required' })).rejects.toThrow(/tool_choice/);
+    await expect(refused({ continue_final_message: true })).rejects.toThrow(/continue_final_message/);
+    await expect(refused({ reasoning_effort: 'low' })).rejects.toThrow(/see chat_template_kwargs/);
+    await expect(refused({ echo: true })).rejects.toThrow(/echo/);
+    await expect(refused({ chat_template_kwargs: { messages: [] } })).rejects.toMatchObject({
+      param: 'chat_template_kwargs',
+    });
+    await expect(clientOf(unsupported.server.url).chat.completions.create(body)).rejects.toMatchObject({
+      ...{ status: 400, code: 'E_UNSUPPORTED_CHAT_TEMPLATE', message: expect.stringContaining('the filter groupby') },
     });
   });
 
