@@ -271,6 +271,10 @@ a⏎  {{ n }}⏎  {#- c -#}⏎  b {# c #}⏎  c⏎  {# d #}⏎d⏎⏎
 {{ s is string }}|{{ l is iterable }}|{{ s is iterable }}|{{ n is iterable }}|{{ d is mapping }}|{{ l is sequence }}|{{ d is sequence }}|{{ n is sequence }}|{{ d is iterable }}
 {{ none_ is none }}|{{ missing is none }}|{{ true is true }}|{{ 1 is true }}|{{ false is false }}|{{ 0 is false }}|{{ none_ is not none }}|{{ not none_ is none }}
 {{ 1 is eq 1 }}|{{ 1 is lt 2 }}|{{ 1 is in [1] }}|{{ 'a' is in 'abc' }}|{{ none_ is sameas none }}|{{ 'abc' is lower }}|{{ 'ABC' is upper }}|{{ 'x' is equalto 'x' }}|{{ 2 is ge 3 }}
+{{ 2.5 is odd }}|{{ -3 is odd }}|{{ missing in d }}|{{ none_ | map('upper') | list }}|{{ 0 | select | list }}|{{ '%%' % l }}
+{{ n[1:] }}
+{{ missing | int }}
+{{ s is sequence not in words }}
 {{ 'a' is nosuchtest }}
 {{ 'a' | nosuchfilter }}
 {% nosuchtag %}

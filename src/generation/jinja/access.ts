@@ -152,7 +152,7 @@ export function getSlice(object: Value, parts: readonly (Value | undefined)[]): 
   });
   if (step === 0) throw failure('slice step cannot be zero');
   const items = typeof self === 'string' ? [...self] : self instanceof Tuple ? self.items : self;
-  if (!isList(items)) return new Undefined(`'${typeName(self)} object' has no such slice`);
+  if (!isList(items)) throw failure(`'${typeName(self)}' object has no slices`);
   const count = Number(lengthOf(items));
   const [low, high] = step > 0 ? [0, count] : [-1, count - 1];
   const place = (at: number | undefined, preset: number): number =>

@@ -1,6 +1,7 @@
 // Jinja2's filters and tests that templates use, with its defaults; `tojson` is transformers'. The others are refused by name.
 
 import { getItem } from './access.js';
+import { operate } from './operators.js';
 import { failure, unsupported } from './problem.js';
 import { dumpJson, show } from './show.js';
 import { capitalise, formatPercent, isLower, isUpper, replace, splitLines, strip } from './strings.js';
@@ -96,6 +97,7 @@ const extreme =
 const choosing =
   (wanted: boolean, byAttribute: boolean): Filter =>
   (value, args, named) => {
+    if (!isTrue(value)) return new Stream([]); // none and 0 too: nothing is gone through
     const rest = byAttribute ? args.slice(1) : args;
     if (byAttribute && args.length === 0) throw failure('missing 1 required positional argument: attribute');
     const of = byAttribute ? getter(args[0]) : (item: Value): Value => item;
@@ -151,7 +153,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   },
   float: (value, args, named) => {
     const { default: other = 0 } = take(['default'], args, named);
-    return toFloat(value) ?? other;
+    return toFloat(requireDefined(value)) ?? other;
   },
   format: (value, args, named) => {
     if (named.size > 0) throw unsupported('the filter format with names');
@@ -172,7 +174,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
       if (/^[+-]?\d+(?:_\d+)*$/.test(digits)) return BigInt(digits.replaceAll('_', '').replace('+', ''));
     }
     if (typeof value === 'bigint' || typeof value === 'boolean') return BigInt(value);
-    const float = toFloat(value);
+    const float = toFloat(requireDefined(value));
     return float === undefined || !Number.isFinite(float) ? other : BigInt(Math.trunc(float));
   },
   items: (value) => {
@@ -193,6 +195,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   list: (value) => [...iterate(value)],
   lower: (value) => show(value).toLowerCase(),
   map: (value, args, named) => {
+    if (!isTrue(value)) return new Stream([]);
     const items = iterate(value);
     if (args.length === 0 && named.has('attribute')) {
       const { attribute, default: other } = take(['attribute', 'default'], [], named);
@@ -330,9 +333,9 @@ const order =
   (operator: string, holds: (order: number) => boolean): Test =>
   (value, args) =>
     holds(compare(value, other(args), operator));
-const remainder = (value: Value, by: bigint): boolean => {
-  if (typeof value === 'bigint' || typeof value === 'boolean') return BigInt(value) % by === 0n;
-  if (typeof value === 'number') return value % Number(by) === 0;
+/** Whether `value % by` is `rest`. */
+const leaves = (value: Value, by: bigint, rest: bigint): boolean => {
+  if (isNumber(value)) return equals(operate('%', value, by), rest);
   throw failure(`unsupported operand type(s) for %: '${typeName(requireDefined(value))}' and 'int'`);
 };
 const equal: Test = (value, args) => equals(value, other(args));
@@ -352,10 +355,9 @@ const TESTS: Readonly<Record<string, Test>> = {
   divisibleby: (value, args) => {
     const by = other(args);
     if (typeof by !== 'bigint') throw unsupported(`the test divisibleby of a ${typeName(by)}`);
-    if (by === 0n) throw failure('integer modulo by zero');
-    return remainder(value, by);
+    return leaves(value, by, 0n);
   },
-  even: (value) => remainder(value, 2n),
+  even: (value) => leaves(value, 2n, 0n),
   false: (value) => value === false,
   filter: (value) => Object.hasOwn(FILTERS, show(value)) || OTHER_FILTERS.split(' ').includes(show(value)),
   float: (value) => typeof value === 'number',
@@ -366,7 +368,7 @@ const TESTS: Readonly<Record<string, Test>> = {
   mapping: (value) => isDict(value),
   none: (value) => value === null,
   number: (value) => isNumber(value),
-  odd: (value) => !remainder(value, 2n),
+  odd: (value) => leaves(value, 2n, 1n),
   sameas: (value, args) => {
     const one = other(args);
     if ([value, one].some((side) => side === null || typeof side === 'boolean')) return value === one;
@@ -387,7 +389,11 @@ const TESTS: Readonly<Record<string, Test>> = {
 
 export function applyTest(name: string, value: Value, args: readonly Value[], named: Named): boolean {
   if (named.size > 0) throw unsupported(`the test ${name} with names`);
-  if (Object.hasOwn(TESTS, name)) return TESTS[name]!(value, args);
+  if (Object.hasOwn(TESTS, name)) {
+    const test = TESTS[name]!;
+    if (test.length < 2 && args.length > 0) throw failure(`the test ${name} takes no argument`);
+    return test(value, args);
+  }
   if (name === 'escaped' || name === 'test') throw unsupported(`the test ${name}`);
   throw failure(`No test named '${name}'`);
 }

@@ -3,7 +3,18 @@
 import type { BinaryOperator, CompareOperator } from './nodes.js';
 import { failure, unsupported } from './problem.js';
 import { formatPercent } from './strings.js';
-import { compare, contains, equals, isList, isNumber, requireDefined, Tuple, typeName, type Value } from './values.js';
+import {
+  compare,
+  contains,
+  equals,
+  isDict,
+  isList,
+  isNumber,
+  requireDefined,
+  Tuple,
+  typeName,
+  type Value,
+} from './values.js';
 
 /** Characters or items of what `*` makes. */
 const MAX_REPEATED = 1_000_000;
@@ -22,7 +33,9 @@ export function operate(operator: BinaryOperator, a: Value, b: Value): Value {
     const repeated = repeat(a, b) ?? repeat(b, a);
     if (repeated !== undefined) return repeated;
   }
-  if (operator === '%' && typeof a === 'string') return formatPercent(a, b instanceof Tuple ? b.items : [b]);
+  if (operator === '%' && typeof a === 'string') {
+    return b instanceof Tuple ? formatPercent(a, b.items) : formatPercent(a, [b], isList(b) || isDict(b));
+  }
   throw failure(`unsupported operand type(s) for ${operator}: '${typeName(a)}' and '${typeName(b)}'`);
 }
 

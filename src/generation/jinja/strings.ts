@@ -187,8 +187,8 @@ export const STRING_METHODS: Readonly<Record<string, Method>> = {
   upper: (text) => text.toUpperCase(),
 };
 
-/** `text % args`, of which %s, %d and %% with a width are here. */
-export function formatPercent(text: string, args: readonly Value[]): string {
+/** `text % args`, of which %s, %d and %% with a width are here; a list or dict may be left over, as in Python. */
+export function formatPercent(text: string, args: readonly Value[], mayBeLeft = false): string {
   let at = 0;
   const out = text.replaceAll(/%(0?)(\d*)([\s\S]?)/g, (whole, zero: string, width: string, kind: string) => {
     if (whole === '%%') return '%';
@@ -202,6 +202,6 @@ export function formatPercent(text: string, args: readonly Value[]): string {
     if (zero !== '') return sign + digits.padStart(Number(width) - sign.length, '0');
     return (sign + digits).padStart(Number(width));
   });
-  if (at < args.length) throw failure('not all arguments converted during string formatting');
+  if (at < args.length && !mayBeLeft) throw failure('not all arguments converted during string formatting');
   return out;
 }

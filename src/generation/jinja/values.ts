@@ -197,7 +197,7 @@ export function contains(b: Value, a: Value): boolean {
     if (typeof requireDefined(a) === 'string') return b.includes(a as string);
     throw failure(`'in <string>' requires string as left operand, not ${typeName(a)}`);
   }
-  if (isDict(b)) return b.has(keyOf(requireDefined(a)));
+  if (isDict(b)) return a instanceof Undefined ? false : b.has(keyOf(a));
   const items = itemsOf(b);
   if (items === undefined) throw failure(`argument of type '${typeName(b)}' is not iterable`);
   return items.some((one) => equals(one, a));
