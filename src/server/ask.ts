@@ -1,6 +1,5 @@
 // From a checked body to the scheduler: prompts as tokens that fit the model, and the call that stands for them.
 
-import { type Completion, type CompletionPiece, complete, encodePrompt, startSomewhere } from '../generation/index.js';
 import { countCharacters } from '../base/index.js';
 import {
   type Completion,
@@ -9,7 +8,7 @@ import {
   encodePrompt,
   type Sampling,
   startSomewhere,
-} from '../runtime/index.js';
+} from '../generation/index.js';
 import { listStops, type SamplingBody } from './bodies.js';
 import type { Call } from './calls.js';
 import type { ServerContext } from './context.js';

@@ -2,7 +2,7 @@
 // ready for the chat template, which gets all of their keys.
 
 import { z } from 'zod';
-import { readChatJson } from '../runtime/index.js';
+import { readChatJson } from '../generation/index.js';
 import { refuseAbsent } from './absent.js';
 import { RefusedError } from './problems.js';
 

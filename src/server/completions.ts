@@ -3,9 +3,8 @@
 // before: with `max_tokens` 0 or 1 that is how harnesses score a text.
 
 import { randomUUID } from 'node:crypto';
-import { type Completion, type CompletionPiece, createDetokeniser } from '../generation/index.js';
 import { countCharacters } from '../base/index.js';
-import { type Completion, type CompletionPiece, createDetokeniser } from '../runtime/index.js';
+import { type Completion, type CompletionPiece, createDetokeniser } from '../generation/index.js';
 import { answerStream, answerWhole } from './answer.js';
 import { type Answers, ask, countUsage, type Prompt, readText, readTokens, requireModel } from './ask.js';
 import { type CompletionBody, listPrompts, parseCompletionBody } from './bodies.js';

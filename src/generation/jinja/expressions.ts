@@ -201,7 +201,7 @@ function parseSubscript(stream: TokenStream, object: Expression): Expression {
   return { kind: 'slice', object, parts };
 }
 
-export function parseCall(stream: TokenStream): Arguments {
+function parseCall(stream: TokenStream): Arguments {
   stream.expect('operator', '(');
   const args: Expression[] = [];
   const named: (readonly [string, Expression])[] = [];

@@ -10,7 +10,7 @@ export function show(value: Value): string {
 }
 
 /** `repr(value)` */
-export function represent(value: Value): string {
+function represent(value: Value): string {
   if (typeof value === 'string') return quote(value);
   if (typeof value === 'bigint') return value.toString();
   if (typeof value === 'number') return showFloat(value);
@@ -27,7 +27,7 @@ export function represent(value: Value): string {
 }
 
 /** Python's shortest form, with an exponent below 1e-4 and from 1e16 on. */
-export function showFloat(value: number): string {
+function showFloat(value: number): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'nan' : value > 0 ? 'inf' : '-inf';
   if (Object.is(value, -0)) return '-0.0';
   const [digits, power] = value.toExponential().split('e') as [string, string];
