@@ -98,7 +98,7 @@ function numbersOf(record) {
         trials: record.trials.map(({ hyperparameters, rates, exact, validation, interval, errors }) => [
           ...[hyperparameters, rates, exact, validation.nll, interval, errors],
         ]),
-        search: record.search,
+        search: record.search && { ...record.search, method: undefined },
       };
     case 'layerwise-comparison':
       return record.rows.map((row) => [
