@@ -53,7 +53,7 @@ try {
       grid.push({ beta, validation: perplexity });
     }
     const best = Math.min(...grid.map((point) => point.validation));
-    const { beta } = found.manifest.plan.policy!.hyperparameters;
+    const { beta } = found.manifest.plan.from!.values;
     const document = {
       sparsity,
       chosen: { beta, validation: chosen },

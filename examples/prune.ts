@@ -9,4 +9,4 @@ const { manifest } = await prune({
   out,
   onProgress: (event) => event.kind === 'note' && console.error(event.text),
 });
-console.log(manifest.plan.blocks, manifest.chosen.validation?.perplexity);
+console.log(manifest.plan.units, manifest.chosen.validation?.perplexity);

@@ -40,7 +40,7 @@ try {
   });
 
   const show = (evaluation: Evaluation | null): string => evaluation?.perplexity.toFixed(3) ?? '–';
-  const beta = manifest.plan.policy?.hyperparameters.beta ?? 0;
+  const beta = manifest.plan.from?.values.beta ?? 0;
   console.log(`
 perplexity           validation      test
 dense              ${show(manifest.dense.validation).padStart(12)}${show(manifest.dense.test).padStart(10)}

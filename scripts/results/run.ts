@@ -113,7 +113,8 @@ async function run(blocks: number): Promise<void> {
   }
   await recordOf(at('first-block.json'), (to, resume) => {
     const rates = Array.from({ length: blocks }, (_, block) => (block === 0 ? FIRST_BLOCK_RATE : 0));
-    const plan = { format: 'layerwise-plan', version: 1, blocks: rates } as const;
+    const units = Object.fromEntries(rates.map((rate, block) => [`blocks.${block}`, { zeros: { rate } }]));
+    const plan = { format: 'layerwise-plan', version: 2, units } as const;
     return prune({
       checkpoint: checkpoint!,
       calibration: calibration!,

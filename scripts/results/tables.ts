@@ -111,7 +111,7 @@ export function dropTable(records: readonly DropRecord[]): string {
 export function growthTable(comparison: Comparison, first: Manifest): string {
   const uniform = comparison.rows.filter(({ allocation }) => allocation === 'uniform');
   const alone = first.chosen.errors;
-  const rate = first.plan.blocks![0]!;
+  const rate = first.plan.units['blocks.0']!.zeros!.rate;
   const head = ['after block', ...uniform.map(({ sparsity }) => `uniform ${percent(sparsity.target)}`)];
   const rows = alone.map((error, block) => [
     block,

@@ -4,14 +4,13 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import { OptionError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
-import { hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
 import { blameWeights } from '../model/index.js';
 import { formatPattern } from '../operators/index.js';
 import { countBlockZeros, type DensePass, runDense } from '../pipeline/index.js';
-import { POLICIES } from '../plan/index.js';
+import { blockRates, POLICIES } from '../plan/index.js';
 import { collectable, requireCalibration } from '../profile/index.js';
 import {
   type Comparison,
@@ -26,20 +25,25 @@ import {
   checkOutside,
   checkSpace,
   choosePlan,
-  createTrials,
+  createLocalExecutor,
+  createRequests,
+  describeCandidate,
+  factsOf,
+  type LocalExecutor,
   measureAt,
   measureOnce,
   nameSource,
   normalisePrune,
   openEngine,
+  openRun,
   openSource,
-  openWorkspace,
   type PreparedTasks,
   type PreparedTexts,
   type PruneOptions,
   type PruneSettings,
   prepareTasks,
   prepareTexts,
+  requestDigest,
   scoreFinal,
   trialEquivalents,
   type Workspace,
@@ -89,9 +93,9 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   const tasks = await prepareTasks(settings, model);
   return await withResources(async (own) => {
     const engine = await own(openEngine(model, settings));
-    settings.onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
-    const hashes = await hashCheckpoint(model.checkpoint);
-    const workspace = await openWorkspace(settings.out, identity(cells, hashes, texts, tasks));
+    const cellNames = cells.map((cell) => cell.name);
+    const shared = { ...settings, sparsity: undefined, policy: undefined, cells: cellNames };
+    const { hashes, workspace } = await openRun('compare', shared, model, texts, tasks?.setup);
     await own(workspace);
     const calibration = texts.calibration && (await embedText(own, model, texts.calibration));
     const validation = await embedText(own, model, texts.validation!);
@@ -100,7 +104,10 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     if (dense.trace) await own(dense.trace.store);
     const beyond = await measureOnce(needs, settings, { model, engine, workspace, calibration, validation });
     const measured = { ...dense.measured, ...beyond };
-    const context: Context = { model, engine, workspace, texts, tasks, calibration, validation, dense, measured };
+    const { onProgress } = settings;
+    const where = { engine, model, workspace, calibration, validation, dense, onProgress };
+    const executor = createLocalExecutor(own, where);
+    const context: Context = { ...where, validation, dense, executor, hashes, texts, tasks, measured };
     const denseScores = await scoreFinal(context, model, texts.test, tasks, settings, 'dense', undefined);
 
     const rows: ComparisonRow[] = [];
@@ -154,6 +161,8 @@ type Context = {
   readonly model: Model;
   readonly engine: Engine;
   readonly workspace: Workspace;
+  readonly executor: LocalExecutor;
+  readonly hashes: Readonly<Record<string, string>>;
   readonly texts: PreparedTexts;
   readonly tasks: PreparedTasks | undefined;
   readonly calibration: Text | undefined;
@@ -167,37 +176,30 @@ async function runCell(
   context: Context,
   before: readonly ComparisonRow[],
 ): Promise<ComparisonRow> {
-  const { model, engine, texts, tasks, calibration, validation, dense } = context;
+  const { model, workspace, executor, hashes, texts, tasks, validation } = context;
   const target = settings.sparsity!;
-  const workspace = under(context.workspace, `s${target}`);
-  return await context.workspace.step(`cell-${name}`, async () => {
+  return await workspace.step(`cell-${name}`, async () => {
     settings.onProgress({ kind: 'stage', stage: `${settings.policy.name} at ${target}` });
-    const trials = createTrials({ settings, engine, model, workspace, calibration, validation, dense });
-    const where = { model, engine, workspace, calibration, validation, dense };
-    const measured = { ...context.measured, ...(await measureAt(settings, target, where)) };
-    const choice = await choosePlan(settings, model, trials, target, where, measured);
-    await trials.restore(choice.candidate);
-    const dir = trials.dirOf(choice.candidate.key);
-    const final = await scoreFinal(
-      { engine, workspace },
-      model,
-      texts.test,
-      tasks,
-      settings,
-      choice.candidate.key,
-      dir,
-    );
+    const measured = { ...context.measured, ...(await measureAt(settings, target, context)) };
+    const requestOf = createRequests(settings, model, hashes, texts);
+    const { length } = validation.windows;
+    const choice = await choosePlan(settings, model, { executor, requestOf, target, measured, length });
+    const trial = requestDigest(choice.request);
+    await executor.blocks.restore(choice.request, describeCandidate(choice.candidate));
+    const dir = executor.blocks.dirOf(trial);
+    const final = await scoreFinal(context, model, texts.test, tasks, settings, trial, dir);
     const zeros = await countBlockZeros(model, dir);
-    if (choice.candidate.key !== 'uniform') await trials.discard(choice.candidate.key);
+    // Uniform's blocks are what the other policies of this target are compared with.
+    if (!choice.isUniform) await executor.blocks.discard(trial);
     const { validation: score, errors } = choice.trial;
     const row = { validation: score, test: final.test };
-    const fixed = choice.candidate.key === 'uniform' ? 0 : 1;
+    const fixed = choice.isUniform ? 0 : 1;
     return {
       allocation: settings.policy.name,
       criterion: settings.criterion.name,
       pattern: formatPattern(settings.pattern),
       hyperparameters: { ...choice.candidate.values },
-      rates: [...choice.candidate.rates],
+      rates: blockRates(choice.candidate.plan, factsOf(model)),
       sparsity: { target, realised: zeros / model.prunable },
       validation: score,
       ...final,
@@ -224,13 +226,6 @@ function against(
     : pairedInterval(row.validation.nll, other.validation.nll);
 }
 
-/** A part of the workspace for one target: its steps and files have names of their own. */
-const under = (workspace: Workspace, name: string): Workspace => ({
-  ...workspace,
-  step: (step, make) => workspace.step(`${name}-${step}`, make),
-  at: (...parts) => workspace.at(name, ...parts),
-});
-
 function describeRow({ allocation, sparsity, validation, test, tasks }: ComparisonRow): string {
   const scores = [
     `validation ${validation.perplexity.toPrecision(5)}`,
@@ -238,21 +233,4 @@ function describeRow({ allocation, sparsity, validation, test, tasks }: Comparis
     tasks?.average && `average accuracy ${(100 * tasks.average.value).toFixed(2)} %`,
   ];
   return `${allocation} at ${sparsity.target}: ${scores.filter(Boolean).join(', ')}`;
-}
-
-function identity(
-  cells: readonly Cell[],
-  hashes: Readonly<Record<string, string>>,
-  texts: PreparedTexts,
-  tasks: PreparedTasks | undefined,
-) {
-  const { criterion, pattern, budget, seed, maxTrials, device } = cells[0]!.settings;
-  return {
-    version: VERSION,
-    job: 'compare',
-    hashes,
-    texts: [texts.calibration?.record, texts.validation?.record, texts.test?.record],
-    tasks: tasks?.setup,
-    options: [cells.map(({ name }) => name), criterion.name, pattern, budget, seed, maxTrials, device],
-  };
 }

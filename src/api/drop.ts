@@ -5,7 +5,7 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError, OptionError, readDocument, VERSION, withResources, writeFileAtomic } from '../base/index.js';
-import { hashCheckpoint, writeRenamed } from '../checkpoint/index.js';
+import { writeRenamed } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import { blameWeights, type Model, mendConfig, mendingOf, openModel, renumberTensor } from '../model/index.js';
@@ -21,8 +21,8 @@ import {
   normaliseRun,
   normaliseWindowing,
   openEngine,
+  openRun,
   openSource,
-  openWorkspace,
   type PreparedText,
   type PreparedTexts,
   prepareTexts,
@@ -124,17 +124,9 @@ function refuseBlocks(got: number, blocks?: number): never {
   });
 }
 
-/** The workspace of a run, its own or that of an earlier attempt. */
-async function openRun({ out, method, blocks, seed, device }: DropSettings, model: Model, texts: PreparedTexts) {
-  const hashes = await hashCheckpoint(model.checkpoint);
-  const records = [texts.calibration?.record, texts.validation?.record, texts.test?.record];
-  const options = ['drop', method.name, blocks, seed, device];
-  return { hashes, workspace: await openWorkspace(out, { version: VERSION, hashes, texts: records, options }) };
-}
-
 /** Removes what is left of a run that was killed after its output had appeared. */
 async function clearEarlier(settings: DropSettings, model: Model, texts: PreparedTexts): Promise<DropRecord> {
-  const { workspace } = await openRun(settings, model, texts);
+  const { workspace } = await openRun('drop', settings, model, texts);
   await workspace.clear();
   const path = join(settings.out, 'layerwise.json');
   return parseDropRecord(await readDocument(path), path);
@@ -144,7 +136,7 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts): 
   return await withResources(async (own) => {
     // The engine first: a device that is not there should leave nothing behind.
     const engine = await own(openEngine(model, settings));
-    const { hashes, workspace } = await openRun(settings, model, texts);
+    const { hashes, workspace } = await openRun('drop', settings, model, texts);
     await own(workspace);
     const scoreOf = async (name: string, scored: Model, text: PreparedText | undefined): Promise<number | null> => {
       if (!text) return null;

@@ -10,10 +10,8 @@ import { blameWeights, type Model } from '../model/index.js';
 import {
   type AllocationPolicy,
   allocate,
-  BUDGETS,
-  type Budget,
-  blockRates,
-  completeValues,
+  COUNTINGS,
+  type Counting,
   findPolicy,
   openHyperparameters,
   type Values,
@@ -34,7 +32,6 @@ import {
   oneOf,
   openSource,
   type PruneOptions,
-  planOf,
   prepareTexts,
   runToChoice,
 } from '../runs/index.js';
@@ -79,9 +76,9 @@ async function planFromProfile(options: MakePlanOptions, profile: Profile, polic
   const settings = normalisePrune({ ...options, calibration, out: '' });
   const model = await openSource(settings.checkpoint, settings.onProgress);
   checkAgainstModel(settings, model);
-  const { onProgress, budget, values } = settings;
+  const { onProgress, budget: counting, values } = settings;
   const measured = await measuresOf(profile, model, options.calibration, onProgress);
-  return allocatePlan(model, policy, { target: settings.sparsity!, budget, values, measured });
+  return allocatePlan(model, policy, { target: settings.sparsity!, counting, values, measured });
 }
 
 async function searchPlan(options: MakePlanOptions): Promise<Plan> {
@@ -91,9 +88,9 @@ async function searchPlan(options: MakePlanOptions): Promise<Plan> {
     const model = await openSource(settings.checkpoint, settings.onProgress);
     checkAgainstModel(settings, model);
     const texts = await prepareTexts(settings, model);
-    return await runToChoice(settings, model, texts, undefined, async ({ choice, target }) =>
-      planOf(settings, model, choice, target),
-    ).catch((error) => blameWeights(model, error));
+    return await runToChoice(settings, model, texts, undefined, async ({ choice }) => choice.candidate.plan).catch(
+      (error) => blameWeights(model, error),
+    );
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -103,7 +100,7 @@ async function planFromHeaders(options: MakePlanOptions): Promise<Plan> {
   const { sparsity: target = Number.NaN } = options;
   validateTarget(target);
   const policy = findPolicy(options.allocation ?? DEFAULTS.allocation);
-  const budget = oneOf('budget', options.budget ?? DEFAULTS.budget, BUDGETS);
+  const counting = oneOf('budget', options.budget ?? DEFAULTS.budget, COUNTINGS);
   const model = await openSource(options.checkpoint, options.onProgress ?? silent);
   const values = givenValues(options);
   const open = openHyperparameters(policy, values);
@@ -118,26 +115,15 @@ async function planFromHeaders(options: MakePlanOptions): Promise<Plan> {
       { option: 'validation', policy: policy.name },
     );
   }
-  return allocatePlan(model, policy, { target, budget, values, measured: {} });
+  return allocatePlan(model, policy, { target, counting, values, measured: {} });
 }
 
 type Allocation = {
   readonly target: number;
-  readonly budget: Budget;
+  readonly counting: Counting;
   readonly values: Values;
   readonly measured: Partial<Measured>;
 };
 
-function allocatePlan(model: Model, policy: AllocationPolicy, allocation: Allocation): Plan {
-  const { target, budget, values } = allocation;
-  const facts = factsOf(model);
-  const rates = allocate(policy, { ...allocation, facts });
-  return {
-    format: 'layerwise-plan',
-    version: 1,
-    target,
-    budget,
-    policy: { name: policy.name, hyperparameters: { ...completeValues(policy, values, target, facts) } },
-    ...(policy.granularity === 'block' ? { blocks: blockRates(rates, facts) } : { linears: Object.fromEntries(rates) }),
-  };
-}
+const allocatePlan = (model: Model, policy: AllocationPolicy, allocation: Allocation): Plan =>
+  allocate(policy, { ...allocation, facts: factsOf(model) });

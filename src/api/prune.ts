@@ -9,7 +9,6 @@ import { checkPush, type PushResult } from '../hub/index.js';
 import { blameWeights, type Model, openModel, weightName } from '../model/index.js';
 import { blockPath, openBlockFile, readNotes } from '../pipeline/index.js';
 import { type Manifest, parseManifest } from '../records/index.js';
-import type { TimedTrial } from '../runs/index.js';
 import {
   buildManifest,
   checkAgainstModel,
@@ -18,7 +17,9 @@ import {
   checkOutside,
   checkSpace,
   countZeros,
+  describeCandidate,
   describeUnseen,
+  type Entry,
   type FinalScores,
   isOnlyToBeCleared,
   normalisePrune,
@@ -28,8 +29,10 @@ import {
   type PruneSettings,
   prepareTasks,
   prepareTexts,
+  requestDigest,
   runToChoice,
   scoreFinal,
+  type TimedTrial,
   UNSCORED,
   type Workspace,
 } from '../runs/index.js';
@@ -95,7 +98,7 @@ async function pruneModel(settings: PruneSettings, model: Model, done: boolean):
   const texts = await prepareTexts(settings, model);
   const tasks = await prepareTasks(settings, model);
   if (done) {
-    const { workspace } = await openRun(settings, model, texts, tasks);
+    const { workspace } = await openRun('prune', settings, model, texts, tasks?.setup);
     await workspace.clear();
     const source = join(settings.out, 'layerwise.json');
     const manifest = parseManifest(await readDocument(source), source);
@@ -108,23 +111,22 @@ async function pruneModel(settings: PruneSettings, model: Model, done: boolean):
   }
 
   return await runToChoice(settings, model, texts, tasks, async (run) => {
-    const { workspace, engine, trials, choice } = run;
+    const { workspace, engine, executor, choice } = run;
+    const { blocks } = executor;
+    const dirOf = ({ request }: Pick<Entry, 'request'>): string => blocks.dirOf(requestDigest(request));
     const score = (name: string, dir: string | undefined): Promise<FinalScores> =>
       scoreFinal(run, model, texts.test, tasks, settings, name, dir);
     const dense = await score('dense', undefined);
-    if ((texts.test || tasks) && choice.uniform) await trials.restore(choice.uniform.candidate);
-    await trials.restore(choice.candidate);
-    const uniform = choice.uniform ? await score('uniform', trials.dirOf(choice.uniform.candidate.key)) : UNSCORED;
-    const isUniform = choice.candidate.key === choice.uniform?.candidate.key;
-    const chosen = isUniform ? uniform : await score('chosen', trials.dirOf(choice.candidate.key));
+    if ((texts.test || tasks) && choice.uniform) await blocks.restore(choice.uniform.request, 'uniform');
+    await blocks.restore(choice.request, describeCandidate(choice.candidate));
+    const uniform = choice.uniform ? await score('uniform', dirOf(choice.uniform)) : UNSCORED;
+    const chosen = choice.uniform && choice.isUniform ? uniform : await score('chosen', dirOf(choice));
 
-    const notes = await settleAll(
-      model.linears.map((_, block) => readNotes(blockPath(trials.dirOf(choice.candidate.key), block))),
-    );
+    const notes = await settleAll(model.linears.map((_, block) => readNotes(blockPath(dirOf(choice), block))));
     const unseen = describeUnseen(notes.map(({ unseen }) => unseen));
     if (unseen !== undefined) settings.onProgress({ kind: 'note', text: unseen });
     settings.onProgress({ kind: 'stage', stage: 'writing' });
-    const final = await assemble(model, workspace, trials.dirOf(choice.candidate.key));
+    const final = await assemble(model, workspace, dirOf(choice));
     const manifest = buildManifest({
       settings,
       model,
@@ -170,9 +172,9 @@ async function assemble(model: Model, workspace: Workspace, dir: string): Promis
     throw fileError(error, final);
   });
   const files = await settleAll(model.linears.map((_, block) => openBlockFile(model, blockPath(dir, block))));
-  const pruned = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.block]));
+  const treated = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.block]));
   await writeCheckpoint(model.checkpoint, final, (name) => {
-    const block = pruned.get(name);
+    const block = treated.get(name);
     return block === undefined ? undefined : files[block]!(name);
   });
   return final;

@@ -1,4 +1,5 @@
 export { countCharacters, trimEnd, trimStart } from './characters.js';
+export { digestOf, sha256 } from './digest.js';
 export {
   CheckpointError,
   InternalError,

@@ -5,4 +5,4 @@ export { type Checkpoint, openCheckpoint } from './open.js';
 export { hashCheckpoint, readRows, readTensor, readTensorFloat32, readTensorRange } from './read.js';
 export { writeRenamed } from './rewrite.js';
 export { readSafetensors, type TensorInfo } from './safetensors.js';
-export { type TensorToWrite, writeCheckpoint, writeSafetensors } from './write.js';
+export { type TensorEdit, type TensorToWrite, writeCheckpoint, writeSafetensors } from './write.js';

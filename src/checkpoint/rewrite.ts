@@ -2,10 +2,9 @@
 // is left out, and an index is written to match. One tensor is held at a time.
 
 import { join } from 'node:path';
-import { readDocument, writeFileAtomic } from '../base/index.js';
-import { elementCount } from '../tensor/index.js';
-import { isObject, type JsonObject } from './json.js';
-import { type Checkpoint, INDEX, MAX_INDEX } from './open.js';
+import { writeFileAtomic } from '../base/index.js';
+import { formatIndex } from './index-file.js';
+import { type Checkpoint, INDEX } from './open.js';
 import { readTensor } from './read.js';
 import { copyWhole, requireEmpty, requireUnchanged, syncFolders, writeSafetensors } from './write.js';
 
@@ -37,31 +36,15 @@ export async function writeRenamed(
     if (kept.length > 0) await writeSafetensors(join(outDir, shard), kept, said);
   }
   for (const file of source.files) {
-    const content = file === INDEX ? await renameIndex(source, rename) : contents[file];
+    const content =
+      file === INDEX
+        ? await formatIndex(source, ({ name, length, shape }) => {
+            const renamed = rename(name);
+            return renamed === undefined ? undefined : { name: renamed, length, shape };
+          })
+        : contents[file];
     if (content === undefined) await copyWhole(join(source.dir, file), join(outDir, file));
     else await writeFileAtomic(join(outDir, file), content);
   }
   await syncFolders(outDir, source.files);
-}
-
-/** The index with new names; of its metadata, totals of bytes and parameters are counted anew where they were given. */
-async function renameIndex(source: Checkpoint, rename: (name: string) => string | undefined): Promise<string> {
-  const index = JSON.parse(await readDocument(join(source.dir, INDEX), MAX_INDEX)) as JsonObject;
-  const map: Record<string, string> = {};
-  let [bytes, parameters] = [0, 0];
-  for (const [name, { file, length, shape }] of source.tensors) {
-    const renamed = rename(name);
-    if (renamed === undefined) continue;
-    map[renamed] = file;
-    bytes += length;
-    parameters += elementCount(shape);
-  }
-  const totals = new Map([
-    ['total_size', bytes],
-    ['total_parameters', parameters],
-  ]);
-  const metadata =
-    isObject(index.metadata) &&
-    Object.fromEntries(Object.entries(index.metadata).map(([key, value]) => [key, totals.get(key) ?? value]));
-  return `${JSON.stringify({ ...index, ...(metadata && { metadata }), weight_map: map }, null, 2)}\n`;
 }

@@ -1,6 +1,6 @@
-// Writing. A safetensors file of one's own appears whole or not at all. A checkpoint is written as a twin of its source:
-// headers verbatim, so that names, dtypes, order, offsets and metadata stay and tied weights stay tied; every tensor
-// is either the source's bytes or a replacement of the same length. Nothing larger than one replacement is held.
+// Writing. A safetensors file of our own appears whole or not at all. A checkpoint is written after its source: the same
+// shards, and where no edit changes a shape or a dtype or removes a tensor, the source's headers verbatim, so that order,
+// offsets and metadata stay and tied weights stay tied. Nothing larger than one edited tensor is held.
 
 import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -11,11 +11,14 @@ import {
   OptionError,
   syncDirectory,
   writeAtomically,
+  writeFileAtomic,
 } from '../base/index.js';
 import { bytesPerElement, type DType, elementCount } from '../tensor/index.js';
+import { formatIndex, type Outline } from './index-file.js';
 import { copyRange, withFile, writeFully } from './io.js';
 import { show } from './json.js';
-import type { Checkpoint } from './open.js';
+import { type Checkpoint, INDEX } from './open.js';
+import { readTensor } from './read.js';
 import { MAX_HEADER, readSafetensors, type SafetensorsFile, type TensorInfo } from './safetensors.js';
 
 /** A tensor to be written; `read` is called once, when its turn comes, and must give exactly the bytes of dtype and shape. */
@@ -25,6 +28,9 @@ export type TensorToWrite = {
   readonly shape: readonly number[];
   read(): Promise<Uint8Array>;
 };
+
+/** What becomes of a tensor: another content, which may have another dtype and shape, or none. */
+export type TensorEdit = TensorToWrite | { readonly name: string; readonly remove: true };
 
 /**
  * Writes a safetensors file, one tensor at a time in the order given, beside `path` and renames it when it is complete.
@@ -76,25 +82,45 @@ function formatHeader(
 }
 
 /**
- * Writes a checkpoint like `source` into the existing, empty directory `outDir`: the same shards with the same headers,
- * the tensors that `replacement` gives in place of the source's, and `source.files` byte for byte. `replacement` is
- * asked once per tensor, in the order of `source.tensors`; undefined keeps the source's bytes. All files are flushed
- * to the disk; making the directory appear at once is the caller's rename.
+ * Writes a checkpoint like `source` into the existing, empty directory `outDir`: the same shards, with the tensors that
+ * `edit` gives in place of the source's, and `source.files` byte for byte (but an index that would no longer be true).
+ * `edit` is asked once per tensor, in the order of `source.tensors`; undefined keeps the source's bytes. All files are
+ * flushed to the disk; making the directory appear at once is the caller's rename.
  *
  * @throws OptionError E_OPTION_OUT when `outDir` is not an empty directory
  * @throws CheckpointError E_CHECKPOINT_CHANGED when a source file is no longer what was opened
- * @throws InternalError E_INTERNAL_TENSOR for a replacement of another length
+ * @throws InternalError E_INTERNAL_TENSOR for bytes that do not fit an edit's dtype and shape
  * @throws ResourceError E_RESOURCE_…
  */
 export async function writeCheckpoint(
   source: Checkpoint,
   outDir: string,
-  replacement: (name: string) => Promise<Uint8Array> | undefined,
+  edit: (name: string) => TensorEdit | undefined,
 ): Promise<void> {
   await requireEmpty(outDir);
-  for (const shard of source.shards) await writeShard(source, shard, outDir, replacement);
-  for (const file of source.files) await copyWhole(join(source.dir, file), join(outDir, file));
+  const edits = new Map([...source.tensors.keys()].map((name) => [name, edit(name)]));
+  for (const shard of source.shards) await writeShard(source, shard, outDir, edits);
+  const keeps = [...source.tensors.values()].every((tensor) => keepsOutline(tensor, edits.get(tensor.name)));
+  for (const file of source.files) {
+    const target = join(outDir, file);
+    if (file !== INDEX || keeps) await copyWhole(join(source.dir, file), target);
+    else {
+      const index = await formatIndex(source, (tensor) => outlineOf(tensor, edits.get(tensor.name)));
+      await writeFileAtomic(target, index);
+    }
+  }
   await syncFolders(outDir, source.files);
+}
+
+type Edits = ReadonlyMap<string, TensorEdit | undefined>;
+
+const keepsOutline = ({ dtype, shape }: TensorInfo, edit: TensorEdit | undefined): boolean =>
+  edit === undefined || (!('remove' in edit) && edit.dtype === dtype && String(edit.shape) === String(shape));
+
+/** What an index says of a tensor after an edit; undefined where it is gone. */
+function outlineOf(tensor: TensorInfo, edit: TensorEdit | undefined): Outline | undefined {
+  if (edit === undefined) return tensor;
+  return 'remove' in edit ? undefined : { name: tensor.name, length: byteLength(edit), shape: edit.shape };
 }
 
 /** Flushes `dir` and the folders below it in which `files` lie. */
@@ -107,25 +133,30 @@ export async function syncFolders(dir: string, files: readonly string[]): Promis
   for (const folder of folders) await syncDirectory(folder);
 }
 
-async function writeShard(
-  source: Checkpoint,
-  shard: string,
-  outDir: string,
-  replacement: (name: string) => Promise<Uint8Array> | undefined,
-): Promise<void> {
+async function writeShard(source: Checkpoint, shard: string, outDir: string, edits: Edits): Promise<void> {
   const path = join(source.dir, shard);
   const target = join(outDir, shard);
   const tensors = [...source.tensors.values()].filter((tensor) => tensor.file === shard);
-  await requireUnchanged(path, tensors);
+  const { metadata } = await requireUnchanged(path, tensors);
+  if (!tensors.every((tensor) => keepsOutline(tensor, edits.get(tensor.name)))) {
+    const kept = tensors.flatMap((tensor): TensorToWrite[] => {
+      const { name, dtype, shape } = tensor;
+      const edit = edits.get(name) ?? { name, dtype, shape, read: () => readTensor(source, name) };
+      return 'remove' in edit ? [] : [edit];
+    });
+    // A shard that loses all its tensors is left out.
+    if (kept.length > 0) await writeSafetensors(target, kept, Object.keys(metadata).length > 0 ? metadata : undefined);
+    return;
+  }
   await withFile(path, (from) =>
     writeNew(target, async (to) => {
       let copied = 0; // source bytes before this are in the target
       let end = tensors[0]!.offset;
       for (const tensor of tensors) {
         end = tensor.offset + tensor.length;
-        const promise = replacement(tensor.name);
-        if (!promise) continue;
-        const bytes = await promise;
+        const edit = edits.get(tensor.name);
+        if (!edit || 'remove' in edit) continue;
+        const bytes = await edit.read();
         checkLength(target, tensor.name, tensor.length, bytes.length);
         await copyRange(from, to, copied, tensor.offset - copied, path);
         await writeFully(to, bytes);

@@ -6,7 +6,7 @@ import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
 import { DATA_SETS } from '../hub/index.js';
 import { ASKED, HEADS, VALUES } from '../packed/index.js';
-import { BUDGETS, DROP_METHODS } from '../plan/index.js';
+import { COUNTINGS, DROP_METHODS } from '../plan/index.js';
 import { DEFAULTS, SPECIAL_TOKENS } from '../runs/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 
@@ -71,7 +71,7 @@ export const OPTIONS = {
   budget: {
     kind: 'text',
     flag: '--budget',
-    value: listed(BUDGETS),
+    value: listed(COUNTINGS),
     text: 'exact: the parameter-weighted mean is S to one weight. published: as the papers’ code counts, ⌊columns × s⌋ per row and the unweighted mean over blocks',
     otherwise: DEFAULTS.budget,
   },

@@ -26,7 +26,7 @@ export function renderCard({ repo, record, sourceCard = '' }: CardInput): string
       ...new Set(['layerwise', ...(pruned ? ['pruned', 'sparse', record.criterion] : ['pruned', 'layer-removal'])]),
     ],
   };
-  const policy = pruned ? record.plan.policy?.name : undefined;
+  const policy = pruned ? record.plan.from?.policy : undefined;
   if (policy) front.tags.push(policy);
   const source = commit === undefined ? `\`${name}\`` : `[${name}](https://huggingface.co/${name}) at \`${commit}\``;
   const body = pruned ? describePruning(record, source) : describeRemoval(record, source);
@@ -35,8 +35,8 @@ export function renderCard({ repo, record, sourceCard = '' }: CardInput): string
 
 function describePruning(record: Manifest, source: string): string[] {
   const { sparsity, criterion, pattern, plan, dense, uniform, chosen, texts, command, tool, seed } = record;
-  const policy = plan.policy?.name ?? 'a plan of rates';
-  const numbers = Object.entries(plan.policy?.hyperparameters ?? {}).map(
+  const policy = plan.from?.policy ?? 'a plan of rates';
+  const numbers = Object.entries(plan.from?.values ?? {}).map(
     ([name, value]) => `${name === 'beta' ? 'β' : name} = ${Number(value.toPrecision(4))}`,
   );
   const rows = [

@@ -20,3 +20,4 @@ export { mendConfig, mendingOf, renumberTensor } from './removal.js';
 export { longestAlike, type Rope } from './rope.js';
 export { blockTensors, inPlace, type Linear, layoutOf, linearsOf, modelTensors } from './tensor-names.js';
 export { describeTensors, type ModelTensor } from './tensors.js';
+export { linearUnits, unitOf } from './units.js';

@@ -5,30 +5,31 @@
 // We differ: masks are those of the criterion in hand, in its pattern, also where it is a solver.
 
 import { withResources } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
 import { createGemm } from '../linalg/index.js';
 import type { Linear } from '../model/index.js';
 import type { SquareSums } from '../profile/index.js';
 import { passBlock, sameShape, type Text } from '../stream/index.js';
 import { tapBlock } from './dense.js';
-import { withPrunedBlock } from './pruned-block.js';
-import { type BlockInput, prepareBlock } from './sequential.js';
+import { measureEvidence, type Treating, treatBlock } from './treat.js';
+import { withTreatedBlock } from './treated-block.js';
 
 /** The misalignment of a plan on the windows of `text`, which prunes too. Leaves no files in `dir`. */
 export async function measureMisalignment(
-  input: Omit<BlockInput, 'calibration'> & { readonly dir: string },
+  input: Treating & { readonly engine: Engine; readonly dir: string },
   text: Text,
 ): Promise<number> {
-  const { engine, model, criterion, dir } = input;
+  const { engine, model, operator, dir } = input;
   return await withResources(async (own) => {
     const seen = await own(sameShape(text.embedded));
-    const gemm = criterion.kind === 'solver' ? await own(createGemm(engine)) : undefined;
+    const gemm = operator.needs.includes('gram') ? await own(createGemm(engine)) : undefined;
     let sum = 0;
     for (const [block, linears] of model.linears.entries()) {
       const from = block === 0 ? text.embedded : seen;
       const dense = await tapBlock(engine, model, block, from);
-      const inputs = criterion.needsActivations ? from : undefined;
-      const pruning = await prepareBlock({ ...input, calibration: text }, block, inputs, gemm, dense);
-      await withPrunedBlock(model, block, pruning, dir, async (source) => {
+      const evidence = await measureEvidence(engine, model, operator, block, from, text, dense);
+      const treated = await treatBlock(input, block, evidence, gemm);
+      await withTreatedBlock(model, block, treated, dir, async (source) => {
         sum += compare(linears, dense, await tapBlock(engine, model, block, from, 'taps', source));
         await passBlock(engine, model, block, [[from, seen]], source);
       });

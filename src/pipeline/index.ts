@@ -1,19 +1,21 @@
 export { measureMisalignment } from './alignment.js';
 export {
   type BlockNotes,
-  type BlockPruning,
   blockFileSource,
   blockPath,
   countBlockZeros,
   isWholeBlock,
   openBlockFile,
-  pruneLinear,
+  readBlockFile,
   readNotes,
-  writePrunedBlock,
+  type TreatedBlock,
+  writeBlockFile,
 } from './block-file.js';
 export { type DensePass, runDense, tapBlock } from './dense.js';
 export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { measureSensitivity } from './sensitivity.js';
-export { prepareBlock, pruneSequentially, runBlocks, scoreBlockFiles } from './sequential.js';
+export { pruneSequentially, runBlocks, scoreBlockFiles } from './sequential.js';
 export { scoreSurrogate } from './surrogate.js';
+export { measureEvidence, type Treating, treatBlock } from './treat.js';
+export { withTreatedBlock } from './treated-block.js';
 export { sweepVariants } from './variants.js';

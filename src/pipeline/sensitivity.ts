@@ -2,38 +2,41 @@
 // sweep for all linears (variants.ts). A criterion that gives masks prunes each linear by statistics of the dense pass; a
 // solver by the Gram matrices of the dense calibration residual, which walks along: what it repairs need not be spared.
 
-import { type OnProgress, type Own, settleAll, silent, withResources } from '../base/index.js';
+import { InternalError, type OnProgress, type Own, settleAll, silent, withResources } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
 import { createGemm } from '../linalg/index.js';
-import { checkpointSource } from '../model/index.js';
+import { checkpointSource, weightName } from '../model/index.js';
 import { passBlock, sameShape, type Text } from '../stream/index.js';
-import { type BlockPruning, pruneLinear } from './block-file.js';
+import type { TreatedBlock } from './block-file.js';
 import type { DensePass } from './dense.js';
-import { type BlockInput, prepareBlock } from './sequential.js';
+import { measureEvidence, type Treating, treatBlock } from './treat.js';
 import { sweepVariants } from './variants.js';
 
-export type SensitivityInput = BlockInput & { readonly onProgress?: OnProgress };
+export type SensitivityInput = Treating & {
+  readonly engine: Engine;
+  readonly calibration: Text | undefined;
+  readonly onProgress?: OnProgress;
+};
 
-/**
- * The divergence of every linear, nats per token, in the order of the model's linears. `counts` says how many weights each
- * loses.
- */
+/** The divergence of every linear, nats per token, in the order of the model's linears; each treated as `plan` says. */
 export async function measureSensitivity(input: SensitivityInput, dense: DensePass, text: Text): Promise<number[]> {
   const { engine, model, onProgress = silent } = input;
   onProgress({ kind: 'stage', stage: 'sensitivity', total: model.config.blocks });
   return await withResources(async (own) => {
-    const prepare = await createPruner(own, input, dense);
+    const treat = await createTreatment(own, input, dense);
     const { variants } = await sweepVariants({
       engine,
       model,
       text,
       base: async () => checkpointSource(model.checkpoint),
       variants: async (block) => {
-        const pruning = await prepare(block);
+        const { edits } = await treat(block);
         return await settleAll(
-          model.linears[block]!.map(async (linear) => ({
-            linear: linear.name,
-            weights: await pruneLinear(model, linear, pruning),
-          })),
+          model.linears[block]!.map(async (linear) => {
+            const edit = edits.get(weightName(linear));
+            if (!edit || 'remove' in edit) throw new InternalError('E_INTERNAL_EDIT', `${linear.name} has no edit.`);
+            return { linear: linear.name, weights: await edit.read() };
+          }),
         );
       },
       onProgress,
@@ -42,23 +45,24 @@ export async function measureSensitivity(input: SensitivityInput, dense: DensePa
   });
 }
 
-/** What a block of the dense model is pruned with; blocks are asked for in order. */
-type Prepare = (block: number) => Promise<BlockPruning>;
+/** How a block of the dense model is treated; blocks are asked for in order. */
+type Treat = (block: number) => Promise<TreatedBlock>;
 
-async function createPruner(own: Own, input: BlockInput, dense: DensePass): Promise<Prepare> {
-  const { engine, model, criterion, pattern, counts, calibration } = input;
-  if (criterion.kind === 'mask') {
+async function createTreatment(own: Own, input: SensitivityInput, dense: DensePass): Promise<Treat> {
+  const { engine, model, operator, calibration } = input;
+  if (!operator.needs.includes('gram')) {
     const sequences = calibration?.windows.windows.length ?? 0;
-    return async (block) => ({ criterion, pattern, counts, squareSums: dense.squareSums[block], sequences });
+    return (block) => treatBlock(input, block, { squareSums: dense.squareSums[block], sequences }, undefined);
   }
   const { embedded } = calibration!;
   const seen = await own(sameShape(embedded));
   const gemm = await own(createGemm(engine));
   return async (block) => {
     const from = block === 0 ? embedded : seen;
-    const pruning = await prepareBlock(input, block, from, gemm);
+    const evidence = await measureEvidence(engine, model, operator, block, from, calibration);
+    const treated = await treatBlock(input, block, evidence, gemm);
     await passBlock(engine, model, block, [[from, seen]]);
-    return pruning;
+    return treated;
   };
 }
 

@@ -7,41 +7,24 @@ import { mkdir } from 'node:fs/promises';
 import { fileError, handOver, NumericError, type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
-import { createGemm, type Gemm } from '../linalg/index.js';
-import { type BlockSource, blockGraph, checkpointSource, expertOf, GIVEN, type Model } from '../model/index.js';
-import type { Criterion, MaskCriterion, Pattern, PreparedSolver, SolverCriterion } from '../operators/index.js';
-import { fillGrams, measureGrams, type SquareSums, unseenExperts } from '../profile/index.js';
+import { createGemm } from '../linalg/index.js';
+import { type BlockSource, checkpointSource, type Model } from '../model/index.js';
+import type { SquareSums } from '../profile/index.js';
 import { type Activations, type Move, passBlock, sameShape, type Text } from '../stream/index.js';
-import {
-  type BlockPruning,
-  blockFileSource,
-  blockPath,
-  isWholeBlock,
-  type Solvers,
-  writePrunedBlock,
-} from './block-file.js';
-import { type Trace, tapBlock, traceIndex } from './dense.js';
+import { blockFileSource, blockPath, isWholeBlock, writeBlockFile } from './block-file.js';
+import { type Trace, traceIndex } from './dense.js';
+import { measureEvidence, type Treating, treatBlock } from './treat.js';
 
-export type SequentialInput = {
+export type SequentialInput = Treating & {
   readonly engine: Engine;
-  readonly model: Model;
-  readonly criterion: Criterion;
-  readonly pattern: Pattern;
-  /** How many weights of each linear go. */
-  readonly counts: ReadonlyMap<string, number>;
   readonly calibration: Text | undefined;
   readonly validation: Text | undefined;
   readonly trace: Trace | undefined;
-  /** Statistics of block 0, which no pruning precedes; the same for every plan. */
+  /** Statistics of block 0, which nothing precedes; the same for every plan. */
   readonly firstSquareSums?: SquareSums | undefined;
   /** Where the block files go. */
   readonly dir: string;
   readonly onProgress: OnProgress;
-};
-
-/** For what needs masks alone, from statistics of the dense pass. */
-export type MaskInput = Pick<SequentialInput, 'engine' | 'model' | 'pattern' | 'counts' | 'calibration'> & {
-  readonly criterion: MaskCriterion;
 };
 
 export type SequentialResult = {
@@ -53,16 +36,16 @@ export type SequentialResult = {
 
 /** Prunes block after block into files in `dir` and scores the result on the validation windows. */
 export async function pruneSequentially(input: SequentialInput): Promise<SequentialResult> {
-  const { engine, model, criterion, calibration, validation, trace, dir, onProgress } = input;
+  const { engine, model, operator, calibration, validation, trace, dir, onProgress } = input;
   const { blocks } = model.config;
   await mkdir(dir, { recursive: true }).catch((error) => {
     throw fileError(error, dir);
   });
   return await withResources(async (own) => {
-    const statistics = criterion.needsActivations ? calibration : undefined;
+    const statistics = operator.needs.length > 0 ? calibration : undefined;
     const calibrated = statistics && (await own(sameShape(statistics.embedded)));
     const seen = validation && (await own(sameShape(validation.embedded)));
-    const gemm = criterion.kind === 'solver' ? await own(createGemm(engine)) : undefined;
+    const gemm = operator.needs.includes('gram') ? await own(createGemm(engine)) : undefined;
     const errors: number[] = [];
     for (let block = 0; block < blocks; block++) {
       const path = blockPath(dir, block);
@@ -70,7 +53,8 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
       if (!(await isWholeBlock(model, block, path))) {
         const inputs = statistics && (first ? statistics.embedded : calibrated!);
         const known = first ? input.firstSquareSums : undefined;
-        await writePrunedBlock(model, block, await prepareBlock(input, block, inputs, gemm, known), path);
+        const evidence = await measureEvidence(engine, model, operator, block, inputs, calibration, known);
+        await writeBlockFile(model, block, await treatBlock(input, block, evidence, gemm), path);
       }
       const moves: Move[] = [];
       if (statistics && block < blocks - 1) moves.push([first ? statistics.embedded : calibrated!, calibrated!]);
@@ -82,76 +66,6 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
     const nll = validation ? await scoreWindows(engine, model, seen!, validation.windows) : [];
     return { nll, errors };
   });
-}
-
-/** What `prepareBlock` looks at. */
-export type BlockInput = Pick<SequentialInput, 'engine' | 'model' | 'criterion' | 'pattern' | 'counts' | 'calibration'>;
-
-/**
- * What a block of the checkpoint is pruned with, its statistics taken on the residual `inputs` before it, which is
- * `calibration` behind whatever blocks come first. `gemm` is there where the criterion is a solver.
- */
-export async function prepareBlock(
-  { engine, model, criterion, pattern, counts, calibration }: BlockInput,
-  block: number,
-  inputs: Activations | undefined,
-  gemm: Gemm | undefined,
-  known?: SquareSums,
-): Promise<BlockPruning> {
-  const { windows = [], length = 0 } = calibration?.windows ?? {};
-  const sequences = windows.length;
-  const tokens = sequences * length;
-  const columnSums =
-    inputs && criterion.needsColumnSums ? await tapBlock(engine, model, block, inputs, 'sums') : undefined;
-  const wantsSquares = inputs && (criterion.kind === 'mask' || columnSums);
-  const squareSums = wantsSquares && (known ?? (await tapBlock(engine, model, block, inputs)));
-  if (criterion.kind === 'solver') {
-    const statistics = { squareSums, columnSums, sequences, tokens };
-    return { counts, pattern, ...(await prepareSolvers(engine, model, criterion, block, inputs!, statistics, gemm!)) };
-  }
-  const unseen = squareSums && unseenExperts(squareSums);
-  return { criterion, pattern, counts, squareSums, columnSums, sequences, tokens, unseen };
-}
-
-type SolverStatistics = {
-  readonly sequences: number;
-  readonly tokens: number;
-  /** Where the solver needs them. */
-  readonly squareSums: SquareSums | undefined;
-  readonly columnSums: SquareSums | undefined;
-};
-
-/** Solvers from the Gram matrices of the block's inputs; linears that read the same input share one. */
-async function prepareSolvers(
-  engine: Engine,
-  model: Model,
-  criterion: SolverCriterion,
-  block: number,
-  inputs: Activations,
-  { sequences, tokens, squareSums, columnSums }: SolverStatistics,
-  gemm: Gemm,
-): Promise<{ readonly solvers: Solvers; readonly unseen: readonly number[] }> {
-  const grams = await withResources(async (own) => {
-    const graph = blockGraph(model, block, { length: inputs.length, outputs: 'gram' });
-    return await measureGrams(engine, await own(engine.load(graph)), inputs);
-  });
-  const unseen = unseenExperts(grams);
-  fillGrams(grams);
-  const { [GIVEN]: given, ...taps } = grams;
-  const solvers: Record<string, PreparedSolver> = {};
-  for (const [site, gram] of Object.entries(taps)) {
-    const name = `block ${block}, ${site}`;
-    // An expert that was given none has no sums either, so that their number is all the same.
-    const own = given?.[expertOf(site) ?? -1] || tokens;
-    const statistics = columnSums && {
-      squareSums: squareSums![site]!,
-      columnSums: columnSums[site]!,
-      sequences,
-      tokens: own,
-    };
-    solvers[site] = await criterion.prepare(gram, Math.sqrt(gram.length), { gemm, sequences, name, statistics });
-  }
-  return { solvers, unseen };
 }
 
 async function relativeError(trace: Trace, block: number, pruned: Activations): Promise<number> {

@@ -2,21 +2,26 @@
 // validation windows. It orders candidates; it never decides.
 
 import { silent } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
 import type { Text } from '../stream/index.js';
 import type { DensePass } from './dense.js';
-import { withPrunedBlock } from './pruned-block.js';
-import { type MaskInput, type SequentialInput, scoreBlocks } from './sequential.js';
+import { scoreBlocks } from './sequential.js';
+import { type Treating, treatBlock } from './treat.js';
+import { withTreatedBlock } from './treated-block.js';
 
-/** Mean negative log-likelihood of each window of `text` under masks from dense statistics. Leaves no files in `dir`. */
-export async function scoreSurrogate(
-  input: MaskInput & Pick<SequentialInput, 'dir'>,
-  dense: DensePass,
-  text: Text,
-): Promise<number[]> {
-  const { engine, model, criterion, pattern, counts, dir } = input;
+export type SurrogateInput = Treating & {
+  readonly engine: Engine;
+  readonly calibration: Text | undefined;
+  /** Where a block too large for memory lies meanwhile. */
+  readonly dir: string;
+};
+
+/** Mean negative log-likelihood of each window of `text`, the operator at work on dense statistics. Leaves no files in `dir`. */
+export async function scoreSurrogate(input: SurrogateInput, dense: DensePass, text: Text): Promise<number[]> {
+  const { engine, model, dir } = input;
   const sequences = input.calibration?.windows.windows.length ?? 0;
-  return await scoreBlocks(engine, model, text, silent, (block, use) => {
-    const squareSums = dense.squareSums[block];
-    return withPrunedBlock(model, block, { criterion, pattern, counts, squareSums, sequences }, dir, use);
+  return await scoreBlocks(engine, model, text, silent, async (block, use) => {
+    const treated = await treatBlock(input, block, { squareSums: dense.squareSums[block], sequences }, undefined);
+    await withTreatedBlock(model, block, treated, dir, use);
   });
 }

@@ -1,25 +1,23 @@
-// A policy's raw sparsities → a rate for every linear that keeps the budget. One truth for every policy: hyperparameters
+// A policy's raw sparsities → a plan that keeps the budget. One truth for every policy: hyperparameters
 // are completed and checked, the result is shifted and water-filled into [0, 1].
 
 import { InternalError, OptionError } from '../base/index.js';
-import type { Measured } from '../records/index.js';
+import { blockId, type Measured, type Plan } from '../records/index.js';
 import { fitBudget, validateTarget } from './budget.js';
 import {
   type AllocationPolicy,
-  type Budget,
   blockWeights,
+  type Counting,
   type Hyperparameter,
   type ModelFacts,
   type Values,
 } from './policy.js';
-
-/** Sparsity of each linear, by name, in [0, 1]. */
-export type Rates = ReadonlyMap<string, number>;
+import { zeroRate } from './unit.js';
 
 export type AllocateInput = {
   readonly target: number;
   readonly facts: ModelFacts;
-  readonly budget: Budget;
+  readonly counting: Counting;
   readonly measured?: Partial<Measured>;
   readonly values?: Values;
 };
@@ -89,11 +87,11 @@ export function completeValues(policy: AllocationPolicy, values: Values, target:
 }
 
 /**
- * The rate of every linear.
+ * The plan of a policy: a rate of zeros for every block, or for every linear.
  * @throws OptionError E_OPTION_SPARSITY, E_OPTION_…; InternalError where a measure is missing
  */
-export function allocate(policy: AllocationPolicy, input: AllocateInput): Rates {
-  const { target, facts, budget, measured = {}, values = {} } = input;
+export function allocate(policy: AllocationPolicy, input: AllocateInput): Plan {
+  const { target, facts, counting, measured = {}, values = {} } = input;
   validateTarget(target);
   const missing = policy.needs.filter((name) => measured[name] === undefined);
   if (missing.length > 0) {
@@ -104,26 +102,39 @@ export function allocate(policy: AllocationPolicy, input: AllocateInput): Rates 
   if (!raw.every(Number.isFinite)) {
     throw new InternalError('E_INTERNAL_ALLOCATION', `${policy.name} gave rates that are not numbers: ${raw}.`);
   }
-  const weighted = budget === 'exact' || policy.weighted;
-  if (policy.granularity === 'linear') {
-    const weights = facts.linears.map(({ rows, columns }) => (weighted ? rows * columns : 1));
-    const rates = fitBudget(raw, weights, target);
-    return new Map(facts.linears.map(({ name }, i) => [name, rates[i]!]));
+  const weighted = counting === 'exact' || policy.weighted;
+  const ids = policy.granularity === 'linear' ? facts.linears.map(({ id }) => id) : raw.map((_, i) => blockId(i));
+  const sizes = policy.granularity === 'linear' ? facts.linears.map(({ weights }) => weights) : blockWeights(facts);
+  const rates = fitBudget(raw, weighted ? sizes : raw.map(() => 1), target);
+  return {
+    format: 'layerwise-plan',
+    version: 2,
+    units: Object.fromEntries(ids.map((id, i) => [id, { zeros: { rate: rates[i]! } }])),
+    budget: { of: 'zeros', target, counting },
+    from: { policy: policy.name, values: { ...complete } },
+  };
+}
+
+/** The parameter-weighted mean of a plan's rates over all prunable weights. */
+export function meanRate(plan: Plan, { linears }: ModelFacts): number {
+  let [sum, total] = [0, 0];
+  for (const unit of linears) {
+    sum += unit.weights * zeroRate(plan, unit);
+    total += unit.weights;
   }
-  const weights = weighted ? blockWeights(facts) : raw.map(() => 1);
-  const rates = fitBudget(raw, weights, target);
-  return new Map(facts.linears.map(({ name, block }) => [name, rates[block]!]));
+  return sum / total;
 }
 
 /** The parameter-weighted mean rate of each block. */
-export function blockRates(rates: Rates, facts: ModelFacts): number[] {
+export function blockRates(plan: Plan, facts: ModelFacts): number[] {
   const weights = blockWeights(facts);
   const first = new Map<number, number>();
   const mixed = new Set<number>();
   const sums = new Array<number>(facts.blocks).fill(0);
-  for (const { name, block, rows, columns } of facts.linears) {
-    const rate = rates.get(name)!;
-    sums[block]! += rows * columns * rate;
+  for (const unit of facts.linears) {
+    const { block } = unit;
+    const rate = zeroRate(plan, unit);
+    sums[block]! += unit.weights * rate;
     if (first.has(block) && first.get(block) !== rate) mixed.add(block);
     first.set(block, rate);
   }

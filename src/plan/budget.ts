@@ -1,9 +1,9 @@
 // Budgets that hold exactly. A policy's raw rates are shifted by one constant and water-filled into [0, 1] until their
 // mean is the target; rates become whole numbers of weights by largest remainder, so nothing is lost to rounding.
-// The published code instead takes ⌊columns × s⌋ per row and the unweighted mean over blocks: budget `published`.
+// The published code instead takes ⌊columns × s⌋ per row and the unweighted mean over blocks: counting `published`.
 
 import { InternalError, OptionError } from '../base/index.js';
-import type { Budget } from './policy.js';
+import type { Counting } from './policy.js';
 
 /** @throws OptionError E_OPTION_SPARSITY unless 0 < target < 1. */
 export function validateTarget(target: number): void {
@@ -58,37 +58,28 @@ export function fitBudget(
 }
 
 /** A linear to be counted: W is [rows, columns]. */
-export type Countable = { readonly name: string; readonly rows: number; readonly columns: number };
+export type Countable = { readonly rows: number; readonly columns: number };
 
 /**
  * How many weights of each linear go, from its rate. `exact`: ⌊rate × weights⌋, then one more for the largest
  * remainders until the total is the rounded sum (ties: the earlier linear). `published`: rows × ⌊columns × rate⌋.
  */
-export function countPruned(
-  linears: readonly Countable[],
-  rateOf: (name: string) => number,
-  budget: Budget,
-): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  if (budget === 'published') {
-    for (const { name, rows, columns } of linears) counts.set(name, rows * Math.floor(columns * rateOf(name)));
-    return counts;
+export function countPruned<T extends Countable>(
+  linears: readonly T[],
+  rateOf: (linear: T) => number,
+  counting: Counting,
+): number[] {
+  if (counting === 'published') {
+    return linears.map((linear) => linear.rows * Math.floor(linear.columns * rateOf(linear)));
   }
-  let wanted = 0;
-  let given = 0;
-  const remainders: { name: string; remainder: number; order: number }[] = [];
-  for (const [order, { name, rows, columns }] of linears.entries()) {
-    const share = rows * columns * rateOf(name);
-    // A product such as 128 × 0.7 may miss a whole number by rounding; it still means that number.
-    const count = Math.floor(share + 1e-6);
-    counts.set(name, count);
-    remainders.push({ name, remainder: share - count, order });
-    wanted += share;
-    given += count;
-  }
+  const shares = linears.map((linear) => linear.rows * linear.columns * rateOf(linear));
+  // A product such as 128 × 0.7 may miss a whole number by rounding; it still means that number.
+  const counts = shares.map((share) => Math.floor(share + 1e-6));
+  const wanted = shares.reduce((a, b) => a + b, 0);
+  const given = counts.reduce((a, b) => a + b, 0);
   const missing = Math.round(wanted) - given;
   if (missing > linears.length) throw new InternalError('E_INTERNAL_BUDGET', `${missing} weights left to assign.`);
-  remainders.sort((a, b) => b.remainder - a.remainder || a.order - b.order);
-  for (const { name } of remainders.slice(0, Math.max(0, missing))) counts.set(name, counts.get(name)! + 1);
+  const order = [...linears.keys()].sort((a, b) => shares[b]! - counts[b]! - (shares[a]! - counts[a]!) || a - b);
+  for (const i of order.slice(0, Math.max(0, missing))) counts[i]!++;
   return counts;
 }

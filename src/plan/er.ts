@@ -5,11 +5,12 @@
 // there is no dependence on depth: it moves density from the wide MLP linears, and from q and o to the smaller k and v.
 // It keeps the parameter-weighted budget by itself. We do not differ; ERK's kernel sizes are 1 in a transformer.
 
-import type { AllocationPolicy, LinearFacts } from './policy.js';
+import type { AllocationPolicy } from './policy.js';
 import { divideByShares } from './share.js';
+import type { LinearUnit } from './unit.js';
 
 /** How many weights of each linear stay, of `kept` in all. */
-export function erdosRenyi(kept: number, linears: readonly LinearFacts[]): number[] {
+export function erdosRenyi(kept: number, linears: readonly LinearUnit[]): number[] {
   return divideByShares(
     kept,
     linears.map(({ rows, columns }) => rows + columns),

@@ -28,15 +28,15 @@ type Rounding = {
 };
 
 /** How many weights of each linear go, from its rate, in groups of `of` columns. */
-export function countInGroups(
-  linears: readonly Countable[],
-  rateOf: (name: string) => number,
+export function countInGroups<T extends Countable>(
+  linears: readonly T[],
+  rateOf: (linear: T) => number,
   of: number,
-): ReadonlyMap<string, number> {
+): number[] {
   let missing = 0;
   const bits = Math.ceil(Math.log2(Math.max(2, linears.length)));
   const roundings = linears.map((linear, index): Rounding => {
-    const rate = rateOf(linear.name);
+    const rate = rateOf(linear);
     const low = Math.floor(rate * of + SLACK);
     const rest = rate * of - low;
     const remainder = rest > SLACK ? Math.round(rest / SLACK) * SLACK : 0;
@@ -61,12 +61,10 @@ export function countInGroups(
       missing -= move.step;
     }
   }
-  return new Map(
-    roundings.map((rounding) => {
-      const { linear, low } = rounding;
-      return [linear.name, prunedInGroups(linear, raised.has(rounding) ? low + 1 : low, of)];
-    }),
-  );
+  return roundings.map((rounding) => {
+    const { linear, low } = rounding;
+    return prunedInGroups(linear, raised.has(rounding) ? low + 1 : low, of);
+  });
 }
 
 /** The linear whose move to its other neighbour brings the total nearest, where that is nearer than it is. */

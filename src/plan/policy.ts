@@ -3,23 +3,15 @@
 // budget.
 
 import type { Measured, MeasureName } from '../records/index.js';
-
-/** A prunable linear as policies see it. `kind`: q, k, v, o, gate, up, down, or what several of them are stored as. */
-export type LinearFacts = {
-  readonly name: string;
-  readonly block: number;
-  readonly kind: string;
-  readonly rows: number;
-  readonly columns: number;
-};
+import type { LinearUnit } from './unit.js';
 
 /** What a policy may know of the model before anything is measured. L = blocks. */
-export type ModelFacts = { readonly blocks: number; readonly linears: readonly LinearFacts[] };
+export type ModelFacts = { readonly blocks: number; readonly linears: readonly LinearUnit[] };
 
 /** Weights of each block. */
 export function blockWeights(facts: ModelFacts): number[] {
   const weights = new Array<number>(facts.blocks).fill(0);
-  for (const { block, rows, columns } of facts.linears) weights[block]! += rows * columns;
+  for (const { block, weights: own } of facts.linears) weights[block]! += own;
   return weights;
 }
 
@@ -27,8 +19,8 @@ export function blockWeights(facts: ModelFacts): number[] {
  * `exact`: the parameter-weighted mean is the target. `published`: as the policy's paper counts, which is the unweighted
  * mean over blocks unless the policy is `weighted`.
  */
-export const BUDGETS = ['exact', 'published'] as const;
-export type Budget = (typeof BUDGETS)[number];
+export const COUNTINGS = ['exact', 'published'] as const;
+export type Counting = (typeof COUNTINGS)[number];
 
 /** A number that shapes a policy. */
 export type Hyperparameter = {

@@ -1,17 +1,46 @@
-// A plan: which share of each linear's weights goes. Anyone can write one by hand: `{ "blocks": [0.6, 0.7] }` (one rate
-// per block, for all its linears) or `{ "linears": { "model.layers.0.self_attn.q_proj": 0.62 } }` (one per linear; a
-// linear that is not named stays dense). Everything else says where the rates came from.
+// A plan: what is done to each unit of a model. It is the one currency between policies, operators, trials and records.
+// Anyone can write one by hand: { "units": { "blocks.0": { "zeros": { "rate": 0.6 } } } }. A unit is a linear, by its name in
+// the checkpoint, or a block, `blocks.<number>`, whose linears all get its treatment unless they are named themselves.
+// What is not named stays as it is. Documents of version 1 (rates per block, or per linear) are read as version 2.
 
 import { z } from 'zod';
 import { parseRecord, validateRecord } from './parse.js';
 
 const rate = z.number().min(0).max(1);
 
-export const planSchema = z
+/** What is decided for a unit; several things at once are one treatment. */
+const treatmentSchema = z
+  .strictObject({
+    /** The share of its weights that becomes zero, and where they compete; without a pattern the run's. */
+    zeros: z.strictObject({ rate, pattern: z.string().optional() }).optional(),
+    /** Bits per weight, and how many weights share a scale. */
+    bits: z.strictObject({ bits: z.number().int().min(1).max(16), group: z.number().int().min(1) }).optional(),
+    /** How many of the unit's slices (heads, channels) stay. */
+    keep: z.number().int().min(1).optional(),
+    drop: z.literal(true).optional(),
+  })
+  .refine((treatment) => Object.keys(treatment).length > 0, { message: 'expected zeros, bits, keep or drop' });
+
+const budgetSchema = z.strictObject({
+  of: z.enum(['zeros', 'bits', 'bytes', 'nanoseconds', 'parameters', 'blocks']),
+  /** Mean or sum that the treatments come to; absent where the plan was written by hand. */
+  target: z.number().optional(),
+  counting: z.enum(['exact', 'published']),
+});
+
+const version2 = z.object({
+  format: z.literal('layerwise-plan').default('layerwise-plan'),
+  version: z.literal(2).default(2),
+  units: z.record(z.string(), treatmentSchema),
+  budget: budgetSchema.optional(),
+  /** The policy that made it, and its hyperparameters. */
+  from: z.object({ policy: z.string(), values: z.record(z.string(), z.number()) }).optional(),
+});
+
+const version1 = z
   .object({
     format: z.literal('layerwise-plan').default('layerwise-plan'),
     version: z.literal(1).default(1),
-    /** Target sparsity S over all prunable weights; absent where the plan was written by hand. */
     target: rate.optional(),
     budget: z.enum(['exact', 'published']).optional(),
     policy: z.object({ name: z.string(), hyperparameters: z.record(z.string(), z.number()) }).optional(),
@@ -22,7 +51,44 @@ export const planSchema = z
     message: 'expected exactly one of "blocks" (a rate per block) and "linears" (a rate per linear)',
   });
 
-export type Plan = Readonly<z.infer<typeof planSchema>>;
+export type Treatment = Readonly<z.infer<typeof treatmentSchema>>;
+export type Budget = Readonly<z.infer<typeof budgetSchema>>;
+export type Plan = Readonly<z.infer<typeof version2>>;
+
+/** The unit that a block is in a plan. */
+export const blockId = (block: number): string => `blocks.${block}`;
+
+const isVersion1 = (value: unknown): boolean => {
+  if (typeof value !== 'object' || value === null) return false;
+  const { version, units } = value as { readonly version?: unknown; readonly units?: unknown };
+  return version === 1 || (units === undefined && ('blocks' in value || 'linears' in value));
+};
+
+function upgrade({ target, budget, policy, blocks, linears }: z.infer<typeof version1>): Plan {
+  const rates: readonly (readonly [string, number])[] =
+    blocks?.map((value, block) => [blockId(block), value] as const) ?? Object.entries(linears!);
+  const counted = target !== undefined || budget !== undefined;
+  return {
+    format: 'layerwise-plan',
+    version: 2,
+    units: Object.fromEntries(rates.map(([id, value]) => [id, { zeros: { rate: value } }])),
+    ...(counted
+      ? { budget: { of: 'zeros', ...(target === undefined ? {} : { target }), counting: budget ?? 'exact' } }
+      : {}),
+    ...(policy ? { from: { policy: policy.name, values: policy.hyperparameters } } : {}),
+  };
+}
+
+/** Reads both versions, and gives version 2. */
+export const planSchema = z.unknown().transform((value, context): Plan => {
+  const old = isVersion1(value);
+  const result = old ? version1.transform(upgrade).safeParse(value) : version2.safeParse(value);
+  if (result.success) return result.data;
+  for (const { path, message } of result.error.issues) {
+    context.addIssue({ code: 'custom', path: [...path], message });
+  }
+  return z.NEVER;
+});
 
 /** Reads a plan document. @throws OptionError E_OPTION_PLAN with the place and what was expected. */
 export function parsePlan(text: string, path: string): Plan {

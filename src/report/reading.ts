@@ -27,8 +27,8 @@ export const symbolOf = (hyperparameter: string): string => SYMBOLS[hyperparamet
 
 /** `ATP`, `uniform`, `given plan`. */
 export function policyName({ plan }: Manifest): string {
-  if (!plan.policy) return 'given plan';
-  return SPELT[plan.policy.name] ?? plan.policy.name;
+  if (!plan.from) return 'given plan';
+  return SPELT[plan.from.policy] ?? plan.from.policy;
 }
 
 /** `β = 0.006061`; empty for a policy without numbers. */
@@ -39,13 +39,13 @@ export const describeValues = (values: Readonly<Record<string, number>>): string
 
 /** The policy with its numbers: `ATP (β = 0.006061)`. */
 export function describePlan(manifest: Manifest): string {
-  const values = describeValues(manifest.plan.policy?.hyperparameters ?? {});
+  const values = describeValues(manifest.plan.from?.values ?? {});
   return values === '' ? policyName(manifest) : `${policyName(manifest)} (${values})`;
 }
 
 /** Whether the chosen plan and uniform are one and the same result, so that there is nothing to compare. */
 export function isUniform({ plan, uniform, chosen }: Manifest): boolean {
-  if (plan.policy?.name === 'uniform') return true;
+  if (plan.from?.policy === 'uniform') return true;
   const same = (a: readonly number[] | undefined, b: readonly number[] | undefined): boolean =>
     (a?.length ?? 0) === (b?.length ?? 0) && (a ?? []).every((value, i) => value === b![i]);
   const evaluated = [chosen.validation?.nll, chosen.test?.nll, chosen.errors].some((one) => one && one.length > 0);

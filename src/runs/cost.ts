@@ -3,24 +3,21 @@
 // over a window. The published grid is nine trials.
 
 import type { Model } from '../model/index.js';
-import type { Criterion } from '../operators/index.js';
+import type { Operator } from '../operators/index.js';
 import { GRADIENT_DRAWS } from '../profile/index.js';
 import type { MeasureName } from '../records/index.js';
+import { ALIGNMENT_WINDOWS, SENSITIVITY_WINDOWS } from './samples.js';
 import type { PruneSettings } from './settings.js';
 import type { PreparedTexts } from './texts.js';
 import type { Entry } from './trial-ledger.js';
 
-/** Windows that each linear's sensitivity is measured on. */
-export const SENSITIVITY_WINDOWS = 8;
-
-/** Windows that NeuronAl's candidates are judged on: taps of the dense block, of the pruned one, and its output. */
-export const ALIGNMENT_WINDOWS = 8;
+/** Runs of a block over each window that a misalignment takes: taps of the dense block, of the pruned one, its output. */
 const ALIGNMENT_RUNS = 3;
 
 /** What was tried, and what it came to. */
 type Searched = {
-  readonly candidate: { readonly key: string };
-  readonly entries: readonly Entry[];
+  readonly isUniform: boolean;
+  readonly entries: readonly Pick<Entry, 'trial'>[];
   readonly judged: readonly unknown[];
 };
 
@@ -28,18 +25,18 @@ type Searched = {
 export function trialEquivalents(
   model: Model,
   texts: PreparedTexts,
-  { entries, judged, candidate }: Searched,
+  { entries, judged, isUniform }: Searched,
   { policy, criterion }: Pick<PruneSettings, 'policy' | 'criterion'>,
 ): number {
   const { blocks } = model.config;
   // Without a search there is one trial, unless it is uniform.
-  const single = candidate.key === 'uniform' ? 0 : 1;
+  const single = isUniform ? 0 : 1;
   const exact = entries.length > 0 ? entries.filter(({ trial }) => trial.exact).length - 1 : single;
   const surrogates = entries.filter(({ trial }) => !trial.exact);
   const surrogate = surrogates.reduce((sum, { trial }) => sum + blocks * trial.validation.windows, 0);
   const alignment = judged.length * ALIGNMENT_RUNS * ALIGNMENT_WINDOWS * blocks;
   return (
-    exact + (surrogate + alignment + measuresCost(model, texts, policy.needs, criterion.kind)) / trialCost(model, texts)
+    exact + (surrogate + alignment + measuresCost(model, texts, policy.needs, criterion)) / trialCost(model, texts)
   );
 }
 
@@ -54,12 +51,12 @@ function measuresCost(
   model: Model,
   { calibration }: PreparedTexts,
   needs: readonly MeasureName[],
-  kind: Criterion['kind'],
+  operator: Operator,
 ): number {
   const { blocks } = model.config;
   const suffixes = model.linears.flat().reduce((sum, { block }) => sum + blocks - block, 0);
-  // A solver looks at the calibration windows too: their Gram matrices, and the dense block's output.
-  const walk = kind === 'solver' ? 2 * blocks * windowsOf(calibration) : 0;
+  // Gram matrices take the calibration windows too, and so does the dense block's output behind them.
+  const walk = operator.needs.includes('gram') ? 2 * blocks * windowsOf(calibration) : 0;
   const sensitivity = needs.includes('sensitivity') ? (suffixes + blocks) * SENSITIVITY_WINDOWS + walk : 0;
   const gradient = needs.includes('gradient') ? (2 * suffixes + blocks) * GRADIENT_DRAWS : 0;
   return sensitivity + gradient;

@@ -1,16 +1,20 @@
+export { createRequests } from './candidate.js';
 export { oneOf, optionCode, realNumber, refuseMissing, wholeNumber } from './checks.js';
 export { choosePlan } from './choose.js';
 export { trialEquivalents } from './cost.js';
 export { countZeros, type LinearReport } from './count-zeros.js';
 export { DEFAULTS } from './defaults.js';
+export { describeCandidate } from './describe.js';
+export { createLocalExecutor, type LocalExecutor } from './executor.js';
+export { factsOf } from './facts.js';
 export { type FinalScores, scoreFinal, scoreText, UNSCORED } from './final-scores.js';
-export { buildManifest, commandOf, planOf } from './manifest.js';
+export { openRun } from './identity.js';
+export { buildManifest, commandOf } from './manifest.js';
 export { measureAt, measureOnce } from './procedure-measures.js';
-export { openRun, runToChoice } from './run.js';
+export { runToChoice } from './run.js';
 export { checkProfile, measuresOf, PROFILE_MEASURES, readProfile } from './saved-profile.js';
 export {
   checkAgainstModel,
-  factsOf,
   fixOpen,
   givenValues,
   normaliseLength,
@@ -46,7 +50,8 @@ export {
   prepareTexts,
   type TextSettings,
 } from './texts.js';
-export { createTrials, type TimedTrial } from './trials.js';
+export { requestDigest } from './trial.js';
+export type { Entry, TimedTrial } from './trial-ledger.js';
 export { describeUnseen } from './unseen-experts.js';
 export {
   checkOut,
@@ -54,6 +59,5 @@ export {
   checkOutside,
   checkSpace,
   isOnlyToBeCleared,
-  openWorkspace,
   type Workspace,
 } from './workspace.js';

@@ -5,7 +5,7 @@ import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { formatPattern } from '../operators/index.js';
 import type { BlockNotes } from '../pipeline/index.js';
-import { type Evaluation, type Manifest, type Plan, pairedInterval, type Trial, verdictOf } from '../records/index.js';
+import { type Evaluation, type Manifest, pairedInterval, type Trial, verdictOf } from '../records/index.js';
 import type { Choice } from './choose.js';
 import { trialEquivalents } from './cost.js';
 import type { LinearReport } from './count-zeros.js';
@@ -16,7 +16,7 @@ import { nameSource } from './source.js';
 import type { TaskSettings } from './task-options.js';
 import type { PreparedTasks } from './tasks.js';
 import type { PreparedTexts } from './texts.js';
-import type { TimedTrial } from './trials.js';
+import type { TimedTrial } from './trial-ledger.js';
 
 export type RunFacts = {
   readonly settings: PruneSettings;
@@ -64,11 +64,13 @@ export function buildManifest(facts: RunFacts): Manifest {
     seed: settings.seed,
     criterion: settings.criterion.name,
     pattern: formatPattern(settings.pattern),
-    ...(settings.criterion.kind === 'solver' ? { damping: facts.notes.map(({ damping }) => damping) } : {}),
-    ...(hasExperts && settings.criterion.needsActivations
+    ...(facts.notes.some(({ damping }) => Object.keys(damping).length > 0)
+      ? { damping: facts.notes.map(({ damping }) => damping) }
+      : {}),
+    ...(hasExperts && settings.criterion.needs.length > 0
       ? { unseenExperts: facts.notes.map(({ unseen }) => [...unseen]) }
       : {}),
-    plan: planOf(settings, model, choice, target),
+    plan: settings.plan ?? choice.candidate.plan,
     sparsity: {
       target,
       realised: share(zeros),
@@ -107,23 +109,6 @@ function searchOf({ settings, model, texts, choice, finals: { chosen, uniform } 
         }
       : {}),
     verdict: a.length < 2 ? 'tie' : verdictOf(pairedInterval(a, b)), // one window says nothing of the noise
-  };
-}
-
-/** The plan document of a choice. */
-export function planOf(settings: PruneSettings, model: Model, choice: Choice, target: number): Plan {
-  if (settings.plan) return settings.plan;
-  const { values, rates, rateOf } = choice.candidate;
-  const { name, granularity } = settings.policy;
-  return {
-    format: 'layerwise-plan',
-    version: 1,
-    target,
-    budget: settings.budget,
-    policy: { name, hyperparameters: { ...values } },
-    ...(granularity === 'block'
-      ? { blocks: [...rates] }
-      : { linears: Object.fromEntries(model.linears.flat().map((linear) => [linear.name, rateOf(linear.name)])) }),
   };
 }
 

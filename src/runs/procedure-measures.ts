@@ -1,16 +1,16 @@
 // What policies need beyond the dense pass: measures that change one linear at a time and run the rest of the model. Each
 // is a step of the workspace, so an interrupted run takes it up again.
 
-import { withResources } from '../base/index.js';
+import { digestOf, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { type DensePass, measureSensitivity } from '../pipeline/index.js';
 import { GRADIENT_DRAWS, measureGradients } from '../profile/index.js';
-import type { Measured, MeasureName } from '../records/index.js';
+import type { Measured, MeasureName, Plan } from '../records/index.js';
 import { sampleText, type Text } from '../stream/index.js';
-import { SENSITIVITY_WINDOWS } from './cost.js';
+import { realise, standIn } from './candidate.js';
+import { SENSITIVITY_WINDOWS } from './samples.js';
 import type { PruneSettings } from './settings.js';
-import { countsOf, masking } from './trials.js';
 import type { Workspace } from './workspace.js';
 
 type Where = {
@@ -46,17 +46,19 @@ export async function measureAt(
 ): Promise<Partial<Measured>> {
   const text = calibration ?? validation;
   if (!settings.policy.needs.includes('sensitivity') || !text || !dense) return {};
-  const { pattern, onProgress } = settings;
+  const { criterion, pattern, onProgress } = settings;
   // All linears at one rate, also where groups of M allow only whole M-ths.
   const rate = pattern.kind === 'n:m' ? wholeParts(target, pattern.of) : target;
-  const sensitivity = await workspace.step('sensitivity', () =>
+  // What needs more than dense statistics has a stand-in; with Gram matrices an operator prunes as it will.
+  const how = criterion.needs.includes('gram') ? { operator: criterion, pattern } : standIn(settings);
+  const units = Object.fromEntries(model.linears.flat().map(({ name }) => [name, { zeros: { rate } }]));
+  const even: Plan = { format: 'layerwise-plan', version: 2, units };
+  const plan = realise(settings, model, even, how.pattern);
+  const name = `sensitivity-${digestOf([how.operator.name, plan])}`;
+  const sensitivity = await workspace.step(name, () =>
     withResources(async (own) => {
       const sample = await sampleText(own, model, text, SENSITIVITY_WINDOWS);
-      const counts = countsOf(settings, model, () => rate);
-      const { criterion } = settings;
-      // A mask that needs more than dense statistics has a stand-in; a solver prunes as it will.
-      const how = criterion.kind === 'solver' ? { criterion, pattern } : masking(settings);
-      const input = { engine, model, ...how, counts, calibration, onProgress };
+      const input = { engine, model, operator: how.operator, plan, calibration, onProgress };
       return await measureSensitivity(input, dense, sample.text);
     }),
   );

@@ -5,23 +5,25 @@ import { availableParallelism } from 'node:os';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
 import { DEVICES, type Device } from '../engine/index.js';
 import type { PushTarget } from '../hub/index.js';
-import type { Linear, Model, ModelConfig } from '../model/index.js';
-import { type Criterion, findCriterion, formatPattern, type Pattern, parsePattern } from '../operators/index.js';
+import { linearUnits, type Model, type ModelConfig } from '../model/index.js';
+import { findCriterion, formatPattern, type Operator, type Pattern, parsePattern } from '../operators/index.js';
 import {
   type AllocationPolicy,
-  BUDGETS,
-  type Budget,
+  COUNTINGS,
+  type Counting,
   findPolicy,
-  type ModelFacts,
+  meanRate,
   openHyperparameters,
   type Values,
   validateTarget,
   validateValues,
+  zeroRate,
 } from '../plan/index.js';
 import { collectable } from '../profile/index.js';
 import { type Plan, validatePlan } from '../records/index.js';
 import { conflict, oneOf, wholeNumber } from './checks.js';
 import { DEFAULTS } from './defaults.js';
+import { factsOf } from './facts.js';
 import { normaliseTasks, type TaskOptions, type TaskSettings } from './task-options.js';
 
 /** Where and how anything runs. */
@@ -149,13 +151,13 @@ export type PruneSettings = RunSettings &
     readonly policy: AllocationPolicy;
     /** Hyperparameters of the policy that were given. */
     readonly values: Values;
-    readonly budget: Budget;
+    readonly budget: Counting;
     readonly plan: Plan | undefined;
     /** Whether the policy's numbers are to be found by validation loss: neither a plan nor they are given. */
     readonly searches: boolean;
     /** Whether they are to be found as the policy judges them, by the misalignment of activations. */
     readonly aligns: boolean;
-    readonly criterion: Criterion;
+    readonly criterion: Operator;
     readonly pattern: Pattern;
     readonly calibration: string | undefined;
     readonly validation: string | undefined;
@@ -183,7 +185,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
   }
   if (options.sparsity !== undefined) validateTarget(options.sparsity);
   const criterion = findCriterion(options.criterion ?? DEFAULTS.criterion);
-  if (criterion.needsActivations && options.calibration === undefined) {
+  if (criterion.needs.length > 0 && options.calibration === undefined) {
     throw new OptionError(
       'E_OPTION_CALIBRATION',
       `--calibration: expected a text file, because the criterion ${criterion.name} needs activations. Pass one, or use --criterion magnitude.`,
@@ -220,13 +222,13 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     sparsity: options.sparsity,
     policy,
     values,
-    budget: oneOf('budget', options.budget ?? plan?.budget ?? DEFAULTS.budget, BUDGETS),
+    budget: oneOf('budget', options.budget ?? plan?.budget?.counting ?? DEFAULTS.budget, COUNTINGS),
     plan,
     searches,
     aligns,
     criterion,
     pattern,
-    calibration: criterion.needsActivations || policy.needs.length > 0 || aligns ? options.calibration : undefined,
+    calibration: criterion.needs.length > 0 || policy.needs.length > 0 || aligns ? options.calibration : undefined,
     validation: options.validation,
     test: options.test,
     tasks: normaliseTasks(options),
@@ -284,7 +286,7 @@ export const fixOpen = (open: readonly Named[]): string =>
   `${open.length === 1 ? 'it' : 'them'} with --hyperparameters ${open.map(({ name }) => `${name}=<number>`).join()}`;
 
 /** Where weights compete. @throws OptionError E_OPTION_PATTERN, E_OPTION_CONFLICT where the criterion cannot */
-function patternOf(criterion: Criterion, asked: string | undefined): Pattern {
+function patternOf(criterion: Operator, asked: string | undefined): Pattern {
   const pattern = parsePattern(asked ?? criterion.patterns[0]!);
   if (criterion.patterns.includes(pattern.kind)) return pattern;
   return conflict(
@@ -317,14 +319,11 @@ function checkFixedPattern(pattern: Pattern, { sparsity, plan }: PruneOptions, p
 const fixedPatternHint = (pattern: Pattern, instead: string): string =>
   `${formatPattern(pattern)} keeps the same share of every linear. Use ${instead}, or a mixed pattern such as n:8`;
 
-/** The model as policies see it. */
-export const factsOf = (model: Model): ModelFacts => ({ blocks: model.config.blocks, linears: model.linears.flat() });
-
 /** Checks what depends on the model's headers: the ranges of hyperparameters, the plan's blocks and linears. */
 export function checkAgainstModel(settings: PruneSettings, model: Model): void {
   const { plan, policy, values, sparsity, criterion, pattern } = settings;
   const uneven =
-    criterion.kind === 'solver' && criterion.evenGroups && pattern.kind === 'n:m'
+    criterion.evenGroups && pattern.kind === 'n:m'
       ? model.linears.flat().find(({ columns }) => columns % pattern.of !== 0)
       : undefined;
   if (uneven && pattern.kind === 'n:m') {
@@ -336,45 +335,63 @@ export function checkAgainstModel(settings: PruneSettings, model: Model): void {
   }
   if (plan === undefined) validateValues(policy, values, sparsity!, factsOf(model));
   if (plan === undefined) return;
-  checkPlan(plan, model);
+  checkPlan(plan, settings, model);
   const rate = fixedRate(pattern);
-  if (rate === undefined || model.linears.flat().every((linear) => isRate(planRate(plan, linear), rate))) return;
+  if (rate === undefined || linearUnits(model).every((unit) => isRate(zeroRate(plan, unit), rate))) return;
   conflict('pattern', 'plan', fixedPatternHint(pattern, `a plan of ${rate} everywhere`));
 }
 
-/** @throws OptionError E_OPTION_PLAN where the plan does not fit the model */
-function checkPlan(plan: Plan, model: Model): void {
-  if (plan.blocks && plan.blocks.length !== model.config.blocks) {
+/** @throws OptionError E_OPTION_PLAN where the plan does not fit the model, or says what the run does not make */
+function checkPlan(plan: Plan, { criterion, pattern }: PruneSettings, model: Model): void {
+  const { makes } = criterion;
+  const { blocks } = model.config;
+  const listed = Object.keys(plan.units).filter((id) => /^blocks\.(0|[1-9]\d*)$/.test(id));
+  const beyond = listed.find((id) => Number(id.slice('blocks.'.length)) >= blocks);
+  if (beyond !== undefined) {
     throw new OptionError(
       'E_OPTION_PLAN',
-      `--plan: expected one rate per block, ${model.config.blocks} in all, got ${plan.blocks.length}.`,
-      { option: 'plan', expected: model.config.blocks, got: plan.blocks.length },
+      `--plan: expected blocks.0 to blocks.${blocks - 1} (the checkpoint has ${blocks} blocks), got ${beyond}.`,
+      { option: 'plan', expected: blocks, got: beyond },
     );
   }
-  const names = new Set(model.linears.flat().map((linear) => linear.name));
-  for (const name of Object.keys(plan.linears ?? {})) {
-    if (names.has(name)) continue;
+  // A plan that names blocks and leaves some out is more often wrong than meant: those say rate 0.
+  if (listed.length > 0 && listed.length < blocks && listed.length === Object.keys(plan.units).length) {
     throw new OptionError(
       'E_OPTION_PLAN',
-      `--plan: ${JSON.stringify(name)} is not a prunable linear of this checkpoint; expected names such as ${JSON.stringify([...names][0])}.`,
-      { option: 'plan', got: name },
+      `--plan: expected one treatment per block, ${blocks} in all, got ${listed.length}. Give the others the rate 0.`,
+      { option: 'plan', expected: blocks, got: listed.length },
     );
   }
-  const target = planTarget(plan, model);
+  const names = new Set(linearUnits(model).map(({ id }) => id));
+  for (const [id, treatment] of Object.entries(plan.units)) {
+    if (!names.has(id) && !listed.includes(id)) {
+      throw new OptionError(
+        'E_OPTION_PLAN',
+        `--plan: ${JSON.stringify(id)} is not a prunable linear of this checkpoint, nor one of its blocks; expected names such as ${JSON.stringify([...names][0])} or "blocks.0".`,
+        { option: 'plan', got: id },
+      );
+    }
+    const other = Object.keys(treatment).find((part) => part !== makes);
+    if (other !== undefined) {
+      throw new OptionError(
+        'E_OPTION_PLAN',
+        `--plan: ${id} asks for ${other}; the criterion ${criterion.name} makes ${makes} alone. Leave ${other} out of the plan.`,
+        { option: 'plan', got: other, expected: makes },
+      );
+    }
+    const own = treatment.zeros?.pattern;
+    if (own === undefined || own === formatPattern(pattern)) continue;
+    throw new OptionError(
+      'E_OPTION_PLAN',
+      `--plan: ${id} asks for the pattern ${JSON.stringify(own)}; a run has one pattern for all, and this one's is ${formatPattern(pattern)}. Leave it out of the plan, and choose it with --pattern.`,
+      { option: 'plan', got: own, expected: formatPattern(pattern) },
+    );
+  }
+  const target = meanRate(plan, factsOf(model));
   if (target > 0 && target < 1) return;
   throw new OptionError(
     'E_OPTION_PLAN',
     `--plan: expected rates whose mean over all prunable weights lies between 0 and 1 (exclusive), got ${target}.`,
     { option: 'plan', got: target },
   );
-}
-
-/** A linear the plan does not name stays whole. */
-const planRate = (plan: Plan, { name, block }: Linear): number => plan.blocks?.[block] ?? plan.linears?.[name] ?? 0;
-
-/** The parameter-weighted mean of a plan's rates: what uniform is compared at. */
-export function planTarget(plan: Plan, model: Model): number {
-  let sum = 0;
-  for (const linear of model.linears.flat()) sum += linear.rows * linear.columns * planRate(plan, linear);
-  return sum / model.prunable;
 }

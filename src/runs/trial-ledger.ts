@@ -1,101 +1,155 @@
-// The trials of a search, in order: what was tried, what it came to, whose pruned blocks are still on disk. Searches ask
-// it for losses; it knows nothing of how they choose. Two candidates that round to the same numbers of weights (under n:M, of
-// whole N of M) are one trial.
+// The trials of a search, in the order of its walk: what was tried, what it came to, whose treated blocks are still on disk.
+// Intervals are taken here, where the baseline is known. Searches are asked what they want to know and told what it came
+// to; how they choose is theirs.
 
-import { InternalError, type Own } from '../base/index.js';
-import type { Model } from '../model/index.js';
-import type { Values } from '../plan/index.js';
-import type { Text } from '../stream/index.js';
-import { sampleText } from '../stream/index.js';
-import type { PruneSettings } from './settings.js';
-import { type Candidate, countsOf, describeValues, type TimedTrial, type Trials } from './trials.js';
+import { InternalError, type OnProgress } from '../base/index.js';
+import { summarise } from '../evaluate/index.js';
+import { blockRates, type ModelFacts, type Values } from '../plan/index.js';
+import { pairedInterval, type Trial } from '../records/index.js';
+import type { Searcher } from '../search/index.js';
+import type { Candidate, RequestOf } from './candidate.js';
+import { describeCandidate } from './describe.js';
+import type { LocalExecutor } from './executor.js';
+import { surrogateSample } from './samples.js';
+import { requestDigest, type TrialOutcome, type TrialRequest } from './trial.js';
 
-/** Windows a surrogate scores. */
-const SURROGATE_WINDOWS = 32;
+export type TimedTrial = Trial & { readonly seconds: number };
 
-export type Entry = { readonly candidate: Candidate; readonly trial: TimedTrial };
+export type Entry = { readonly candidate: Candidate; readonly request: TrialRequest; readonly trial: TimedTrial };
 
-export type Book = {
-  /** ln of the validation perplexity by the real procedure. */
-  exact(values: Values): Promise<number>;
-  /** The same by the surrogate, on a sample of the validation windows. */
-  surrogate(values: Values): Promise<number>;
-  /** All that was tried; the first is uniform, the baseline of all intervals. */
+export type Ledger = {
+  /** Tries a candidate exactly; the first one is the baseline of all intervals. */
+  run(candidate: Candidate): Promise<Entry>;
+  /** Walks to the end of a search; of equals the best is the earlier one. */
+  search(searcher: Searcher, candidateAt: (values: Values) => Candidate): Promise<Entry>;
+  /** All that was tried. */
   readonly entries: readonly Entry[];
-  readonly baseline: Entry;
-  /** The best of what was asked for exactly; of equals the earlier. Uniform is among them only where a search asked for it. */
-  best(): Entry;
 };
 
-/** A book for as long as the scope is open; it begins with `uniform`, tried exactly. */
-export async function createBook(
-  own: Own,
-  settings: PruneSettings,
-  model: Model,
-  trials: Trials,
-  validation: Text,
-  uniform: Candidate,
-  candidateAt: (values: Values) => Candidate,
-): Promise<Book> {
+export type LedgerContext = {
+  readonly executor: LocalExecutor;
+  readonly requestOf: RequestOf;
+  readonly facts: ModelFacts;
+  /** Tokens in a window; 0 without validation text. */
+  readonly length: number;
+  readonly onProgress: OnProgress;
+};
+
+export function createLedger({ executor, requestOf, facts, length, onProgress }: LedgerContext): Ledger {
   const entries: Entry[] = [];
-  /** What may be chosen, in order. */
-  const eligible: Entry[] = [];
-  /** Exact trials and surrogates' losses, by how many weights of each linear go. */
   const tried = new Map<string, Entry>();
-  const estimates = new Map<string, number>();
-  const roundedOf = (candidate: Candidate): string => [...countsOf(settings, model, candidate.rateOf).values()].join();
-  const sample = await sampleText(own, model, validation, SURROGATE_WINDOWS);
-  const run = async (candidate: Candidate): Promise<Entry> => {
-    const entry = { candidate, trial: await trials.exact(candidate, entries[0]?.trial.validation.nll) };
+  const outcomes = new Map<string, Promise<TrialOutcome>>();
+  const running = new Set<Promise<void>>();
+
+  /** Starts a trial, or finds it begun. */
+  const start = (request: TrialRequest, candidate: Candidate): Promise<TrialOutcome> => {
+    const digest = requestDigest(request);
+    const begun = outcomes.get(digest);
+    if (begun) return begun;
+    const outcome = executor.run(request, { label: describeCandidate(candidate) });
+    outcomes.set(digest, outcome);
+    const ended = outcome.then(
+      () => void running.delete(ended),
+      () => void running.delete(ended), // whoever waits for the outcome gets the error
+    );
+    running.add(ended);
+    return outcome;
+  };
+
+  /** Enters an outcome, once. */
+  const enter = (candidate: Candidate, request: TrialRequest, outcome: TrialOutcome): Entry => {
+    const digest = requestDigest(request);
+    const known = tried.get(digest);
+    if (known) return known;
+    const exact = request.fidelity === 'exact';
+    const { losses, errors, seconds } = outcome;
+    const baseline = entries[0]?.trial.validation.nll ?? losses;
+    const paired = exact ? baseline : surrogateSample(baseline.length).map((i) => baseline[i]!);
+    const trial = {
+      beta: candidate.values.beta ?? null,
+      hyperparameters: { ...candidate.values },
+      rates: blockRates(candidate.plan, facts),
+      exact,
+      validation: summarise(losses, length),
+      interval: pairedInterval(losses, paired),
+      errors: [...errors],
+      seconds,
+    };
+    const entry = { candidate, request, trial };
     entries.push(entry);
-    tried.set(roundedOf(candidate), entry);
-    settings.onProgress({
-      kind: 'note',
-      text: `${describeValues(candidate.values) || candidate.key}: validation perplexity ${entry.trial.validation.perplexity.toPrecision(5)}`,
-    });
+    tried.set(digest, entry);
     return entry;
   };
-  const best = (): Entry => {
-    if (eligible.length === 0) throw new InternalError('E_INTERNAL_SEARCH', 'A search asked for a result too early.');
-    return eligible.reduce((a, b) => (loss(b.trial) < loss(a.trial) ? b : a));
+
+  const run = async (candidate: Candidate): Promise<Entry> => {
+    const request = requestOf(candidate.plan, 'exact');
+    return enter(candidate, request, await start(request, candidate));
   };
-  const baseline = await run(uniform);
+
+  /** Follows a search to its end; what may be chosen comes to `eligible`. */
+  const walk = async (
+    searcher: Searcher,
+    candidateAt: (values: Values) => Candidate,
+    eligible: Entry[],
+  ): Promise<void> => {
+    const baseline = entries[0];
+    for (;;) {
+      const asks = searcher.ask(executor.slots).map((ask) => {
+        const candidate = candidateAt(ask.values);
+        return { ask, candidate, request: requestOf(candidate.plan, ask.fidelity) };
+      });
+      const [next] = asks;
+      if (!next) return;
+      const { ask, candidate, request } = next;
+      // What the walk needs waits for a slot; what it may need takes only what is free.
+      while (!outcomes.has(requestDigest(request)) && running.size >= executor.slots) await Promise.race(running);
+      const outcome = start(request, candidate);
+      for (const other of asks.slice(1)) if (running.size < executor.slots) start(other.request, other.candidate);
+      const isNew = !tried.has(requestDigest(request));
+      // Blocks on disk are those of the trial that was run; the plan is the one that was asked for.
+      const entry = { ...enter(candidate, request, await outcome), candidate };
+      searcher.tell(ask, lossOf(entry));
+      if (ask.fidelity === 'surrogate') continue;
+      if (isNew) noteTrial(entry, onProgress);
+      const held = bestOf(eligible);
+      if (!eligible.some((one) => sameTrial(one, entry))) eligible.push(entry);
+      // Only the baseline's and the best's treated blocks stay on disk.
+      const loser = held && (bestOf(eligible) === held ? entry : held);
+      if (loser && isNew && !(baseline && sameTrial(loser, baseline))) {
+        await executor.blocks.discard(requestDigest(loser.request));
+      }
+    }
+  };
 
   return {
     entries,
-    baseline,
-    best,
-    exact: async (values) => {
-      const candidate = candidateAt(values);
-      const known = tried.get(roundedOf(candidate));
-      if (known) {
-        // What is on disk lies under the key of the trial that was run.
-        const { key } = known.candidate;
-        if (!eligible.some((entry) => entry.candidate.key === key)) {
-          eligible.push({ candidate: { ...candidate, key }, trial: known.trial });
-        }
-        return loss(known.trial);
+    run,
+    search: async (searcher, candidateAt) => {
+      const eligible: Entry[] = [];
+      try {
+        await walk(searcher, candidateAt, eligible);
+      } finally {
+        // Nothing is under way any more when the run goes on, or fails.
+        await Promise.all(running);
       }
-      const held = eligible.length > 0 ? best() : undefined;
-      const entry = await run(candidate);
-      eligible.push(entry);
-      // Only the baseline's and the best's pruned blocks stay on disk.
-      const loser = held && (best() === held ? candidate : held.candidate);
-      if (loser && loser.key !== baseline.candidate.key) await trials.discard(loser.key);
-      return loss(entry.trial);
-    },
-    surrogate: async (values) => {
-      const candidate = candidateAt(values);
-      const rounded = roundedOf(candidate);
-      const known = estimates.get(rounded);
-      if (known !== undefined) return known;
-      const nll = sample.indices.map((i) => baseline.trial.validation.nll[i]!);
-      const trial = await trials.surrogate(candidate, sample.text, nll);
-      entries.push({ candidate, trial });
-      estimates.set(rounded, loss(trial));
-      return loss(trial);
+      for (const digest of outcomes.keys()) if (!tried.has(digest)) await executor.blocks.discard(digest);
+      const best = bestOf(eligible);
+      if (!best) throw new InternalError('E_INTERNAL_SEARCH', 'A search ended without a trial.');
+      return best;
     },
   };
 }
 
-const loss = (trial: TimedTrial): number => Math.log(trial.validation.perplexity);
+export function noteTrial({ candidate, trial }: Entry, onProgress: OnProgress): void {
+  const perplexity = trial.validation.perplexity.toPrecision(5);
+  onProgress({ kind: 'note', text: `${describeCandidate(candidate)}: validation perplexity ${perplexity}` });
+}
+
+export const sameTrial = (a: Pick<Entry, 'request'>, b: Pick<Entry, 'request'>): boolean =>
+  requestDigest(a.request) === requestDigest(b.request);
+
+const bestOf = (entries: readonly Entry[]): Entry | undefined =>
+  entries.reduce<Entry | undefined>((a, b) => (a && lossOf(a) <= lossOf(b) ? a : b), undefined);
+
+/** ln of the perplexity. */
+const lossOf = ({ trial }: Entry): number => Math.log(trial.validation.perplexity);

@@ -2,7 +2,6 @@
 // that only the same command continues it), holds a record per finished step, and becomes the output by one rename. One
 // process at a time works in it (base/lock.ts). A record carries its own digest: one that is damaged is made anew.
 
-import { createHash } from 'node:crypto';
 import {
   access,
   constants,
@@ -18,10 +17,12 @@ import {
 } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import {
+  digestOf,
   fileError,
   OptionError,
   ResourceError,
   requireAbsent,
+  sha256,
   syncDirectory,
   takeLock,
   writeFileAtomic,
@@ -177,7 +178,7 @@ export async function openWorkspace(out: string, identity: unknown): Promise<Wor
 
 /** Marks the workspace as that of `identity`, or checks that it is. */
 async function claim(path: string, marker: string, identity: unknown): Promise<void> {
-  const fingerprint = sha256(JSON.stringify(identity));
+  const fingerprint = digestOf(identity);
   if (!(await isThere(marker))) {
     await writeFileAtomic(marker, `${JSON.stringify({ fingerprint, identity }, null, 2)}\n`);
     return;
@@ -199,8 +200,6 @@ async function removeTemporaries(path: string): Promise<void> {
     if (entry.isFile() && entry.name.endsWith('.tmp')) await rm(join(entry.parentPath, entry.name), { force: true });
   }
 }
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** A step's result from its file: the digest, a line break, the result in JSON. Undefined where it is damaged. */
 function parseStep(file: string): { readonly result: unknown } | undefined {

@@ -1,12 +1,15 @@
 // Finds the best value of one number in few trials. The loss falls and then rises (for ATP's β: §3.4, App. G.4), so: the
 // published grid, scaled to the legal range, is ordered by a cheap surrogate, from the low end until it has risen twice;
 // from its best point the search walks downhill by exact trials until both neighbours are known to be worse; one parabola
-// through the three refines between grid points. Pure: what a trial is, is injected.
+// through the three refines between grid points. Pure: it only asks.
+
+import type { Ask, Walk } from './searcher.js';
 
 /** Intervals of the grid: value_j = low + (high − low) · j / GRID, j = 0 … GRID. */
 export const GRID = 9;
 
 export type IntervalInput = {
+  readonly name: string;
   /** The ends of the legal range. */
   readonly low: number;
   readonly high: number;
@@ -14,58 +17,49 @@ export type IntervalInput = {
   readonly startsUniform: boolean;
   /** Exact trials allowed, besides uniform. */
   readonly maxTrials: number;
-  /** The loss of a value by the real procedure; lower is better. */
-  readonly exact: (value: number) => Promise<number>;
-  /** The loss of a value by a surrogate; undefined where there is none. */
-  readonly surrogate: ((value: number) => Promise<number>) | undefined;
+  /** Whether there is a surrogate to begin with. */
+  readonly surrogate: boolean;
 };
 
-export type IntervalResult = { readonly value: number; readonly loss: number };
-
-export async function searchInterval(input: IntervalInput): Promise<IntervalResult> {
-  const { low, high, startsUniform, exact, surrogate } = input;
+export function* walkInterval({ name, low, high, startsUniform, maxTrials, surrogate }: IntervalInput): Walk {
   const losses = new Map<number, number>();
-  const allowed = input.maxTrials + (startsUniform ? 1 : 0);
+  const allowed = maxTrials + (startsUniform ? 1 : 0);
   const at = (j: number): number => low + ((high - low) * j) / GRID;
-  const evaluate = async (j: number): Promise<void> => {
-    if (!losses.has(j)) losses.set(j, await exact(at(j)));
-  };
+  const ask = (j: number, fidelity: Ask['fidelity']): Ask => ({ values: { [name]: at(j) }, fidelity });
+  function* evaluate(j: number): Generator<Ask, void, number> {
+    if (!losses.has(j)) losses.set(j, yield ask(j, 'exact'));
+  }
 
-  if (startsUniform || high === low) await evaluate(0);
+  if (startsUniform || high === low) yield* evaluate(0);
   if (high > low) {
-    let best = surrogate ? await startingPoint(at, surrogate, startsUniform ? 1 : 0) : Math.round(GRID / 3);
-    await evaluate(best);
+    let best = Math.round(GRID / 3);
+    if (surrogate) {
+      // The best grid point by the surrogate, from the first on until it has risen twice.
+      const estimates = new Map<number, number>();
+      for (let j = startsUniform ? 1 : 0; j <= GRID; j++) {
+        estimates.set(j, yield ask(j, 'surrogate'));
+        if (hasRisenTwice(estimates, j)) break;
+      }
+      best = argmin(estimates);
+    }
+    yield* evaluate(best);
     // Walk: look at the unknown neighbours of the best point; stop when there are none or no trials are left.
     for (;;) {
       const unknown = [best + 1, best - 1].filter((j) => j >= 0 && j <= GRID && !losses.has(j));
       if (unknown.length === 0 || losses.size >= allowed) break;
-      await evaluate(unknown[0]!);
+      yield* evaluate(unknown[0]!);
       best = argmin(losses);
     }
     const vertex = parabolaVertex(best, losses);
-    if (vertex !== undefined && losses.size < allowed) await evaluate(vertex);
+    if (vertex !== undefined && losses.size < allowed) yield* evaluate(vertex);
   }
-  const j = argmin(losses);
-  return { value: at(j), loss: losses.get(j)! };
+  return { [name]: at(argmin(losses)) };
 }
 
-/** The best grid point by the surrogate, of those from `first` on until it has risen twice. */
-async function startingPoint(
-  at: (j: number) => number,
-  surrogate: (value: number) => Promise<number>,
-  first: number,
-): Promise<number> {
-  const estimates = new Map<number, number>();
-  for (let j = first; j <= GRID; j++) {
-    estimates.set(j, await surrogate(at(j)));
-    const [before, last, now] = [j - 2, j - 1, j].map((k) => estimates.get(k) ?? Number.NaN) as [
-      number,
-      number,
-      number,
-    ];
-    if (before < last && last < now) break; // it has risen twice, and does not fall again
-  }
-  return argmin(estimates);
+/** Whether the last estimate and the one before it both rose: then the loss does not fall again. */
+function hasRisenTwice(estimates: ReadonlyMap<number, number>, j: number): boolean {
+  const [before, last, now] = [j - 2, j - 1, j].map((k) => estimates.get(k) ?? Number.NaN);
+  return before! < last! && last! < now!;
 }
 
 /** The key of the smallest loss; of equals the smallest key, which for ATP is the plan nearer to uniform. */

@@ -3,50 +3,43 @@
 // point known, the most promising by the surrogate first, until none is left or no trials are. Pure: what a trial is, is
 // injected.
 
+import type { Ask, Point, Walk } from './searcher.js';
+
 export type GridInput = {
   readonly axes: Readonly<Record<string, readonly number[]>>;
+  /** Points of which the best, by the surrogate, is always tried exactly. */
   readonly always: (point: Point) => boolean;
   /** Whether the first point (all axes at their first value) is uniform, whose loss is known: it is no trial. */
   readonly startsUniform: boolean;
   /** Exact trials allowed, besides uniform. */
   readonly maxTrials: number;
-  /** The loss of a point by the real procedure; lower is better. */
-  readonly exact: (point: Point) => Promise<number>;
-  readonly surrogate: (point: Point) => Promise<number>;
 };
 
-export type Point = Readonly<Record<string, number>>;
-
-export async function searchGrid(input: GridInput): Promise<{ readonly point: Point; readonly loss: number }> {
-  const { axes, startsUniform } = input;
-  const allowed = input.maxTrials + (startsUniform ? 1 : 0);
+export function* walkGrid({ axes, always, startsUniform, maxTrials }: GridInput): Walk {
+  const allowed = maxTrials + (startsUniform ? 1 : 0);
   const names = Object.keys(axes);
   const points = product(names.map((name) => axes[name]!.length));
   const valuesOf = (index: readonly number[]): Point =>
     Object.fromEntries(names.map((name, axis) => [name, axes[name]![index[axis]!]!]));
 
   const losses = new Map<readonly number[], number>();
-  const evaluate = async (index: readonly number[]): Promise<void> => {
-    if (!losses.has(index)) losses.set(index, await input.exact(valuesOf(index)));
-  };
-  if (startsUniform) await evaluate(points[0]!);
+  function* evaluate(index: readonly number[]): Generator<Ask, void, number> {
+    if (!losses.has(index)) losses.set(index, yield { values: valuesOf(index), fidelity: 'exact' });
+  }
+  if (startsUniform) yield* evaluate(points[0]!);
   const estimates = new Map<readonly number[], number>();
-  for (const index of points) estimates.set(index, await input.surrogate(valuesOf(index)));
+  for (const index of points) estimates.set(index, yield { values: valuesOf(index), fidelity: 'surrogate' });
 
-  const finalists = [
-    smallest(estimates, points),
-    smallest(
-      estimates,
-      points.filter((index) => input.always(valuesOf(index))),
-    ),
-  ];
-  for (const index of finalists) if (index && losses.size < allowed) await evaluate(index);
+  const fallback = points.filter((index) => always(valuesOf(index)));
+  for (const index of [smallest(estimates, points), smallest(estimates, fallback)]) {
+    if (index && losses.size < allowed) yield* evaluate(index);
+  }
   for (;;) {
     const best = smallest(losses, [...losses.keys()])!;
     const unknown = points.filter((index) => !losses.has(index) && distance(index, best) === 1);
     const next = smallest(estimates, unknown);
-    if (!next || losses.size >= allowed) return { point: valuesOf(best), loss: losses.get(best)! };
-    await evaluate(next);
+    if (!next || losses.size >= allowed) return valuesOf(best);
+    yield* evaluate(next);
   }
 }
 

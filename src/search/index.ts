@@ -1,3 +1,4 @@
-export { GRID, searchInterval } from './bracket.js';
+export { GRID, walkInterval } from './bracket.js';
 export { removeGreedily } from './greedy.js';
-export { type Point, searchGrid } from './grid.js';
+export { walkGrid } from './grid.js';
+export { type Ask, askKey, createSearcher, type Point, type Searcher, type Walk } from './searcher.js';

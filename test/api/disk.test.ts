@@ -58,7 +58,7 @@ test('misalignments: one copy for the plan that is taken', async () => {
   const { result, bytes } = await countWritten(() =>
     prune({ ...common, sparsity: 0.6, allocation: 'neuronal', criterion: 'wanda', out }),
   );
-  expect(result.manifest.plan.policy?.name).toBe('neuronal');
+  expect(result.manifest.plan.from?.policy).toBe('neuronal');
   expect(bytes).toBeGreaterThan(blocks + whole);
   expect(bytes).toBeLessThan(blocks + whole + 24 * RECORD + REPORT);
 });

@@ -145,9 +145,10 @@ test('perplexity finds an idle block among those of a trained checkpoint, and it
   const source = join(folder, 'idle');
   await mkdir(source);
   const idle = /layers\.6\..*(o_proj|down_proj)/;
-  await writeCheckpoint(dense, source, (name) =>
-    idle.test(name) ? Promise.resolve(new Uint8Array(dense.tensors.get(name)!.length)) : undefined,
-  );
+  await writeCheckpoint(dense, source, (name) => {
+    const { dtype, shape, length } = dense.tensors.get(name)!;
+    return idle.test(name) ? { name, dtype, shape, read: async () => new Uint8Array(length) } : undefined;
+  });
   const text = join(folder, 'stories.txt');
   await writeFile(text, generateStories(7, 6000));
   const out = join(folder, 'idle-less-1');

@@ -7,18 +7,21 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { createGemm, type EngineGemm } from '../../src/linalg/index.js';
-import { type Linear, type Model, openModel } from '../../src/model/index.js';
-import { CRITERIA, type Criterion, parsePattern } from '../../src/operators/index.js';
-import { prepareBlock, pruneLinear } from '../../src/pipeline/index.js';
+import { type Linear, linearUnits, type Model, openModel, unitOf } from '../../src/model/index.js';
+import { CRITERIA, type Operator, parsePattern } from '../../src/operators/index.js';
+import { measureEvidence, treatBlock } from '../../src/pipeline/index.js';
 import {
   type AllocationPolicy,
   allocate,
-  countInGroups,
-  countPruned,
+  countOf,
   findPolicy,
+  type LinearUnit,
   POLICIES,
+  realisePlan,
+  zeroRate,
 } from '../../src/plan/index.js';
-import { factsOf } from '../../src/runs/settings.js';
+import type { Plan } from '../../src/records/index.js';
+import { factsOf } from '../../src/runs/facts.js';
 import { embedWindows, type Text } from '../../src/stream/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { loadTokenizer, makeWindows } from '../../src/text/index.js';
@@ -65,21 +68,26 @@ test('every criterion has N:M, and rows or panels beside it', () => {
 });
 
 test.each(CASES)('%s, %s, %s', async (_, name, _policy, { criterion, policy }) => {
-  const counts = countsOf(policy, name);
-  const all = [...counts.values()].reduce((a, b) => a + b, 0);
+  const plan = planOf(policy, name);
+  const countIn = (unit: LinearUnit): number => countOf(zeroRate(plan, unit), unit.weights);
+  const all = linearUnits(model).reduce((sum, unit) => sum + countIn(unit), 0);
   const target = name === '2:4' ? 0.5 : TARGET;
   // In groups the total is met to half of one linear's step, else to half a weight.
   const most = name.startsWith('n:') ? largestStep(Number(name.slice(2))) / 2 : 0.5;
   expect(Math.abs(all - target * model.prunable)).toBeLessThanOrEqual(most + 1e-6);
-  for (const linear of model.linears.flat()) {
-    const weights = await pruned(criterion, name, counts, linear);
-    const gone = weights.flatMap((weight, i) => (weight === 0 ? [i] : []));
-    expect(gone.length, linear.name).toBe(counts.get(linear.name));
-    expectPlaces(weights, linear, name);
+  for (const [block, linears] of model.linears.entries()) {
+    const pruned = await prune(criterion, plan, block);
+    for (const linear of linears) {
+      const weights = await pruned(linear);
+      const gone = weights.flatMap((weight, i) => (weight === 0 ? [i] : []));
+      expect(gone.length, linear.name).toBe(countIn(unitOf(linear)));
+      expectPlaces(weights, linear, name);
+    }
   }
 });
 
-function countsOf(policy: AllocationPolicy, pattern: string): ReadonlyMap<string, number> {
+/** The policy's plan in whole weights. */
+function planOf(policy: AllocationPolicy, pattern: string): Plan {
   const facts = factsOf(model);
   const target = pattern === '2:4' ? 0.5 : TARGET;
   const values = Object.fromEntries(
@@ -88,27 +96,33 @@ function countsOf(policy: AllocationPolicy, pattern: string): ReadonlyMap<string
       .map(({ name, range }) => [name, 0.4 * range(target, facts)[1]]),
   );
   const measured = randomMeasured(facts, 9);
-  const rates = allocate(policy, { target, facts, budget: 'exact', values, measured });
-  const rateOf = (name: string): number => rates.get(name)!;
+  const plan = allocate(policy, { target, facts, counting: 'exact', values, measured });
   const parsed = parsePattern(pattern);
-  return parsed.kind === 'n:m'
-    ? countInGroups(facts.linears, rateOf, parsed.of)
-    : countPruned(facts.linears, rateOf, 'exact');
+  const of = parsed.kind === 'n:m' ? parsed.of : undefined;
+  return realisePlan(plan, facts.linears, { counting: 'exact', pattern, of });
 }
 
 const largestStep = (of: number): number =>
   Math.max(...model.linears.flat().map(({ rows, columns }) => (rows * columns) / of));
 
-/** What each criterion measures of a block, once: it does not depend on the rates. */
-const prepared = new Map<string, Awaited<ReturnType<typeof prepareBlock>>>();
+/** What each criterion needs to know of a block, measured once: it does not depend on the rates. */
+const measured = new Map<string, Awaited<ReturnType<typeof measureEvidence>>>();
+async function evidenceFor(operator: Operator, block: number) {
+  const key = `${operator.name}-${block}`;
+  const known =
+    measured.get(key) ?? (await measureEvidence(engine, model, operator, block, calibration.embedded, calibration));
+  measured.set(key, known);
+  return structuredClone(known); // an operator may overwrite Gram matrices
+}
 
-async function pruned(criterion: Criterion, pattern: string, counts: ReadonlyMap<string, number>, linear: Linear) {
-  const key = `${criterion.name}-${linear.block}`;
-  const input = { engine, model, criterion, pattern: parsePattern(pattern), counts, calibration };
-  const known = prepared.get(key) ?? (await prepareBlock(input, linear.block, calibration.embedded, gemm));
-  prepared.set(key, known);
-  const bytes = await pruneLinear(model, linear, { ...known, pattern: input.pattern, counts });
-  return [...toFloat32(bytes, 'F32')];
+/** Prunes a block; gives the weights of its linears. */
+async function prune(operator: Operator, plan: Plan, block: number) {
+  const { edits } = await treatBlock({ model, operator, plan }, block, await evidenceFor(operator, block), gemm);
+  return async ({ name }: Linear): Promise<number[]> => {
+    const edit = edits.get(`${name}.weight`);
+    if (!edit || 'remove' in edit) throw new Error(`${name} was not pruned`);
+    return [...toFloat32(await edit.read(), 'F32')];
+  };
 }
 
 /** Rows lose alike to one weight, and groups exactly alike. */

@@ -6,6 +6,7 @@ import { inspect, makePlan, prune } from '../../src/api/index.js';
 import type { ProgressEvent } from '../../src/base/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
 import { LENGTH, makeFolder, makeTexts, makeTiny, type Texts, useOwnCache } from './make.js';
+import { ratesOf } from './rates.js';
 
 let folder: string;
 let checkpoint: string;
@@ -41,9 +42,8 @@ test.each(['owl', 'alphapruning', 'dlp', 'dsa', 'als', 'ecoflap', 'global', 'lam
     const { out, manifest } = await run(allocation, { allocation, calibration: texts.calibration }, stages);
     const { prunable, sparsity } = await inspect(out);
     expect(Math.abs(sparsity * prunable - 0.6 * prunable)).toBeLessThanOrEqual(0.5 + 1e-6);
-    expect(manifest.plan.policy!.name).toBe(allocation);
-    const rates = manifest.plan.blocks ?? Object.values(manifest.plan.linears!);
-    expect(new Set(rates).size).toBeGreaterThan(1);
+    expect(manifest.plan.from!.policy).toBe(allocation);
+    expect(new Set(ratesOf(manifest.plan)).size).toBeGreaterThan(1);
     expect(stages.filter((stage) => stage === 'dense').length).toBe(
       allocation.startsWith('er') || allocation === 'ecoflap' ? 0 : 1,
     );
@@ -52,14 +52,14 @@ test.each(['owl', 'alphapruning', 'dlp', 'dsa', 'als', 'ecoflap', 'global', 'lam
 
 test('policies that see weights alone need no text', async () => {
   const { manifest } = await run('weights', { allocation: 'lamp', criterion: 'magnitude' });
-  expect(manifest.plan.policy!.name).toBe('lamp');
+  expect(manifest.plan.from!.policy).toBe('lamp');
 });
 
 test('a plan of measured rates alone needs calibration text and no other', async () => {
   const common = { checkpoint, sparsity: 0.6, sequenceLength: LENGTH, calibrationSamples: 20 };
   const plan = await makePlan({ ...common, allocation: 'owl', calibration: texts.calibration });
-  expect(plan.policy!.name).toBe('owl');
-  expect(new Set(plan.blocks).size).toBeGreaterThan(1);
+  expect(plan.from!.policy).toBe('owl');
+  expect(new Set(ratesOf(plan)).size).toBeGreaterThan(1);
 });
 
 test('neuronal takes the published value of least misalignment; with validation text its record says what it tried', async () => {
@@ -72,7 +72,7 @@ test('neuronal takes the published value of least misalignment; with validation 
   // At a target of 0.6 all published values are legal.
   expect(misalignments).toHaveLength(14);
   const least = misalignments!.reduce((a, b) => (b.misalignment < a.misalignment ? b : a));
-  expect(manifest.plan.policy).toEqual({ name: 'neuronal', hyperparameters: least.hyperparameters });
+  expect(manifest.plan.from).toEqual({ policy: 'neuronal', values: least.hyperparameters });
   // One trial, and 14 of 3 runs over 8 windows where a trial is 2 over 20 and 1 over 8.
   expect(equivalents).toBeCloseTo(1 + (14 * 3 * 8) / (2 * 20 + 8), 12);
   const plan = await makePlan({
@@ -83,13 +83,13 @@ test('neuronal takes the published value of least misalignment; with validation 
     allocation: 'neuronal',
     calibration: texts.calibration,
   });
-  expect(plan.policy).toEqual(manifest.plan.policy);
+  expect(plan.from).toEqual(manifest.plan.from);
   const given = await run('lambda', {
     allocation: 'neuronal',
     hyperparameters: { lambda: 0.05 },
     calibration: texts.calibration,
   });
-  expect(given.manifest.plan.policy!.hyperparameters).toEqual({ lambda: 0.05 });
+  expect(given.manifest.plan.from!.values).toEqual({ lambda: 0.05 });
   await expect(run('unaligned', { allocation: 'neuronal', criterion: 'magnitude' })).rejects.toMatchObject({
     code: 'E_OPTION_CALIBRATION',
   });
@@ -106,16 +106,16 @@ test('hyperparameters are the published ones, or those that are given', async ()
   const hyperparameters = { m: 3, lambda: 0.2 };
   const common = { allocation: 'owl', calibration: texts.calibration, validation: texts.validation };
   const given = await run('given', { ...common, hyperparameters });
-  expect(given.manifest.plan.policy!.hyperparameters).toEqual(hyperparameters);
-  const rates = given.manifest.plan.blocks!;
+  expect(given.manifest.plan.from!.values).toEqual(hyperparameters);
+  const rates = ratesOf(given.manifest.plan);
   expect(Math.max(...rates) - Math.min(...rates)).toBeCloseTo(0.4, 9);
 });
 
 test('layerwise with its numbers given needs a text to measure on, and no more', async () => {
   const asked = { allocation: 'layerwise', hyperparameters: { line: 0.1, gain: 0.5 } };
   const { manifest } = await run('numbers-given', { ...asked, calibration: texts.calibration });
-  expect(manifest.plan.policy).toEqual({ name: 'layerwise', hyperparameters: { line: 0.1, gain: 0.5 } });
-  expect(new Set(Object.values(manifest.plan.linears!)).size).toBeGreaterThan(4);
+  expect(manifest.plan.from).toEqual({ policy: 'layerwise', values: { line: 0.1, gain: 0.5 } });
+  expect(new Set(ratesOf(manifest.plan)).size).toBeGreaterThan(4);
   await expect(run('no-text', { ...asked, criterion: 'magnitude' })).rejects.toMatchObject({
     code: 'E_OPTION_CALIBRATION',
   });
@@ -139,7 +139,7 @@ test('a given number is kept while another is searched, which needs a baseline t
   expect(exact.length).toBeLessThanOrEqual(3);
   for (const { hyperparameters } of others) expect(hyperparameters.line).toBe(0.2);
   const best = exact.reduce((a, b) => (b.validation.perplexity < a.validation.perplexity ? b : a));
-  expect(manifest.plan.policy).toEqual({ name: 'layerwise', hyperparameters: best.hyperparameters });
+  expect(manifest.plan.from).toEqual({ policy: 'layerwise', values: best.hyperparameters });
   expect(manifest.chosen.validation!.perplexity).toBe(best.validation.perplexity);
   expect(manifest.search!.method).toContain('Uniform is the baseline');
   expect(manifest.command).toContain('--allocation layerwise --hyperparameters line=0.2 ');

@@ -10,7 +10,9 @@ import { type Profile, packMeasures, parseProfile, unpackMeasures } from '../../
 import { PROFILE_MEASURES, readProfile } from '../../src/runs/index.js';
 import { codeOf } from '../checkpoint/make.js';
 import { randomMeasured } from '../plan/measured.js';
+import { unit } from '../plan/units.js';
 import { IDLE, LENGTH, makeFolder, makeIdle, makeTexts, makeTiny, stutter, type Texts, useOwnCache } from './make.js';
+import { ratesOf } from './rates.js';
 
 /** More windows than a chunk of the engine holds. */
 const SAMPLES = 70;
@@ -98,7 +100,7 @@ describe('the record', () => {
   });
 
   test('keeps measures to the last bit', () => {
-    const linears = [0, 0, 1].map((block, l) => ({ name: `${l}`, block, kind: 'q', rows: 8, columns: 12 }));
+    const linears = [0, 0, 1].map((block, l) => unit(`${l}`, block, 'q', 8, 12));
     const { sensitivity: _, ...measured } = randomMeasured({ blocks: 2, linears }, 3);
     const padded = (some: typeof measured.scores) =>
       some.map(({ counts, total }) => {
@@ -154,8 +156,7 @@ describe('a plan from a profile', () => {
     const kept = await readProfile(path);
     expect(await makePlan(asked({ allocation, profile: kept }))).toEqual(direct);
     expect(await makePlan(asked({ allocation, profile: kept, ...windows(), seed: 0 }))).toEqual(direct);
-    const rates = direct.blocks ?? Object.values(direct.linears!);
-    expect(new Set(rates).size).toBeGreaterThan(1);
+    expect(new Set(ratesOf(direct)).size).toBeGreaterThan(1);
   });
 
   test('covers every policy that measures something but the one whose measure depends on the target', () => {
@@ -172,10 +173,10 @@ describe('a plan from a profile', () => {
     };
     const plan = await makePlan(asked({ ...options, profile: whole, onProgress }), out);
     expect(plan).toMatchObject({
-      budget: 'published',
-      policy: { name: 'owl', hyperparameters: { m: 3, lambda: 0.2 } },
+      budget: { of: 'zeros', target: 0.6, counting: 'published' },
+      from: { policy: 'owl', values: { m: 3, lambda: 0.2 } },
     });
-    expect(Math.max(...plan.blocks!) - Math.min(...plan.blocks!)).toBeCloseTo(0.4, 9);
+    expect(Math.max(...ratesOf(plan)) - Math.min(...ratesOf(plan))).toBeCloseTo(0.4, 9);
     expect(ran).toEqual(['hashing the checkpoint']);
     expect(JSON.parse(await readFile(out, 'utf8'))).toEqual(plan);
   });

@@ -7,12 +7,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { inspect, makePlan, prune } from '../../src/api/index.js';
 import { parseCall, pruneOptions } from '../../src/cli/index.js';
 import { FAMILIES, type FamilySpec } from '../../src/model/index.js';
-import { CRITERIA, type Criterion, findCriterion, type MaskCriterion } from '../../src/operators/index.js';
+import { CRITERIA, findCriterion, type MaskOperator, maskOperator } from '../../src/operators/index.js';
 import { type AllocationPolicy, POLICIES } from '../../src/plan/index.js';
 import { FAMILY_CONFIGS, makeFamily } from '../families.js';
 import { LENGTH, makeFolder, makeTexts, type Texts, useOwnCache } from './make.js';
 
-const magnitude = findCriterion('magnitude') as MaskCriterion;
+const magnitude = findCriterion('magnitude') as MaskOperator;
 
 /** Uniform lies inside the range, between two points of the search's grid. */
 const slope: AllocationPolicy = {
@@ -27,17 +27,16 @@ const slope: AllocationPolicy = {
 
 /** Whether the fake criterion was asked. */
 let masked = 0;
-const plain: Criterion = {
-  kind: 'mask',
+const plain = maskOperator({
   name: 'plain',
   summary: 'magnitude under another name',
-  needsActivations: false,
+  needs: [],
   patterns: ['row'],
   mask: (...asked) => {
     masked++;
     return magnitude.mask(...asked);
   },
-};
+});
 
 const family: FamilySpec = { ...FAMILIES.get('llama')!, modelType: 'alpaca' };
 
@@ -93,7 +92,7 @@ test('a policy, a criterion and a family of which nothing knows the names are se
     expect(rates[1]! - rates[0]!).toBeCloseTo(hyperparameters.slope!, 9);
   }
   const best = exact.reduce((a, b) => (b.validation.perplexity < a.validation.perplexity ? b : a));
-  expect(manifest.plan.policy).toEqual({ name: 'slope', hyperparameters: best.hyperparameters });
+  expect(manifest.plan.from).toEqual({ policy: 'slope', values: best.hyperparameters });
   expect(manifest.search!.method).toContain('the legal range of slope');
   expect(await readFile(join(out, 'report.html'), 'utf8')).toContain(`slope (slope = `);
 

@@ -8,7 +8,7 @@ import { inspect, makePlan, prune, readPlan } from '../../src/api/index.js';
 import type { ProgressEvent } from '../../src/base/index.js';
 import { readSafetensors } from '../../src/checkpoint/index.js';
 import { type Linear, openModel } from '../../src/model/index.js';
-import { type Manifest, type Plan, parseManifest, parsePlan } from '../../src/records/index.js';
+import { blockId, type Manifest, type Plan, parseManifest, parsePlan } from '../../src/records/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
 import {
   differences,
@@ -41,6 +41,13 @@ beforeAll(async () => {
 });
 
 type Asked = Partial<PruneOptions>;
+
+/** A plan that someone wrote by hand. */
+const planOf = (rates: readonly (readonly [unit: string, rate: number])[]): Plan => ({
+  format: 'layerwise-plan',
+  version: 2,
+  units: Object.fromEntries(rates.map(([unit, rate]) => [unit, { zeros: { rate } }])),
+});
 
 async function run(asked: Asked) {
   const out = join(folder, `out-${count++}`);
@@ -133,7 +140,10 @@ describe('what is written', () => {
     const exact = manifest.trials.filter((trial) => trial.exact);
     const best = exact.reduce((a, b) => (b.validation.perplexity < a.validation.perplexity ? b : a));
     expect(best.beta).toBeGreaterThan(0);
-    expect(manifest.plan).toMatchObject({ target: 0.6, policy: { name: 'atp', hyperparameters: { beta: best.beta } } });
+    expect(manifest.plan).toMatchObject({
+      budget: { of: 'zeros', target: 0.6 },
+      from: { policy: 'atp', values: { beta: best.beta } },
+    });
     expect(manifest.chosen.validation).toEqual(best.validation);
     expect(manifest.chosen.errors).toEqual(best.errors);
     expect(exact[0]).toMatchObject({ beta: 0, interval: [1, 1], validation: manifest.uniform!.validation });
@@ -182,7 +192,7 @@ describe('what is written', () => {
   });
 
   test('a plan by blocks, from one that loses nothing to one that loses all', async () => {
-    const plan: Plan = { format: 'layerwise-plan', version: 1, blocks: [0, 0.5, 0.7, 1] };
+    const plan = planOf([0, 0.5, 0.7, 1].map((rate, block) => [blockId(block), rate]));
     const { counted, manifest } = await checkRun({ plan, ...texts }, checkpoint, 0.55);
     expect([0, 1, 2, 3].map((block) => shareOf(counted, block))).toEqual([0, 0.5, expect.closeTo(0.7, 3), 1]);
     expect(manifest.plan).toEqual(plan);
@@ -191,7 +201,7 @@ describe('what is written', () => {
 
   test('a plan by linears: those it does not name stay as they are', async () => {
     const linears = { 'model.layers.0.self_attn.q_proj': 0.5, 'model.layers.2.mlp.down_proj': 0.9 };
-    const plan: Plan = { format: 'layerwise-plan', version: 1, linears };
+    const plan = planOf(Object.entries(linears));
     const target = (0.5 * 32 * 32 + 0.9 * 32 * 48) / (4 * (32 * 32 * 3 + 32 * 48 * 3));
     const { counted } = await checkRun({ plan, criterion: 'magnitude' }, checkpoint, target);
     const touched = counted.filter(({ zeros }) => zeros > 1).map(({ linear }) => linear.name);
@@ -204,7 +214,7 @@ describe('what is written', () => {
     const common = { criterion: 'magnitude' };
     const { out, manifest } = await run({ ...common, sparsity: 0.6, beta: 0.1, budget: 'published' });
     for (const { linear, perRow } of await checkOutput(checkpoint, out)) {
-      const expected = Math.floor(linear.columns * manifest.plan.blocks![linear.block]!);
+      const expected = Math.floor(linear.columns * manifest.plan.units[blockId(linear.block)]!.zeros!.rate);
       expect(new Set(perRow), linear.name).toEqual(new Set([expected]));
     }
     const replayed = await run({ ...common, plan: manifest.plan });

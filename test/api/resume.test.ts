@@ -9,7 +9,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { prune } from '../../src/api/index.js';
 import { createRng } from '../../src/base/index.js';
+import { parseManifest, type ResultRow } from '../../src/records/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
+import type { TrialOutcome } from '../../src/runs/trial.js';
 import { codeOf } from '../checkpoint/make.js';
 import { limit } from '../scale.js';
 import { type ChildResult, type Fault, startRun } from './child.js';
@@ -59,7 +61,7 @@ function partOf(where: string): string {
   if (/renamed .*final -> /.test(where)) return 'output there';
   if (/rm .*\.partial/.test(where) && where.startsWith('writing')) return 'clearing';
   if (/rename .*final -> /.test(where)) return 'final rename';
-  if (/surrogate-/.test(where)) return 'surrogate';
+  if (surrogates.some((name) => where.includes(name))) return 'surrogate';
   return where.split(/ \||:/)[0] || 'somewhere'; // the log itself may be cut short
 }
 
@@ -69,16 +71,16 @@ const on = (event: string, nth: number): Fault => ({ as: 'kill', event, nth });
 /** Kills, one after the other, of one run: a fault, or the share of the whole duration after which it is killed. */
 type Kill = Fault | number;
 
-/** Each line is one run that is killed so often. */
+/** Each line is one run that is killed so often. The first trial is uniform's, those after it are surrogates. */
 function plannedKills(): Kill[][] {
   const rng = createRng(7);
   const anywhere = (): Fault => ({ as: 'kill', nth: 1 + rng.below(operations) });
   return [
-    [on('hashing', 1), on('dense: advance', 2), at('write', 'surrogate-atp', 2)],
-    [at('write', 'run.json'), at('rename', 'trial-uniform.json'), at('write', 'test-dense.json')],
+    [on('hashing', 1), on('dense: advance', 2), at('write', 'steps/trial-', 3)],
+    [at('write', 'run.json'), at('rename', `steps/${uniform}.json`), at('write', 'test-dense.json')],
     [on('trial: β = 0: advance', 2), at('write', 'block-00001', 3), on('test: chosen: advance', 1)],
     [at('open', 'final/model-00002'), at('write', 'final/layerwise.json'), at('renamed', 'out.partial/final -> ')],
-    [at('rename', 'surrogate-atp', 3), at('rm', 'trials/'), at('rename', 'out.partial/final -> ')],
+    [at('rename', 'steps/trial-', 4), at('rm', 'trials/'), at('rename', 'out.partial/final -> ')],
     [on('trial: ', 3), at('rm', 'out.partial/run.json')],
     [anywhere(), rng.uniform()],
     [rng.uniform(), at('rm', 'out.partial/steps')],
@@ -136,9 +138,37 @@ const resume = (out: string, changed: Partial<PruneOptions> = {}) =>
   prune({ ...common, ...changed, out, resume: true });
 
 let template: string;
+/** Steps of trials, which are named by what they try: uniform's, the chosen plan's, and surrogates. */
+let uniform: string;
+let chosen: string;
+let surrogates: readonly string[];
 beforeAll(async () => {
   template = await interrupted(at('write', 'final/layerwise.json'));
+  const steps = await readTrials(`${template}.partial`);
+  const record = parseManifest(Buffer.from(expected['layerwise.json']!, 'latin1').toString(), 'layerwise.json');
+  const stepOf = ({ validation }: ResultRow): string =>
+    steps.find(({ errors, losses }) => errors.length > 0 && losses.join() === validation!.nll.join())!.name;
+  uniform = stepOf(record.uniform!);
+  chosen = stepOf(record.chosen);
+  surrogates = steps.filter(({ errors }) => errors.length === 0).map(({ name }) => name);
+  expect(chosen).not.toBe(uniform);
+  expect(surrogates).toHaveLength(record.trials.filter(({ exact }) => !exact).length);
 });
+
+type TrialStep = Pick<TrialOutcome, 'losses' | 'errors'> & { readonly name: string };
+
+async function readTrials(partial: string): Promise<TrialStep[]> {
+  const names = (await readdir(join(partial, 'steps'))).filter((name) => name.startsWith('trial-'));
+  return await Promise.all(
+    names.map(async (name) => {
+      const [, result] = (await readFile(join(partial, 'steps', name), 'utf8')).split('\n');
+      return { ...(JSON.parse(result!) as TrialOutcome), name: name.replace('.json', '') };
+    }),
+  );
+}
+
+const stepFile = (partial: string, trial: string): string => join(partial, 'steps', `${trial}.json`);
+const blocksOf = (partial: string, trial: string): string => join(partial, 'trials', trial.replace('trial-', ''));
 
 /** A copy of a run that was killed as it wrote the output. */
 async function tampered(tamper: (partial: string) => Promise<void>): Promise<string> {
@@ -150,11 +180,8 @@ async function tampered(tamper: (partial: string) => Promise<void>): Promise<str
 }
 
 describe('what a kill or a power cut leaves', () => {
-  const keptTrials = async (partial: string): Promise<string> =>
-    join(partial, 'trials', (await readdir(join(partial, 'trials'))).find((name) => name.startsWith('atp'))!);
-
   test.each<[string, (partial: string) => Promise<void>]>([
-    ['a step file cut short', (partial) => truncate(join(partial, 'steps', 'trial-uniform.json'), 120)],
+    ['a step file cut short', (partial) => truncate(stepFile(partial, uniform), 120)],
     ['an empty step file', (partial) => truncate(join(partial, 'steps', 'test-dense.json'), 0)],
     [
       'a step file with another number in it',
@@ -167,22 +194,22 @@ describe('what a kill or a power cut leaves', () => {
     [
       'a block file cut short, whose trial was not finished',
       async (partial) => {
-        await rm(join(partial, 'steps', 'trial-uniform.json'));
-        await truncate(join(partial, 'trials', 'uniform', 'block-00001.safetensors'), 5000);
+        await rm(stepFile(partial, uniform));
+        await truncate(join(blocksOf(partial, uniform), 'block-00001.safetensors'), 5000);
       },
     ],
     [
       'an empty block file, whose trial was not finished',
       async (partial) => {
-        await rm(join(partial, 'steps', 'trial-uniform.json'));
-        await truncate(join(partial, 'trials', 'uniform', 'block-00000.safetensors'), 0);
+        await rm(stepFile(partial, uniform));
+        await truncate(join(blocksOf(partial, uniform), 'block-00000.safetensors'), 0);
       },
     ],
     [
       'files of other processes that were still being written',
       async (partial) => {
-        await writeFile(join(partial, 'steps', 'trial-uniform.json.1.tmp'), '{');
-        await writeFile(join(partial, 'trials', 'uniform', 'block-00002.safetensors.1.tmp'), 'x');
+        await writeFile(`${stepFile(partial, uniform)}.1.tmp`, '{');
+        await writeFile(join(blocksOf(partial, uniform), 'block-00002.safetensors.1.tmp'), 'x');
         await writeFile(join(partial, 'final', 'model.safetensors.1.tmp'), 'x');
         await writeFile(join(partial, 'final', 'stray.txt'), 'x');
       },
@@ -191,13 +218,13 @@ describe('what a kill or a power cut leaves', () => {
     [
       'the blocks of a trial that is finished, gone',
       async (partial) => {
-        await rm(await keptTrials(partial), { recursive: true });
+        await rm(blocksOf(partial, chosen), { recursive: true });
         await rm(join(partial, 'steps', 'test-chosen.json'));
       },
     ],
     [
       'a block of a trial that is finished, cut short',
-      async (partial) => truncate(join(await keptTrials(partial), 'block-00001.safetensors'), 4000),
+      (partial) => truncate(join(blocksOf(partial, chosen), 'block-00001.safetensors'), 4000),
     ],
   ])('%s', async (_, tamper) => {
     const out = await tampered(tamper);

@@ -79,6 +79,10 @@ const plan = (rates: object): { plan: Plan; sparsity?: undefined; beta?: undefin
   beta: undefined,
 });
 
+const zeros = (rate: number) => ({ zeros: { rate } });
+const units = (rest: object, ...treatments: object[]) =>
+  plan({ ...rest, units: Object.fromEntries(treatments.map((treatment, block) => [`blocks.${block}`, treatment])) });
+
 describe('refused before any work', () => {
   test.each<[string, object, string, RegExp]>([
     ['sparsity 0', { sparsity: 0 }, 'E_OPTION_SPARSITY', /--sparsity.*between 0 and 1.*got 0/],
@@ -149,10 +153,46 @@ describe('refused before any work', () => {
     ['a plan with a negative rate', plan({ blocks: [-0.1, 0.5, 0.5, 1] }), 'E_OPTION_PLAN', /at blocks\.0/],
     ['a plan with NaN', plan({ blocks: [Number.NaN, 0.5, 0.5, 1] }), 'E_OPTION_PLAN', /at blocks\.0/],
     ['a plan of both kinds', plan({ blocks: [0, 0, 0, 0.5], linears: {} }), 'E_OPTION_PLAN', /exactly one/],
-    ['a plan of no kind', plan({}), 'E_OPTION_PLAN', /exactly one/],
+    ['a plan of no kind', plan({}), 'E_OPTION_PLAN', /at units/],
+    ['a plan of version 1 and no kind', plan({ version: 1 }), 'E_OPTION_PLAN', /exactly one/],
     ['a plan that prunes nothing', plan({ blocks: [0, 0, 0, 0] }), 'E_OPTION_PLAN', /mean.*got 0/],
     ['a plan that prunes all', plan({ blocks: [1, 1, 1, 1] }), 'E_OPTION_PLAN', /mean.*got 1/],
     ['a plan of an unknown version', plan({ version: 2, blocks: [0, 0, 0, 0.5] }), 'E_OPTION_PLAN', /version/],
+    ['a plan of a later version', units({ version: 3 }, zeros(0.5)), 'E_OPTION_PLAN', /version/],
+    ['units for fewer blocks', units({}, zeros(0.5), zeros(0.5)), 'E_OPTION_PLAN', /per block, 4 in all, got 2/],
+    [
+      'units for more blocks',
+      units({}, ...Array.from({ length: 5 }, () => zeros(0.5))),
+      'E_OPTION_PLAN',
+      /blocks\.0 to blocks\.3 .*got blocks\.4/,
+    ],
+    [
+      'a unit that is not there',
+      plan({ units: { 'model.layers.9.mlp.up_proj': zeros(0.5) } }),
+      'E_OPTION_PLAN',
+      /layers\.9.*model\.layers\.0\.self_attn\.q_proj.*"blocks\.0"/,
+    ],
+    [
+      'a block by a number with a zero before it',
+      plan({ units: { 'blocks.01': zeros(0.5) } }),
+      'E_OPTION_PLAN',
+      /"blocks\.01" is not/,
+    ],
+    ['a unit with a rate above 1', units({}, zeros(1.01)), 'E_OPTION_PLAN', /at units\.blocks\.0\.zeros\.rate/],
+    ['a unit of which nothing is said', units({}, {}), 'E_OPTION_PLAN', /expected zeros, bits, keep or drop/],
+    [
+      'a unit with what the criterion does not make',
+      units({}, ...[0, 1, 2, 3].map(() => ({ ...zeros(0.5), bits: { bits: 4, group: 32 } }))),
+      'E_OPTION_PLAN',
+      /blocks\.0 asks for bits; the criterion wanda makes zeros alone/,
+    ],
+    [
+      'a unit with a pattern of its own',
+      units({}, ...['row', 'row', 'row', 'matrix'].map((pattern) => ({ zeros: { rate: 0.5, pattern } }))),
+      'E_OPTION_PLAN',
+      /blocks\.3 asks for the pattern "matrix"; .*this one's is row/,
+    ],
+    ['units that prune nothing', units({}, ...[0, 0, 0, 0].map(zeros)), 'E_OPTION_PLAN', /mean.*got 0/],
   ])('%s', async (_, changed, code, message) => {
     const error = await refusal(changed);
     expect(error.code).toBe(code);
@@ -316,7 +356,7 @@ describe('a full disk', () => {
     ['at the mark of the run', { op: 'write', path: 'run.json', nth: 1 }],
     ['making a trial’s folder', { op: 'mkdir', path: 'trials/', nth: 2 }],
     ['in a block', { op: 'write', path: 'block-00001', nth: 2 }],
-    ['flushing a step', { op: 'sync', path: 'steps/trial-uniform', nth: 1 }],
+    ['flushing a step', { op: 'sync', path: 'steps/trial-', nth: 1 }],
     ['making the output’s folder', { op: 'mkdir', path: 'out.partial/final', nth: 1 }],
     ['in the output’s weights', { op: 'write', path: 'final/model.safetensors', nth: 2 }],
     ['in a file that is copied', { op: 'write', path: 'final/extra/bytes.dat', nth: 1 }],

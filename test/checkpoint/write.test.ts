@@ -127,7 +127,8 @@ describe('writeCheckpoint', () => {
           await writeCheckpoint(source, out, (name) => {
             asked.push(name);
             if (!replaced.includes(name)) return undefined;
-            return Promise.resolve(new Uint8Array(source.tensors.get(name)!.length).fill(255));
+            const { dtype, shape, length } = source.tensors.get(name)!;
+            return { name, dtype, shape, read: async () => new Uint8Array(length).fill(255) };
           });
           expect(asked).toEqual(names);
           const target = await openCheckpoint(out);
@@ -153,7 +154,9 @@ describe('writeCheckpoint', () => {
 
   test('a replacement of another length is our fault', async () => {
     const source = await openCheckpoint(await make());
-    const short = (name: string) => (name === 'b' ? Promise.resolve(new Uint8Array(7)) : undefined);
+    const { dtype, shape } = source.tensors.get('b')!;
+    const short = (name: string) =>
+      name === 'b' ? { name, dtype, shape, read: async () => new Uint8Array(7) } : undefined;
     expect(await codeOf(writeCheckpoint(source, await makeDir(), short))).toBe('E_INTERNAL_TENSOR');
   });
 

@@ -164,7 +164,7 @@ describe('inspect, plan, evaluate', () => {
     expect(code).toBe(0);
     const plan = JSON.parse(stdout);
     expect(JSON.parse(await readFile(path, 'utf8'))).toEqual(plan);
-    expect(plan.blocks[0]).toBeCloseTo(0.51, 12);
+    expect(plan.units['blocks.0'].zeros.rate).toBeCloseTo(0.51, 12);
     expect(await layerwise('plan', model, '--sparsity', '0.6', '--beta', '0.02', '--out', path)).toMatchObject({
       code: 2,
     });

@@ -5,7 +5,14 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
 import { createGemm, plainGemm } from '../../src/linalg/index.js';
-import { findCriterion, type Matrix, parsePattern, scoreWanda, selectMask } from '../../src/operators/index.js';
+import {
+  findCriterion,
+  type Matrix,
+  parsePattern,
+  type SolverOperator,
+  scoreWanda,
+  selectMask,
+} from '../../src/operators/index.js';
 import { runs } from '../scale.js';
 import { ADMM_WEIGHTS } from '../tolerances.js';
 import { readSolverGolden, unpack } from './golden.js';
@@ -18,10 +25,9 @@ type GoldenCase = { pattern: string; pruned: number };
 const { json, tensors, bytesOf, floatsOf } = await readSolverGolden('admm');
 const cases = json as Record<string, GoldenCase>;
 
-const admm = findCriterion('admm');
+const admm = findCriterion('admm') as SolverOperator;
 async function solve(W: Matrix, gram: Float32Array, count: number, pattern: string, how = gemm as typeof plainGemm) {
-  if (admm.kind !== 'solver') throw new Error('admm is no solver.');
-  const solver = await admm.prepare(gram, W.columns, { gemm: how, sequences: 1, name: 'a test' });
+  const solver = await admm.factorise(gram, W.columns, { gemm: how, sequences: 1, name: 'a test' });
   return { damping: solver.damping, ...(await solver.solve(W, count, parsePattern(pattern))) };
 }
 

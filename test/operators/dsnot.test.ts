@@ -7,13 +7,14 @@ import { plainGemm } from '../../src/linalg/index.js';
 import {
   findCriterion,
   type Mask,
+  type MaskOperator,
   type Matrix,
-  maskOf,
   parsePattern,
   refineMask,
-  type SolverCriterion,
+  type SolverOperator,
   scoreWanda,
   selectMask,
+  standInOf,
 } from '../../src/operators/index.js';
 import { runs } from '../scale.js';
 import { readSolverGolden, unpack } from './golden.js';
@@ -160,10 +161,10 @@ test('under n:m every group keeps as many as it had, and the sum of a row’s ou
 });
 
 test('a search’s surrogates are those of the mask it starts from, which need no sums', () => {
-  expect(maskOf(findCriterion('dsnot')).name).toBe('wanda');
-  expect(maskOf(findCriterion('dsnot-ria')).name).toBe('ria');
-  expect(maskOf(findCriterion('dsnot-magnitude')).name).toBe('magnitude');
-  expect(maskOf(findCriterion('dsnot-sparsegpt')).name).toBe('wanda');
+  expect(standInOf(findCriterion('dsnot')).name).toBe('wanda');
+  expect(standInOf(findCriterion('dsnot-ria')).name).toBe('ria');
+  expect(standInOf(findCriterion('dsnot-magnitude')).name).toBe('magnitude');
+  expect(standInOf(findCriterion('dsnot-sparsegpt')).name).toBe('wanda');
 });
 
 type GoldenCase = {
@@ -185,10 +186,10 @@ describe.each(Object.entries(cases))(
       const doubles = (key: string) => Float64Array.from(floatsOf(`${name}.${key}`));
       const sums = { squareSums: doubles('squareSums'), columnSums: doubles('sums') };
       const statistics = { ...sums, sequences, tokens: sequences * length };
-      const { prepare } = findCriterion('dsnot-sparsegpt') as SolverCriterion;
+      const { factorise } = findCriterion('dsnot-sparsegpt') as SolverOperator;
       const gram = unpack(floatsOf(`${name}.gram`), columns);
       expect(dead.every((j) => gram[j * columns + j] === 0)).toBe(true);
-      const solver = await prepare(gram, columns, { gemm: plainGemm, sequences, name, statistics });
+      const solver = await factorise(gram, columns, { gemm: plainGemm, sequences, name, statistics });
       const { mask, weights } = await solver.solve(W, count, parsePattern(pattern));
       expect(mask).toEqual(bytesOf(`${name}.${pattern}`));
       expect(weights).toEqual(W.data.map((w, i) => (mask[i] === 1 ? 0 : w)));
@@ -225,9 +226,9 @@ describe('from SparseGPT’s mask', () => {
     tokens: SAMPLES,
   };
   const solve = async (name: string, pattern: string, count: number) => {
-    const criterion = findCriterion(name) as SolverCriterion;
+    const criterion = findCriterion(name) as SolverOperator;
     const options = { gemm: plainGemm, sequences: SEQUENCES, name, statistics };
-    const solver = await criterion.prepare(Float32Array.from(gram.flat()), COLUMNS, options);
+    const solver = await criterion.factorise(Float32Array.from(gram.flat()), COLUMNS, options);
     return await solver.solve(W, count, parsePattern(pattern));
   };
 
@@ -281,15 +282,14 @@ describe('from SparseGPT’s mask', () => {
     const { mask: repaired, weights } = await solve('sparsegpt', '4:8', HALF);
     expect(mask).not.toEqual(repaired);
     expect(weights.some((w, i) => w !== 0 && w !== W.data[i])).toBe(true);
-    const wanda = findCriterion('dsnot');
-    if (wanda.kind !== 'mask') throw new Error('DSnoT gives masks.');
+    const wanda = findCriterion('dsnot') as MaskOperator;
     expect(mask).not.toEqual(wanda.mask(W, HALF, parsePattern('4:8'), statistics));
   });
 
   test('without sums it is our fault, and says so', async () => {
-    const { prepare } = findCriterion('dsnot-sparsegpt') as SolverCriterion;
+    const { factorise } = findCriterion('dsnot-sparsegpt') as SolverOperator;
     const options = { gemm: plainGemm, sequences: SEQUENCES, name: 'x' };
-    await expect(prepare(Float32Array.from(gram.flat()), COLUMNS, options)).rejects.toMatchObject({
+    await expect(factorise(Float32Array.from(gram.flat()), COLUMNS, options)).rejects.toMatchObject({
       code: 'E_INTERNAL_STATISTICS',
     });
   });

@@ -9,6 +9,7 @@ import {
   findCriterion,
   formatPattern,
   type Mask,
+  type MaskOperator,
   type Matrix,
   parsePattern,
   selectMask,
@@ -48,9 +49,7 @@ describe.each(Object.entries(cases))('PyTorch: %s', (name, { sequences, length, 
 
   test.each(Object.entries(counts))('%s', (key, count) => {
     const [criterion, pattern] = key.split('.') as [string, string];
-    const found = findCriterion(criterion);
-    if (found.kind !== 'mask') throw new Error(`${criterion} gives no masks.`);
-    const mask = found.mask(W, count, parsePattern(pattern), statistics);
+    const mask = (findCriterion(criterion) as MaskOperator).mask(W, count, parsePattern(pattern), statistics);
     expect(mask).toEqual(unpack(bytesOf(`${name}.${key}`), rows, columns));
   });
 });

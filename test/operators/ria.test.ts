@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { findCriterion, scoreRia } from '../../src/operators/index.js';
+import { findCriterion, type MaskOperator, scoreRia } from '../../src/operators/index.js';
 import { runs } from '../scale.js';
 import { RIA_SCORES } from '../tolerances.js';
 
@@ -62,8 +62,7 @@ test('does not change where W is scaled by a power of two', () => {
 });
 
 test('a weight that is no number is refused by its place', () => {
-  const ria = findCriterion('ria');
-  if (ria.kind !== 'mask') throw new Error('RIA gives masks.');
+  const ria = findCriterion('ria') as MaskOperator;
   for (const broken of [Number.NaN, Number.POSITIVE_INFINITY]) {
     const W = { rows: 2, columns: 3, data: Float32Array.of(1, 2, 3, 4, broken, 6) };
     const statistics = { squareSums: Float64Array.of(1, 1, 1), sequences: 1 };

@@ -5,16 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Model, openModel } from '../../src/model/index.js';
-import { findCriterion, maskOf, parsePattern } from '../../src/operators/index.js';
-import { blockPath, openBlockFile, writePrunedBlock } from '../../src/pipeline/index.js';
-import { BUDGETS, countInGroups, countPruned } from '../../src/plan/index.js';
+import { linearUnits, type Model, openModel } from '../../src/model/index.js';
+import { findCriterion, parsePattern } from '../../src/operators/index.js';
+import { blockPath, readBlockFile, treatBlock, writeBlockFile } from '../../src/pipeline/index.js';
+import { COUNTINGS, countInGroups, countPruned, type LinearUnit } from '../../src/plan/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { makeTiny } from '../api/make.js';
 import { runs } from '../scale.js';
+import { planOf } from './plans.js';
 
 const BLOCKS = 3;
-const magnitude = maskOf(findCriterion('magnitude'));
+const magnitude = findCriterion('magnitude');
 let dir: string;
 let model: Model;
 beforeAll(async () => {
@@ -30,29 +31,30 @@ test('zeros on disk are those that were counted', async () => {
     fc.asyncProperty(
       fc.array(rate, { minLength: BLOCKS, maxLength: BLOCKS }),
       fc.constantFrom('row', 'matrix', 'columns', 'n:8', 'n:32'),
-      fc.constantFrom(...BUDGETS),
-      async (rates, name, budget) => {
+      fc.constantFrom(...COUNTINGS),
+      async (rates, name, counting) => {
         const pattern = parsePattern(name);
-        const linears = model.linears.flat();
-        const blockOf = new Map(linears.map(({ name, block }) => [name, block]));
-        const rateOf = (name: string): number => rates[blockOf.get(name)!]!;
-        const counts =
-          pattern.kind === 'n:m' ? countInGroups(linears, rateOf, pattern.of) : countPruned(linears, rateOf, budget);
-        const pruning = { criterion: magnitude, pattern, counts };
+        const linears = linearUnits(model);
+        const rateOf = ({ block }: LinearUnit): number => rates[block]!;
+        const counted =
+          pattern.kind === 'n:m' ? countInGroups(linears, rateOf, pattern.of) : countPruned(linears, rateOf, counting);
+        const counts = new Map(linears.map(({ id }, i) => [id, counted[i]]));
+        const treating = { model, operator: magnitude, plan: planOf(model, rateOf, pattern, counting) };
         let total = 0;
         for (let block = 0; block < BLOCKS; block++) {
           const path = blockPath(dir, block);
-          await writePrunedBlock(model, block, { ...pruning, squareSums: undefined, sequences: 0 }, path);
+          await writeBlockFile(model, block, await treatBlock(treating, block, { sequences: 0 }, undefined), path);
+          const read = await readBlockFile(model, path);
           for (const { name } of model.linears[block]!) {
-            const weights = toFloat32(await (await openBlockFile(model, path))(`${name}.weight`), 'F32');
+            const weights = toFloat32(await read(`${name}.weight`), 'F32');
             const zeros = weights.reduce((sum, weight) => sum + (weight === 0 ? 1 : 0), 0);
             expect(zeros).toBe(counts.get(name));
             total += zeros;
           }
         }
         if (pattern.kind === 'n:m') return;
-        const wanted = linears.reduce((sum, { name, rows, columns }) => sum + rows * columns * rateOf(name), 0);
-        if (budget === 'exact') expect(Math.abs(total - wanted)).toBeLessThanOrEqual(0.5 + 1e-6);
+        const wanted = linears.reduce((sum, unit) => sum + unit.rows * unit.columns * rateOf(unit), 0);
+        if (counting === 'exact') expect(Math.abs(total - wanted)).toBeLessThanOrEqual(0.5 + 1e-6);
         else expect(total).toBeLessThanOrEqual(wanted);
       },
     ),

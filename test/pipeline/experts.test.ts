@@ -10,16 +10,19 @@ import { readTensor } from '../../src/checkpoint/index.js';
 import { createOrtEngine, type Engine, type HostTensor } from '../../src/engine/index.js';
 import { blockGraph, type Linear, type Model, openModel, readLinear, weightName } from '../../src/model/index.js';
 import {
-  type Criterion,
   findCriterion,
-  type MaskCriterion,
+  type MaskOperator,
+  maskOperator,
+  type Operator,
   type Pattern,
-  type SolverCriterion,
+  type SolverOperator,
+  solverOperator,
 } from '../../src/operators/index.js';
-import { blockPath, openBlockFile, pruneSequentially, readNotes } from '../../src/pipeline/index.js';
+import { blockPath, pruneSequentially, readBlockFile, readNotes } from '../../src/pipeline/index.js';
 import { chunkTensor, embedWindows, type Text } from '../../src/stream/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { goldenDir, readGolden } from '../model/golden.js';
+import { planOf } from './plans.js';
 
 /** The expert of the golden mixture that no token is given to. */
 const IDLE = 4;
@@ -40,12 +43,12 @@ afterAll(async () => {
   await rm(scratch, { recursive: true, force: true });
 });
 
-async function prune(criterion: Criterion, pattern: Pattern): Promise<string> {
-  const dir = join(scratch, `${criterion.name}-${pattern.kind}`);
-  const counts = new Map(model.linears.flat().map(({ name, rows, columns }) => [name, (rows * columns) / 2]));
-  const texts = { calibration: criterion.needsActivations ? calibration : undefined, validation: undefined };
+async function prune(operator: Operator, pattern: Pattern): Promise<string> {
+  const dir = join(scratch, `${operator.name}-${pattern.kind}`);
+  const plan = planOf(model, () => 0.5, pattern);
+  const texts = { calibration: operator.needs.length > 0 ? calibration : undefined, validation: undefined };
   await pruneSequentially({
-    ...{ engine, model, criterion, pattern, counts, ...texts, trace: undefined, dir },
+    ...{ engine, model, operator, plan, ...texts, trace: undefined, dir },
     onProgress: silent,
   });
   return dir;
@@ -56,7 +59,7 @@ async function idleWeights(dir: string): Promise<readonly Float32Array[]> {
   const idle = model.linears.flat().filter(({ expert }) => expert === IDLE);
   return await Promise.all(
     idle.map(async (linear) => {
-      const bytes = await (await openBlockFile(model, blockPath(dir, linear.block)))(weightName(linear));
+      const bytes = await (await readBlockFile(model, blockPath(dir, linear.block)))(weightName(linear));
       return toFloat32(bytes, model.checkpoint.tensors.get(weightName(linear))!.dtype);
     }),
   );
@@ -80,14 +83,14 @@ test.each(['wanda', 'sparsegpt'])(
 test('DSnoT swaps nothing in it, and is told how many tokens each expert saw', async () => {
   const told: [expert: number | undefined, tokens: number | undefined][] = [];
   const order = model.linears.flat();
-  const dsnot = findCriterion('dsnot') as MaskCriterion;
-  const listening: MaskCriterion = {
+  const dsnot = findCriterion('dsnot') as MaskOperator;
+  const listening = maskOperator({
     ...dsnot,
     mask: (W, count, pattern, statistics) => {
       told.push([order[told.length]!.expert, statistics?.tokens]);
       return dsnot.mask(W, count, pattern, statistics);
     },
-  };
+  });
   const dir = await prune(listening, { kind: 'row' });
   const bySize = await prune(findCriterion('magnitude'), { kind: 'row' });
   expect(await idleWeights(dir)).toEqual(await idleWeights(bySize));
@@ -100,14 +103,14 @@ test('DSnoT swaps nothing in it, and is told how many tokens each expert saw', a
 
 test('DSnoT from SparseGPT’s mask too: an idle expert’s weights go by their size, and tokens are those of each expert', async () => {
   const told: number[] = [];
-  const criterion = findCriterion('dsnot-sparsegpt') as SolverCriterion;
-  const listening: SolverCriterion = {
+  const criterion = findCriterion('dsnot-sparsegpt') as SolverOperator;
+  const listening = solverOperator({
     ...criterion,
-    prepare: (gram, columns, options) => {
+    factorise: (gram, columns, options) => {
       if (options.name.startsWith('block 0, expert_')) told.push(options.statistics!.tokens!);
-      return criterion.prepare(gram, columns, options);
+      return criterion.factorise(gram, columns, options);
     },
-  };
+  });
   const dir = await prune(listening, { kind: 'row' });
   const bySize = await prune(findCriterion('magnitude'), { kind: 'row' });
   expect(await idleWeights(dir)).toEqual(await idleWeights(bySize));
@@ -126,7 +129,7 @@ test('the router and the norms stay as they are', async () => {
     'post_attention_layernorm.weight',
   ]);
   for (const name of others) {
-    expect(await (await openBlockFile(model, blockPath(dir, 0)))(name)).toEqual(
+    expect(await (await readBlockFile(model, blockPath(dir, 0)))(name)).toEqual(
       await readTensor(model.checkpoint, name),
     );
   }

@@ -10,12 +10,13 @@ import { silent } from '../../src/base/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { type Linear, type Model, openModel, toRows, weightName } from '../../src/model/index.js';
 import { findCriterion } from '../../src/operators/index.js';
-import { blockFileSource, blockPath, openBlockFile, pruneSequentially } from '../../src/pipeline/index.js';
+import { blockFileSource, blockPath, pruneSequentially, readBlockFile } from '../../src/pipeline/index.js';
 import { embedWindows } from '../../src/stream/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { forwardLogits } from '../model/forward.js';
 import { furthest, goldenCases, goldenDir, readGolden } from '../model/golden.js';
 import { LOGITS } from '../tolerances.js';
+import { planOf } from './plans.js';
 
 let scratch: string;
 let engine: Engine;
@@ -31,7 +32,7 @@ afterAll(async () => {
 /** SHA-256 of where a linear of a pruned block is zero, row-major [rows, columns]. */
 async function hashZeros(model: Model, linear: Linear, dir: string): Promise<string> {
   const name = weightName(linear);
-  const bytes = await (await openBlockFile(model, blockPath(dir, linear.block)))(name);
+  const bytes = await (await readBlockFile(model, blockPath(dir, linear.block)))(name);
   const weights = toRows(linear, toFloat32(bytes, model.checkpoint.tensors.get(name)!.dtype));
   return createHash('sha256')
     .update(Uint8Array.from(weights, (weight) => (weight === 0 ? 1 : 0)))
@@ -42,16 +43,12 @@ test.each(goldenCases)('%s', async (name) => {
   const golden = await readGolden(name);
   const model = await openModel(goldenDir(name));
   const calibration = { windows: golden.windows, embedded: await embedWindows(model, golden.windows) };
-  const counts = new Map(
-    model.linears.flat().map(({ name, rows, columns }) => [name, rows * Math.floor(columns / 2)] as const),
-  );
   const dir = join(scratch, name);
   await pruneSequentially({
     engine,
     model,
-    criterion: findCriterion('wanda'),
-    pattern: { kind: 'row' },
-    counts,
+    operator: findCriterion('wanda'),
+    plan: planOf(model, () => 0.5, { kind: 'row' }, 'published'),
     calibration,
     validation: undefined,
     trace: undefined,

@@ -8,15 +8,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { valuesOf } from '../../scripts/docs/matrix.js';
 import { createRng, silent } from '../../src/base/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
-import { type Linear, type Model, openModel, toRows, weightName } from '../../src/model/index.js';
+import { type Linear, linearUnits, type Model, openModel, toRows, weightName } from '../../src/model/index.js';
 import { formatPattern } from '../../src/operators/index.js';
-import { blockPath, openBlockFile, pruneSequentially, runDense } from '../../src/pipeline/index.js';
-import { allocate, POLICIES } from '../../src/plan/index.js';
+import { blockPath, pruneSequentially, readBlockFile, runDense } from '../../src/pipeline/index.js';
+import { allocate, POLICIES, zeroRate } from '../../src/plan/index.js';
 import { collectable } from '../../src/profile/index.js';
 import { embedWindows, type Text } from '../../src/stream/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { makeFamily } from '../families.js';
 import { cellsToTest, MATRIX } from '../matrix.js';
+import { planOf } from './plans.js';
 
 const LENGTH = 24;
 const CELLS = cellsToTest(MATRIX, valuesOf);
@@ -43,7 +44,7 @@ async function textOf(model: Model, seed: number, count: number): Promise<Text> 
 /** W after pruning, row-major [rows, columns]. */
 async function prunedWeights(model: Model, linear: Linear, dir: string): Promise<Float32Array> {
   const name = weightName(linear);
-  const bytes = await (await openBlockFile(model, blockPath(dir, linear.block)))(name);
+  const bytes = await (await readBlockFile(model, blockPath(dir, linear.block)))(name);
   return toRows(linear, toFloat32(bytes, model.checkpoint.tensors.get(name)!.dtype));
 }
 
@@ -64,15 +65,15 @@ describe.each([...new Set(MATRIX.map(({ family }) => family))])('%s', (family) =
     expect(policies.length).toBeGreaterThan(8);
     const measures = [...new Set(policies.flatMap(({ needs }) => needs))];
     const { measured } = await runDense(engine, model, undefined, calibration, silent, measures);
-    const facts = { blocks: model.config.blocks, linears: model.linears.flat() };
+    const facts = { blocks: model.config.blocks, linears: linearUnits(model) };
     for (const policy of policies) {
       const toFind = policy.hyperparameters.filter(({ fallback }) => fallback === undefined);
       const values = Object.fromEntries(toFind.map(({ name, range }) => [name, range(0.6, facts)[1] / 4]));
-      const rates = allocate(policy, { target: 0.6, facts, budget: 'exact', measured, values });
+      const plan = allocate(policy, { target: 0.6, facts, counting: 'exact', measured, values });
       let [zeros, weights] = [0, 0];
-      for (const { name, rows, columns } of facts.linears) {
-        zeros += rows * columns * rates.get(name)!;
-        weights += rows * columns;
+      for (const unit of facts.linears) {
+        zeros += unit.rows * unit.columns * zeroRate(plan, unit);
+        weights += unit.rows * unit.columns;
       }
       expect(zeros / weights, policy.name).toBeCloseTo(0.6, 9);
     }
@@ -84,16 +85,16 @@ describe.each([...new Set(MATRIX.map(({ family }) => family))])('%s', (family) =
     ),
   )('%s, %s', async (name, patternName, { criterion, pattern }) => {
     const dir = join(scratch, `${family}-${name}-${patternName.replace(':', '-')}`);
-    const counts = new Map(model.linears.flat().map(({ name, rows, columns }) => [name, (rows * columns) / 2]));
+    const plan = planOf(model, () => 0.5, pattern);
     const { nll } = await pruneSequentially({
-      ...{ engine, model, criterion, pattern, counts, calibration, validation, trace: undefined, dir },
+      ...{ engine, model, operator: criterion, plan, calibration, validation, trace: undefined, dir },
       onProgress: silent,
     });
     expect(nll).toHaveLength(4);
     for (const loss of nll) expect(loss).toBeGreaterThan(0);
     for (const linear of model.linears.flat()) {
       const weights = await prunedWeights(model, linear, dir);
-      expect(zerosOf(weights), linear.name).toBe(counts.get(linear.name));
+      expect(zerosOf(weights), linear.name).toBe((linear.rows * linear.columns) / 2);
       const step = pattern.kind === 'row' ? linear.columns : pattern.kind === 'n:m' ? pattern.of : weights.length;
       for (let at = 0; at < weights.length; at += step) {
         expect(zerosOf(weights.subarray(at, at + step))).toBe(step / 2);

@@ -10,22 +10,30 @@ import { silent } from '../../src/base/index.js';
 import { readSafetensors, readTensor } from '../../src/checkpoint/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { summarise } from '../../src/evaluate/index.js';
-import { blockGraph, type Model, openModel } from '../../src/model/index.js';
-import { findCriterion, type MaskCriterion, maskOf, type Pattern } from '../../src/operators/index.js';
+import { blockGraph, linearUnits, type Model, openModel } from '../../src/model/index.js';
+import {
+  findCriterion,
+  type MaskOperator,
+  maskOperator,
+  type Operator,
+  type Pattern,
+} from '../../src/operators/index.js';
 import {
   blockPath,
   type DensePass,
   measureMisalignment,
-  openBlockFile,
   pruneSequentially,
+  readBlockFile,
   runDense,
   scoreBlockFiles,
   tapBlock,
 } from '../../src/pipeline/index.js';
-import { allocate, countPruned, findPolicy, type Rates } from '../../src/plan/index.js';
+import { allocate, findPolicy, zeroRate } from '../../src/plan/index.js';
+import type { Plan } from '../../src/records/index.js';
 import { chunkTensor, embedWindows, type Text } from '../../src/stream/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { COLUMN_SUMS, MISALIGNMENT, NORMS, PERPLEXITY, RECONSTRUCTION } from '../tolerances.js';
+import { planOf, realise } from './plans.js';
 
 const root = fileURLToPath(new URL('../golden/wanda/', import.meta.url));
 
@@ -48,6 +56,7 @@ const facts = JSON.parse(await readFile(join(root, 'golden.json'), 'utf8')) as F
 const { tensors } = await readSafetensors(join(root, 'golden.safetensors'));
 const golden = { dir: root, config: {}, tensors, shards: [], files: [] };
 
+const ROW: Pattern = { kind: 'row' };
 let scratch: string;
 let engine: Engine;
 let model: Model;
@@ -91,7 +100,7 @@ async function goldenMask(key: string, rows: number, columns: number): Promise<U
 async function zerosOf(dir: string): Promise<Map<string, Uint8Array>> {
   const zeros = new Map<string, Uint8Array>();
   for (const { name, block } of model.linears.flat()) {
-    const bytes = await (await openBlockFile(model, blockPath(dir, block)))(`${name}.weight`);
+    const bytes = await (await readBlockFile(model, blockPath(dir, block)))(`${name}.weight`);
     zeros.set(
       name,
       Uint8Array.from(toFloat32(bytes, 'F32'), (weight) => (weight === 0 ? 1 : 0)),
@@ -101,39 +110,32 @@ async function zerosOf(dir: string): Promise<Map<string, Uint8Array>> {
 }
 
 /** The criterion, noting ‖X_j‖ of every linear it is asked about; it is asked in the order of the model's linears. */
-function listening(criterion: MaskCriterion): { readonly criterion: MaskCriterion; readonly norms: Float64Array[] } {
+function listening(criterion: MaskOperator): { readonly operator: Operator; readonly norms: Float64Array[] } {
   const norms: Float64Array[] = [];
   return {
     norms,
-    criterion: {
+    operator: maskOperator({
       ...criterion,
       mask: (W, count, pattern, statistics) => {
         if (statistics) norms.push(statistics.squareSums.map((sum) => Math.sqrt(sum / statistics.sequences)));
         return criterion.mask(W, count, pattern, statistics);
       },
-    },
+    }),
   };
 }
 
-async function prune(
-  name: string,
-  criterion: MaskCriterion,
-  pattern: Pattern,
-  rates: Rates,
-  budget: 'exact' | 'published',
-) {
+async function prune(name: string, operator: Operator, plan: Plan) {
   const dir = join(scratch, name);
-  const counts = countPruned(model.linears.flat(), (linear) => rates.get(linear)!, budget);
+  const needsActivations = operator.needs.length > 0;
   const { errors } = await pruneSequentially({
     engine,
     model,
-    criterion,
-    pattern,
-    counts,
-    calibration: criterion.needsActivations ? calibration : undefined,
+    operator,
+    plan,
+    calibration: needsActivations ? calibration : undefined,
     validation: calibration,
     trace: dense.trace,
-    firstSquareSums: criterion.needsActivations ? dense.squareSums[0] : undefined,
+    firstSquareSums: needsActivations ? dense.squareSums[0] : undefined,
     dir,
     onProgress: silent,
   });
@@ -166,23 +168,23 @@ test('the dense perplexity is that of PyTorch', async () => {
 
 describe.each(['uniform', 'atp'] as const)('Wanda, %s', (name) => {
   const run = facts.wanda[name];
-  const ratesOf = (): Rates =>
+  const allocated = (): Plan =>
     allocate(findPolicy(name), {
       target: run.sparsity,
-      facts: { blocks: model.config.blocks, linears: model.linears.flat() },
-      budget: 'published',
+      facts: { blocks: model.config.blocks, linears: linearUnits(model) },
+      counting: 'published',
       values: name === 'atp' ? { beta: run.beta } : {},
     });
 
   test('rates are the published ones', () => {
-    const rates = ratesOf();
-    const perBlock = model.linears.map((linears) => rates.get(linears[0]!.name)!);
+    const plan = allocated();
+    const perBlock = model.linears.map(([linear]) => zeroRate(plan, { id: linear!.name, block: linear!.block }));
     for (const [block, rate] of run.rates.entries()) expect(perBlock[block]).toBeCloseTo(rate, 12);
   });
 
   test('masks bit for bit, column norms, errors and perplexity', async () => {
-    const { criterion, norms } = listening(maskOf(findCriterion('wanda')));
-    const result = await prune(name, criterion, { kind: 'row' }, ratesOf(), 'published');
+    const { operator, norms } = listening(findCriterion('wanda') as MaskOperator);
+    const result = await prune(name, operator, realise(model, allocated(), ROW, 'published'));
     await expectMasks(result.zeros, `wanda.${name}`, run.pruned);
     const linears = model.linears.flat();
     expect(norms).toHaveLength(linears.length);
@@ -197,14 +199,10 @@ describe.each(['uniform', 'atp'] as const)('Wanda, %s', (name) => {
 
 test.each(['uniform', 'atp'] as const)('NeuronAl’s misalignment, %s', async (name) => {
   const run = facts.wanda[name];
-  const rateOf = (linear: string) => run.rates[model.linears.flat().find((one) => one.name === linear)!.block]!;
-  const counts = countPruned(model.linears.flat(), rateOf, 'published');
-  const criterion = findCriterion('wanda');
+  const plan = planOf(model, ({ block }) => run.rates[block]!, ROW, 'published');
+  const operator = findCriterion('wanda');
   const dir = join(scratch, `misaligned-${name}`);
-  const got = await measureMisalignment(
-    { engine, model, criterion, pattern: { kind: 'row' }, counts, dir },
-    calibration,
-  );
+  const got = await measureMisalignment({ engine, model, operator, plan, dir }, calibration);
   expectClose([got], [run.misalignment], MISALIGNMENT, 'misalignment');
   await expect(access(dir)).rejects.toThrow();
 });
@@ -213,14 +211,8 @@ describe.each(['row', 'matrix'] as const)('magnitude, %s', (pattern) => {
   const run = facts.magnitude[pattern];
 
   test('masks bit for bit, ties included, errors and perplexity', async () => {
-    const rates = new Map(model.linears.flat().map(({ name }) => [name, run.sparsity]));
-    const result = await prune(
-      `magnitude-${pattern}`,
-      maskOf(findCriterion('magnitude')),
-      { kind: pattern },
-      rates,
-      'exact',
-    );
+    const plan = planOf(model, () => run.sparsity, { kind: pattern }, 'exact');
+    const result = await prune(`magnitude-${pattern}`, findCriterion('magnitude'), plan);
     await expectMasks(result.zeros, `magnitude.${pattern}`, run.pruned);
     expectClose(result.errors, run.errors, RECONSTRUCTION, 'error of block');
     expectClose([result.perplexity], [run.perplexity], PERPLEXITY, 'perplexity');
@@ -253,14 +245,12 @@ test('the sums of the inputs of a block are those of the inputs', async () => {
 });
 
 test('without the statistics of block 0 at hand, and with the file of a finished block, the bytes are the same', async () => {
-  const rates = new Map(model.linears.flat().map(({ name }) => [name, facts.wanda.uniform.sparsity]));
-  const counts = countPruned(model.linears.flat(), (linear) => rates.get(linear)!, 'published');
+  const plan = planOf(model, () => facts.wanda.uniform.sparsity, ROW, 'published');
   const input = {
     engine,
     model,
-    criterion: maskOf(findCriterion('wanda')),
-    pattern: { kind: 'row' },
-    counts,
+    operator: findCriterion('wanda'),
+    plan,
     calibration,
   } as const;
   const dir = join(scratch, 'again');

@@ -3,6 +3,7 @@
 import { createRng, type Rng } from '../../src/base/index.js';
 import type { ModelFacts } from '../../src/plan/index.js';
 import type { Histogram, Measured } from '../../src/records/index.js';
+import { unit } from './units.js';
 
 const KINDS = ['q', 'k', 'v', 'o', 'gate', 'up', 'down'] as const;
 
@@ -20,13 +21,7 @@ export function groupedFacts(hidden: number, keyValue: number, widths: readonly 
         [width, hidden],
         [hidden, width],
       ];
-      return shapes.map(([rows, columns], i) => ({
-        name: `${block}.${KINDS[i]}`,
-        block,
-        kind: KINDS[i]!,
-        rows: rows!,
-        columns: columns!,
-      }));
+      return shapes.map(([rows, columns], i) => unit(`${block}.${KINDS[i]}`, block, KINDS[i]!, rows!, columns!));
     }),
   };
 }

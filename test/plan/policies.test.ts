@@ -13,18 +13,20 @@ import {
   type ModelFacts,
   POLICIES,
   type Values,
+  zeroRate,
 } from '../../src/plan/index.js';
 import { countBins } from '../../src/profile/histogram.js';
 import { lampScores } from '../../src/profile/lamp.js';
 import { type Measured, parsePlan } from '../../src/records/index.js';
 import { golden, goldenFacts, goldenScores, goldenWeights } from '../profile/golden.js';
 import { groupedFacts, randomMeasured } from './measured.js';
+import { unit } from './units.js';
 
 const S = golden.target;
 /** Blocks of one linear each. */
 const blocksOf = (...sizes: readonly number[]): ModelFacts => ({
   blocks: sizes.length,
-  linears: sizes.map((columns, block) => ({ name: `${block}`, block, kind: 'q', rows: 1, columns })),
+  linears: sizes.map((columns, block) => unit(`${block}`, block, 'q', 1, columns)),
 });
 /** What the policy says before any fitting. */
 const rawRates = (
@@ -183,8 +185,8 @@ test.each(['owl', 'dlp', 'dsa', 'alphapruning', 'als', 'ecoflap'])(
       redundancy: { blocks: psi(3), linears: [psi(7), psi(7), psi(7)] },
     };
     const policy = findPolicy(name);
-    const rates = allocate(policy, { target: 0.6, facts, budget: 'exact', measured: alike });
-    for (const rate of rates.values()) expect(rate).toBeCloseTo(0.6, 12);
+    const plan = allocate(policy, { target: 0.6, facts, counting: 'exact', measured: alike });
+    for (const linear of facts.linears) expect(zeroRate(plan, linear)).toBeCloseTo(0.6, 12);
   },
 );
 
@@ -193,7 +195,8 @@ test('what a published rule fits to the weighted budget by itself is left alone'
   const own = randomMeasured(facts, 2);
   for (const policy of [...POLICIES.values()].filter(({ weighted }) => weighted)) {
     const raw = rawRates(policy, 0.6, facts, own);
-    const rates = [...allocate(policy, { target: 0.6, facts, budget: 'exact', measured: own }).values()];
+    const plan = allocate(policy, { target: 0.6, facts, counting: 'exact', measured: own });
+    const rates = facts.linears.map((linear) => zeroRate(plan, linear));
     const expected = policy.granularity === 'linear' ? raw : facts.linears.map(({ block }) => raw[block]!);
     expect(rates, policy.name).toEqual(expected);
   }
@@ -206,9 +209,10 @@ describe('a published schedule of 32 rates (LLaMA-1-7B at 70 %, searched by othe
 
   test('parses as a plan and fits its budget to the last digit that was published', () => {
     const plan = parsePlan(JSON.stringify({ target: 0.7, blocks: rates }), 'published.json');
-    expect(plan.blocks).toEqual(rates);
+    const parsed = rates.map((_, block) => plan.units[`blocks.${block}`]!.zeros!.rate);
+    expect(parsed).toEqual(rates);
     const fitted = fitBudget(
-      plan.blocks!,
+      parsed,
       rates.map(() => 1),
       0.7,
     );

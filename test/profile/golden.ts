@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Linear, LinearKind, TapSite } from '../../src/model/index.js';
+import { type Linear, type LinearKind, type TapSite, unitOf } from '../../src/model/index.js';
 import type { ModelFacts } from '../../src/plan/index.js';
 import type { Measured } from '../../src/records/index.js';
 
@@ -30,7 +30,7 @@ const SITES: readonly TapSite[] = [
   'mlp_in',
   'mlp_out',
 ];
-const linears: readonly Linear[] = golden.shapes.flatMap((shapes, block) =>
+export const goldenLinears: readonly Linear[] = golden.shapes.flatMap((shapes, block) =>
   shapes.map(([rows, columns], i) => ({
     name: `${block}.${KINDS[i]}`,
     kind: KINDS[i]!,
@@ -42,7 +42,7 @@ const linears: readonly Linear[] = golden.shapes.flatMap((shapes, block) =>
     expert: undefined,
   })),
 );
-export const goldenFacts = { blocks: golden.shapes.length, linears } satisfies ModelFacts;
+export const goldenFacts: ModelFacts = { blocks: golden.shapes.length, linears: goldenLinears.map(unitOf) };
 
 /** Arrays of cubes of thousandths in [−1, 1], by a linear congruential generator. */
 export function createNumbers(seed: number): (...shape: readonly number[]) => Float32Array {
@@ -60,9 +60,9 @@ export function createNumbers(seed: number): (...shape: readonly number[]) => Fl
 
 const numbers = createNumbers(7);
 /** W and |W|·‖X‖ of every linear, and the inputs of the blocks. */
-export const goldenWeights = linears.map(({ rows, columns }) => numbers(rows, columns));
-const norms = linears.map(({ columns }) => numbers(columns).map(Math.abs));
+export const goldenWeights = goldenLinears.map(({ rows, columns }) => numbers(rows, columns));
+const norms = goldenLinears.map(({ columns }) => numbers(columns).map(Math.abs));
 export const goldenScores = goldenWeights.map((W, l) =>
-  W.map((w, i) => Math.abs(w) * norms[l]![i % linears[l]!.columns]!),
+  W.map((w, i) => Math.abs(w) * norms[l]![i % goldenLinears[l]!.columns]!),
 );
 export const goldenInputs = [12, 12, 20].map((width) => ({ width, data: numbers(golden.tokens, width) }));

@@ -1,6 +1,6 @@
 // A record of a run that never was, for the report's tests.
 
-import type { Evaluation, Manifest } from '../../src/records/index.js';
+import { blockId, type Evaluation, type Manifest } from '../../src/records/index.js';
 
 const hash = (digit: string): string => digit.repeat(64);
 
@@ -44,11 +44,10 @@ export function makeManifest(blocks: number, change: Partial<Manifest> = {}): Ma
     pattern: 'row',
     plan: {
       format: 'layerwise-plan',
-      version: 1,
-      target: 0.7,
-      budget: 'exact',
-      policy: { name: 'atp', hyperparameters: { beta: 0.0060606 } },
-      blocks: rates,
+      version: 2,
+      units: Object.fromEntries(rates.map((rate, block) => [blockId(block), { zeros: { rate } }])),
+      budget: { of: 'zeros', target: 0.7, counting: 'exact' },
+      from: { policy: 'atp', values: { beta: 0.0060606 } },
     },
     sparsity: {
       target: 0.7,

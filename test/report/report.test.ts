@@ -87,7 +87,7 @@ describe('the verdict', () => {
   test('a search that comes back to uniform says so', () => {
     const { uniform, plan } = makeManifest(4);
     const html = renderReport(
-      makeManifest(4, { plan: { ...plan, policy: { name: 'atp', hyperparameters: { beta: 0 } } }, chosen: uniform! }),
+      makeManifest(4, { plan: { ...plan, from: { policy: 'atp', values: { beta: 0 } } }, chosen: uniform! }),
     );
     expect(verdict(html)).toContain('Uniform sparsity gives test perplexity 82.00. The search found nothing better');
   });
@@ -96,7 +96,7 @@ describe('the verdict', () => {
 describe('what is not there is left out', () => {
   test('no texts: nothing evaluated, nothing searched', () => {
     const texts = { calibration: null, validation: null, test: null };
-    const plan = { format: 'layerwise-plan' as const, version: 1 as const, blocks: [0.6, 0.7, 0.7, 0.8] };
+    const { from: _, budget: __, ...plan } = makeManifest(4).plan;
     const html = renderReport(
       makeManifest(4, { texts, plan, dense: nothing, uniform: null, chosen: nothing, trials: [], search: null }),
     );
@@ -110,7 +110,7 @@ describe('what is not there is left out', () => {
     const { uniform, plan } = makeManifest(4);
     const html = renderReport(
       makeManifest(4, {
-        plan: { ...plan, policy: { name: 'uniform', hyperparameters: {} } },
+        plan: { ...plan, from: { policy: 'uniform', values: {} } },
         chosen: uniform!,
         trials: [],
         search: null,
@@ -149,7 +149,7 @@ test('what comes from a record cannot become markup', () => {
   const html = renderReport(
     makeManifest(4, {
       source: { ...source, name: evil, family: evil, dtype: evil, hashes: { [evil]: evil } },
-      plan: { ...plan, policy: { name: evil, hyperparameters: { [evil]: 1 } } },
+      plan: { ...plan, from: { policy: evil, values: { [evil]: 1 } } },
       texts: { ...texts, validation: { ...texts.validation!, name: evil, hash: evil } },
       trials: trials.map((trial) => ({ ...trial, beta: null, hyperparameters: { [evil]: 1 } })),
       criterion: evil,

@@ -1,32 +1,35 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { GRID, searchInterval } from '../../src/search/index.js';
+import { GRID, walkInterval } from '../../src/search/index.js';
 import { runs } from '../scale.js';
+import { walkThrough } from './walk.js';
 
 /** Runs the search on a loss and reports what it cost. */
-async function run(loss: (beta: number) => number, surrogate?: (beta: number) => number, maxTrials = 6) {
-  const asked: number[] = [];
-  const result = await searchInterval({
-    low: 0,
-    high: 0.09,
-    startsUniform: true,
-    maxTrials,
-    exact: async (beta) => {
-      asked.push(beta);
-      return loss(beta);
-    },
-    surrogate: surrogate && (async (beta) => surrogate(beta)),
-  });
-  return { ...result, asked };
+function run(loss: (beta: number) => number, surrogate?: (beta: number) => number, maxTrials = 6) {
+  return within({ low: 0, high: 0.09, startsUniform: true }, loss, surrogate, maxTrials);
 }
 
-test('asks for uniform first, never twice for the same β, and at most maxTrials besides', async () => {
-  await fc.assert(
-    fc.asyncProperty(
+function within(
+  range: { readonly low: number; readonly high: number; readonly startsUniform: boolean },
+  loss: (value: number) => number,
+  surrogate: ((value: number) => number) | undefined,
+  maxTrials: number,
+) {
+  const start = () => walkInterval({ name: 'beta', ...range, maxTrials, surrogate: surrogate !== undefined });
+  const { best, asked, losses } = walkThrough(start, ({ values, fidelity }) =>
+    (fidelity === 'exact' ? loss : surrogate!)(values.beta!),
+  );
+  const exact = asked.filter(({ fidelity }) => fidelity === 'exact').map(({ values }) => values.beta!);
+  return { value: best.beta!, loss: Math.min(...losses), asked: exact };
+}
+
+test('asks for uniform first, never twice for the same β, and at most maxTrials besides', () => {
+  fc.assert(
+    fc.property(
       fc.array(fc.double({ min: 0, max: 9, noNaN: true }), { minLength: 10, maxLength: 10 }),
       fc.integer({ min: 1, max: 6 }),
-      async (values, maxTrials) => {
-        const { asked, loss } = await run(
+      (values, maxTrials) => {
+        const { asked, loss } = run(
           (beta) => values[Math.min(9, Math.round((beta / 0.09) * GRID))]!,
           undefined,
           maxTrials,
@@ -41,15 +44,15 @@ test('asks for uniform first, never twice for the same β, and at most maxTrials
   );
 });
 
-test('finds the best grid point or better of any unimodal loss, given an honest surrogate, within six trials', async () => {
-  await fc.assert(
-    fc.asyncProperty(
+test('finds the best grid point or better of any unimodal loss, given an honest surrogate, within six trials', () => {
+  fc.assert(
+    fc.property(
       fc.double({ min: 0, max: 0.09, noNaN: true }),
       fc.double({ min: 1, max: 3, noNaN: true }),
-      async (vertex, power) => {
+      (vertex, power) => {
         const loss = (beta: number): number => Math.abs(beta - vertex) ** power;
         const grid = Array.from({ length: GRID + 1 }, (_, j) => loss((0.09 * j) / GRID));
-        const found = await run(loss, loss);
+        const found = run(loss, loss);
         expect(found.loss).toBeLessThanOrEqual(Math.min(...grid));
         expect(found.asked.length).toBeLessThanOrEqual(7);
       },
@@ -58,58 +61,37 @@ test('finds the best grid point or better of any unimodal loss, given an honest 
   );
 });
 
-test('a surrogate that points the wrong way costs trials, not the result', async () => {
+test('a surrogate that points the wrong way costs trials, not the result', () => {
   const loss = (beta: number): number => (beta - 0.02) ** 2;
-  const found = await run(loss, (beta) => -beta);
+  const found = run(loss, (beta) => -beta);
   expect(found.loss).toBeLessThanOrEqual(loss(0.03));
 });
 
-test('uniform wins where rising only hurts', async () => {
-  const found = await run(
+test('uniform wins where rising only hurts', () => {
+  const found = run(
     (beta) => beta,
     (beta) => beta,
   );
   expect(found.value).toBe(0);
 });
 
-test('an empty range is uniform alone', async () => {
-  const result = await searchInterval({
-    low: 0,
-    high: 0,
-    startsUniform: true,
-    maxTrials: 6,
-    exact: async () => 1,
-    surrogate: undefined,
-  });
-  expect(result).toEqual({ value: 0, loss: 1 });
+test('an empty range is uniform alone', () => {
+  const result = within({ low: 0, high: 0, startsUniform: true }, () => 1, undefined, 6);
+  expect(result).toEqual({ value: 0, loss: 1, asked: [0] });
 });
 
 describe('a range that does not begin with uniform', () => {
-  const within = async (loss: (value: number) => number, surrogate: typeof loss | undefined, maxTrials: number) => {
-    const asked: number[] = [];
-    const result = await searchInterval({
-      low: -0.3,
-      high: 0.6,
-      startsUniform: false,
-      maxTrials,
-      exact: async (value) => {
-        asked.push(value);
-        return loss(value);
-      },
-      surrogate: surrogate && (async (value) => surrogate(value)),
-    });
-    return { ...result, asked };
-  };
+  const range = { low: -0.3, high: 0.6, startsUniform: false };
 
-  test('stays inside its bounds, makes at most maxTrials, and finds the bottom, be it the low end itself', async () => {
-    await fc.assert(
-      fc.asyncProperty(
+  test('stays inside its bounds, makes at most maxTrials, and finds the bottom, be it the low end itself', () => {
+    fc.assert(
+      fc.property(
         fc.double({ min: -0.3, max: 0.6, noNaN: true }),
         fc.integer({ min: 1, max: 6 }),
         fc.boolean(),
-        async (vertex, maxTrials, guided) => {
+        (vertex, maxTrials, guided) => {
           const loss = (value: number): number => (value - vertex) ** 2;
-          const { asked, value, loss: found } = await within(loss, guided ? loss : undefined, maxTrials);
+          const { asked, value, loss: found } = within(range, loss, guided ? loss : undefined, maxTrials);
           expect(asked.length).toBeLessThanOrEqual(maxTrials);
           for (const one of asked) expect(one >= -0.3 - 1e-12 && one <= 0.6 + 1e-12).toBe(true);
           expect(found).toBe(Math.min(...asked.map(loss)));
@@ -118,7 +100,8 @@ describe('a range that does not begin with uniform', () => {
       ),
       { numRuns: runs(100) },
     );
-    const low = await within(
+    const low = within(
+      range,
       (value) => value,
       (value) => value,
       6,

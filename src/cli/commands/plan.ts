@@ -53,8 +53,10 @@ export const planCommand = defineCommand({
       ...(profile === undefined ? {} : { profile: await readProfile(profile) }),
     };
     const plan = await makePlan({ checkpoint, ...options, ...given, onProgress }, out);
-    const rates = plan.blocks?.map((rate, i) => [`block ${i}`, rate] as const) ?? Object.entries(plan.linears!);
-    const rows = rates.map(([name, rate]) => [name, formatPercent(rate), formatBar(rate)]);
+    const rows = Object.entries(plan.units).map(([id, { zeros }]) => {
+      const rate = zeros?.rate ?? 0;
+      return [id.replace(/^blocks\./, 'block '), formatPercent(rate), formatBar(rate)];
+    });
     const written = out === undefined ? '' : `\n\nWritten to ${out}`;
     return { json: plan, text: formatTable(rows) + written };
   },

@@ -113,7 +113,7 @@ const scores = (row: ResultRow | null) => ({
 });
 
 /** ATP's β; null where the plan has none. */
-const betaOf = ({ manifest }: PruneResult): number | null => manifest.plan.policy?.hyperparameters.beta ?? null;
+const betaOf = ({ manifest }: PruneResult): number | null => manifest.plan.from?.values.beta ?? null;
 
 function toJson(result: PruneResult): unknown {
   const { manifest, trials, packed, seconds, peakMemoryBytes, out, pushed } = result;
@@ -123,7 +123,7 @@ function toJson(result: PruneResult): unknown {
     uniform: scores(manifest.uniform),
     chosen: {
       beta: betaOf(result),
-      hyperparameters: manifest.plan.policy?.hyperparameters ?? {},
+      hyperparameters: manifest.plan.from?.values ?? {},
       rates: manifest.sparsity.blocks,
       ...scores(manifest.chosen),
     },
@@ -151,8 +151,8 @@ const VERDICTS = {
 
 function toText(result: PruneResult): string {
   const { manifest, out, packed, seconds, pushed } = result;
-  const name = manifest.plan.policy?.name ?? 'the plan';
-  const values = Object.entries(manifest.plan.policy?.hyperparameters ?? {});
+  const name = manifest.plan.from?.policy ?? 'the plan';
+  const values = Object.entries(manifest.plan.from?.values ?? {});
   const numbers = values.map(([key, value]) => `${key === 'beta' ? 'β' : key} = ${Number(value.toPrecision(4))}`);
   const row = (label: string, of: ResultRow): string[] => [
     label,

@@ -14,8 +14,9 @@
 
 import { InternalError, NumericError } from '../../base/index.js';
 import { choleskyOfInverse, type Gemm } from '../../linalg/index.js';
-import type { PrepareOptions, SolverCriterion } from './criterion.js';
-import { type Mask, type Matrix, selectMask } from './mask.js';
+import type { Mask, Matrix } from '../operator.js';
+import { type FactoriseOptions, type SolverOperator, solverOperator } from './criterion.js';
+import { selectMask } from './mask.js';
 import { groupCounts, type Pattern } from './pattern.js';
 import { wanda } from './wanda.js';
 
@@ -44,7 +45,7 @@ export type AdmmFactor = {
 async function factoriseAdmm(
   gram: Float32Array,
   columns: number,
-  { gemm, name }: Pick<PrepareOptions, 'gemm' | 'name'>,
+  { gemm, name }: Pick<FactoriseOptions, 'gemm' | 'name'>,
 ): Promise<AdmmFactor> {
   const n = columns;
   const norms = Float32Array.from({ length: n }, (_, j) => Math.sqrt(gram[j * n + j]!) + SMALLEST_NORM);
@@ -139,18 +140,17 @@ function transpose(A: Float32Array, n: number): Float32Array {
   return turned;
 }
 
-export const admm: SolverCriterion = {
-  kind: 'solver',
+export const admm: SolverOperator = solverOperator({
   name: 'admm',
   summary: 'weights under a mask that is found on the way, both by ADMM without gradients (arXiv 2401.02938)',
-  needsActivations: true,
+  needs: ['gram'],
   patterns: ['matrix', 'row', 'columns', 'n:m'],
-  surrogate: wanda,
-  prepare: async (gram, columns, { gemm, name }) => {
+  standIn: wanda,
+  factorise: async (gram, columns, { gemm, name }) => {
     const factor = await factoriseAdmm(gram, columns, { gemm, name });
     return {
       damping: factor.damping,
       solve: (W, count, pattern) => pruneAdmm(W, count, pattern, factor, gemm),
     };
   },
-};
+});

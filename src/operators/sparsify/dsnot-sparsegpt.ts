@@ -8,23 +8,21 @@
 // and no swap grows them back: they take nothing from the output.
 
 import { InternalError } from '../../base/index.js';
-import type { SolverCriterion } from './criterion.js';
+import { type SolverOperator, solverOperator } from './criterion.js';
 import { refineMask } from './dsnot.js';
 import { factoriseGram } from './gram-factor.js';
 import { selectMask } from './mask.js';
 import { diagonalOf, scoreSparseGpt } from './sparsegpt.js';
 import { scoreWanda, wanda } from './wanda.js';
 
-export const dsnotSparsegpt: SolverCriterion = {
-  kind: 'solver',
+export const dsnotSparsegpt: SolverOperator = solverOperator({
   name: 'dsnot-sparsegpt',
   summary:
     'SparseGPT’s scores of the original weights, then swaps in each row that keep the sum of its output (arXiv 2310.08915)',
-  needsActivations: true,
-  needsColumnSums: true,
-  surrogate: wanda,
+  needs: ['gram', 'squareSums', 'columnSums'],
+  standIn: wanda,
   patterns: ['row', 'matrix', 'n:m'],
-  prepare: async (gram, columns, { statistics, ...options }) => {
+  factorise: async (gram, columns, { statistics, ...options }) => {
     if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT was given no statistics.');
     const { U, dead, damping } = await factoriseGram(gram, columns, options);
     // Of U no more than the diagonal is wanted; the matrix goes.
@@ -41,4 +39,4 @@ export const dsnotSparsegpt: SolverCriterion = {
       },
     };
   },
-};
+});

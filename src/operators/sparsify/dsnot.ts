@@ -13,8 +13,8 @@
 // row go. SparseGPT's mask as a start is dsnot-sparsegpt.ts.
 
 import { InternalError } from '../../base/index.js';
-import type { LinearStatistics, MaskCriterion } from './criterion.js';
-import type { Mask, Matrix } from './mask.js';
+import type { Mask, Matrix } from '../operator.js';
+import { type LinearStatistics, type MaskOperator, maskOperator } from './criterion.js';
 import { scoreWanda } from './wanda.js';
 
 const CYCLES = 50;
@@ -115,18 +115,17 @@ function createShortlist() {
 }
 
 /** DSnoT from the mask of another criterion. */
-export const createDsnot = (name: string, start: MaskCriterion, whose: string): MaskCriterion => ({
-  kind: 'mask',
-  name,
-  summary: `${whose} mask, then swaps in each row that keep the sum of its output (arXiv 2310.08915)`,
-  needsActivations: true,
-  needsColumnSums: true,
-  surrogate: start,
-  patterns: ['row', 'matrix', 'n:m'],
-  mask: (W, count, pattern, statistics) => {
-    if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT was given no statistics.');
-    const mask = start.mask(W, count, pattern, statistics);
-    const of = pattern.kind === 'n:m' ? pattern.of : undefined;
-    return refineMask(W, mask, scoreWanda(W, statistics), statistics, of);
-  },
-});
+export const createDsnot = (name: string, start: MaskOperator, whose: string): MaskOperator =>
+  maskOperator({
+    name,
+    summary: `${whose} mask, then swaps in each row that keep the sum of its output (arXiv 2310.08915)`,
+    needs: ['squareSums', 'columnSums'],
+    standIn: start,
+    patterns: ['row', 'matrix', 'n:m'],
+    mask: (W, count, pattern, statistics) => {
+      if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT was given no statistics.');
+      const mask = start.mask(W, count, pattern, statistics);
+      const of = pattern.kind === 'n:m' ? pattern.of : undefined;
+      return refineMask(W, mask, scoreWanda(W, statistics), statistics, of);
+    },
+  });

@@ -6,15 +6,10 @@
 // it open. Scores are ≥ 0 and not NaN.
 
 import { NumericError } from '../../base/index.js';
+import type { Mask, Matrix } from '../operator.js';
 import { PANEL_COLUMNS, splitColumns, spreadCount } from './panels.js';
 import { groupCounts, type Pattern } from './pattern.js';
 import { markSmallest } from './select.js';
-
-/** Row-major [rows, columns]. */
-export type Matrix = { readonly rows: number; readonly columns: number; readonly data: Float32Array };
-
-/** 1 where a weight goes, 0 where it stays; row-major like the matrix. */
-export type Mask = Uint8Array;
 
 /** Scores as unsigned integers that order alike. */
 type Keys = { readonly rows: number; readonly columns: number; readonly data: Uint32Array };

@@ -1,6 +1,6 @@
 import { OptionError } from '../../base/index.js';
+import type { Operator } from '../operator.js';
 import { admm } from './admm.js';
-import type { Criterion } from './criterion.js';
 import { createDsnot } from './dsnot.js';
 import { dsnotSparsegpt } from './dsnot-sparsegpt.js';
 import { magnitude } from './magnitude.js';
@@ -9,7 +9,7 @@ import { sparsegpt } from './sparsegpt-criterion.js';
 import { wanda } from './wanda.js';
 
 /** Every criterion, by name. */
-export const CRITERIA: ReadonlyMap<string, Criterion> = new Map(
+export const CRITERIA: ReadonlyMap<string, Operator> = new Map(
   [
     magnitude,
     wanda,
@@ -20,11 +20,11 @@ export const CRITERIA: ReadonlyMap<string, Criterion> = new Map(
     dsnotSparsegpt,
     sparsegpt,
     admm,
-  ].map((criterion: Criterion) => [criterion.name, criterion]),
+  ].map((operator: Operator) => [operator.name, operator]),
 );
 
 /** @throws OptionError E_OPTION_CRITERION, with the names there are. */
-export function findCriterion(name: string): Criterion {
+export function findCriterion(name: string): Operator {
   const criterion = CRITERIA.get(name);
   if (!criterion) {
     const known = [...CRITERIA.keys()].join(', ');

@@ -7,8 +7,9 @@
 // all ties). Sums are taken in float64, so that no order of summation shows; each later step is rounded to float32.
 
 import { InternalError } from '../../base/index.js';
-import type { LinearStatistics, MaskCriterion } from './criterion.js';
-import { type Matrix, selectMask } from './mask.js';
+import type { Matrix } from '../operator.js';
+import { type LinearStatistics, type MaskOperator, maskOperator } from './criterion.js';
+import { selectMask } from './mask.js';
 
 /** a. */
 const EXPONENT = 0.5;
@@ -40,15 +41,14 @@ export function scoreRia({ rows, columns, data }: Matrix, statistics: LinearStat
 
 const shareOf = (size: number, sum: number): number => (sum === 0 ? 0 : size / sum);
 
-export const ria: MaskCriterion = {
-  kind: 'mask',
+export const ria: MaskOperator = maskOperator({
   name: 'ria',
   summary: 'smallest share of its row and column, times ‖X‖^½, first (RIA, ICLR 2024)',
-  needsActivations: true,
+  needs: ['squareSums'],
   patterns: ['matrix', 'row', 'columns', 'n:m'],
   mask: (W, count, pattern, statistics) => {
     if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'RIA was given no statistics.');
     const { rows, columns } = W;
     return selectMask({ rows, columns, data: scoreRia(W, statistics) }, count, pattern);
   },
-};
+});

@@ -1,19 +1,18 @@
-import type { SolverCriterion } from './criterion.js';
+import { type SolverOperator, solverOperator } from './criterion.js';
 import { factoriseGram } from './gram-factor.js';
 import { groupCounts } from './pattern.js';
 import { pruneSparseGpt } from './sparsegpt.js';
 import { wanda } from './wanda.js';
 
 /** SparseGPT among the criteria; the algorithm is in sparsegpt.ts. */
-export const sparsegpt: SolverCriterion = {
-  kind: 'solver',
+export const sparsegpt: SolverOperator = solverOperator({
   name: 'sparsegpt',
   summary: 'smallest w²/U² of every 128 columns first, the others repaired (arXiv 2301.00774)',
-  needsActivations: true,
+  needs: ['gram'],
   patterns: ['columns', 'n:m'],
-  surrogate: wanda,
+  standIn: wanda,
   evenGroups: true,
-  prepare: async (gram, columns, options) => {
+  factorise: async (gram, columns, options) => {
     const { gemm } = options;
     const factor = await factoriseGram(gram, columns, options);
     return {
@@ -26,4 +25,4 @@ export const sparsegpt: SolverCriterion = {
       },
     };
   },
-};
+});

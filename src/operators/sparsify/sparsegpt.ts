@@ -10,8 +10,8 @@
 import { InternalError, NumericError, OptionError } from '../../base/index.js';
 import { copyBlock, type Gemm, subtractBlock } from '../../linalg/index.js';
 import { type Kernels, loadKernels } from '../../solver-kernels/index.js';
+import type { Mask, Matrix } from '../operator.js';
 import type { GramFactor } from './gram-factor.js';
-import type { Mask, Matrix } from './mask.js';
 import { PANEL_COLUMNS, type Panel, splitColumns, spreadCount } from './panels.js';
 import { markSmallest } from './select.js';
 

@@ -3,8 +3,9 @@
 // after each step, as an fp32 implementation does, so that ties and near-ties fall alike.
 
 import { InternalError } from '../../base/index.js';
-import type { LinearStatistics, MaskCriterion } from './criterion.js';
-import { type Matrix, selectMask } from './mask.js';
+import type { Matrix } from '../operator.js';
+import { type LinearStatistics, type MaskOperator, maskOperator } from './criterion.js';
+import { selectMask } from './mask.js';
 
 /** |W_ij| · ‖X_j‖₂, row-major like W. */
 export function scoreWanda({ rows, columns, data }: Matrix, statistics: LinearStatistics): Float32Array {
@@ -16,15 +17,14 @@ export function scoreWanda({ rows, columns, data }: Matrix, statistics: LinearSt
   return scores;
 }
 
-export const wanda: MaskCriterion = {
-  kind: 'mask',
+export const wanda: MaskOperator = maskOperator({
   name: 'wanda',
   summary: 'smallest |W|·‖X‖ of each row first (arXiv 2306.11695)',
-  needsActivations: true,
+  needs: ['squareSums'],
   patterns: ['row', 'matrix', 'columns', 'n:m'],
   mask: (W, count, pattern, statistics) => {
     if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'Wanda was given no statistics.');
     const { rows, columns } = W;
     return selectMask({ rows, columns, data: scoreWanda(W, statistics) }, count, pattern);
   },
-};
+});

@@ -14,7 +14,7 @@ export function originSection({ command, tool, seed, criterion, pattern, plan, s
       ['engine', `${escapeHtml(tool.engine)}, ${escapeHtml(tool.device)}`],
       ['criterion', escapeHtml(criterion)],
       ['pattern', escapeHtml(pattern)],
-      ['budget', plan.budget],
+      ['budget', plan.budget?.counting],
       ['seed', String(seed)],
     ]),
     hashes.length === 0

@@ -35,8 +35,8 @@ export function verdictParagraph(manifest: Manifest): Html {
 
 function subject(manifest: Manifest, same: boolean): Html {
   if (same) return 'Uniform sparsity';
-  const name = manifest.plan.policy ? escapeHtml(policyName(manifest)) : 'The given plan';
-  const values = describeValues(manifest.plan.policy?.hyperparameters ?? {});
+  const name = manifest.plan.from ? escapeHtml(policyName(manifest)) : 'The given plan';
+  const values = describeValues(manifest.plan.from?.values ?? {});
   return values === '' ? name : `${name} with ${escapeHtml(values)}`;
 }
 

@@ -1,4 +1,4 @@
-// A pruned block in memory against the same block in a file: equal losses, to the last bit, in every dtype, of masks and of a
+// A treated block in memory against the same block in a file: equal losses, to the last bit, in every dtype, of masks and of a
 // solver; and what either leaves on the disk.
 
 import { existsSync } from 'node:fs';
@@ -6,28 +6,31 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
+import { readTensorFloat32 } from '../../src/checkpoint/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { createGemm, type EngineGemm } from '../../src/linalg/index.js';
-import { type Model, openModel } from '../../src/model/index.js';
-import { findCriterion, maskOf } from '../../src/operators/index.js';
+import { type Model, openModel, weightName } from '../../src/model/index.js';
+import { findCriterion } from '../../src/operators/index.js';
 import {
-  type BlockPruning,
   blockFileSource,
   blockPath,
   type DensePass,
+  measureEvidence,
   measureMisalignment,
-  prepareBlock,
   runDense,
   scoreBlockFiles,
   scoreSurrogate,
   tapBlock,
-  writePrunedBlock,
+  treatBlock,
+  withTreatedBlock,
+  writeBlockFile,
 } from '../../src/pipeline/index.js';
-import { withPrunedBlock } from '../../src/pipeline/pruned-block.js';
-import { countPruned } from '../../src/plan/index.js';
+import type { Plan } from '../../src/records/index.js';
 import { embedWindows, type Text } from '../../src/stream/index.js';
+import { fromFloat32 } from '../../src/tensor/index.js';
 import { makeFolder, makeTiny, stutter } from '../api/make.js';
 import { countWritten } from '../api/written.js';
+import { planOf } from './plans.js';
 
 let folder: string;
 let engine: Engine;
@@ -43,8 +46,7 @@ describe.each(['F32', 'F16', 'BF16'] as const)('%s', (dtype) => {
   let model: Model;
   let text: Text;
   let dense: DensePass;
-  let counts: ReadonlyMap<string, number>;
-  const pattern = { kind: 'row' } as const;
+  let plan: Plan;
   const at = (name: string): string => join(folder, `${dtype}-${name}`);
 
   beforeAll(async () => {
@@ -55,38 +57,38 @@ describe.each(['F32', 'F16', 'BF16'] as const)('%s', (dtype) => {
     };
     text = { windows, embedded: await embedWindows(model, windows) };
     dense = await runDense(engine, model, text, text, silent);
-    counts = countPruned(model.linears.flat(), () => 0.6, 'exact');
+    plan = planOf(model, () => 0.6, { kind: 'row' });
   });
 
   test('a surrogate scores as block files do, and writes nothing', async () => {
-    const criterion = maskOf(findCriterion('wanda'));
-    const input = { engine, model, criterion, pattern, counts, calibration: text, dir: at('surrogate') };
+    const treating = { model, operator: findCriterion('wanda'), plan };
+    const input = { engine, ...treating, calibration: text, dir: at('surrogate') };
     const { result, bytes } = await countWritten(() => scoreSurrogate(input, dense, text));
     expect(bytes).toBe(0);
     expect(existsSync(at('surrogate'))).toBe(false);
     await mkdir(at('files'));
     for (const block of model.linears.keys()) {
-      const squareSums = dense.squareSums[block];
-      const pruning = { criterion, pattern, counts, squareSums, sequences: text.windows.windows.length };
-      await writePrunedBlock(model, block, pruning, blockPath(at('files'), block));
+      const evidence = { squareSums: dense.squareSums[block], sequences: text.windows.windows.length };
+      const treated = await treatBlock(treating, block, evidence, undefined);
+      await writeBlockFile(model, block, treated, blockPath(at('files'), block));
     }
     expect(result).toEqual(await scoreBlockFiles(engine, model, at('files'), text, silent));
     expect(result).not.toEqual(dense.nll);
   });
 
   test('a misalignment writes nothing', async () => {
-    const input = { engine, model, criterion: findCriterion('sparsegpt'), pattern, counts, dir: at('aligned') };
+    const input = { engine, model, operator: findCriterion('sparsegpt'), plan, dir: at('aligned') };
     expect((await countWritten(() => measureMisalignment(input, text))).bytes).toBe(0);
   });
 
   test.each(['wanda', 'sparsegpt'])(
     '%s: the taps behind it are those of its file, where it lies in one too',
     async (name) => {
-      const criterion = findCriterion(name);
-      const input = { engine, model, criterion, pattern, counts, calibration: text };
-      const pruning: BlockPruning = await prepareBlock(input, 1, text.embedded, gemm);
+      const operator = findCriterion(name);
+      const evidence = await measureEvidence(engine, model, operator, 1, text.embedded, text);
+      const treated = await treatBlock({ model, operator, plan }, 1, evidence, gemm);
       const path = at(`${name}.safetensors`);
-      await writePrunedBlock(model, 1, pruning, path);
+      await writeBlockFile(model, 1, treated, path);
       const expected = await tapBlock(engine, model, 1, text.embedded, 'taps', await blockFileSource(path));
       const dir = at(`large-${name}`);
       const parts: (readonly [limit: number | undefined, inDir: number])[] = [
@@ -94,8 +96,8 @@ describe.each(['F32', 'F16', 'BF16'] as const)('%s', (dtype) => {
         [0, 1],
       ];
       for (const [limit, inDir] of parts) {
-        const got = await withPrunedBlock(
-          ...([model, 1, pruning, dir] as const),
+        const got = await withTreatedBlock(
+          ...([model, 1, treated, dir] as const),
           async (source) => {
             expect(existsSync(dir) ? await readdir(dir) : []).toHaveLength(inDir);
             return await tapBlock(engine, model, 1, text.embedded, 'taps', source);
@@ -109,11 +111,35 @@ describe.each(['F32', 'F16', 'BF16'] as const)('%s', (dtype) => {
     },
   );
 
+  test('with a tensor of another dtype it runs as its file does, and from one', async () => {
+    const [linear] = model.linears[1]!;
+    const name = weightName(linear!);
+    const { shape } = model.checkpoint.tensors.get(name)!;
+    const other = dtype === 'F32' ? 'F16' : 'F32';
+    const read = async () =>
+      fromFloat32(
+        (await readTensorFloat32(model.checkpoint, name)).map((w) => w / 2),
+        other,
+      );
+    const edits = new Map([[name, { name, dtype: other, shape, read } as const]]);
+    const treated = { edits, notes: { damping: {}, unseen: [] } };
+    const path = at('other.safetensors');
+    await writeBlockFile(model, 1, treated, path);
+    const expected = await tapBlock(engine, model, 1, text.embedded, 'taps', await blockFileSource(path));
+    const got = await withTreatedBlock(model, 1, treated, at('other'), async (source) => {
+      expect(await readdir(at('other'))).toHaveLength(1);
+      return await tapBlock(engine, model, 1, text.embedded, 'taps', source);
+    });
+    expect(got).toEqual(expected);
+    expect(existsSync(at('other'))).toBe(false);
+    expect(got).not.toEqual(await tapBlock(engine, model, 1, text.embedded));
+  });
+
   test('a large one goes from the disk where its use fails', async () => {
-    const criterion = maskOf(findCriterion('magnitude'));
-    const pruning = { criterion, pattern, counts, squareSums: undefined, sequences: 0 };
-    const failed = withPrunedBlock(
-      ...([model, 0, pruning, at('failed')] as const),
+    const operator = findCriterion('magnitude');
+    const treated = await treatBlock({ model, operator, plan }, 0, { sequences: 0 }, undefined);
+    const failed = withTreatedBlock(
+      ...([model, 0, treated, at('failed')] as const),
       async () => Promise.reject(new Error('used up')),
       0,
     );

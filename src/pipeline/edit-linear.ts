@@ -1,0 +1,80 @@
+// From what an operator makes of a matrix to an edit of the tensor it is stored in: the checkpoint's dtype and order of
+// storage, +0 for every zero, and nothing that the dtype cannot hold.
+
+import { NumericError } from '../base/index.js';
+import { readTensor, type TensorToWrite } from '../checkpoint/index.js';
+import { type Linear, type Model, requireFiniteTensors, toRows, toStored, unitOf, weightName } from '../model/index.js';
+import type { Mask, Matrix, Prepared } from '../operators/index.js';
+import type { Treatment } from '../records/index.js';
+import { type DType, findNonFinite, fromFloat32, LARGEST_NUMBER, toFloat32 } from '../tensor/index.js';
+
+/**
+ * The edit of one linear's weights; they are read, treated and given when they are asked for.
+ * @throws NumericError E_NUMERIC_WEIGHT where a weight is no number, E_NUMERIC_OVERFLOW where one becomes none in the dtype
+ */
+export function editLinear(model: Model, linear: Linear, prepared: Prepared, treatment: Treatment): TensorToWrite {
+  const { rows, columns } = linear;
+  const name = weightName(linear);
+  const { dtype, shape } = model.checkpoint.tensors.get(name)!;
+  const read = async (): Promise<Uint8Array> => {
+    const bytes = await readTensor(model.checkpoint, name);
+    const W = { rows, columns, data: toRows(linear, toFloat32(bytes, dtype)) };
+    return await nameErrors(model, linear, async () => {
+      const { zeroed, weights } = await prepared.apply(unitOf(linear), W, treatment);
+      const stored = weights ? fromFloat32(toStored(linear, weights), dtype) : bytes;
+      zeroMasked(stored, dtype, toStored(linear, zeroed));
+      if (weights) requireStorable(linear, { ...W, data: weights }, stored, dtype);
+      return stored;
+    });
+  };
+  return { name, dtype, shape, read };
+}
+
+/** An operator knows no names: its NumericError gets the linear's name, and what is broken. */
+async function nameErrors<T>(model: Model, linear: Linear, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof NumericError)) throw error;
+    await requireFiniteTensors(model, [weightName(linear)]);
+    const { name, block } = linear;
+    if (error.code === OVERFLOW) throw error;
+    const message = `Block ${block}, ${name}: its weights in the checkpoint are numbers. ${error.message}`;
+    throw new NumericError(error.code, message, { ...error.facts, block, linear: name }, { cause: error });
+  }
+}
+
+const OVERFLOW = 'E_NUMERIC_OVERFLOW';
+
+/**
+ * Refuses what a solver made of W where it is no number in the dtype it is written in: F16 ends at 65504.
+ * @throws NumericError E_NUMERIC_OVERFLOW
+ */
+function requireStorable({ name, block }: Linear, { columns, data }: Matrix, stored: Uint8Array, dtype: DType): void {
+  const { nan, infinite, first } = findNonFinite(stored, dtype);
+  if (first < 0) return;
+  let at = data.findIndex((weight) => Number.isNaN(weight));
+  if (at < 0) {
+    at = 0;
+    for (let i = 0; i < data.length; i++) if (Math.abs(data[i]!) > Math.abs(data[at]!)) at = i;
+  }
+  const [count, largest, limit] = [nan + infinite, data[at]!, LARGEST_NUMBER[dtype]];
+  const position = [Math.floor(at / columns), at % columns];
+  const wider = dtype === 'F16' ? 'Prune a copy of the checkpoint in BF16 or F32' : 'Give more calibration text';
+  throw new NumericError(
+    OVERFLOW,
+    `Block ${block}, ${name}: ${count} of the weights that were repaired ${count === 1 ? 'is' : 'are'} beyond what ${dtype} holds (${limit}); the largest is ${largest}, at [${position.join(', ')}]. ${wider}, or use a criterion that repairs no weights, such as wanda.`,
+    { block, linear: name, tensor: weightName({ name }), dtype, count, largest, limit, position },
+  );
+}
+
+/** Writes +0 where the mask is 1, and turns every −0 into +0: sparse kernels elsewhere choke on negative zeros. */
+function zeroMasked(bytes: Uint8Array, dtype: DType, mask: Mask): void {
+  if (dtype === 'F32') {
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, mask.length);
+    for (let i = 0; i < mask.length; i++) if (mask[i] === 1 || words[i] === 0x80000000) words[i] = 0;
+  } else {
+    const words = new Uint16Array(bytes.buffer, bytes.byteOffset, mask.length);
+    for (let i = 0; i < mask.length; i++) if (mask[i] === 1 || words[i] === 0x8000) words[i] = 0;
+  }
+}

@@ -1,0 +1,28 @@
+// A plan in whole weights. A policy gives rates; an operator zeroes whole weights, under n:M whole N of M. Realising a plan
+// rounds every linear's rate so that the totals keep the budget (budget.ts, groups.ts) and writes the result as a rate
+// again, count / weights, which is exact: two plans that realise alike are one trial.
+
+import type { Plan } from '../records/index.js';
+import { countPruned } from './budget.js';
+import { countInGroups } from './groups.js';
+import type { Counting } from './policy.js';
+import { type LinearUnit, treatmentOf, zeroRate } from './unit.js';
+
+export type Realising = {
+  readonly counting: Counting;
+  /** Where weights compete, as an operator spells it. */
+  readonly pattern: string;
+  /** M of n:M; undefined for other patterns. */
+  readonly of: number | undefined;
+};
+
+/** The same decisions in whole weights, one treatment for every linear. */
+export function realisePlan(plan: Plan, linears: readonly LinearUnit[], { counting, pattern, of }: Realising): Plan {
+  const rateOf = (unit: LinearUnit): number => zeroRate(plan, unit);
+  const counts = of === undefined ? countPruned(linears, rateOf, counting) : countInGroups(linears, rateOf, of);
+  const units = linears.map((unit, i) => {
+    const zeros = { rate: counts[i]! / unit.weights, pattern };
+    return [unit.id, { ...treatmentOf(plan, unit), zeros }] as const;
+  });
+  return { format: 'layerwise-plan', version: 2, units: Object.fromEntries(units) };
+}

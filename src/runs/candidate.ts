@@ -1,0 +1,52 @@
+// What a run may try: plans of a policy, and the letters that ask for their trials.
+
+import { digestOf } from '../base/index.js';
+import { linearUnits, type Model } from '../model/index.js';
+import { formatPattern, type Operator, type Pattern, parsePattern, standInOf } from '../operators/index.js';
+import { realisePlan, type Values } from '../plan/index.js';
+import type { Plan } from '../records/index.js';
+import type { PruneSettings } from './settings.js';
+import type { PreparedTexts } from './texts.js';
+import type { TrialRequest } from './trial.js';
+
+/** A plan, and the policy's hyperparameters that it came from. */
+export type Candidate = { readonly plan: Plan; readonly values: Values };
+
+/** A plan in whole weights, in numbers that the pattern can be filled with. */
+export const realise = ({ budget }: Pick<PruneSettings, 'budget'>, model: Model, plan: Plan, pattern: Pattern): Plan =>
+  realisePlan(plan, linearUnits(model), {
+    counting: budget,
+    pattern: formatPattern(pattern),
+    of: pattern.kind === 'n:m' ? pattern.of : undefined,
+  });
+
+/** The operator that stands in where the run's own is too dear, and its pattern: its own default unless that is n:m. */
+export function standIn({ criterion, pattern }: PruneSettings): {
+  readonly operator: Operator;
+  readonly pattern: Pattern;
+} {
+  const operator = standInOf(criterion);
+  const same = operator === criterion || pattern.kind === 'n:m';
+  return { operator, pattern: same ? pattern : parsePattern(operator.patterns[0]!) };
+}
+
+/** Makes the letters of a run's trials. */
+export type RequestOf = (plan: Plan, fidelity: TrialRequest['fidelity'], loss?: TrialRequest['loss']) => TrialRequest;
+
+export function createRequests(
+  settings: PruneSettings,
+  model: Model,
+  hashes: Readonly<Record<string, string>>,
+  { calibration, validation }: Pick<PreparedTexts, 'calibration' | 'validation'>,
+): RequestOf {
+  const texts = {
+    ...(calibration ? { calibration: digestOf(calibration.record) } : {}),
+    ...(validation ? { validation: digestOf(validation.record) } : {}),
+  };
+  const { seed, criterion } = settings;
+  return (plan, fidelity, loss = 'likelihood') => {
+    const pattern = fidelity === 'surrogate' ? standIn(settings).pattern : settings.pattern;
+    const realised = realise(settings, model, plan, pattern);
+    return { model: digestOf(hashes), plan: realised, operator: criterion.name, ...texts, seed, fidelity, loss };
+  };
+}

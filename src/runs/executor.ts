@@ -1,0 +1,117 @@
+// Trials in this process, one at a time. What does not depend on the plan (texts, embeddings, the dense pass, samples) is
+// prepared once and shared. Outcomes are steps of the workspace; treated blocks lie in it until they are discarded.
+
+import { rm } from 'node:fs/promises';
+import type { OnProgress, Own } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
+import type { Model } from '../model/index.js';
+import { findCriterion, type Operator, standInOf } from '../operators/index.js';
+import {
+  blockPath,
+  type DensePass,
+  isWholeBlock,
+  measureMisalignment,
+  pruneSequentially,
+  scoreSurrogate,
+  tapBlock,
+} from '../pipeline/index.js';
+import type { SquareSums } from '../profile/index.js';
+import { sampleText, type Text } from '../stream/index.js';
+import { ALIGNMENT_WINDOWS, SURROGATE_WINDOWS } from './samples.js';
+import { type Digest, type Executor, requestDigest, type TrialOutcome, type TrialRequest } from './trial.js';
+import type { Workspace } from './workspace.js';
+
+export type ExecutorContext = {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly workspace: Workspace;
+  readonly calibration: Text | undefined;
+  readonly validation: Text | undefined;
+  readonly dense: DensePass | undefined;
+  readonly onProgress: OnProgress;
+};
+
+/** The treated blocks of exact trials, on disk. */
+export interface BlockStore {
+  dirOf(trial: Digest): string;
+  /** Makes sure that a finished trial's blocks are there and whole: a power cut may have lost an earlier attempt's. */
+  restore(request: TrialRequest, label: string): Promise<void>;
+  discard(trial: Digest): Promise<void>;
+}
+
+export type LocalExecutor = Executor & { readonly blocks: BlockStore };
+
+/** An executor for as long as the scope is open. */
+export function createLocalExecutor(own: Own, context: ExecutorContext): LocalExecutor {
+  const { engine, model, workspace, calibration, validation, dense, onProgress } = context;
+  const { blocks } = model.config;
+  let firstSquareSums: SquareSums | undefined;
+  const samples = new Map<Text, Promise<Text>>();
+  const sampleOf = (text: Text, count: number): Promise<Text> => {
+    const made = samples.get(text) ?? sampleText(own, model, text, count).then((sample) => sample.text);
+    samples.set(text, made);
+    return made;
+  };
+  const dirOf = (trial: Digest): string => workspace.at('trials', trial);
+  const announce = (label: string): void => onProgress({ kind: 'stage', stage: `trial: ${label}`, total: blocks });
+  const sequenceOf = ({ plan, operator }: TrialRequest, dir: string) => ({
+    ...{ engine, model, operator: findCriterion(operator), plan, calibration, dir, onProgress },
+  });
+  /** Statistics of block 0, which are the same for all plans. */
+  const firstOf = async ({ needs }: Operator): Promise<SquareSums | undefined> => {
+    if (!needs.includes('squareSums') || needs.includes('gram')) return undefined;
+    firstSquareSums ??= dense?.squareSums[0] ?? (await tapBlock(engine, model, 0, calibration!.embedded));
+    return firstSquareSums;
+  };
+  type Scores = Pick<TrialOutcome, 'losses' | 'errors'>;
+  const exact = async (request: TrialRequest, label: string): Promise<Scores> => {
+    const input = sequenceOf(request, dirOf(requestDigest(request)));
+    const known = await firstOf(input.operator);
+    announce(label);
+    const trace = dense?.trace;
+    const { nll, errors } = await pruneSequentially({ ...input, validation, trace, firstSquareSums: known });
+    return { losses: nll, errors };
+  };
+  const surrogate = async (request: TrialRequest): Promise<Scores> => {
+    const input = sequenceOf(request, dirOf(`surrogate-${requestDigest(request)}`));
+    const text = await sampleOf(validation!, SURROGATE_WINDOWS);
+    const operator = standInOf(input.operator);
+    return { losses: await scoreSurrogate({ ...input, operator }, dense!, text), errors: [] };
+  };
+  const misalignment = async (request: TrialRequest): Promise<Scores> => {
+    const input = sequenceOf(request, dirOf(`alignment-${requestDigest(request)}`));
+    const text = await sampleOf((calibration ?? validation)!, ALIGNMENT_WINDOWS);
+    return { losses: [await measureMisalignment(input, text)], errors: [] };
+  };
+  return {
+    slots: 1,
+    run: async (request, { label }) => {
+      const digest = requestDigest(request);
+      return await workspace.step(`trial-${digest}`, async () => {
+        const started = performance.now();
+        const { losses, errors } =
+          request.loss === 'misalignment'
+            ? await misalignment(request)
+            : request.fidelity === 'surrogate'
+              ? await surrogate(request)
+              : await exact(request, label);
+        const seconds = (performance.now() - started) / 1000;
+        return { request: digest, engine: `${engine.name} ${engine.device}`, losses, errors, seconds };
+      });
+    },
+    blocks: {
+      dirOf,
+      discard: (trial) => rm(dirOf(trial), { recursive: true, force: true }),
+      restore: async (request, label) => {
+        const dir = dirOf(requestDigest(request));
+        for (let block = 0; block < blocks; block++) {
+          if (await isWholeBlock(model, block, blockPath(dir, block))) continue;
+          announce(label);
+          const alone = { validation: undefined, trace: undefined, firstSquareSums };
+          await pruneSequentially({ ...sequenceOf(request, dir), ...alone });
+          return;
+        }
+      },
+    },
+  };
+}

@@ -1,0 +1,6 @@
+// A model as policies see it.
+
+import { linearUnits, type Model } from '../model/index.js';
+import type { ModelFacts } from '../plan/index.js';
+
+export const factsOf = (model: Model): ModelFacts => ({ blocks: model.config.blocks, linears: linearUnits(model) });
