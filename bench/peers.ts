@@ -75,7 +75,7 @@ async function startOnnx({ threads, prompt, scratch }: Options): Promise<Peer> {
   const dir = join(scratch, 'onnx');
   writeSyntheticCheckpoint(dir, { kind: 'none' });
   const model = await openModel(dir);
-  const engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads });
+  const engine = await createOrtEngine({ device: 'cpu', workers: 1, threads });
   const head = await engine.load(headGraph(model, 'logits'));
   const blocks = Array.from({ length: SHAPE.blocks }, (_, block) => block);
   const timed = async (length: number, sessions: readonly Session[], times: number): Promise<number> => {

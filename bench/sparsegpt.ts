@@ -1,7 +1,7 @@
 // One linear pruned with SparseGPT: the factor of the damped Gram matrix, and the sweep, against the straightforward
 // PyTorch implementation of the published procedure (scripts/peers/sparsegpt_pytorch.py): the same W and H, the same
 // threads, taking turns. Starting processes, importing and loading are in neither side's seconds; each side does a small
-// linear first. The engine is the ordinary one: one lane, --threads threads.
+// linear first. The engine is the ordinary one: one worker, --threads threads.
 //
 //   npm run bench:sparsegpt [-- --columns 4096 --rows 4096 --threads 2 --turns 3 --python python3]
 
@@ -96,7 +96,7 @@ const medians = (all: readonly Seconds[]): Seconds => ({
 });
 
 const scratch = mkdtempSync(join(tmpdir(), 'layerwise-bench-'));
-const engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads });
+const engine = await createOrtEngine({ device: 'cpu', workers: 1, threads });
 try {
   const gemm = await createGemm(engine);
   const H = await makeGram(gemm, columns);

@@ -16,7 +16,7 @@ export type Lent = {
 export interface Session {
   /**
    * Runs the graph once. The buffers of `inputs` are handed over where `transfer` is true: they are detached and must
-   * not be used again. Calls may overlap; each runs on one lane.
+   * not be used again. Calls may overlap; each runs on one worker.
    */
   run(inputs: Readonly<Record<string, HostTensor>>, transfer?: boolean): Promise<Record<string, HostTensor>>;
   /**
@@ -32,9 +32,9 @@ export interface Engine {
   readonly name: string;
   readonly device: Device;
   /** How many runs proceed at the same time; more calls than this wait their turn. */
-  readonly lanes: number;
-  /** How many runs to ask for at once, so that no lane has to wait for its next one. */
-  readonly asks: number;
+  readonly workers: number;
+  /** How many runs to ask for at once, so that no worker has to wait for its next one. */
+  readonly concurrency: number;
   load(graph: Graph): Promise<Session>;
   close(): Promise<void>;
 }

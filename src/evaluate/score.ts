@@ -3,7 +3,7 @@
 import { NumericError, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
-import { type Activations, inLanes } from '../stream/index.js';
+import { type Activations, inParallel } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 
 /** Logits of one run of the head hold at most this many numbers (64 MB). */
@@ -78,7 +78,7 @@ async function runHead(
 ): Promise<number[]> {
   const { length: T, width: D } = activations;
   const rowsPerRun = Math.max(1, Math.floor(LOGITS_PER_RUN / model.config.vocabulary));
-  const parts = await inLanes(engine.asks, activations.chunks.length, async (chunk) => {
+  const parts = await inParallel(engine.concurrency, activations.chunks.length, async (chunk) => {
     const data = await activations.read(chunk);
     const feeds = await feedsOf(chunk);
     const rows = activations.chunks[chunk]! * T;

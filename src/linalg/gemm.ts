@@ -1,5 +1,5 @@
 // Products of matrices: on the dense engine, or in plain double precision for judging. Operands are given away: their
-// buffers travel to the engine's thread and back without being copied. With several lanes the rows of A are divided
+// buffers travel to the engine's thread and back without being copied. With several workers the rows of A are divided
 // between them; how they are divided changes no bit of the result.
 
 import { handOver, settleAll, withResources } from '../base/index.js';
@@ -19,8 +19,8 @@ export interface EngineGemm extends Gemm {
   release(): Promise<void>;
 }
 
-/** A lane gets at least this many rows, and a multiple of it. */
-const ROWS_PER_LANE = 64;
+/** A worker gets at least this many rows, and a multiple of it. */
+const ROWS_PER_WORKER = 64;
 
 function loadProduct(engine: Engine, transB: boolean): Promise<Session> {
   const g = new GraphBuilder();
@@ -43,16 +43,16 @@ export async function createGemm(engine: Engine): Promise<EngineGemm> {
       const n = transposed ? B.rows : B.columns;
       if (A.rows === 0 || n === 0 || A.columns === 0) return new Float32Array(A.rows * n);
       const session = transposed ? transposing : plain;
-      const parts = Math.min(engine.lanes, Math.floor(A.rows / ROWS_PER_LANE));
+      const parts = Math.min(engine.workers, Math.floor(A.rows / ROWS_PER_WORKER));
       if (parts <= 1) return await run(session, A, B);
-      const share = Math.ceil(A.rows / parts / ROWS_PER_LANE) * ROWS_PER_LANE;
+      const share = Math.ceil(A.rows / parts / ROWS_PER_WORKER) * ROWS_PER_WORKER;
       const y = new Float32Array(A.rows * n);
-      const lane = async (top: number): Promise<void> => {
+      const multiplyRows = async (top: number): Promise<void> => {
         const bottom = Math.min(top + share, A.rows);
         const rows = { ...A, rows: bottom - top, data: A.data.slice(top * A.columns, bottom * A.columns) };
         y.set(await run(session, rows, { ...B, data: B.data.slice() }), top * n);
       };
-      await settleAll(Array.from({ length: Math.ceil(A.rows / share) }, (_, part) => lane(part * share)));
+      await settleAll(Array.from({ length: Math.ceil(A.rows / share) }, (_, part) => multiplyRows(part * share)));
       return y;
     },
     release: () =>

@@ -4,7 +4,7 @@
 import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine, HostTensor } from '../engine/index.js';
 import { blockGraph, checkpointSource, longestAlike, type Model } from '../model/index.js';
-import { type Activations, chunkTensor, embedWindows, inLanes } from '../stream/index.js';
+import { type Activations, chunkTensor, embedWindows, inParallel } from '../stream/index.js';
 import { type Forest, type Likelihood, plantForests, type Sequence, scoreForest } from '../zeroshot/index.js';
 import { blockFileSource, blockPath } from './block-file.js';
 
@@ -70,7 +70,7 @@ async function growBlock(
   const graph = blockGraph(model, block, { length: stream.length, outputs: 'hidden', trees, source });
   await withResources(async (own) => {
     const session = await own(engine.load(graph));
-    await inLanes(engine.asks, stream.chunks.length, async (chunk) => {
+    await inParallel(engine.concurrency, stream.chunks.length, async (chunk) => {
       const x = chunkTensor(stream, chunk, await stream.read(chunk));
       const { y } = await session.run({ x, ...shapes[chunk]! });
       await stream.write(chunk, y!.data as Float32Array);

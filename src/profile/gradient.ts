@@ -13,7 +13,7 @@ import { createRng, handOver, type OnProgress, type Own, withResources } from '.
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
 import { blockGraph, type Linear, type Model, readLinear } from '../model/index.js';
-import { type Activations, chunkTensor, createActivations, inLanes, passBlock, type Text } from '../stream/index.js';
+import { type Activations, chunkTensor, createActivations, inParallel, passBlock, type Text } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 
 /** Draws for each linear. */
@@ -82,12 +82,12 @@ async function perturb(
   const budget = STREAM_MEMORY / (2 * model.linears[block]!.length);
   const open = () => own(createActivations(from.chunks, from.length, from.width, budget));
   const pair = { epsilon, plus: await open(), minus: await open() };
-  // Drawn beforehand, so that which lane comes first does not matter.
+  // Drawn beforehand, so that which worker comes first does not matter.
   const draws = from.chunks.map(() => seeds.uint32());
   const graph = blockGraph(model, block, { length: from.length, outputs: 'hidden', fed: linear });
   await withResources(async (ownSession) => {
     const session = await ownSession(engine.load(graph));
-    await inLanes(engine.asks, draws.length, async (chunk) => {
+    await inParallel(engine.concurrency, draws.length, async (chunk) => {
       const x = await from.read(chunk);
       for (const [side, weights] of [pair.plus, pair.minus].entries()) {
         const data = shift(W, side === 0 ? epsilon : -epsilon, draws[chunk]!);

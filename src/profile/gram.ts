@@ -1,12 +1,12 @@
 // H = Σ xᵀx of the input of every linear of a block, over all calibration tokens: what SparseGPT repairs weights with. Each
 // run gives the sum over its own tokens, in float32; they are added here in the order of the chunks, in float32 too: of
 // c chunks an entry H_ij is off by at most c·2⁻²⁴·√(H_ii·H_jj), 8·10⁻⁶ of it for 128 chunks, and the damping is 10⁻² of the
-// diagonal's mean. The result does not depend on how many lanes work or which finishes first.
-// Memory: the four sums and, for every lane, as much again: 0.7 GB each for LLaMA2-7B.
+// diagonal's mean. The result does not depend on how many workers there are or which finishes first.
+// Memory: the four sums and, for every worker, as much again: 0.7 GB each for LLaMA2-7B.
 
 import { InternalError } from '../base/index.js';
 import type { Engine, Session } from '../engine/index.js';
-import { type Activations, inLanes, runChunk } from '../stream/index.js';
+import { type Activations, inParallel, runChunk } from '../stream/index.js';
 
 /** Σ xᵀx over all tokens, for each tap site: [in, in]; where a block has experts, how many tokens each was given, too. */
 export type Grams = Readonly<Record<string, Float32Array>>;
@@ -14,10 +14,10 @@ export type Grams = Readonly<Record<string, Float32Array>>;
 /** Runs a block's Gram taps over all chunks of `from` and adds them up, in the chunks' order. */
 export async function measureGrams(engine: Engine, session: Session, from: Activations): Promise<Grams> {
   let sums: Readonly<Record<string, Float32Array>> | undefined;
-  // One round of lanes at a time, so that no more matrices wait than there are lanes.
-  for (let first = 0; first < from.chunks.length; first += engine.lanes) {
-    const count = Math.min(engine.lanes, from.chunks.length - first);
-    const outputs = await inLanes(engine.lanes, count, (lane) => runChunk(session, from, first + lane));
+  // One round of workers at a time, so that no more matrices wait than there are workers.
+  for (let first = 0; first < from.chunks.length; first += engine.workers) {
+    const count = Math.min(engine.workers, from.chunks.length - first);
+    const outputs = await inParallel(engine.workers, count, (index) => runChunk(session, from, first + index));
     for (const output of outputs) {
       const values = Object.fromEntries(Object.entries(output).map(([site, { data }]) => [site, data as Float32Array]));
       if (sums) for (const [site, sum] of Object.entries(sums)) addTo(sum, values[site]!);

@@ -1,11 +1,11 @@
 // What a block and its linears read at a few tokens: 512 in all, spread evenly over the first 16 windows (16 is ALS's own
 // number of calibration samples). The first token of every window, on which some models' activations are huge, is one of
-// them. Windows are taken in order, so the sample is the same on any number of lanes. Of a token that an expert was not
+// them. Windows are taken in order, so the sample is the same on any number of workers. Of a token that an expert was not
 // given its linears read nothing: zeros.
 
 import type { Engine, Session } from '../engine/index.js';
 import { expertOf, GIVEN } from '../model/index.js';
-import { type Activations, inLanes, runChunk } from '../stream/index.js';
+import { type Activations, inParallel, runChunk } from '../stream/index.js';
 import type { BlockInputs } from './measure.js';
 
 const WINDOWS = 16;
@@ -37,7 +37,7 @@ export async function sampleInputs(engine: Engine, session: Session, from: Activ
     }
     return rows;
   };
-  const parts = await inLanes(engine.asks, taken.length, async (chunk) => {
+  const parts = await inParallel(engine.concurrency, taken.length, async (chunk) => {
     const block = pick(await from.read(chunk), taken[chunk]!, from.width);
     const outputs = await runChunk(session, from, chunk);
     const { [GIVEN]: given, ...taps } = outputs;

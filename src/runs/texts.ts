@@ -104,7 +104,7 @@ export async function prepareTexts(settings: TextSettings, model: Model): Promis
 const tokenCache = (): string => join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'layerwise', 'tokens');
 
 /**
- * Blocks up to this many weights run as several single-threaded lanes side by side, larger ones as one lane with all
+ * Blocks up to this many weights run as several single-threaded workers side by side, larger ones as one worker with all
  * threads, which holds its weights once. On two cores the two are equally fast (docs/performance.md).
  */
 const SMALL_BLOCK = 4_000_000;
@@ -112,5 +112,5 @@ const SMALL_BLOCK = 4_000_000;
 /** The engine for a model. */
 export function openEngine(model: Model, { device, threads }: RunSettings): Promise<Engine> {
   const small = device === 'cpu' && model.blockWeights <= SMALL_BLOCK;
-  return createOrtEngine(small ? { device, lanes: threads, threads: 1 } : { device, lanes: 1, threads });
+  return createOrtEngine(small ? { device, workers: threads, threads: 1 } : { device, workers: 1, threads });
 }

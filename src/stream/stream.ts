@@ -1,15 +1,15 @@
-// Streams windows through the model, one graph at a time. As many runs proceed side by side as the engine has lanes.
+// Streams windows through the model, one graph at a time. As many runs proceed side by side as the engine has workers.
 
 import { settleAll } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { type Activations, chunkTensor, createActivations } from './activations.js';
 
-/** Calls `work` for 0 … count−1, `lanes` at a time; results in order. The first error ends it. */
-export async function inLanes<T>(lanes: number, count: number, work: (index: number) => Promise<T>): Promise<T[]> {
+/** Calls `work` for 0 … count−1, `limit` at a time; results in order. The first error ends it. */
+export async function inParallel<T>(limit: number, count: number, work: (index: number) => Promise<T>): Promise<T[]> {
   const results = new Array<T>(count);
   let next = 0;
   let failed = false;
-  const lane = async (): Promise<void> => {
+  const worker = async (): Promise<void> => {
     while (next < count && !failed) {
       const index = next++;
       try {
@@ -20,7 +20,7 @@ export async function inLanes<T>(lanes: number, count: number, work: (index: num
       }
     }
   };
-  await settleAll(Array.from({ length: Math.min(lanes, count) }, lane));
+  await settleAll(Array.from({ length: Math.min(limit, count) }, worker));
   return results;
 }
 
@@ -37,7 +37,7 @@ export async function runBlock(
   to: Activations,
   chunks = from.chunks.length,
 ): Promise<void> {
-  await inLanes(engine.asks, chunks, async (chunk) => {
+  await inParallel(engine.concurrency, chunks, async (chunk) => {
     const { y } = await runChunk(session, from, chunk);
     await to.write(chunk, y!.data as Float32Array);
   });

@@ -5,7 +5,7 @@ import { NumericError, withResources } from '../base/index.js';
 import type { Engine, HostTensor } from '../engine/index.js';
 import { LOGITS_PER_RUN } from '../evaluate/index.js';
 import { headGraph, type Model } from '../model/index.js';
-import { type Activations, inLanes } from '../stream/index.js';
+import { type Activations, inParallel } from '../stream/index.js';
 import type { Sequence } from './encode.js';
 import type { Forest } from './forest.js';
 
@@ -33,7 +33,7 @@ export async function scoreForest(
   for (const stand of forest.stands) standing[chunkOfRow[Math.floor(stand.places[0]! / T)]!]!.push(stand);
   await withResources(async (own) => {
     const session = await own(engine.load(headGraph(model, 'choices')));
-    await inLanes(engine.asks, stream.chunks.length, async (chunk) => {
+    await inParallel(engine.concurrency, stream.chunks.length, async (chunk) => {
       const here = standing[chunk]!;
       const start = firstRow[chunk]! * T;
       const places = here.flatMap((stand) => Array.from(stand.places, (place) => place - start));

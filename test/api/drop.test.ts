@@ -60,7 +60,7 @@ async function largestDifference(a: Model, b: Model): Promise<number> {
   const windows = Array.from({ length: 3 }, (_, w) =>
     Int32Array.from({ length: LENGTH }, (_, t) => (97 + w * 31 + t * 7) % VOCABULARY),
   );
-  const engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+  const engine = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
   const one = await forwardLogits(engine, a, { length: LENGTH, windows });
   const other = await forwardLogits(engine, b, { length: LENGTH, windows });
   await engine.close();

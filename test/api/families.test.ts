@@ -29,7 +29,7 @@ const EXPERTS: Readonly<Record<string, unknown>> = {
 /** Logits of `model` on a few windows, its blocks being those of `source` with the numbers `blocks`. */
 async function logitsOf(model: Model, source: Model, blocks: readonly number[]): Promise<Float32Array> {
   const windows = [0, 1].map((w) => Int32Array.from({ length: LENGTH }, (_, t) => 97 + ((w * 31 + t * 7) % 26)));
-  const engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+  const engine = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
   const { folder, find } = checkpointSource(source.checkpoint);
   const prefix = source.layout.blocks;
   const logits = await forwardLogits(engine, model, { length: LENGTH, windows }, async (block) => ({

@@ -23,7 +23,7 @@ vi.mock('../../src/engine/index.js', async (original) => {
   return {
     ...real,
     createOrtEngine: async () => {
-      shared ??= real.createOrtEngine({ device: 'cpu', lanes: 2, threads: 1 });
+      shared ??= real.createOrtEngine({ device: 'cpu', workers: 2, threads: 1 });
       return watchEngine(await shared);
     },
     closeShared: async () => await (await shared)?.close(),

@@ -98,13 +98,13 @@ function watchSession(session: Session, name: string): Session {
 
 type Inputs = Readonly<Record<string, HostTensor>>;
 
-/** As a lane that fails does it: buffers that were lent do not come back. */
+/** As a worker that fails does it: buffers that were lent do not come back. */
 function lose(inputs: Inputs): void {
   const buffers = Object.values(inputs).map(({ data }) => data.buffer as ArrayBuffer);
   structuredClone(buffers, { transfer: [...new Set(buffers)] });
 }
 
-/** Few windows are several chunks, so that lanes have something to do side by side. */
+/** Few windows are several chunks, so that workers have something to do side by side. */
 export const chunksOfTwo = (windows: number): readonly number[] =>
   Array.from({ length: Math.ceil(windows / 2) }, (_, i) => Math.min(2, windows - 2 * i));
 

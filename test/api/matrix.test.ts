@@ -35,7 +35,7 @@ let gemm: EngineGemm;
 let model: Model;
 let calibration: Text;
 beforeAll(async () => {
-  engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+  engine = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
   gemm = await createGemm(engine);
   model = await openModel(await makeTiny(join(await makeFolder(), 'model'), { blocks: 2, seed: 6 }));
   const tokens = (await loadTokenizer(model.checkpoint.dir)).encode(stutter(3, 2000));

@@ -1,4 +1,4 @@
-// A process that ends, in the way its argument names, while both lanes are inside a run of a few hundred milliseconds; with
+// A process that ends, in the way its argument names, while both workers are inside a run of a few hundred milliseconds; with
 // `early`, while they are started.
 
 import { createOrtEngine } from '../../dist/engine/index.js';
@@ -12,7 +12,7 @@ for (let i = 0; i < 4; i++) y = g.op('Gemm', [y, x], { transB: int(1) });
 g.output(y, 'y', [N, N]);
 
 if (process.argv[2] === 'early') setTimeout(() => process.exit(3), 30);
-const engine = await createOrtEngine({ device: 'cpu', lanes: 2, threads: 1 });
+const engine = await createOrtEngine({ device: 'cpu', workers: 2, threads: 1 });
 const session = await engine.load(g.build('long', undefined));
 const input = { type: 'f32', shape: [N, N], data: new Float32Array(N * N) };
 let finished = 0;

@@ -13,7 +13,7 @@ import { startHost, startWebgpu } from './webgpu.js';
 const dir = await mkdtemp(join(tmpdir(), 'layerwise-engines-'));
 const cases = [...opCases, ...blockCases, ...(await writeHeadCases(dir))];
 const reference = createReferenceEngine();
-const cpu = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+const cpu = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
 const webgpu = await startWebgpu();
 if ('reason' in webgpu) console.warn(`skipped: the WebGPU engine (${webgpu.reason})`);
 

@@ -23,7 +23,7 @@ const engines = [
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'layerwise-in-place-'));
-  cpu = await createOrtEngine({ device: 'cpu', lanes: 2, threads: 1 });
+  cpu = await createOrtEngine({ device: 'cpu', workers: 2, threads: 1 });
 });
 afterAll(async () => {
   await cpu.close();

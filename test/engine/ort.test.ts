@@ -1,5 +1,5 @@
-// The engine's threads: results that depend neither on lanes nor on threads, calls that overlap, and ends of every kind.
-// What is sent to lanes is seen where it is posted.
+// The engine's threads: results that depend neither on workers nor on threads, calls that overlap, and ends of every kind.
+// What is sent to workers is seen where it is posted.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ import { attention, blockOf, type Case, gemm, rotary } from './cases.js';
 import { excess, f32, randomTensor, rngOf } from './numbers.js';
 
 const rng = rngOf(11);
-const start = (lanes: number, threads = 1): Promise<Engine> => createOrtEngine({ device: 'cpu', lanes, threads });
+const start = (workers: number, threads = 1): Promise<Engine> => createOrtEngine({ device: 'cpu', workers, threads });
 
 /** y = x + x, and a name for the session to be known by. */
 function twice(name = 'twice'): Graph {
@@ -57,10 +57,10 @@ describe('results do not depend on', () => {
     expect(outputs[2]).toEqual(outputs[0]);
   });
 
-  test('lanes: equal bit for bit on one and on two, whichever lane it was', async () => {
+  test('workers: equal bit for bit on one and on two, whichever worker it was', async () => {
     const [one, two] = [await start(1), await start(2)];
     const block = blockOf(
-      'lanes',
+      'workers',
       readModelConfig({ ...shape, num_attention_heads: 8, hidden_size: 64 }),
       'BF16',
       16,
@@ -121,7 +121,7 @@ describe('any shape', () => {
 });
 
 describe('calls', () => {
-  test('more than lanes all resolve, each with its own result', async () => {
+  test('more than workers all resolve, each with its own result', async () => {
     const engine = await start(2);
     const session = await engine.load(twice());
     const results = await Promise.all(
@@ -206,10 +206,10 @@ test('what is lent comes back, over the same memory', async () => {
   await engine.close();
 });
 
-/** An engine, and what is posted to its lanes: the messages of a kind, by the port that took them. */
-async function spied(lanes: number) {
+/** An engine, and what is posted to its workers: the messages of a kind, by the port that took them. */
+async function spied(workers: number) {
   const posted = vi.spyOn(MessagePort.prototype, 'postMessage');
-  const engine = await start(lanes);
+  const engine = await start(workers);
   const ports = (kind: string): ReadonlyMap<MessagePort, number> => {
     const counts = new Map<MessagePort, number>();
     for (const [i, [message]] of posted.mock.calls.entries()) {
@@ -222,14 +222,14 @@ async function spied(lanes: number) {
   return { engine, ports };
 }
 
-test('every lane is sent as many calls as the others, and no more than it is in and finds next', async () => {
+test('every worker is sent as many calls as the others, and no more than it is in and finds next', async () => {
   const { engine, ports } = await spied(2);
   const session = await engine.load(twice());
-  const asked = engine.asks + 3;
+  const asked = engine.concurrency + 3;
   const x = f32([1], Float32Array.of(1));
   const calls = Array.from({ length: asked }, () => session.run({ x }));
-  await Promise.resolve(); // a call takes its lane in the next turn
-  const share = engine.asks / 2;
+  await Promise.resolve(); // a call takes its worker in the next turn
+  const share = engine.concurrency / 2;
   expect([...ports('run').values()]).toEqual([share, share]);
   await Promise.all(calls);
   expect([...ports('run').values()].reduce((a, b) => a + b)).toBe(asked);
@@ -263,14 +263,14 @@ describe('the end', () => {
   });
 });
 
-test('in a lane a denormal number counts as zero, also in later engines; in this thread it does not', async () => {
-  for (const lanes of [2, 1]) {
-    const engine = await start(lanes);
+test('in a worker a denormal number counts as zero, also in later engines; in this thread it does not', async () => {
+  for (const workers of [2, 1]) {
+    const engine = await start(workers);
     const session = await engine.load(twice());
     const results = await Promise.all(
-      Array.from({ length: engine.asks }, () => session.run({ x: f32([1], Float32Array.of(1e-40)) })),
+      Array.from({ length: engine.concurrency }, () => session.run({ x: f32([1], Float32Array.of(1e-40)) })),
     );
-    expect(results.map(({ y }) => y!.data[0])).toEqual(Array(engine.asks).fill(0));
+    expect(results.map(({ y }) => y!.data[0])).toEqual(Array(engine.concurrency).fill(0));
     await engine.close();
   }
   expect(Float32Array.of(1e-40)[0]! * 2).toBeGreaterThan(0);

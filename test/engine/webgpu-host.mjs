@@ -3,7 +3,7 @@
 
 import { createOrtEngine } from '../../dist/engine/index.js';
 
-const engine = await createOrtEngine({ device: 'webgpu', lanes: 1, threads: 1 }).catch((error) => {
+const engine = await createOrtEngine({ device: 'webgpu', workers: 1, threads: 1 }).catch((error) => {
   process.send({ failure: { code: error.code, message: error.message } }, () => process.exit());
 });
 const sessions = new Map();

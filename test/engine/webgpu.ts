@@ -69,8 +69,8 @@ export async function startHost(environment: Readonly<Record<string, string>>): 
   return {
     name,
     device: 'webgpu',
-    lanes: 1,
-    asks: 1,
+    workers: 1,
+    concurrency: 1,
     load: async (graph) => {
       const session = sessions++;
       await call({ kind: 'load', session, graph });

@@ -1,5 +1,5 @@
 // The factor of the inverse against its definition in double precision, at sizes around the blocks; and products that do
-// not depend on how many threads or lanes make them.
+// not depend on how many threads or workers make them.
 
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -11,8 +11,8 @@ import { runs } from '../scale.js';
 import { FACTOR, PRODUCT } from '../tolerances.js';
 
 const engines: Engine[] = [];
-async function gemmOn(lanes: number, threads: number): Promise<Gemm> {
-  const engine = await createOrtEngine({ device: 'cpu', lanes, threads });
+async function gemmOn(workers: number, threads: number): Promise<Gemm> {
+  const engine = await createOrtEngine({ device: 'cpu', workers, threads });
   engines.push(engine);
   return await createGemm(engine);
 }
@@ -89,7 +89,7 @@ describe('choleskyOfInverse', () => {
     );
   });
 
-  test('is the same to the last bit with one thread, two, and two lanes', async () => {
+  test('is the same to the last bit with one thread, two, and two workers', async () => {
     const gemms = [await gemmOn(1, 1), await gemmOn(1, 2), await gemmOn(2, 1)];
     const H = await gramOf(700, gemms[0]!);
     const results = [];
@@ -116,7 +116,7 @@ describe('choleskyOfInverse', () => {
 });
 
 describe('products', () => {
-  test('agree with the plain ones, whatever the shape, the lanes and the transposition', async () => {
+  test('agree with the plain ones, whatever the shape, the workers and the transposition', async () => {
     const gemms = [await gemmOn(1, 1), await gemmOn(2, 1), await createGemm(createReferenceEngine())];
     const size = fc.integer({ min: 0, max: 40 });
     const tall = fc.oneof(size, fc.constantFrom(128, 200));
@@ -136,7 +136,7 @@ describe('products', () => {
     );
   });
 
-  /** The reference engine with two lanes, of which one step fails; what is open of it, and under way. */
+  /** The reference engine with two workers, of which one step fails; what is open of it, and under way. */
   function failing(fails: (what: string, call: number) => boolean) {
     const counts = { open: 0, running: 0 };
     const calls: Record<string, number> = {};
@@ -165,7 +165,7 @@ describe('products', () => {
       };
       return { ...session, run, release };
     };
-    return { counts, engine: { ...engine, lanes: 2, load } };
+    return { counts, engine: { ...engine, workers: 2, load } };
   }
 
   test.each([1, 2])('of which part %i fails leave nothing under way', async (part) => {

@@ -36,7 +36,7 @@ async function run(engine: Engine, graph: Graph, T: number): Promise<Float32Arra
 
 let ort: Engine;
 beforeAll(async () => {
-  ort = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+  ort = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
 });
 afterAll(() => ort.close());
 

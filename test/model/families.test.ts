@@ -9,7 +9,7 @@ import { furthest, goldenCases, goldenDir, readGolden } from './golden.js';
 
 let ort: Engine;
 beforeAll(async () => {
-  ort = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+  ort = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
 });
 afterAll(() => ort.close());
 

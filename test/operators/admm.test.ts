@@ -17,7 +17,7 @@ import { runs } from '../scale.js';
 import { ADMM_WEIGHTS } from '../tolerances.js';
 import { readSolverGolden, unpack } from './golden.js';
 
-const engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 2 });
+const engine = await createOrtEngine({ device: 'cpu', workers: 1, threads: 2 });
 const gemm = await createGemm(engine);
 afterAll(() => engine.close());
 

@@ -11,7 +11,7 @@ import { runs } from '../scale.js';
 import { SPARSEGPT_WEIGHTS } from '../tolerances.js';
 import { readSolverGolden, unpack } from './golden.js';
 
-const engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 2 });
+const engine = await createOrtEngine({ device: 'cpu', workers: 1, threads: 2 });
 const gemm = await createGemm(engine);
 afterAll(() => engine.close());
 
@@ -111,17 +111,17 @@ describe('the sweep', () => {
     expect(error[0]).toBeLessThan(0.6 * error[1]!);
   });
 
-  test('is the same to the last bit with one thread and with two lanes', async () => {
+  test('is the same to the last bit with one thread and with two workers', async () => {
     const [rows, columns] = [140, 700];
     const gram = await gramOf(columns, 800);
     const W = { rows, columns, data: random(rows * columns, 7) };
     const results = [];
-    for (const [lanes, threads] of [
+    for (const [workers, threads] of [
       [1, 1],
       [1, 2],
       [2, 1],
     ] as const) {
-      const other = await createOrtEngine({ device: 'cpu', lanes, threads });
+      const other = await createOrtEngine({ device: 'cpu', workers, threads });
       const how = { gemm: await createGemm(other) };
       const factor = await factoriseGram(gram.slice(), columns, { ...how, sequences: 4 });
       results.push(await pruneSparseGpt(W, { kind: 'panels', count: 49_000 }, factor, how));

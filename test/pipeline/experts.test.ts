@@ -33,7 +33,7 @@ let model: Model;
 let calibration: Text;
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'layerwise-experts-'));
-  engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+  engine = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
   model = await openModel(goldenDir('mixtral'));
   const { windows } = await readGolden('mixtral');
   calibration = { windows, embedded: await embedWindows(model, windows) };

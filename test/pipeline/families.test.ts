@@ -22,7 +22,7 @@ let scratch: string;
 let engine: Engine;
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'layerwise-families-'));
-  engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+  engine = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
 });
 afterAll(async () => {
   await engine.close();

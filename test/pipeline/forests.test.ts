@@ -12,7 +12,7 @@ import { LOSS } from '../tolerances.js';
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await createOrtEngine({ device: 'cpu', lanes: 2, threads: 1 });
+  engine = await createOrtEngine({ device: 'cpu', workers: 2, threads: 1 });
 });
 afterAll(() => engine.close());
 

@@ -37,7 +37,7 @@ let engine: Engine;
 let gemm: EngineGemm;
 beforeAll(async () => {
   folder = await makeFolder();
-  engine = await createOrtEngine({ device: 'cpu', lanes: 2, threads: 1 });
+  engine = await createOrtEngine({ device: 'cpu', workers: 2, threads: 1 });
   gemm = await createGemm(engine);
 });
 afterAll(async () => await engine.close());

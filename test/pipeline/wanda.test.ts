@@ -66,7 +66,7 @@ let dense: DensePass;
 
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'layerwise-golden-'));
-  engine = await createOrtEngine({ device: 'cpu', lanes: 2, threads: 1 });
+  engine = await createOrtEngine({ device: 'cpu', workers: 2, threads: 1 });
   model = await openModel(join(root, 'model'));
   calibration = await textOf('calibration');
   evaluation = await textOf('evaluation');

@@ -1,4 +1,4 @@
-// Measures collected by the dense pass over a real, small checkpoint: the same for any number of lanes, with or without
+// Measures collected by the dense pass over a real, small checkpoint: the same for any number of workers, with or without
 // validation text, and what plain computations on the block's inputs give.
 
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ let text: Text;
 let dense: DensePass;
 
 beforeAll(async () => {
-  engine = await createOrtEngine({ device: 'cpu', lanes: 2, threads: 1 });
+  engine = await createOrtEngine({ device: 'cpu', workers: 2, threads: 1 });
   model = await openModel(join(root, 'model'));
   const { tensors } = await readSafetensors(join(root, 'golden.safetensors'));
   const golden = { dir: root, config: {}, tensors, shards: [], files: [] };
@@ -43,8 +43,8 @@ const bytesOf = (pass: DensePass): string[] =>
   [...pass.measured.scores!, ...pass.measured.lamp!].map(({ counts }) => Buffer.from(counts.buffer).toString('base64'));
 const rest = ({ measured: { scores, lamp, ...others } }: DensePass): unknown => others;
 
-test('one lane gives what two give', async () => {
-  const single = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+test('one worker gives what two give', async () => {
+  const single = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
   const again = await runDense(single, model, undefined, text, silent, ALL);
   await single.close();
   expect(rest(again)).toEqual(rest(dense));
@@ -65,7 +65,7 @@ describe('a visitor of the residual', () => {
   /** The engine, counting the graphs it loads and the times they run. */
   function counting() {
     const counts = { loads: 0, runs: 0 };
-    const { name, device, lanes, asks } = engine;
+    const { name, device, workers, concurrency } = engine;
     const load: Engine['load'] = async (graph) => {
       counts.loads++;
       const session = await engine.load(graph);
@@ -79,7 +79,7 @@ describe('a visitor of the residual', () => {
       };
       return { run, lend, release: () => session.release() };
     };
-    const counted: Engine = { name, device, lanes, asks, load, close: () => engine.close() };
+    const counted: Engine = { name, device, workers, concurrency, load, close: () => engine.close() };
     return { counts, counted };
   }
   type Seen = [block: number, before: Float32Array, after: Float32Array];

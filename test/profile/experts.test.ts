@@ -61,7 +61,7 @@ describe('a golden mixture', () => {
   let model: Model;
   let from: Activations;
   beforeAll(async () => {
-    engine = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+    engine = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
     model = await openModel(goldenDir('mixtral'));
     from = await embedWindows(model, (await readGolden('mixtral')).windows);
   });

@@ -28,7 +28,7 @@ const golden = JSON.parse(readFileSync(join(root, 'test/golden/gradients.json'),
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await createOrtEngine({ device: 'cpu', lanes: 2, threads: 1 });
+  engine = await createOrtEngine({ device: 'cpu', workers: 2, threads: 1 });
 });
 afterAll(() => engine.close());
 
@@ -78,11 +78,11 @@ test('one direction in each of 32 windows orders the linears as exact gradients 
   expect(Math.abs(ratios.reduce((a, b) => a + b, 0) / ratios.length)).toBeLessThan(GRADIENT_MEAN);
 });
 
-test('few windows get more directions; lanes change nothing, another seed does', async () => {
+test('few windows get more directions; workers change nothing, another seed does', async () => {
   const model = await openModel(await makeTiny(join(await makeFolder(), 'model'), { blocks: 2 }));
   const text = await embed(model, await windowsOf(model, stutter(7, 400), LENGTH, 5));
   const two = await measureGradients(engine, model, text, 3, silent);
-  const alone = await createOrtEngine({ device: 'cpu', lanes: 1, threads: 1 });
+  const alone = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
   expect(await measureGradients(alone, model, text, 3, silent)).toEqual(two);
   await alone.close();
   const other = await measureGradients(engine, model, text, 4, silent);

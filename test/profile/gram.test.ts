@@ -1,4 +1,4 @@
-// The Gram matrices of a block's inputs: their diagonal is what Wanda measures, they are the reference's, and neither lanes
+// The Gram matrices of a block's inputs: their diagonal is what Wanda measures, they are the reference's, and neither workers
 // nor threads change a bit of them.
 
 import { fileURLToPath } from 'node:url';
@@ -30,8 +30,8 @@ afterAll(async () => {
   for (const engine of engines) await engine.close();
 });
 
-async function cpu(lanes: number, threads: number): Promise<Engine> {
-  const engine = await createOrtEngine({ device: 'cpu', lanes, threads });
+async function cpu(workers: number, threads: number): Promise<Engine> {
+  const engine = await createOrtEngine({ device: 'cpu', workers, threads });
   engines.push(engine);
   return engine;
 }
@@ -74,13 +74,13 @@ describe('Gram matrices', () => {
     }
   });
 
-  test('are the same to the last bit with one thread, two, and two lanes', async () => {
-    const [one, two, lanes] = [
+  test('are the same to the last bit with one thread, two, and two workers', async () => {
+    const [one, two, workers] = [
       await gramsOn(await cpu(1, 1)),
       await gramsOn(await cpu(1, 2)),
       await gramsOn(await cpu(2, 1)),
     ];
     expect(two).toEqual(one);
-    expect(lanes).toEqual(one);
+    expect(workers).toEqual(one);
   });
 });

@@ -3,28 +3,28 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Device, HostTensor, Lent } from '../engine.js';
 
-export type LaneSettings = {
+export type WorkerSettings = {
   readonly device: Device;
   readonly threads: number;
-  /** Two integers that both threads see; see LANE_STATE. */
+  /** Two integers that both threads see; see WORKER_STATE. */
   readonly state: Int32Array<SharedArrayBuffer>;
 };
-/** What a lane's thread is started with: the port is its end of the line. */
-export type WorkerSettings = LaneSettings & { readonly port: MessagePort };
+/** What a worker's thread is started with: the port is its end of the line. */
+export type WorkerData = WorkerSettings & { readonly port: MessagePort };
 
-/** What the thread that starts lanes is started with: its own state, and the lanes' file. */
-export type SpawnerSettings = { readonly state: Int32Array<SharedArrayBuffer>; readonly lane: string };
-export type SpawnRequest = { readonly lane: number; readonly settings: LaneSettings; readonly port: MessagePort };
+/** What the thread that starts workers is started with: its own state, and the workers' file. */
+export type SpawnerSettings = { readonly state: Int32Array<SharedArrayBuffer>; readonly file: string };
+export type SpawnRequest = { readonly id: number; readonly settings: WorkerSettings; readonly port: MessagePort };
 export type SpawnerReply =
   | { readonly kind: 'ready' }
   | { readonly kind: 'unready'; readonly message: string }
-  | { readonly kind: 'ended'; readonly lane: number; readonly why: string };
+  | { readonly kind: 'ended'; readonly id: number; readonly why: string };
 
 /**
- * Places in a lane's shared state. A thread that is ended inside ONNX Runtime takes the whole process down, so `busy`
+ * Places in a worker's shared state. A thread that is ended inside ONNX Runtime takes the whole process down, so `busy`
  * counts the calls into it and `stopping`, once 1, keeps new ones from beginning.
  */
-export const LANE_STATE = { stopping: 0, busy: 1 } as const;
+export const WORKER_STATE = { stopping: 0, busy: 1 } as const;
 
 export type Request =
   | {

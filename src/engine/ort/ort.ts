@@ -1,50 +1,50 @@
-// The dense engine: ONNX Runtime in worker threads. A small model is fastest with several single-threaded lanes side by
-// side, a large one with one lane of several threads (and then holds its weights once); `lanes × threads` never exceeds
-// the threads asked for. Results do not depend on the number of lanes: each run is one lane's, whole.
+// The dense engine: ONNX Runtime in worker threads. A small model is fastest with several single-threaded workers side by
+// side, a large one with one worker of several threads (and then holds its weights once); `workers × threads` never exceeds
+// the threads asked for. Results do not depend on the number of workers: each run is one worker's, whole.
 
 import { type Graph, serialiseOnnx } from '../../graph/index.js';
 import type { Device, Engine, HostTensor, Lent, Session } from '../engine.js';
 import { checkFiles, checkInputs } from '../graph-inputs.js';
-import { type Lane, startLane } from './lane.js';
 import { followLinks } from './links.js';
+import { startWorker, type WorkerHandle } from './worker-handle.js';
 
 type Tensors = Readonly<Record<string, HostTensor>>;
 
 export type OrtOptions = {
   readonly device: Device;
   /** Worker threads that each hold every loaded session. */
-  readonly lanes: number;
+  readonly workers: number;
   /** Threads inside one run. */
   readonly threads: number;
 };
 
-/** Calls that a lane is sent at once: one that it is in, and one that it finds when it is done. */
+/** Calls that a worker is sent at once: one that it is in, and one that it finds when it is done. */
 const CALLS = 2;
 
 /**
  * Starts the engine's workers.
  * @throws ResourceError E_RESOURCE_ENGINE where ONNX Runtime cannot be loaded, E_RESOURCE_DEVICE where `device` is not there
  */
-export async function createOrtEngine({ device, lanes, threads }: OrtOptions): Promise<Engine> {
-  const started = await Promise.allSettled(Array.from({ length: lanes }, () => startLane({ device, threads })));
-  const all = started.flatMap((lane) => (lane.status === 'fulfilled' ? [lane.value] : []));
-  const failed = started.find((lane) => lane.status === 'rejected');
+export async function createOrtEngine({ device, workers, threads }: OrtOptions): Promise<Engine> {
+  const started = await Promise.allSettled(Array.from({ length: workers }, () => startWorker({ device, threads })));
+  const all = started.flatMap((worker) => (worker.status === 'fulfilled' ? [worker.value] : []));
+  const failed = started.find((worker) => worker.status === 'rejected');
   if (failed) {
-    await Promise.all(all.map((lane) => lane.stop()));
+    await Promise.all(all.map((worker) => worker.stop()));
     throw failed.reason;
   }
-  const calls = new Map(all.map((lane) => [lane, 0]));
-  const waiting: ((lane: Lane) => void)[] = [];
-  const take = async (): Promise<Lane> => {
-    const [lane, count] = [...calls].reduce((a, b) => (b[1] < a[1] ? b : a));
+  const calls = new Map(all.map((worker) => [worker, 0]));
+  const waiting: ((worker: WorkerHandle) => void)[] = [];
+  const take = async (): Promise<WorkerHandle> => {
+    const [worker, count] = [...calls].reduce((a, b) => (b[1] < a[1] ? b : a));
     if (count === CALLS) return await new Promise((resolve) => waiting.push(resolve));
-    calls.set(lane, count + 1);
-    return lane;
+    calls.set(worker, count + 1);
+    return worker;
   };
-  const give = (lane: Lane): void => {
+  const give = (worker: WorkerHandle): void => {
     const next = waiting.shift();
-    if (next) next(lane);
-    else calls.set(lane, calls.get(lane)! - 1);
+    if (next) next(worker);
+    else calls.set(worker, calls.get(worker)! - 1);
   };
   let sessions = 0;
 
@@ -54,23 +54,27 @@ export async function createOrtEngine({ device, lanes, threads }: OrtOptions): P
     const session = sessions++;
     const model = serialiseOnnx(graph);
     const release = async (): Promise<void> => {
-      await Promise.all(all.map((lane) => lane.call({ kind: 'release', session }, graph.name)));
+      await Promise.all(all.map((worker) => worker.call({ kind: 'release', session }, graph.name)));
     };
-    const loads = all.map((lane) => lane.call({ kind: 'load', session, model, folder: graph.folder }, graph.name));
+    const loads = all.map((worker) => worker.call({ kind: 'load', session, model, folder: graph.folder }, graph.name));
     const failed = (await Promise.allSettled(loads)).find((result) => result.status === 'rejected');
     if (failed) {
-      await release().catch(() => {}); // the lanes that did load it; the failure itself is what matters
+      await release().catch(() => {}); // the workers that did load it; the failure itself is what matters
       throw failed.reason;
     }
     const run = async (inputs: Tensors, transfer: boolean, lent: boolean): Promise<Lent> => {
-      const lane = await take();
+      const worker = await take();
       try {
         // Only now, since another call may have been given the same buffers meanwhile: Node sends no message with those.
         checkInputs(graph, inputs);
         const own = Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, whole(tensor)]));
-        return await lane.call({ kind: 'run', session, inputs: own, lent }, graph.name, transfer ? buffersOf(own) : []);
+        return await worker.call(
+          { kind: 'run', session, inputs: own, lent },
+          graph.name,
+          transfer ? buffersOf(own) : [],
+        );
       } finally {
-        give(lane);
+        give(worker);
       }
     };
     return {
@@ -80,9 +84,9 @@ export async function createOrtEngine({ device, lanes, threads }: OrtOptions): P
     };
   };
   const close = async (): Promise<void> => {
-    await Promise.all(all.map((lane) => lane.stop()));
+    await Promise.all(all.map((worker) => worker.stop()));
   };
-  return { name: `onnxruntime-node ${all[0]!.version}`, device, lanes, asks: CALLS * lanes, load, close };
+  return { name: `onnxruntime-node ${all[0]!.version}`, device, workers, concurrency: CALLS * workers, load, close };
 }
 
 /** A tensor that is alone in its buffer: a message to another thread carries the whole buffer of a view. */

@@ -1,7 +1,7 @@
 // A thread that is ended while it is inside ONNX Runtime takes the whole process down (its binding throws where nothing
 // catches). So a process that exits first waits, for each such thread, until it is outside, and keeps it there.
 
-import { LANE_STATE } from './messages.js';
+import { WORKER_STATE } from './messages.js';
 
 /** How long a process that ends waits for a thread, in milliseconds. */
 const SETTLE_TIMEOUT = 60_000;
@@ -14,19 +14,19 @@ const settleAll = (): void => {
 /** The state of a thread that is about to start, which counts as a call. */
 export function newState(): Int32Array<SharedArrayBuffer> {
   const state = new Int32Array(new SharedArrayBuffer(8));
-  state[LANE_STATE.busy] = 1;
+  state[WORKER_STATE.busy] = 1;
   return state;
 }
 
 /** Has the process's end wait for the thread of that state; returns what ends this, once the thread is no more. */
 export function guardExit(state: Int32Array<SharedArrayBuffer>): () => void {
   const settle = (): void => {
-    Atomics.store(state, LANE_STATE.stopping, 1);
+    Atomics.store(state, WORKER_STATE.stopping, 1);
     const end = Date.now() + SETTLE_TIMEOUT;
     for (;;) {
-      const busy = Atomics.load(state, LANE_STATE.busy);
+      const busy = Atomics.load(state, WORKER_STATE.busy);
       if (busy === 0 || Date.now() >= end) return;
-      Atomics.wait(state, LANE_STATE.busy, busy, end - Date.now());
+      Atomics.wait(state, WORKER_STATE.busy, busy, end - Date.now());
     }
   };
   if (settles.size === 0) process.on('exit', settleAll);

@@ -1,22 +1,22 @@
-// The thread that starts lanes: spawner.ts says why there is one. Its session is the first of the process, and is kept.
+// The thread that starts workers: spawner.ts says why there is one. Its session is the first of the process, and is kept.
 
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 import { messageOf } from '../../base/index.js';
-import { LANE_STATE, type SpawnerReply, type SpawnerSettings, type SpawnRequest } from './messages.js';
+import { type SpawnerReply, type SpawnerSettings, type SpawnRequest, WORKER_STATE } from './messages.js';
 import { smallestModel } from './smallest-model.js';
 
 const port = parentPort!;
-const { state, lane: file } = workerData as SpawnerSettings;
+const { state, file } = workerData as SpawnerSettings;
 const reply = (message: SpawnerReply): void => port.postMessage(message);
 
-port.on('message', ({ lane, settings, port: own }: SpawnRequest) => {
+port.on('message', ({ id, settings, port: own }: SpawnRequest) => {
   const thread = new Worker(file, { workerData: { ...settings, port: own }, transferList: [own] });
   let why: string | undefined;
   thread.on('error', (error) => {
     why = messageOf(error);
   });
-  thread.on('exit', (code) => reply({ kind: 'ended', lane, why: why ?? `its thread ended with code ${code}` }));
+  thread.on('exit', (code) => reply({ kind: 'ended', id, why: why ?? `its thread ended with code ${code}` }));
 });
 
 try {
@@ -31,5 +31,5 @@ try {
 } catch (error) {
   reply({ kind: 'unready', message: messageOf(error) });
 }
-Atomics.sub(state, LANE_STATE.busy, 1);
-Atomics.notify(state, LANE_STATE.busy);
+Atomics.sub(state, WORKER_STATE.busy, 1);
+Atomics.notify(state, WORKER_STATE.busy);

@@ -1,13 +1,13 @@
-// Where lanes' threads come from: a thread in which denormal numbers count as zero. ONNX Runtime takes no exponential below
+// Where workers' threads come from: a thread in which denormal numbers count as zero. ONNX Runtime takes no exponential below
 // e⁻⁸⁸, so that every masked score becomes a denormal number, and a processor takes up to hundreds of cycles for each, a
 // sixth of a block's time. It can be told to count them as zero, but tells so only the thread of a process's first session;
-// a thread inherits it from the one that starts it. So one thread has that session, stays, and starts all lanes; all other
-// threads of the process remain as they are. Where a session was there before, lanes are as right, and slower.
+// a thread inherits it from the one that starts it. So one thread has that session, stays, and starts all workers; all other
+// threads of the process remain as they are. Where a session was there before, workers are as right, and slower.
 
 import { createRequire } from 'node:module';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { messageOf } from '../../base/index.js';
-import type { LaneSettings, SpawnerReply, SpawnerSettings, SpawnRequest } from './messages.js';
+import type { SpawnerReply, SpawnerSettings, SpawnRequest, WorkerSettings } from './messages.js';
 import { guardExit, newState } from './settle.js';
 
 export type Thread = {
@@ -16,12 +16,12 @@ export type Thread = {
   readonly ended: Promise<string>;
 };
 
-type Spawner = { spawn(settings: LaneSettings): Thread };
+type Spawner = { spawn(settings: WorkerSettings): Thread };
 
 let spawner: Promise<Spawner> | undefined;
 
-/** Starts a lane's thread. Rejects with what ONNX Runtime says where it cannot be loaded. */
-export async function startThread(settings: LaneSettings): Promise<Thread> {
+/** Starts a worker's thread. Rejects with what ONNX Runtime says where it cannot be loaded. */
+export async function startThread(settings: WorkerSettings): Promise<Thread> {
   spawner ??= startSpawner();
   return (await spawner).spawn(settings);
 }
@@ -29,46 +29,46 @@ export async function startThread(settings: LaneSettings): Promise<Thread> {
 async function startSpawner(): Promise<Spawner> {
   const { resolve } = createRequire(import.meta.url);
   const state = newState();
-  const workerData: SpawnerSettings = { state, lane: resolve('#engine-worker') };
-  const worker = new Worker(resolve('#engine-spawner'), { workerData });
+  const workerData: SpawnerSettings = { state, file: resolve('#engine-worker') };
+  const thread = new Worker(resolve('#engine-spawner'), { workerData });
   const release = guardExit(state);
   const living = new Map<number, (why: string) => void>();
-  let lanes = 0;
+  let started = 0;
   let why: string | undefined;
-  const end = (lane: number, reason: string): void => {
-    living.get(lane)?.(reason);
-    living.delete(lane);
-    if (living.size === 0) worker.unref();
+  const end = (id: number, reason: string): void => {
+    living.get(id)?.(reason);
+    living.delete(id);
+    if (living.size === 0) thread.unref();
   };
   await new Promise<void>((resolve, reject) => {
-    worker.on('message', (reply: SpawnerReply) => {
+    thread.on('message', (reply: SpawnerReply) => {
       if (reply.kind === 'ready') resolve();
       else if (reply.kind === 'unready') {
         why = reply.message;
-        void worker.terminate();
-      } else end(reply.lane, reply.why);
+        void thread.terminate();
+      } else end(reply.id, reply.why);
     });
-    worker.on('error', (error) => {
+    thread.on('error', (error) => {
       why = messageOf(error);
     });
-    worker.on('exit', (code) => {
+    thread.on('exit', (code) => {
       why ??= `the thread that started it ended with code ${code}`;
       spawner = undefined;
       release();
-      for (const lane of [...living.keys()]) end(lane, why);
+      for (const id of [...living.keys()]) end(id, why);
       reject(new Error(why));
     });
   });
-  worker.unref(); // it does not keep the process; a lane does
+  thread.unref(); // it does not keep the process; a worker does
   return {
     spawn: (settings) => {
       const { port1, port2 } = new MessageChannel();
-      const lane = lanes++;
-      const ended = new Promise<string>((resolve) => living.set(lane, resolve));
+      const id = started++;
+      const ended = new Promise<string>((resolve) => living.set(id, resolve));
       // From here on the thread will start, whatever becomes of this one, so waiting for it is safe.
       void ended.then(guardExit(settings.state));
-      worker.ref();
-      worker.postMessage({ lane, settings, port: port2 } satisfies SpawnRequest, [port2]);
+      thread.ref();
+      thread.postMessage({ id, settings, port: port2 } satisfies SpawnRequest, [port2]);
       return { port: port1, ended };
     },
   };

@@ -1,14 +1,14 @@
 // The worker thread that owns ONNX Runtime: `run()` blocks its thread, so it never runs on the main one. One worker is
-// one lane. Everything it is sent and sends back moves by transfer, not by copy.
+// one worker. Everything it is sent and sends back moves by transfer, not by copy.
 
 import { workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 import { messageOf } from '../../base/index.js';
 import type { HostTensor, Lent } from '../engine.js';
-import { LANE_STATE, type Reply, type Request, type WorkerSettings } from './messages.js';
+import { type Reply, type Request, WORKER_STATE, type WorkerData } from './messages.js';
 import { smallestModel } from './smallest-model.js';
 
-const settings = workerData as WorkerSettings;
+const settings = workerData as WorkerData;
 const { port } = settings;
 const sessions = new Map<number, ort.InferenceSession>();
 
@@ -48,15 +48,15 @@ async function run(request: Request & { kind: 'run' }): Promise<Record<string, H
   return outputs;
 }
 
-/** Does `work`, unless the lane is to end; counted, so that the lane is not ended meanwhile. */
+/** Does `work`, unless the worker is to end; counted, so that the worker is not ended meanwhile. */
 async function counted<T>(work: () => Promise<T>): Promise<T> {
-  Atomics.add(settings.state, LANE_STATE.busy, 1);
+  Atomics.add(settings.state, WORKER_STATE.busy, 1);
   try {
-    if (Atomics.load(settings.state, LANE_STATE.stopping) === 1) throw new Error('the engine was closed');
+    if (Atomics.load(settings.state, WORKER_STATE.stopping) === 1) throw new Error('the engine was closed');
     return await work();
   } finally {
-    Atomics.sub(settings.state, LANE_STATE.busy, 1);
-    Atomics.notify(settings.state, LANE_STATE.busy);
+    Atomics.sub(settings.state, WORKER_STATE.busy, 1);
+    Atomics.notify(settings.state, WORKER_STATE.busy);
   }
 }
 
@@ -101,5 +101,5 @@ try {
 } catch (error) {
   reply({ kind: 'unready', message: messageOf(error) });
 }
-Atomics.sub(settings.state, LANE_STATE.busy, 1); // the start itself, counted by the main thread
-Atomics.notify(settings.state, LANE_STATE.busy);
+Atomics.sub(settings.state, WORKER_STATE.busy, 1); // the start itself, counted by the main thread
+Atomics.notify(settings.state, WORKER_STATE.busy);

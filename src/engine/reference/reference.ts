@@ -11,7 +11,7 @@ import type { Op, Value } from './value.js';
 
 /** The engine in plain TypeScript: exact, slow, one run at a time, on this thread. */
 export function createReferenceEngine(): Engine {
-  return { name: 'reference', device: 'cpu', lanes: 1, asks: 1, load, close: async () => {} };
+  return { name: 'reference', device: 'cpu', workers: 1, concurrency: 1, load, close: async () => {} };
 }
 
 async function load(graph: Graph): Promise<Session> {

@@ -3,12 +3,12 @@
 
 import { InternalError, messageOf, ResourceError } from '../../base/index.js';
 import type { Device, Lent } from '../engine.js';
-import { LANE_STATE, type LaneSettings, type Reply, type Request } from './messages.js';
+import { type Reply, type Request, WORKER_STATE, type WorkerSettings } from './messages.js';
 import { newState } from './settle.js';
 import { startThread } from './spawner.js';
 
 type Unnumbered<T> = T extends unknown ? Omit<T, 'call'> : never;
-export type Lane = {
+export type WorkerHandle = {
   readonly version: string;
   call(request: Unnumbered<Request>, graph: string, transfer?: ArrayBuffer[]): Promise<Lent>;
   /** Ends the thread after the call it is in; the others it was sent are rejected. */
@@ -16,7 +16,7 @@ export type Lane = {
 };
 
 /** @throws ResourceError E_RESOURCE_ENGINE, E_RESOURCE_DEVICE */
-export async function startLane(settings: Omit<LaneSettings, 'state'>): Promise<Lane> {
+export async function startWorker(settings: Omit<WorkerSettings, 'state'>): Promise<WorkerHandle> {
   const { device } = settings;
   const stopped = (cause: unknown): ResourceError =>
     new ResourceError(
@@ -71,7 +71,7 @@ export async function startLane(settings: Omit<LaneSettings, 'state'>): Promise<
       }),
     stop: async () => {
       dead ??= new InternalError('E_INTERNAL_ENGINE', 'The engine was used after it was closed.');
-      Atomics.store(state, LANE_STATE.stopping, 1);
+      Atomics.store(state, WORKER_STATE.stopping, 1);
       port.postMessage({ kind: 'stop', call: -1 } satisfies Request);
       await ended; // which rejects the calls that were still under way
     },

@@ -1,7 +1,7 @@
-// Lanes or threads? One block run over 16 windows of 256 tokens by several single-threaded lanes side by side, and by one
-// lane with as many threads: the measurement behind the rule in src/runs/texts.ts. Taking turns, median of 5.
+// Workers or threads? One block run over 16 windows of 256 tokens by several single-threaded workers side by side, and by one
+// worker with as many threads: the measurement behind the rule in src/runs/texts.ts. Taking turns, median of 5.
 //
-//   npm run bench:lanes [-- --threads 2]
+//   npm run bench:workers [-- --threads 2]
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -20,7 +20,7 @@ const WINDOWS = 16;
 const T = 256;
 const V = 64;
 const rng = createRng(0);
-const scratch = mkdtempSync(join(tmpdir(), 'layerwise-lanes-'));
+const scratch = mkdtempSync(join(tmpdir(), 'layerwise-workers-'));
 
 async function makeModel(D: number): Promise<Model> {
   const F = Math.round((D * 8) / 3 / 16) * 16;
@@ -71,27 +71,27 @@ async function timeRun(engine: Engine, model: Model): Promise<number> {
 }
 
 try {
-  const lanes = await createOrtEngine({ device: 'cpu', lanes: threads, threads: 1 });
-  const wide = await createOrtEngine({ device: 'cpu', lanes: 1, threads });
+  const workers = await createOrtEngine({ device: 'cpu', workers: threads, threads: 1 });
+  const wide = await createOrtEngine({ device: 'cpu', workers: 1, threads });
   for (const D of [64, 128, 256, 512, 1024, 2048]) {
     const model = await makeModel(D);
     const times: [number[], number[]] = [[], []];
     for (let turn = 0; turn < 5; turn++) {
-      times[0].push(await timeRun(lanes, model));
+      times[0].push(await timeRun(workers, model));
       times[1].push(await timeRun(wide, model));
     }
-    const [byLanes, byThreads] = times.map((list) => (WINDOWS * T) / median(list)) as [number, number];
+    const [byWorkers, byThreads] = times.map((list) => (WINDOWS * T) / median(list)) as [number, number];
     console.log(
       JSON.stringify({
         hidden: D,
         weights: model.blockWeights,
-        lanesTokensPerSecond: byLanes,
+        workersTokensPerSecond: byWorkers,
         threadsTokensPerSecond: byThreads,
-        ratio: byLanes / byThreads,
+        ratio: byWorkers / byThreads,
       }),
     );
   }
-  await lanes.close();
+  await workers.close();
   await wide.close();
 } finally {
   rmSync(scratch, { recursive: true, force: true });
