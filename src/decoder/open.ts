@@ -1,8 +1,8 @@
-// Opens a packed model for decoding by a team of threads, over one shared memory.
+// Opens a packed model for decoding by a pool of threads, over one shared memory.
 
 import { createRequire } from 'node:module';
 import type { PackedModel } from '../packed/index.js';
-import { startTeam } from '../threads/index.js';
+import { startThreads } from '../threads/index.js';
 import { buildDecoder, type OpenDecoder, type SequenceOptions } from './build.js';
 import type { Runner } from './runner.js';
 
@@ -18,15 +18,15 @@ const WORKER = '#decoder-worker';
 export const openDecoder = (packed: PackedModel, options: DecoderOptions): Promise<OpenDecoder> =>
   buildDecoder(packed, options, () => startRunner(options.threads));
 
-/** The programs are those of worker.ts. */
+/** The tasks are those of worker.ts. */
 function startRunner(threads: number): Runner {
-  const team = startTeam(createRequire(import.meta.url).resolve(WORKER), { threads });
+  const pool = startThreads(createRequire(import.meta.url).resolve(WORKER), { threads });
   return {
     threads,
-    memory: team.memory,
-    prepare: (program, placement) => team.run('prepare', { program, placement }),
-    read: (piece) => team.run('read', piece),
-    pass: (step) => team.run('pass', step),
-    close: () => team.close(),
+    memory: pool.memory,
+    prepare: (program, placement) => pool.run('prepare', { program, placement }),
+    read: (piece) => pool.run('read', piece),
+    pass: (step) => pool.run('pass', step),
+    close: () => pool.close(),
   };
 }

@@ -1,4 +1,4 @@
-// Who runs a program: a team of threads over a memory that they share (open.ts), or the calling thread over its own (alone.ts).
+// Who runs a program: a pool of threads over a memory that they share (open.ts), or the calling thread over its own (alone.ts).
 
 import type { RuntimeMemory } from '../kernels/portable.js';
 import type { Placement, Step } from './placement.js';

@@ -1,20 +1,20 @@
-// The worker file of a decoder's team: each thread binds the program to the memory once, and then takes part in passes.
+// The worker file of a decoder's pool: each thread binds the program to the memory once, and then takes part in passes.
 
-import { joinTeam, type Member } from '../threads/index.js';
+import { joinThreads, type ThreadView } from '../threads/index.js';
 import { createMachine, type Machine } from './machine.js';
 import type { Placement, Step } from './placement.js';
 import type { Program } from './program.js';
 
 let machine: Machine | undefined;
 
-joinTeam({
-  programs: {
-    prepare: (member: Member, { program, placement }: { program: Program; placement: Placement }) => {
-      machine = createMachine(program, placement, member.kernels, member);
+joinThreads({
+  tasks: {
+    prepare: (thread: ThreadView, { program, placement }: { program: Program; placement: Placement }) => {
+      machine = createMachine(program, placement, thread.kernels, thread);
       return { value: undefined };
     },
-    /** Reads the weights once; answers how many milliseconds the whole team took. */
-    read: ({ kernels, barrier, share }: Member, { address, bytes }: { address: number; bytes: number }) => {
+    /** Reads the weights once; answers how many milliseconds the whole pool took. */
+    read: ({ kernels, barrier, share }: ThreadView, { address, bytes }: { address: number; bytes: number }) => {
       const { from, to } = share(Math.floor(bytes / 64));
       barrier();
       const started = performance.now();
@@ -22,7 +22,7 @@ joinTeam({
       barrier();
       return { value: performance.now() - started };
     },
-    pass: (_: Member, step: Step) => {
+    pass: (_: ThreadView, step: Step) => {
       machine!.run(step);
       return { value: undefined };
     },

@@ -2,7 +2,7 @@
 // the shared memory, counts are numbers. Kernels check nothing: checkLinear does before the bytes are placed, and whoever
 // lays out the memory. `from` and `to` are a range of what threads share: each element of the output is computed by one of
 // them, in an order that does not depend on the range, so results are the same for any number of threads. No kernel
-// waits for another; where one needs what another thread wrote, there is a barrier between them (team.ts). There must be
+// waits for another; where one needs what another thread wrote, there is a barrier between them (threads/pool.ts). There must be
 // BEYOND bytes of memory behind all of them: kernels read ahead of what they multiply, and use nothing of that.
 
 import type { LinearLayout } from '../layouts/portable.js';

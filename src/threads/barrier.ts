@@ -3,7 +3,7 @@
 // What is written before a barrier is seen after it. A barrier that is broken throws in every thread instead of waiting
 // for one that will not come.
 
-/** Places in the shared state of a team. */
+/** Places in the shared state of a pool. */
 const STATE = { round: 0, arrived: 1, asleep: 2, broken: 3 } as const;
 export const BARRIER_BYTES = 16;
 
@@ -32,10 +32,10 @@ export function meet(state: BarrierState, count: number): void {
       Atomics.sub(state, STATE.asleep, 1);
     }
   }
-  if (isBroken(state)) throw new BrokenBarrier('another thread of the team failed');
+  if (isBroken(state)) throw new BrokenBarrier('another thread of the pool failed');
 }
 
-/** Whether a thread of the team has failed. */
+/** Whether a thread of the pool has failed. */
 export const isBroken = (state: BarrierState): boolean => Atomics.load(state, STATE.broken) !== 0;
 
 /** Frees all who wait, for good. */

@@ -1,1 +1,1 @@
-export { joinTeam, type Member, startTeam, type Team } from './team.js';
+export { joinThreads, startThreads, type ThreadPool, type ThreadView } from './pool.js';

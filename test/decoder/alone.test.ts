@@ -1,5 +1,5 @@
 // A decoder that the calling thread runs alone, in memory that is not shared, from the bytes of a file: what a page does,
-// here in Node. Its logits are a team's.
+// here in Node. Its logits are a pool's.
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,15 +22,15 @@ async function packedOf(name: string): Promise<PackedFile> {
   return await openPackedBytes(await readFile(path));
 }
 
-test.each(['llama', 'gemma2', 'gpt_neox'])('%s: the bits of a team', async (name) => {
+test.each(['llama', 'gemma2', 'gpt_neox'])('%s: the bits of a pool', async (name) => {
   const tokens = [...(await readGolden(name)).windows.windows[0]!];
-  const team = await openCheckpoint(goldenDir(name), INT8, { threads: 2, sequences: 2 });
+  const pool = await openCheckpoint(goldenDir(name), INT8, { threads: 2, sequences: 2 });
   const alone = await openDecoderAlone(await packedOf(name), { kernels, sequences: 2 });
-  expect(alone.info).toEqual({ ...team.info, threads: 1 });
-  const logits = await decodeAll(team, tokens);
+  expect(alone.info).toEqual({ ...pool.info, threads: 1 });
+  const logits = await decodeAll(pool, tokens);
   for (const stride of [tokens.length, 3]) expect(await decodeAll(alone, tokens, stride)).toEqual(logits);
   expect(await alone.measureBandwidth()).toBeGreaterThan(0);
-  await Promise.all([alone.close(), team.close()]);
+  await Promise.all([alone.close(), pool.close()]);
   expect(await codeOf(alone.step([{ sequence: alone.open(), tokens: [1], logits: 'last' }]))).toBe('E_INTERNAL_CLOSED');
 });
 

@@ -1,5 +1,5 @@
 // Packed models in a page, as those who use the package get there: `layerwise/browser` and the kernels bundled by Vite,
-// served without cross-origin isolation, opened by headless Chromium. Logits are those of Node's team of threads to the
+// served without cross-origin isolation, opened by headless Chromium. Logits are those of Node's pool of threads to the
 // last bit, texts the same, and a damaged file is refused with the same code.
 
 import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';

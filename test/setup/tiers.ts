@@ -1,4 +1,4 @@
-// What `npm run test:fast` leaves out, so that it ends within a minute on two cores: whatever runs jobs, pipelines, teams of
+// What `npm run test:fast` leaves out, so that it ends within a minute on two cores: whatever runs jobs, pipelines, pools of
 // threads, processes or browsers, and single files of more than about four seconds. `npm test` runs all.
 
 export const SLOW: readonly string[] = [

@@ -1,4 +1,4 @@
-// Teams of threads: they meet, they share, they cost nothing when idle, and one that fails takes nobody's answer with it.
+// Pools of threads: they meet, they share, they cost nothing when idle, and one that fails takes nobody's answer with it.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -11,24 +11,24 @@ import {
   SUMS_BYTES,
 } from '../../src/kernels/index.js';
 import { activationBytes, encodeSortedTiles } from '../../src/layouts/index.js';
-import { startTeam, type Team } from '../../src/threads/index.js';
+import { startThreads, type ThreadPool } from '../../src/threads/index.js';
 import { quantised } from '../kernels/matrices.js';
 
-const FILE = new URL('./team-worker.mjs', import.meta.url);
-const open: Team[] = [];
-const start = (threads: number): Team => {
-  const team = startTeam(FILE, { threads });
-  open.push(team);
-  return team;
+const FILE = new URL('./pool-worker.mjs', import.meta.url);
+const open: ThreadPool[] = [];
+const start = (threads: number): ThreadPool => {
+  const pool = startThreads(FILE, { threads });
+  open.push(pool);
+  return pool;
 };
 afterEach(async () => {
-  await Promise.all(open.splice(0).map((team) => team.close()));
+  await Promise.all(open.splice(0).map((pool) => pool.close()));
 });
 
 test.each([1, 2, 3, 5])('%d threads meet at every barrier', async (threads) => {
-  const team = start(threads);
-  const address = createArena(team.memory).take(64, 'cells');
-  const cells = await team.run('turns', { address, rounds: 2000 });
+  const pool = start(threads);
+  const address = createArena(pool.memory).take(64, 'cells');
+  const cells = await pool.run('turns', { address, rounds: 2000 });
   expect(cells).toEqual(Array(threads).fill(2000));
 });
 
@@ -38,8 +38,8 @@ test('the leader answers; shares cover everything once', async () => {
 });
 
 test('calls are answered in their order', async () => {
-  const team = start(2);
-  const all = await Promise.all([3, 1, 4, 1, 5].map((units) => team.run<{ share: { to: number } }>('where', units)));
+  const pool = start(2);
+  const all = await Promise.all([3, 1, 4, 1, 5].map((units) => pool.run<{ share: { to: number } }>('where', units)));
   expect(all.map(({ share }) => share.to)).toEqual([1, 0, 2, 0, 2]);
 });
 
@@ -49,12 +49,12 @@ test('a product has the same bits for any number of threads', async () => {
   const vector = plainQuantise(Float32Array.from({ length: c.columns }, (_, i) => Math.sin(i)));
   const expected = plainMultiplyQuantised(encoded, vector);
   for (const threads of [1, 2, 4]) {
-    const team = start(threads);
-    const arena = createArena(team.memory);
+    const pool = start(threads);
+    const arena = createArena(pool.memory);
     const put = (data: ArrayBufferView, size = data.byteLength): number => {
       const address = arena.take(size, 'a test');
       const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-      new Uint8Array(team.memory.buffer, address, data.byteLength).set(bytes);
+      new Uint8Array(pool.memory.buffer, address, data.byteLength).set(bytes);
       return address;
     };
     const parts = encoded.parts.map((part) => put(part));
@@ -64,7 +64,7 @@ test('a product has the same bits for any number of threads', async () => {
     const sums = arena.take(2 * SUMS_BYTES * threads, 'sums');
     const call = { x, y: { address: y, stride: 4 * c.rows }, tokens: 1, sums };
     const request = { layout: encoded.layout, parts, call, y, length: c.rows };
-    expect(await team.run('multiply', request)).toEqual(expected);
+    expect(await pool.run('multiply', request)).toEqual(expected);
   }
 });
 
@@ -76,9 +76,9 @@ test('memory that the leader lets grow is there for all', async () => {
   expect(written).toEqual([3, 2, 1]);
 });
 
-test('an idle team costs nothing', async () => {
-  const team = start(2);
-  await team.run('turns', { address: createArena(team.memory).take(64, 'cells'), rounds: 100 });
+test('an idle pool costs nothing', async () => {
+  const pool = start(2);
+  await pool.run('turns', { address: createArena(pool.memory).take(64, 'cells'), rounds: 100 });
   await sleep(300);
   const before = process.cpuUsage();
   await sleep(1500);
@@ -92,32 +92,32 @@ describe('a thread that fails', () => {
     ['another thread throws', 2, 'throw', /on purpose/],
     ['a thread ends', 1, 'exit', /code 3/],
   ])('%s: the call is rejected, and so are later ones', async (_, who, how, message) => {
-    const team = start(3);
-    const calls = await Promise.allSettled([team.run('fail', { who, how }), team.run('where', 1)]);
+    const pool = start(3);
+    const calls = await Promise.allSettled([pool.run('fail', { who, how }), pool.run('where', 1)]);
     for (const call of calls) {
       expect(call.status).toBe('rejected');
       expect((call as PromiseRejectedResult).reason).toBeInstanceOf(InternalError);
       expect((call as PromiseRejectedResult).reason).toMatchObject({ code: 'E_INTERNAL_TEAM' });
       expect(String((call as PromiseRejectedResult).reason)).toMatch(message);
     }
-    await expect(team.run('where', 1)).rejects.toThrow(message);
+    await expect(pool.run('where', 1)).rejects.toThrow(message);
   });
 
-  test('a program that does not exist, a worker that does not load', async () => {
-    await expect(start(2).run('nothing', {})).rejects.toThrow(/no program nothing/);
-    const team = startTeam(new URL('./absent.mjs', import.meta.url), { threads: 2 });
-    open.push(team);
-    await expect(team.run('where', 1)).rejects.toThrow(/E_INTERNAL_TEAM|Cannot find module/);
+  test('a task that does not exist, a worker that does not load', async () => {
+    await expect(start(2).run('nothing', {})).rejects.toThrow(/no task nothing/);
+    const pool = startThreads(new URL('./absent.mjs', import.meta.url), { threads: 2 });
+    open.push(pool);
+    await expect(pool.run('where', 1)).rejects.toThrow(/E_INTERNAL_TEAM|Cannot find module/);
   });
 });
 
-test('a closed team has ended what was under way, and refuses the rest', async () => {
-  const team = start(2);
-  const address = createArena(team.memory).take(64, 'cells');
-  const call = team.run('turns', { address, rounds: 500 });
-  await team.close();
+test('a closed pool has ended what was under way, and refuses the rest', async () => {
+  const pool = start(2);
+  const address = createArena(pool.memory).take(64, 'cells');
+  const call = pool.run('turns', { address, rounds: 500 });
+  await pool.close();
   expect(await call).toEqual([500, 500]);
-  await expect(team.run('where', 1)).rejects.toThrow(/after it was closed/);
+  await expect(pool.run('where', 1)).rejects.toThrow(/after it was closed/);
 });
 
 describe('memory', () => {
@@ -141,8 +141,8 @@ describe('memory', () => {
     }
   });
 
-  test('a team that begins with more than there can be is refused', () => {
-    expect(() => startTeam(FILE, { threads: 1, pages: 65537 })).toThrow(/4295032832 bytes wanted/);
+  test('a pool that begins with more than there can be is refused', () => {
+    expect(() => startThreads(FILE, { threads: 1, pages: 65537 })).toThrow(/4295032832 bytes wanted/);
   });
 
   test('more than 4 GiB is refused by name, and what there was stays', () => {

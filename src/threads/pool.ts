@@ -1,10 +1,10 @@
-// Threads that compute one thing together. A team is one worker thread for each core, each with its own instance of the
-// kernels over the same memory, and all of them run the same *program*: a function of the worker file, found by its name,
+// Threads that compute one thing together. A pool is one worker thread for each core, each with its own instance of the
+// kernels over the same memory, and all of them run the same *task*: a function of the worker file, found by its name,
 // which takes its share of rows, heads or tokens by its index and calls `barrier` where it needs what others wrote. The
-// first thread, the leader, gives the answer. Between programs the threads wait for a message and cost nothing; the thread
-// that started the team only waits for answers. Results do not depend on the number of threads, see runtime-kernels.ts.
+// first thread, the leader, gives the answer. Between tasks the threads wait for a message and cost nothing; the thread
+// that started the pool only waits for answers. Results do not depend on the number of threads, see runtime-kernels.ts.
 //
-// A room above supplies the worker file: it calls `joinTeam({ programs })`, and package.json's "imports" names it.
+// A room above supplies the worker file: it calls `joinThreads({ tasks })`, and package.json's "imports" names it.
 
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { InternalError, messageOf } from '../base/index.js';
@@ -18,8 +18,8 @@ import {
 } from '../kernels/index.js';
 import { BARRIER_BYTES, type BarrierState, BrokenBarrier, breakBarrier, isBroken, meet } from './barrier.js';
 
-/** A thread's view of its team, given to every program. */
-export type Member = {
+/** What a task sees of its thread and of the pool. */
+export type ThreadView = {
   /** 0 for the leader. */
   readonly index: number;
   readonly count: number;
@@ -31,43 +31,44 @@ export type Member = {
   share(units: number): Range;
 };
 
-/** What a team can be asked: request and answer are structured clones, and transferred arrays are named. */
-export type Program = (member: Member, request: never) => Answer | Promise<Answer>;
+/** What a pool can be asked: request and answer are structured clones, and transferred arrays are named. */
+export type Task = (thread: ThreadView, request: never) => Answer | Promise<Answer>;
 export type Answer = { readonly value: unknown; readonly transfer?: readonly ArrayBuffer[] };
 
-export interface Team {
+export interface ThreadPool {
   readonly threads: number;
   readonly memory: RuntimeMemory;
   /**
-   * Runs a program in every thread and returns the leader's answer; one at a time, in the order of the calls.
-   * @throws InternalError E_INTERNAL_TEAM where a thread ended or the program threw; the team is of no more use then
+   * Runs a task in every thread and returns the leader's answer; one at a time, in the order of the calls.
+   * @throws InternalError E_INTERNAL_TEAM where a thread ended or the task threw; the pool is of no more use then
    */
-  run<T>(program: string, request: unknown): Promise<T>;
+  run<T>(task: string, request: unknown): Promise<T>;
   /** Ends the threads, after what is under way. */
   close(): Promise<void>;
 }
 
 type Settings = {
-  readonly layerwiseTeam: true;
+  readonly layerwiseThread: true;
   readonly index: number;
   readonly count: number;
   readonly module: RuntimeModule;
   readonly memory: RuntimeMemory;
   readonly state: BarrierState;
 };
-type Request =
-  | { readonly kind: 'run'; readonly program: string; readonly request: unknown }
-  | { readonly kind: 'stop' };
+type Request = { readonly kind: 'run'; readonly task: string; readonly request: unknown } | { readonly kind: 'stop' };
 type Reply = { readonly kind: 'done'; readonly value: unknown } | { readonly kind: 'failed'; readonly error: unknown };
 
 /**
  * Starts `threads` threads of the worker file. `pages`: how much memory there is at first, in pages of 64 KiB.
  * @throws ResourceError E_RESOURCE_MEMORY where that much is not to be had
  */
-export function startTeam(file: string | URL, { threads, pages = 16 }: { threads: number; pages?: number }): Team {
+export function startThreads(
+  file: string | URL,
+  { threads, pages = 16 }: { threads: number; pages?: number },
+): ThreadPool {
   const memory = reserveMemory(pages, true);
   const state: BarrierState = new Int32Array(new SharedArrayBuffer(BARRIER_BYTES));
-  const common = { layerwiseTeam: true as const, count: threads, module: readRuntimeModule(), memory, state };
+  const common = { layerwiseThread: true as const, count: threads, module: readRuntimeModule(), memory, state };
   const waiting: { resolve(value: unknown): void; reject(error: unknown): void }[] = [];
   let dead: unknown;
   let closing = false;
@@ -100,16 +101,16 @@ export function startTeam(file: string | URL, { threads, pages = 16 }: { threads
   return {
     threads,
     memory,
-    run: <T>(program: string, request: unknown) =>
+    run: <T>(task: string, request: unknown) =>
       new Promise<T>((resolve, reject) => {
-        if (closing) dead ??= new InternalError('E_INTERNAL_TEAM', 'The team was used after it was closed.');
+        if (closing) dead ??= new InternalError('E_INTERNAL_TEAM', 'The pool was used after it was closed.');
         if (dead) return reject(dead);
-        send({ kind: 'run', program, request });
+        send({ kind: 'run', task, request });
         waiting.push({ resolve: resolve as (value: unknown) => void, reject });
       }),
     close: async () => {
       closing = true;
-      // A thread that hangs in a program of a broken team would not read the message.
+      // A thread that hangs in a task of a broken pool would not read the message.
       if (dead) await Promise.all(workers.map(({ worker }) => worker.terminate()));
       else send({ kind: 'stop' });
       await Promise.all(workers.map(({ exited }) => exited));
@@ -118,12 +119,13 @@ export function startTeam(file: string | URL, { threads, pages = 16 }: { threads
   };
 }
 
-/** Makes this worker thread a member of the team that started it; returns at once. */
-export function joinTeam({ programs }: { readonly programs: Readonly<Record<string, Program>> }): void {
-  const { layerwiseTeam, index, count, module, memory, state } = workerData as Settings;
-  if (!layerwiseTeam || !parentPort) throw new InternalError('E_INTERNAL_TEAM', 'joinTeam outside a team.');
+/** Adds this worker thread to the pool that started it; returns at once. */
+export function joinThreads({ tasks }: { readonly tasks: Readonly<Record<string, Task>> }): void {
+  const { layerwiseThread, index, count, module, memory, state } = workerData as Settings;
+  if (!layerwiseThread || !parentPort)
+    throw new InternalError('E_INTERNAL_TEAM', 'joinThreads was called outside a pool of threads.');
   const port = parentPort;
-  const member: Member = {
+  const thread: ThreadView = {
     index,
     count,
     memory,
@@ -131,12 +133,12 @@ export function joinTeam({ programs }: { readonly programs: Readonly<Record<stri
     barrier: () => meet(state, count),
     share: (units) => ({ from: Math.floor((units * index) / count), to: Math.floor((units * (index + 1)) / count) }),
   };
-  const run = async ({ program, request }: Request & { kind: 'run' }): Promise<void> => {
+  const run = async ({ task, request }: Request & { kind: 'run' }): Promise<void> => {
     if (isBroken(state)) return; // the call was rejected already, and an answer would be taken for another's
     try {
-      const chosen = programs[program];
-      if (!chosen) throw new InternalError('E_INTERNAL_TEAM', `There is no program ${program}.`);
-      const { value, transfer = [] } = await chosen(member, request as never);
+      const chosen = tasks[task];
+      if (!chosen) throw new InternalError('E_INTERNAL_TEAM', `There is no task ${task}.`);
+      const { value, transfer = [] } = await chosen(thread, request as never);
       if (index === 0) port.postMessage({ kind: 'done', value } satisfies Reply, [...transfer]);
     } catch (error) {
       // Those who wait for this thread must not; their own failure is only that they stopped waiting.
