@@ -1,9 +1,9 @@
 // A model's config and the names of its tensors → its program. Blocks are built by the model room's own block files, with
-// a kit that writes operations down; what comes before and after them is written here.
+// a builder that writes operations down; what comes before and after them is written here.
 
 import { blockTensors, buildWith, type Layout, linearsOf, type ModelConfig } from '../model/portable.js';
-import { ProgramKit, ropesOf } from './kit.js';
 import type { Operation, Program, Rowed } from './program.js';
+import { ProgramBuilder, ropesOf } from './program-builder.js';
 import { Recorder, type TakesIntegers } from './recorder.js';
 
 /** `takesIntegers` says of a weight's name whether its linear reads quantised activations. */
@@ -19,15 +19,15 @@ export function lowerModel(config: ModelConfig, layout: Layout, takesIntegers: T
   const blocks = Array.from({ length: config.blocks }, (_, block) => {
     const tensors = new Map(blockTensors(config, layout, block).map(({ role, name }) => [role, name]));
     const rows = new Map(linearsOf(config, layout, block).map(({ kind, rows }) => [kind, rows]));
-    const kit = new ProgramKit({
+    const builder = new ProgramBuilder({
       config,
       block,
       tensor: (role) => tensors.get(role),
       rows: (role) => rows.get(role)!,
       takesIntegers,
     });
-    buildWith(config, kit);
-    return widen(kit.recorder);
+    buildWith(config, builder);
+    return widen(builder.recorder);
   });
   const { recorder, logits } = recordHead(config, layout, new Recorder(takesIntegers, buffers, quantised));
   const { heads, kvHeads, headDim, vocabulary, attention, logitCap } = config;

@@ -8,7 +8,7 @@ import { linearRole, ROUTER } from '../model/portable.js';
 import type { Value } from './program.js';
 import { Recorder, type TakesIntegers } from './recorder.js';
 
-export type ProgramKitOptions = {
+export type ProgramBuilderOptions = {
   readonly config: ModelConfig;
   readonly block: number;
   /** The name of a role's `weight` or `bias`; undefined where the block has none. */
@@ -28,16 +28,16 @@ const UNNAMED: Routing = { tokens: [], given: '', weights: '', places: '' };
 /** Heads of a value: numbers from one to the next, and by which rotation they turn, which is done where they are used. */
 type Heads = { readonly pitch: number; readonly rope: number | undefined };
 
-export class ProgramKit implements Kit {
+export class ProgramBuilder implements Kit {
   readonly x = 'x';
   readonly config: ModelConfig;
   readonly recorder: Recorder;
-  private readonly options: ProgramKitOptions;
+  private readonly options: ProgramBuilderOptions;
   private readonly heads = new Map<string, Heads>();
   private readonly activated = new Map<string, string>();
   private readonly made = new Map<string, string>();
 
-  constructor(options: ProgramKitOptions) {
+  constructor(options: ProgramBuilderOptions) {
     this.options = options;
     this.config = options.config;
     this.recorder = new Recorder(options.takesIntegers, [{ width: options.config.hidden, perToken: 1 }]);
