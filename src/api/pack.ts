@@ -4,7 +4,7 @@
 import { resolve } from 'node:path';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
 import { blameWeights, describeTensors, type Model, type ModelTensor } from '../model/index.js';
-import { ASKED, HEADS, headFor, isExact, type PackSettings, VALUES, writePacked } from '../packed/index.js';
+import { HEADS, headFor, isExact, LAYOUT_CHOICES, type PackSettings, VALUES, writePacked } from '../packed/index.js';
 import type { PackingOptions } from '../runs/index.js';
 import { checkOutPath, checkOutside, checkSpace, oneOf, openSource } from '../runs/index.js';
 import { describePacked, type PackedReport } from './inspect-packed.js';
@@ -27,7 +27,7 @@ export type PackingSettings = PackSettings & { readonly out: string };
 /** @throws OptionError E_OPTION_VALUES, E_OPTION_LAYOUT, E_OPTION_HEAD */
 export function normalisePacking(options: PackingOptions): PackingSettings {
   const values = oneOf('values', options.values ?? 'int8', VALUES);
-  const layout = oneOf('layout', options.layout ?? 'auto', ASKED);
+  const layout = oneOf('layout', options.layout ?? 'auto', LAYOUT_CHOICES);
   const head = oneOf('head', options.head ?? headFor(values), HEADS);
   if (values === 'f32' && layout === 'tiles') {
     throw new OptionError(

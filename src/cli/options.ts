@@ -7,6 +7,8 @@ import { DEVICES } from '../engine/index.js';
 import { DATA_SETS } from '../hub/index.js';
 import { ASKED, HEADS, VALUES } from '../packed/index.js';
 import { COUNTINGS, DROP_METHODS } from '../plan/index.js';
+import { HEADS, LAYOUT_CHOICES, VALUES } from '../packed/index.js';
+import { BUDGETS, DROP_METHODS } from '../plan/index.js';
 import { DEFAULTS, SPECIAL_TOKENS } from '../runs/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 
@@ -191,7 +193,7 @@ export const OPTIONS = {
   layout: {
     kind: 'text',
     flag: '--layout',
-    value: listed(ASKED),
+    value: listed(LAYOUT_CHOICES),
     text: 'how packed weights lie. auto: per linear, whatever is estimated to be quickest. tiles: sparse, all of them. dense: with their zeros',
     otherwise: 'auto',
   },

@@ -13,9 +13,9 @@ import {
   layoutSortedTiles,
 } from '../layouts/index.js';
 
-export const ASKED = ['auto', 'tiles', 'dense'] as const;
+export const LAYOUT_CHOICES = ['auto', 'tiles', 'dense'] as const;
 /** Which layouts may be chosen from. */
-export type Asked = (typeof ASKED)[number];
+export type LayoutChoice = (typeof LAYOUT_CHOICES)[number];
 
 /**
  * What the estimates stand on: `npm run bench:layouts` on one of two AMD EPYC cores, WebAssembly. Only ratios decide, and
@@ -33,16 +33,16 @@ const RATES = {
   rows: 2.7e9,
 } as const;
 
-export type Candidate = { readonly layout: LinearLayout; readonly what: string; readonly seconds: number };
-export type Choice = { readonly chosen: Candidate; readonly reason: string };
+export type LayoutCandidate = { readonly layout: LinearLayout; readonly what: string; readonly seconds: number };
+export type ChosenLayout = { readonly chosen: LayoutCandidate; readonly reason: string };
 
 /** Chooses for int8 or int4 from the slots that each tile needs (countSlots). */
 export function chooseTiles(
   shape: { readonly rows: number; readonly columns: number },
   values: IntegerValues,
   slots: Uint8Array,
-  asked: Asked,
-): Choice {
+  asked: LayoutChoice,
+): ChosenLayout {
   const fullest = Math.max(
     1,
     slots.reduce((most, n) => Math.max(most, n), 0),
@@ -72,19 +72,19 @@ export function chooseTiles(
 export function chooseFloat(
   shape: { readonly rows: number; readonly columns: number },
   nonzeros: number,
-  asked: Asked,
-): Choice {
+  asked: LayoutChoice,
+): ChosenLayout {
   const dense = candidate(layoutDense(shape, 'f32'), 'dense', (shape.rows * shape.columns) / RATES.dense.f32);
   if (asked === 'dense') return { chosen: dense, reason: `asked for; ${describe(dense)}` };
   if (shape.columns > 65536) return { chosen: dense, reason: `too many columns for rows; ${describe(dense)}` };
   return choose([candidate(layoutRows(shape, nonzeros), 'rows', nonzeros / RATES.rows), dense]);
 }
 
-function candidate(layout: LinearLayout, what: string, compute: number): Candidate {
+function candidate(layout: LinearLayout, what: string, compute: number): LayoutCandidate {
   return { layout, what, seconds: Math.max(layoutBytes(layout) / RATES.memory, compute) };
 }
 
-function choose(candidates: readonly Candidate[]): Choice {
+function choose(candidates: readonly LayoutCandidate[]): ChosenLayout {
   const [chosen, ...others] = [...candidates].sort(
     (a, b) => a.seconds - b.seconds || layoutBytes(a.layout) - layoutBytes(b.layout),
   );
@@ -92,7 +92,7 @@ function choose(candidates: readonly Candidate[]): Choice {
 }
 
 /** `4:16 tiles: 3.02 bits a weight and about 12.1 µs`. */
-function describe({ layout, what, seconds }: Candidate): string {
+function describe({ layout, what, seconds }: LayoutCandidate): string {
   const bits = (8 * layoutBytes(layout)) / (layout.rows * layout.columns);
   return `${what}: ${bits.toFixed(2)} bits a weight and about ${(seconds * 1e6).toPrecision(3)} µs`;
 }

@@ -15,7 +15,7 @@ import {
   type QuantisedMatrix,
 } from '../layouts/index.js';
 import { bytesPerElement, transpose } from '../tensor/index.js';
-import { type Asked, type Choice, chooseFloat, chooseTiles } from './choose.js';
+import { type ChosenLayout, chooseFloat, chooseTiles, type LayoutChoice } from './choose.js';
 import type { HeadValues, StoredValues } from './directory.js';
 import { quantise, requireFinite } from './quantise.js';
 import type { PackedTensor } from './source.js';
@@ -23,7 +23,7 @@ import type { PackedTensor } from './source.js';
 export type PackSettings = {
   /** Of the linears of the blocks. */
   readonly values: StoredValues;
-  readonly layout: Asked;
+  readonly layout: LayoutChoice;
   /** Of the embeddings and the LM head. */
   readonly head: HeadValues;
 };
@@ -65,14 +65,14 @@ function encodeIntegerLinear(
   rows: number,
   columns: number,
   values: IntegerValues,
-  asked: Asked,
+  asked: LayoutChoice,
 ): EncodedTensor {
   const { matrix, ...counts } = quantise(name, data, rows, columns, values);
   const { chosen, reason } = chooseTiles(matrix, values, countSlots(matrix), asked);
   return { encoded: encodeAs(chosen.layout, matrix), ...counts, reason };
 }
 
-function encodeAs(layout: Choice['chosen']['layout'], matrix: QuantisedMatrix): EncodedLinear {
+function encodeAs(layout: ChosenLayout['chosen']['layout'], matrix: QuantisedMatrix): EncodedLinear {
   if (layout.layout !== 'tiles') return encodeDense(matrix);
   return layout.form === 'fixed' ? encodeFixedTiles(matrix, layout.slots) : encodeSortedTiles(matrix);
 }
@@ -82,7 +82,7 @@ function encodeFloatLinear(
   data: Float32Array,
   rows: number,
   columns: number,
-  asked: Asked,
+  asked: LayoutChoice,
 ): EncodedTensor {
   const { chosen, reason } = chooseFloat({ rows, columns }, countNonzeros(data), asked);
   if (chosen.layout.layout === 'dense') return { ...encodeFloat(name, data, rows, columns), reason };

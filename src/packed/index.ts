@@ -1,5 +1,5 @@
 export { openPackedBytes, type PackedBytes } from './bytes.js';
-export { ASKED } from './choose.js';
+export { LAYOUT_CHOICES } from './choose.js';
 export {
   type Directory,
   HEADS,

@@ -15,7 +15,7 @@ import type { PackedTensor, PackSource } from './source.js';
 
 /** Takes the weights' bytes, in order. */
 type Sink = (bytes: Uint8Array) => Promise<void> | void;
-type Text = { readonly name: TextEntry['name']; readonly bytes: Uint8Array };
+type TextContent = { readonly name: TextEntry['name']; readonly bytes: Uint8Array };
 
 /**
  * Writes `source` to `path` as a .lw file and returns its directory.
@@ -92,8 +92,8 @@ export async function packInMemory(
   };
 }
 
-async function readTexts(dir: string): Promise<readonly Text[]> {
-  const texts: Text[] = [];
+async function readTexts(dir: string): Promise<readonly TextContent[]> {
+  const texts: TextContent[] = [];
   for (const name of TEXT_FILES) {
     const path = join(dir, name);
     const stats = await statIfThere(path);
@@ -113,7 +113,7 @@ async function readTexts(dir: string): Promise<readonly Text[]> {
 async function pack(
   source: PackSource,
   settings: PackSettings,
-  texts: readonly Text[],
+  texts: readonly TextContent[],
   sink: Sink,
   onProgress: OnProgress,
 ): Promise<Directory> {
