@@ -1,11 +1,11 @@
-// Text as Python counts and trims it: characters are code points, and white space is what `str.isspace` says.
+// Text as Python counts and trims it: characters are code points, and white space is what `str.isspace` accepts.
 
-/** Inside of a character class: JavaScript's \s has U+FEFF more, and lacks U+0085 and U+001C to U+001F. */
+/** For use inside a character class. JavaScript's \s also matches U+FEFF, and misses U+0085 and U+001C to U+001F. */
 export const PYTHON_SPACE = '\\t-\\r\\x1c- \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 
 const SPACE = new RegExp(`^[${PYTHON_SPACE}]$`);
 
-/** `str.lstrip()`. By hand: an expression such as \s+$ takes n² steps for a run of n that is not at the end. */
+/** `str.lstrip()`. A loop, because an expression such as \s+$ takes n² steps for n spaces that are not at the end. */
 export function trimStart(text: string): string {
   let from = 0;
   while (from < text.length && SPACE.test(text[from]!)) from++;
@@ -19,7 +19,7 @@ export function trimEnd(text: string): string {
   return text.slice(0, to);
 }
 
-/** `len(str)`: characters, where `length` counts a character past U+FFFF twice. */
+/** `len(str)`: code points. `length` counts a character past U+FFFF twice. */
 export function countCharacters(text: string): number {
   let count = 0;
   for (const _ of text) count++;

@@ -1,5 +1,5 @@
-// Files that appear whole or not at all: write beside, flush, rename. Node's file errors become ResourceErrors that
-// name the path and the next step.
+// Files that appear complete or not at all: write a temporary file, flush it, rename it. Node's file errors become
+// ResourceErrors that name the path and the next step.
 
 import { createHash } from 'node:crypto';
 import { createReadStream, rmSync } from 'node:fs';
@@ -33,7 +33,7 @@ export function fileError(error: unknown, path: string): unknown {
   return new ResourceError(code, `${path}: ${hint}`, { path, errno }, { cause: error });
 }
 
-/** Reads a document, of at most `limit` bytes, as UTF-8. @throws ResourceError E_RESOURCE_LARGE, E_RESOURCE_… */
+/** Reads a document of at most `limit` bytes as UTF-8. @throws ResourceError E_RESOURCE_LARGE, E_RESOURCE_… */
 export async function readDocument(path: string, limit = 64 << 20): Promise<string> {
   try {
     const { size } = await stat(path);
@@ -47,7 +47,10 @@ export async function readDocument(path: string, limit = 64 << 20): Promise<stri
   }
 }
 
-/** @throws OptionError E_OPTION_OUT_EXISTS where something is at `path`, what `option` names, be it a link that leads nowhere */
+/**
+ * Refuses a `path` that exists, even as a dangling link. `option` is the option that named it. @throws OptionError
+ * E_OPTION_OUT_EXISTS
+ */
 export async function requireAbsent(path: string, option = 'out'): Promise<void> {
   const there = await lstat(path).then(
     () => true,
@@ -66,8 +69,9 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
 }
 
 /**
- * Lets `write` fill a file beside `path`, which becomes `path` when it is complete and flushed, and returns its result. Where
- * `write` fails, or the process leaves meanwhile, nothing stays. @throws ResourceError E_RESOURCE_…, and what `write` throws
+ * Lets `write` fill a temporary file, renames it to `path` once it is complete and flushed, and returns what `write`
+ * returned. If `write` fails or the process exits, the temporary file is removed.
+ * @throws ResourceError E_RESOURCE_…, and what `write` throws
  */
 export async function writeAtomically<T>(path: string, write: (handle: FileHandle) => Promise<T>): Promise<T> {
   const temporary = `${path}.${process.pid}.tmp`;
@@ -93,7 +97,10 @@ export async function writeAtomically<T>(path: string, write: (handle: FileHandl
   }
 }
 
-/** Flushes a directory's entries, so that a rename survives a power cut; does nothing where the system cannot. */
+/**
+ * Flushes a directory's entries, so that a rename survives a power cut. Does nothing where the system does not allow
+ * it.
+ */
 export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r').catch(() => undefined);
   if (!handle) return;

@@ -1,7 +1,7 @@
-// One process at a time works in a folder. The lock is a file that names its holder: host, process, and when that
-// process began, since numbers of processes come round again. A holder that was killed cannot remove it, so a lock whose
-// holder is gone is taken over: at once where the system can be asked, from another host (a container that was replaced)
-// when it has not been heard of for some minutes.
+// Only one process works in a folder at a time. The lock file names its holder: the host, the process, and when that
+// process started, because systems reuse process ids. A killed holder cannot remove its lock, so a stale lock is taken
+// over. On the same host the system says at once whether the holder lives; a lock from another host (a replaced
+// container) is stale after some minutes without a heartbeat.
 
 import { readFileSync } from 'node:fs';
 import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
@@ -12,19 +12,19 @@ import { fileError } from './files.js';
 
 type Holder = { readonly host: string; readonly pid: number; readonly began: string };
 
-/** The holder touches its lock this often, and is given up after so long (milliseconds). */
+/** Milliseconds between heartbeats, and the silence after which a holder counts as gone. */
 const HEARTBEAT = 10_000;
 const SILENCE = 5 * 60_000;
 
 /**
- * Takes the lock at `path`; the function returned gives it back.
+ * Takes the lock at `path` and returns the function that releases it.
  * @throws ResourceError E_RESOURCE_LOCKED where another process holds it, E_RESOURCE_…
  */
 export async function takeLock(path: string): Promise<() => Promise<void>> {
   const mine = JSON.stringify({ host: hostname(), pid: process.pid, began: beginningOf(process.pid) } satisfies Holder);
   while (!(await create(path, mine))) {
     const found = await read(path);
-    if (found === undefined) continue; // given back meanwhile
+    if (found === undefined) continue; // released in the meantime
     if (await isHeld(path, found)) throw locked(path, found);
     await removeStale(path, found);
   }
@@ -66,7 +66,7 @@ async function read(path: string): Promise<string | undefined> {
 async function isHeld(path: string, text: string): Promise<boolean> {
   const holder = parse(text);
   if (!holder) {
-    // Its holder is just writing it, or died at that.
+    // The holder is still writing the file, or died while writing it.
     await sleep(200);
     const again = await read(path);
     return again !== undefined && again !== text && isHeld(path, again);
@@ -94,7 +94,7 @@ function parse(text: string): Holder | undefined {
   }
 }
 
-/** Removes a stale lock, unless another process was quicker: then that one's is put back. */
+/** Removes a stale lock. If another process took it over first, puts that process's lock back. */
 async function removeStale(path: string, text: string): Promise<void> {
   const aside = `${path}.${process.pid}.tmp`;
   try {
@@ -111,11 +111,13 @@ async function removeStale(path: string, text: string): Promise<void> {
   await rm(aside, { force: true });
 }
 
-/** When a process began, where the system tells (Linux): the boot, and clock ticks since. `gone` for a dead one. */
+/**
+ * When a process started, where the system says so (Linux): the boot id and clock ticks. `gone` for a dead process.
+ */
 function beginningOf(pid: number): string {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    // The name in parentheses may hold anything; the state and the 19 fields to the start time follow it.
+    // The name in parentheses can contain anything. After it come the state and, 19 fields later, the start time.
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
       .replace(/^.*\) /s, '')
       .split(' ');

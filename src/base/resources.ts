@@ -1,18 +1,20 @@
-// What is open is closed, however the work ends. A scope owns what it is handed, a session, a store, a file, and closes all of
-// it when its work is done or has failed: the last opened first, each whatever became of the others. The error is then the
-// work's own; one of closing counts only where nothing failed before. (Of `await using` Node 20 has no syntax.)
+// Scopes that close what they own, however the work ends. A scope closes its sessions, stores and files when its work
+// has finished or failed: in reverse order of opening, each one even if closing another failed. An error of the work
+// wins over errors of closing. (Node 20 has no syntax for `await using`.)
 
 export type Resource = { close(): Promise<void> } | { release(): Promise<void> };
 
-/** Hands a resource to the scope; one that is still being opened too, so that it is closed even if nobody waits for it. */
+/**
+ * Hands a resource to the scope. It also takes a promise, so a resource is closed even if nobody waits for it to open.
+ */
 export type Own = <T extends Resource>(resource: T | Promise<T>) => Promise<T>;
 
-/** Does `work`, and closes what it owned. */
+/** Runs `work`, then closes what it handed to the scope. */
 export async function withResources<T>(work: (own: Own) => Promise<T>): Promise<T> {
   const owned: Promise<Resource>[] = [];
   const own: Own = (resource) => {
     const opening = Promise.resolve(resource);
-    opening.catch(() => {}); // who asked for it is told
+    opening.catch(() => {}); // the caller of `own` gets the error
     owned.push(opening);
     return opening;
   };
@@ -37,7 +39,7 @@ export async function withResources<T>(work: (own: Own) => Promise<T>): Promise<
 const closeResource = (resource: Resource): Promise<void> =>
   'close' in resource ? resource.close() : resource.release();
 
-/** Does `work` on a resource that the caller is to own afterwards: where it fails, the resource is closed. */
+/** Runs `work` on a resource that the caller will own afterwards. If `work` fails, the resource is closed. */
 export async function handOver<R extends Resource | undefined, T>(
   resource: R,
   work: (resource: R) => Promise<T>,
@@ -50,7 +52,7 @@ export async function handOver<R extends Resource | undefined, T>(
   }
 }
 
-/** The results of all, once none is under way any more; where some failed, the error of the one that failed first. */
+/** Waits for all promises and returns their results. If any failed, throws the error of the first that failed. */
 export async function settleAll<T>(works: readonly Promise<T>[]): Promise<T[]> {
   let failure: { readonly error: unknown } | undefined;
   const settled = works.map((work) =>

@@ -1,5 +1,5 @@
-// Seeded random numbers: xoshiro128** (Blackman, Vigna 2018) seeded through splitmix32. The same seed gives the same
-// numbers on every machine; nothing in Layerwise draws randomness from anywhere else.
+// Seeded random numbers: xoshiro128** (Blackman, Vigna 2018), seeded through splitmix32. The same seed gives the same
+// numbers on every machine. Layerwise has no other source of randomness.
 
 export interface Rng {
   /** Uniform integer in [0, 2³²). */

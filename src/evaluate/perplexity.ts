@@ -1,5 +1,6 @@
-// Perplexity by the papers' protocol (Wanda, ATP): the whole text tokenised once, non-overlapping windows, the tail
-// dropped, the first token of a window unscored, exp of the mean of the windows' means. Not lm-eval's word perplexity.
+// Perplexity by the protocol of the papers (Wanda, ATP): tokenise the whole text once, cut it into non-overlapping
+// windows, drop the tail, do not score the first token of a window, and take exp of the mean of the windows' means.
+// This is not lm-eval's word perplexity.
 
 import type { Evaluation } from '../records/index.js';
 

@@ -1,4 +1,4 @@
-// The loss of each window from the residual stream after the last block.
+// The loss of each window, computed from the residual stream after the last block.
 
 import { NumericError, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
@@ -6,11 +6,11 @@ import { headGraph, type Model } from '../model/index.js';
 import { type Activations, inParallel } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 
-/** Logits of one run of the head hold at most this many numbers (64 MB). */
+/** One run of the head produces at most this many logits (64 MB). */
 export const LOGITS_PER_RUN = 1 << 24;
 
 /**
- * The mean negative log-likelihood of each window, in nats per token: every token but the first is scored.
+ * The mean negative log-likelihood of each window, in nats per token. Every token but the first is scored.
  * @throws NumericError E_NUMERIC_LOSS where the model's output is not a number
  */
 export async function scoreWindows(
@@ -63,10 +63,13 @@ export async function scoreDivergences(
   });
 }
 
-/** Feeds for rows [row, row + count) of a chunk, beside `x`. */
+/** Inputs for rows [row, row + count) of a chunk, in addition to `x`. */
 type Feeds = (row: number, count: number) => Record<string, HostTensor>;
 
-/** Runs the head over all rows, in parts whose logits fit; the mean of its output over each window's first `scored` rows. */
+/**
+ * Runs the head over all rows, in parts whose logits fit. Returns the mean of its output over the first `scored` rows
+ * of each window.
+ */
 async function runHead(
   engine: Engine,
   model: Model,
@@ -107,7 +110,10 @@ async function runHead(
   return means;
 }
 
-/** The token after row `row` of the chunk that starts at window `first`; 0 after a window's last, which is not scored. */
+/**
+ * The token after row `row` of the chunk that starts at window `first`; 0 after the last token of a window, which is
+ * not scored.
+ */
 function nextToken(windows: Windows, first: number, row: number): number {
   const T = windows.length;
   const t = row % T;

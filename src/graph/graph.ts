@@ -1,10 +1,10 @@
-// A graph of ONNX operators as plain data, and a builder that writes one op per line. The same value is serialised for
-// ONNX Runtime (onnx.ts) and interpreted in plain TypeScript (engine/reference), so both run exactly the same thing.
+// A graph of ONNX operators as plain data, and a builder that adds one op per line. The same value is serialised for
+// ONNX Runtime (onnx.ts) and interpreted in plain TypeScript (engine/reference), so both run the same graph.
 // Initialisers point into the user's own safetensors files: nothing is converted or copied.
 
 import type { DType } from '../tensor/index.js';
 
-/** A dimension: a size, or a name for one that is only known at run time. */
+/** A dimension: a size, or a name for a size known only at run time. */
 export type Dimension = number | string;
 export type ElementType = 'f32' | 'i64';
 
@@ -37,7 +37,7 @@ export type Node = {
 
 export type Graph = {
   readonly name: string;
-  /** The folder that the initialisers' files lie in; undefined where all are inline. */
+  /** The folder of the initialisers' files; undefined where all are inline. */
   readonly folder: string | undefined;
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
@@ -72,7 +72,7 @@ export class GraphBuilder {
     return this.ops(op, inputs, 1, attributes)[0]!;
   }
 
-  /** The same for an op of `count` outputs. */
+  /** Adds an op with `count` outputs. */
   ops(
     op: string,
     inputs: readonly string[],
@@ -89,7 +89,7 @@ export class GraphBuilder {
     return initializer.name;
   }
 
-  /** An int64 constant vector, as shapes and axes are given in ONNX. */
+  /** An int64 constant vector; ONNX takes shapes and axes as such vectors. */
   shape(values: readonly number[]): string {
     const bytes = new Uint8Array(new BigInt64Array(values.map(BigInt)).buffer);
     return this.initializer({

@@ -1,4 +1,4 @@
-// A graph as an ONNX model (IR 11, opset 23): onnx.proto's field numbers, written out. Initialisers that live in files
+// A graph as an ONNX model (IR 11, opset 23), written with the field numbers of onnx.proto. Initialisers in files
 // become external data, which the engine maps in place.
 
 import { UnsupportedError } from '../base/index.js';

@@ -1,5 +1,5 @@
-// Writes Protocol Buffers messages: varints, lengths, bytes (https://protobuf.dev/programming-guides/encoding). Only what
-// an ONNX model needs; a message is a list of chunks, so large inline bytes are not copied until the end.
+// Writes Protocol Buffers messages: varints, lengths, bytes (https://protobuf.dev/programming-guides/encoding), as far
+// as an ONNX model needs them. A message is a list of chunks, so large inline bytes are copied only once, at the end.
 
 export class MessageWriter {
   private readonly chunks: Uint8Array[] = [];

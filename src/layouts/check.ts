@@ -1,5 +1,5 @@
-// Whether a linear's description and parts fit each other. Kernels read parts without looking: after this check none of
-// them reads outside a part, whoever wrote the file. Column numbers inside a tile are four bits, so they need no check.
+// Checks that a linear's description and its parts agree. Kernels do not check what they read: after this check none of
+// them reads outside a part, whatever the file contains. Column numbers inside a tile have four bits and need no check.
 
 import { CheckpointError } from '../base/portable.js';
 import { toFloat32 } from '../tensor/index.js';
@@ -10,7 +10,7 @@ import { rowGroups, TILE_COLUMNS, tilesPerRow } from './shape.js';
 import { tileBytes } from './slots.js';
 import { layoutFixedTiles, layoutSortedTiles } from './tiles.js';
 
-/** Of the parts whose size is the file's own: whole elements. */
+/** A part whose size the file states must hold whole elements. */
 const isWhole = ({ name, bytes }: Part): boolean => bytes % (name === 'order' || name === 'columns' ? 2 : 4) === 0;
 
 const wrong = (what: string, layout: LinearLayout): CheckpointError =>
@@ -21,7 +21,8 @@ const wrong = (what: string, layout: LinearLayout): CheckpointError =>
   );
 
 /**
- * A description from a file, before its bytes are read: a known layout, and parts of the names and sizes that it needs.
+ * Checks a description from a file before its bytes are read: a known layout, with parts of the expected names and
+ * sizes.
  * @throws CheckpointError E_CHECKPOINT_LINEAR; ShapeError, UnsupportedError for sizes that no linear can have
  */
 export function checkLayout(layout: LinearLayout): void {
@@ -49,7 +50,7 @@ export function checkLayout(layout: LinearLayout): void {
 }
 
 /**
- * A linear from a file, whole.
+ * Checks a whole linear from a file.
  * @throws CheckpointError E_CHECKPOINT_LINEAR; ShapeError, UnsupportedError for sizes that no linear can have
  */
 export function checkLinear({ layout, parts }: EncodedLinear): void {

@@ -1,4 +1,4 @@
-// A linear of any layout, dense again: for tests and for looking at it.
+// Decodes a linear of any layout into a dense matrix, for tests and inspection.
 
 import { decodeDense, decodeDenseFloat } from './dense.js';
 import type { DenseLayout, EncodedLinear, FixedTiles, QuantisedMatrix, RowsLayout, SortedTiles } from './linear.js';
@@ -12,7 +12,7 @@ export function decodeQuantised(encoded: EncodedLinear): QuantisedMatrix {
   return decodeDense(encoded as EncodedLinear<DenseLayout>);
 }
 
-/** W in float32, row-major: q · scale, rounded once, where it is quantised. */
+/** W in float32, row-major. Where it is quantised: q · scale, rounded once. */
 export function decodeLinear(encoded: EncodedLinear): Float32Array {
   const { layout } = encoded;
   if (layout.layout === 'rows') return decodeRows(encoded as EncodedLinear<RowsLayout>);

@@ -1,8 +1,8 @@
-// Dense linears, the honest baseline of the sparse ones. f32: `values`, row-major. int8 and int4: `values`, for eight rows
-// at a time one 16-byte block of each row, then the next block of each, so that a kernel reads one stream: [row group, block,
-// row in its group, 16 bytes], with zeros beyond the matrix. A block is sixteen columns in int8, 32 in int4: eight 16-bit
-// lanes of four nibbles, nibble k (from the lowest) of lane l being column 8k + l of the block in two's complement, so that
-// shifting the lanes yields eight neighbouring columns at once.
+// Dense linears, the baseline for the sparse ones. f32: `values`, row-major. int8 and int4: `values` [row group, block,
+// row in its group, 16 bytes]. The blocks of eight rows alternate, so that a kernel reads one stream; beyond the matrix
+// are zeros. An int8 block holds sixteen columns. An int4 block holds 32 columns in eight 16-bit lanes of four nibbles:
+// nibble k (from the lowest) of lane l is column 8k + l of the block in two's complement, so that shifting the lanes
+// gives eight neighbouring columns at once.
 
 import {
   bytesOf,
@@ -26,12 +26,12 @@ export function layoutDense({ rows, columns }: Shape, values: DenseLayout['value
   return { layout: 'dense', values, rows, columns, parts };
 }
 
-/** W in float32, as it is. */
+/** W in float32, unchanged. */
 export function encodeDenseFloat({ rows, columns, data }: FloatMatrix): EncodedLinear<DenseLayout> {
   return { layout: layoutDense({ rows, columns }, 'f32'), parts: [bytesOf(data.slice())] };
 }
 
-/** int8 or int4, every weight stored. */
+/** Every weight, as int8 or int4. */
 export function encodeDense(matrix: QuantisedMatrix): EncodedLinear<DenseLayout> {
   checkQuantised(matrix);
   const { rows, columns, values, q } = matrix;
@@ -67,11 +67,11 @@ export function decodeDense({ layout, parts }: EncodedLinear<DenseLayout>): Quan
 export const decodeDenseFloat = ({ parts }: EncodedLinear<DenseLayout>): Float32Array =>
   viewOf(parts[0]!, Float32Array).slice();
 
-/** Where byte `at` of a row is. */
+/** The index of byte `at` of a row. */
 const placeOf = (row: number, at: number, rowBytes: number): number =>
   Math.floor(row / TILE_ROWS) * TILE_ROWS * rowBytes + (at >> 4) * 16 * TILE_ROWS + (row % TILE_ROWS) * 16 + (at & 15);
 
-/** Which byte of its row a column's nibble is in: lane l = column mod 8, nibble k = column / 8 mod 4. */
+/** The byte of its row that holds a column's nibble: lane l = column mod 8, nibble k = column / 8 mod 4. */
 const byteOf = (column: number): number => (column >> 5) * 16 + (column & 7) * 2 + ((column >> 4) & 1);
 const shiftOf = (column: number): number => ((column >> 3) & 1) * 4;
 const signed = (nibble: number): number => ((nibble & 15) << 28) >> 28;

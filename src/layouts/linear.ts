@@ -1,6 +1,6 @@
-// What a linear W [rows, columns] looks like in memory and in a file: a small description that goes into JSON, and parts,
-// byte arrays that kernels read as they are. W is row-major where it is whole; rows are grouped by eight, columns are cut
-// into tiles of sixteen, and what lies beyond the matrix is zeros.
+// How a linear W [rows, columns] is stored in memory and in a file: a small description, written as JSON, and parts,
+// which are byte arrays that kernels read directly. Decoded matrices are row-major. Encoded rows are grouped by eight
+// and columns cut into tiles of sixteen; beyond the matrix are zeros.
 
 import { ShapeError, UnsupportedError } from '../base/portable.js';
 import { LARGEST_COLUMNS, type Shape, scaleGroups } from './shape.js';
@@ -9,7 +9,7 @@ export type Part = { readonly name: string; readonly bytes: number };
 type Common = {
   readonly rows: number;
   readonly columns: number;
-  /** In this order in every list of parts. */
+  /** Every list of parts has this order. */
   readonly parts: readonly Part[];
 };
 export type IntegerValues = 'int8' | 'int4';
@@ -21,17 +21,17 @@ export type FixedTiles = Common & {
   readonly values: IntegerValues;
   readonly slots: number;
 };
-/** Each tile has as many slots a row as its fullest row needs; a row group's tiles are ordered by that number. */
+/** Each tile has as many slots per row as its fullest row needs. The tiles of a row group are sorted by that number. */
 export type SortedTiles = Common & {
   readonly layout: 'tiles';
   readonly form: 'sorted';
   readonly values: IntegerValues;
 };
 export type RowsLayout = Common & { readonly layout: 'rows'; readonly values: 'f32' };
-/** How one linear is stored; JSON. */
+/** The layout of one linear, as in JSON. */
 export type LinearLayout = DenseLayout | FixedTiles | SortedTiles | RowsLayout;
 
-/** A linear with its bytes, `parts[i]` being those of `layout.parts[i]`. */
+/** A linear with its bytes; `parts[i]` holds the bytes of `layout.parts[i]`. */
 export type EncodedLinear<L extends LinearLayout = LinearLayout> = {
   readonly layout: L;
   readonly parts: readonly Uint8Array<ArrayBuffer>[];
@@ -41,8 +41,8 @@ export type EncodedLinear<L extends LinearLayout = LinearLayout> = {
 export type FloatMatrix = Shape & { readonly data: Float32Array };
 
 /**
- * A matrix of integers with scales, W = q · scale, row-major. int8: q in [−127, 127], a scale for each row. int4: q in
- * [−7, 7], scales [rows, ⌈columns / 128⌉] which are float16 numbers already.
+ * A matrix of integers with scales, W = q · scale, row-major. int8: q in [−127, 127], one scale per row. int4: q in
+ * [−7, 7], scales [rows, ⌈columns / 128⌉] whose values are float16 numbers.
  */
 export type QuantisedMatrix = Shape & {
   readonly values: IntegerValues;
@@ -50,10 +50,10 @@ export type QuantisedMatrix = Shape & {
   readonly scales: Float32Array;
 };
 
-/** Bytes of all parts, without the gaps that aligning them leaves. */
+/** Bytes of all parts, without alignment gaps. */
 export const layoutBytes = ({ parts }: LinearLayout): number => parts.reduce((sum, { bytes }) => sum + bytes, 0);
 
-/** A shape that a linear can have. @throws ShapeError E_SHAPE_LINEAR, UnsupportedError E_UNSUPPORTED_COLUMNS */
+/** Checks that a linear can have this shape. @throws ShapeError E_SHAPE_LINEAR, UnsupportedError E_UNSUPPORTED_COLUMNS */
 export function checkShape(shape: Shape, values: LinearLayout['values']): void {
   const { rows, columns } = shape;
   const whole = Number.isSafeInteger(rows) && Number.isSafeInteger(columns) && rows >= 1 && columns >= 1;
@@ -69,7 +69,7 @@ export function checkShape(shape: Shape, values: LinearLayout['values']): void {
   );
 }
 
-/** A matrix of integers as it should be. @throws ShapeError E_SHAPE_LINEAR, E_SHAPE_QUANTISED */
+/** Checks a matrix of integers. @throws ShapeError E_SHAPE_LINEAR, E_SHAPE_QUANTISED */
 export function checkQuantised(matrix: QuantisedMatrix): void {
   checkShape(matrix, matrix.values);
   const { rows, columns, values, q, scales } = matrix;
@@ -87,7 +87,7 @@ export function checkQuantised(matrix: QuantisedMatrix): void {
   if (outside >= 0) throw wrong(`expected integers in [-${limit}, ${limit}], got ${q[outside]} at ${outside}`);
 }
 
-/** A view of a part as another type, without a copy where it is aligned. */
+/** A view of a part as another type; copies only where the part is not aligned. */
 export function viewOf<T>(
   bytes: Uint8Array<ArrayBuffer>,
   Type: { new (buffer: ArrayBuffer, at: number, length: number): T; readonly BYTES_PER_ELEMENT: number },

@@ -1,5 +1,6 @@
-// Sparse linears row by row in float32, exact: `offsets` u32 [rows + 1], where a row begins in the other two; `columns` u16,
-// rising within a row; `values` f32. 6 bytes a weight, so it pays from about a third of zeros on.
+// Sparse float32 linears stored row by row, exact. `offsets` u32 [rows + 1] says where each row begins in the other two
+// parts; `columns` u16 ascends within a row; `values` f32. At 6 bytes per weight it pays off from about a third of
+// zeros.
 
 import { UnsupportedError } from '../base/portable.js';
 import { bytesOf, checkShape, type EncodedLinear, type FloatMatrix, type RowsLayout, viewOf } from './linear.js';
@@ -27,7 +28,7 @@ export function layoutRows({ rows, columns }: Shape, count: number): RowsLayout 
   };
 }
 
-/** The weights of W that are not zero; NaN is kept. */
+/** The nonzero weights of W; NaN is kept. */
 export function encodeRows({ rows, columns, data }: FloatMatrix): EncodedLinear<RowsLayout> {
   let count = 0;
   for (const value of data) if (value !== 0) count++;

@@ -1,5 +1,6 @@
-// The scales of quantised linears. int8: `scales`, float32, one a row, rows rounded up to whole groups of eight. int4:
-// `scales`, float16 [row group, column group, row in its group]: the eight that a kernel needs at once lie together.
+// The scales of quantised linears. int8: `scales`, float32, one per row, for rows rounded up to whole groups of eight.
+// int4: `scales`, float16 [row group, column group, row in its group], so that the eight a kernel needs at once are
+// adjacent.
 
 import { ShapeError } from '../base/portable.js';
 import { fromFloat32, toFloat32 } from '../tensor/index.js';
@@ -12,7 +13,7 @@ export const scaleBytes = (shape: Shape, values: 'int8' | 'int4'): number =>
 const placeOf = (row: number, group: number, groups: number): number =>
   (Math.floor(row / TILE_ROWS) * groups + group) * TILE_ROWS + (row % TILE_ROWS);
 
-/** @throws ShapeError E_SHAPE_SCALE where a scale is no number of its type, or below zero */
+/** Encodes the scales of a matrix. @throws ShapeError E_SHAPE_SCALE where a scale is negative or not exact in its type */
 export function encodeScales(matrix: QuantisedMatrix): Uint8Array<ArrayBuffer> {
   const { rows, values, scales } = matrix;
   const wrong = scales.findIndex((scale) => !(scale >= 0 && scale < Number.POSITIVE_INFINITY));
@@ -36,7 +37,7 @@ export function encodeScales(matrix: QuantisedMatrix): Uint8Array<ArrayBuffer> {
   return bytesOf(placed);
 }
 
-/** The scales as they were given to encodeScales. */
+/** Decodes the scales that encodeScales wrote. */
 export function decodeScales(shape: Shape, values: 'int8' | 'int4', part: Uint8Array<ArrayBuffer>): Float32Array {
   if (values === 'int8') return viewOf(part, Float32Array).slice(0, shape.rows);
   const placed = toFloat32(part, 'F16');

@@ -1,4 +1,4 @@
-// The numbers that layouts and kernels share. This file imports nothing, so that it can be loaded in a page too.
+// The numbers that layouts and kernels share. This file imports nothing, so a web page can load it too.
 
 /** Rows of a tile, and of a row group. */
 export const TILE_ROWS = 8;
@@ -6,9 +6,9 @@ export const TILE_ROWS = 8;
 export const TILE_COLUMNS = 16;
 /** Columns that share a scale in int4. */
 export const INT4_GROUP = 128;
-/** The sum of this many products of two numbers in [−127, 127] fits 32 bits. */
+/** The sum of this many products of two numbers in [−127, 127] fits in 32 bits. */
 export const LARGEST_COLUMNS = 131072;
-/** A quantised activation vector is followed by zeros up to a multiple of this. */
+/** A quantised activation vector is padded with zeros to a multiple of this. */
 const ACTIVATION_PADDING = 32;
 
 export type Shape = { readonly rows: number; readonly columns: number };
@@ -20,7 +20,7 @@ export const scaleGroups = ({ columns }: Shape): number => Math.ceil(columns / I
 /** Bytes of one quantised activation vector, padding included. */
 export const activationBytes = (columns: number): number => roundUp(columns, ACTIVATION_PADDING);
 
-/** Bytes of one row of a dense linear. An int4 row is whole blocks of 32 columns. */
+/** Bytes of one row of a dense linear. An int4 row has whole blocks of 32 columns. */
 export function denseRowBytes(columns: number, values: 'f32' | 'int8' | 'int4'): number {
   if (values === 'f32') return columns * 4;
   return values === 'int8' ? roundUp(columns, 16) : roundUp(columns, 32) / 2;

@@ -1,27 +1,28 @@
-// Where the slots of a tile lie. A tile is 8 rows x 16 columns with n slots a row, each a value and its column, a number
-// from 0 to 15; unused slots hold the value 0. The order is that in which a kernel can multiply without sorting: it
-// fetches sixteen activations by one byte shuffle, splits them into those of even and of odd bytes, and one pairwise dot
-// product (i32x4.dot_i16x8) sums the neighbours of a pair, so a pair must be two slots of one row. Slots go
-//   by four    sixteen bytes for rows 0–3 and sixteen for rows 4–7; in byte 4·row + i the slot 0, 2, 1, 3 of four
-//   then two   sixteen bytes: even bytes for rows 0–3, odd ones for rows 4–7, each row's two slots in turn
+// The position of slots in a tile. A tile is 8 rows x 16 columns with n slots per row. A slot is a value and its
+// column, a number from 0 to 15; unused slots hold the value 0. The order lets a kernel multiply without sorting: one
+// byte shuffle fetches sixteen activations, which are split into even and odd bytes, and one pairwise dot product
+// (i32x4.dot_i16x8) adds each two neighbours. A pair must therefore be two slots of one row. Slots are stored
+//   by four    sixteen bytes for rows 0–3 and sixteen for rows 4–7; byte 4·row + i holds slot 0, 2, 1, 3 of the four
+//   then two   sixteen bytes: even bytes for rows 0–3, odd bytes for rows 4–7, each row's two slots in turn
 //   then one   eight bytes, one for each row
-// int4: a byte holds the value (two's complement) in its high nibble and the column in its low one: 8n bytes a tile.
-// int8: columns in nibbles, then values in bytes, for each of the above in turn: 12n bytes a tile. By four: in column
-// byte i the low nibble is that of rows 0–3, the high one of rows 4–7; values are even bytes' first, then odd bytes'. Then
-// two: in byte i, of eight, the low nibble is that of rows 0–3. Then one: rows 2i and 2i + 1 in byte i, of four.
+// int4: a byte holds the value (two's complement) in its high nibble and the column in its low one: 8n bytes per tile.
+// int8: for each group above, columns in nibbles, then values in bytes: 12n bytes per tile. By four: the low nibble of
+// column byte i belongs to rows 0–3, the high one to rows 4–7; the values of even bytes come first, then those of odd
+// bytes. Then two: the low nibble of byte i, of eight, belongs to rows 0–3. Then one: byte i, of four, has rows 2i and
+// 2i + 1.
 
 import type { IntegerValues } from './linear.js';
 import { TILE_COLUMNS, TILE_ROWS } from './shape.js';
 
-/** Of each slot, index row·n + slot: the byte of its value, the byte of its column, and that nibble's shift. */
+/** For each slot, at index row·n + slot: the byte of its value, the byte of its column, and the shift of that nibble. */
 export type SlotPlaces = { readonly value: Uint8Array; readonly column: Uint8Array; readonly shift: Uint8Array };
 
-/** Bytes of a tile with n slots a row. */
+/** Bytes of a tile with n slots per row. */
 export const tileBytes = (n: number, values: IntegerValues): number => (values === 'int8' ? 12 : 8) * n;
 
 const known = new Map<string, SlotPlaces>();
 
-/** Where the slots of a tile with n ≤ 16 slots a row lie. */
+/** The positions of the slots in a tile with n ≤ 16 slots per row. */
 export function slotPlaces(n: number, values: IntegerValues): SlotPlaces {
   const key = `${values} ${n}`;
   const places = known.get(key) ?? computePlaces(n, values);
@@ -71,7 +72,7 @@ function placeInt4(n: number, row: number, slot: number): Place {
   return [at, at, 0];
 }
 
-/** Reads every used slot of a tile; column is counted from the tile's first. */
+/** Visits every used slot of a tile. `column` counts from the tile's first column. */
 export function readTile(
   tile: Uint8Array,
   n: number,
@@ -86,7 +87,7 @@ export function readTile(
   }
 }
 
-/** Writes one slot of a tile that was zeros. */
+/** Writes one slot of a tile; the tile must start as zeros. */
 export function writeSlot(
   tile: Uint8Array,
   places: SlotPlaces,

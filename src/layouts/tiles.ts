@@ -1,9 +1,11 @@
-// Sparse linears in tiles of 8 rows x 16 columns (slots.ts says what a tile holds). *Fixed*: every tile has the same
-// number of slots a row, as N:16 sparsity leaves them; `tiles` row group after row group, nothing else. *Sorted*, for masks
-// of any form: a tile has as many slots a row as its fullest row needs, tiles without weights are left out, and the tiles
-// of a row group are ordered by their number of slots, by place among equals, so that a kernel's inner loop is regular.
-// Its parts: `starts` u32 [row groups + 1, 2], where a row group begins in `order` (in entries) and in `tiles` (in bytes / 4);
-// `counts` u16 [row groups, 16], tiles with 1, 2, … 16 slots; `order` u16, a tile's place among the columns; `tiles`.
+// Sparse linears in tiles of 8 rows x 16 columns (slots.ts has the inside of a tile). *Fixed* tiles all have the same
+// number of slots per row, as N:16 sparsity leaves them; the only data part is `tiles`, row group after row group.
+// *Sorted* tiles fit any mask: each tile has as many slots per row as its fullest row needs, empty tiles are left out,
+// and the tiles of a row group are sorted by their number of slots, then by position, so that a kernel's inner loop is
+// regular.
+// Parts of sorted tiles: `starts` u32 [row groups + 1, 2], where a row group begins in `order` (in entries) and in
+// `tiles` (in bytes / 4); `counts` u16 [row groups, 16], the number of tiles with 1, 2, … 16 slots; `order` u16, each
+// tile's position along the columns; `tiles`.
 
 import { ShapeError } from '../base/portable.js';
 import {
@@ -21,7 +23,7 @@ import { decodeScales, encodeScales, scaleBytes } from './scales.js';
 import { rowGroups, type Shape, TILE_COLUMNS, TILE_ROWS, tilesPerRow } from './shape.js';
 import { readTile, slotPlaces, tileBytes, writeSlot } from './slots.js';
 
-/** The slots each tile needs: the weights that are not zero in its fullest row, [row groups, tiles]. */
+/** The slots that each tile needs, [row groups, tiles]: the number of nonzero weights in its fullest row. */
 export function countSlots({ rows, columns, q }: Shape & { readonly q: Int8Array | Float32Array }): Uint8Array {
   const tiles = tilesPerRow({ rows, columns });
   const slots = new Uint8Array(rowGroups({ rows, columns }) * tiles);
@@ -55,7 +57,7 @@ export function layoutFixedTiles({ rows, columns }: Shape, values: IntegerValues
   };
 }
 
-/** The description of sorted tiles from the slots that countSlots counts, without their bytes. */
+/** The description of sorted tiles for the result of countSlots, without their bytes. */
 export function layoutSortedTiles({ rows, columns }: Shape, values: IntegerValues, slots: Uint8Array): SortedTiles {
   checkShape({ rows, columns }, values);
   const groups = rowGroups({ rows, columns });
@@ -81,7 +83,7 @@ export function layoutSortedTiles({ rows, columns }: Shape, values: IntegerValue
 }
 
 /**
- * Tiles of `slots` slots a row, by default as many as the fullest needs (at least one).
+ * Tiles with `slots` slots per row. Defaults to the need of the fullest tile, at least one.
  * @throws ShapeError E_SHAPE_SLOTS where a row has more weights in a tile than slots
  */
 export function encodeFixedTiles(matrix: QuantisedMatrix, slots?: number): EncodedLinear<FixedTiles> {
@@ -102,7 +104,7 @@ export function encodeFixedTiles(matrix: QuantisedMatrix, slots?: number): Encod
   return { layout, parts: [bytes, encodeScales(matrix)] };
 }
 
-/** Tiles with as many slots as each needs, ordered by that number within a row group. */
+/** Tiles with as many slots as each needs, sorted by that number within a row group. */
 export function encodeSortedTiles(matrix: QuantisedMatrix): EncodedLinear<SortedTiles> {
   checkQuantised(matrix);
   const { values } = matrix;
@@ -144,7 +146,7 @@ function writeTile(to: Uint8Array, matrix: QuantisedMatrix, group: number, tile:
   }
 }
 
-/** One tile as it is stored: which row group and columns, how many slots, its bytes. */
+/** One tile as stored: its row group, its position along the columns, its slots per row, its bytes. */
 export type StoredTile = {
   readonly group: number;
   readonly tile: number;
@@ -152,7 +154,7 @@ export type StoredTile = {
   readonly bytes: Uint8Array;
 };
 
-/** The tiles in the order in which they are stored, which is that in which kernels take them. */
+/** The tiles in storage order, which is also the order in which kernels read them. */
 export function* storedTiles({ layout, parts }: EncodedLinear<FixedTiles | SortedTiles>): Generator<StoredTile> {
   const [groups, tiles] = [rowGroups(layout), tilesPerRow(layout)];
   if (layout.form === 'fixed') {

@@ -1,15 +1,16 @@
-// The upper triangular U with H⁻¹ = Uᵀ·U, for H [n, n] symmetric positive definite: what SparseGPT and GPTQ sweep with.
-// The published code factorises, inverts and factorises again (4/3·n³ multiply-adds). We need not: factorise H = R·Rᵀ with
-// R upper triangular, from the last column to the first. Then H⁻¹ = R⁻ᵀ·R⁻¹ = (R⁻¹)ᵀ·(R⁻¹), R⁻¹ is upper triangular with a
-// positive diagonal, and such a factor is unique: U = R⁻¹, half the work, and the inverse of H, whose rounding grows with
-// H's whole condition number, is never formed.
-// Blocked: products on the engine, diagonal blocks in kernels. In place, with at most n²/2 floats beside H at a time.
+// The upper triangular U with H⁻¹ = Uᵀ·U, for H [n, n] symmetric positive definite: SparseGPT and GPTQ sweep with it.
+// The published code factorises, inverts and factorises again (4/3·n³ multiply-adds). Here H = R·Rᵀ is factorised once,
+// with R upper triangular, from the last column to the first. Then H⁻¹ = R⁻ᵀ·R⁻¹ = (R⁻¹)ᵀ·(R⁻¹). R⁻¹ is upper
+// triangular with a positive diagonal, and such a factor is unique, so U = R⁻¹. This is half the work, and it never
+// forms the inverse of H, whose rounding error grows with the whole condition number of H.
+// The algorithm is blocked: the engine multiplies, kernels do the diagonal blocks. It works in place, with at most n²/2
+// floats beside H at a time.
 
 import { type Kernels, LARGEST_BLOCK, loadKernels } from '../solver-kernels/index.js';
 import type { Gemm } from './gemm.js';
 import { type Block, copyBlock, type Matrix, subtractBlock, writeBlock } from './matrix.js';
 
-/** Rows of U in one product: whole rows would multiply with the zeros of the triangle. */
+/** Rows of U in one product. Whole rows would multiply with the zeros of the triangle. */
 const ROWS_PER_PRODUCT = 512;
 
 export type FactorOptions = {
@@ -21,7 +22,7 @@ export type FactorOptions = {
 
 /**
  * H [n, n] → U in place, zeros below the diagonal.
- * @returns −1; or the column at which H proved not to be positive definite, and then H is as it was.
+ * @returns −1, or the column at which H proved not positive definite; H is then unchanged.
  */
 export async function choleskyOfInverse(H: Matrix, gemm: Gemm, options: FactorOptions = {}): Promise<number> {
   const { kernels = loadKernels(), block = LARGEST_BLOCK } = options;
@@ -41,9 +42,9 @@ export async function choleskyOfInverse(H: Matrix, gemm: Gemm, options: FactorOp
 }
 
 /**
- * Columns [left, right) of R over those of H, everything right of them being done: R_·k = (H_·k − R_·m·R_kmᵀ)·R_kk⁻ᵀ, m
- * the columns right of k. The diagonal block is left as R_kk⁻¹, since R_kk itself is not needed again. H below the
- * diagonal is not touched.
+ * Replaces columns [left, right) of H by those of R, when all columns to the right are done:
+ * R_·k = (H_·k − R_·m·R_kmᵀ)·R_kk⁻ᵀ, where m are the columns right of k. Stores R_kk⁻¹ as the diagonal block, because
+ * R_kk is not needed again. Does not touch H below the diagonal.
  */
 async function factorColumns(H: Matrix, left: number, right: number, gemm: Gemm, kernels: Kernels): Promise<number> {
   const n = H.rows;
@@ -69,7 +70,10 @@ async function factorColumns(H: Matrix, left: number, right: number, gemm: Gemm,
   return -1;
 }
 
-/** Columns [left, right) of U over those of R, everything left of them being done: U_·k = −U_·m·R_mk·U_kk, m left of k. */
+/**
+ * Replaces columns [left, right) of R by those of U, when all columns to the left are done: U_·k = −U_·m·R_mk·U_kk,
+ * where m are the columns left of k.
+ */
 async function invertColumns(U: Matrix, left: number, right: number, gemm: Gemm): Promise<void> {
   const above: Block = { top: 0, bottom: left, left, right };
   const width = right - left;
@@ -96,12 +100,12 @@ function forUpper(left: number, width: number, visit: (row: number, column: numb
   }
 }
 
-/** Calls `visit` with the place of every element below the diagonal of a [width, width] block. */
+/** Calls `visit` with the index of every element below the diagonal of a [width, width] block. */
 function forLower(width: number, visit: (at: number) => void): void {
   for (let row = 1; row < width; row++) for (let column = 0; column < row; column++) visit(row * width + column);
 }
 
-/** The upper triangle of a symmetric matrix again, from its lower one. */
+/** Restores the upper triangle of a symmetric matrix from its lower one. */
 function restoreUpper(H: Matrix, diagonal: Float32Array): void {
   const n = H.rows;
   for (let row = 0; row < n; row++) {

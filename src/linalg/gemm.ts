@@ -1,6 +1,6 @@
-// Products of matrices: on the dense engine, or in plain double precision for judging. Operands are given away: their
-// buffers travel to the engine's thread and back without being copied. With several workers the rows of A are divided
-// between them; how they are divided changes no bit of the result.
+// Matrix products, on the engine or in plain double precision. `multiply` takes its operands over: their buffers move
+// to the engine's thread without a copy. Several workers divide the rows of A; the division changes no bit of the
+// result.
 
 import { handOver, settleAll, withResources } from '../base/index.js';
 import type { Engine, Session } from '../engine/index.js';
@@ -9,8 +9,8 @@ import type { Matrix } from './matrix.js';
 
 export interface Gemm {
   /**
-   * A [m, k] · B [k, n], or A · Bᵀ with B [n, k]: [m, n]. The data of both operands must be alone in their buffers, and
-   * must not be used again.
+   * A [m, k] · B [k, n], or A · Bᵀ with B [n, k]: [m, n]. Each operand must own its whole buffer, and must not be used
+   * afterwards.
    */
   multiply(A: Matrix, B: Matrix, transposed?: 'B'): Promise<Float32Array>;
 }
@@ -19,7 +19,7 @@ export interface EngineGemm extends Gemm {
   release(): Promise<void>;
 }
 
-/** A worker gets at least this many rows, and a multiple of it. */
+/** A worker gets a multiple of this many rows. */
 const ROWS_PER_WORKER = 64;
 
 function loadProduct(engine: Engine, transB: boolean): Promise<Session> {
@@ -65,7 +65,7 @@ export async function createGemm(engine: Engine): Promise<EngineGemm> {
 
 const tensor = ({ rows, columns, data }: Matrix) => ({ type: 'f32', shape: [rows, columns], data }) as const;
 
-/** Products in plain TypeScript, sums in double precision: the judge. */
+/** Products in plain TypeScript with sums in double precision: the reference implementation. */
 export const plainGemm: Gemm = {
   multiply: async (A, B, transposed) => {
     const n = transposed ? B.rows : B.columns;

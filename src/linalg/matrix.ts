@@ -1,11 +1,11 @@
-// Row-major float32 matrices, and the moving of blocks in and out of them that blocked algorithms are made of.
+// Row-major float32 matrices, and copies of blocks in and out of them, for blocked algorithms.
 
 export type Matrix = { readonly rows: number; readonly columns: number; readonly data: Float32Array };
 
 /** Rows [top, bottom) of columns [left, right). */
 export type Block = { readonly top: number; readonly bottom: number; readonly left: number; readonly right: number };
 
-/** A block as a matrix of its own, which may be given away. */
+/** Copies a block into a matrix that owns its buffer. */
 export function copyBlock({ columns, data }: Matrix, { top, bottom, left, right }: Block): Matrix {
   const width = right - left;
   const copy = new Float32Array((bottom - top) * width);

@@ -1,6 +1,6 @@
-// AssemblyScript, compiled to dist/kernels/cholesky.wasm: the diagonal blocks of a blocked factorisation A = R·Rᵀ with R
-// upper triangular. Matrices are [n, n] float32 at an address, rows `stride` floats apart; stride is a multiple of 4 and
-// what lies beyond column n is zero. Only the upper triangle of A is read. Twin and judge: plain.ts.
+// AssemblyScript, compiled to dist/kernels/cholesky.wasm: the diagonal blocks of a blocked factorisation A = R·Rᵀ with
+// R upper triangular. Matrices are [n, n] float32 at an address, rows `stride` floats apart. `stride` is a multiple of
+// 4, and columns beyond n hold zeros. Only the upper triangle of A is read. Scalar twin: plain.ts.
 
 /** Σ x[k]·y[k] for k in [from, stride), in four lanes. */
 function dot(x: usize, y: usize, from: i32, stride: i32): f32 {
@@ -22,8 +22,8 @@ function dot(x: usize, y: usize, from: i32, stride: i32): f32 {
 }
 
 /**
- * A → R in place, from the last column to the first. Returns −1, or the column whose pivot is not a positive finite
- * number. Below the diagonal A stays as it is.
+ * A → R in place, from the last column to the first. Returns −1, or the column whose pivot is not positive and finite.
+ * Leaves A below the diagonal unchanged.
  */
 export function factorUpper(a: usize, n: i32, stride: i32): i32 {
   const pitch = (<usize>stride) << 2;
@@ -42,7 +42,7 @@ export function factorUpper(a: usize, n: i32, stride: i32): i32 {
   return -1;
 }
 
-/** V = R⁻¹ for R upper triangular; V is written whole, zeros below the diagonal and beyond column n. */
+/** V = R⁻¹ for R upper triangular. Writes all of V, with zeros below the diagonal and beyond column n. */
 export function invertUpper(r: usize, v: usize, n: i32, stride: i32): void {
   const pitch = (<usize>stride) << 2;
   for (let i = n - 1; i >= 0; i--) {
@@ -52,7 +52,7 @@ export function invertUpper(r: usize, v: usize, n: i32, stride: i32): void {
     for (let k = i + 1; k < n; k++) {
       const factor = f32x4.splat(load<f32>(rowR + ((<usize>k) << 2)));
       const rowK = v + <usize>k * pitch;
-      // Left of column k row k is zero, so it may start at a multiple of four.
+      // Row k is zero left of column k, so the loop can start at a multiple of four.
       for (let j = (<usize>(k & ~3)) << 2; j < pitch; j += 16) {
         v128.store(rowV + j, f32x4.add(v128.load(rowV + j), f32x4.mul(factor, v128.load(rowK + j))));
       }
@@ -64,7 +64,7 @@ export function invertUpper(r: usize, v: usize, n: i32, stride: i32): void {
       v128.store(rowV + j, f32x4.mul(v128.load(rowV + j), scale));
     }
     store<f32>(rowV + place, inverse);
-    // What was multiplied by −1 left of the diagonal is zero again, without a sign.
+    // The multiplication by −1 left −0 before the diagonal; store +0 instead.
     for (let j = i & ~3; j < i; j++) store<f32>(rowV + ((<usize>j) << 2), 0);
     for (let j = n; j < stride; j++) store<f32>(rowV + ((<usize>j) << 2), 0);
   }

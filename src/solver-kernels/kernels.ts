@@ -1,5 +1,6 @@
-// What the kernels do, whoever does it: `loadKernels` (WebAssembly, fast) or `plainKernels` (TypeScript, the judge). They
-// are the parts of the dense algebra that are too small for the engine: diagonal blocks and panels of columns.
+// The interface of the solver kernels. `loadKernels` has them in WebAssembly; `plainKernels` is the scalar twin in
+// TypeScript. They compute the parts of dense algebra that are too small for the engine: diagonal blocks and panels of
+// columns.
 
 /** Rows of the largest diagonal block. */
 export const LARGEST_BLOCK = 256;
@@ -13,28 +14,28 @@ export type SweepPanel = {
   readonly columns: number;
   readonly from: number;
   readonly width: number;
-  /** Changed in place: pruned weights become +0, those after them in the panel move. */
+  /** Changed in place: pruned weights become +0, and the weights after them in the panel are updated. */
   readonly W: Float32Array;
   /** Receives the errors e = w_j / U_jj of pruned weights, 0 for the others. */
   readonly E: Float32Array;
   /** Upper triangular with H⁻¹ = Uᵀ·U. */
   readonly U: Float32Array;
-  /** [rows, width], 1 where a weight goes; read, or written where `choose` is given. */
+  /** [rows, width], 1 for a weight to prune. Read, or written where `choose` is set. */
   readonly mask: Uint8Array;
   /**
-   * Instead of reading the mask: n of every m consecutive columns go, those of smallest w² / U_jj² as the weights are
-   * when the walk comes to them; of equal scores the lower column.
+   * Chooses the mask instead of reading it: n of every m consecutive columns are pruned, those with the smallest w² /
+   * U_jj², using the weights as updated so far. Ties go to the lower column.
    */
   readonly choose?: { readonly n: number; readonly m: number } | undefined;
 };
 
 export interface Kernels {
   /**
-   * A [n, n] → R in place, R upper triangular with A = R·Rᵀ; only the upper triangle is read and written. Returns −1, or
+   * A [n, n] → R in place, R upper triangular with A = R·Rᵀ. Reads and writes only the upper triangle. Returns −1, or
    * the column whose pivot is not positive and finite. n ≤ LARGEST_BLOCK.
    */
   factorUpper(A: Float32Array, n: number): number;
-  /** R [n, n] → R⁻¹ in place, R upper triangular; below the diagonal it writes zeros. n ≤ LARGEST_BLOCK. */
+  /** R [n, n] → R⁻¹ in place, R upper triangular. Writes zeros below the diagonal. n ≤ LARGEST_BLOCK. */
   invertUpper(R: Float32Array, n: number): void;
   /** SparseGPT's inner loop over one panel of columns. width ≤ WIDEST_PANEL. */
   sweepPanel(panel: SweepPanel): void;

@@ -1,6 +1,6 @@
-// The kernels in plain TypeScript: the judge of the WebAssembly ones. The factorisation and the inverse are computed in
-// double precision, so they are more exact than what they judge; the sweep rounds to float32 after every operation, in the
-// order of the columns, and must be met to the last bit, since masks hang on it.
+// The scalar twin of the WebAssembly kernels, in plain TypeScript. It factorises and inverts in double precision, so it
+// is more exact than the kernels. The sweep rounds to float32 after every operation, column by column, and the kernel
+// must match it to the last bit, because masks depend on it.
 
 import type { Kernels, SweepPanel } from './kernels.js';
 
@@ -62,5 +62,5 @@ function chooseSmallest(
   for (const [rank, j] of order.entries()) gone[j] = rank < n ? 1 : 0;
 }
 
-/** The kernels as they are written down, slow and obvious. */
+/** The scalar twin: slow and obvious. */
 export const plainKernels: Kernels = { factorUpper, invertUpper, sweepPanel };

@@ -1,11 +1,11 @@
-// AssemblyScript, compiled to dist/kernels/sweep.wasm: SparseGPT's walk through one panel of columns (arXiv 2301.00774,
-// algorithm 1, the inner loop). For each row and each column j, in order: a pruned weight leaves the error
-// e = w_j / U_jj, becomes +0, and the columns after it in the panel move: w_i -= e·U_ji.
-// W and E [rows, PITCH] float32, mask [rows, PITCH] bytes, U [PITCH, PITCH]; what lies beyond the width is of no account.
-// Columns go in groups of eight, so that a row is loaded and stored once per group; every single weight still sees the
-// same float32 operations in the same order as column by column, so the twin (plain.ts) is equal to the last bit.
+// AssemblyScript, compiled to dist/kernels/sweep.wasm: SparseGPT's inner loop over one panel of columns (arXiv
+// 2301.00774, algorithm 1). For each row, and for each column j in order, a pruned weight gives the error
+// e = w_j / U_jj and becomes +0; the later columns of the panel are updated: w_i -= e·U_ji.
+// W and E are [rows, PITCH] float32, mask [rows, PITCH] bytes, U [PITCH, PITCH]; values beyond the width are ignored.
+// Columns are taken in groups of eight, so a row is loaded and stored once per group. Each weight still sees the same
+// float32 operations in the same order, so the scalar twin (plain.ts) is equal to the last bit.
 
-/** Floats from one row to the next, the widest panel. */
+/** Floats from one row to the next: the width of the widest panel. */
 const PITCH: i32 = 128;
 const ROW: usize = (<usize>PITCH) << 2;
 
@@ -20,7 +20,7 @@ function takeError(w: usize, e: usize, mask: usize, u: usize, j: i32): f32 {
   return error;
 }
 
-/** Marks the n of columns [from, to) with the smallest w² / U_jj², lower columns first among equals. */
+/** Marks the n of columns [from, to) with the smallest w² / U_jj². Ties go to the lower column. */
 function chooseSmallest(w: usize, mask: usize, u: usize, from: i32, to: i32, n: i32): void {
   for (let j = from; j < to; j++) store<u8>(mask + <usize>j, 0);
   for (let count = 0; count < n; count++) {
@@ -42,8 +42,8 @@ function chooseSmallest(w: usize, mask: usize, u: usize, from: i32, to: i32, n: 
 }
 
 /**
- * Walks through `rows` rows of a panel of `width` columns. Where n ≥ 0, n of every `group` consecutive columns are chosen
- * on the way, from the weights as they then are, and the mask is written; otherwise the mask is given and group = width.
+ * Sweeps `rows` rows of a panel of `width` columns. Where n ≥ 0, it chooses n of every `group` consecutive columns from
+ * the weights as updated so far, and writes the mask; otherwise it reads the mask, and group = width.
  */
 export function sweep(w: usize, e: usize, mask: usize, u: usize, rows: i32, width: i32, n: i32, group: i32): void {
   const end = (<usize>((width + 3) & ~3)) << 2;

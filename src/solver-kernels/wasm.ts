@@ -1,19 +1,19 @@
-// The compiled kernels: loads dist/kernels/*.wasm, lays out their memory, and copies a block or a panel in and out. Work
-// is cut into calls of a few rows: V8 compiles WebAssembly in two tiers, and a kernel reaches its speed only after it
-// has been called often enough; a few rows and their panel of U also stay in the core's cache.
+// Loads dist/kernels/*.wasm, lays out their memory, and copies a block or a panel in and out. Work is split into calls
+// of a few rows. V8 compiles WebAssembly in two tiers, so a kernel is fast only after many calls; and a few rows and
+// their panel of U stay in the core's cache.
 
 import { readFileSync } from 'node:fs';
 import { InternalError } from '../base/index.js';
 import { type Kernels, LARGEST_BLOCK, type SweepPanel, WIDEST_PANEL } from './kernels.js';
 
-/** Both from src/ and from dist/, which are neighbours. */
+/** Works from src/ and from dist/, which are siblings. */
 const FOLDER = new URL('../../dist/kernels/', import.meta.url);
-/** Where a kernel's memory is free: AssemblyScript keeps the first bytes for itself. */
+/** The first free address in a kernel's memory: AssemblyScript uses the bytes before it. */
 const BASE = 1024;
 /** Rows of W in one call of the sweep. */
 const ROWS_PER_CALL = 64;
 
-/** What is used of the global, which the ES libraries of TypeScript do not declare. */
+/** The parts of the global that we use. TypeScript's ES libraries do not declare it. */
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object) => { readonly exports: unknown };
@@ -55,7 +55,7 @@ function instantiate(name: string): unknown {
   }
 }
 
-/** `length` values from `at` on; a RangeError here means that the memory was built too small. */
+/** `length` values from `at` on. A RangeError here means that the memory was created too small. */
 const floats = ({ buffer }: Memory, at: number, length: number): Float32Array => new Float32Array(buffer, at, length);
 
 const roundUp = (n: number): number => (n + 3) & ~3;

@@ -1,18 +1,18 @@
-// A barrier over shared memory: nobody passes before everybody has come. Threads of a forward pass meet some ten thousand
-// times a second, so a waiting thread first looks again and again; a wait that lasts (a core was taken away) ends asleep.
-// What is written before a barrier is seen after it. A barrier that is broken throws in every thread instead of waiting
-// for one that will not come.
+// A barrier over shared memory: no thread passes before all have arrived. A forward pass has some ten thousand barriers
+// a second, so a waiting thread spins first and sleeps only if the wait is long (for example, because it lost its
+// core). Data written before a barrier is visible after it. A broken barrier throws in every thread, so that none waits
+// forever.
 
-/** Places in the shared state of a pool. */
+/** Indices into the shared state of a pool. */
 const STATE = { round: 0, arrived: 1, asleep: 2, broken: 3 } as const;
 export const BARRIER_BYTES = 16;
 
-/** How often a thread looks before it sleeps: about 20 µs. */
+/** How often a thread polls before it sleeps: about 20 µs. */
 const LOOKS = 10_000;
 
 export type BarrierState = Int32Array<SharedArrayBuffer>;
 
-/** Thrown by a barrier of which another thread has left; the first failure is what matters. */
+/** Thrown by a barrier that another thread broke by failing. The other thread's error is the one to report. */
 export class BrokenBarrier extends Error {}
 
 /** Returns once `count` threads have called it. @throws BrokenBarrier */
@@ -21,7 +21,7 @@ export function meet(state: BarrierState, count: number): void {
   if (Atomics.add(state, STATE.arrived, 1) === count - 1) {
     Atomics.store(state, STATE.arrived, 0);
     Atomics.add(state, STATE.round, 1);
-    // One that is about to sleep finds the round changed and does not.
+    // A thread that is about to sleep sees the changed round and does not sleep.
     if (Atomics.load(state, STATE.asleep) > 0) Atomics.notify(state, STATE.round);
   } else {
     for (let looks = 0; Atomics.load(state, STATE.round) === round; looks++) {
@@ -38,7 +38,7 @@ export function meet(state: BarrierState, count: number): void {
 /** Whether a thread of the pool has failed. */
 export const isBroken = (state: BarrierState): boolean => Atomics.load(state, STATE.broken) !== 0;
 
-/** Frees all who wait, for good. */
+/** Releases all waiting threads, permanently. */
 export function breakBarrier(state: BarrierState): void {
   Atomics.store(state, STATE.broken, 1);
   Atomics.add(state, STATE.round, 1);

@@ -1,10 +1,11 @@
-// Threads that compute one thing together. A pool is one worker thread for each core, each with its own instance of the
-// kernels over the same memory, and all of them run the same *task*: a function of the worker file, found by its name,
-// which takes its share of rows, heads or tokens by its index and calls `barrier` where it needs what others wrote. The
-// first thread, the leader, gives the answer. Between tasks the threads wait for a message and cost nothing; the thread
-// that started the pool only waits for answers. Results do not depend on the number of threads, see runtime-kernels.ts.
+// A pool of threads that compute one thing together: one worker thread per core, each with its own instance of the
+// kernels over the same memory. All of them run the same *task*, a function of the worker file, found by name. A task
+// takes its share of rows, heads or tokens by the thread's index, and calls `barrier` before it reads what other
+// threads wrote. The first thread, the leader, returns the answer. Idle threads wait for a message and cost nothing;
+// the thread that started the pool only waits for answers. Results do not depend on the number of threads (see
+// kernels/runtime-kernels.ts).
 //
-// A room above supplies the worker file: it calls `joinThreads({ tasks })`, and package.json's "imports" names it.
+// A higher room supplies the worker file, which calls `joinThreads({ tasks })`; "imports" in package.json names it.
 
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { InternalError, messageOf } from '../base/index.js';
@@ -25,13 +26,13 @@ export type ThreadView = {
   readonly count: number;
   readonly memory: RuntimeMemory;
   readonly kernels: RuntimeKernels;
-  /** Returns once every thread has called it; what was written before it is seen after it. */
+  /** Returns once every thread has called it. Data written before it is visible after it. */
   barrier(): void;
   /** This thread's part of `units` units, which may be empty. */
   share(units: number): Range;
 };
 
-/** What a pool can be asked: request and answer are structured clones, and transferred arrays are named. */
+/** What a pool can run. Request and answer are structured clones; `transfer` lists the arrays to transfer. */
 export type Task = (thread: ThreadView, request: never) => Answer | Promise<Answer>;
 export type Answer = { readonly value: unknown; readonly transfer?: readonly ArrayBuffer[] };
 
@@ -39,11 +40,11 @@ export interface ThreadPool {
   readonly threads: number;
   readonly memory: RuntimeMemory;
   /**
-   * Runs a task in every thread and returns the leader's answer; one at a time, in the order of the calls.
-   * @throws InternalError E_INTERNAL_TEAM where a thread ended or the task threw; the pool is of no more use then
+   * Runs a task in every thread and returns the leader's answer. Tasks run one at a time, in the order of the calls.
+   * @throws InternalError E_INTERNAL_TEAM where a thread ended or the task threw; the pool cannot be used again
    */
   run<T>(task: string, request: unknown): Promise<T>;
-  /** Ends the threads, after what is under way. */
+  /** Ends the threads once the current tasks are done. */
   close(): Promise<void>;
 }
 
@@ -59,8 +60,8 @@ type Request = { readonly kind: 'run'; readonly task: string; readonly request: 
 type Reply = { readonly kind: 'done'; readonly value: unknown } | { readonly kind: 'failed'; readonly error: unknown };
 
 /**
- * Starts `threads` threads of the worker file. `pages`: how much memory there is at first, in pages of 64 KiB.
- * @throws ResourceError E_RESOURCE_MEMORY where that much is not to be had
+ * Starts `threads` threads of the worker file. `pages` is the initial size of the memory, in pages of 64 KiB.
+ * @throws ResourceError E_RESOURCE_MEMORY where that much memory is not available
  */
 export function startThreads(
   file: string | URL,
@@ -110,7 +111,7 @@ export function startThreads(
       }),
     close: async () => {
       closing = true;
-      // A thread that hangs in a task of a broken pool would not read the message.
+      // A thread that hangs in a task of a broken pool would never read the message.
       if (dead) await Promise.all(workers.map(({ worker }) => worker.terminate()));
       else send({ kind: 'stop' });
       await Promise.all(workers.map(({ exited }) => exited));
@@ -134,14 +135,14 @@ export function joinThreads({ tasks }: { readonly tasks: Readonly<Record<string,
     share: (units) => ({ from: Math.floor((units * index) / count), to: Math.floor((units * (index + 1)) / count) }),
   };
   const run = async ({ task, request }: Request & { kind: 'run' }): Promise<void> => {
-    if (isBroken(state)) return; // the call was rejected already, and an answer would be taken for another's
+    if (isBroken(state)) return; // the call was already rejected, so an answer would be taken for that of another call
     try {
       const chosen = tasks[task];
       if (!chosen) throw new InternalError('E_INTERNAL_TEAM', `There is no task ${task}.`);
       const { value, transfer = [] } = await chosen(thread, request as never);
       if (index === 0) port.postMessage({ kind: 'done', value } satisfies Reply, [...transfer]);
     } catch (error) {
-      // Those who wait for this thread must not; their own failure is only that they stopped waiting.
+      // Release the threads that wait for this one. Their own error only says that they stopped waiting.
       breakBarrier(state);
       if (!(error instanceof BrokenBarrier)) port.postMessage({ kind: 'failed', error } satisfies Reply);
     }
