@@ -1,5 +1,5 @@
-// What runs a graph. The interface is narrow on purpose: load, run, release. `ort` is the fast engine; `reference` is
-// plain TypeScript, slow, and the judge of the other.
+// The interface of an engine, which runs graphs: load, run, release. `ort` is the fast engine. `reference` is plain
+// TypeScript: slow, and the reference implementation that `ort` is tested against.
 
 import type { Graph } from '../graph/index.js';
 
@@ -15,13 +15,13 @@ export type Lent = {
 
 export interface Session {
   /**
-   * Runs the graph once. The buffers of `inputs` are handed over where `transfer` is true: they are detached and must
-   * not be used again. Calls may overlap; each runs on one worker.
+   * Runs the graph once. With `transfer`, the buffers of `inputs` move to the engine: they are detached and must not be
+   * used again. Calls may overlap; each runs on one worker.
    */
   run(inputs: Readonly<Record<string, HostTensor>>, transfer?: boolean): Promise<Record<string, HostTensor>>;
   /**
-   * Runs the graph once, without a copy of `inputs`: their buffers are detached and come back, as other tensors over the
-   * same memory. They are lost where the run fails.
+   * Runs the graph once without copying `inputs`. Their buffers are detached and come back as new tensors over the same
+   * memory. They are lost if the run fails.
    */
   lend(inputs: Readonly<Record<string, HostTensor>>): Promise<Lent>;
   release(): Promise<void>;
@@ -31,9 +31,9 @@ export interface Engine {
   /** Name and version, as written into records. */
   readonly name: string;
   readonly device: Device;
-  /** How many runs proceed at the same time; more calls than this wait their turn. */
+  /** How many runs can proceed at the same time; further calls wait. */
   readonly workers: number;
-  /** How many runs to ask for at once, so that no worker has to wait for its next one. */
+  /** How many runs to start at once, so that no worker waits for its next run. */
   readonly concurrency: number;
   load(graph: Graph): Promise<Session>;
   close(): Promise<void>;

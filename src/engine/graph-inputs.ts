@@ -1,5 +1,6 @@
-// What every engine checks before it computes: the files a graph points into are there and long enough, and the tensors
-// handed to a run fit what the graph declares. Engines' own messages about either name no next step.
+// Checks that every engine makes before it computes: the files that a graph points into exist and are long enough, and
+// the tensors of a run fit the graph's declarations. The engines' own messages about these problems suggest no next
+// step.
 
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,9 +10,9 @@ import { bytesPerElement, elementCount } from '../tensor/index.js';
 import type { HostTensor } from './engine.js';
 
 /**
- * Checks that the bytes of every initialiser exist and are as many as its shape and dtype ask for.
+ * Checks that every initialiser has as many bytes as its shape and dtype need.
  * @throws ResourceError E_RESOURCE_NOT_FOUND … where a file cannot be read
- * @throws CheckpointError E_CHECKPOINT_CHANGED where it ends before a tensor does, as it did not when it was opened
+ * @throws CheckpointError E_CHECKPOINT_CHANGED where a file ends before a tensor does, unlike when it was opened
  * @throws ShapeError E_SHAPE_INITIALIZER where bytes and shape disagree
  */
 export async function checkFiles(graph: Graph): Promise<void> {
@@ -48,7 +49,7 @@ async function sizeOf(path: string): Promise<number> {
   }
 }
 
-/** The bytes of an initialiser, wherever they lie. @throws ResourceError E_RESOURCE_… */
+/** Reads the bytes of an initialiser, from the file or from memory. @throws ResourceError E_RESOURCE_… */
 export async function readInitializer(graph: Graph, { source }: Initializer): Promise<Uint8Array> {
   if (source.kind === 'bytes') return source.bytes;
   const path = join(graph.folder ?? '', source.file);
@@ -70,7 +71,9 @@ export async function readInitializer(graph: Graph, { source }: Initializer): Pr
   }
 }
 
-/** Checks the tensors of one run; a dimension's name means one size in all of them. @throws ShapeError E_SHAPE_INPUT */
+/**
+ * Checks the tensors of one run. A named dimension must have one size in all of them. @throws ShapeError E_SHAPE_INPUT
+ */
 export function checkInputs(graph: Graph, inputs: Readonly<Record<string, HostTensor>>): void {
   const named = new Map<string, number>();
   for (const { name, type, shape } of graph.inputs) {

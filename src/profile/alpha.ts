@@ -1,13 +1,13 @@
-// AlphaPruning's measure (arXiv 2410.10912, §3; PL_Alpha_Hill): how heavy the tail of a linear's spectrum is. λ_1 ≤ … ≤ λ_n
-// are the eigenvalues of W·Wᵀ or Wᵀ·W, the smaller; for a tail that starts at i, of k = n − i + 1 values,
-//   α_i = 1 + k/Σ_{j ≥ i} (ln λ_j − ln λ_i),
-// and α is that of the start whose tail is nearest to its power law: least max_j |1 − (λ_j/λ_i)^{1−α_i} − (j − i)/k|, over
-// starts up to 1.5 times the peak of the histogram of log₁₀ λ (100 bins; the lower edge of the fullest).
-// We differ: eigenvalues below 1e-12 of the largest are rounding and left out (published: float32 singular values, all).
-// The published lower bound of starts compares a logarithm with an eigenvalue and excludes none; here there is none. A
-// spectrum without a tail (all eigenvalues equal, a linear of zeros) has α = 100.
-// Cost O(n³), in float64 on one thread: 0.02 s for n = 128, 0.15 s for 512, 1.0 s for 1,024, and as much again for the
-// product; by extrapolation minutes for each linear of a 7B model (n = 4,096) and hours in all.
+// AlphaPruning's measure (arXiv 2410.10912, §3; PL_Alpha_Hill): how heavy the tail of a linear's spectrum is. λ_1 ≤ … ≤
+// λ_n are the eigenvalues of the smaller of W·Wᵀ and Wᵀ·W. For a tail that starts at i, of k = n − i + 1 values,
+//   α_i = 1 + k/Σ_{j ≥ i} (ln λ_j − ln λ_i).
+// α is that of the start whose tail fits its power law best, with the least max_j |1 − (λ_j/λ_i)^{1−α_i} − (j − i)/k|.
+// Starts reach up to 1.5 times the peak of the histogram of log₁₀ λ (100 bins; the lower edge of the fullest).
+// We differ: eigenvalues below 1e-12 of the largest are rounding errors and are left out (published: all float32
+// singular values). The published lower bound of starts compares a logarithm with an eigenvalue and excludes none; we
+// have no lower bound. A spectrum without a tail (all eigenvalues equal, a linear of zeros) has α = 100.
+// Cost: O(n³) in float64 on one thread: 0.02 s for n = 128, 0.15 s for 512, 1.0 s for 1,024, and as much again for the
+// product. By extrapolation, minutes for each linear of a 7B model (n = 4,096), and hours in all.
 
 import { symmetricEigenvalues } from './eigenvalues.js';
 import type { Measure } from './measure.js';
@@ -59,7 +59,7 @@ export function hillAlpha(eigenvalues: Float64Array): number {
   return best;
 }
 
-/** The lower edge of the fullest of 100 equal bins; of equals the first. `logs` ascend. */
+/** The lower edge of the fullest of 100 equal bins; the first of equals. `logs` must ascend. */
 function peakOf(logs: Float64Array): number {
   const [low, high] = [logs[0]!, logs.at(-1)!];
   const counts = new Array<number>(BINS).fill(0);
@@ -68,15 +68,15 @@ function peakOf(logs: Float64Array): number {
   return low + width * counts.indexOf(Math.max(...counts));
 }
 
-/** Columns of a product that are taken together, so that they stay in the cache. */
+/** Columns of a product taken together, so that they stay in the cache. */
 const SLAB = 256;
 
-/** W·Wᵀ or Wᵀ·W, whichever is smaller, in float64; its lower triangle. */
+/** The lower triangle of W·Wᵀ or Wᵀ·W, whichever is smaller, in float64. */
 export function smallerGram(W: Float32Array, rows: number, columns: number): Float64Array {
   const wide = rows <= columns;
   const [n, m] = wide ? [rows, columns] : [columns, rows];
   const gram = new Float64Array(n * n);
-  // An odd n has one row of zeros more, so that rows go in pairs.
+  // An odd n gets one extra row of zeros, because rows are taken in pairs.
   const slab = new Float64Array((n + (n & 1)) * SLAB);
   for (let left = 0; left < m; left += SLAB) {
     const width = Math.min(SLAB, m - left);
@@ -110,7 +110,7 @@ function addPair(gram: Float64Array, n: number, slab: Float64Array, i: number, j
   }
   gram[i * n + j]! += s00;
   if (i + 1 < n) gram[(i + 1) * n + j]! += s10;
-  // Above the diagonal nothing is read; j + 1 < n wherever it is written.
+  // Nothing above the diagonal is read; wherever this writes, j + 1 < n.
   if (j + 1 < n) gram[i * n + j + 1]! += s01;
   if (i + 1 < n && j + 1 < n) gram[(i + 1) * n + j + 1]! += s11;
 }

@@ -1,20 +1,24 @@
-// The angular distance of "The Unreasonable Ineffectiveness of the Deeper Layers" (ICLR 2025, eq. 7) over runs of n blocks:
+// The angular distance of "The Unreasonable Ineffectiveness of the Deeper Layers" (ICLR 2025, eq. 7) over runs of n
+// blocks:
 //   d(l) = (1/π)·arccos ⟨x_l, x_{l+n}⟩/(‖x_l‖·‖x_{l+n}‖),
-// x_l the residual before block l at the last token of a window, x_L that after the last block and before the final norm;
-// the mean over windows. Cosines are taken in double precision and clamped to [−1, 1]. The unofficial code that is commonly
-// used leaves out l = 0 and takes x_L after the final norm; here l = 0 is a run like any other.
+// the mean over windows. x_l is the residual before block l at the last token of a window; x_L is the residual after
+// the last block and before the final norm. Cosines are computed in double precision and clamped to [−1, 1]. The
+// commonly used unofficial code leaves out l = 0 and takes x_L after the final norm; here l = 0 is a run like any
+// other.
 
 import { NumericError } from '../base/index.js';
 import { cosineAt } from './influence.js';
 
 export type Angles = {
-  /** Takes the residual before and after a block, [windows, length, width] of one chunk; a block's chunks in their order. */
+  /**
+   * Adds the residual before and after a block, [windows, length, width] of one chunk. A block's chunks come in order.
+   */
   add(block: number, before: Float32Array, after: Float32Array): void;
-  /** The distance across each run of `n` blocks, by its first. @throws NumericError E_NUMERIC_ANGLE */
+  /** The distance across each run of `n` blocks, indexed by its first block. @throws NumericError E_NUMERIC_ANGLE */
   across(n: number): number[];
 };
 
-/** Keeps the last tokens of `windows` windows before and after every block: (blocks + 1)·windows·width floats. */
+/** Stores the last tokens of `windows` windows before and after every block: (blocks + 1)·windows·width floats. */
 export function startAngles(
   blocks: number,
   width: number,
@@ -48,8 +52,8 @@ export function lastTokens(residual: Float32Array, length: number, width: number
 }
 
 /**
- * The distance across each run of `n` blocks, by the run's first block: L − n + 1 numbers in [0, 1]. `levels` are the last
- * tokens before block 0, …, before block L − 1 and after it, each [windows, width].
+ * The distance across each run of `n` blocks, indexed by its first block: L − n + 1 numbers in [0, 1]. `levels` are the
+ * last tokens before block 0, …, before block L − 1 and after it, each [windows, width].
  * @throws NumericError E_NUMERIC_ANGLE where a residual is not finite
  */
 export function measureAngles(levels: readonly Float32Array[], width: number, n: number): number[] {

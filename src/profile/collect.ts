@@ -1,6 +1,6 @@
-// Collects any set of measures together while someone walks over the blocks of the dense model: each weight is read once
-// and each score computed once, however many measures look at it. Of the whole model only what measures return is held;
-// of the present block its scores, where a measure needs them together.
+// Collects any set of measures in one walk over the blocks of the dense model. Each weight is read once and each score
+// computed once, whatever the number of measures. Only the measures' results are kept for the whole model; the scores
+// of the current block are kept where a measure needs them together.
 
 import { OptionError } from '../base/index.js';
 import type { Linear } from '../model/index.js';
@@ -11,19 +11,19 @@ import type { BlockInputs, Measure } from './measure.js';
 import { redundancy } from './redundancy.js';
 import { outliers, scoreMoments, scores } from './scores.js';
 
-/** The measures that one walk over the dense model collects. Others have procedures of their own. */
+/** The measures that one walk over the dense model collects. The others have procedures of their own. */
 const MEASURES: ReadonlyMap<MeasureName, Measure> = new Map(
   ([outliers, scoreMoments, scores, lamp, alpha, redundancy] as Measure[]).map((measure) => [measure.name, measure]),
 );
 
-/** All that the dense pass can collect. */
+/** All measures that the dense pass can collect. */
 export const COLLECTED: readonly MeasureName[] = [...MEASURES.keys()];
 
-/** Those of `names` that the dense pass collects. */
+/** The measures among `names` that the dense pass collects. */
 export const collectable = (names: readonly MeasureName[]): readonly MeasureName[] =>
   names.filter((name) => MEASURES.has(name));
 
-/** Those of `names` that need calibration text. */
+/** The measures among `names` that need calibration text. */
 export const needCalibration = (names: readonly MeasureName[]): readonly MeasureName[] =>
   names.filter((name) => (MEASURES.get(name)?.looksAt ?? 'weights') !== 'weights');
 
@@ -41,7 +41,7 @@ export function requireCalibration(
   );
 }
 
-/** How a block's weights, scores and inputs are come by. */
+/** Accessors for a block's weights, scores and inputs. */
 export type BlockReader = {
   readonly linears: readonly Linear[];
   readonly weights: (linear: Linear) => Promise<Float32Array>;
@@ -52,12 +52,12 @@ export type BlockReader = {
 
 export type Collection = {
   readonly names: readonly MeasureName[];
-  /** Looks at the next block. */
+  /** Collects from the next block. */
   block(reader: BlockReader): Promise<void>;
   result(): Partial<Measured>;
 };
 
-/** Starts collecting the measures `names`, which must be collectable. */
+/** Starts collecting the collectable measures among `names`. */
 export function startCollection(names: readonly MeasureName[]): Collection {
   const running = collectable(names).map((name) => {
     const measure = MEASURES.get(name)!;

@@ -1,16 +1,16 @@
-// All eigenvalues of a symmetric matrix A [n, n], in float64: Householder reflections make it tridiagonal (4/3·n³
-// operations, from the last row to the first, on the lower triangle only), then implicit QL with Wilkinson's shift
-// (O(n²)) takes the off-diagonal to zero. Golub & Van Loan, Matrix Computations, §8.3. No eigenvectors.
-// Absolute error is a few n·2⁻⁵³ of the largest eigenvalue. One thread: seconds up to n = 1,000, minutes past 4,000.
+// All eigenvalues of a symmetric matrix A [n, n], in float64, without eigenvectors. Householder reflections make A
+// tridiagonal (4/3·n³ operations, from the last row to the first, on the lower triangle only). Implicit QL with
+// Wilkinson's shift (O(n²)) then takes the off-diagonal to zero. Golub & Van Loan, Matrix Computations, §8.3. The
+// absolute error is a few n·2⁻⁵³ of the largest eigenvalue. On one thread: seconds up to n = 1,000, minutes past 4,000.
 
 import { NumericError } from '../base/index.js';
 
-/** Sweeps for one eigenvalue; two or three are usual. */
+/** The limit of sweeps per eigenvalue; two or three are usual. */
 const MOST_SWEEPS = 60;
 
 /**
- * The eigenvalues in ascending order. `A` is row-major; its lower triangle is read, and overwritten.
- * @throws NumericError E_NUMERIC_EIGENVALUES where it does not converge: A holds NaN or infinities
+ * The eigenvalues in ascending order. `A` is row-major; its lower triangle is read and overwritten.
+ * @throws NumericError E_NUMERIC_EIGENVALUES where it does not converge, because A holds NaN or infinities
  */
 export function symmetricEigenvalues(A: Float64Array, n: number): Float64Array {
   const { diagonal, beside } = tridiagonalise(A, n);
@@ -59,7 +59,7 @@ function tridiagonalise(A: Float64Array, n: number): Tridiagonal {
   return { diagonal, beside };
 }
 
-/** p = A·v for the leading k × k of A, of which the lower triangle is there. */
+/** p = A·v for the leading k × k of A, from its lower triangle. */
 function multiplySymmetric(A: Float64Array, n: number, k: number, v: Float64Array, p: Float64Array): void {
   for (let i = 0; i < k; i++) {
     const [vi, at] = [v[i]!, i * n];
@@ -105,7 +105,7 @@ function sweepQl(d: Float64Array, e: Float64Array, low: number, end: number): vo
     const r = Math.hypot(f, g);
     e[i + 1] = r;
     if (r === 0) {
-      // The matrix falls apart here: what is left is taken up in the next sweep.
+      // The matrix splits here; the next sweep takes the rest.
       d[i + 1]! -= moved;
       e[end] = 0;
       return;

@@ -1,8 +1,8 @@
-// Statistics of experts. Each is measured on the tokens that it was given, which of a short text may be none. To such an
-// expert every column counts alike: its Σx² is, in each column, the mean Σx² of the block's other experts, and its Gram
-// matrix that number times the identity. So its weights are ordered by their size and none is repaired; with nothing but
-// zeros they would go in the order in which they stand, and SparseGPT would take every column for dead and zero it whole.
-// Which experts those are is returned, to be reported.
+// Statistics of experts. Each expert is measured on the tokens routed to it, of which a short text may have none. An
+// expert without tokens gets the same value for every column: its Σx² is the mean Σx² of the block's other experts, and
+// its Gram matrix is that number times the identity. Its weights are then ranked by magnitude and none is repaired.
+// With zeros instead, weights would be pruned in index order, and SparseGPT would treat every column as dead and zero
+// it. The list of these experts is returned, to be reported.
 
 import { expertSite, GIVEN } from '../model/index.js';
 import type { Grams } from './gram.js';
@@ -10,11 +10,11 @@ import type { SquareSums } from './squares.js';
 
 type Statistics = Readonly<Record<string, ArrayLike<number>>>;
 
-/** Experts of a block that no token was given to, ascending; none in a block without experts. */
+/** The experts of a block without any token, ascending. Empty in a block without experts. */
 export const unseenExperts = (statistics: Statistics): readonly number[] =>
   Array.from(statistics[GIVEN] ?? []).flatMap((tokens, expert) => (tokens === 0 ? [expert] : []));
 
-/** Σx² with what unseen experts are taken to read. */
+/** Σx², with assumed values for experts without tokens. */
 export function fillSquareSums(sums: SquareSums): SquareSums {
   const filled = assume(sums, (site) => sums[site]!);
   return { ...sums, ...Object.fromEntries([...filled].map(([site, value]) => [site, sums[site]!.map(() => value)])) };
@@ -33,7 +33,7 @@ export function fillGrams(grams: Grams): void {
   }
 }
 
-/** What to assume of each column of unseen experts' sites: the mean over those of the others. */
+/** The value to assume for each column of an unseen expert's sites: the mean over the other experts' sites. */
 function assume(statistics: Statistics, squares: (site: string) => ArrayLike<number>): ReadonlyMap<string, number> {
   const unseen = unseenExperts(statistics);
   if (unseen.length === 0) return new Map();

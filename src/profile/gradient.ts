@@ -1,13 +1,14 @@
-// How much does the loss change with each linear's weights? The zeroth-order estimate of ‖∂loss/∂W‖_F that ECoFLaP
-// allocates by (arXiv 2310.02998, §3), forward passes only. For a window's loss ℓ, a direction z and a small ε,
-//   d = (ℓ(W + εz) − ℓ(W − εz))/(2ε) = ⟨∂ℓ/∂W, z⟩ + O(ε²),   E d² = ‖∂ℓ/∂W‖²_F,
-// and a linear's measure is the root of the mean of d² over windows, one direction each (more where windows are few). One
-// draw is off by a factor: the relative standard error is 1/√(2·draws), an eighth for 32; against exact gradients of the
-// demo checkpoint that orders its linears with a Spearman correlation of 0.95 to 0.96 (test/profile/gradient.test.ts).
-// We differ: d² is averaged, not |d|, whose mean is √(2/π) of the norm and varies more; z is of random signs, not
-// Gaussian (the same mean, less variance, a thirty-second of the random numbers); a draw is one window, not a batch of
-// eight; ε is a hundredth of the root mean square of W, not 0.001 whatever W is; weights are never changed in place.
-// The streams of one block's linears run through the rest together: two per linear, and one graph resident at a time.
+// How much the loss depends on each linear's weights: the zeroth-order estimate of ‖∂loss/∂W‖_F that ECoFLaP allocates
+// by (arXiv 2310.02998, §3), from forward passes only. For a window's loss ℓ, a direction z and a small ε,
+//   d = (ℓ(W + εz) − ℓ(W − εz))/(2ε) = ⟨∂ℓ/∂W, z⟩ + O(ε²),   E d² = ‖∂ℓ/∂W‖²_F.
+// A linear's measure is the root of the mean of d² over windows, with one direction each (more where windows are few).
+// One draw is a rough estimate: the relative standard error is 1/√(2·draws), an eighth for 32. Against exact gradients
+// of the demo checkpoint, that ranks its linears with a Spearman correlation of 0.95 to 0.96
+// (test/profile/gradient.test.ts).
+// We differ: d² is averaged, not |d|, whose mean is √(2/π) of the norm and varies more; z has random signs instead of
+// Gaussian values (the same mean, less variance, a thirty-second of the random numbers); a draw is one window, not a
+// batch of eight; ε is a hundredth of the root mean square of W, not a fixed 0.001; weights are never changed in place.
+// The streams of one block's linears run through the rest together: two per linear, with one graph resident at a time.
 
 import { createRng, handOver, type OnProgress, type Own, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -21,10 +22,10 @@ export const GRADIENT_DRAWS = 32;
 const EPSILON = 0.01;
 /** ε of a linear of zeros. */
 const SMALLEST_EPSILON = 1e-6;
-/** The streams of one block's linears together stay in memory up to this many bytes. */
+/** Memory budget for the streams of one block's linears together, in bytes; beyond it they go to disk. */
 const STREAM_MEMORY = 1 << 30;
 
-/** The estimate for every linear, in the order of the model's, on the windows of `text`. */
+/** The estimate for every linear of the model, in its order, on the windows of `text`. */
 export async function measureGradients(
   engine: Engine,
   model: Model,
@@ -64,7 +65,7 @@ export async function measureGradients(
   });
 }
 
-/** The residual after a block with one linear's weights at W + εz, and at W − εz; each window has a z of its own. */
+/** The residual after a block with one linear's weights at W + εz, and at W − εz; each window has its own z. */
 type Pair = { readonly epsilon: number; readonly plus: Activations; readonly minus: Activations };
 
 async function perturb(
@@ -82,7 +83,7 @@ async function perturb(
   const budget = STREAM_MEMORY / (2 * model.linears[block]!.length);
   const open = () => own(createActivations(from.chunks, from.length, from.width, budget));
   const pair = { epsilon, plus: await open(), minus: await open() };
-  // Drawn beforehand, so that which worker comes first does not matter.
+  // Draw the seeds first, so that the order of the workers does not matter.
   const draws = from.chunks.map(() => seeds.uint32());
   const graph = blockGraph(model, block, { length: from.length, outputs: 'hidden', fed: linear });
   await withResources(async (ownSession) => {
@@ -100,7 +101,7 @@ async function perturb(
   return pair;
 }
 
-/** W + step·z, z of random signs: the same for the same seed. */
+/** W + step·z, where z has random signs; the same for the same seed. */
 function shift(W: Float32Array, step: number, seed: number): Float32Array {
   const rng = createRng(seed);
   const shifted = new Float32Array(W.length);
@@ -118,7 +119,7 @@ async function estimate(engine: Engine, model: Model, pair: Pair, windows: Windo
   return Math.sqrt(squares / plus.length);
 }
 
-/** The same residual in chunks of one window each, every window so many times over. */
+/** The same residual in chunks of one window each, with every window repeated `times` times. */
 async function spread(from: Activations, times: number): Promise<Activations> {
   const { length, width, chunks } = from;
   const count = times * chunks.reduce((a, b) => a + b, 0);

@@ -1,17 +1,18 @@
-// H = Σ xᵀx of the input of every linear of a block, over all calibration tokens: what SparseGPT repairs weights with. Each
-// run gives the sum over its own tokens, in float32; they are added here in the order of the chunks, in float32 too: of
-// c chunks an entry H_ij is off by at most c·2⁻²⁴·√(H_ii·H_jj), 8·10⁻⁶ of it for 128 chunks, and the damping is 10⁻² of the
-// diagonal's mean. The result does not depend on how many workers there are or which finishes first.
-// Memory: the four sums and, for every worker, as much again: 0.7 GB each for LLaMA2-7B.
+// H = Σ xᵀx of the input of every linear of a block, over all calibration tokens; SparseGPT repairs weights with it.
+// Each run sums over its own tokens in float32. The runs' sums are added here in the order of the chunks, also in
+// float32: for c chunks an entry H_ij is off by at most c·2⁻²⁴·√(H_ii·H_jj), which is 8·10⁻⁶ of it for 128 chunks; the
+// damping is 10⁻² of the diagonal's mean. The result does not depend on the number of workers or on which finishes
+// first.
+// Memory: the four sums, and as much again for every worker: 0.7 GB each for LLaMA2-7B.
 
 import { InternalError } from '../base/index.js';
 import type { Engine, Session } from '../engine/index.js';
 import { type Activations, inParallel, runChunk } from '../stream/index.js';
 
-/** Σ xᵀx over all tokens, for each tap site: [in, in]; where a block has experts, how many tokens each was given, too. */
+/** Σ xᵀx over all tokens, [in, in] for each tap site. In a block with experts, also the number of tokens per expert. */
 export type Grams = Readonly<Record<string, Float32Array>>;
 
-/** Runs a block's Gram taps over all chunks of `from` and adds them up, in the chunks' order. */
+/** Runs a block's Gram taps over all chunks of `from` and adds the results in the order of the chunks. */
 export async function measureGrams(engine: Engine, session: Session, from: Activations): Promise<Grams> {
   let sums: Readonly<Record<string, Float32Array>> | undefined;
   // One round of workers at a time, so that no more matrices wait than there are workers.

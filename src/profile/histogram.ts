@@ -1,8 +1,8 @@
-// Distributions of non-negative floats as histograms over the upper half of their bits: 32,768 bins, 0.8 % wide, in order.
+// Histograms of non-negative floats by the upper half of their bits: 32,768 ordered bins, each 0.8 % wide.
 
 import { HISTOGRAM_BINS, HISTOGRAM_SHIFT, type Histogram } from '../records/index.js';
 
-/** The bits of non-negative floats: they order as the floats do. */
+/** The bits of non-negative floats; they sort in the same order as the floats. */
 export const bitsOf = (values: Float32Array): Uint32Array =>
   new Uint32Array(values.buffer, values.byteOffset, values.length);
 
@@ -14,7 +14,7 @@ export function countBins(values: Float32Array): Histogram {
   return { counts, total: values.length };
 }
 
-/** The value at `rank` (0-based) among all of `parts` together, in ascending order, exactly; nothing is copied. */
+/** The exact value at `rank` (0-based) among all of `parts` together, in ascending order. Copies nothing. */
 export function valueAtRank(parts: readonly Float32Array[], rank: number): number {
   const upper = findBin(
     parts.map((part) => countBins(part).counts),

@@ -1,20 +1,20 @@
 // ShortGPT's Block Influence (Findings of ACL 2025, eq. 1): how far a block turns the residual,
-//   BI_i = 1 − mean over tokens of ⟨x_i, x_{i+1}⟩/(‖x_i‖·‖x_{i+1}‖),
-// x_i the residual before block i, x_{i+1} after it, both before the final norm. The published code takes the last block's
-// output after that norm, which inflates its influence, and puts 0.5 for a cosine that overflowed in half precision; here
-// everything is accumulated in double precision. Every token counts, as published. Two zero vectors have cosine 1 (nothing
-// was turned), a zero and another have 0.
+//   BI_i = 1 − mean over tokens of ⟨x_i, x_{i+1}⟩/(‖x_i‖·‖x_{i+1}‖).
+// x_i is the residual before block i and x_{i+1} after it, both before the final norm. The published code takes the
+// last block's output after that norm, which inflates its influence, and uses 0.5 for a cosine that overflowed in half
+// precision; here all sums are in double precision. Every token counts, as published. Two zero vectors have cosine 1
+// (nothing was turned); a zero vector and another have 0.
 
 import { NumericError } from '../base/index.js';
 
 export type InfluenceSums = {
-  /** Takes some tokens' residual before and after a block, both [tokens, width]; a block's chunks in their order. */
+  /** Adds the residual before and after a block for some tokens, both [tokens, width]. A block's chunks come in order. */
   add(block: number, before: Float32Array, after: Float32Array): void;
   /** BI of every block. @throws NumericError E_NUMERIC_INFLUENCE where a residual was not finite */
   result(): number[];
 };
 
-/** Sums for a model of `blocks` blocks whose residual is `width` wide. */
+/** Accumulators for a model of `blocks` blocks with a residual of `width` numbers. */
 export function startInfluence(blocks: number, width: number): InfluenceSums {
   const sums = new Float64Array(blocks);
   const tokens = new Float64Array(blocks);

@@ -1,7 +1,7 @@
-// What a block and its linears read at a few tokens: 512 in all, spread evenly over the first 16 windows (16 is ALS's own
-// number of calibration samples). The first token of every window, on which some models' activations are huge, is one of
-// them. Windows are taken in order, so the sample is the same on any number of workers. Of a token that an expert was not
-// given its linears read nothing: zeros.
+// What a block and its linears read at a few tokens: 512 in all, spread evenly over the first 16 windows (ALS also uses
+// 16 calibration samples). The first token of every window is one of them; some models have huge activations there.
+// Windows are taken in order, so the sample does not depend on the number of workers. For a token not routed to an
+// expert, that expert's linears read zeros.
 
 import type { Engine, Session } from '../engine/index.js';
 import { expertOf, GIVEN } from '../model/index.js';
@@ -11,7 +11,7 @@ import type { BlockInputs } from './measure.js';
 const WINDOWS = 16;
 const TOKENS = 512;
 
-/** The inputs of a block, `from`, and of its linears, by a session of the block's graph with outputs `inputs`. */
+/** The inputs of a block, `from`, and of its linears, from a session of the block's graph with outputs `inputs`. */
 export async function sampleInputs(engine: Engine, session: Session, from: Activations): Promise<BlockInputs> {
   const windows = Math.min(
     WINDOWS,
@@ -19,7 +19,7 @@ export async function sampleInputs(engine: Engine, session: Session, from: Activ
   );
   const perWindow = Math.max(1, Math.min(from.length, Math.floor(TOKENS / windows)));
   const positions = Array.from({ length: perWindow }, (_, i) => Math.floor((i * from.length) / perWindow));
-  // The first windows of each chunk that are sampled, until there are enough.
+  // How many of each chunk's first windows are sampled, until there are enough.
   const taken: number[] = [];
   for (let chunk = 0, left = windows; left > 0; chunk++) {
     taken.push(Math.min(left, from.chunks[chunk]!));
@@ -61,7 +61,7 @@ export async function sampleInputs(engine: Engine, session: Session, from: Activ
   };
 }
 
-/** Of each token, its row among an expert's; −1 where the expert was not given it. `given` is [experts, tokens]. */
+/** For each token, its row among an expert's tokens; −1 where it was not routed there. `given` is [experts, tokens]. */
 function rowsOf(given: Float32Array, expert: number, tokens: number): Int32Array {
   let row = 0;
   return Int32Array.from({ length: tokens }, (_, token) => (given[expert * tokens + token] === 1 ? row++ : -1));

@@ -1,6 +1,7 @@
-// LAMP scores (arXiv 2010.07611) of a linear: score(u) = w_u²/Σ_{v ≥ u} w_v², weights in ascending order of w². The largest
-// scores 1. Equal weights differ by their place in the sort, which the paper leaves open; a linear of zeros scores 0.
-// |w| is sorted as the bits of its floats; sums run from the largest down, in float64. One sorted copy of one linear.
+// LAMP scores (arXiv 2010.07611) of a linear: score(u) = w_u²/Σ_{v ≥ u} w_v², with weights in ascending order of w².
+// The largest weight scores 1. Equal weights differ by their position in the sort, which the paper leaves open; a
+// linear of zeros scores 0. The sort key is the bits of |w|; sums run from the largest weight down, in float64. Needs
+// one sorted copy of one linear.
 
 import { bitsOf, countBins } from './histogram.js';
 import type { Measure } from './measure.js';

@@ -1,15 +1,15 @@
-// What a measure is: a name, what it looks at, and an accumulator that is shown a model block by block. Measures know no
-// checkpoint and no engine; collect.ts shows them each weight once, however many of them there are.
+// What a measure is: a name, what it looks at, and an accumulator that sees the model block by block. Measures know no
+// checkpoint and no engine; collect.ts shows them each weight once, whatever their number.
 
 import type { Linear } from '../model/index.js';
 import type { Measured, MeasureName } from '../records/index.js';
 
-/** A linear as measures see it. Its arrays are only to be read, and not to be kept beyond the block. */
+/** A linear as measures see it. Its arrays are read-only and must not be kept beyond the block. */
 export type LinearView = {
   readonly linear: Linear;
   /** W, row-major [rows, columns]. */
   readonly weights: Float32Array;
-  /** |W_ij|·‖X_j‖₂, like W; empty unless some measure looks at scores. */
+  /** |W_ij|·‖X_j‖₂, shaped like W; empty unless some measure looks at scores. */
   readonly scores: Float32Array;
 };
 
@@ -20,11 +20,11 @@ export type Sample = { readonly width: number; readonly data: Float32Array };
 export type BlockInputs = { readonly block: Sample; readonly sites: Readonly<Record<string, Sample>> };
 
 export interface Accumulator<T> {
-  /** Every linear, in the order of the model's. */
+  /** Called for every linear, in the model's order. */
   linear?(view: LinearView): void;
-  /** The scores of all linears of a block, after the last of them. */
+  /** Called after the last linear of a block, with the scores of all. */
   block?(scores: readonly Float32Array[]): void;
-  /** What a block reads, for measures that look at inputs. */
+  /** Called with what a block reads, for measures that look at inputs. */
   inputs?(inputs: BlockInputs, linears: readonly Linear[]): void;
   result(): T;
 }

@@ -1,8 +1,8 @@
-// ALS's measure (NeurIPS 2024): how much two inputs X_i, X_j [tokens, width] repeat one another,
+// ALS's measure (NeurIPS 2024): how much two inputs X_i, X_j [tokens, width] repeat each other,
 //   ψ_ij = ‖X_iᵀ·X_j‖²_F/(‖X_iᵀ·X_i‖_F·‖X_jᵀ·X_j‖_F),
-// between the inputs of all blocks, and between the inputs of the linears of each block. With K = X·Xᵀ [tokens, tokens] it
-// is the cosine of K_i and K_j, so widths may differ, and all that is kept of a block is its K, of norm 1: 0.5 MB.
-// Tokens are a sample (inputs.ts). Linears that read the same thing (q, k, v; gate, up) have ψ = 1 between them.
+// between the inputs of all blocks, and between the inputs of the linears of each block. With K = X·Xᵀ [tokens, tokens]
+// it is the cosine of K_i and K_j, so widths may differ, and only K, scaled to norm 1, is kept for each block: 0.5 MB.
+// Tokens are a sample (inputs.ts). Linears that read the same values (q, k, v; gate, up) have ψ = 1 between them.
 
 import type { Measure, Sample } from './measure.js';
 
@@ -15,7 +15,7 @@ export const redundancy: Measure<'redundancy'> = {
     return {
       inputs: ({ block, sites }, own) => {
         blocks.push(kernelOf(block));
-        // Linears of one site are compared once: experts make many of both.
+        // Compare the linears of one site once; experts have many of each.
         const names = Object.keys(sites);
         const psi = cosines(Object.values(sites).map(kernelOf));
         const places = own.map(({ site }) => names.indexOf(site));
@@ -26,7 +26,10 @@ export const redundancy: Measure<'redundancy'> = {
   },
 };
 
-/** The lower triangle of X·Xᵀ, row by row, off-diagonal elements by √2, of norm 1 (or 0): dot products are those of K. */
+/**
+ * The lower triangle of X·Xᵀ row by row, off-diagonal elements times √2, scaled to norm 1 (or 0). Dot products of two
+ * such vectors are those of the full K.
+ */
 function kernelOf({ width, data }: Sample): Float32Array {
   const tokens = data.length / width;
   const kernel = new Float64Array((tokens * (tokens + 1)) / 2);
@@ -34,7 +37,7 @@ function kernelOf({ width, data }: Sample): Float32Array {
   for (let s = 0, at = 0; s < tokens; s++) {
     const row = data.subarray(s * width, (s + 1) * width);
     if (row.every((value) => value === 0)) {
-      // An expert's, of a token it was not given: most of an expert's are.
+      // A token that was not routed to this expert; most tokens are not.
       at += s + 1;
       continue;
     }

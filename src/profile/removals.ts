@@ -1,7 +1,8 @@
-// What does each block's absence cost? For every block that is left, the model without it is scored. Its prefix is that of
-// the model with it, so one stream walks through the blocks and a second starts from it, block after block, and runs the
-// rest: half the work of whole passes, and two streams whatever the depth. (variants.ts keeps a stream per variant to load
-// each graph once; here a variant is a whole model, so as many streams as blocks would be too much for the disk.)
+// The cost of removing each block: scores the model without it, for every block that is left. The blocks before the
+// removed one give the same residual as in the whole model. So one stream walks through the blocks, and for each
+// removal a second one starts from it and runs the rest: half the work of whole passes, and two streams at any depth.
+// (variants.ts keeps one stream per variant, to load each graph once. Here a variant is a whole model, and as many
+// streams as blocks would be too much for the disk.)
 
 import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';

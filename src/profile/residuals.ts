@@ -1,5 +1,5 @@
-// One pass of the dense model over a text in which every block's input and output can be looked at, and nothing else.
-// (runDense shows them too, beside what it collects.)
+// One pass of the dense model over a text that only shows every block's input and output. (runDense shows them too,
+// while it collects measures.)
 
 import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';

@@ -1,6 +1,6 @@
-// Three measures of the scores A = |W_ij|·‖X_j‖₂, X dense: their distribution in each linear (policy global); over all
-// linears of a block together, the share of outliers (OWL) and mean, median and Var(ln A) (DLP, DSA). The scores are
-// Wanda's, rounded to float32 as there; sums over them are taken in float64.
+// Three measures of the scores A = |W_ij|·‖X_j‖₂, with X dense: their distribution in each linear (policy global); and
+// over all linears of a block together, the share of outliers (OWL), and the mean, median and Var(ln A) (DLP, DSA). The
+// scores are Wanda's, rounded to float32 as there; sums over them are in float64.
 
 import { countBins, valueAtRank } from './histogram.js';
 import type { Measure } from './measure.js';
@@ -33,7 +33,7 @@ export const outliers: Measure<'outliers'> = {
         for (const part of parts) {
           for (let i = 0; i < part.length; i++) {
             const score = part[i]!;
-            // The thresholds rise, and few scores reach even the first.
+            // The thresholds ascend, and few scores reach even the first.
             for (let t = 0; t < thresholds.length && score > thresholds[t]!; t++) above[t]!++;
           }
         }
@@ -52,7 +52,7 @@ export const scoreMoments: Measure<'scoreMoments'> = {
     return {
       block: (parts) => {
         const { sum, count } = sumOf(parts);
-        // Of an even number of scores the median is the lower of the two in the middle.
+        // For an even number of scores, the median is the lower of the two in the middle.
         const median = valueAtRank(parts, Math.floor((count - 1) / 2));
         moments.push({ mean: sum / count, median, logVariance: logVariance(parts) });
       },
@@ -70,7 +70,7 @@ function sumOf(parts: readonly Float32Array[]): { readonly sum: number; readonly
   return { sum, count };
 }
 
-/** The population's variance of ln A over A > 0, by Welford's recurrence; 0 where there is no such A. */
+/** The population variance of ln A over A > 0, by Welford's recurrence; 0 where no A is positive. */
 function logVariance(parts: readonly Float32Array[]): number {
   let [count, mean, squares] = [0, 0, 0];
   for (const part of parts) {

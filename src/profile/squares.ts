@@ -1,14 +1,17 @@
-// Σ x² of the input of every linear of a block, over all calibration tokens: what Wanda's ‖X_j‖₂ is made of. The sums are
-// taken inside the engine per run and added here in the order of the chunks, in double precision, so they do not depend
-// on how many workers there are or which finishes first.
+// Σ x² of the input of every linear of a block, over all calibration tokens: Wanda's ‖X_j‖₂ is its root. The engine
+// sums within each run. The runs' sums are added here in the order of the chunks, in double precision, so they do not
+// depend on the number of workers or on which finishes first.
 
 import type { Engine, Session } from '../engine/index.js';
 import { type Activations, inParallel, runChunk } from '../stream/index.js';
 
-/** Σ x² over all tokens, for each tap site: [in]; where a block has experts, how many tokens each was given, too. */
+/** Σ x² over all tokens, [in] for each tap site. In a block with experts, also the number of tokens per expert. */
 export type SquareSums = Readonly<Record<string, Float64Array>>;
 
-/** Runs a block's taps, and no other outputs, over all chunks of `from` and adds them up, in the chunks' order, in double precision. */
+/**
+ * Runs only a block's taps over all chunks of `from` and adds the results in the order of the chunks, in double
+ * precision.
+ */
 export async function measureSquareSums(engine: Engine, session: Session, from: Activations): Promise<SquareSums> {
   const outputs = await inParallel(engine.concurrency, from.chunks.length, (chunk) => runChunk(session, from, chunk));
   const sums = Object.fromEntries(

@@ -1,13 +1,13 @@
-// ONNX Runtime reads external data from below one folder only, and follows links before it looks where a file lies. A
-// snapshot in the Hub's cache is made of links that lead out of it, so a graph is given the folder that its files are
-// really in. The user has named the checkpoint, links and all: nothing is read that openCheckpoint has not read already.
+// ONNX Runtime reads external data from below one folder only, and resolves symbolic links before it checks that. A
+// snapshot in the Hub's cache consists of links that lead out of it, so a graph gets the real folder of its files. This
+// reads nothing new: the user named the checkpoint, links included, and openCheckpoint has already read these files.
 
 import { realpath } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileError } from '../../base/index.js';
 import type { Graph, Initializer } from '../../graph/index.js';
 
-/** The same graph with the folder and the names that its files really have. @throws ResourceError E_RESOURCE_… */
+/** The same graph with the real folder and names of its files. @throws ResourceError E_RESOURCE_… */
 export async function followLinks(graph: Graph): Promise<Graph> {
   const { folder } = graph;
   if (folder === undefined) return graph;
@@ -33,7 +33,7 @@ async function follow(path: string): Promise<string> {
   }
 }
 
-/** The deepest folder that all files lie below. */
+/** The deepest folder that contains all files. */
 function commonFolder(files: readonly string[]): string {
   const [first, ...others] = files.map((file) => dirname(file).split(sep));
   let length = first!.length;

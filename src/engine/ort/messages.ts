@@ -1,4 +1,4 @@
-// What the main thread and the engine's worker threads say to each other.
+// The messages between the main thread and the engine's worker threads.
 
 import type { MessagePort } from 'node:worker_threads';
 import type { Device, HostTensor, Lent } from '../engine.js';
@@ -6,13 +6,13 @@ import type { Device, HostTensor, Lent } from '../engine.js';
 export type WorkerSettings = {
   readonly device: Device;
   readonly threads: number;
-  /** Two integers that both threads see; see WORKER_STATE. */
+  /** Two integers in shared memory; see WORKER_STATE. */
   readonly state: Int32Array<SharedArrayBuffer>;
 };
-/** What a worker's thread is started with: the port is its end of the line. */
+/** The start data of a worker thread, with its end of the message channel. */
 export type WorkerData = WorkerSettings & { readonly port: MessagePort };
 
-/** What the thread that starts workers is started with: its own state, and the workers' file. */
+/** The start data of the thread that starts workers: its own state, and the workers' file. */
 export type SpawnerSettings = { readonly state: Int32Array<SharedArrayBuffer>; readonly file: string };
 export type SpawnRequest = { readonly id: number; readonly settings: WorkerSettings; readonly port: MessagePort };
 export type SpawnerReply =
@@ -21,8 +21,8 @@ export type SpawnerReply =
   | { readonly kind: 'ended'; readonly id: number; readonly why: string };
 
 /**
- * Places in a worker's shared state. A thread that is ended inside ONNX Runtime takes the whole process down, so `busy`
- * counts the calls into it and `stopping`, once 1, keeps new ones from beginning.
+ * Indices into a worker's shared state. Ending a thread inside ONNX Runtime crashes the whole process, so `busy` counts
+ * the calls into it, and `stopping`, once 1, keeps new calls from starting.
  */
 export const WORKER_STATE = { stopping: 0, busy: 1 } as const;
 
@@ -39,7 +39,7 @@ export type Request =
       readonly call: number;
       readonly session: number;
       readonly inputs: Readonly<Record<string, HostTensor>>;
-      /** Whether the reply is to bring the inputs' buffers back. */
+      /** Whether the reply must return the inputs' buffers. */
       readonly lent: boolean;
     }
   | { readonly kind: 'release'; readonly call: number; readonly session: number }

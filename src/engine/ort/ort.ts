@@ -1,6 +1,6 @@
-// The dense engine: ONNX Runtime in worker threads. A small model is fastest with several single-threaded workers side by
-// side, a large one with one worker of several threads (and then holds its weights once); `workers × threads` never exceeds
-// the threads asked for. Results do not depend on the number of workers: each run is one worker's, whole.
+// The fast engine: ONNX Runtime in worker threads. A small model is fastest with several single-threaded workers; a
+// large one with one worker of several threads, which holds the weights once. `workers × threads` never exceeds the
+// threads asked for. Results do not depend on the number of workers, because each run happens in one of them.
 
 import { type Graph, serialiseOnnx } from '../../graph/index.js';
 import type { Device, Engine, HostTensor, Lent, Session } from '../engine.js';
@@ -12,18 +12,19 @@ type Tensors = Readonly<Record<string, HostTensor>>;
 
 export type OrtOptions = {
   readonly device: Device;
-  /** Worker threads that each hold every loaded session. */
+  /** Worker threads; each holds every loaded session. */
   readonly workers: number;
   /** Threads inside one run. */
   readonly threads: number;
 };
 
-/** Calls that a worker is sent at once: one that it is in, and one that it finds when it is done. */
+/** Calls sent to a worker at once: the one it runs, and the next one. */
 const CALLS = 2;
 
 /**
  * Starts the engine's workers.
- * @throws ResourceError E_RESOURCE_ENGINE where ONNX Runtime cannot be loaded, E_RESOURCE_DEVICE where `device` is not there
+ * @throws ResourceError E_RESOURCE_ENGINE where ONNX Runtime cannot be loaded, E_RESOURCE_DEVICE where there is no
+ * `device`
  */
 export async function createOrtEngine({ device, workers, threads }: OrtOptions): Promise<Engine> {
   const started = await Promise.allSettled(Array.from({ length: workers }, () => startWorker({ device, threads })));
@@ -59,13 +60,14 @@ export async function createOrtEngine({ device, workers, threads }: OrtOptions):
     const loads = all.map((worker) => worker.call({ kind: 'load', session, model, folder: graph.folder }, graph.name));
     const failed = (await Promise.allSettled(loads)).find((result) => result.status === 'rejected');
     if (failed) {
-      await release().catch(() => {}); // the workers that did load it; the failure itself is what matters
+      await release().catch(() => {}); // on the workers that did load it; the first failure is the one to report
       throw failed.reason;
     }
     const run = async (inputs: Tensors, transfer: boolean, lent: boolean): Promise<Lent> => {
       const worker = await take();
       try {
-        // Only now, since another call may have been given the same buffers meanwhile: Node sends no message with those.
+        // Check this late: another call may have taken the same buffers in the meantime, and Node cannot send detached
+        // ones.
         checkInputs(graph, inputs);
         const own = Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, whole(tensor)]));
         return await worker.call(
@@ -89,7 +91,7 @@ export async function createOrtEngine({ device, workers, threads }: OrtOptions):
   return { name: `onnxruntime-node ${all[0]!.version}`, device, workers, concurrency: CALLS * workers, load, close };
 }
 
-/** A tensor that is alone in its buffer: a message to another thread carries the whole buffer of a view. */
+/** A tensor that owns its buffer. Sending a view to another thread would send its whole buffer. */
 function whole(tensor: HostTensor): HostTensor {
   if (tensor.data.byteLength === tensor.data.buffer.byteLength) return tensor;
   return tensor.type === 'f32' ? { ...tensor, data: tensor.data.slice() } : { ...tensor, data: tensor.data.slice() };

@@ -1,9 +1,9 @@
-// A thread that is ended while it is inside ONNX Runtime takes the whole process down (its binding throws where nothing
-// catches). So a process that exits first waits, for each such thread, until it is outside, and keeps it there.
+// Ending a thread inside ONNX Runtime crashes the whole process, because the binding throws where nothing catches. So a
+// process that exits first waits for each such thread to leave ONNX Runtime, and keeps it from entering again.
 
 import { WORKER_STATE } from './messages.js';
 
-/** How long a process that ends waits for a thread, in milliseconds. */
+/** How long an exiting process waits for a thread, in milliseconds. */
 const SETTLE_TIMEOUT = 60_000;
 
 const settles = new Set<() => void>();
@@ -11,14 +11,17 @@ const settleAll = (): void => {
   for (const settle of settles) settle();
 };
 
-/** The state of a thread that is about to start, which counts as a call. */
+/** The state of a thread about to start; the start counts as a call. */
 export function newState(): Int32Array<SharedArrayBuffer> {
   const state = new Int32Array(new SharedArrayBuffer(8));
   state[WORKER_STATE.busy] = 1;
   return state;
 }
 
-/** Has the process's end wait for the thread of that state; returns what ends this, once the thread is no more. */
+/**
+ * Makes the exiting process wait for the thread with this state. Returns a function that undoes this, for when the
+ * thread has ended.
+ */
 export function guardExit(state: Int32Array<SharedArrayBuffer>): () => void {
   const settle = (): void => {
     Atomics.store(state, WORKER_STATE.stopping, 1);

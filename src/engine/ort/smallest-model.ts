@@ -1,4 +1,4 @@
-// A model to have a session of: y = −x.
+// The smallest model to create a session with: y = −x.
 
 import { GraphBuilder, serialiseOnnx } from '../../graph/index.js';
 

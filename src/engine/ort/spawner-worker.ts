@@ -1,4 +1,4 @@
-// The thread that starts workers: spawner.ts says why there is one. Its session is the first of the process, and is kept.
+// The thread that starts the workers (spawner.ts says why). It creates the first session of the process, and keeps it.
 
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';

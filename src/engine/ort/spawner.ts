@@ -1,8 +1,8 @@
-// Where workers' threads come from: a thread in which denormal numbers count as zero. ONNX Runtime takes no exponential below
-// e⁻⁸⁸, so that every masked score becomes a denormal number, and a processor takes up to hundreds of cycles for each, a
-// sixth of a block's time. It can be told to count them as zero, but tells so only the thread of a process's first session;
-// a thread inherits it from the one that starts it. So one thread has that session, stays, and starts all workers; all other
-// threads of the process remain as they are. Where a session was there before, workers are as right, and slower.
+// Starts the workers' threads from a thread in which denormal numbers count as zero. ONNX Runtime clamps exponents at
+// −88, so every masked score becomes a denormal number; a processor spends up to hundreds of cycles on each, a sixth of
+// a block's time. ONNX Runtime can flush them to zero, but sets this only in the thread of the process's first session;
+// new threads inherit it. So one thread creates that first session, keeps it, and starts all workers; all other threads
+// stay as they are. If the process already had a session, results are the same but slower.
 
 import { createRequire } from 'node:module';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
@@ -12,7 +12,7 @@ import { guardExit, newState } from './settle.js';
 
 export type Thread = {
   readonly port: MessagePort;
-  /** Fulfilled, with the reason, once the thread is no more. */
+  /** Resolves with the reason once the thread has ended. */
   readonly ended: Promise<string>;
 };
 
@@ -20,7 +20,7 @@ type Spawner = { spawn(settings: WorkerSettings): Thread };
 
 let spawner: Promise<Spawner> | undefined;
 
-/** Starts a worker's thread. Rejects with what ONNX Runtime says where it cannot be loaded. */
+/** Starts a worker's thread. Rejects with ONNX Runtime's message where it cannot be loaded. */
 export async function startThread(settings: WorkerSettings): Promise<Thread> {
   spawner ??= startSpawner();
   return (await spawner).spawn(settings);
@@ -59,13 +59,13 @@ async function startSpawner(): Promise<Spawner> {
       reject(new Error(why));
     });
   });
-  thread.unref(); // it does not keep the process; a worker does
+  thread.unref(); // this thread does not keep the process alive; a worker does
   return {
     spawn: (settings) => {
       const { port1, port2 } = new MessageChannel();
       const id = started++;
       const ended = new Promise<string>((resolve) => living.set(id, resolve));
-      // From here on the thread will start, whatever becomes of this one, so waiting for it is safe.
+      // From here on the thread will start even if this one ends, so waiting for it is safe.
       void ended.then(guardExit(settings.state));
       thread.ref();
       thread.postMessage({ id, settings, port: port2 } satisfies SpawnRequest, [port2]);

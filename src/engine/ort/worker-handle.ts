@@ -1,5 +1,5 @@
-// One worker thread with ONNX Runtime in it, and the calls sent to it. It is only ever ended between calls (settle.ts):
-// `stop` lets the thread end itself.
+// The main thread's handle on one worker thread: the calls sent to it, and its end. A worker ends only between calls
+// (settle.ts): `stop` lets the thread end itself.
 
 import { InternalError, messageOf, ResourceError } from '../../base/index.js';
 import type { Device, Lent } from '../engine.js';
@@ -11,7 +11,7 @@ type Unnumbered<T> = T extends unknown ? Omit<T, 'call'> : never;
 export type WorkerHandle = {
   readonly version: string;
   call(request: Unnumbered<Request>, graph: string, transfer?: ArrayBuffer[]): Promise<Lent>;
-  /** Ends the thread after the call it is in; the others it was sent are rejected. */
+  /** Ends the thread after its current call; later calls already sent are rejected. */
   stop(): Promise<void>;
 };
 
@@ -73,7 +73,7 @@ export async function startWorker(settings: Omit<WorkerSettings, 'state'>): Prom
       dead ??= new InternalError('E_INTERNAL_ENGINE', 'The engine was used after it was closed.');
       Atomics.store(state, WORKER_STATE.stopping, 1);
       port.postMessage({ kind: 'stop', call: -1 } satisfies Request);
-      await ended; // which rejects the calls that were still under way
+      await ended; // this rejects the calls still in flight
     },
   };
 }

@@ -1,5 +1,5 @@
-// The worker thread that owns ONNX Runtime: `run()` blocks its thread, so it never runs on the main one. One worker is
-// one worker. Everything it is sent and sends back moves by transfer, not by copy.
+// The worker thread that runs ONNX Runtime, whose `run()` blocks its thread. Tensors are transferred to it and back,
+// not copied.
 
 import { workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
@@ -48,7 +48,7 @@ async function run(request: Request & { kind: 'run' }): Promise<Record<string, H
   return outputs;
 }
 
-/** Does `work`, unless the worker is to end; counted, so that the worker is not ended meanwhile. */
+/** Runs `work`, unless the worker is stopping. Counts it as a call, so that the worker is not ended meanwhile. */
 async function counted<T>(work: () => Promise<T>): Promise<T> {
   Atomics.add(settings.state, WORKER_STATE.busy, 1);
   try {
@@ -88,8 +88,8 @@ port.on('message', async (request: Request) => {
 });
 
 /**
- * A GPU's device and compiled shaders live as long as some session does, and a block's session is gone before the next
- * one loads; this one stays. It also finds out, before any work, whether there is a GPU at all.
+ * Keeps one session open. A GPU's device and compiled shaders live as long as any session does, and a block's session
+ * is released before the next one loads. It also shows before any work starts whether there is a GPU.
  */
 async function holdDevice(): Promise<void> {
   await load({ kind: 'load', call: -1, session: -1, model: smallestModel(), folder: undefined });
@@ -101,5 +101,5 @@ try {
 } catch (error) {
   reply({ kind: 'unready', message: messageOf(error) });
 }
-Atomics.sub(settings.state, WORKER_STATE.busy, 1); // the start itself, counted by the main thread
+Atomics.sub(settings.state, WORKER_STATE.busy, 1); // the start itself, counted by newState
 Atomics.notify(settings.state, WORKER_STATE.busy);

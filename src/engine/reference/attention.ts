@@ -1,10 +1,10 @@
 // Rotary embedding and causal attention as opset 23 defines them, on 3-D inputs [B, T, heads · h].
 //   rope:      (a, b) → (a cos − b sin, b cos + a sin), a the first and b the second half of a head, or of its first
-//              rotary_embedding_dim values, the others staying; cos and sin rows of the caches [positions, h / 2] picked
-//              by position_ids [B, T]
-//   attention: softmax(cap(scale · q·kᵀ) + mask) v per head, the mask broadcast to [B, heads, T, S], cap s = c·tanh(s/c) where softcap c is not 0, as
-//              ONNX Runtime and the corrected text have it (onnx/onnx#7867; the first text capped the mask too);
-//              query head i reads key-value head ⌊i · kvHeads / heads⌋ (GQA)
+//              rotary_embedding_dim values (the others are copied); cos and sin are rows of the caches
+//              [positions, h / 2], chosen by position_ids [B, T]
+//   attention: softmax(cap(scale · q·kᵀ) + mask) v per head; the mask is broadcast to [B, heads, T, S]; where softcap c
+//              is not 0, cap s = c·tanh(s/c), as in ONNX Runtime and the corrected text (onnx/onnx#7867; the first text
+//              capped the mask too); query head i reads key-value head ⌊i · kvHeads / heads⌋ (GQA)
 
 import { logSoftmax } from './reduce.js';
 import { expand } from './shapes.js';
@@ -46,7 +46,7 @@ type AttentionSettings = {
   readonly kvHeads: number;
   readonly causal: boolean;
   readonly scale: number | undefined;
-  /** 0 for none. */
+  /** 0 for no cap. */
   readonly softcap: number;
 };
 

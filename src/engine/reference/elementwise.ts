@@ -1,4 +1,4 @@
-// Ops that treat every element alike; two operands are broadcast as in NumPy.
+// Elementwise ops. Two operands are broadcast as in NumPy.
 
 import { UnsupportedError } from '../../base/index.js';
 import type { ElementType } from '../../graph/index.js';
@@ -25,7 +25,7 @@ const binary = (f: (a: number, b: number) => number): Op => ({
   },
 });
 
-/** The shape that both broadcast to. */
+/** The shape that both operands broadcast to. */
 function broadcast(a: readonly number[], b: readonly number[]): readonly number[] {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, axis) => {
@@ -36,7 +36,7 @@ function broadcast(a: readonly number[], b: readonly number[]): readonly number[
   });
 }
 
-/** onnx.TensorProto.DataType of the types we compute with. */
+/** onnx.TensorProto.DataType of the supported types. */
 const ELEMENT: Readonly<Record<number, ElementType>> = { 1: 'f32', 7: 'i64' };
 
 function cast(x: Value, to: number): Value {
@@ -49,7 +49,7 @@ function cast(x: Value, to: number): Value {
   return { ...x, type, data: type === 'i64' ? x.data.map(Math.trunc) : x.data };
 }
 
-/** Where `condition` is not 0 the first, else the second; all three broadcast. */
+/** `yes` where `condition` is not 0, else `no`; all three broadcast. */
 function where(condition: Value, yes: Value, no: Value): Value {
   const shape = broadcast(broadcast(condition.shape, yes.shape), no.shape);
   const [c, a, b] = [condition, yes, no].map((x) => expand(x, shape).data);
@@ -63,7 +63,7 @@ export const Add = binary((a, b) => a + b);
 export const Sub = binary((a, b) => a - b);
 export const Mul = binary((a, b) => a * b);
 export const Div = binary((a, b) => a / b);
-/** Truth is 1 and 0 here: no value of ours leaves a graph as a boolean. */
+/** Comparisons give 1 and 0: no graph of ours outputs a boolean. */
 export const LessOrEqual = binary((a, b) => (a <= b ? 1 : 0));
 export const Where: Op = {
   attributes: [],
@@ -76,7 +76,7 @@ export const Neg = unary((x) => -x);
 export const Sigmoid = unary((x) => 1 / (1 + Math.exp(-x)));
 export const Relu = unary((x) => Math.max(x, 0));
 export const Tanh = unary(Math.tanh);
-/** x·Φ(x), or 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) where it is approximated by `tanh`. */
+/** x·Φ(x), or 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) with the approximation `tanh`. */
 export const Gelu: Op = {
   attributes: ['approximate'],
   inputs: [1, 1],
@@ -91,13 +91,13 @@ export const Gelu: Op = {
   },
 };
 
-/** erf to the last few bits of a double: its series about 0, and of 1 − erf the continued fraction further out. */
+/** erf to the last few bits of a double: a series near 0, and the continued fraction of 1 − erf further out. */
 function erf(x: number): number {
   const size = Math.abs(x);
   if (size > 6) return Math.sign(x);
   const scale = 2 / Math.sqrt(Math.PI);
   if (size < 2.5) {
-    // e^(−x²)·Σ 2ⁿ·x^(2n + 1)/(1·3·…·(2n + 1)): all terms of one sign.
+    // e^(−x²)·Σ 2ⁿ·x^(2n + 1)/(1·3·…·(2n + 1)); all terms have one sign.
     let term = x;
     let sum = x;
     for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {

@@ -1,5 +1,4 @@
-// Y = A·B + C, with A [M, K] and B [K, N], or A [K, M] where transA says so and B [N, K] where transB does; C broadcasts
-// to [M, N].
+// Y = A·B + C with A [M, K] and B [K, N]. With transA, A is [K, M]; with transB, B is [N, K]. C broadcasts to [M, N].
 
 import { expand } from './shapes.js';
 import { mismatch, type Op, real, scalar, type Value } from './value.js';

@@ -1,4 +1,4 @@
-// Every op the interpreter knows, by its ONNX name. To add one: write it in the file of its group and name it here.
+// Every op of the reference engine, by its ONNX name. To add one, write it in the file of its group and list it here.
 
 import { Attention, RotaryEmbedding } from './attention.js';
 import {

@@ -1,9 +1,9 @@
-// Ops that look along axes: sums, sums of squares, largest values, norms, log of the softmax.
+// Ops that work along axes: sums, sums of squares, maxima, norms, log softmax.
 
 import { elementCount } from '../../tensor/index.js';
 import { around, axisOf, mismatch, type Op, real, scalar, type Value } from './value.js';
 
-/** Calls `row(values)` for every vector along `axis` and writes back what it returns. */
+/** Calls `row(values)` for every vector along `axis` and writes back its result. */
 function alongAxis(x: Value, axis: number, row: (values: Float64Array) => Float64Array): Value {
   const { outer, inner } = around(x.shape, axis);
   const size = x.shape[axis]!;
@@ -19,14 +19,14 @@ function alongAxis(x: Value, axis: number, row: (values: Float64Array) => Float6
   return y;
 }
 
-/** log softmax, with the largest value subtracted first so that nothing overflows. */
+/** log softmax. Subtracts the largest value first, so that nothing overflows. */
 export function logSoftmax(values: Float64Array): Float64Array {
   const largest = values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
   const log = Math.log(values.reduce((sum, value) => sum + Math.exp(value - largest), 0));
   return values.map((value) => value - largest - log);
 }
 
-/** `fold` over the named axes, which become 1 or go. */
+/** Folds the named axes, which become 1 or disappear. */
 function reduce(
   x: Value,
   axes: readonly number[],
@@ -53,7 +53,7 @@ function reduce(
   return keep ? y : { ...y, shape: kept.filter((_, axis) => !reduced.has(axis)) };
 }
 
-/** Without axes, all of them. */
+/** Reduces all axes where none are named. */
 const reduction = (start: number, fold: (sum: number, value: number) => number): Op => ({
   attributes: ['keepdims'],
   inputs: [1, 2],
@@ -77,7 +77,7 @@ export const RMSNormalization: Op = {
     });
   },
 };
-/** (x − mean)/√(variance + ε)·scale + bias; the variance is the population's. */
+/** (x − mean)/√(variance + ε)·scale + bias, with the population variance. */
 export const LayerNormalization: Op = {
   attributes: ['axis', 'epsilon'],
   inputs: [2, 3],

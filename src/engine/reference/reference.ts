@@ -1,5 +1,5 @@
-// The judge: a plain interpreter of the graphs, node by node, in double precision. Slow and obvious on purpose; every
-// other engine is tested against it. Weights are read from the same files and offsets the other engines read.
+// The reference implementation of an engine: interprets a graph node by node, in double precision. It is slow and
+// obvious on purpose, and every other engine is tested against it. It reads weights from the same files and offsets.
 
 import { InternalError, UnsupportedError } from '../../base/index.js';
 import type { Graph, Initializer, Node } from '../../graph/index.js';

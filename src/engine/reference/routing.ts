@@ -1,5 +1,5 @@
-// Ops that say where values go: which are largest, which are there at all, whose turn it is. A router that sends each token
-// to a few experts is made of them.
+// Ops that choose positions: the largest values, the nonzero values, rows by number. Routers, which send each token to
+// a few experts, are made of them.
 
 import { elementCount } from '../../tensor/index.js';
 import { takeRows } from './shapes.js';
@@ -7,7 +7,7 @@ import { around, axisOf, mismatch, type Op, scalar, type Value } from './value.j
 
 const integers = (shape: readonly number[], data: Float64Array): Value => ({ type: 'i64', shape, data });
 
-/** The k largest along an axis, the largest first, of equal ones that with the lower index; and where they stand. */
+/** The k largest values along an axis and their indices, in descending order. Ties go to the lower index. */
 function topK(x: Value, k: number, axis: number): readonly [values: Value, indices: Value] {
   const size = x.shape[axis]!;
   if (!(k >= 0 && k <= size)) mismatch('TopK: k', `at most ${size}`, k);
@@ -27,7 +27,7 @@ function topK(x: Value, k: number, axis: number): readonly [values: Value, indic
   return [{ ...x, shape, data: values }, integers(shape, indices)];
 }
 
-/** `off` everywhere but `on` where the new axis, `depth` long, has the index that stands there. */
+/** A new axis of length `depth`: `on` at the index given, `off` elsewhere. */
 function oneHot(indices: Value, depth: number, [off, on]: readonly number[], axisAsked: number): Value {
   const axis = axisOf(axisAsked, indices.shape.length + 1);
   const shape = indices.shape.toSpliced(axis, 0, depth);
@@ -43,7 +43,7 @@ function oneHot(indices: Value, depth: number, [off, on]: readonly number[], axi
   return { type: 'f32', shape, data };
 }
 
-/** Coordinates of what is not 0, in row-major order: [rank, count]. */
+/** Coordinates of the nonzero values, in row-major order: [rank, count]. */
 function nonZero({ shape, data }: Value): Value {
   const found = [...data.keys()].filter((i) => data[i] !== 0);
   const result = new Float64Array(shape.length * found.length);
@@ -76,7 +76,7 @@ function cumulate(x: Value, axis: number, exclusive: boolean): Value {
   return { ...x, data };
 }
 
-/** Rows of an axis by their numbers; the axes of `indices` take its place. */
+/** Rows of an axis by number; the axes of `indices` replace that axis. */
 function gather(x: Value, indices: Value, axisAsked: number): Value {
   const axis = axisOf(axisAsked, x.shape.length);
   const size = x.shape[axis]!;

@@ -1,9 +1,9 @@
-// Ops that move values without computing: shapes in, shapes out.
+// Ops that move values without computing.
 
 import { elementCount } from '../../tensor/index.js';
 import { around, axisOf, mismatch, type Op, scalar, type Value } from './value.js';
 
-/** `x` repeated to `shape`, as NumPy broadcasts: from the last axis, where x has 1 or nothing. */
+/** Repeats `x` to `shape` with NumPy's broadcasting: aligned at the last axis, where x has size 1 or no axis. */
 export function expand(x: Value, shape: readonly number[]): Value {
   if (x.shape.join() === shape.join()) return x;
   const missing = shape.length - x.shape.length;
@@ -24,7 +24,7 @@ export function expand(x: Value, shape: readonly number[]): Value {
   return { ...x, shape, data };
 }
 
-/** 0 keeps the axis, one −1 takes what is left. */
+/** 0 keeps an axis; one −1 takes the remaining size. */
 function reshape(x: Value, asked: readonly number[]): Value {
   const kept = asked.map((size, axis) => (size === 0 ? (x.shape[axis] ?? mismatch('Reshape', x.shape, asked)) : size));
   const known = kept.reduce((product, size) => (size === -1 ? product : product * size), 1);
@@ -35,7 +35,7 @@ function reshape(x: Value, asked: readonly number[]): Value {
   return { ...x, shape };
 }
 
-/** Whole rows of axis `axis` in the order of `rows`. */
+/** Rows of axis `axis`, in the order of `rows`. */
 export function takeRows(x: Value, axis: number, rows: readonly number[]): Value {
   const { outer, inner } = around(x.shape, axis);
   const size = x.shape[axis]!;
@@ -121,7 +121,7 @@ export const Slice: Op = {
   inputs: [3, 5],
   run: ([x, starts, ends, axes, steps]) => slice(x!, starts!, ends!, axes, steps),
 };
-/** Broadcasting both ways, as ONNX says: an asked 1 leaves x's size. */
+/** Broadcasts both ways, as ONNX does: a size of 1 in the requested shape keeps the size of x. */
 export const Expand: Op = {
   attributes: [],
   inputs: [2, 2],

@@ -1,6 +1,6 @@
-// What the interpreter computes with: row-major values in double precision, whatever their type. Nothing is rounded to
-// float32 between one op and the next, so the reference is more exact than any engine it judges. Integers of shapes and
-// positions are exact up to 2⁵³.
+// The values of the reference engine: row-major and in double precision, whatever their type. Nothing is rounded to
+// float32 between ops, so it is more exact than the engines tested against it. Integers of shapes and positions are
+// exact up to 2⁵³.
 
 import { ShapeError, UnsupportedError } from '../../base/index.js';
 import type { Attribute, ElementType } from '../../graph/index.js';
@@ -10,13 +10,13 @@ export type Value = { readonly type: ElementType; readonly shape: readonly numbe
 
 export type Attributes = Readonly<Record<string, Attribute>>;
 
-/** One op: what it reads, and what it gives. An input left out is undefined. */
+/** One op: its inputs and outputs. An omitted input is undefined. */
 export type Op = {
-  /** The attributes it obeys; a node with another one is refused rather than misread. */
+  /** The supported attributes. A node with any other attribute is refused. */
   readonly attributes: readonly string[];
   /** Fewest and most inputs. */
   readonly inputs: readonly [least: number, most: number];
-  /** Fewest and most outputs; one where nothing is said. */
+  /** Fewest and most outputs. Defaults to one. */
   readonly outputs?: readonly [least: number, most: number];
   readonly run: (inputs: readonly (Value | undefined)[], attributes: Attributes) => Value | readonly Value[];
 };
@@ -27,7 +27,7 @@ export const real = (shape: readonly number[], data?: Float64Array): Value => ({
   data: data ?? new Float64Array(elementCount(shape)),
 });
 
-/** The number an attribute holds, or `fallback` where the node has none. */
+/** The number in an attribute, or `fallback` where the node has none. */
 export function scalar(attributes: Attributes, name: string, fallback?: number): number {
   const attribute = attributes[name];
   if (attribute === undefined && fallback !== undefined) return fallback;
@@ -37,7 +37,7 @@ export function scalar(attributes: Attributes, name: string, fallback?: number):
   return attribute.value;
 }
 
-/** The word an attribute holds, which must be one of `words`; the first of them where the node has none. */
+/** The word in an attribute, which must be one of `words`. Defaults to the first of them. */
 export function word<T extends string>(attributes: Attributes, name: string, words: readonly [T, ...T[]]): T {
   const attribute = attributes[name];
   if (attribute === undefined) return words[0];
@@ -47,14 +47,14 @@ export function word<T extends string>(attributes: Attributes, name: string, wor
   throw new UnsupportedError('E_UNSUPPORTED_ATTRIBUTE', message, { name, got: attribute.value });
 }
 
-/** An axis counted from the front. */
+/** An axis, counted from the front. */
 export function axisOf(axis: number, rank: number): number {
   const front = axis < 0 ? axis + rank : axis;
   if (front < 0 || front >= rank) mismatch('axis', `an axis of a tensor of rank ${rank}`, axis);
   return front;
 }
 
-/** How many entries stand before and behind axis `axis`: the tensor is [outer, shape[axis], inner]. */
+/** The number of entries before and after axis `axis`: the tensor is [outer, shape[axis], inner]. */
 export function around(shape: readonly number[], axis: number): { readonly outer: number; readonly inner: number } {
   return { outer: elementCount(shape.slice(0, axis)), inner: elementCount(shape.slice(axis + 1)) };
 }
