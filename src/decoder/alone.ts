@@ -1,5 +1,5 @@
-// Opens a packed model for decoding by the calling thread alone, over memory of its own: what any page may do, isolated or
-// not. A step keeps the thread busy until it is done, so a page does this in a worker of its own where it must not stutter.
+// Opens a packed model for decoding in the calling thread alone, with its own memory. Any web page can do this,
+// cross-origin isolated or not. A step blocks the thread, so a page that must stay responsive runs this in a worker.
 
 import { InternalError } from '../base/portable.js';
 import { createRuntimeKernels, fetchRuntimeModule, type KernelSource, reserveMemory } from '../kernels/portable.js';
@@ -10,13 +10,13 @@ import type { Runner } from './runner.js';
 
 export type AloneOptions = SequenceOptions & {
   /**
-   * Where the kernels lie, or their bytes. Defaults to the package's own, `dist/kernels/runtime-single-relaxed.wasm` where
+   * The kernels, or where they are. Defaults to the package's own: `dist/kernels/runtime-single-relaxed.wasm` where
    * engine and processor have dot products of bytes, `runtime-single.wasm` otherwise.
    */
   readonly kernels?: KernelSource | undefined;
 };
 
-/** Pages of memory at first; it grows to what the model needs. */
+/** Initial pages of memory; it grows to what the model needs. */
 const PAGES = 16;
 
 /**

@@ -1,5 +1,5 @@
-// Attention bound to addresses: queries turned, keys and values stored in their sequences' caches, both shared by tokens;
-// then threads share heads, and take the runs of tokens of one sequence after another.
+// Binds attention to addresses. Threads share tokens to rotate the queries and to store keys and values in the caches
+// of their sequences. Then threads share heads, and each takes one sequence's run of tokens after another.
 
 import type { Rows, RuntimeKernels } from '../kernels/index.js';
 import {
@@ -18,7 +18,10 @@ const NO_TABLES = { cosines: 0, sines: 0 };
 
 type HeadCall = Omit<Parameters<RuntimeKernels['rotate']>[0], 'positions' | 'from' | 'to'>;
 
-/** Heads of x, turned or not, to side by side in y: one call where x's lie so too, else one a head. */
+/**
+ * Calls that copy heads of x, rotated or not, side by side into y: one call where x's heads are adjacent, else one per
+ * head.
+ */
 function headCalls(
   { program, placement }: Binding,
   x: Rows,

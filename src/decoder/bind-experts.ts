@@ -1,6 +1,7 @@
-// Experts bound to addresses. Where a pass's tokens go, every thread finds by itself; then rows are gathered, and threads
-// share each expert's row groups as they do a linear's. An expert reads its weights once for all of its tokens, one without
-// tokens reads nothing. A token's sum goes from the most probable of its experts on, so it depends on nothing else.
+// Binds experts to addresses. Every thread finds the routes of a pass's tokens by itself. Then rows are gathered, and
+// threads share each expert's row groups as for a linear. An expert reads its weights once for all of its tokens;
+// without tokens it reads nothing. A token's sum starts at the most probable of its experts, so it depends on nothing
+// else.
 
 import { InternalError } from '../base/portable.js';
 import {
@@ -83,7 +84,10 @@ export function bindExperts(binding: Binding, operation: OperationOf<'experts'>)
   };
 }
 
-/** Plain TypeScript is quick enough: about a thirtieth of what the experts take, of 128 of them with 768 rows of 2,048. */
+/**
+ * Plain TypeScript is fast enough: with 128 experts of 768 rows of 2,048 it takes about a thirtieth of the experts'
+ * time.
+ */
 export function bindCombine(binding: Binding, operation: OperationOf<'combine'>): BoundOperation {
   const [x, y] = [rowsOf(binding, operation.x), rowsOf(binding, operation.y)];
   const { width } = operation.x;

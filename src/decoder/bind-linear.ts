@@ -1,4 +1,4 @@
-// A linear bound to addresses: threads share row groups, and add their own rows to the residual.
+// Binds a linear to addresses: threads share row groups, and add their own rows to the residual.
 
 import { TILE_ROWS } from '../layouts/portable.js';
 import {

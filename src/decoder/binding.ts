@@ -1,4 +1,4 @@
-// What binding an operation needs and gives; places of values, and a thread's share of things.
+// The input and result of binding an operation, addresses of values, and a thread's share of the work.
 
 import type { LinearInput, Range, Rows, RuntimeKernels } from '../kernels/index.js';
 import type { Placement, Step } from './placement.js';
@@ -6,12 +6,12 @@ import type { Operation, Program, Value } from './program.js';
 import type { Routes } from './routes.js';
 
 /**
- * How threads divide an operation: `routed` by the rows of experts, `all` not at all; `mixed` where a buffer was written in
- * two ways.
+ * How threads divide an operation: `routed` by the rows of experts, `all` not at all (every thread does all of it);
+ * `mixed` where a buffer was written in two ways.
  */
 export type Share = 'tokens' | 'routed' | 'rows' | 'heads' | 'columns' | 'all' | 'mixed';
 
-/** An operation of one thread: its run does that thread's share. */
+/** An operation of one thread. `run` does that thread's share. */
 export type BoundOperation = {
   readonly reads: readonly string[];
   readonly writes: readonly string[];
@@ -24,14 +24,14 @@ export type Binding = {
   readonly placement: Placement;
   readonly kernels: RuntimeKernels;
   readonly thread: { readonly index: number; readonly count: number };
-  /** Numbers of the shared memory. */
+  /** A view of floats in the shared memory. */
   readonly floats: (address: number, length: number) => Float32Array;
-  /** Whether rows are a pass's tokens or those picked of them. */
+  /** Whether rows are the tokens of a pass, or only those picked for logits. */
   readonly space: 'tokens' | 'picked';
   /** Whether there are at least as many rows as threads. */
   readonly wide: boolean;
   readonly block: number;
-  /** Where the tokens of a pass go, in a block with experts; the thread's own, of which all threads have the same. */
+  /** The routes of a pass's tokens, in a block with experts. Each thread has its own copy; all are equal. */
   readonly routes: Routes | undefined;
 };
 
@@ -44,17 +44,17 @@ export function rowsOf({ program, placement }: Binding, { buffer, offset }: Valu
   return { address: placement.buffers[buffer]! + 4 * offset, stride: 4 * program.buffers[buffer]!.width };
 }
 
-/** The same rows from a later column on. */
+/** The same rows, starting at a later column. */
 export const moved = ({ address, stride }: Rows, numbers: number): Rows => ({ address: address + 4 * numbers, stride });
 
-/** The same rows from a later one on. */
+/** The same rows, starting at a later row. */
 export const rowsAfter = <R extends LinearInput>(rows: R, count: number): R => ({
   ...rows,
   address: rows.address + count * rows.stride,
   ...(rows.scales === undefined ? {} : { scales: rows.scales + 4 * count }),
 });
 
-/** How many rows of a value a step has where the operation stands. */
+/** How many rows a value has in a step, at this operation. */
 export const rowCount = ({ space }: Binding, step: Step, { routed = 1 }: Value): number =>
   routed * (space === 'tokens' ? step.tokens : step.picked);
 
@@ -68,7 +68,7 @@ export function shareOf(total: number, { thread }: Pick<Binding, 'thread'>, unit
   return { from: edge(thread.index), to: edge(thread.index + 1) };
 }
 
-/** A call with a range that is set anew each time: making an object for it would take longer than a small kernel runs. */
+/** A call object whose range is set for each run. Creating an object each time would take longer than a small kernel. */
 export function ranged<Call extends object>(call: Call): (range: Range) => Call & Range {
   const own = { ...call, from: 0, to: 0 };
   return ({ from, to }) => {

@@ -1,4 +1,5 @@
-// A packed model → a decoder: its weights in one memory, everything else placed behind them, and a runner over it.
+// Builds a decoder from a packed model: reads the weights into memory, places everything else behind them, and prepares
+// a runner over it.
 
 import { OptionError } from '../base/portable.js';
 import { createArena } from '../kernels/portable.js';
@@ -20,21 +21,21 @@ export type SequenceOptions = {
 };
 
 export type OpenDecoder = Decoder & {
-  /** How fast the weights are read when nothing else is done, in bytes a second: what decoding is measured by. */
+  /** The speed of reading the weights and doing nothing else, in bytes per second: the upper bound of decoding speed. */
   measureBandwidth(): Promise<number>;
 };
 
-/** Tokens of one pass: enough to read each weight seldom in a long prompt, few enough for small buffers. */
+/** Tokens of one pass: enough to read each weight only a few times in a long prompt, few enough for small buffers. */
 const PASS_TOKENS = 128;
-/** Tokens of one pass whose logits are wanted; each takes V numbers. */
+/** Tokens of one pass with logits; each needs V numbers. */
 const PASS_PICKS = 16;
 const DEFAULT_POSITIONS = 2048;
-/** Reads of which the fastest counts: single ones differ by half. */
+/** The fastest of this many reads counts; single reads vary by half. */
 const READS = 4;
 
 /**
- * Reads a packed model's weights into the memory of the runner that `start` gives once the model is known to be sound. The
- * model may be closed afterwards.
+ * Reads a packed model's weights into the memory of a runner. `start` creates the runner once the model is known to be
+ * valid. The model may be closed afterwards.
  * @throws OptionError E_OPTION_POSITIONS; ResourceError E_RESOURCE_MEMORY; CheckpointError, UnsupportedError
  */
 export async function buildDecoder(

@@ -1,7 +1,7 @@
-// What the rest of the runtime asks of whatever computes logits. A decoder keeps the keys and values of a number of
-// sequences; a step appends tokens to some of them in one forward pass. L positions, V the vocabulary. The logits of a
-// position are the same bits for any number of threads, whatever else is in the step and however a sequence's tokens are
-// spread over steps.
+// The interface of a decoder, which computes logits. A decoder keeps the keys and values of a number of sequences; a
+// step appends tokens to some of them in one forward pass. L is positions, V the vocabulary. The logits of a position
+// are the same bits for any number of threads, for any other sequences in the step, and for any division of a
+// sequence's tokens into steps.
 
 export type DecoderInfo = {
   /** V. */
@@ -15,7 +15,7 @@ export type DecoderInfo = {
   readonly threads: number;
 };
 
-/** What one sequence adds in a step: tokens appended to it, and of which of their positions the logits are wanted. */
+/** What one sequence adds in a step: the tokens to append, and the positions among them whose logits are wanted. */
 export type StepPart = {
   readonly sequence: number;
   readonly tokens: readonly number[];
@@ -24,9 +24,12 @@ export type StepPart = {
 
 export interface Decoder {
   readonly info: DecoderInfo;
-  /** A new empty sequence. @throws ResourceError where all are taken */
+  /** Opens a new empty sequence. @throws ResourceError where all are taken */
   open(): number;
-  /** One forward pass over all parts together; for each part a fresh array, row-major [positions wanted, V], empty for `none`. */
+  /**
+   * Runs one forward pass over all parts together. Returns a new array per part, row-major [positions wanted, V]; empty
+   * for `none`.
+   */
   step(parts: readonly StepPart[]): Promise<readonly Float32Array[]>;
   /** Cuts a sequence back to `length` positions (prefix reuse). */
   truncate(sequence: number, length: number): void;

@@ -1,12 +1,12 @@
-// A model's config and the names of its tensors → its program. Blocks are built by the model room's own block files, with
-// a builder that writes operations down; what comes before and after them is written here.
+// Lowers a model's config and tensor names to its program. The model room's block files build the blocks, with a
+// builder that records operations. The operations before and after the blocks are recorded here.
 
 import { blockTensors, buildWith, type Layout, linearsOf, type ModelConfig } from '../model/portable.js';
 import type { Operation, Program, Rowed } from './program.js';
 import { ProgramBuilder, ropesOf } from './program-builder.js';
 import { Recorder, type TakesIntegers } from './recorder.js';
 
-/** `takesIntegers` says of a weight's name whether its linear reads quantised activations. */
+/** `takesIntegers` says for a weight's name whether its linear reads quantised activations. */
 export function lowerModel(config: ModelConfig, layout: Layout, takesIntegers: TakesIntegers): Program {
   const buffers: Rowed[] = [];
   const quantised: Rowed[] = [];
@@ -54,7 +54,7 @@ export function lowerModel(config: ModelConfig, layout: Layout, takesIntegers: T
   };
 }
 
-/** Room for either of two buffers, which are not used at once. */
+/** A buffer large enough for either of two buffers that are not used at once. */
 const largest = (one: Rowed | undefined, other: Rowed): Rowed => ({
   width: Math.max(one?.width ?? 0, other.width),
   perToken: Math.max(one?.perToken ?? 0, other.perToken),

@@ -1,8 +1,8 @@
-// One thread's part in running a program. Every thread runs the same operations in the same order and takes its share of
-// each: row groups of a linear, heads of attention, tokens of everything else; which experts they go to all find alike.
-// Where an operation needs what another thread wrote, or would overwrite what another may still read, all threads meet
-// first. Each number is computed by one thread in an order that does not depend on how many there are, so results are the
-// same for any number of threads.
+// One thread's part in running a program. Every thread runs the same operations in the same order and takes its share
+// of each: row groups of a linear, heads of attention, tokens of everything else. Every thread computes the experts'
+// routes itself. Where an operation needs what another thread wrote, or would overwrite what another may still read,
+// all threads meet at a barrier first. One thread computes each number, in an order that does not depend on the number
+// of threads, so results are the same for any number.
 
 import type { RuntimeKernels } from '../kernels/index.js';
 import type { BoundOperation, Share } from './binding.js';
@@ -15,14 +15,14 @@ export type Thread = {
   readonly memory: { readonly buffer: ArrayBufferLike };
   readonly index: number;
   readonly count: number;
-  /** Returns when all threads have come to it. */
+  /** Returns once all threads have called it. */
   barrier(): void;
 };
 
 export type Machine = {
   /**
-   * Takes part in one pass over a step's tokens. When all threads are back, the logits of the tokens picked are in their
-   * buffer.
+   * Takes part in one pass over a step's tokens. Once all threads have returned, the logits of the picked tokens are in
+   * their buffer.
    */
   run(step: Step): void;
 };
@@ -42,7 +42,7 @@ export function createMachine(
     const binding = { program, placement, kernels, thread, floats, space, wide, block, routes };
     return operations.map((operation) => bindOperation(binding, operation));
   };
-  // With fewer tokens than threads some operations are shared otherwise.
+  // With fewer tokens than threads, some operations are divided in another way.
   const prepare = (wide: boolean) => ({
     body: schedule([
       ...bind(program.embed, 'tokens', wide),
@@ -66,10 +66,10 @@ export function createMachine(
   };
 }
 
-/** Of these each thread has the same rows in every operation. */
+/** In all operations with one of these shares, a thread has the same rows. */
 const BY_ROWS: ReadonlySet<Share> = new Set(['tokens', 'routed']);
 
-/** Puts a meeting before each operation that needs one; those shared by the same rows need none among themselves. */
+/** Puts a barrier before each operation that needs one. Operations divided by the same rows need none between them. */
 function schedule(operations: readonly BoundOperation[]): readonly Scheduled[] {
   const written = new Map<string, Share>();
   const read = new Map<string, Share>();

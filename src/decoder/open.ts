@@ -1,4 +1,4 @@
-// Opens a packed model for decoding by a pool of threads, over one shared memory.
+// Opens a packed model for decoding by a pool of threads over one shared memory.
 
 import { createRequire } from 'node:module';
 import type { PackedModel } from '../packed/index.js';
@@ -8,7 +8,7 @@ import type { Runner } from './runner.js';
 
 export type DecoderOptions = SequenceOptions & { readonly threads: number };
 
-/** Found from src/ and from dist/, through package.json. */
+/** Resolved through package.json, from src/ and from dist/. */
 const WORKER = '#decoder-worker';
 
 /**
@@ -18,7 +18,7 @@ const WORKER = '#decoder-worker';
 export const openDecoder = (packed: PackedModel, options: DecoderOptions): Promise<OpenDecoder> =>
   buildDecoder(packed, options, () => startRunner(options.threads));
 
-/** The tasks are those of worker.ts. */
+/** The tasks are defined in worker.ts. */
 function startRunner(threads: number): Runner {
   const pool = startThreads(createRequire(import.meta.url).resolve(WORKER), { threads });
   return {

@@ -1,5 +1,5 @@
-// Operations bound to addresses and kernels, for one thread: what each reads and writes, how threads share it, its run.
-// Linears, attention and experts have files of their own; all else is shared by rows.
+// Binds operations to addresses and kernels, for one thread: what each reads and writes, how threads divide it, and its
+// run. Linears, attention and experts have their own files; all others are divided by rows.
 
 import { bindAttend, bindRotate, bindStore } from './bind-attention.js';
 import { bindCombine, bindExperts, bindGather, bindRoute } from './bind-experts.js';
@@ -94,7 +94,7 @@ function bindQuantise(binding: Binding, operation: OperationOf<'quantise'>): Bou
   };
 }
 
-/** Shared by columns where there are fewer rows than threads: it is the one of these that takes long. */
+/** Divided by columns where there are fewer rows than threads: of these operations, only this one takes long. */
 function bindActivate(binding: Binding, operation: OperationOf<'activate'>): BoundOperation {
   const { activation, up } = operation;
   const [x, y] = [rowsOf(binding, operation.x), rowsOf(binding, operation.y)];
@@ -142,7 +142,10 @@ function bindLook(binding: Binding, operation: OperationOf<'look'>): BoundOperat
   };
 }
 
-/** The residual is a table whose rows are the pass's tokens; all threads have met since it was written (machine.ts). */
+/**
+ * The residual is a table whose rows are the tokens of the pass. All threads have met since it was written
+ * (machine.ts).
+ */
 function bindPick(binding: Binding, operation: OperationOf<'pick'>): BoundOperation {
   const { placement, kernels } = binding;
   const call = {
@@ -160,7 +163,7 @@ function bindPick(binding: Binding, operation: OperationOf<'pick'>): BoundOperat
   };
 }
 
-/** Once a pass, on rows as wide as the residual: plain TypeScript is quick enough. */
+/** Runs once per pass, on rows as wide as the residual: plain TypeScript is fast enough. */
 function bindScale(binding: Binding, operation: OperationOf<'scale'>): BoundOperation {
   const [x, y] = [rowsOf(binding, operation.x), rowsOf(binding, operation.y)];
   const { factor } = operation;

@@ -1,15 +1,15 @@
-// A step's parts → passes, each with as many tokens and as many wanted logits as the buffers hold. Parts keep their order,
-// and a part may be spread over passes.
+// Splits a step's parts into passes, each with as many tokens and wanted logits as the buffers hold. Parts keep their
+// order, and one part may span several passes.
 
 import type { StepPart } from './decoder.js';
 import type { StepRun } from './placement.js';
 
-/** One pass: its tokens and where each stands, and which of them are picked for logits. */
+/** One pass: its tokens, their positions, and the tokens picked for logits. */
 export type Pass = {
   readonly tokens: readonly number[];
   readonly positions: readonly number[];
   readonly runs: readonly StepRun[];
-  /** Rows of the pass, with the part whose logits each gives. */
+  /** Rows of the pass, each with the part that gets its logits. */
   readonly picks: readonly { readonly row: number; readonly part: number }[];
 };
 
@@ -35,7 +35,7 @@ export function splitPasses(
         limits.tokens - draft.tokens.length,
         wanted ? limits.picked - draft.picks.length : Number.POSITIVE_INFINITY,
       );
-      // The last token's logits need a place too.
+      // The last token's logits also need a row.
       const full = room === 0 || (logits === 'last' && draft.picks.length === limits.picked);
       if (full) {
         draft = open();

@@ -1,36 +1,36 @@
-// Where everything of a decoder lies in the shared memory: weights, caches of keys and values, the buffers of a pass, and
-// each thread's scratch. Addresses are bytes; the memory is laid out once, when a model is opened.
+// Places everything a decoder needs in the shared memory: weights, caches of keys and values, the buffers of a pass,
+// and each thread's scratch. Addresses are in bytes. The memory is laid out once, when a model is opened.
 
 import { type Arena, scoresBytes, sumsBytes } from '../kernels/portable.js';
 import { activationBytes, type LinearLayout } from '../layouts/portable.js';
 import { ropeTables } from '../model/portable.js';
 import type { Program } from './program.js';
 
-/** Where everything lies in the shared memory; bytes. */
+/** Where everything is in the shared memory, in bytes. */
 export type Placement = {
-  /** Tokens of a pass, and tokens of a pass whose logits are wanted, at most. */
+  /** The limits of a pass: its tokens, and its tokens with logits. */
   readonly tokens: number;
   readonly picked: number;
   readonly buffers: readonly number[];
   readonly quantised: readonly { readonly address: number; readonly scales: number; readonly stride: number }[];
   readonly tensors: Readonly<Record<string, { readonly layout: LinearLayout; readonly parts: readonly number[] }>>;
-  /** Of each block, float32 [sequences, positions, kvHeads · headDim]. */
+  /** For each block, float32 [sequences, positions, kvHeads · headDim]. */
   readonly caches: readonly { readonly keys: number; readonly values: number }[];
   readonly positions: number;
-  /** Of each rotation, float32 [positions, rotated / 2]. */
+  /** For each rotation, float32 [positions, rotated / 2]. */
   readonly ropes: readonly { readonly cosines: number; readonly sines: number }[];
-  /** int32, one for each token of a pass: its id, its position, the row of the table of positions; then the rows picked. */
+  /** int32 for each token of a pass: its id, its position, its row in the table of positions; then the rows picked. */
   readonly tokenIds: number;
   readonly tokenPositions: number;
   readonly tokenPlaces: number;
   readonly picks: number;
   /** float32 ones, as many as the widest norm has numbers. */
   readonly ones: number;
-  /** Of each thread. */
+  /** For each thread. */
   readonly scratch: readonly { readonly sums: number; readonly scores: number }[];
 };
 
-/** Tokens [from, from + count) of a pass, which follow position `start` of a sequence. */
+/** Tokens [from, from + count) of a pass; the first is at position `start` of a sequence. */
 export type StepRun = {
   readonly sequence: number;
   readonly start: number;
@@ -47,10 +47,10 @@ export type PlacementOptions = {
   readonly threads: number;
 };
 
-/** A tensor's layout and where its parts lie, from the start of the weights. */
+/** A tensor's layout, and the offsets of its parts from the start of the weights. */
 export type WeightPlace = { readonly name: string; readonly layout: LinearLayout; readonly offsets: readonly number[] };
 
-/** Takes all room but the weights', which lie from `weights` on. @throws ResourceError E_RESOURCE_MEMORY */
+/** Reserves all memory except the weights', which start at `weights`. @throws ResourceError E_RESOURCE_MEMORY */
 export function placeDecoder(
   program: Program,
   arena: Arena,
@@ -103,8 +103,8 @@ export function placeDecoder(
 }
 
 /**
- * Writes what never changes: ones, rotary tables, and norms whose weights are stored less one, which become whole. Rotations
- * that depend on a sequence's length (longrope) are those of the longest the decoder was opened for, since keys stay.
+ * Writes the constants: ones, rotary tables, and norm weights, which some models store minus one. Rotations that depend
+ * on a sequence's length (longrope) use the longest length the decoder was opened for, because keys are kept.
  */
 export function writeTables(program: Program, placement: Placement, buffer: ArrayBufferLike): void {
   new Float32Array(buffer, placement.ones, program.buffers[0]!.width).fill(1);

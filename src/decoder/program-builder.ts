@@ -1,6 +1,7 @@
-// What block files build with, for the runtime: the same calls that make a graph for the engine make operations for the
-// kernels, so a family that can be pruned can be run. Values are named; taps are nobody's business here. Experts do all the
-// same, each on its own rows of the same buffers (routes.ts): what one of them asks for is written down once, for all.
+// The builder that block files use for the decoder. The same calls that make a graph for the engine make operations for
+// the kernels here, so a family that can be pruned can also be run. Values are names, and taps are ignored. All experts
+// do the same, each on its own rows of the same buffers (routes.ts), so the calls of one expert are recorded once for
+// all.
 
 import { InternalError } from '../base/portable.js';
 import type { Kit, ModelConfig, Rope } from '../model/index.js';
@@ -22,10 +23,10 @@ type NormRole = Parameters<Kit['norm']>[1];
 type LinearRole = Parameters<Kit['linear']>[1];
 type Routing = ReturnType<Kit['route']>;
 
-/** Who goes where is no value of the program: each thread keeps it (routes.ts). */
+/** The program has no value for routes: each thread keeps its own (routes.ts). */
 const UNNAMED: Routing = { tokens: [], given: '', weights: '', places: '' };
 
-/** Heads of a value: numbers from one to the next, and by which rotation they turn, which is done where they are used. */
+/** Heads of a value: the numbers from one head to the next, and the rotation to apply when the heads are used. */
 type Heads = { readonly pitch: number; readonly rope: number | undefined };
 
 export class ProgramBuilder implements Kit {
@@ -66,7 +67,7 @@ export class ProgramBuilder implements Kit {
     return this.recorder.linear(x, tensor(`${role}.weight`)!, tensor(`${role}.bias`), rows(role));
   }
 
-  /** Written down by `multiply`, or when it is needed as it is. */
+  /** Recorded by `multiply`, or when the activation itself is needed. */
   activate(x: string): string {
     return this.once(`activation of ${x}`, () => {
       const name = this.recorder.lazily(() => this.writeActivation(x, undefined));
@@ -144,7 +145,7 @@ export class ProgramBuilder implements Kit {
     const rope = local ? 1 : this.config.rope ? 0 : undefined;
     const pitch = this.heads.get(x)?.pitch ?? this.config.headDim;
     if (qkNorm) {
-      // In place: whoever reads heads reads the same buffer.
+      // In place: every reader of these heads reads the same buffer.
       const place = this.recorder.place(x);
       this.writeNorm(place, place, norm, count);
     }
@@ -170,13 +171,13 @@ export class ProgramBuilder implements Kit {
     return recorder.name(y);
   }
 
-  /** The block's output, brought to where the next block reads. */
+  /** Moves the block's output to where the next block reads it. */
   output(value: () => string): void {
     const y = this.recorder.place(value());
     if (y.buffer !== 0) this.recorder.write({ kind: 'copy', x: y, y: { buffer: 0, offset: 0, width: y.width } });
   }
 
-  /** What was made for one expert is what the others ask for. */
+  /** Returns for every further expert what was recorded for the first one. */
   private once(what: string, make: () => string): string {
     const known = this.made.get(what);
     if (known !== undefined) return known;
@@ -204,6 +205,6 @@ export class ProgramBuilder implements Kit {
   }
 }
 
-/** The rotations of a model; where a windowed block has one of its own, it is the second. */
+/** The rotations of a model. Where windowed blocks have their own rotation, it is the second. */
 export const ropesOf = ({ rope, localRope }: ModelConfig): readonly Rope[] =>
   [rope, localRope].filter((one) => one !== undefined);

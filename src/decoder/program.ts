@@ -1,11 +1,14 @@
-// A model as a program for the kernels: what is done, in order, on which buffers. Plain data, made once from the config
-// (lower.ts) and handed to every thread. A buffer has one row of float32 numbers for each token of a step; a quantised
-// buffer one of int8 numbers and a scale. Buffer 0 is the residual x. What experts are given and make of it has k rows for
-// each token, k its experts: those of the first expert's tokens, then those of the second's (routes.ts).
+// A model as a program for the kernels: which operations run, in which order, on which buffers. Plain data, made once
+// from the config (lower.ts) and sent to every thread. A buffer has one row of float32 numbers for each token of a
+// step; a quantised buffer has a row of int8 numbers and a scale. Buffer 0 is the residual x. The inputs and outputs of
+// experts have k rows per token, where k is the number of experts per token: first the rows of the first expert's
+// tokens, then those of the second's (routes.ts).
 
 import type { Kit, ModelConfig, Rope } from '../model/portable.js';
 
-/** Columns [offset, offset + width) of a buffer; where rows are those of experts, `routed` is how many a token has. */
+/**
+ * Columns [offset, offset + width) of a buffer. Where rows belong to experts, `routed` is the number of rows per token.
+ */
 export type Value = {
   readonly buffer: number;
   readonly offset: number;
@@ -13,7 +16,7 @@ export type Value = {
   readonly routed?: number | undefined;
 };
 
-/** A buffer: numbers in a row, and rows for each token. */
+/** A buffer: numbers per row, and rows per token. */
 export type Rowed = { readonly width: number; readonly perToken: number };
 
 export type Mixture = NonNullable<Kit['mixture']>;
@@ -21,7 +24,7 @@ export type Mixture = NonNullable<Kit['mixture']>;
 export type Activation = ModelConfig['activation'];
 
 export type Operation =
-  /** Each of `heads` parts of x, normed on its own. */
+  /** Normalises each of `heads` parts of x on its own. */
   | {
       readonly kind: 'norm';
       readonly norm: ModelConfig['norm'];
@@ -33,7 +36,7 @@ export type Operation =
       readonly epsilon: number;
     }
   | { readonly kind: 'quantise'; readonly x: Value; readonly q: number }
-  /** y = W·x + bias, from x itself or from its quantised twin. */
+  /** y = W·x + bias, from x itself or from its quantised copy. */
   | {
       readonly kind: 'linear';
       readonly x: Value;
@@ -41,14 +44,14 @@ export type Operation =
       readonly y: Value;
       readonly weight: string;
       readonly bias: string | undefined;
-      /** The rows of y are then added to this, by the thread that made them. */
+      /** If set, the thread that computed a row of y then adds it to this. */
       readonly addTo: Value | undefined;
     }
-  /** Finds each token's experts from the router's logits; every thread does it all, and finds the same. */
+  /** Finds each token's experts from the router's logits. Every thread computes all routes. */
   | { readonly kind: 'route'; readonly logits: Value; readonly mixture: Mixture }
-  /** Rows of x, a token's, to where its experts read them. */
+  /** Copies the rows of a token to where its experts read them. */
   | { readonly kind: 'gather'; readonly x: Value; readonly y: Value }
-  /** y = W·x, W the weight of the expert whose row it is. Some may read x itself, others its quantised twin. */
+  /** y = W·x, where W is the weight of the row's expert. Some weights read x itself, others its quantised copy. */
   | {
       readonly kind: 'experts';
       readonly x: Value;
@@ -56,7 +59,7 @@ export type Operation =
       readonly y: Value;
       readonly weights: readonly string[];
     }
-  /** y = Σ of what a token's experts made of it, each times what the router says it counts for. */
+  /** y = Σ of the outputs of a token's experts, each times its share from the router. */
   | { readonly kind: 'combine'; readonly x: Value; readonly y: Value }
   /** y = activation(x), times `up` where there is one. */
   | {
@@ -67,8 +70,8 @@ export type Operation =
       readonly y: Value;
     }
   /**
-   * Query heads side by side, turned by their position by one of the program's rotations, or as they are; `pitch` numbers
-   * from one head of x to the next.
+   * Query heads side by side, rotated for their position by one of the program's rotations, or copied. `pitch` is the
+   * numbers from one head of x to the next.
    */
   | {
       readonly kind: 'rotate';
@@ -78,7 +81,7 @@ export type Operation =
       readonly y: Value;
       readonly heads: number;
     }
-  /** Key or value heads of x, stored likewise at the token's place in its sequence's cache. */
+  /** Stores key or value heads of x, rotated or copied, at the token's position in its sequence's cache. */
   | {
       readonly kind: 'store';
       readonly what: 'keys' | 'values';
@@ -100,12 +103,12 @@ export type Program = {
   /** Tokens → x. */
   readonly embed: readonly Operation[];
   readonly blocks: readonly (readonly Operation[])[];
-  /** x of the tokens picked → `logits`. */
+  /** x of the picked tokens → `logits`. */
   readonly head: readonly Operation[];
   readonly logits: Value;
   readonly buffers: readonly Rowed[];
   readonly quantised: readonly Rowed[];
-  /** Buffers from these on are the head's, with a row for each token picked. */
+  /** From these indices on, buffers belong to the head and have a row for each picked token. */
   readonly headBuffers: number;
   readonly headQuantised: number;
   readonly heads: number;
@@ -114,9 +117,9 @@ export type Program = {
   readonly vocabulary: number;
   readonly attention: ModelConfig['attention'];
   readonly logitCap: number | undefined;
-  /** The row of the table of positions that position 0 has. */
+  /** The row for position 0 in the table of positions. */
   readonly positionOffset: number;
   readonly ropes: readonly Rope[];
-  /** Weights of norms that are stored less one. */
+  /** Norm weights that are stored minus one. */
   readonly lessOne: readonly string[];
 };

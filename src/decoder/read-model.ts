@@ -1,5 +1,5 @@
-// What model a packed one is: its config, the names of its tensors, and that they are those the config asks for, in its
-// shapes, which kernels trust.
+// Reads which model a packed file holds: its config and the names of its tensors. Checks that the tensors and their
+// shapes are those the config requires, because kernels rely on them.
 
 import {
   describeTensors,
@@ -22,7 +22,8 @@ export type DescribedModel = {
 export async function readPackedModel(packed: PackedModel): Promise<DescribedModel> {
   const stated = readModelConfig(await readPackedConfig(packed));
   const has = (name: string): boolean => packed.tensors.has(name);
-  // A head that is tied in fact is not packed, whatever the checkpoint stored: one that is there is another.
+  // A head equal to the embeddings is never packed, whatever the checkpoint stored. A head that is present is another
+  // one.
   const config = storedPair(stated, has) ? { ...stated, tied: false } : stated;
   const layout = layoutOf(config, has);
   const tensors = describeTensors(config, layout);

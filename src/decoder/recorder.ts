@@ -1,11 +1,11 @@
-// Collects operations and hands out buffers. What is asked for is written down when its result is first needed: a linear
-// whose result is only added to something is then added by the threads that make it, without a pass of its own. A linear's
-// input is quantised once for all that read it.
+// Records operations and allocates buffers. A linear is recorded when its result is first needed. If its result is only
+// added to something, the threads that compute it add it at once, without a separate operation. The input of several
+// linears is quantised once.
 
 import { InternalError } from '../base/portable.js';
 import type { Operation, Rowed, Value } from './program.js';
 
-/** Whether a tensor's linear takes quantised activations. */
+/** Whether a weight's linear takes quantised activations. */
 export type TakesIntegers = (weight: string) => boolean;
 
 type Pending = {
@@ -26,7 +26,7 @@ export class Recorder {
   private readonly takesIntegers: TakesIntegers;
   private count = 0;
 
-  /** New buffers come after those given; buffer 0 is the residual, `x`. */
+  /** New buffers come after the given ones. Buffer 0 is the residual, `x`. */
   constructor(takesIntegers: TakesIntegers, buffers: readonly Rowed[], quantised: readonly Rowed[] = []) {
     this.buffers = [...buffers];
     this.quantised = [...quantised];
@@ -34,7 +34,7 @@ export class Recorder {
     this.values.set('x', { buffer: 0, offset: 0, width: buffers[0]!.width });
   }
 
-  /** The place of a value, which is computed by then. */
+  /** The place of a value. Records its computation if that is still pending. */
   place(name: string): Value {
     const waiting = this.pending.get(name);
     if (waiting) {
@@ -54,7 +54,7 @@ export class Recorder {
     return value;
   }
 
-  /** A new buffer, all of it; with `routed` rows for each token where they are those of experts. */
+  /** A new whole buffer. `routed` is its number of rows per token, where rows belong to experts. */
   allocate(width: number, routed?: number): Value {
     this.buffers.push({ width, perToken: routed ?? 1 });
     return { buffer: this.buffers.length - 1, offset: 0, width, routed };
@@ -67,12 +67,12 @@ export class Recorder {
     return name;
   }
 
-  /** Another name for a value, which is computed by then. */
+  /** Another name for a value. Records its computation if that is still pending. */
   alias(name: string): string {
     return this.name(this.place(name));
   }
 
-  /** A name for what `make` writes down, once it is needed. */
+  /** A name for what `make` records, once it is needed. */
   lazily(make: () => Value): string {
     const name = `value ${this.count++}`;
     this.lazy.set(name, make);
@@ -89,7 +89,7 @@ export class Recorder {
     return name;
   }
 
-  /** What each expert's linear, one of `weights`, makes of its rows of x. */
+  /** Applies each expert's linear, one of `weights`, to its rows of x. */
   experts(x: string, weights: readonly string[], rows: number): string {
     const from = this.place(x);
     const q = weights.some(this.takesIntegers) ? this.quantise(x, from) : undefined;
@@ -98,7 +98,7 @@ export class Recorder {
     return this.name(y);
   }
 
-  /** residual += x, in the residual's place. */
+  /** residual += x, in place. */
   add(residual: string, x: string): string {
     const target = this.place(residual);
     const waiting = this.pending.get(x);
@@ -108,7 +108,7 @@ export class Recorder {
     } else {
       this.write({ kind: 'add', x: this.place(x), y: target });
     }
-    // Whoever read the old residual has its result, or has still to read it and must not.
+    // Every read of the old residual must already be recorded; a later read would see the new value.
     this.values.delete(residual);
     return this.name(target);
   }

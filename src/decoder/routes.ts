@@ -1,7 +1,7 @@
-// Which experts the tokens of a pass go to. The rule is the engine's (model/routing.ts): a token goes to the k experts that
-// the router's softmax gives most to, of equal ones to the lower, and what each of them makes of it counts for its share, of
-// these k or of all E. Their rows lie one expert after the other, an expert's tokens in their order: M·k rows for M tokens,
-// however they are spread. A few numbers a token, so every thread finds them all instead of waiting for another.
+// Which experts the tokens of a pass go to, by the engine's rule (model/routing.ts). A token goes to the k experts with
+// the highest softmax values in the router; ties go to the lower index. Each expert's output is weighted by its share,
+// of these k or of all E. Rows are sorted by expert, an expert's tokens in their order: M·k rows for M tokens. These
+// are a few numbers per token, so every thread computes all of them instead of waiting for another.
 
 import type { Mixture } from './program.js';
 
@@ -12,12 +12,14 @@ export type Routes = {
   readonly starts: Int32Array;
   /** The token of each row, [M·k]. */
   readonly tokens: Int32Array;
-  /** Of each token, from the most probable of its experts on, [M, k]: the row it has there, and what that one counts for. */
+  /**
+   * For each token and each of its experts, from the most probable on, [M, k]: its row there, and that expert's share.
+   */
   readonly rows: Int32Array;
   readonly shares: Float32Array;
 };
 
-/** Room for the routes of up to `tokens` tokens. */
+/** Memory for the routes of up to `tokens` tokens. */
 export function makeRoutes(tokens: number, { experts, perToken }: Mixture): Routes {
   const count = tokens * perToken;
   return {
@@ -29,12 +31,12 @@ export function makeRoutes(tokens: number, { experts, perToken }: Mixture): Rout
   };
 }
 
-/** Finds the routes of as many tokens as there are rows of `logits`, each of E numbers. */
+/** Finds the routes of the tokens, one per row of `logits`, each of E numbers. */
 export function findRoutes(logits: readonly Float32Array[], { normalised }: Mixture, routes: Routes): void {
   const { perToken: k, starts, tokens, rows, shares } = routes;
   starts.fill(0);
   for (const [token, own] of logits.entries()) {
-    // The expert for now; the row once it is known how many come before.
+    // First the expert; later replaced by the row, once the number of rows before it is known.
     const chosen = rows.subarray(token * k, (token + 1) * k);
     chooseLargest(own, chosen);
     for (const expert of chosen) starts[expert + 1]!++;
@@ -49,7 +51,10 @@ export function findRoutes(logits: readonly Float32Array[], { normalised }: Mixt
   }
 }
 
-/** The indices of the largest numbers, as many as `chosen` holds, in falling order; some are chosen whatever the numbers. */
+/**
+ * The indices of the largest numbers, as many as `chosen` holds, in descending order. Always fills `chosen`, even for
+ * NaN.
+ */
 function chooseLargest(numbers: Float32Array, chosen: Int32Array): void {
   for (let rank = 0; rank < chosen.length; rank++) {
     let best = -1;
@@ -61,7 +66,7 @@ function chooseLargest(numbers: Float32Array, chosen: Int32Array): void {
   }
 }
 
-/** The softmax of the chosen, or their part in that of all. */
+/** The softmax over the chosen experts, or their part of the softmax over all. */
 function writeShares(logits: Float32Array, chosen: Int32Array, normalised: boolean, shares: Float32Array): void {
   const largest = logits[chosen[0]!]!;
   let total = 0;

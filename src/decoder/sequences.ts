@@ -1,5 +1,5 @@
-// The bookkeeping of sequences: steps are checked, cut into passes, and their logits copied out. The calling thread only
-// writes token numbers and copies logits, unless it is the one that computes.
+// Manages sequences: checks steps, splits them into passes, and copies their logits out. The calling thread only writes
+// token numbers and copies logits, unless it is also the computing thread.
 
 import { InternalError, ResourceError } from '../base/portable.js';
 import type { Decoder, StepPart } from './decoder.js';
@@ -8,7 +8,7 @@ import type { Placement } from './placement.js';
 import type { Program } from './program.js';
 import type { Runner } from './runner.js';
 
-/** `placement` was prepared by `runner`. */
+/** `runner` must have prepared `placement`. */
 export function createDecoder(
   program: Program,
   placement: Placement,

@@ -1,4 +1,4 @@
-// The worker file of a decoder's pool: each thread binds the program to the memory once, and then takes part in passes.
+// The worker file of a decoder's pool. Each thread binds the program to the memory once, then takes part in passes.
 
 import { joinThreads, type ThreadView } from '../threads/index.js';
 import { createMachine, type Machine } from './machine.js';
@@ -13,7 +13,7 @@ joinThreads({
       machine = createMachine(program, placement, thread.kernels, thread);
       return { value: undefined };
     },
-    /** Reads the weights once; answers how many milliseconds the whole pool took. */
+    /** Reads the weights once. Returns the time of the whole pool in milliseconds. */
     read: ({ kernels, barrier, share }: ThreadView, { address, bytes }: { address: number; bytes: number }) => {
       const { from, to } = share(Math.floor(bytes / 64));
       barrier();

@@ -1,19 +1,19 @@
-// A .lw file that is not on a disk: bytes that somebody has, a Blob (a file that was picked, or one that the browser keeps
-// outside its memory), or the answer to a request. Works in a page and in Node alike.
+// Opens a .lw file that is not on disk: bytes in memory, a Blob (a file that the user picked, or one that the browser
+// keeps outside its memory), or the response to a request. Works in a web page and in Node.
 
 import { CheckpointError, RemoteError, ResourceError, UnsupportedError } from '../base/portable.js';
 import { toHex } from './format.js';
 import { type ByteSource, type PackedFile, readPacked } from './read.js';
 
-/** The bytes of a .lw file. Of a Blob each part is read once, so that it need not lie in memory twice. */
+/** The bytes of a .lw file. Each part of a Blob is read once, so the file need not be in memory twice. */
 export type PackedBytes = ArrayBuffer | Uint8Array | Blob | Response;
 
-/** Bytes of a Blob that are copied at once. */
+/** Bytes copied from a Blob at once. */
 const BLOB_PIECE = 16 << 20;
 
 /**
- * Opens a .lw file from its bytes, as `openPacked` does one on disk; `name` is for messages. Bytes must not change before
- * the weights are read.
+ * Opens a .lw file from its bytes, as `openPacked` opens one on disk. `name` is for messages. The bytes must not change
+ * before the weights are read.
  * @throws as `readPacked`; RemoteError E_REMOTE_STATUS, E_REMOTE_CUT; UnsupportedError E_UNSUPPORTED_PAGE
  */
 export async function openPackedBytes(bytes: PackedBytes, name?: string): Promise<PackedFile> {
@@ -30,7 +30,7 @@ async function sourceOf(bytes: PackedBytes, name: string | undefined): Promise<B
   if (bytes instanceof Blob) return { ...common, size: bytes.size, read: readBlob(bytes, path) };
   const view = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
   const read = async (target: Uint8Array, offset: number): Promise<void> => {
-    // Of a buffer that was given away meanwhile nothing is left.
+    // A buffer that was transferred in the meantime has length 0.
     if (view.length < offset + target.length) throw changedError(path);
     target.set(view.subarray(offset, offset + target.length));
   };
@@ -65,7 +65,7 @@ async function bodyOf(response: Response, path: string): Promise<Blob> {
   }
 }
 
-/** @throws UnsupportedError E_UNSUPPORTED_PAGE where the page may not compute it */
+/** @throws UnsupportedError E_UNSUPPORTED_PAGE where the page may not compute checksums */
 async function sha256(bytes: Uint8Array): Promise<string> {
   const subtle = (globalThis.crypto as typeof globalThis.crypto | undefined)?.subtle;
   if (!subtle) {

@@ -1,7 +1,8 @@
-// Which layout a linear gets. Every candidate's bytes are exact, its time an estimate for one core and one token: the larger
-// of what reading it takes and what computing with it takes. The quickest wins, of equally quick ones the smallest; the
-// words say why. int8 and int4: dense, fixed tiles (as N:16 masks leave them: all tiles with the slots of the fullest),
-// sorted tiles (each with slots of its own). float32: dense, or rows of column numbers and values.
+// Chooses a linear's layout. The bytes of each candidate are exact; its time is an estimate for one core and one token,
+// the larger of the time to read it and the time to compute with it. The fastest candidate wins, then the smallest; the
+// reason is recorded in words. int8 and int4: dense, fixed tiles (as N:16 masks leave them: every tile has the slots of
+// the fullest one), or sorted tiles (each with its own number of slots). float32: dense, or rows of column numbers and
+// values.
 
 import {
   type IntegerValues,
@@ -14,29 +15,29 @@ import {
 } from '../layouts/index.js';
 
 export const LAYOUT_CHOICES = ['auto', 'tiles', 'dense'] as const;
-/** Which layouts may be chosen from. */
+/** The layouts to choose from. */
 export type LayoutChoice = (typeof LAYOUT_CHOICES)[number];
 
 /**
- * What the estimates stand on: `npm run bench:layouts` on one of two AMD EPYC cores, WebAssembly. Only ratios decide, and
- * they hold roughly elsewhere.
+ * The basis of the estimates: `npm run bench:layouts` on one of two AMD EPYC cores, in WebAssembly. Only ratios matter,
+ * and they hold roughly on other machines.
  */
 const RATES = {
-  /** Bytes a second that a core reads where all cores do. */
+  /** Bytes per second that one core reads while all cores read. */
   memory: 14e9,
-  /** Weights a second, were the bytes there. */
+  /** Weights per second, apart from reading them. */
   dense: { f32: 11e9, int8: 24e9, int4: 22e9 },
-  /** Nanoseconds: a tile, and each of its slots, for all eight rows; an odd number of slots ends in a single one. */
+  /** Nanoseconds per tile, and per slot for all eight rows; an odd number of slots ends in a single one. */
   fixed: { int8: { tile: 0.2, slot: 0.56, odd: 0.9 }, int4: { tile: 0.4, slot: 0.5, odd: 0.3 } },
   sorted: { int8: { tile: 0.9, slot: 0.63 }, int4: { tile: 2.8, slot: 0.6 } },
-  /** Nonzeros a second. */
+  /** Nonzeros per second. */
   rows: 2.7e9,
 } as const;
 
 export type LayoutCandidate = { readonly layout: LinearLayout; readonly what: string; readonly seconds: number };
 export type ChosenLayout = { readonly chosen: LayoutCandidate; readonly reason: string };
 
-/** Chooses for int8 or int4 from the slots that each tile needs (countSlots). */
+/** Chooses for int8 or int4, from the slots that each tile needs (countSlots). */
 export function chooseTiles(
   shape: { readonly rows: number; readonly columns: number },
   values: IntegerValues,
@@ -68,7 +69,7 @@ export function chooseTiles(
   return choose(asked === 'tiles' ? [fixed, sorted] : [fixed, sorted, dense]);
 }
 
-/** Chooses for float32. Rows cannot number more than 65,536 columns. */
+/** Chooses for float32. Rows support at most 65,536 columns. */
 export function chooseFloat(
   shape: { readonly rows: number; readonly columns: number },
   nonzeros: number,

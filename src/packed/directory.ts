@@ -1,6 +1,6 @@
-// The directory of a .lw file: what it holds and where. Reading it is where hostile files are met: its size is bounded,
-// its JSON is checked before it is parsed, every object has exactly the keys it should, and every offset and length must
-// be the one that follows from the shapes and layouts before it.
+// The directory of a .lw file: what the file contains and where. Hostile files are rejected here. The directory's size
+// is bounded, its JSON is checked before it is parsed, every object must have exactly the expected keys, and every
+// offset and length must be the one that follows from the shapes and layouts before it.
 
 import { z } from 'zod';
 import { CheckpointError, LayerwiseError } from '../base/portable.js';
@@ -8,7 +8,7 @@ import { parseJsonObject } from '../checkpoint/portable.js';
 import { checkLayout, type LinearLayout } from '../layouts/portable.js';
 import { ALIGNMENT, align, PREAMBLE_BYTES, type Preamble, packedError, WEIGHTS_ALIGNMENT } from './format.js';
 
-/** The text files a .lw file may hold, in their order; config.json always, the others where the checkpoint has them. */
+/** The text files that a .lw file can contain, in order: config.json always, the others where the checkpoint has them. */
 export const TEXT_FILES = [
   'config.json',
   'generation_config.json',
@@ -22,9 +22,9 @@ export type TextFile = (typeof TEXT_FILES)[number];
 export const MAX_TEXT = 64 << 20;
 
 const ROLES = ['embedding', 'positions', 'head', 'linear', 'router', 'vector'] as const;
-/** What a tensor is to the model; a head that is tied to the embeddings is not stored. */
+/** The role of a tensor in the model. A head that is tied to the embeddings is not stored. */
 export type Role = (typeof ROLES)[number];
-/** Whether a role is stored in float32 whatever is asked for. */
+/** Whether a role is always stored in float32. */
 export const isExact = (role: Role): boolean => role === 'vector' || role === 'positions' || role === 'router';
 
 export const VALUES = ['int8', 'int4', 'f32'] as const;
@@ -42,7 +42,7 @@ const shaped = {
   parts: z.array(z.strictObject({ name: z.string().max(40), bytes: count })).max(8),
 };
 
-/** The descriptions of the room `kernels`; checkLayout knows what fits what. */
+/** The descriptions of the room `layouts`; checkLayout checks that their fields fit together. */
 const layoutSchema = z.union([
   z.strictObject({ layout: z.literal('dense'), values: z.enum(VALUES), ...shaped }),
   z.strictObject({ layout: z.literal('rows'), values: z.literal('f32'), ...shaped }),
@@ -55,11 +55,11 @@ const tensorSchema = z.strictObject({
   role: z.enum(ROLES),
   /** Bytes from the start of the weights; a multiple of 64. */
   offset: count,
-  /** Of all parts, each with the zeros behind it up to a multiple of 64. */
+  /** All parts, each padded with zeros to a multiple of 64. */
   bytes: count,
-  /** Of these bytes. */
+  /** Hash of these bytes. */
   sha256: hash,
-  /** Weights that are stored and not zero; weights of the source that were not zero and became it. */
+  /** Stored weights that are not zero; and weights of the source that were not zero and were rounded to it. */
   nonzeros: count,
   rounded: count,
   /** Why it has this layout. */
@@ -68,7 +68,7 @@ const tensorSchema = z.strictObject({
 });
 
 const directorySchema = z.strictObject({
-  /** Version of Layerwise that wrote it. */
+  /** The version of Layerwise that wrote the file. */
   layerwise: words,
   values: z.enum(VALUES),
   head: z.enum(HEADS),
@@ -85,7 +85,7 @@ export type Directory = Omit<Deep<z.infer<typeof directorySchema>>, 'tensors'> &
 };
 
 /**
- * Reads the directory's bytes, whose hash was checked, and checks that they describe a file with this preamble.
+ * Parses the directory's bytes, whose hash was checked, and checks that they describe a file with this preamble.
  * @throws CheckpointError E_CHECKPOINT_PACKED, E_CHECKPOINT_PACKED_TENSOR
  */
 export function parseDirectory(bytes: Uint8Array, preamble: Preamble, path: string): Directory {
@@ -147,11 +147,11 @@ function checkTensors({ tensors, weights }: Directory, path: string): void {
   if (weights.bytes !== end) throw packedError(path, `${end} bytes of weights for its tensors`, `${weights.bytes}`);
 }
 
-/** Bytes of all parts, each with the zeros behind it. */
+/** Bytes of all parts with their padding. */
 export const paddedBytes = ({ parts }: LinearLayout): number =>
   parts.reduce((sum, { bytes }) => sum + align(bytes, ALIGNMENT), 0);
 
-/** Where the parts of a tensor lie, from the start of the weights, in the order of `layout.parts`. */
+/** The offsets of a tensor's parts from the start of the weights, in the order of `layout.parts`. */
 export function partOffsets({ offset, layout }: TensorEntry): readonly number[] {
   let end = offset;
   return layout.parts.map(({ bytes }) => {
@@ -161,7 +161,7 @@ export function partOffsets({ offset, layout }: TensorEntry): readonly number[] 
   });
 }
 
-/** A tensor of a .lw file that is not what it should be. */
+/** The error for an invalid tensor of a .lw file. */
 export function tensorError(
   file: string,
   tensor: string,

@@ -1,5 +1,6 @@
-// One tensor of a checkpoint → its bytes in a .lw file. Vectors, routers and learned positions are float32, embeddings and
-// head dense and encoded in slabs of rows, linears quantised and laid out as chosen. −0 becomes +0 where zeros are not stored.
+// Encodes one tensor of a checkpoint for a .lw file. Vectors, routers and learned positions are float32. Embeddings and
+// the head are dense, and encoded in slabs of rows. Linears are quantised and get the chosen layout. −0 becomes +0
+// where zeros are not stored.
 
 import { type Checkpoint, readRows, readTensorFloat32 } from '../checkpoint/index.js';
 import {
@@ -21,25 +22,25 @@ import { quantise, requireFinite } from './quantise.js';
 import type { PackedTensor } from './source.js';
 
 export type PackSettings = {
-  /** Of the linears of the blocks. */
+  /** Number type of the blocks' linears. */
   readonly values: StoredValues;
   readonly layout: LayoutChoice;
-  /** Of the embeddings and the LM head. */
+  /** Number type of the embeddings and the LM head. */
   readonly head: HeadValues;
 };
 
-/** What embeddings and head are packed as unless asked otherwise: exactly, where the linears are. */
+/** The default type of embeddings and head: exact where the linears are exact. */
 export const headFor = (values: StoredValues): HeadValues => (values === 'f32' ? 'f32' : 'int8');
 
 export type EncodedTensor = {
   readonly encoded: EncodedLinear;
-  /** Weights that are stored and not zero; weights of the source that were not zero and became it. */
+  /** Stored weights that are not zero; and weights of the source that were not zero and were rounded to it. */
   readonly nonzeros: number;
   readonly rounded: number;
   readonly reason: string;
 };
 
-/** Bytes of a table that are read at once: a multiple of eight rows, so that what they are encoded to can be joined. */
+/** Bytes of a table read at once. A slab is a multiple of eight rows, so that encoded slabs can be joined. */
 const SLAB_BYTES = 32 << 20;
 
 /** @throws NumericError E_NUMERIC_WEIGHT; CheckpointError, ResourceError from reading */

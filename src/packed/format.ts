@@ -1,8 +1,8 @@
-// The frame of a .lw file (docs/format.md): a preamble of fixed size, text files, the weights in one piece, and a directory
-// in JSON that says where everything lies. Offsets follow from lengths, in one order and without a choice, so a reader
-// recomputes them and refuses every other: nothing overlaps, nothing is left over, nothing points outside.
+// The frame of a .lw file (docs/format.md): a preamble of fixed size, text files, the weights in one piece, and a JSON
+// directory that says where everything is. Offsets follow from lengths in one fixed order, so a reader recomputes them
+// and refuses any others: nothing can overlap, be left over, or point outside.
 //
-//   0   8  magic: 89 "LAYW" 0D 0A 1A (spoilt by transfers as text)
+//   0   8  magic: 89 "LAYW" 0D 0A 1A (damaged by transfers as text)
 //   8   4  version
 //   12  4  zero
 //   16  8  bytes of the file
@@ -17,11 +17,11 @@ import { CheckpointError, UnsupportedError } from '../base/portable.js';
 const MAGIC = Uint8Array.of(0x89, 0x4c, 0x41, 0x59, 0x57, 0x0d, 0x0a, 0x1a);
 const FORMAT_VERSION = 1;
 export const PREAMBLE_BYTES = 128;
-/** The directory of a model with some 50,000 linears; parsing is bounded by it. */
+/** Enough for the directory of a model with some 50,000 linears; it bounds the cost of parsing. */
 export const MAX_DIRECTORY = 64 << 20;
-/** The text files and each part of a tensor begin at a multiple of this, so that vectors can be loaded aligned. */
+/** The text files and each part of a tensor start at a multiple of this, so that vectors can be loaded aligned. */
 export const ALIGNMENT = 64;
-/** The weights begin at a multiple of this, a page. */
+/** The weights start at a multiple of this, a page. */
 export const WEIGHTS_ALIGNMENT = 4096;
 
 export type Preamble = {
@@ -53,8 +53,9 @@ export function formatPreamble(preamble: Preamble): Uint8Array {
 }
 
 /**
- * Reads a preamble, of a file that has `size` bytes.
- * @throws CheckpointError E_CHECKPOINT_PACKED where it is no whole .lw file; UnsupportedError E_UNSUPPORTED_PACKED_VERSION
+ * Parses the preamble of a file of `size` bytes.
+ * @throws CheckpointError E_CHECKPOINT_PACKED where it is no complete .lw file; UnsupportedError
+ * E_UNSUPPORTED_PACKED_VERSION
  */
 export function parsePreamble(bytes: Uint8Array, path: string, size: number): Preamble {
   if (bytes.length < PREAMBLE_BYTES || MAGIC.some((byte, i) => bytes[i] !== byte)) {
@@ -89,7 +90,7 @@ function describeStart(bytes: Uint8Array, size: number): string {
     : 'another kind of file';
 }
 
-/** A .lw file that is not what it should be. */
+/** The error for an invalid .lw file. */
 export function packedError(file: string, expected: string, got: string, cause?: unknown): CheckpointError {
   const message = `${file}: expected ${expected}, got ${got}; pack the checkpoint again, or copy the file again.`;
   return new CheckpointError('E_CHECKPOINT_PACKED', message, { file, expected, got }, { cause });

@@ -1,4 +1,4 @@
-// A .lw file on disk.
+// Opens .lw files on disk.
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -9,7 +9,7 @@ import { sha256 } from './hash.js';
 import { type ByteSource, type PackedFile, readPacked } from './read.js';
 
 /**
- * Opens a .lw file and checks all but the numbers in it; the file stays open until `close`.
+ * Opens a .lw file and checks everything except the numbers in it. The file stays open until `close`.
  * @throws as `readPacked`; ResourceError E_RESOURCE_…
  */
 export async function openPacked(path: string): Promise<PackedFile> {
@@ -26,7 +26,7 @@ export async function openPacked(path: string): Promise<PackedFile> {
   }
 }
 
-/** Whether a path is a .lw file rather than a checkpoint's folder: a regular file. */
+/** Whether a path is a .lw file, not a checkpoint's folder: whether it is a regular file. */
 export async function isPackedPath(path: string): Promise<boolean> {
   return (await statIfThere(path))?.isFile() ?? false;
 }

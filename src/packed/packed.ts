@@ -1,6 +1,6 @@
-// What a packed model is to those who run it, wherever it comes from: a .lw file, or a checkpoint packed in memory. The
-// weights are one piece that is read once, in order, into memory of the caller's; each part of a tensor then lies at the
-// piece's base plus the offset that the directory gives, a multiple of 64.
+// A packed model as its users see it, from a .lw file or from a checkpoint packed in memory. The weights are one piece
+// that is read once, in order, into the caller's memory. Each part of a tensor is then at the piece's base plus the
+// offset in the directory, a multiple of 64.
 
 import { CheckpointError, InternalError, ShapeError } from '../base/portable.js';
 import { type JsonObject, parseJsonObject } from '../checkpoint/portable.js';
@@ -8,10 +8,12 @@ import type { Directory, TensorEntry, TextFile } from './directory.js';
 import type { PackedTensor } from './source.js';
 
 export type ReadOptions = {
-  /** Compare each tensor's SHA-256 on the way. Defaults to false: the index parts alone are checked, so that a damaged
-   * file gives wrong numbers at worst. */
+  /**
+   * Compares each tensor's SHA-256 while reading. Defaults to false: only the index parts are checked, so a damaged
+   * file can at worst give wrong numbers.
+   */
   readonly verify?: boolean;
-  /** Told after each tensor. */
+  /** Called after each tensor. */
   readonly onTensor?: (tensor: TensorEntry) => void;
 };
 
@@ -23,7 +25,7 @@ export interface PackedModel {
   /** Bytes of the weights in one piece. */
   readonly weightBytes: number;
   /**
-   * A text file's content, its hash checked; undefined where the model has none.
+   * The content of a text file, its hash checked; undefined where the model has none.
    * @throws CheckpointError E_CHECKPOINT_PACKED_CHECKSUM, E_CHECKPOINT_CHANGED; ResourceError E_RESOURCE_…
    */
   readText(name: TextFile): Promise<string | undefined>;
@@ -52,7 +54,7 @@ export async function readPackedConfig(packed: PackedModel): Promise<JsonObject>
 }
 
 /**
- * Checks that a packed model has the tensors that its config asks for, in the shapes that it asks for, and no others.
+ * Checks that a packed model has exactly the tensors and shapes that its config requires.
  * @throws CheckpointError E_CHECKPOINT_MISSING, E_CHECKPOINT_SHAPE, E_CHECKPOINT_UNEXPECTED
  */
 export function requireTensors(packed: PackedModel, wanted: readonly PackedTensor[]): void {

@@ -1,10 +1,10 @@
-// W [rows, columns] float32 → small whole numbers q and their scales, W ≈ scale·q. A zero stays zero; a weight too small
-// for its scale becomes zero and is counted (`rounded`), since it needs no place in a sparse layout any more.
-//   int8: q in [−127, 127], one float32 scale a row: the row's largest |w| / 127.
-//   int4: q in [−7, 7], one F16 scale for each 128 columns of a row. Of the scales f·max|w|/7, f in SHRINK, and then the
-//   least-squares scale Σ w·q / Σ q² of the best of them, the one with the smallest Σ (w − scale·q)² over the group's
-//   nonzeros; of equal ones the first. A smaller scale clips the largest weights and is finer for all others.
-// Quotients and sums are in double, in the order of the columns; halves are rounded away from zero.
+// W [rows, columns] float32 → small integers q and their scales, W ≈ scale·q. A zero stays zero. A weight too small for
+// its scale becomes zero and is counted (`rounded`), because a sparse layout no longer stores it.
+//   int8: q in [−127, 127], one float32 scale per row: the row's largest |w| / 127.
+//   int4: q in [−7, 7], one F16 scale for each 128 columns of a row. The candidates are f·max|w|/7 for f in SHRINK, and the
+//   least-squares scale Σ w·q / Σ q² of the best of these. The one with the smallest Σ (w − scale·q)² over the group's
+//   nonzeros wins, the first of equals. A smaller scale clips the largest weights and represents the others more finely.
+// Quotients and sums are in double precision, in the order of the columns; halves round away from zero.
 
 import { NumericError } from '../base/index.js';
 import { INT4_GROUP, type IntegerValues, type QuantisedMatrix } from '../layouts/index.js';
@@ -14,12 +14,12 @@ const SHRINK = [1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7] as const;
 
 export type Quantised = {
   readonly matrix: QuantisedMatrix;
-  /** Weights of q that are not zero; weights of W that were not zero and became zero. */
+  /** Nonzero weights of q; and nonzero weights of W that became zero. */
   readonly nonzeros: number;
   readonly rounded: number;
 };
 
-/** @throws NumericError E_NUMERIC_WEIGHT where a weight is not finite, or past the largest scale of int4 */
+/** @throws NumericError E_NUMERIC_WEIGHT where a weight is not finite, or too large for the largest int4 scale */
 export function quantise(
   name: string,
   W: Float32Array,
@@ -55,7 +55,7 @@ export function quantise(
   return { matrix: { rows, columns, values, q, scales }, nonzeros, rounded };
 }
 
-/** The best scale of the weights `from` to `to`; `gathered` has room for them. */
+/** The best scale for the weights `from` to `to`. `gathered` is scratch for them. */
 function int4Scale(
   name: string,
   W: Float32Array,
@@ -72,7 +72,10 @@ function int4Scale(
   return bestScale(gathered, count, max);
 }
 
-/** The scale with the least error for the first `count` sizes |w|, none of them 0; 0 where the largest has no scale. */
+/**
+ * The scale with the least error for the first `count` magnitudes, none of them 0. Returns 0 where the largest has no
+ * scale.
+ */
 function bestScale(sizes: Float64Array, count: number, max: number): number {
   let best = nearestHalf(max / 7);
   if (best === 0) return 0;
@@ -102,16 +105,16 @@ function squaredError(sizes: Float64Array, count: number, scale: number): number
   return sum;
 }
 
-/** size / scale, rounded and cut to `limit`. */
+/** size / scale, rounded and clipped to `limit`. */
 const whole = (size: number, scale: number, limit: number): number => Math.min(limit, Math.floor(size / scale + 0.5));
 
-/** w / scale, rounded and cut to ±limit; 0 where the scale is. */
+/** w / scale, rounded and clipped to ±limit; 0 where the scale is 0. */
 function quotient(w: number, scale: number, limit: number): number {
   if (scale === 0) return 0;
   return w < 0 ? -whole(-w, scale, limit) : whole(w, scale, limit);
 }
 
-/** The largest |w|; the check that all are finite. */
+/** The largest |w|. Checks that all are finite. */
 function largest(name: string, W: Float32Array, from: number, to: number): number {
   let max = 0;
   for (let i = from; i < to; i++) {

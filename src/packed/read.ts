@@ -1,7 +1,7 @@
-// Reading a .lw file, wherever its bytes are: the preamble, the directory whose hash the preamble gives, and nothing else.
-// What it costs depends on the number of tensors, not of weights. Text files are hashed when they are read; the weights'
-// hashes are compared on request (`verify`), since hashing takes longer than reading; their index parts are always checked,
-// after they were copied out of the file.
+// Opens a .lw file from any source of bytes. It reads only the preamble and the directory, whose hash is in the
+// preamble, so the cost depends on the number of tensors, not of weights. Text files are hashed when they are read. The
+// weights' hashes are compared only on request (`verify`), because hashing takes longer than reading. Their index parts
+// are always checked, after they are copied out of the file.
 
 import { CheckpointError, LayerwiseError } from '../base/portable.js';
 import { allocate } from '../checkpoint/portable.js';
@@ -12,12 +12,15 @@ import { type PackedModel, requireRoom } from './packed.js';
 
 /** The bytes of a .lw file. */
 export interface ByteSource {
-  /** For messages. */
+  /** A name for messages. */
   readonly path: string;
   readonly size: number;
-  /** Fills `target` from `offset` on. @throws CheckpointError E_CHECKPOINT_CHANGED where there is less; ResourceError E_RESOURCE_… */
+  /**
+   * Fills `target` from `offset` on.
+   * @throws CheckpointError E_CHECKPOINT_CHANGED where the source is too short; ResourceError E_RESOURCE_…
+   */
   read(target: Uint8Array, offset: number): Promise<void>;
-  /** SHA-256, hexadecimal. */
+  /** SHA-256 in hexadecimal. */
   sha256(bytes: Uint8Array): Promise<string> | string;
   close(): Promise<void>;
 }
@@ -26,17 +29,19 @@ export interface ByteSource {
 export interface PackedFile extends PackedModel {
   readonly fileBytes: number;
   /**
-   * Reads everything, one tensor at a time, and compares every checksum; after it no byte can be other than was written.
+   * Reads everything, one tensor at a time, and compares every checksum. Afterwards every byte is known to be as
+   * written.
    * @throws CheckpointError E_CHECKPOINT_PACKED_CHECKSUM; otherwise as `readWeightsInto`
    */
   verify(): Promise<void>;
 }
 
 /**
- * Checks all of a .lw file but the numbers in it. The source stays open until the model is closed; where this throws, the
- * caller closes it.
- * @throws CheckpointError E_CHECKPOINT_PACKED (no whole .lw file, or its directory is unsound), E_CHECKPOINT_PACKED_TENSOR,
- * E_CHECKPOINT_PACKED_CHECKSUM; UnsupportedError E_UNSUPPORTED_PACKED_VERSION; otherwise as the source's `read`
+ * Checks all of a .lw file except the numbers in it. The source stays open until the model is closed; if this throws,
+ * the caller closes it.
+ * @throws CheckpointError E_CHECKPOINT_PACKED (no complete .lw file, or an invalid directory),
+ * E_CHECKPOINT_PACKED_TENSOR, E_CHECKPOINT_PACKED_CHECKSUM; UnsupportedError E_UNSUPPORTED_PACKED_VERSION; otherwise as
+ * the source's `read`
  */
 export async function readPacked(source: ByteSource): Promise<PackedFile> {
   const { path, size } = source;
@@ -89,7 +94,7 @@ async function readDirectory(source: ByteSource): Promise<Directory> {
   return parseDirectory(bytes, preamble, path);
 }
 
-/** Checks that between the preamble, the text files and the weights there are zeros. */
+/** Checks that the gaps between the preamble, the text files and the weights hold zeros. */
 async function requireBlankGaps(source: ByteSource, { files, weights }: Directory): Promise<void> {
   const { path } = source;
   let end = PREAMBLE_BYTES;
@@ -101,12 +106,12 @@ async function requireBlankGaps(source: ByteSource, { files, weights }: Director
   }
 }
 
-/** Checks every number in a tensor that says where something is, and its scales; `bytes` are the tensor's. */
+/** Checks every index in a tensor, and its scales. `bytes` are the tensor's. */
 function checkTensor(path: string, tensor: TensorEntry, bytes: Uint8Array): void {
   const places = partOffsets(tensor);
   const parts = tensor.layout.parts.map(({ bytes: length }, i) => {
     const begin = places[i]! - tensor.offset;
-    return bytes.subarray(begin, begin + length) as Uint8Array<ArrayBuffer>; // or of shared memory, which reads the same
+    return bytes.subarray(begin, begin + length) as Uint8Array<ArrayBuffer>; // or over shared memory, which reads the same
   });
   try {
     checkLinear({ layout: tensor.layout, parts });

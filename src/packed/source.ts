@@ -1,11 +1,11 @@
-// What is packed: the tensors of a checkpoint in the order in which the model reads them, as plain data.
+// The input of packing: the tensors of a checkpoint in the order in which the model reads them, as plain data.
 
 import type { Checkpoint } from '../checkpoint/portable.js';
 import type { Role } from './directory.js';
 
 /**
- * A tensor to be packed, [rows = out, columns = in]; a vector has one row. `block` is that which it belongs to, for progress
- * and totals. Where `transposed`, the checkpoint has the columns first.
+ * A tensor to pack, [rows = out, columns = in]; a vector has one row. `block` is the block it belongs to, for progress
+ * and totals. With `transposed`, the checkpoint stores the columns first.
  */
 export type PackedTensor = {
   readonly name: string;

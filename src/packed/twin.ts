@@ -1,12 +1,12 @@
-// The dense twin of a packed model: the same numbers, each linear with its zeros, for measuring what leaving them out
-// brings. int8 and int4 keep their integers and scales, so the twin's results are the same. Made in memory.
+// The dense twin of a packed model: the same numbers with their zeros stored, to measure the gain from leaving them
+// out. int8 and int4 keep their integers and scales, so the twin gives the same results. It is made in memory.
 
 import { InternalError } from '../base/index.js';
 import { decodeLinear, decodeQuantised, type EncodedLinear, encodeDense, encodeDenseFloat } from '../layouts/index.js';
 import { type Directory, paddedBytes, partOffsets, type TensorEntry } from './directory.js';
 import { type PackedModel, requireRoom } from './packed.js';
 
-/** Reads `packed` and gives its twin, whose weights can be read once. Hashes are those of the original. */
+/** Reads `packed` and returns its dense twin, whose weights can be read once. The hashes are those of the original. */
 export async function makeDenseTwin(packed: PackedModel): Promise<PackedModel> {
   const weights = new Uint8Array(packed.weightBytes);
   await packed.readWeightsInto(weights);

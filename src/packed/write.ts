@@ -1,6 +1,6 @@
-// Packing: text files, then tensor after tensor in the model's order, then the directory, into a .lw file that appears whole
-// or not at all, or into memory. One tensor is held at a time; what is written follows from the source and the settings
-// alone, so equal calls give equal bytes.
+// Packs text files, then the tensors in the model's order, then the directory, into memory or into a .lw file that
+// appears complete or not at all. One tensor is in memory at a time. The output depends only on the source and the
+// settings, so equal calls give equal bytes.
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -52,8 +52,8 @@ export async function writePacked(
 }
 
 /**
- * Packs `source` in memory: what `openPacked` would give of the file. The weights are kept packed until they are read, each
- * tensor's until it was, so they can be read once.
+ * Packs `source` in memory; the result equals `openPacked` of the file. Weights stay packed until they are read, and
+ * each tensor is freed as it is read, so they can be read once.
  * @throws as `writePacked`
  */
 export async function packInMemory(
@@ -109,7 +109,7 @@ async function readTexts(dir: string): Promise<readonly TextContent[]> {
   return texts;
 }
 
-/** Gives the weights to `sink` and returns the directory of a file that holds `texts` and them. */
+/** Passes the weights to `sink` and returns the directory of a file with `texts` and these weights. */
 async function pack(
   source: PackSource,
   settings: PackSettings,
