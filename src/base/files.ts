@@ -10,11 +10,11 @@ import { OptionError, ResourceError } from './errors.js';
 const HINTS: Readonly<Record<string, readonly [code: string, hint: string]>> = {
   ENOSPC: [
     'E_RESOURCE_DISK_FULL',
-    'The disk is full; free some space and run the same command again, with --resume where it has that.',
+    'The disk is full; free some space and run the same command again, with --resume if it has that option.',
   ],
   EDQUOT: [
     'E_RESOURCE_DISK_FULL',
-    'The disk quota is used up; free some space and run the same command again, with --resume where it has that.',
+    'The disk quota is used up; free some space and run the same command again, with --resume if it has that option.',
   ],
   EACCES: ['E_RESOURCE_PERMISSION', 'Permission denied; choose a path that you may use.'],
   EPERM: ['E_RESOURCE_PERMISSION', 'Permission denied; choose a path that you may use.'],
@@ -29,7 +29,7 @@ const HINTS: Readonly<Record<string, readonly [code: string, hint: string]>> = {
 export function fileError(error: unknown, path: string): unknown {
   const errno = (error as NodeJS.ErrnoException | undefined)?.code;
   if (typeof errno !== 'string' || !/^E[A-Z]+$/.test(errno)) return error;
-  const [code, hint] = HINTS[errno] ?? ['E_RESOURCE_FILE', `The system said ${errno}.`];
+  const [code, hint] = HINTS[errno] ?? ['E_RESOURCE_FILE', `The system reported ${errno}.`];
   return new ResourceError(code, `${path}: ${hint}`, { path, errno }, { cause: error });
 }
 

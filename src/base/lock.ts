@@ -132,7 +132,7 @@ function locked(path: string, text: string): ResourceError {
   const who = holder ? `process ${holder.pid} on ${holder.host}` : 'another process';
   return new ResourceError(
     'E_RESOURCE_LOCKED',
-    `${path}: ${who} is at work here. Wait until it is done, or end it; if there is no such process, remove this file.`,
+    `${path}: ${who} is using this folder. Wait until it is done, or end it; if there is no such process, remove this file.`,
     { path, pid: holder?.pid, host: holder?.host },
   );
 }

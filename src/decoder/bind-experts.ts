@@ -19,7 +19,7 @@ import {
 import { findRoutes, type Routes } from './routes.js';
 
 function routesOf({ routes }: Binding): Routes {
-  if (!routes) throw new InternalError('E_INTERNAL_PROGRAM', 'Experts before their router; please report this.');
+  if (!routes) throw new InternalError('E_INTERNAL_PROGRAM', 'Experts come before their router; please report this.');
   return routes;
 }
 

@@ -48,7 +48,7 @@ export async function buildDecoder(
   if (positions > config.maxPositions) {
     throw new OptionError(
       'E_OPTION_POSITIONS',
-      `positions: ${positions} asked for, but the model was made for ${config.maxPositions} at most.`,
+      `positions: expected at most ${config.maxPositions}, the limit of the model, got ${positions}.`,
       { option: 'positions', got: positions, limit: config.maxPositions },
     );
   }

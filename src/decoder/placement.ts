@@ -103,7 +103,7 @@ export function placeDecoder(
 }
 
 /**
- * Writes the constants: ones, rotary tables, and norm weights, which some models store minus one. Rotations that depend
+ * Writes the constants: ones and rotary tables. Adds 1 to norm weights that are stored minus one. Rotations that depend
  * on a sequence's length (longrope) use the longest length the decoder was opened for, because keys are kept.
  */
 export function writeTables(program: Program, placement: Placement, buffer: ArrayBufferLike): void {

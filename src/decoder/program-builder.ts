@@ -78,7 +78,8 @@ export class ProgramBuilder implements Kit {
 
   multiply(a: string, b: string): string {
     const x = this.activated.get(a);
-    if (x === undefined) throw new InternalError('E_INTERNAL_PROGRAM', 'Only what was activated is multiplied.');
+    if (x === undefined)
+      throw new InternalError('E_INTERNAL_PROGRAM', 'Only an activation can be multiplied; please report this.');
     return this.once(`${a} times ${b}`, () => this.recorder.name(this.writeActivation(x, b)));
   }
 

@@ -27,7 +27,7 @@ export function reserveMemory(pages: number, shared: boolean): RuntimeMemory {
   } catch (cause) {
     throw new ResourceError(
       'E_RESOURCE_MEMORY',
-      `No room for the runtime: ${pages * PAGE} bytes wanted, in 4 GiB of address space. Close other models, or pack this one smaller.`,
+      `Not enough memory for the runtime: it needs ${pages * PAGE} bytes in 4 GiB of address space. Close other models, or pack this one smaller.`,
       { bytes: pages * PAGE },
       { cause },
     );
@@ -45,15 +45,15 @@ export function createArena(memory: RuntimeMemory): Arena {
       const fail = (why: string, cause?: unknown): ResourceError =>
         new ResourceError(
           'E_RESOURCE_MEMORY',
-          `No room for ${what}: ${bytes} bytes wanted beside ${used}, ${why}. Open fewer sequences or positions, or pack the model smaller.`,
+          `Not enough memory for ${what}: needs ${bytes} bytes beside the ${used} in use, ${why}. Open fewer sequences or positions, or pack the model smaller.`,
           { what, bytes, used, limit },
           { cause },
         );
-      if (end > limit) throw fail(`and the runtime's memory has ${limit} at most`);
+      if (end > limit) throw fail(`but the runtime's memory has at most ${limit}`);
       try {
         memory.grow(missing);
       } catch (cause) {
-        throw fail('which this machine does not give', cause);
+        throw fail('which this machine cannot provide', cause);
       }
     }
     used = end;

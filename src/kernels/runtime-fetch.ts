@@ -16,7 +16,7 @@ export async function fetchRuntimeModule(source?: KernelSource): Promise<Runtime
     const where = from instanceof Uint8Array ? `${from.length} bytes` : `${from}`;
     throw new ResourceError(
       'E_RESOURCE_KERNELS',
-      `The kernels cannot be loaded from ${where}: ${(cause as Error).message}. Serve dist/kernels/runtime-single.wasm of the package, and say by the option \`kernels\` where it is.`,
+      `The kernels cannot be loaded from ${where}: ${(cause as Error).message}. Serve dist/kernels/runtime-single.wasm of the package, and pass its address as the option \`kernels\`.`,
       { kernels: where },
       { cause },
     );

@@ -96,7 +96,7 @@ export function instantiateRuntime(module: RuntimeModule, memory: RuntimeMemory)
   if (fits(fourProducts)) return kernels;
   throw new ResourceError(
     'E_RESOURCE_KERNELS',
-    'These kernels are for engines and processors that multiply bytes and add the products in one instruction; here they would compute something else. Load runtime-single.wasm instead, or leave the choice to the package.',
+    'These kernels need an engine and a processor that multiply bytes and add the products in one instruction; here they would give wrong results. Load runtime-single.wasm instead, or let the package choose.',
     { product: fourProducts(127, -1) },
   );
 }

@@ -28,7 +28,8 @@ const wrong = (what: string, layout: LinearLayout): CheckpointError =>
 export function checkLayout(layout: LinearLayout): void {
   const sizeOf = (name: string): number => layout.parts.find((part) => part.name === name)?.bytes ?? 0;
   const slots = layout.layout === 'tiles' && layout.form === 'fixed' ? layout.slots : 1;
-  if (!Number.isInteger(slots) || slots < 1 || slots > TILE_COLUMNS) throw wrong(`${slots} slots, not 1 to 16`, layout);
+  if (!Number.isInteger(slots) || slots < 1 || slots > TILE_COLUMNS)
+    throw wrong(`expected 1 to 16 slots, got ${slots}`, layout);
   let expected: readonly Part[];
   if (layout.layout === 'dense' && ['f32', 'int8', 'int4'].includes(layout.values)) {
     expected = layoutDense(layout, layout.values).parts;
@@ -41,7 +42,7 @@ export function checkLayout(layout: LinearLayout): void {
     const { parts } = layoutSortedTiles(layout, layout.values, new Uint8Array(0));
     expected = parts.map(({ name, bytes }) => ({ name, bytes: own[name] ?? bytes }));
   } else {
-    throw wrong('a layout that this version does not know', layout);
+    throw wrong('this version does not know this layout', layout);
   }
   const text = (parts: readonly Part[]): string => parts.map(({ name, bytes }) => `${name} of ${bytes}`).join(', ');
   const whole = layout.parts.every(({ bytes }) => Number.isSafeInteger(bytes)) && expected.every(isWhole);
@@ -62,7 +63,7 @@ export function checkLinear({ layout, parts }: EncodedLinear): void {
     const part = parts.at(-1)!;
     const scales = layout.values === 'int8' ? viewOf(part, Float32Array) : toFloat32(part, 'F16');
     if (!scales.every((scale) => scale >= 0 && scale < Number.POSITIVE_INFINITY)) {
-      throw wrong('a scale that is negative or no number', layout);
+      throw wrong('a scale is negative or not a number', layout);
     }
   }
   if (layout.layout === 'rows') checkRows(parts, layout);
@@ -73,15 +74,16 @@ function checkRows(parts: readonly Uint8Array<ArrayBuffer>[], layout: LinearLayo
   const offsets = viewOf(parts[0]!, Uint32Array);
   const columns = viewOf(parts[1]!, Uint16Array);
   if (offsets[0] !== 0 || offsets[layout.rows] !== columns.length) {
-    throw wrong('offsets that do not span the weights', layout);
+    throw wrong('the offsets do not span the weights', layout);
   }
   for (let row = 0; row < layout.rows; row++) {
     const end = offsets[row + 1]!;
-    if (end < offsets[row]! || end > columns.length) throw wrong(`offsets that fall at row ${row}`, layout);
+    if (end < offsets[row]! || end > columns.length)
+      throw wrong(`the offsets descend or go too far at row ${row}`, layout);
     for (let i = offsets[row]!; i < end; i++) {
       const column = columns[i]!;
       const rises = i === offsets[row] || column > columns[i - 1]!;
-      if (column >= layout.columns || !rises) throw wrong(`column ${column} out of order in row ${row}`, layout);
+      if (column >= layout.columns || !rises) throw wrong(`column ${column} is out of order in row ${row}`, layout);
     }
   }
 }
@@ -96,14 +98,15 @@ function checkSorted(parts: readonly Uint8Array<ArrayBuffer>[], layout: SortedTi
   const groups = rowGroups(layout);
   for (let group = 0; group < groups; group++) {
     if (starts[2 * group] !== entry || starts[2 * group + 1] !== at / 4) {
-      throw wrong(`row group ${group} does not begin where the one before it ends`, layout);
+      throw wrong(`row group ${group} does not begin where the previous one ends`, layout);
     }
     for (let n = 1; n <= TILE_COLUMNS; n++) {
       const count = counts[group * TILE_COLUMNS + n - 1]!;
-      if (entry + count > order.length) throw wrong(`more tiles in row group ${group} than are listed`, layout);
+      if (entry + count > order.length) throw wrong(`row group ${group} has more tiles than are listed`, layout);
       for (let i = 0; i < count; i++) {
         const tile = order[entry++]!;
-        if (tile >= tiles || seen[tile] === group) throw wrong(`tile ${tile} in row group ${group}`, layout);
+        if (tile >= tiles || seen[tile] === group)
+          throw wrong(`row group ${group} has tile ${tile} twice or out of range`, layout);
         seen[tile] = group;
       }
       at += count * tileBytes(n, layout.values);
@@ -111,6 +114,6 @@ function checkSorted(parts: readonly Uint8Array<ArrayBuffer>[], layout: SortedTi
   }
   const whole = starts[2 * groups] === entry && starts[2 * groups + 1] === at / 4;
   if (!whole || entry !== order.length || at !== parts[3]!.byteLength) {
-    throw wrong(`tiles of ${parts[3]!.byteLength} bytes where ${at} are counted`, layout);
+    throw wrong(`starts, order and tiles disagree with the counts, which give ${entry} tiles of ${at} bytes`, layout);
   }
 }

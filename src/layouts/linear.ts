@@ -64,7 +64,7 @@ export function checkShape(shape: Shape, values: LinearLayout['values']): void {
   if (values === 'f32' || columns <= LARGEST_COLUMNS) return;
   throw new UnsupportedError(
     'E_UNSUPPORTED_COLUMNS',
-    `${values} of ${columns} columns: at most ${LARGEST_COLUMNS} can be summed in 32 bits; pack this linear as dense f32.`,
+    `${values} of ${columns} columns: 32-bit sums allow at most ${LARGEST_COLUMNS}; pack this linear as dense f32.`,
     { columns, values },
   );
 }

@@ -12,7 +12,7 @@ const WIDEST = 65536;
 export function layoutRows({ rows, columns }: Shape, count: number): RowsLayout {
   checkShape({ rows, columns }, 'f32');
   if (columns > WIDEST) {
-    const message = `rows f32 of ${columns} columns: column numbers of 16 bits reach ${WIDEST}; pack this linear as dense f32.`;
+    const message = `rows f32 of ${columns} columns: 16-bit column numbers allow at most ${WIDEST}; pack this linear as dense f32.`;
     throw new UnsupportedError('E_UNSUPPORTED_COLUMNS', message, { columns, layout: 'rows' });
   }
   return {

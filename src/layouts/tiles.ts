@@ -91,7 +91,7 @@ export function encodeFixedTiles(matrix: QuantisedMatrix, slots?: number): Encod
   const needed = countSlots(matrix).reduce((most, n) => Math.max(most, n), 1);
   const n = slots ?? needed;
   if (n < needed || n > TILE_COLUMNS || !Number.isInteger(n)) {
-    const message = `Fixed tiles of ${n} slots: expected a whole number from ${needed}, which the fullest row of a tile needs, to 16.`;
+    const message = `Fixed tiles of ${n} slots: expected a whole number from ${needed}, the need of the fullest row of a tile, to 16.`;
     throw new ShapeError('E_SHAPE_SLOTS', message, { slots: n, needed });
   }
   const layout = layoutFixedTiles(matrix, matrix.values, n);

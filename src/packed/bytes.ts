@@ -22,7 +22,7 @@ export async function openPackedBytes(bytes: PackedBytes, name?: string): Promis
 
 async function sourceOf(bytes: PackedBytes, name: string | undefined): Promise<ByteSource> {
   if (bytes instanceof Response) {
-    const path = name ?? (bytes.url || 'the answer');
+    const path = name ?? (bytes.url || 'the response');
     return sourceOf(await bodyOf(bytes, path), path);
   }
   const path = name ?? ((bytes as { readonly name?: string }).name || 'the model');
@@ -60,7 +60,7 @@ async function bodyOf(response: Response, path: string): Promise<Blob> {
   try {
     return await response.blob();
   } catch (cause) {
-    const message = `${path}: the answer cannot be read to its end: ${(cause as Error).message}; request it again.`;
+    const message = `${path}: the response ended early: ${(cause as Error).message}; request it again.`;
     throw new RemoteError('E_REMOTE_CUT', message, { path }, { cause });
   }
 }
@@ -70,7 +70,7 @@ async function sha256(bytes: Uint8Array): Promise<string> {
   const subtle = (globalThis.crypto as typeof globalThis.crypto | undefined)?.subtle;
   if (!subtle) {
     const message =
-      'Expected a page that may compute checksums (crypto.subtle), got one that came over plain HTTP; serve it over HTTPS or from localhost.';
+      'Expected a page that may compute checksums (crypto.subtle), got one served over plain HTTP; serve it over HTTPS or from localhost.';
     throw new UnsupportedError('E_UNSUPPORTED_PAGE', message);
   }
   try {
@@ -82,6 +82,6 @@ async function sha256(bytes: Uint8Array): Promise<string> {
 }
 
 function changedError(file: string, cause?: unknown): CheckpointError {
-  const message = `${file}: its bytes cannot be read any more; they changed while they were being read. Open it again.`;
+  const message = `${file}: its bytes can no longer be read, because they changed during reading. Open it again.`;
   return new CheckpointError('E_CHECKPOINT_CHANGED', message, { file }, { cause });
 }

@@ -123,7 +123,7 @@ function checkTensors({ tensors, weights }: Directory, path: string): void {
   let end = 0;
   for (const { name, role, offset, bytes, nonzeros, rounded, layout } of tensors) {
     const refuse = (expected: string, got: unknown): CheckpointError => tensorError(path, name, expected, `${got}`);
-    if (names.has(name)) throw refuse('each name once', 'it again');
+    if (names.has(name)) throw refuse('each name once', 'a second one');
     names.add(name);
     try {
       checkLayout(layout);

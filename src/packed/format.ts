@@ -68,7 +68,7 @@ export function parsePreamble(bytes: Uint8Array, path: string, size: number): Pr
     throw new UnsupportedError('E_UNSUPPORTED_PACKED_VERSION', message, { file: path, version });
   }
   const [fileBytes, directoryOffset, directoryBytes] = [16, 24, 32].map((at) => view.getBigUint64(at, true));
-  if (fileBytes !== BigInt(size)) throw packedError(path, `${fileBytes} bytes, as it says itself`, `${size}`);
+  if (fileBytes !== BigInt(size)) throw packedError(path, `${fileBytes} bytes, as its preamble states`, `${size}`);
   if (directoryBytes! > BigInt(MAX_DIRECTORY) || directoryOffset! + directoryBytes! !== fileBytes) {
     const got = `${directoryBytes} bytes from ${directoryOffset} on, of ${size}`;
     throw packedError(path, `a directory of at most ${MAX_DIRECTORY} bytes at the end`, got);

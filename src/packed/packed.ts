@@ -67,14 +67,14 @@ export function requireTensors(packed: PackedModel, wanted: readonly PackedTenso
     );
   for (const { name, role, rows, columns } of wanted) {
     const found = packed.tensors.get(name);
-    if (!found) throw refuse('E_CHECKPOINT_MISSING', name, 'is missing; the config in the file asks for it');
+    if (!found) throw refuse('E_CHECKPOINT_MISSING', name, 'is missing; the config in the file requires it');
     const { layout } = found;
     if (layout.rows === rows && layout.columns === columns && found.role === role) continue;
     const got = `is a ${found.role} [${layout.rows}, ${layout.columns}]`;
-    throw refuse('E_CHECKPOINT_SHAPE', name, `${got}; the config in the file asks for a ${role} [${rows}, ${columns}]`);
+    throw refuse('E_CHECKPOINT_SHAPE', name, `${got}; the config in the file requires a ${role} [${rows}, ${columns}]`);
   }
   for (const name of packed.tensors.keys()) {
     if (!names.has(name))
-      throw refuse('E_CHECKPOINT_UNEXPECTED', name, 'is no part of the model that the config tells of');
+      throw refuse('E_CHECKPOINT_UNEXPECTED', name, 'is not part of the model that the config describes');
   }
 }

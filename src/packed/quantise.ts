@@ -120,9 +120,9 @@ function largest(name: string, W: Float32Array, from: number, to: number): numbe
   for (let i = from; i < to; i++) {
     const size = Math.abs(W[i]!);
     if (size > max) max = size;
-    else if (Number.isNaN(size)) throw unfit(name, size, 'finite weights', 'mend the checkpoint');
+    else if (Number.isNaN(size)) throw unfit(name, size, 'finite weights', 'fix the checkpoint');
   }
-  if (max === Number.POSITIVE_INFINITY) throw unfit(name, max, 'finite weights', 'mend the checkpoint');
+  if (max === Number.POSITIVE_INFINITY) throw unfit(name, max, 'finite weights', 'fix the checkpoint');
   return max;
 }
 

@@ -41,7 +41,8 @@ export async function makeDenseTwin(packed: PackedModel): Promise<PackedModel> {
     readText: packed.readText,
     readWeightsInto: async (target) => {
       requireRoom(packed.path, target, end);
-      if (parts.size === 0) throw new InternalError('E_INTERNAL_PACKED', 'The weights of a twin were read already.');
+      if (parts.size === 0)
+        throw new InternalError('E_INTERNAL_PACKED', 'The weights of a dense twin have already been read.');
       for (const tensor of tensors) {
         for (const [i, offset] of partOffsets(tensor).entries()) target.set(parts.get(tensor.name)![i]!, offset);
       }

@@ -76,7 +76,8 @@ export async function packInMemory(
     },
     readWeightsInto: async (target, { onTensor } = {}) => {
       requireRoom(path, target, directory.weights.bytes);
-      if (chunks.length === 0) throw new InternalError('E_INTERNAL_PACKED', `${path}: its weights were read already.`);
+      if (chunks.length === 0)
+        throw new InternalError('E_INTERNAL_PACKED', `${path}: its weights have already been read.`);
       let end = 0;
       chunks.reverse();
       for (const tensor of directory.tensors) {
@@ -99,7 +100,7 @@ async function readTexts(dir: string): Promise<readonly TextContent[]> {
     const stats = await statIfThere(path);
     if (!stats?.isFile()) continue;
     if (stats.size > MAX_TEXT) {
-      const message = `${path}: expected at most ${MAX_TEXT} bytes, got ${stats.size}; this is not a file of a model.`;
+      const message = `${path}: expected at most ${MAX_TEXT} bytes, got ${stats.size}; this is not a model file.`;
       throw new CheckpointError('E_CHECKPOINT_TEXT', message, { file: path, limit: MAX_TEXT, got: stats.size });
     }
     const bytes = allocate(stats.size, path);

@@ -36,7 +36,7 @@ export function requireCalibration(
   if (given || measure === undefined) return;
   throw new OptionError(
     'E_OPTION_CALIBRATION',
-    `--calibration: expected a text file; the allocation ${policy.name} needs the measure ${measure}, which is taken on activations. Give one, or use --allocation uniform, atp, er or lamp.`,
+    `--calibration: expected a text file; the allocation ${policy.name} needs the measure ${measure}, which is taken on calibration text. Pass one, or use --allocation uniform, atp, er or lamp.`,
     { option: 'calibration', policy: policy.name, measure },
   );
 }

@@ -25,7 +25,7 @@ export async function measureGrams(engine: Engine, session: Session, from: Activ
       else sums = values;
     }
   }
-  if (!sums) throw new InternalError('E_INTERNAL_GRAM', 'There are no calibration windows to take a Gram matrix of.');
+  if (!sums) throw new InternalError('E_INTERNAL_GRAM', 'A Gram matrix needs at least one calibration window.');
   return sums;
 }
 

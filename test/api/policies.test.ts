@@ -96,7 +96,7 @@ test('neuronal takes the published value of least misalignment; with validation 
 });
 
 test('others name what they lack, and the next step', async () => {
-  const message = /--calibration: .*owl.*outliers.*Give one/;
+  const message = /--calibration: .*owl.*outliers.*Pass one/;
   await expect(run('lacking', { allocation: 'owl', criterion: 'magnitude' })).rejects.toThrowError(
     expect.objectContaining({ code: 'E_OPTION_CALIBRATION', message: expect.stringMatching(message) }),
   );

@@ -132,7 +132,7 @@ describe('requireCalibration', () => {
     expect(() => requireCalibration(owl, false)).toThrowError(
       expect.objectContaining({
         code: 'E_OPTION_CALIBRATION',
-        message: expect.stringMatching(/owl.*outliers.*Give one/),
+        message: expect.stringMatching(/owl.*outliers.*Pass one/),
       }),
     );
     expect(() => requireCalibration(owl, true)).not.toThrow();
