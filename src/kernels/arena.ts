@@ -1,26 +1,29 @@
-// Room in the shared memory: pieces one after the other, never given back one by one, since what a decoder needs is known
-// when it is opened. Memory grows as pieces are taken, and there is always some behind them that kernels may read. Only one
-// thread takes; the others are told the addresses.
+// Allocates the shared memory in pieces, one after the other. Pieces are never freed, because what a decoder needs is
+// known when it is opened. The memory grows as pieces are taken, and BEYOND bytes after the last one stay readable for
+// kernels. One thread allocates; the others receive addresses.
 
 import { ResourceError } from '../base/portable.js';
 import { BEYOND, createRuntimeMemory, MOST_PAGES, PAGE, type RuntimeMemory } from './runtime-module.js';
 
 /** A cache line, so that two threads never write to the same one. */
 const ALIGNMENT = 64;
-/** AssemblyScript keeps the first bytes for itself, and 0 stays free to mean "none". */
+/** AssemblyScript uses the first bytes; 0 stays unused and means "none". */
 const BASE = 1024;
 
 export type Arena = {
   /** Bytes taken so far. */
   readonly used: number;
   /**
-   * The address of `bytes` bytes, a multiple of 64. Views of the memory made before may be too short.
+   * The address of `bytes` bytes, a multiple of 64. Older views of the memory may then be too short.
    * @throws ResourceError E_RESOURCE_MEMORY where the memory cannot grow that far
    */
   take(bytes: number, what: string): number;
 };
 
-/** A memory of `pages` pages, which can grow. @throws ResourceError E_RESOURCE_MEMORY where that much is not to be had */
+/**
+ * A memory of `pages` pages that can grow.
+ * @throws ResourceError E_RESOURCE_MEMORY where that much memory is not available
+ */
 export function reserveMemory(pages: number, shared: boolean): RuntimeMemory {
   try {
     return createRuntimeMemory(pages, shared);

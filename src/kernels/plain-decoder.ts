@@ -1,5 +1,5 @@
-// What a decoder does between its products, in plain TypeScript: the judge of the WebAssembly kernels. Everything is computed
-// in double and rounded at the end, except the rotation, which rounds as the kernel does and is met to the last bit.
+// Scalar twins of the decoder's kernels between its products, in plain TypeScript. They compute in double precision and
+// round at the end, except the rotation, which rounds as the kernel does; the kernel must match it to the last bit.
 
 const { fround } = Math;
 
@@ -10,7 +10,7 @@ export function plainNormalise(x: Float32Array, weight: Float32Array, epsilon: n
   return x.map((value, i) => value * factor * weight[i]!);
 }
 
-/** Halves of the first cosines.length · 2 numbers of a head against each other. */
+/** Rotates the two halves of the first cosines.length · 2 numbers of a head against each other. */
 export function plainRotate(x: Float32Array, cosines: Float32Array, sines: Float32Array): Float32Array {
   const y = x.slice();
   const half = cosines.length;
@@ -42,7 +42,7 @@ const ACTIVATIONS = {
   relu: (x: number): number => Math.max(x, 0),
 } as const;
 
-/** erf x: its series up to 2; beyond, 1 less the continued fraction of erfc. */
+/** erf x: its series up to 2; beyond that, 1 minus the continued fraction of erfc. */
 function errorFunction(x: number): number {
   const size = Math.abs(x);
   if (size > 2) {
@@ -77,7 +77,7 @@ export type PlainAttention = {
   readonly tokens: number;
   readonly window: number;
   readonly scale: number;
-  /** 0 for none. */
+  /** 0 for no cap. */
   readonly cap: number;
 };
 

@@ -1,7 +1,7 @@
-// Linears times activations in plain TypeScript, on the layouts as they are stored: the judge of the WebAssembly kernels.
-// Integer layouts round at the same places as the kernels and must be met to the last bit: int8 sums whole rows in
-// integers; int4 sums the columns that share a scale (in sorted tiles: one tile) in integers, multiplies by the scale, and
-// adds these in float32 in the order in which they are stored. Float layouts sum in double.
+// Scalar twins of the kernels that multiply a linear by activations, in plain TypeScript on the stored layouts. Integer
+// layouts round where the kernels round, and the kernels must match them to the last bit: int8 sums whole rows in
+// integers; int4 sums the columns that share a scale (in sorted tiles: one tile) in integers, multiplies by the scale,
+// and adds these in float32 in storage order. Float layouts sum in double precision.
 
 import type { EncodedLinear, FixedTiles, SortedTiles } from '../layouts/portable.js';
 import {
@@ -23,8 +23,8 @@ const { fround } = Math;
 export type QuantisedVector = { readonly q: Int8Array; readonly scale: number };
 
 /**
- * Symmetric int8 with the scale max |x| / 127: q = x · (127 / max |x|) rounded to the nearest integer, ties to even, and
- * kept within ±127. All zeros have the scale 0.
+ * Symmetric int8 with the scale max |x| / 127: q = x · (127 / max |x|), rounded to the nearest integer, ties to even,
+ * and clipped to ±127. A vector of zeros has the scale 0.
  */
 export function plainQuantise(x: Float32Array): QuantisedVector {
   const largest = x.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
@@ -41,13 +41,13 @@ function roundEven(x: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-/** y = W·x + bias for a float layout, in double, rounded at the end. */
+/** y = W·x + bias for a float layout, in double precision, rounded at the end. */
 export function plainMultiply(encoded: EncodedLinear, x: Float32Array, bias?: Float32Array): Float32Array {
   const { rows, columns } = encoded.layout;
   const W = decodeLinear(encoded);
   return Float32Array.from({ length: rows }, (_, row) => {
     let sum = bias?.[row] ?? 0;
-    // A weight of zero adds nothing, also where x is infinite: sparse layouts do not store it.
+    // A zero weight adds nothing, even where x is infinite, because sparse layouts do not store it.
     for (let i = 0; i < columns; i++) if (W[row * columns + i] !== 0) sum += W[row * columns + i]! * x[i]!;
     return sum;
   });

@@ -1,13 +1,16 @@
-// The compiled runtime kernels of one thread, over the network or from wherever a page has them. URLs are written as
-// bundlers recognise them, so that they put the files beside what they make.
+// Loads the compiled single-thread kernels over the network, or from where a page keeps them. The URLs are written in
+// the form that bundlers recognise, so that they copy the files beside their output.
 
 import { ResourceError } from '../base/portable.js';
 import { compileRuntime, hasByteDots, type RuntimeModule } from './runtime-module.js';
 
-/** Where runtime-single.wasm (or runtime-single-relaxed.wasm) lies, or its bytes. */
+/** Where runtime-single.wasm (or runtime-single-relaxed.wasm) is, or its bytes. */
 export type KernelSource = string | URL | Uint8Array;
 
-/** The module whose memory is one thread's own. @throws ResourceError E_RESOURCE_KERNELS where it cannot be had */
+/**
+ * The module for a single thread with its own memory. @throws ResourceError E_RESOURCE_KERNELS where it cannot be
+ * loaded
+ */
 export async function fetchRuntimeModule(source?: KernelSource): Promise<RuntimeModule> {
   const from = source ?? kernelsHere();
   try {

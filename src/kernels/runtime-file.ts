@@ -1,14 +1,14 @@
-// The compiled runtime kernels of this package, from disk.
+// Loads this package's compiled runtime kernels from disk.
 
 import { readFileSync } from 'node:fs';
 import { InternalError } from '../base/index.js';
 import { compileRuntime, hasByteDots, type RuntimeModule } from './runtime-module.js';
 
-/** Both from src/ and from dist/, which are neighbours. */
+/** Works from src/ and from dist/, which are siblings. */
 const FOLDER = new URL('../../dist/kernels/', import.meta.url);
 
 /**
- * The module whose memory threads share, the one for relaxed SIMD where that is faster.
+ * The module for threads with a shared memory; the build for relaxed SIMD where that is faster.
  * @throws InternalError E_INTERNAL_KERNEL where the package is not built
  */
 export function readRuntimeModule(relaxed = hasByteDots()): RuntimeModule {

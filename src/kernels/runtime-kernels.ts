@@ -1,9 +1,10 @@
-// What the runtime's kernels take, by name, and a linear bound to where its parts lie. Addresses and strides are bytes in
-// the shared memory, counts are numbers. Kernels check nothing: checkLinear does before the bytes are placed, and whoever
-// lays out the memory. `from` and `to` are a range of what threads share: each element of the output is computed by one of
-// them, in an order that does not depend on the range, so results are the same for any number of threads. No kernel
-// waits for another; where one needs what another thread wrote, there is a barrier between them (threads/pool.ts). There must be
-// BEYOND bytes of memory behind all of them: kernels read ahead of what they multiply, and use nothing of that.
+// The runtime kernels' parameters by name, and linears bound to the addresses of their parts. Addresses and strides are
+// bytes in the shared memory; counts are numbers. Kernels check nothing: checkLinear checks parts before they are
+// placed, and the code that lays out the memory is responsible for the rest. `from` and `to` are a range of what
+// threads share. One thread computes each element of the output, in an order that does not depend on the range, so
+// results are the same for any number of threads. No kernel waits for another: callers put a barrier where one needs
+// what another thread wrote (threads/pool.ts). BEYOND bytes of memory must follow the last piece: kernels read ahead,
+// and ignore those bytes.
 
 import type { LinearLayout } from '../layouts/portable.js';
 import { activationBytes, denseRowBytes, rowGroups, TILE_COLUMNS, tilesPerRow } from '../layouts/portable.js';
@@ -11,17 +12,17 @@ import { instantiateRuntime, type RuntimeExports, type RuntimeMemory, type Runti
 
 /** Rows of float32 numbers, `stride` bytes from one to the next. */
 export type Rows = { readonly address: number; readonly stride: number };
-/** Rows of int8 numbers, each padded with zeros to activationBytes(count), and a float32 scale for each at `scales`. */
+/** Rows of int8 numbers, each padded with zeros to activationBytes(count); `scales` has a float32 scale for each row. */
 export type QuantisedRows = Rows & { readonly scales: number };
 export type Range = { readonly from: number; readonly to: number };
-/** Any of the two; a linear says by `quantised` which it takes. */
+/** Either kind of rows. A linear's `quantised` says which kind it takes. */
 export type LinearInput = Rows & { readonly scales?: number };
 
-/** Room that a multiplication of up to three tokens needs, of each thread's own. */
+/** Scratch bytes of one thread for a multiplication of up to three tokens. */
 export const SUMS_BYTES = 192;
 /**
- * Room that one of up to `tokens` tokens needs, of as many columns at most: with relaxed SIMD runtime/bytes.as.ts says what
- * lies there, without, from 24 tokens on, runtime/many.as.ts.
+ * Scratch bytes of one thread for a multiplication of up to `tokens` tokens, of up to `columns` columns. The contents
+ * are described in runtime/bytes.as.ts with relaxed SIMD, and in runtime/many.as.ts without it, from 24 tokens on.
  */
 export function sumsBytes(columns: number, tokens: number): number {
   if (tokens < 4) return SUMS_BYTES;
@@ -31,31 +32,31 @@ export function sumsBytes(columns: number, tokens: number): number {
   const block = 1024 * tiles;
   return Math.max(bytes, 14336 + Math.max(block, Math.min(Math.ceil(tokens / 32) * block, 2 ** 18)));
 }
-/** Room that attention needs, of each thread's own, where it sees up to `positions` positions. */
+/** Scratch bytes of one thread for attention to up to `positions` positions. */
 export const scoresBytes = (positions: number): number => 16 * (positions + 4);
 
 export type BoundLinear = {
   readonly rows: number;
   readonly columns: number;
-  /** Row groups, which is what threads share. */
+  /** Row groups, the units that threads share. */
   readonly groups: number;
-  /** Whether x is quantised, by `quantise`, or float32. */
+  /** Whether x is quantised (by `quantise`) or float32. */
   readonly quantised: boolean;
   /**
-   * y [tokens, rows] = W·x + bias for row groups [from, to); `sums`: sumsBytes(columns, tokens). Several tokens at once
-   * read a weight from memory once, or once for each 128 of them; a token's result is the same bits however many others
-   * there are.
+   * y [tokens, rows] = W·x + bias for row groups [from, to). `sums` is scratch of sumsBytes(columns, tokens). For
+   * several tokens at once, a weight is read from memory once, or once per 128 of them. A token's result has the same
+   * bits for any number of other tokens.
    */
   multiply(
     call: { readonly x: LinearInput; readonly y: Rows; readonly tokens: number; readonly sums: number } & Range,
   ): void;
 };
 
-/** Numbers by which the kernels know activations. */
+/** The kernels' numbers for activations. */
 const ACTIVATIONS = { silu: 0, gelu: 1, gelu_tanh: 2, relu: 3 } as const;
 
 export interface RuntimeKernels {
-  /** A linear whose parts lie at `parts`, in the order of its layout; `bias` float32 [rows], 0 for none. */
+  /** Binds a linear whose parts are at `parts`, in the order of its layout. `bias` is float32 [rows], 0 for none. */
   bindLinear(layout: LinearLayout, parts: readonly number[], bias?: number): BoundLinear;
   /** y = x / √(mean x² + epsilon) · weight, for rows [from, to); x and y may be the same. */
   normalise(
@@ -78,12 +79,12 @@ export interface RuntimeKernels {
       readonly count: number;
     } & Range,
   ): void;
-  /** int8 with one scale for each of rows [from, to); plainQuantise says how. */
+  /** Quantises rows [from, to) to int8 with one scale per row, as plainQuantise does. */
   quantise(call: { readonly x: Rows; readonly y: QuantisedRows; readonly count: number } & Range): void;
   /**
-   * Rotary positions, halves against each other, of `heads` heads of `size` numbers in each of rows [from, to): the first
-   * `rotary` of a head turn by cosines and sines float32 [positions, rotary / 2], the others are copied. `positions`: i32, one
-   * a row. x and y may be the same.
+   * Rotary positions for `heads` heads of `size` numbers in each of rows [from, to). The first `rotary` numbers of a
+   * head rotate, halves against each other, by cosines and sines float32 [positions, rotary / 2]; the others are
+   * copied. `positions` is i32, one per row. x and y may be the same.
    */
   rotate(
     call: {
@@ -109,8 +110,8 @@ export interface RuntimeKernels {
   /** y += x, numbers [from, to). */
   add(call: { readonly y: number; readonly x: number } & Range): void;
   /**
-   * y = rows of a table, those that `tokens` (i32) name, for rows [from, to). int8 is a dense linear's two parts.
-   * Tokens must be rows of the table.
+   * y = the rows of a table that `tokens` (i32) name, for rows [from, to). int8 takes the two parts of a dense linear.
+   * Tokens must be valid rows of the table.
    */
   look(
     call: {
@@ -122,13 +123,14 @@ export interface RuntimeKernels {
       readonly count: number;
     } & Range,
   ): void;
-  /** Reads bytes [from, to), multiples of 64, and nothing else: how fast memory is read at most. */
+  /** Only reads bytes [from, to), multiples of 64, to measure how fast memory can be read. */
   read(call: Range): void;
   /**
-   * Causal attention of one sequence over its cache, for query heads [from, to). Query t of `tokens` stands at position
-   * start + t, whose key and value are in the cache already; it sees the last `window` positions up to its own, all where
-   * that is 0. Key-value head h, at keys + h · headStride + position · positionStride, serves query heads h · shared and
-   * the following; `size` numbers each. y may be q. `scores`: scoresBytes(start + tokens).
+   * Causal attention of one sequence over its cache, for query heads [from, to). Query t of `tokens` is at position
+   * start + t, whose key and value must already be in the cache. It sees the last `window` positions including its own,
+   * or all where `window` is 0. Key-value head h, at keys + h · headStride + position · positionStride, serves `shared`
+   * query heads from h · shared on; `size` numbers each. y may be q. `scores` is scratch of scoresBytes(start +
+   * tokens).
    */
   attend(
     call: {
@@ -144,7 +146,7 @@ export interface RuntimeKernels {
       readonly tokens: number;
       readonly window: number;
       readonly scale: number;
-      /** Scores become cap · tanh(score / cap), unless it is 0. */
+      /** Scores become cap · tanh(score / cap), unless `cap` is 0. */
       readonly cap: number;
       readonly scores: number;
     } & Range,
@@ -219,7 +221,7 @@ function bindLinear(wasm: RuntimeExports, layout: LinearLayout, parts: readonly 
   };
 }
 
-/** The export for a layout, and the numbers it takes before the parts. */
+/** The kernel for a layout, and the numbers it takes before the parts. */
 function chooseKernel(
   wasm: RuntimeExports,
   layout: LinearLayout,

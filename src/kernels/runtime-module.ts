@@ -1,12 +1,12 @@
-// The runtime's WebAssembly module from its bytes: compiled once, instantiated by each thread over the same memory. Nothing
-// here is Node's alone, so a page loads it too: runtime.wasm where it is isolated (`crossOriginIsolated`) and memory can be
-// shared, runtime-single.wasm otherwise. Of each there is a second build, -relaxed.wasm, for where engine and
-// processor multiply bytes and add the products in one instruction: faster, and the same bits.
-// runtime-kernels.ts says what the exports take.
+// Loads the runtime's WebAssembly module from its bytes. It is compiled once, and each thread instantiates it over the
+// same memory. Nothing here needs Node, so a page can load it too: runtime.wasm where the page is isolated
+// (`crossOriginIsolated`) and can share memory, runtime-single.wasm otherwise. Both also have a -relaxed.wasm build for
+// engines and processors that multiply bytes and add the products in one instruction: faster, with the same bits.
+// runtime-kernels.ts describes the parameters of the exports.
 
 import { ResourceError } from '../base/portable.js';
 
-/** What is used of the global, which the ES libraries of TypeScript do not declare. */
+/** The parts of the global that we use. TypeScript's ES libraries do not declare it. */
 declare const WebAssembly: {
   validate(bytes: Uint8Array): boolean;
   readonly Module: new (bytes: Uint8Array) => object;
@@ -14,9 +14,9 @@ declare const WebAssembly: {
   readonly Memory: new (limits: { initial: number; maximum: number; shared: boolean }) => RuntimeMemory;
 };
 
-/** A compiled module; it can be sent to another thread. */
+/** A compiled module, which can be sent to another thread. */
 export type RuntimeModule = object & { readonly runtimeModule?: never };
-/** `buffer` is another object after `grow`, also in other threads: views are made anew. */
+/** `grow` replaces `buffer`, in other threads too, so views must be created again. */
 export type RuntimeMemory = { readonly buffer: ArrayBufferLike; grow(pages: number): number };
 
 export type RuntimeExport =
@@ -42,13 +42,16 @@ export type RuntimeExport =
 export type RuntimeExports = Readonly<Record<RuntimeExport, (...numbers: number[]) => void>>;
 
 export const PAGE = 65536;
-/** 4 GiB, the most that 32-bit addresses reach. */
+/** 4 GiB, the limit of 32-bit addresses. */
 export const MOST_PAGES = 65536;
 
-/** How far beyond what they are given the kernels read, to have memory fetched in time (runtime/ahead.as.ts). */
+/** How far the kernels read beyond their input, so that memory arrives in time (runtime/ahead.as.ts). */
 export const BEYOND = 32768;
 
-/** A function of two bytes, a and b, that answers 4 · a · b by the relaxed dot product of sixteen of each. */
+/**
+ * A function of two bytes, a and b, that returns 4 · a · b, computed by the relaxed dot product of sixteen copies of
+ * each.
+ */
 const PROBE = [
   ...[0, 97, 115, 109, 1, 0, 0, 0],
   ...[1, 7, 1, 96, 2, 127, 127, 1, 127], // type: (i32, i32) → i32
@@ -62,17 +65,17 @@ const PROBE = [
 ];
 
 /**
- * Whether four products of bytes are what the builds for relaxed SIMD can do with: added without a limit, the second factor
- * with its sign or, as its unsigned 255, without (runtime/bytes.as.ts).
+ * Whether the relaxed builds can use this sum of four products of bytes: added without saturation, with the second
+ * factor either signed or, as its unsigned value 255, unsigned (runtime/bytes.as.ts).
  */
 const fits = (fourProducts: (a: number, b: number) => number): boolean =>
   fourProducts(-1, 127) === 4 * -127 && [4 * -127, 4 * 127 * 255].includes(fourProducts(127, -1));
 
 /**
- * Whether the builds for relaxed SIMD may be used, and are faster: where a dot product of bytes is one instruction. Without
- * it (x86 before AVX-VNNI, and any x86 in Node 22) engines first add pairs of products in 16 bits, up to 32767, which is
- * slower than doing without. In Node 20, where relaxed SIMD is an experiment behind a flag, the answer is twice what it
- * should be.
+ * Whether the relaxed builds are correct and faster here: where a dot product of bytes is one instruction. Elsewhere
+ * (x86 before AVX-VNNI, and any x86 in Node 22) engines first add pairs of products in 16 bits, up to 32767, which is
+ * slower than the builds without relaxed SIMD. In Node 20, where relaxed SIMD is an experiment behind a flag, the
+ * result is twice the correct one.
  */
 export function hasByteDots(): boolean {
   const bytes = Uint8Array.from(PROBE);
@@ -83,11 +86,11 @@ export function hasByteDots(): boolean {
 
 export const compileRuntime = (bytes: Uint8Array): RuntimeModule => new WebAssembly.Module(bytes);
 
-/** A memory of `pages` pages of 64 KiB, which can grow to 4 GiB. Throws a RangeError where there is no room. */
+/** A memory of `pages` pages of 64 KiB that can grow to 4 GiB. Throws a RangeError where there is not enough memory. */
 export const createRuntimeMemory = (pages: number, shared: boolean): RuntimeMemory =>
   new WebAssembly.Memory({ initial: pages, maximum: MOST_PAGES, shared });
 
-/** @throws ResourceError E_RESOURCE_KERNELS where the module is for relaxed SIMD and would compute something else here */
+/** @throws ResourceError E_RESOURCE_KERNELS where the module uses relaxed SIMD and would give wrong results here */
 export function instantiateRuntime(module: RuntimeModule, memory: RuntimeMemory): RuntimeExports {
   const { fourProducts, ...kernels } = new WebAssembly.Instance(module, { env: { memory } })
     .exports as RuntimeExports & {

@@ -1,6 +1,6 @@
 // AssemblyScript, compiled to dist/kernels/runtime.wasm (runtime-single.wasm for one thread, -relaxed.wasm with relaxed
-// SIMD): the kernels of a decoder. None of them keeps anything: all addresses are given, the memory is imported, and nothing
-// is imported but it. Each takes a range, [from, to), of what threads share: row groups of eight, tokens, or heads. Addresses
+// SIMD): the kernels of a decoder. Kernels keep no state: callers pass all addresses, and the memory is the only
+// import. Each kernel takes a range [from, to) of what threads share: row groups of eight, tokens, or heads. Addresses
 // are bytes. runtime-kernels.ts describes every kernel where it declares it.
 
 export { touched } from './runtime/ahead.as';

@@ -12,15 +12,15 @@ const LINE: usize = 64;
 const PAGE: usize = 4096;
 const STRIP: usize = 4 * PAGE;
 
-/** Bytes of weights between two calls of `ahead`, at most. */
+/** At most so many bytes of weights between two calls of `ahead`. */
 export const STEP: usize = 4 * LINE;
 
-/** Made of what was touched, and exported: no compiler may leave the loads out. */
+/** Computed from the touched bytes and exported, so that no compiler may drop the loads. */
 export let touched: i32 = 0;
 
 /**
- * Touches four lines of the strip after that of `at`, one in each page: which ones follows from how far `at` is into its
- * strip. Reads less than 32 KiB beyond `at`, whatever is there (BEYOND in ../runtime-module.ts).
+ * Touches four lines of the strip after that of `at`, one in each page; the offset of `at` in its strip decides which.
+ * Reads less than 32 KiB beyond `at`, whatever is there (BEYOND in ../runtime-module.ts).
  */
 @inline
 export function ahead(at: usize): void {
@@ -32,33 +32,33 @@ export function ahead(at: usize): void {
     load<i32>(line, STRIP + 3 * PAGE);
 }
 
-/** `ahead` where one is due in the next `bytes` bytes, which are at most STEP. */
+/** Calls `ahead` if it is due in the next `bytes` bytes, at most STEP. */
 @inline
 export function aheadIn(at: usize, bytes: usize): void {
   if ((at & (STEP - 1)) < bytes) ahead(at);
 }
 
-/** `ahead` for all of `bytes` bytes from `at` on. */
+/** Calls `ahead` for all of `bytes` bytes from `at` on. */
 @inline
 export function aheadOf(at: usize, bytes: usize): void {
   for (const end = at + bytes; at < end; at += STEP) ahead(at);
 }
 
-/** `ahead` for the tiles' numbers of the row group whose `start` is given. */
+/** Calls `ahead` for the tile numbers of the row group with this `start`. */
 @inline
 export function aheadSorted(start: usize, order: usize): void {
   const entries = entriesAt(start);
   aheadOf(order + entries, entriesAt(startOf(start, 1)) - entries);
 }
 
-/** Touches what is left of the first strip of `bytes` bytes from `at` on, which no `ahead` has. */
+/** Touches what is left of the first strip of `bytes` bytes from `at` on, which no `ahead` has touched. */
 export function begin(at: usize, bytes: usize): void {
   let all = touched;
   for (const end = at + min(bytes, STRIP - (at & (STRIP - 1))); at < end; at += LINE) all ^= load<i32>(at);
   touched = all;
 }
 
-/** `begin` for row groups [from, to) of sorted tiles and their numbers. */
+/** Calls `begin` for row groups [from, to) of sorted tiles and their numbers. */
 export function beginSorted(starts: usize, from: i32, to: i32, order: usize, tiles: usize): void {
   const first = startOf(starts, from);
   const end = startOf(starts, to);

@@ -1,17 +1,20 @@
-// AssemblyScript: causal attention of one sequence and one layer over a cache of keys and values in float32. Query t of
-// `tokens` stands at position `start` + t and sees the positions up to its own, at most `window` of them where that is not
-// zero. Key-value head h serves the `shared` query heads from h·shared on. Up to four (query, head) pairs that want the same
-// keys walk through them together: heads of one token when decoding, then each key and value is read from memory once for
-// four. Scores are kept in `scores`, f32 [4, positions]; the largest is taken off before the exponential.
+// AssemblyScript: causal attention of one sequence and one layer over a float32 cache of keys and values. Query t of
+// `tokens` is at position `start` + t and sees the positions up to its own, at most `window` of them if that is not
+// zero. Key-value head h serves `shared` query heads from h·shared on. Up to four (query, head) pairs that need the
+// same keys go through them together. In decoding these are heads of one token, so each key and value is read from
+// memory once for four. Scores are kept in `scores`, f32 [4, positions]; the largest is subtracted before the
+// exponential.
 
 import { touchRows } from './ahead.as';
 import { tanh4 } from './elements.as';
 import { dot, dots, exp4, total } from './lanes.as';
 
-/** Positions whose keys, and values, are touched at once (ahead.as.ts). */
+/** Positions whose keys and values are touched at once (ahead.as.ts). */
 const BATCH: i32 = 16;
 
-/** Scores of `count` positions become e^(score − largest); returns 1 / their sum. The scores are padded to fours. */
+/**
+ * Replaces `count` positions' scores by e^(score − largest) and returns 1 / their sum. The scores are padded to fours.
+ */
 function soften(scores: usize, count: i32): f32 {
   for (let i = count; (i & 3) !== 0; i++) store<f32>(scores + ((<usize>i) << 2), f32.NEGATIVE_INFINITY);
   const end = scores + ((<usize>((count + 3) & ~3)) << 2);
@@ -33,17 +36,17 @@ function soften(scores: usize, count: i32): f32 {
   return 1 / all;
 }
 
-/** Scores become cap · tanh(score / cap). */
+/** Replaces scores by cap · tanh(score / cap). */
 function capScores(scores: usize, count: i32, cap: f32): void {
   const inverse = f32x4.splat(1 / cap);
   const caps = f32x4.splat(cap);
-  // What is capped beyond the count is written over before it is read.
+  // Values capped beyond the count are overwritten before they are read.
   for (const end = scores + ((<usize>count) << 2); scores < end; scores += 16) {
     v128.store(scores, f32x4.mul(caps, tanh4(f32x4.mul(v128.load(scores), inverse))));
   }
 }
 
-/** Heads [from, to) of all queries; every stride in bytes. `cap` is 0 for none. */
+/** Heads [from, to) of all queries. Strides are in bytes. `cap` is 0 for no cap. */
 export function attend(
   q: usize,
   qStride: usize,
@@ -120,7 +123,7 @@ export function attend(
   }
 }
 
-/** Sixteen numbers of the mean of values, weighted by e^score. */
+/** Sixteen numbers of the mean of values weighted by e^score. */
 function mix4(value: usize, stride: usize, weights: usize, count: i32, factor: f32, out: usize): void {
   let a = f32x4.splat(0);
   let b = f32x4.splat(0);
@@ -141,7 +144,7 @@ function mix4(value: usize, stride: usize, weights: usize, count: i32, factor: f
   v128.store(out, f32x4.mul(d, f), 48);
 }
 
-/** Four numbers of it. */
+/** Four numbers of that mean. */
 function mix1(value: usize, stride: usize, weights: usize, count: i32, factor: f32, out: usize): void {
   let a = f32x4.splat(0);
   for (const end = weights + ((<usize>count) << 2); weights < end; weights += 4) {

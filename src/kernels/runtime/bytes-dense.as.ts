@@ -1,25 +1,25 @@
-// AssemblyScript: dense int8 and int4 rows by dot products of bytes (bytes.as.ts). One vector times eight rows: there weights
-// are raised, since the excess, a multiple of the activations' sum, is then one for all rows. Or several tokens, with the
-// room, records and excess of tiles, four sums of it a row: two rows at a time share the activations of four tokens, and
-// those the weights. int8 is read where it lies. int4 rows of 128 columns are unpacked for all tokens at once into blocks of
-// sixteen columns, two of each 32: 0, 16, 1, 17, … 7, 23 and 8, 24, … 15, 31 (layouts/dense.ts says why), and records are
-// laid out alike.
+// AssemblyScript: dense int8 and int4 rows by dot products of bytes (bytes.as.ts). For one vector and eight rows, the
+// weights are raised, because the excess, a multiple of the activations' sum, is then the same for all rows. For
+// several tokens, the scratch, records and excess are those of tiles, with four sums per row: two rows at a time share
+// the activations of four tokens, which share the rows' weights. int8 is read in place. int4 rows of 128 columns are
+// unpacked for all tokens at once into blocks of sixteen columns, two for each 32: 0, 16, 1, 17, … 7, 23 and 8, 24, …
+// 15, 31 (layouts/dense.ts says why); records have the same order.
 
 import { ahead, aheadOf, begin, STEP } from './ahead.as';
 import { add, clearBytes, quadsAt, recordBytes, recordsAt, stepsAt, sumsAt, takeBytes, turnBytes } from './bytes.as';
 import { finishTokens, halves, join, mixHigh, mixLow, nibbleMask, raise, scaleRows } from './steps.as';
 
-/** So many tokens are faster one by one: of int8, and of int4. */
+/** Up to so many tokens are faster one by one: for int8, and for int4. */
 const FEW_INT8: i32 = 7;
 const FEW_INT4: i32 = 3;
 /** Bytes of sixteen columns of eight rows. */
 const BLOCK: usize = 128;
-/** Blocks of int4, once unpacked, that share a scale. */
+/** Unpacked int4 blocks that share a scale. */
 const SHARING: i32 = 8;
-/** Where the scales of a step lie behind its excess. */
+/** The offset of a step's scales after its excess. */
 const SCALES: usize = 128;
 
-/** Eight int8 rows of `blocks` blocks of sixteen columns times one vector. */
+/** Multiplies eight int8 rows of `blocks` blocks of sixteen columns by one vector. */
 export function oneDenseInt8(row: usize, blocks: i32, x: usize, sums: usize): void {
   const by = raise(sums);
   let a = i32x4.splat(0);
@@ -52,7 +52,7 @@ export function oneDenseInt8(row: usize, blocks: i32, x: usize, sums: usize): vo
   v128.store(sums, i32x4.sub(join(e, f, g, h), all), 16);
 }
 
-/** Eight int4 rows of `blocks` blocks of 32 columns times one vector; sums are float32. */
+/** Multiplies eight int4 rows of `blocks` blocks of 32 columns by one vector; sums are float32. */
 export function oneDenseInt4(row: usize, blocks: i32, scales: usize, x: usize, sums: usize): void {
   const nibbles = nibbleMask(sums);
   while (blocks > 0) {
@@ -69,7 +69,7 @@ export function oneDenseInt4(row: usize, blocks: i32, scales: usize, x: usize, s
   }
 }
 
-/** Adds what four rows give between two scales. Values are raised by eight, on all processors. */
+/** Adds the sums of four rows between two scales. Values are raised by eight, on all processors. */
 @inline
 function addFourRows(row: usize, x: usize, end: usize, nibbles: v128, to: usize, scales: usize): void {
   const by = v128.and(nibbles, i8x16.splat(8));
@@ -102,7 +102,7 @@ function addBoth(sum: v128, w: v128, nibbles: v128, by: v128, x0: v128, x1: v128
   return add(add(sum, low, x0), high, x1);
 }
 
-/** Row groups [from, to) of int8 rows of `width` bytes, for as many of the tokens as go this way; how many those are. */
+/** Row groups [from, to) of int8 rows of `width` bytes, for as many tokens as go this way. Returns their number. */
 export function bytesDenseInt8(
   width: i32,
   values: usize,
@@ -139,7 +139,7 @@ export function bytesDenseInt8(
   return done;
 }
 
-/** The same of int4 rows of `blocks` blocks of 32 columns. */
+/** The same for int4 rows of `blocks` blocks of 32 columns. */
 export function bytesDenseInt4(
   blocks: i32,
   values: usize,
@@ -187,7 +187,7 @@ export function bytesDenseInt4(
   return done;
 }
 
-/** Eight rows of 32 columns. */
+/** Unpacks eight rows of 32 columns. */
 @inline
 function unpackInt4(row: usize, unpacked: usize, nibbles: v128): void {
   const eights = v128.and(nibbles, i8x16.splat(8));
@@ -199,7 +199,7 @@ function unpackInt4(row: usize, unpacked: usize, nibbles: v128): void {
   }
 }
 
-/** Brings records into the order in which int4 rows are unpacked. */
+/** Reorders records to the order of unpacked int4 rows. */
 function turnRecords(count: i32, blocks: i32, sums: usize): void {
   let at = recordsAt(sums);
   for (let left = ((count + 7) >> 3) * blocks; left > 0; left--) {
@@ -214,8 +214,8 @@ function turnRecords(count: i32, blocks: i32, sums: usize): void {
 }
 
 /**
- * Adds eight rows of `some` blocks, those from `first` on in rows of `blocks`, to the sums of `count` tokens: as integers,
- * or, beside scales, as float32.
+ * Adds eight rows of `some` blocks, from `first` on in rows of `blocks`, to the sums of `count` tokens: as integers,
+ * or, with scales, as float32.
  */
 @inline
 function addBlocks(scaled: bool, row: usize, some: i32, first: i32, count: i32, blocks: i32, sums: usize): void {
@@ -238,7 +238,7 @@ function addBlocks(scaled: bool, row: usize, some: i32, first: i32, count: i32, 
   }
 }
 
-/** Two rows times four tokens, whose records go to `end`. */
+/** Multiplies two rows by four tokens, whose records end at `end`. */
 @inline
 function addPair(scaled: bool, row: usize, record: usize, end: usize, excess: usize, scales: usize, to: usize): void {
   let s0 = i32x4.neg(v128.load(excess));
@@ -271,7 +271,7 @@ function addPair(scaled: bool, row: usize, record: usize, end: usize, excess: us
   putPair(to + 64, join(u0, u1, v0, v1), scaled, scale);
 }
 
-/** Adds the sums of two rows of one token and of the next. */
+/** Adds the sums of two rows for one token and the next. */
 @inline
 function putPair(to: usize, sum: v128, scaled: bool, scale: v128): void {
   const old = v128.load64_lane(to + 32, v128.load64_zero(to), 1);

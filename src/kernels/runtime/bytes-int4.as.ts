@@ -1,5 +1,6 @@
-// AssemblyScript: int4 tiles by dot products of bytes (bytes.as.ts). What shares a scale, eight tiles that follow each other or
-// one that is listed, is a step: summed in integers, then scaled into float32, in the order of the tiles.
+// AssemblyScript: int4 tiles by dot products of bytes (bytes.as.ts). The tiles that share a scale, eight consecutive
+// ones or one listed tile, are a step: summed in integers, then scaled into float32, in the order of the tiles.
+// Diff against bytes-int8.as.ts; AssemblyScript has no free generics.
 
 import { aheadIn, aheadOf } from './ahead.as';
 import { add, addQuads, beginStep, firstFour, joinSlots, lastFour, placesAt, putQuad } from './bytes.as';
@@ -7,12 +8,12 @@ import { QUAD, QUADS, quadsAt, STEP, stepsAt } from './bytes.as';
 import { addEven, addHigh, addLow, addOdd, evenValues, firstValues, halves } from './steps.as';
 import { nibbleMask, oddMask, oddValues, raise, settle, SHARING } from './steps.as';
 
-/** Steps that there is room for at once. */
+/** Steps that fit in the scratch at once. */
 const STEPS: i32 = 32;
 
 /**
- * One vector times a run of tiles; n and listed are constants. Values stay where they are, in high nibbles, and are sixteen
- * times too large there. What is left of slots by fours goes as without relaxed SIMD, in sums that are 256 times too large.
+ * Multiplies one vector by a run of tiles; n and listed are constants. Values stay in their high nibbles, sixteen times
+ * too large. Slots left over from the fours go as without relaxed SIMD, into sums that are 256 times too large.
  */
 @inline
 export function oneInt4(
@@ -126,7 +127,7 @@ export function oneInt4(
   v128.store(sums, f1, 16);
 }
 
-/** Adds a run of tiles of n slots a row to the sums of `count` tokens; where `order` is 0, tiles follow each other. */
+/** Adds a run of tiles of n slots per row to the sums of `count` tokens. Where `order` is 0, tiles are consecutive. */
 export function addBytesInt4(
   n: i32,
   tiles: usize,
@@ -170,7 +171,7 @@ export function addBytesInt4(
   }
 }
 
-/** One tile becomes ⌈n / 4⌉ quads. */
+/** Unpacks one tile into ⌈n / 4⌉ quads. */
 @inline
 function unpack(n: i32, tile: usize, quad: usize, step: usize, sums: usize): void {
   for (let left = n >> 2; left > 0; left--) {
@@ -198,7 +199,7 @@ function putSlots(quad: usize, step: usize, low: v128, high: v128, sums: usize):
   putQuad(quad, step, v128.and(low, nibbles), valuesOf(low), v128.and(high, nibbles), valuesOf(high), raise(sums));
 }
 
-/** The high nibbles, with their signs. */
+/** The high nibbles with their signs. */
 @inline
 function valuesOf(slots: v128): v128 {
   return i8x16.shr_s(slots, 4);

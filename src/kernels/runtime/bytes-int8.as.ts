@@ -1,5 +1,7 @@
-// AssemblyScript: int8 tiles by dot products of bytes (bytes.as.ts). Two instructions for sixteen products of one of several
-// tokens, where the way without relaxed SIMD takes six. Scales are a row's, so a step is whatever is unpacked at once.
+// AssemblyScript: int8 tiles by dot products of bytes (bytes.as.ts). For several tokens this takes two instructions per
+// sixteen products of a token; without relaxed SIMD it takes six. A scale belongs to a row, so a step is any number of
+// quads unpacked at once.
+// Diff against bytes-int4.as.ts; AssemblyScript has no free generics.
 
 import { ahead, aheadIn, STEP as AHEAD } from './ahead.as';
 import { add, addQuads, beginStep, firstFour, joinSlots, lastFour, placesAt, putQuad } from './bytes.as';
@@ -8,8 +10,8 @@ import { addEven, addHigh, addLow, addOdd, finishTokens, mixLow, nibbleMask, odd
 import { raise, SEGMENT, settle, spread } from './steps.as';
 
 /**
- * One vector times a run of tiles; n and listed are constants. What is left of slots by fours goes as without relaxed SIMD,
- * in sums that are 256 times too large.
+ * Multiplies one vector by a run of tiles; n and listed are constants. Slots left over from the fours go as without
+ * relaxed SIMD, into sums that are 256 times too large.
  */
 @inline
 export function oneInt8(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: usize, sums: usize): void {
@@ -98,7 +100,7 @@ export function oneInt8(n: i32, listed: bool, tiles: usize, count: i32, order: u
   }
 }
 
-/** Adds a run of tiles of n slots a row to the sums of `count` tokens; where `order` is 0, tiles follow each other. */
+/** Adds a run of tiles of n slots per row to the sums of `count` tokens. Where `order` is 0, tiles are consecutive. */
 export function addBytesInt8(n: i32, tiles: usize, run: i32, order: usize, count: i32, perRow: i32, sums: usize): void {
   const perTile = (n + 3) >> 2;
   const most = QUADS / perTile;
@@ -126,7 +128,7 @@ export function addBytesInt8(n: i32, tiles: usize, run: i32, order: usize, count
   }
 }
 
-/** One tile becomes ⌈n / 4⌉ quads. */
+/** Unpacks one tile into ⌈n / 4⌉ quads. */
 @inline
 function unpack(n: i32, tile: usize, quad: usize, step: usize, sums: usize): void {
   const nibbles = nibbleMask(sums);
@@ -169,13 +171,13 @@ function unpack(n: i32, tile: usize, quad: usize, step: usize, sums: usize): voi
   );
 }
 
-/** Eight weights of even bytes, then eight of odd ones, in turn. */
+/** Interleaves eight weights of even bytes with eight of odd bytes. */
 @inline
 function inTurn(at: usize): v128 {
   return mixLow(v128.load64_zero(at), v128.load64_zero(at, 8));
 }
 
-/** Sums become outputs. */
+/** Converts sums to outputs. */
 export function settleBytesInt8(
   sums: usize,
   scales: usize,

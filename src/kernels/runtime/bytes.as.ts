@@ -17,9 +17,9 @@
 
 import { mixLow, raise } from './steps.as';
 
-/** Tokens whose sums are in registers at once, and so those of a record. */
+/** Tokens whose sums are in registers at once; also the tokens of a record. */
 const EIGHT: i32 = 8;
-/** Tokens that share unpacked quads, at most. */
+/** At most so many tokens share unpacked quads. */
 const MOST: i32 = 128;
 /** Quads that are unpacked at once, and the bytes of one. */
 export const QUADS: i32 = 64;
@@ -57,19 +57,19 @@ export function recordsAt(sums: usize): usize {
   return (sums + RECORDS + 63) & ~63;
 }
 
-/** Bytes of the records of eight tokens, `tiles` in a row. */
+/** Bytes of the records of eight tokens, with `tiles` tiles per row. */
 @inline
 export function recordBytes(tiles: i32): usize {
   return (<usize>tiles) << 7;
 }
 
-/** How many of the tokens that are left to take at once, 0 where they are too `few` to make up for unpacking. */
+/** How many of the remaining tokens to take at once; 0 where they are too `few` to make up for unpacking. */
 @inline
 export function takeBytes(left: i32, few: i32): i32 {
   return left <= few ? 0 : min(left, MOST);
 }
 
-/** Copies `count` rows of int8 into records, raised; missing tokens are zeros. */
+/** Copies `count` rows of int8 into records, raised. Missing tokens are zeros. */
 export function turnBytes(x: usize, stride: usize, count: i32, tiles: i32, sums: usize): void {
   const bytes = recordBytes(tiles);
   const records = recordsAt(sums);
@@ -86,20 +86,20 @@ export function turnBytes(x: usize, stride: usize, count: i32, tiles: i32, sums:
   }
 }
 
-/** Zeros in the sums of `count` tokens, in eights. */
+/** Clears the sums of `count` tokens, in eights. */
 @inline
 export function clearBytes(count: i32, sums: usize): void {
   memory.fill(sums + SUMS, 0, <usize>((count + EIGHT - 1) & ~(EIGHT - 1)) << 5);
 }
 
-/** Zeros in a step's excess. */
+/** Clears a step's excess. */
 @inline
 export function beginStep(step: usize): void {
   v128.store(step, i32x4.splat(0));
   v128.store(step, i32x4.splat(0), 16);
 }
 
-/** Writes a quad: columns and weights of rows 0–3 and of rows 4–7; its excess is added to its step's. */
+/** Writes a quad, the columns and weights of rows 0–3 and of rows 4–7, and adds its excess to its step's. */
 @inline
 export function putQuad(to: usize, step: usize, c0: v128, w0: v128, c1: v128, w1: v128, raised: v128): void {
   v128.store(to, c0);
@@ -110,13 +110,15 @@ export function putQuad(to: usize, step: usize, c0: v128, w0: v128, c1: v128, w1
   v128.store(step, add(v128.load(step, 16), raised, w1), 16);
 }
 
-/** Two slots of four rows, the bytes of eight 16-bit pairs, and one more of each, as four bytes a row. */
+/**
+ * Joins two slots of each of four rows, as 16-bit pairs of bytes, with one more slot of each, into four bytes per row.
+ */
 @inline
 export function joinSlots(two: v128, one: v128): v128 {
   return v128.or(i32x4.extend_low_i16x8_u(two), i32x4.shl(one, 16));
 }
 
-/** The first four, or the last four, of eight bytes as four numbers. */
+/** The first or the last four of eight bytes, as four numbers. */
 @inline
 export function firstFour(bytes: v128): v128 {
   return i32x4.extend_low_i16x8_u(mixLow(bytes, i8x16.splat(0)));
@@ -139,7 +141,7 @@ function addSlots(sum: v128, x: v128, columns: v128, w: v128): v128 {
   return add(sum, i8x16.relaxed_swizzle(x, columns), w);
 }
 
-/** Stores four sums: beside a scale, as float32 added to what is there. */
+/** Stores four sums; with a scale, adds them as float32 to the stored ones. */
 @inline
 function put(to: usize, sum: v128, scaled: bool, scale: v128): void {
   if (scaled) v128.store(to, f32x4.add(v128.load(to), f32x4.mul(f32x4.convert_i32x4_s(sum), scale)));
@@ -147,8 +149,8 @@ function put(to: usize, sum: v128, scaled: bool, scale: v128): void {
 }
 
 /**
- * Adds a step's quads, those whose places go from `place` to `end`, to the sums of eight tokens, four rows of each: as
- * integers, or, beside scales, as float32.
+ * Adds a step's quads, at places from `place` to `end`, to the sums of eight tokens, four rows each: as integers, or,
+ * with scales, as float32.
  */
 @inline
 function addEight(scaled: bool, place: usize, end: usize, quad: usize, step: usize, record: usize, to: usize): void {
@@ -187,7 +189,7 @@ function addEight(scaled: bool, place: usize, end: usize, quad: usize, step: usi
   put(to + 224, s7, scaled, scale);
 }
 
-/** The same of the first four tokens of a record. One function for both, with a constant that says which, is a tenth slower. */
+/** The same for the first four tokens of a record. One function for both, with a constant flag, is a tenth slower. */
 @inline
 function addFour(scaled: bool, place: usize, end: usize, quad: usize, step: usize, record: usize, to: usize): void {
   const excess = v128.load(step);

@@ -1,6 +1,7 @@
-// AssemblyScript: dense float32 rows times float32 activations, the baseline of the sparse kernels. One vector: four rows
-// share it. Four vectors: two rows share them. A row and a vector always have one running sum of four lanes, so that a result
-// is the same bits in any company. Columns beyond a multiple of four go one by one.
+// AssemblyScript: dense float32 rows times float32 activations, the baseline for the sparse kernels. For one vector,
+// four rows share it; for four vectors, two rows share them. A row and a vector always have one running sum of four
+// lanes, so a result has the same bits for any number of vectors. Columns beyond a multiple of four are added one by
+// one.
 
 import { dot, dots, total } from './lanes.as';
 
@@ -22,7 +23,7 @@ function put(y: usize, row: i32, bias: usize, value: f32): void {
   store<f32>(y + at, bias ? value + load<f32>(bias + at) : value);
 }
 
-/** Rows `first` and `first + 1` times four vectors. */
+/** Multiplies rows `first` and `first + 1` by four vectors. */
 function rows2(row: usize, width: usize, x: usize, stride: usize, y: usize, pitch: usize, bias: usize, first: i32): void {
   let s0 = f32x4.splat(0);
   let s1 = f32x4.splat(0);
@@ -66,7 +67,7 @@ function rows2(row: usize, width: usize, x: usize, stride: usize, y: usize, pitc
   put(y, first + 1, bias, total(v1) + tail(row1, xv, whole, width));
 }
 
-/** Rows `first` to `first + 3` times one vector. */
+/** Multiplies rows `first` to `first + 3` by one vector. */
 function rows4(row: usize, width: usize, x: usize, y: usize, bias: usize, first: i32): void {
   const sums = dots(row, x, width);
   put(y, first, bias, f32x4.extract_lane(sums, 0));

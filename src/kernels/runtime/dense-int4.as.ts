@@ -1,8 +1,9 @@
-// AssemblyScript: dense int4 rows times int8 activations, the baseline of the sparse kernels. Sixteen bytes hold 32
-// columns of a row as four nibbles in each of eight lanes (layouts/dense.ts); nibble k, moved to the top of its lane, is
-// the value times 4096, so sums are 4096 times too large until the end of the 128 columns that share a scale. One vector:
-// four rows at a time share the widened activations. Four vectors share the values of a row. With relaxed SIMD none of
-// these loops is used (bytes-dense.as.ts).
+// AssemblyScript: dense int4 rows times int8 activations, the baseline for the sparse kernels. Sixteen bytes hold 32
+// columns of a row as four nibbles in each of eight lanes (layouts/dense.ts). Nibble k, moved to the top of its lane,
+// is the value times 4096, so sums are 4096 times too large until the end of the 128 columns that share a scale. For
+// one vector, four rows at a time share the widened activations; for four vectors, they share the values of a row.
+// Relaxed SIMD uses bytes-dense.as.ts instead of these loops.
+// Diff against dense-int8.as.ts; AssemblyScript has no free generics.
 
 import { aheadOf, begin } from './ahead.as';
 import { bytesDenseInt4, oneDenseInt4 } from './bytes-dense.as';
@@ -32,7 +33,7 @@ function addBlock(sum: v128, w: v128, top: v128, x0: v128, x1: v128, x2: v128, x
   return i32x4.add(sum, i32x4.add(low, high));
 }
 
-/** Eight rows times one vector, `blocks` blocks of 32 columns each. */
+/** Multiplies eight rows of `blocks` blocks of 32 columns by one vector. */
 function rows8(row: usize, blocks: i32, scales: usize, x: usize, sums: usize): void {
   if (ASC_FEATURE_RELAXED_SIMD) return oneDenseInt4(row, blocks, scales, x, sums);
   const top = topMask(sums);
@@ -71,7 +72,7 @@ function addProducts(sum: v128, w: v128, x: usize): v128 {
   return i32x4.add(sum, i32x4.dot_i16x8_s(w, v128.load8x8_s(x)));
 }
 
-/** One row times four vectors; their sums are the lanes of the result. */
+/** Multiplies one row by four vectors; their sums are the lanes of the result. */
 @inline
 function row1(row: usize, blocks: i32, x: usize, stride: usize, top: v128): v128 {
   const xt = x + stride;
@@ -109,7 +110,7 @@ function row1(row: usize, blocks: i32, x: usize, stride: usize, top: v128): v128
   return join(s, t, u, v);
 }
 
-/** Eight rows times four vectors; `sums` is f32 [row, vector] until the end, then [vector, row]. */
+/** Multiplies eight rows by four vectors. `sums` is f32 [row, vector] until the end, then [vector, row]. */
 function rows8x4(row: usize, blocks: i32, scales: usize, x: usize, stride: usize, sums: usize): void {
   const top = topMask(sums);
   while (blocks > 0) {
@@ -127,7 +128,7 @@ function rows8x4(row: usize, blocks: i32, scales: usize, x: usize, stride: usize
   turn(sums);
 }
 
-/** f32 [8, 4] becomes [4, 8]. */
+/** Transposes f32 [8, 4] to [4, 8]. */
 function turn(sums: usize): void {
   const a = v128.load(sums);
   const b = v128.load(sums, 16);
@@ -141,7 +142,7 @@ function turn(sums: usize): void {
   turnFour(e, f, g, h, sums + 16);
 }
 
-/** Row groups [from, to); a row is `blocks` blocks of sixteen bytes. */
+/** Row groups [from, to). A row is `blocks` blocks of sixteen bytes. */
 export function multiplyDenseInt4(
   blocks: i32,
   values: usize,

@@ -1,7 +1,8 @@
-// AssemblyScript: dense int8 rows times int8 activations, the baseline of the sparse kernels. One vector: eight rows at a
-// time, which share the widened activations. Four: two rows at a time, which share them, and four vectors the weights. Both
-// sides are widened to 16 bits by their loads; sums of a whole row fit 32 bits. layouts/dense.ts says where rows lie. With
-// relaxed SIMD none of these loops is used (bytes-dense.as.ts).
+// AssemblyScript: dense int8 rows times int8 activations, the baseline for the sparse kernels. For one vector, eight
+// rows at a time share the widened activations. For four vectors, two rows at a time share the activations, and the
+// vectors share the weights. Loads widen both sides to 16 bits; sums of a whole row fit in 32 bits. layouts/dense.ts
+// describes the order of rows. Relaxed SIMD uses bytes-dense.as.ts instead of these loops.
+// Diff against dense-int4.as.ts; AssemblyScript has no free generics.
 
 import { ahead, aheadOf, begin, STEP } from './ahead.as';
 import { bytesDenseInt8, oneDenseInt8 } from './bytes-dense.as';
@@ -10,14 +11,14 @@ import { finishTokens, join, prepare, scaleRows } from './steps.as';
 /** Bytes of a block of sixteen columns of eight rows. */
 const BLOCK: usize = 128;
 
-/** Adds the products of sixteen bytes each. */
+/** Adds the products of sixteen bytes and sixteen bytes. */
 @inline
 function addRow(sum: v128, row: usize, x0: v128, x1: v128): v128 {
   const low = i32x4.dot_i16x8_s(v128.load8x8_s(row), x0);
   return i32x4.add(sum, i32x4.add(low, i32x4.dot_i16x8_s(v128.load8x8_s(row, 8), x1)));
 }
 
-/** Eight rows of `blocks` blocks times one vector. */
+/** Multiplies eight rows of `blocks` blocks by one vector. */
 function rows8(row: usize, blocks: i32, x: usize, sums: usize): void {
   if (ASC_FEATURE_RELAXED_SIMD) return oneDenseInt8(row, blocks, x, sums);
   let a = i32x4.splat(0);
@@ -53,7 +54,10 @@ function addProducts(sum: v128, a: v128, b: v128): v128 {
   return i32x4.add(sum, i32x4.dot_i16x8_s(a, b));
 }
 
-/** Two neighbouring rows of `blocks` blocks times four vectors; a vector's sums are 32 bytes from the next one's. */
+/**
+ * Multiplies two neighbouring rows of `blocks` blocks by four vectors. A vector's sums are 32 bytes from the next
+ * one's.
+ */
 function rows2(row: usize, blocks: i32, x: usize, stride: usize, sums: usize): void {
   let s0 = i32x4.splat(0);
   let s1 = i32x4.splat(0);
@@ -106,7 +110,7 @@ function rows2(row: usize, blocks: i32, x: usize, stride: usize, sums: usize): v
   v128.store64_lane(sums, uv, 1, 96);
 }
 
-/** Row groups [from, to); a row is `width` bytes, a multiple of sixteen. */
+/** Row groups [from, to). A row has `width` bytes, a multiple of sixteen. */
 export function multiplyDenseInt8(
   width: i32,
   values: usize,

@@ -1,6 +1,6 @@
-// AssemblyScript: what a decoder does between its products: norms, quantised activations, rotary positions, the gate of the
-// feed-forward part, sums, rows of the embedding. Rows are tokens unless said otherwise; `stride` is bytes from one to the
-// next, `count` how many float32 numbers there are in one.
+// AssemblyScript: the decoder's steps between its products: norms, quantisation of activations, rotary positions, the
+// gate of the feed-forward part, sums, and rows of the embedding. Rows are tokens unless a comment says otherwise.
+// `stride` is the bytes from one row to the next, `count` the float32 numbers in a row.
 
 import { exp4, total } from './lanes.as';
 
@@ -42,7 +42,7 @@ export function normalise(
   }
 }
 
-/** y = (x − mean x) / √(variance + epsilon) · weight + bias, rows [from, to); `bias` is 0 for none. */
+/** y = (x − mean x) / √(variance + epsilon) · weight + bias, rows [from, to); `bias` is 0 for no bias. */
 export function normaliseLayer(
   x: usize,
   stride: usize,
@@ -85,7 +85,8 @@ export function normaliseLayer(
 }
 
 /**
- * Symmetric int8, rows [from, to): q [rows, pitch] with zeros up to `padded`, a multiple of 16, and a scale for each row.
+ * Symmetric int8, rows [from, to): q [rows, pitch], padded with zeros to `padded`, a multiple of 16, and one scale per
+ * row.
  */
 export function quantise(
   x: usize,
@@ -102,7 +103,7 @@ export function quantise(
   for (let row = from; row < to; row++) {
     const source = x + <usize>row * stride;
     const target = q + <usize>row * pitch;
-    // Magnitudes are ordered as their bits are, NaN above all.
+    // Magnitudes sort as their bits do, with NaN above all.
     const magnitude = i32x4.splat(0x7fffffff);
     let most = i32x4.splat(0);
     let i = 0;
@@ -133,7 +134,7 @@ export function quantise(
   }
 }
 
-/** x · factor to the nearest integer, ties to even, within ±127; NaN becomes 0. */
+/** x · factor, rounded to the nearest integer, ties to even, and clipped to ±127; NaN becomes 0. */
 @inline
 function rounded(x: v128, factor: v128): v128 {
   const near = f32x4.nearest(f32x4.mul(x, factor));
@@ -141,8 +142,8 @@ function rounded(x: v128, factor: v128): v128 {
 }
 
 /**
- * Rotates halves: of each of `heads` heads, `size` numbers, the first `rotary` by cos and sin [position, rotary / 2];
- * the others are copied. x and y may be the same. `positions` i32, one a row; rows [from, to).
+ * Rotates halves: the first `rotary` of the `size` numbers of each of `heads` heads rotate by cos and sin [position,
+ * rotary / 2]; the others are copied. x and y may be the same. `positions` is i32, one per row; rows [from, to).
  */
 export function rotate(
   x: usize,
@@ -193,7 +194,10 @@ export function rotate(
   }
 }
 
-/** tanh x: 1 − 2 / (1 + e²ˣ), and near 0, where that cancels, a polynomial (Cephes, tanhf): a few units in the last place. */
+/**
+ * tanh x: 1 − 2 / (1 + e²ˣ). Near 0, where that cancels, a polynomial (Cephes, tanhf). Exact to a few units in the last
+ * place.
+ */
 @inline
 export function tanh4(x: v128): v128 {
   const e = exp4(f32x4.add(x, x));
@@ -208,7 +212,10 @@ export function tanh4(x: v128): v128 {
   return v128.bitselect(near, far, f32x4.lt(f32x4.abs(x), f32x4.splat(0.625)));
 }
 
-/** erf x to 1.5e-7 (Abramowitz and Stegun, 7.1.26): for x ≥ 0, 1 − (a₁t + … + a₅t⁵)·e^(−x²) with t = 1 / (1 + 0.3275911·x). */
+/**
+ * erf x to 1.5e-7 (Abramowitz and Stegun, 7.1.26): for x ≥ 0, 1 − (a₁t + … + a₅t⁵)·e^(−x²) with t = 1 / (1 +
+ * 0.3275911·x).
+ */
 @inline
 function erf4(x: v128): v128 {
   const size = f32x4.abs(x);
@@ -220,11 +227,11 @@ function erf4(x: v128): v128 {
   p = f32x4.add(f32x4.mul(p, t), f32x4.splat(0.254829592));
   const rest = f32x4.mul(f32x4.mul(p, t), exp4(f32x4.neg(f32x4.mul(size, size))));
   const value = f32x4.sub(f32x4.splat(1), rest);
-  // With the sign of x.
+  // Restores the sign of x.
   return v128.or(value, v128.and(x, i32x4.splat(<i32>0x80000000)));
 }
 
-/** Kinds: 0 silu x / (1 + e⁻ˣ), 1 gelu x·Φ(x), 2 its approximation by tanh, 3 relu. */
+/** Kinds: 0 is silu, x / (1 + e⁻ˣ); 1 is gelu, x·Φ(x); 2 is gelu's approximation by tanh; 3 is relu. */
 @inline
 function activated(kind: i32, x: v128): v128 {
   if (kind === 0) return f32x4.div(x, f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x))));
@@ -283,7 +290,7 @@ export function lookFloat(table: usize, tokens: usize, y: usize, pitch: usize, c
   }
 }
 
-/** The same of a float16 table. */
+/** The same for a float16 table. */
 export function lookHalf(table: usize, tokens: usize, y: usize, pitch: usize, count: i32, from: i32, to: i32): void {
   for (let row = from; row < to; row++) {
     const token = <usize>load<i32>(tokens + ((<usize>row) << 2));
@@ -292,14 +299,14 @@ export function lookHalf(table: usize, tokens: usize, y: usize, pitch: usize, co
     for (let i = 0; i < count; i++) {
       const bits = <u32>load<u16>(source + ((<usize>i) << 1));
       const rest = bits & 0x7fff;
-      // Exponent 31, infinities and NaN, keeps all of its bits set.
+      // Exponent 31 (infinities and NaN) must stay all ones in float32.
       const value = rest >= 0x7c00 ? reinterpret<f32>((rest << 13) | 0x7f800000) : reinterpret<f32>(rest << 13) * <f32>5.192296858534828e33;
       store<f32>(target + ((<usize>i) << 2), bits & 0x8000 ? -value : value);
     }
   }
 }
 
-/** The same of an int8 table, a dense linear of rows of `width` bytes, with a scale to each. */
+/** The same for an int8 table: a dense linear with rows of `width` bytes and one scale per row. */
 export function lookInt8(
   table: usize,
   width: i32,
@@ -323,7 +330,10 @@ export function lookInt8(
   }
 }
 
-/** Reads bytes [from, to), multiples of 64, and gives a number made of all of them: how fast memory is read at most. */
+/**
+ * Reads bytes [from, to), multiples of 64, and returns a number made of all of them, to measure how fast memory can be
+ * read.
+ */
 export function read(from: usize, to: usize): i32 {
   let a = i32x4.splat(0);
   let b = i32x4.splat(0);

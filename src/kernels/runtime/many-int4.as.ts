@@ -1,7 +1,8 @@
-// AssemblyScript: int4 tiles times many tokens (many.as.ts). Products of int4 and int8 are so small that 32 of them fit 16
-// bits, so a slot is one multiplication and one addition for eight tokens. What shares a scale, eight tiles that follow
-// each other or one that is listed, is a *step*: summed in integers, then scaled into float32, in the order of the tiles,
-// as the kernels for few tokens do it.
+// AssemblyScript: int4 tiles times many tokens (many.as.ts). Products of int4 and int8 are so small that 32 of them fit
+// in 16 bits, so a slot takes one multiplication and one addition for eight tokens. The tiles that share a scale, eight
+// consecutive ones or one listed tile, are a *step*: summed in integers, then scaled into float32, in the order of the
+// tiles, as in the kernels for few tokens.
+// Diff against many-int8.as.ts; AssemblyScript has no free generics.
 
 import { ADDRESSES, addressesAt, blockBytes, MANY, moveOn, PITCH, putFours, putTwos } from './many.as';
 import { recordsAt, STREAM, scalesAt, sumsOf, TOGETHER, turnSums, WEIGHTS, weightsAt } from './many.as';
@@ -10,10 +11,10 @@ import { oddValues, SHARING } from './steps.as';
 
 /** Bytes from a slot's address to its weight. */
 const APART: usize = WEIGHTS - ADDRESSES;
-/** Slots whose products fit 16 bits in sum: 32 · 8 · 127. */
+/** Slots whose products sum up in 16 bits: 32 · 8 · 127. */
 const SMALL: i32 = 32;
 
-/** Adds a run of tiles of n slots a row to the sums of `many` tokens; where `order` is 0, tiles follow each other. */
+/** Adds a run of tiles of n slots per row to the sums of `many` tokens. Where `order` is 0, tiles are consecutive. */
 export function addManyInt4(
   n: i32,
   tiles: usize,
@@ -55,7 +56,7 @@ export function addManyInt4(
   }
 }
 
-/** One tile becomes the next n slots of each row's stream. */
+/** Unpacks one tile into the next n slots of each row's stream. */
 @inline
 function unpack(n: i32, tile: usize, record: usize, at: usize, w: usize, sums: usize): void {
   const nibbles = nibbleMask(sums);
@@ -126,7 +127,7 @@ function addRows(slots: i32, step: i32, to: usize, sums: usize): void {
   }
 }
 
-/** One row's step of up to 32 slots: by way of `addLong` 4:16 takes a twentieth longer, sorted tiles an eighth. */
+/** Adds one row's step of up to 32 slots. By way of `addLong`, 4:16 takes a twentieth longer, sorted tiles an eighth. */
 @inline
 function addShort(at: usize, count: i32, scale: v128, to: usize): void {
   let s0 = i16x8.splat(0);
@@ -167,7 +168,7 @@ function addShort(at: usize, count: i32, scale: v128, to: usize): void {
   addScaled(to + 112, i32x4.extend_high_i16x8_s(s3), scale);
 }
 
-/** One row's step of more slots: sums of 32 slots each are widened. */
+/** Adds one row's step of more slots: sums of 32 slots each are widened. */
 @inline
 function addLong(at: usize, count: i32, scale: v128, to: usize): void {
   let t0 = i32x4.splat(0);
@@ -226,13 +227,13 @@ function addLong(at: usize, count: i32, scale: v128, to: usize): void {
   addScaled(to + 112, t7, scale);
 }
 
-/** Adds integer sums to float32 ones, scaled. */
+/** Adds integer sums to float32 sums, scaled. */
 @inline
 function addScaled(to: usize, sum: v128, scale: v128): void {
   v128.store(to, f32x4.add(v128.load(to), f32x4.mul(f32x4.convert_i32x4_s(sum), scale)));
 }
 
-/** Sums of blocks become outputs. */
+/** Converts the sums of blocks to outputs. */
 export function settleManyInt4(
   sums: usize,
   bias: usize,

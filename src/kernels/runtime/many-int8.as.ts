@@ -1,15 +1,16 @@
-// AssemblyScript: int8 tiles times many tokens (many.as.ts). Two slots of a row at a time: their activations are put
-// beside each other, and a pairwise dot product multiplies them with both weights. Six instructions for sixteen products
-// where the kernels that shuffle take eight, besides loads.
+// AssemblyScript: int8 tiles times many tokens (many.as.ts). Two slots of a row are taken at a time: their activations
+// are put side by side, and a pairwise dot product multiplies them by both weights. This takes six instructions for
+// sixteen products, besides loads; the kernels that shuffle take eight.
+// Diff against many-int4.as.ts; AssemblyScript has no free generics.
 
 import { addressesAt, blockBytes, MANY, moveOn, PITCH, putFours } from './many.as';
 import { putTwos, recordsAt, STREAM, sumsOf, TOGETHER, turnSums, weightsAt } from './many.as';
 import { finishTokens, highHalves, lowHalves, nibbleMask, scaleRows } from './steps.as';
 
-/** Bytes from one row's weights to the next one's. */
+/** Bytes from one row's weights to the next row's. */
 const WIDTH: usize = PITCH / 2;
 
-/** Adds a run of tiles of n slots a row to the sums of `many` tokens; where `order` is 0, tiles follow each other. */
+/** Adds a run of tiles of n slots per row to the sums of `many` tokens. Where `order` is 0, tiles are consecutive. */
 export function addManyInt8(n: i32, tiles: usize, run: i32, order: usize, many: i32, perRow: i32, sums: usize): void {
   const block = blockBytes(perRow);
   const most = min(STREAM / n, TOGETHER);
@@ -35,7 +36,7 @@ export function addManyInt8(n: i32, tiles: usize, run: i32, order: usize, many: 
   }
 }
 
-/** One tile becomes the next n slots of each row's stream. */
+/** Unpacks one tile into the next n slots of each row's stream. */
 @inline
 function unpack(n: i32, tile: usize, record: usize, at: usize, w: usize, sums: usize): void {
   const nibbles = nibbleMask(sums);
@@ -69,7 +70,7 @@ function unpack(n: i32, tile: usize, record: usize, at: usize, w: usize, sums: u
   }
 }
 
-/** Slots lie as 0, 2, 1, 3 of four; their weights as 0, 1 of each row, then 2, 3. */
+/** The slots of a four are stored as 0, 2, 1, 3; their weights as 0, 1 of each row, then 2, 3. */
 @inline
 function inOrder(columns: v128): v128 {
   return i8x16.shuffle(columns, columns, 0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
@@ -93,7 +94,7 @@ function putTwoWeights(to: usize, w: v128): void {
   v128.store32_lane(to + 3 * WIDTH, w, 3);
 }
 
-/** Three slots of zeros, so that rows can be added by four. */
+/** Appends three slots of zeros, so that rows can be added by four. */
 @inline
 function pad(at: usize, w: usize, sums: usize): void {
   const base = i32x4.splat(<i32>recordsAt(sums));
@@ -105,7 +106,7 @@ function pad(at: usize, w: usize, sums: usize): void {
   }
 }
 
-/** Adds all rows' streams, up to `end` in the first one's weights, to a block's sums. */
+/** Adds all rows' streams, up to `end` in the first row's weights, to a block's sums. */
 function addRows(end: usize, to: usize, sums: usize): void {
   let at = addressesAt(sums);
   let w = weightsAt(sums);
@@ -118,7 +119,7 @@ function addRows(end: usize, to: usize, sums: usize): void {
   }
 }
 
-/** All tokens of one row; `end` is where its weights end. */
+/** Adds one row for all tokens; `end` is where its weights end. */
 @inline
 function addRow(at: usize, w: usize, end: usize, to: usize): void {
   let s0 = v128.load(to);
@@ -192,7 +193,7 @@ function addHigh(sum: v128, a: v128, b: v128, weights: v128): v128 {
   return i32x4.add(sum, i32x4.dot_i16x8_s(highHalves(a, b), weights));
 }
 
-/** Sums of blocks become outputs. */
+/** Converts the sums of blocks to outputs. */
 export function settleManyInt8(
   sums: usize,
   scales: usize,

@@ -18,16 +18,22 @@ import { highHalves, lowHalves, mixHigh, mixLow, turnFour } from './steps.as';
 
 /** Tokens of a block. */
 export const MANY: i32 = 32;
-/** Where so many are left, they are a block, as if there were 32; fewer are faster by four (bench/layouts.ts). */
+/**
+ * From so many remaining tokens on, they make a block, as if there were 32; fewer are faster by four
+ * (bench/layouts.ts).
+ */
 const FEWEST: i32 = 24;
-/** Blocks that share unpacked tiles: at most so many, and at most so many bytes of records, which should stay in a cache. */
+/**
+ * Limits of the blocks that share unpacked tiles: their number, and the bytes of their records, which should stay in a
+ * cache.
+ */
 const BLOCKS: i32 = 4;
 const NEAR: i32 = 262144;
-/** Slots of a row that a stream holds; four more are zeros, so that a loop may take several at once. */
+/** Slots of a row in a stream. Four zeros follow, so that a loop may take several slots at once. */
 export const STREAM: i32 = 128;
-/** Tiles whose streams are made at once: their records stay near. */
+/** Tiles whose streams are made at once, so that their records stay near. */
 export const TOGETHER: i32 = 16;
-/** Bytes from one row's addresses to the next one's. */
+/** Bytes from one row's addresses to the next row's. */
 export const PITCH: usize = 528;
 
 const SUMS: usize = 192;
@@ -62,7 +68,7 @@ export function recordsAt(sums: usize): usize {
   return (sums + RECORDS + 63) & ~63;
 }
 
-/** How many of the tokens that are left to take at once, 0 for none; `tiles` in a row. */
+/** How many of the remaining tokens to take at once, 0 for none; `tiles` tiles per row. */
 export function takeMany(left: i32, tiles: i32): i32 {
   const take = min(left, MANY * max(1, min(BLOCKS, NEAR / <i32>blockBytes(tiles))));
   const beyond = take % MANY;
@@ -75,7 +81,7 @@ export function blockBytes(tiles: i32): usize {
   return (<usize>tiles) << 10;
 }
 
-/** Turns `count` rows of int8 into records of `tiles` times sixteen columns; missing tokens are zeros. */
+/** Transposes `count` rows of int8 into records of `tiles` times sixteen columns. Missing tokens are zeros. */
 export function turnMany(x: usize, stride: usize, count: i32, tiles: i32, sums: usize): void {
   let records = recordsAt(sums);
   for (let first = 0; first < count; first += MANY) {
@@ -90,13 +96,13 @@ export function turnMany(x: usize, stride: usize, count: i32, tiles: i32, sums: 
   }
 }
 
-/** A row, or zeros in place of one that is not there. */
+/** A row, or zeros in place of a missing one. */
 @inline
 function rowOr(x: usize, stride: usize, row: i32, count: i32): v128 {
   return row < count ? v128.load(x + <usize>row * stride) : i8x16.splat(0);
 }
 
-/** Sixteen columns of eight tokens: mixing the first four vectors with the last four, three times, turns them. */
+/** Transposes sixteen columns of eight tokens: three rounds of interleaving the first four vectors with the last four. */
 function turnEight(x: usize, stride: usize, count: i32, to: usize): void {
   const a0 = rowOr(x, stride, 0, count);
   const a1 = rowOr(x, stride, 1, count);
@@ -139,12 +145,12 @@ function storeTwo(to: usize, columns: v128): void {
   v128.store(to, i16x8.extend_high_i8x16_s(columns), 64);
 }
 
-/** Zeros in all sums. */
+/** Clears all sums. */
 export function clearMany(sums: usize): void {
   memory.fill(sums + SUMS, 0, 1024 * BLOCKS);
 }
 
-/** One block's sums from [8 rows, 32 tokens] to [32 tokens, 8 rows]; where they lie then. */
+/** Transposes one block's sums from [8 rows, 32 tokens] to [32 tokens, 8 rows]. Returns their address. */
 export function turnSums(sums: usize, block: i32): usize {
   let from = sums + SUMS + ((<usize>block) << 10);
   let to = sums + TURNED;
@@ -157,7 +163,7 @@ export function turnSums(sums: usize, block: i32): usize {
   return sums + TURNED;
 }
 
-/** Moves the addresses of all streams, `slots` and padding, on by the bytes of a block. */
+/** Advances the addresses of all streams, `slots` and padding, by the bytes of a block. */
 export function moveOn(slots: i32, block: usize, sums: usize): void {
   const by = i32x4.splat(<i32>block);
   for (let row: usize = 0; row < 8; row++) {
@@ -166,13 +172,16 @@ export function moveOn(slots: i32, block: usize, sums: usize): void {
   }
 }
 
-/** Four rows, 128 bytes apart, of four numbers become four, 32 bytes apart. */
+/** Copies four rows of four numbers, 128 bytes apart, to 32 bytes apart, transposed. */
 @inline
 function turnRows(from: usize, to: usize): void {
   turnFour(v128.load(from), v128.load(from, 128), v128.load(from, 256), v128.load(from, 384), to);
 }
 
-/** Addresses of the records of sixteen columns, four of each of four rows; `columns` bytes, `base` where the tile's begin. */
+/**
+ * Addresses of the records of sixteen columns, four of each of four rows. `columns` are bytes; `base` is where the
+ * tile's records begin.
+ */
 @inline
 export function putFours(to: usize, columns: v128, base: v128): void {
   const zero = i8x16.splat(0);
@@ -184,7 +193,7 @@ export function putFours(to: usize, columns: v128, base: v128): void {
   v128.store(to + 3 * PITCH, i32x4.add(highHalves(high, zero), base));
 }
 
-/** Addresses of the records of eight columns, two of each of four rows; `columns` int16. */
+/** Addresses of the records of eight columns, two of each of four rows. `columns` are int16. */
 @inline
 export function putTwos(to: usize, columns: v128, base: v128): void {
   const shifted = i16x8.shl(columns, 6);

@@ -1,10 +1,10 @@
-// AssemblyScript: sparse float32 rows (layouts/rows.ts) times float32 activations: eight weights at a time, with a sum each.
-// Several vectors go through a row one after the other, while it is in the core's cache.
+// AssemblyScript: sparse float32 rows (layouts/rows.ts) times float32 activations: eight weights at a time, with one
+// sum each. Several vectors go through a row one after the other, while the row is in the core's cache.
 
 import { ahead, begin, STEP } from './ahead.as';
 import { total } from './lanes.as';
 
-/** Where the activation of column number `i` from `columns` on lies. */
+/** The address of the activation of column number `i` from `columns` on. */
 @inline
 function place(x: usize, columns: usize): usize {
   return x + ((<usize>load<u16>(columns)) << 2);
@@ -19,7 +19,7 @@ function fetch(x: usize, columns: usize): v128 {
   return v128.load32_lane(place(x, columns + 6), four, 3);
 }
 
-/** `count` weights times one vector; `first` where the row is read from memory. */
+/** Multiplies `count` weights by one vector. `first` is set where the row comes from memory. */
 @inline
 function row1(first: bool, columns: usize, values: usize, count: u32, x: usize): f32 {
   let s = f32x4.splat(0);

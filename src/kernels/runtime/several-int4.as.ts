@@ -1,4 +1,5 @@
 // AssemblyScript: int4 tiles times several tokens at once (several.as.ts).
+// Diff against several-int8.as.ts; AssemblyScript has no free generics.
 
 import { aheadSorted, begin, beginSorted } from './ahead.as';
 import { sumsAt } from './bytes.as';
@@ -8,11 +9,11 @@ import { clear, take, turn } from './several.as';
 import { entriesAt, runOf, startOf, tilesAt } from './sorted.as';
 import { finishTokens, SHARING } from './steps.as';
 
-/** So many tokens are faster one by one than by dot products of bytes: of fixed tiles, and of sorted ones. */
+/** Up to so many tokens are faster one by one than by dot products of bytes: for fixed tiles, and for sorted ones. */
 const FEW_FIXED: i32 = 6;
 const FEW_SORTED: i32 = 3;
 
-/** Row groups [from, to) of fixed tiles, for as many of the tokens as go at once; how many those are. */
+/** Row groups [from, to) of fixed tiles, for as many tokens as go at once. Returns their number. */
 export function severalFixedInt4(
   slots: i32,
   perRow: i32,
@@ -50,7 +51,7 @@ export function severalFixedInt4(
   return done;
 }
 
-/** The same of sorted tiles. */
+/** The same for sorted tiles. */
 export function severalSortedInt4(
   perRow: i32,
   starts: usize,
@@ -111,7 +112,7 @@ function addRun(
   else addManyInt4(n, tiles, run, order, scales, count, perRow, sums);
 }
 
-/** Sums become outputs. */
+/** Converts sums to outputs. */
 @inline
 function settle(
   sums: usize,

@@ -1,4 +1,5 @@
 // AssemblyScript: int8 tiles times several tokens at once (several.as.ts).
+// Diff against several-int4.as.ts; AssemblyScript has no free generics.
 
 import { aheadSorted, begin, beginSorted } from './ahead.as';
 import { addBytesInt8, settleBytesInt8 } from './bytes-int8.as';
@@ -6,11 +7,11 @@ import { addManyInt8, settleManyInt8 } from './many-int8.as';
 import { clear, take, turn } from './several.as';
 import { entriesAt, runOf, startOf, tilesAt } from './sorted.as';
 
-/** So many tokens are faster one by one than by dot products of bytes: of fixed tiles, and of sorted ones. */
+/** Up to so many tokens are faster one by one than by dot products of bytes: for fixed tiles, and for sorted ones. */
 const FEW_FIXED: i32 = 4;
 const FEW_SORTED: i32 = 3;
 
-/** Row groups [from, to) of fixed tiles, for as many of the tokens as go at once; how many those are. */
+/** Row groups [from, to) of fixed tiles, for as many tokens as go at once. Returns their number. */
 export function severalFixedInt8(
   slots: i32,
   perRow: i32,
@@ -45,7 +46,7 @@ export function severalFixedInt8(
   return done;
 }
 
-/** The same of sorted tiles. */
+/** The same for sorted tiles. */
 export function severalSortedInt8(
   perRow: i32,
   starts: usize,
@@ -95,7 +96,7 @@ function addRun(n: i32, tiles: usize, run: i32, order: usize, count: i32, perRow
   else addManyInt8(n, tiles, run, order, count, perRow, sums);
 }
 
-/** Sums become outputs. */
+/** Converts sums to outputs. */
 @inline
 function settle(
   sums: usize,

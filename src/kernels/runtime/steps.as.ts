@@ -1,10 +1,11 @@
-// AssemblyScript: the inner steps that the tile kernels share. layouts/slots.ts says where a tile's slots lie. Sixteen
-// fetched activations are split into those of even and of odd bytes by a shift and a mask, which leaves them times 256 in
-// 16-bit lanes: two instructions where sign extension takes three, on ports that the shuffles do not need. Sums are
-// therefore 256 times too large until `settle`.
+// AssemblyScript: the inner steps that the tile kernels share. layouts/slots.ts describes the order of a tile's slots.
+// A shift and a mask split sixteen fetched activations into even and odd bytes, times 256 in 16-bit lanes. That takes
+// two instructions, on ports that the shuffles do not need; sign extension takes three. Sums are therefore 256 times
+// too large until `settle`.
 
-// A thread's own room, `sums`, holds up to four vectors' eight sums and then masks. V8 makes a constant vector anew
-// where it is used, also in a loop, three instructions each; what was loaded before the loop stays in its register.
+// A thread's scratch, `sums`, holds the eight sums of up to four vectors and then masks. V8 builds a constant vector
+// wherever it is used, even in a loop, with three instructions each; a vector loaded before the loop stays in its
+// register.
 const NIBBLES: usize = 128;
 const ODD: usize = 144;
 const TOP: usize = 160;
@@ -12,10 +13,10 @@ const RAISE: usize = 176;
 
 /** int8 slots of a row between two settlings: 256 · 512 · 127² is below 2³¹. */
 export const SEGMENT: i32 = 512;
-/** int4 tiles that share a scale, where they follow each other. */
+/** int4 tiles that share a scale, where tiles are consecutive. */
 export const SHARING: i32 = 8;
 
-/** Writes the masks, for the functions below; before anything else. */
+/** Writes the masks for the functions below; must be called first. */
 export function prepare(sums: usize): void {
   v128.store(sums, i8x16.splat(0x0f), NIBBLES);
   v128.store(sums, i16x8.splat(-256), ODD);
@@ -42,8 +43,8 @@ export function topMask(sums: usize): v128 {
 }
 
 /**
- * Writes what activations are raised by (bytes.as.ts), found out by the instruction itself: 0x80 in every byte where
- * 127 · 0xff is above zero. The compiler must not know the factors, so they are loaded.
+ * Writes what activations are raised by (bytes.as.ts), as tested with the instruction itself: 0x80 in every byte where
+ * 127 · 0xff is above zero. The factors are loaded, so that the compiler does not know them.
  */
 function prepareBytes(sums: usize): void {
   v128.store(sums, i8x16.splat(127), RAISE);
@@ -53,8 +54,8 @@ function prepareBytes(sums: usize): void {
 }
 
 /**
- * Four times the product of two bytes, made as the kernels make products: for loaders to see whether this build and the
- * processor fit.
+ * Four times the product of two bytes, computed as the kernels compute products. Loaders use it to check that this
+ * build fits the processor.
  */
 export function fourProducts(a: i32, b: i32): i32 {
   if (!ASC_FEATURE_RELAXED_SIMD) return 4 * <i32>(<i8>a) * <i32>(<i8>b);
@@ -68,14 +69,14 @@ export function raise(sums: usize): v128 {
   return v128.load(sums, RAISE);
 }
 
-/** How many of the vectors that are left share a decoded tile: with relaxed SIMD none, since decoding costs little there. */
+/** How many of the remaining vectors share a decoded tile. With relaxed SIMD none do, because decoding is cheap there. */
 @inline
 export function blockOf(left: i32): i32 {
   if (ASC_FEATURE_RELAXED_SIMD) return 1;
   return left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
-/** Adds sixteen activations times weights, two by two: even bytes with `w0`, odd bytes with `w1`. */
+/** Adds sixteen activations times weights, in pairs: even bytes with `w0`, odd bytes with `w1`. */
 @inline
 export function addBoth(sum: v128, a: v128, w0: v128, w1: v128, odd: v128): v128 {
   const even = i32x4.dot_i16x8_s(i16x8.shl(a, 8), w0);
@@ -94,13 +95,13 @@ export function addOdd(sum: v128, a: v128, w: v128, odd: v128): v128 {
   return i32x4.add(sum, i32x4.dot_i16x8_s(v128.and(a, odd), w));
 }
 
-/** Takes the 256 out of a sum again. */
+/** Divides a sum by 256. */
 @inline
 export function settle(sum: v128): v128 {
   return i32x4.shr_s(sum, 8);
 }
 
-/** Bytes of a and of b in turn, those of their first halves: one instruction, where extending the last half takes two. */
+/** Interleaves the first halves of a and b, byte by byte: one instruction, where extending the last half takes two. */
 @inline
 export function mixLow(a: v128, b: v128): v128 {
   return i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -111,7 +112,7 @@ export function mixHigh(a: v128, b: v128): v128 {
   return i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
 
-/** 16-bit lanes of a and of b in turn, those of their first halves. */
+/** Interleaves the first halves of a and b, in 16-bit lanes. */
 @inline
 export function lowHalves(a: v128, b: v128): v128 {
   return i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
@@ -122,7 +123,7 @@ export function highHalves(a: v128, b: v128): v128 {
   return i16x8.shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
-/** Sixteen nibbles from eight bytes: low ones in even bytes, high ones in odd bytes. */
+/** Expands eight bytes into sixteen nibbles: low ones in even bytes, high ones in odd bytes. */
 @inline
 export function spread(bytes: v128, nibbles: v128): v128 {
   const low = v128.and(bytes, nibbles);
@@ -160,20 +161,23 @@ export function firstValues(slots: v128): v128 {
   return i16x8.shr_s(i8x16.shuffle(slots, slots, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7), 12);
 }
 
-/** Four float16 numbers ≥ 0 as float32: their bits in place, then the difference of the two exponents' offsets. */
+/**
+ * Four float16 numbers ≥ 0 as float32: moves their bits into place, then multiplies by the difference of the exponents'
+ * offsets.
+ */
 @inline
 export function halves(at: usize): v128 {
   return f32x4.mul(i32x4.shl(v128.load16x4_u(at), 13), f32x4.splat(5.192296858534828e33)); // 2^112
 }
 
-/** One of them, in all four lanes. */
+/** One float16 number ≥ 0 as float32, in all four lanes. */
 @inline
 export function splatHalf(at: usize): v128 {
   const bits = i32x4.extend_low_i16x8_u(v128.load16_splat(at));
   return f32x4.mul(i32x4.shl(bits, 13), f32x4.splat(5.192296858534828e33));
 }
 
-/** y = sum · scale + bias for the rows of one group that there are; `sums` f32, eight of them. `bias` is 0 for none. */
+/** y = sum · scale + bias for the existing rows of one group. `sums` has eight f32 numbers. `bias` is 0 for no bias. */
 function finish(sums: usize, scale: f32, bias: usize, y: usize, group: i32, rows: i32): void {
   const first = group * 8;
   const skip = (<usize>first) << 2;
@@ -197,7 +201,7 @@ function finish(sums: usize, scale: f32, bias: usize, y: usize, group: i32, rows
   }
 }
 
-/** Sums of `count` tokens, f32 [count, 8], become outputs. */
+/** Converts the sums of `count` tokens, f32 [count, 8], to outputs. */
 export function finishTokens(
   sums: usize,
   bias: usize,
@@ -215,7 +219,7 @@ export function finishTokens(
   }
 }
 
-/** Eight row sums in 32 bits become float32, times the scale of their row. */
+/** Converts eight 32-bit row sums to float32, times the scale of each row. */
 @inline
 export function scaleRows(sums: usize, scales: usize, group: i32): void {
   scales += (<usize>group) << 5;
@@ -223,13 +227,13 @@ export function scaleRows(sums: usize, scales: usize, group: i32): void {
   v128.store(sums, f32x4.mul(f32x4.convert_i32x4_s(v128.load(sums, 16)), v128.load(scales, 16)), 16);
 }
 
-/** Zeros in `count` blocks of eight sums. */
+/** Clears `count` blocks of eight sums. */
 @inline
 export function clear(sums: usize, count: i32): void {
   for (const end = sums + ((<usize>count) << 5); sums < end; sums += 16) v128.store(sums, i32x4.splat(0));
 }
 
-/** Four vectors become the four of their first lanes, second lanes and so on, 32 bytes apart. */
+/** Transposes four vectors: their first lanes, second lanes and so on, 32 bytes apart. */
 @inline
 export function turnFour(a: v128, b: v128, c: v128, d: v128, to: usize): void {
   const ab = i32x4.shuffle(a, b, 0, 4, 1, 5);
@@ -242,7 +246,7 @@ export function turnFour(a: v128, b: v128, c: v128, d: v128, to: usize): void {
   v128.store(to, i64x2.shuffle(AB, CD, 1, 3), 96);
 }
 
-/** The sum of four 32-bit lanes of each of four vectors. */
+/** The sums of the four 32-bit lanes of each of four vectors. */
 @inline
 export function join(a: v128, b: v128, c: v128, d: v128): v128 {
   const ab = i32x4.add(i32x4.shuffle(a, b, 0, 4, 1, 5), i32x4.shuffle(a, b, 2, 6, 3, 7));

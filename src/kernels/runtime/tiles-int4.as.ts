@@ -1,7 +1,8 @@
-// AssemblyScript: tiles of int4 values times int8 activations. A slot is one byte, its value in the high nibble: shifting
-// 16-bit lanes up and down yields the values of even bytes with their sign, shifting down those of odd bytes. Tiles that
-// share a scale, eight that follow each other or one that is listed, are summed in integers, then scaled into float32.
-// The rest is as in tiles-int8.as.ts, relaxed SIMD (bytes-int4.as.ts) too; `sums` is f32 [vectors, 8].
+// AssemblyScript: tiles of int4 values times int8 activations. A slot is one byte with its value in the high nibble.
+// Shifting 16-bit lanes up and down gives the signed values of even bytes; shifting down gives those of odd bytes. The
+// tiles that share a scale, eight consecutive ones or one listed tile, are summed in integers, then scaled into
+// float32. The rest is as in tiles-int8.as.ts, including relaxed SIMD (bytes-int4.as.ts); `sums` is f32 [vectors, 8].
+// Diff against tiles-int8.as.ts; AssemblyScript has no free generics.
 
 import { aheadIn, aheadOf, aheadSorted, begin, beginSorted } from './ahead.as';
 import { oneInt4 } from './bytes-int4.as';
@@ -16,7 +17,7 @@ function addSlots(sum: v128, act: v128, slots: v128, nibbles: v128, odd: v128): 
   return addBoth(sum, i8x16.swizzle(act, v128.and(slots, nibbles)), evenValues(slots), oddValues(slots), odd);
 }
 
-/** Adds integer sums to float32 ones, scaled. */
+/** Adds integer sums to float32 sums, scaled. */
 @inline
 function addScaled(to: usize, sum: v128, scale: v128): void {
   v128.store(to, f32x4.add(v128.load(to), f32x4.mul(f32x4.convert_i32x4_s(settle(sum)), scale)));
@@ -295,7 +296,7 @@ function run4(
   }
 }
 
-/** One vector times a run, by its number of slots. */
+/** Multiplies one vector by a run; each number of slots has its own loop. */
 @inline
 function runSlots(
   n: i32,
@@ -343,7 +344,7 @@ function runSlots(
   }
 }
 
-/** Row groups [from, to) of fixed tiles; `perRow` tiles in a row. */
+/** Row groups [from, to) of fixed tiles; `perRow` tiles per row. */
 export function multiplyFixedInt4(
   slots: i32,
   perRow: i32,
@@ -403,7 +404,7 @@ export function multiplyFixedInt4(
   }
 }
 
-/** Row groups [from, to) of sorted tiles; `perRow` tiles in a row. */
+/** Row groups [from, to) of sorted tiles; `perRow` tiles per row. */
 export function multiplySortedInt4(
   perRow: i32,
   starts: usize,

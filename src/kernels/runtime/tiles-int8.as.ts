@@ -1,8 +1,9 @@
-// AssemblyScript: tiles of int8 values times int8 activations. A *run* is tiles of one row group that have the same number
-// of slots, n; one vector at a time each n has a loop of its own, so that nothing in it is left to predict. Two or four
-// vectors share a decoded tile; more of them go another way (several-int8.as.ts). With relaxed SIMD none of these loops is
-// used (bytes-int8.as.ts). Row sums are kept in `sums`, i32 [vectors, 8]. Where `listed`, `order` says which sixteen
-// activations a tile wants, otherwise they follow each other.
+// AssemblyScript: tiles of int8 values times int8 activations. A *run* is tiles of one row group with the same number
+// of slots, n. For one vector, each n has its own loop, so that no branch in it needs prediction. Two or four vectors
+// share a decoded tile; more of them go to several-int8.as.ts. Relaxed SIMD uses bytes-int8.as.ts instead of these
+// loops. `sums`, i32 [vectors, 8], holds the row sums. Where `listed`, `order` says which sixteen activations a tile
+// reads; otherwise tiles are consecutive.
+// Diff against tiles-int4.as.ts; AssemblyScript has no free generics.
 
 import { ahead, aheadIn, aheadSorted, begin, beginSorted, STEP } from './ahead.as';
 import { oneInt8 } from './bytes-int8.as';
@@ -246,7 +247,7 @@ function run4(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: u
   }
 }
 
-/** One vector times a run, by its number of slots. */
+/** Multiplies one vector by a run; each number of slots has its own loop. */
 @inline
 function runSlots(n: i32, listed: bool, tiles: usize, count: i32, order: usize, x: usize, sums: usize): void {
   switch (n) {
@@ -285,14 +286,14 @@ function runSlots(n: i32, listed: bool, tiles: usize, count: i32, order: usize, 
   }
 }
 
-/** As many vectors as `block` says, 1, 2 or 4, times a run of tiles that follow each other. */
+/** Multiplies `block` vectors, 1, 2 or 4, by a run of consecutive tiles. */
 function runFixed(n: i32, tiles: usize, count: i32, x: usize, stride: usize, block: i32, sums: usize): void {
   if (ASC_FEATURE_RELAXED_SIMD || block === 1) runSlots(n, false, tiles, count, 0, x, sums);
   else if (block === 2) run2(n, false, tiles, count, 0, x, stride, sums);
   else run4(n, false, tiles, count, 0, x, stride, sums);
 }
 
-/** As many vectors as `block` says, 1, 2 or 4, times a run of listed tiles. */
+/** Multiplies `block` vectors, 1, 2 or 4, by a run of listed tiles. */
 function runListed(
   n: i32,
   tiles: usize,
@@ -308,7 +309,7 @@ function runListed(
   else run4(n, true, tiles, count, order, x, stride, sums);
 }
 
-/** Row groups [from, to) of fixed tiles; `perRow` tiles in a row. */
+/** Row groups [from, to) of fixed tiles; `perRow` tiles per row. */
 export function multiplyFixedInt8(
   slots: i32,
   perRow: i32,
@@ -361,7 +362,7 @@ export function multiplyFixedInt8(
   }
 }
 
-/** Row groups [from, to) of sorted tiles; `perRow` tiles in a row. */
+/** Row groups [from, to) of sorted tiles; `perRow` tiles per row. */
 export function multiplySortedInt8(
   perRow: i32,
   starts: usize,
