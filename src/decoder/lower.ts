@@ -32,7 +32,9 @@ export function lowerModel(config: ModelConfig, layout: Layout, takesIntegers: T
   const { recorder, logits } = recordHead(config, layout, new Recorder(takesIntegers, buffers, quantised));
   const { heads, kvHeads, headDim, vocabulary, attention, logitCap } = config;
   const norms = [...blocks.flat(), ...recorder.operations].filter((operation) => operation.kind === 'norm');
-  const lessOne = norms.flatMap(({ norm, weight }) => (norm === 'rms+1' && weight !== undefined ? [weight] : []));
+  const storedMinusOne = norms.flatMap(({ norm, weight }) =>
+    norm === 'rms+1' && weight !== undefined ? [weight] : [],
+  );
   return {
     embed,
     blocks,
@@ -50,7 +52,7 @@ export function lowerModel(config: ModelConfig, layout: Layout, takesIntegers: T
     logitCap,
     positionOffset: config.embedding.positionOffset ?? 0,
     ropes: ropesOf(config),
-    lessOne,
+    storedMinusOne,
   };
 }
 

@@ -27,7 +27,7 @@ export type Machine = {
   run(step: Step): void;
 };
 
-type Scheduled = { readonly meetFirst: boolean; readonly run: (step: Step) => void };
+type Scheduled = { readonly barrierFirst: boolean; readonly run: (step: Step) => void };
 
 export function createMachine(
   program: Program,
@@ -52,8 +52,8 @@ export function createMachine(
   });
   const [wide, narrow] = [prepare(true), prepare(false)];
   const go = (operations: readonly Scheduled[], step: Step): void => {
-    for (const { meetFirst, run } of operations) {
-      if (meetFirst) thread.barrier();
+    for (const { barrierFirst, run } of operations) {
+      if (barrierFirst) thread.barrier();
       run(step);
     }
     thread.barrier();
@@ -76,8 +76,8 @@ function schedule(operations: readonly BoundOperation[]): readonly Scheduled[] {
   return operations.map(({ reads, writes, share, run }) => {
     const clash = (names: readonly string[], others: ReadonlyMap<string, Share>): boolean =>
       names.some((name) => others.has(name) && !(BY_ROWS.has(share) && others.get(name) === share));
-    const meetFirst = clash(reads, written) || clash(writes, written) || clash(writes, read);
-    if (meetFirst) {
+    const barrierFirst = clash(reads, written) || clash(writes, written) || clash(writes, read);
+    if (barrierFirst) {
       written.clear();
       read.clear();
     }
@@ -86,6 +86,6 @@ function schedule(operations: readonly BoundOperation[]): readonly Scheduled[] {
     };
     note(reads, read);
     note(writes, written);
-    return { meetFirst, run };
+    return { barrierFirst, run };
   });
 }

@@ -31,17 +31,17 @@ export function splitPasses(
   for (const [part, { sequence, tokens, logits }] of parts.entries()) {
     for (let done = 0; done < tokens.length; ) {
       const wanted = logits === 'all';
-      const room = Math.min(
+      const free = Math.min(
         limits.tokens - draft.tokens.length,
         wanted ? limits.picked - draft.picks.length : Number.POSITIVE_INFINITY,
       );
       // The last token's logits also need a row.
-      const full = room === 0 || (logits === 'last' && draft.picks.length === limits.picked);
+      const full = free === 0 || (logits === 'last' && draft.picks.length === limits.picked);
       if (full) {
         draft = open();
         continue;
       }
-      const count = Math.min(room, tokens.length - done);
+      const count = Math.min(free, tokens.length - done);
       const from = draft.tokens.length;
       const start = lengths[part]! + done;
       draft.runs.push({ sequence, start, from, count });

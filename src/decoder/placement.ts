@@ -113,7 +113,7 @@ export function writeTables(program: Program, placement: Placement, buffer: Arra
     new Float32Array(buffer, placement.ropes[i]!.cosines, cos.length).set(cos);
     new Float32Array(buffer, placement.ropes[i]!.sines, sin.length).set(sin);
   }
-  for (const name of program.lessOne) {
+  for (const name of program.storedMinusOne) {
     const { layout, parts } = placement.tensors[name]!;
     const weights = new Float32Array(buffer, parts[0]!, layout.columns);
     for (let i = 0; i < weights.length; i++) weights[i]! += 1;

@@ -121,5 +121,5 @@ export type Program = {
   readonly positionOffset: number;
   readonly ropes: readonly Rope[];
   /** Norm weights that are stored minus one. */
-  readonly lessOne: readonly string[];
+  readonly storedMinusOne: readonly string[];
 };

@@ -40,7 +40,7 @@ export interface PackedModel {
 }
 
 /** @throws ShapeError E_SHAPE_TARGET */
-export function requireRoom(path: string, target: Uint8Array, bytes: number): void {
+export function requireTarget(path: string, target: Uint8Array, bytes: number): void {
   if (target.length >= bytes) return;
   const message = `${path}: expected memory for ${bytes} bytes of weights, got ${target.length}.`;
   throw new ShapeError('E_SHAPE_TARGET', message, { file: path, expected: bytes, got: target.length });

@@ -8,7 +8,7 @@ import { allocate } from '../checkpoint/portable.js';
 import { checkLinear } from '../layouts/portable.js';
 import { type Directory, parseDirectory, partOffsets, type TensorEntry, tensorError } from './directory.js';
 import { PREAMBLE_BYTES, packedError, parsePreamble } from './format.js';
-import { type PackedModel, requireRoom } from './packed.js';
+import { type PackedModel, requireTarget } from './packed.js';
 
 /** The bytes of a .lw file. */
 export interface ByteSource {
@@ -68,7 +68,7 @@ export async function readPacked(source: ByteSource): Promise<PackedFile> {
     weightBytes: weights.bytes,
     readText,
     readWeightsInto: async (target, { verify = false, onTensor } = {}) => {
-      requireRoom(path, target, weights.bytes);
+      requireTarget(path, target, weights.bytes);
       for (const tensor of tensors) {
         await readInto(target.subarray(tensor.offset, tensor.offset + tensor.bytes), tensor, verify);
         onTensor?.(tensor);

@@ -4,7 +4,7 @@
 import { InternalError } from '../base/index.js';
 import { decodeLinear, decodeQuantised, type EncodedLinear, encodeDense, encodeDenseFloat } from '../layouts/index.js';
 import { type Directory, paddedBytes, partOffsets, type TensorEntry } from './directory.js';
-import { type PackedModel, requireRoom } from './packed.js';
+import { type PackedModel, requireTarget } from './packed.js';
 
 /** Reads `packed` and returns its dense twin, whose weights can be read once. The hashes are those of the original. */
 export async function makeDenseTwin(packed: PackedModel): Promise<PackedModel> {
@@ -40,7 +40,7 @@ export async function makeDenseTwin(packed: PackedModel): Promise<PackedModel> {
     weightBytes: end,
     readText: packed.readText,
     readWeightsInto: async (target) => {
-      requireRoom(packed.path, target, end);
+      requireTarget(packed.path, target, end);
       if (parts.size === 0)
         throw new InternalError('E_INTERNAL_PACKED', 'The weights of a dense twin have already been read.');
       for (const tensor of tensors) {

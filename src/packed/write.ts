@@ -10,7 +10,7 @@ import { type Directory, MAX_TEXT, paddedBytes, TEXT_FILES, type TensorEntry, ty
 import { encodeTensor, type PackSettings } from './encode.js';
 import { align, formatPreamble, MAX_DIRECTORY, PREAMBLE_BYTES, packedError, WEIGHTS_ALIGNMENT } from './format.js';
 import { sha256 } from './hash.js';
-import { type PackedModel, requireRoom } from './packed.js';
+import { type PackedModel, requireTarget } from './packed.js';
 import type { PackedTensor, PackSource } from './source.js';
 
 /** Takes the weights' bytes, in order. */
@@ -75,7 +75,7 @@ export async function packInMemory(
       return text && new TextDecoder().decode(text.bytes);
     },
     readWeightsInto: async (target, { onTensor } = {}) => {
-      requireRoom(path, target, directory.weights.bytes);
+      requireTarget(path, target, directory.weights.bytes);
       if (chunks.length === 0)
         throw new InternalError('E_INTERNAL_PACKED', `${path}: its weights have already been read.`);
       let end = 0;

@@ -8,7 +8,7 @@ const STATE = { round: 0, arrived: 1, asleep: 2, broken: 3 } as const;
 export const BARRIER_BYTES = 16;
 
 /** How often a thread polls before it sleeps: about 20 µs. */
-const LOOKS = 10_000;
+const SPINS = 10_000;
 
 export type BarrierState = Int32Array<SharedArrayBuffer>;
 
@@ -16,7 +16,7 @@ export type BarrierState = Int32Array<SharedArrayBuffer>;
 export class BrokenBarrier extends Error {}
 
 /** Returns once `count` threads have called it. @throws BrokenBarrier */
-export function meet(state: BarrierState, count: number): void {
+export function arriveAndWait(state: BarrierState, count: number): void {
   const round = Atomics.load(state, STATE.round);
   if (Atomics.add(state, STATE.arrived, 1) === count - 1) {
     Atomics.store(state, STATE.arrived, 0);
@@ -24,9 +24,9 @@ export function meet(state: BarrierState, count: number): void {
     // A thread that is about to sleep sees the changed round and does not sleep.
     if (Atomics.load(state, STATE.asleep) > 0) Atomics.notify(state, STATE.round);
   } else {
-    for (let looks = 0; Atomics.load(state, STATE.round) === round; looks++) {
+    for (let spins = 0; Atomics.load(state, STATE.round) === round; spins++) {
       if (isBroken(state)) break;
-      if (looks < LOOKS) continue;
+      if (spins < SPINS) continue;
       Atomics.add(state, STATE.asleep, 1);
       Atomics.wait(state, STATE.round, round);
       Atomics.sub(state, STATE.asleep, 1);
