@@ -5,11 +5,6 @@
 //   by four    sixteen bytes for rows 0–3 and sixteen for rows 4–7; byte 4·row + i holds slot 0, 2, 1, 3 of the four
 //   then two   sixteen bytes: even bytes for rows 0–3, odd bytes for rows 4–7, each row's two slots in turn
 //   then one   eight bytes, one for each row
-// int4: a byte holds the value (two's complement) in its high nibble and the column in its low one: 8n bytes per tile.
-// int8: for each group above, columns in nibbles, then values in bytes: 12n bytes per tile. By four: the low nibble of
-// column byte i belongs to rows 0–3, the high one to rows 4–7; the values of even bytes come first, then those of odd
-// bytes. Then two: the low nibble of byte i, of eight, belongs to rows 0–3. Then one: byte i, of four, has rows 2i and
-// 2i + 1.
 
 import type { IntegerValues } from './linear.js';
 import { TILE_COLUMNS, TILE_ROWS } from './shape.js';
@@ -46,6 +41,12 @@ function computePlaces(n: number, values: IntegerValues): SlotPlaces {
 
 type Place = readonly [value: number, column: number, shift: number];
 
+/**
+ * int8: for each group of slots, columns in nibbles, then values in bytes: 12n bytes per tile. By four: the low nibble of
+ * column byte i belongs to rows 0–3, the high one to rows 4–7; the values of even bytes come first, then those of odd
+ * bytes. Then two: the low nibble of byte i, of eight, belongs to rows 0–3. Then one: byte i, of four, has rows 2i and
+ * 2i + 1.
+ */
 function placeInt8(n: number, row: number, slot: number): Place {
   const fours = n >> 2;
   const upper = row >> 2; // 1 for rows 4–7
@@ -62,6 +63,7 @@ function placeInt8(n: number, row: number, slot: number): Place {
   return [single + 4 + row, single + (row >> 1), 4 * (row & 1)];
 }
 
+/** int4: a byte holds the value (two's complement) in its high nibble and the column in its low one: 8n bytes per tile. */
 function placeInt4(n: number, row: number, slot: number): Place {
   const fours = n >> 2;
   const upper = row >> 2;

@@ -4,10 +4,8 @@
 // α is that of the start whose tail fits its power law best, with the least max_j |1 − (λ_j/λ_i)^{1−α_i} − (j − i)/k|.
 // Starts reach up to 1.5 times the peak of the histogram of log₁₀ λ (100 bins; the lower edge of the fullest).
 // We differ: eigenvalues below 1e-12 of the largest are rounding errors and are left out (published: all float32
-// singular values). The published lower bound of starts compares a logarithm with an eigenvalue and excludes none; we
-// have no lower bound. A spectrum without a tail (all eigenvalues equal, a linear of zeros) has α = 100.
-// Cost: O(n³) in float64 on one thread: 0.02 s for n = 128, 0.15 s for 512, 1.0 s for 1,024, and as much again for the
-// product. By extrapolation, minutes for each linear of a 7B model (n = 4,096), and hours in all.
+// singular values); starts have no lower bound (the published one compares a logarithm with an eigenvalue and excludes
+// none).
 
 import { symmetricEigenvalues } from './eigenvalues.js';
 import type { Measure } from './measure.js';
@@ -17,6 +15,10 @@ const LARGEST_ALPHA = 100;
 const BINS = 100;
 const PEAK_FACTOR = 1.5;
 
+/**
+ * Costs O(n³) in float64 on one thread: 0.02 s for n = 128, 0.15 s for 512, 1.0 s for 1,024, and as much again for the
+ * product. By extrapolation, minutes for each linear of a 7B model (n = 4,096), and hours in all.
+ */
 export const alpha: Measure<'alpha'> = {
   name: 'alpha',
   looksAt: 'weights',
@@ -32,7 +34,10 @@ export const alpha: Measure<'alpha'> = {
   },
 };
 
-/** The Hill estimate for eigenvalues in ascending order. */
+/**
+ * The Hill estimate for eigenvalues in ascending order. A spectrum without a tail (all eigenvalues equal, a linear of
+ * zeros) has α = 100.
+ */
 export function hillAlpha(eigenvalues: Float64Array): number {
   const largest = eigenvalues.at(-1)!;
   if (!(largest > 0)) return LARGEST_ALPHA;

@@ -2,13 +2,9 @@
 // by (arXiv 2310.02998, §3), from forward passes only. For a window's loss ℓ, a direction z and a small ε,
 //   d = (ℓ(W + εz) − ℓ(W − εz))/(2ε) = ⟨∂ℓ/∂W, z⟩ + O(ε²),   E d² = ‖∂ℓ/∂W‖²_F.
 // A linear's measure is the root of the mean of d² over windows, with one direction each (more where windows are few).
-// One draw is a rough estimate: the relative standard error is 1/√(2·draws), an eighth for 32. Against exact gradients
-// of the demo checkpoint, that ranks its linears with a Spearman correlation of 0.95 to 0.96
-// (test/profile/gradient.test.ts).
 // We differ: d² is averaged, not |d|, whose mean is √(2/π) of the norm and varies more; z has random signs instead of
 // Gaussian values (the same mean, less variance, a thirty-second of the random numbers); a draw is one window, not a
 // batch of eight; ε is a hundredth of the root mean square of W, not a fixed 0.001; weights are never changed in place.
-// The streams of one block's linears run through the rest together: two per linear, with one graph resident at a time.
 
 import { createRng, handOver, type OnProgress, type Own, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -17,7 +13,11 @@ import { blockGraph, type Linear, type Model, readLinear } from '../model/index.
 import { type Activations, chunkTensor, createActivations, inParallel, passBlock, type Text } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 
-/** Draws for each linear. */
+/**
+ * Draws for each linear. One draw is a rough estimate: the relative standard error is 1/√(2·draws), an eighth for 32.
+ * Against exact gradients of the demo checkpoint, that ranks its linears with a Spearman correlation of 0.95 to 0.96
+ * (test/profile/gradient.test.ts).
+ */
 export const GRADIENT_DRAWS = 32;
 const EPSILON = 0.01;
 /** ε of a linear of zeros. */
@@ -25,7 +25,10 @@ const SMALLEST_EPSILON = 1e-6;
 /** Memory budget for the streams of one block's linears together, in bytes; beyond it they go to disk. */
 const STREAM_MEMORY = 1 << 30;
 
-/** The estimate for every linear of the model, in its order, on the windows of `text`. */
+/**
+ * The estimate for every linear of the model, in its order, on the windows of `text`. The streams of one block's linears
+ * run through the rest together: two per linear, with one graph resident at a time.
+ */
 export async function measureGradients(
   engine: Engine,
   model: Model,

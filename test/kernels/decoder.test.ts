@@ -1,4 +1,4 @@
-// The kernels between a decoder's products against their plain twins: odd sizes, parts of a range, strides with something
+// The kernels between a decoder's products against their scalar twins: odd sizes, parts of a range, strides with something
 // beside them, in place.
 
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-// Every kernel that multiplies a linear against its plain twin: integers to the last bit, floats within a tolerance; any
+// Every kernel that multiplies a linear against its scalar twin: integers to the last bit, floats within a tolerance; any
 // number of tokens, any split of the rows among threads, and nothing written beside the output.
 
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-// The compiled kernels against their plain twins, over every size, and the build that makes them.
+// The compiled kernels against their scalar twins, over every size, and the build that makes them.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
