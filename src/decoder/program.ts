@@ -49,7 +49,7 @@ export type Operation =
     }
   /** Finds each token's experts from the router's logits. Every thread computes all routes. */
   | { readonly kind: 'route'; readonly logits: Value; readonly mixture: Mixture }
-  /** Copies the rows of a token to where its experts read them. */
+  /** Copies each token's row of x to where its experts read it. */
   | { readonly kind: 'gather'; readonly x: Value; readonly y: Value }
   /** y = W·x, where W is the weight of the row's expert. Some weights read x itself, others its quantised copy. */
   | {

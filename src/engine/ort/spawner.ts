@@ -2,7 +2,7 @@
 // −88, so every masked score becomes a denormal number; a processor spends up to hundreds of cycles on each, a sixth of
 // a block's time. ONNX Runtime can flush them to zero, but sets this only in the thread of the process's first session;
 // new threads inherit it. So one thread creates that first session, keeps it, and starts all workers; all other threads
-// stay as they are. If the process already had a session, results are the same but slower.
+// stay as they are. If the process already had a session, workers are as correct, only slower.
 
 import { createRequire } from 'node:module';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
