@@ -68,8 +68,8 @@ function checkpointWith(zeros: Zeros): string {
 type Opened = Contender & { readonly benched: ReturnType<typeof describeBenched> };
 
 async function open({ zeros, settings }: Entry): Promise<Opened> {
-  const { checkpoint, config, layout } = await openModel(checkpointWith(zeros));
-  const block = await packInMemory({ checkpoint, tensors: describeTensors(config, layout) }, settings, () => {});
+  const { checkpoint, config, tensorNames } = await openModel(checkpointWith(zeros));
+  const block = await packInMemory({ checkpoint, tensors: describeTensors(config, tensorNames) }, settings, () => {});
   const packed = await repeatBlocks(block, SHAPE.blocks);
   const decoder = await openDecoder(packed, { threads, positions: SHAPE.positions });
   const described = await readPackedModel(packed);

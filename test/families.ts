@@ -5,7 +5,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRng } from '../src/base/index.js';
 import { writeSafetensors } from '../src/checkpoint/index.js';
-import { findFamily, keyOf, layoutOf, modelTensors, readModelConfig } from '../src/model/index.js';
+import { findFamily, keyOf, modelTensors, readModelConfig, tensorNamesOf } from '../src/model/index.js';
 import { type DType, fromFloat32 } from '../src/tensor/index.js';
 import { byteTokenizer, normal } from './api/make.js';
 
@@ -61,7 +61,7 @@ export async function makeFamily(dir: string, family: string, options: FamilyOpt
   const tensors = [
     ...modelTensors(
       config,
-      layoutOf(config, () => true),
+      tensorNamesOf(config, () => true),
     ),
   ].map(([name, shape]) => {
     const count = shape.reduce((a, b) => a * b, 1);

@@ -243,7 +243,12 @@ async function assemble(model: Model, workspace: Workspace, removed: ReadonlySet
     const contents = {
       'config.json': mendConfig(await readFile(config, 'utf8'), removed, mendingOf(model.checkpoint.config)),
     };
-    await writeRenamed(model.checkpoint, final, (name) => renumberTensor(name, removed, model.layout.blocks), contents);
+    await writeRenamed(
+      model.checkpoint,
+      final,
+      (name) => renumberTensor(name, removed, model.tensorNames.blocks),
+      contents,
+    );
   } catch (error) {
     throw fileError(error, final);
   }

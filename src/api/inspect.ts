@@ -92,7 +92,7 @@ function describeExperts(mixtures: Model['config']['mixtures']): CheckpointRepor
 async function listBroken(model: Model, linears: readonly LinearReport[]): Promise<BrokenTensor[]> {
   const sound = new Set(linears.filter(({ nan, infinite }) => nan + infinite === 0).map(weightName));
   const broken: BrokenTensor[] = [];
-  for (const name of modelTensors(model.config, model.layout).keys()) {
+  for (const name of modelTensors(model.config, model.tensorNames).keys()) {
     const found = sound.has(name) ? undefined : await findBroken(model.checkpoint, name);
     if (found) broken.push(found);
   }

@@ -56,7 +56,7 @@ export async function pack(options: PackOptions): Promise<PackResult> {
 export async function checkPacking(model: Model, settings: PackingSettings, option = 'out'): Promise<void> {
   await checkOutPath(settings.out, option);
   await checkOutside(settings.out, model.checkpoint.dir, option);
-  const bytes = describeTensors(model.config, model.layout).reduce(
+  const bytes = describeTensors(model.config, model.tensorNames).reduce(
     (sum, tensor) => sum + largestBytes(tensor, settings),
     0,
   );
@@ -74,7 +74,7 @@ function largestBytes({ role, rows, columns }: ModelTensor, { values, head, layo
 /** Packs a model whose packing was checked. */
 export async function packModel(model: Model, settings: PackingSettings, onProgress: OnProgress): Promise<PackResult> {
   const started = performance.now();
-  const source = { checkpoint: model.checkpoint, tensors: describeTensors(model.config, model.layout) };
+  const source = { checkpoint: model.checkpoint, tensors: describeTensors(model.config, model.tensorNames) };
   const { directory, fileBytes } = await writePacked(resolve(settings.out), source, settings, onProgress).catch(
     (error) => blameWeights(model, error),
   );

@@ -5,10 +5,8 @@
 import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
 import { DATA_SETS } from '../hub/index.js';
-import { ASKED, HEADS, VALUES } from '../packed/index.js';
-import { COUNTINGS, DROP_METHODS } from '../plan/index.js';
 import { HEADS, LAYOUT_CHOICES, VALUES } from '../packed/index.js';
-import { BUDGETS, DROP_METHODS } from '../plan/index.js';
+import { COUNTINGS, DROP_METHODS } from '../plan/index.js';
 import { DEFAULTS, SPECIAL_TOKENS } from '../runs/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 

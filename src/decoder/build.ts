@@ -3,7 +3,7 @@
 
 import { OptionError } from '../base/portable.js';
 import { createArena } from '../kernels/portable.js';
-import type { Layout, ModelConfig } from '../model/portable.js';
+import type { ModelConfig, TensorNames } from '../model/portable.js';
 import { type PackedModel, partOffsets } from '../packed/portable.js';
 import type { Decoder } from './decoder.js';
 import { lowerModel } from './lower.js';
@@ -81,5 +81,5 @@ export async function buildDecoder(
   }
 }
 
-const lower = (packed: PackedModel, config: ModelConfig, layout: Layout): Program =>
+const lower = (packed: PackedModel, config: ModelConfig, layout: TensorNames): Program =>
   lowerModel(config, layout, (weight) => packed.tensors.get(weight)!.layout.values !== 'f32');

@@ -1,13 +1,13 @@
 // Lowers a model's config and tensor names to its program. The model room's block files build the blocks, with a
 // builder that records operations. The operations before and after the blocks are recorded here.
 
-import { blockTensors, buildWith, type Layout, linearsOf, type ModelConfig } from '../model/portable.js';
+import { blockTensors, buildWith, linearsOf, type ModelConfig, type TensorNames } from '../model/portable.js';
 import type { Operation, Program, Rowed } from './program.js';
 import { ProgramBuilder, ropesOf } from './program-builder.js';
 import { Recorder, type TakesIntegers } from './recorder.js';
 
 /** `takesIntegers` says for a weight's name whether its linear reads quantised activations. */
-export function lowerModel(config: ModelConfig, layout: Layout, takesIntegers: TakesIntegers): Program {
+export function lowerModel(config: ModelConfig, layout: TensorNames, takesIntegers: TakesIntegers): Program {
   const buffers: Rowed[] = [];
   const quantised: Rowed[] = [];
   const widen = (recorder: Recorder): readonly Operation[] => {
@@ -62,7 +62,7 @@ const largest = (one: Rowed | undefined, other: Rowed): Rowed => ({
   perToken: Math.max(one?.perToken ?? 0, other.perToken),
 });
 
-function recordEmbedding(config: ModelConfig, layout: Layout, takesIntegers: TakesIntegers): Recorder {
+function recordEmbedding(config: ModelConfig, layout: TensorNames, takesIntegers: TakesIntegers): Recorder {
   const recorder = new Recorder(takesIntegers, [{ width: config.hidden, perToken: 1 }]);
   const x = recorder.place('x');
   const { width, scale, positionOffset } = config.embedding;
@@ -81,7 +81,7 @@ function recordEmbedding(config: ModelConfig, layout: Layout, takesIntegers: Tak
   return recorder;
 }
 
-function recordHead(config: ModelConfig, layout: Layout, recorder: Recorder) {
+function recordHead(config: ModelConfig, layout: TensorNames, recorder: Recorder) {
   const x = recorder.place('x');
   const picked = recorder.allocate(config.hidden);
   recorder.write({ kind: 'pick', x, y: picked });

@@ -4,7 +4,7 @@
 // all.
 
 import { InternalError } from '../base/portable.js';
-import type { Kit, ModelConfig, Rope } from '../model/index.js';
+import type { BlockBuilder, ModelConfig, Rope } from '../model/index.js';
 import { linearRole, ROUTER } from '../model/portable.js';
 import type { Value } from './program.js';
 import { Recorder, type TakesIntegers } from './recorder.js';
@@ -19,17 +19,17 @@ export type ProgramBuilderOptions = {
   readonly takesIntegers: TakesIntegers;
 };
 
-type NormRole = Parameters<Kit['norm']>[1];
-type LinearRole = Parameters<Kit['linear']>[1];
-type Routing = ReturnType<Kit['route']>;
+type NormRole = Parameters<BlockBuilder['norm']>[1];
+type LinearRole = Parameters<BlockBuilder['linear']>[1];
+type Routing = ReturnType<BlockBuilder['route']>;
 
 /** The program has no value for routes: each thread keeps its own (routes.ts). */
-const UNNAMED: Routing = { tokens: [], given: '', weights: '', places: '' };
+const UNNAMED: Routing = { tokens: [], assigned: '', weights: '', places: '' };
 
 /** Heads of a value: the numbers from one head to the next, and the rotation to apply when the heads are used. */
 type Heads = { readonly pitch: number; readonly rope: number | undefined };
 
-export class ProgramBuilder implements Kit {
+export class ProgramBuilder implements BlockBuilder {
   readonly x = 'x';
   readonly config: ModelConfig;
   readonly recorder: Recorder;
@@ -109,7 +109,7 @@ export class ProgramBuilder implements Kit {
 
   tap(): void {}
 
-  get mixture(): Kit['mixture'] {
+  get mixture(): BlockBuilder['mixture'] {
     return this.config.mixtures[this.options.block];
   }
 

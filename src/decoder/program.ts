@@ -4,7 +4,7 @@
 // experts have k rows per token, where k is the number of experts per token: first the rows of the first expert's
 // tokens, then those of the second's (routes.ts).
 
-import type { Kit, ModelConfig, Rope } from '../model/portable.js';
+import type { BlockBuilder, ModelConfig, Rope } from '../model/portable.js';
 
 /**
  * Columns [offset, offset + width) of a buffer. Where rows belong to experts, `routed` is the number of rows per token.
@@ -19,7 +19,7 @@ export type Value = {
 /** A buffer: numbers per row, and rows per token. */
 export type Rowed = { readonly width: number; readonly perToken: number };
 
-export type Mixture = NonNullable<Kit['mixture']>;
+export type Mixture = NonNullable<BlockBuilder['mixture']>;
 
 export type Activation = ModelConfig['activation'];
 

@@ -3,18 +3,18 @@
 
 import {
   describeTensors,
-  type Layout,
-  layoutOf,
   type ModelConfig,
   type ModelTensor,
   readModelConfig,
   storedPair,
+  type TensorNames,
+  tensorNamesOf,
 } from '../model/portable.js';
 import { type PackedModel, readPackedConfig, requireTensors } from '../packed/portable.js';
 
 export type DescribedModel = {
   readonly config: ModelConfig;
-  readonly layout: Layout;
+  readonly layout: TensorNames;
   readonly tensors: readonly ModelTensor[];
 };
 
@@ -25,7 +25,7 @@ export async function readPackedModel(packed: PackedModel): Promise<DescribedMod
   // A head equal to the embeddings is never packed, whatever the checkpoint stored. A head that is present is another
   // one.
   const config = storedPair(stated, has) ? { ...stated, tied: false } : stated;
-  const layout = layoutOf(config, has);
+  const layout = tensorNamesOf(config, has);
   const tensors = describeTensors(config, layout);
   requireTensors(packed, tensors);
   return { config, layout, tensors };

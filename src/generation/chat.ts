@@ -40,7 +40,7 @@ type Sources = { readonly file: string | undefined; readonly config: unknown };
 export type SpecialWords = Readonly<Record<string, string>>;
 
 /** Variables that are ours to give. */
-const GIVEN = ['messages', 'tools', 'documents', 'add_generation_prompt'];
+const TOKENS_PER_EXPERT = ['messages', 'tools', 'documents', 'add_generation_prompt'];
 
 /** The template; undefined where there is none. @throws CheckpointError E_TEXT_CHAT_TEMPLATE where it is no Jinja */
 export function createChatTemplate(sources: Sources, words: SpecialWords, where: string): ChatTemplate | undefined {
@@ -51,7 +51,7 @@ export function createChatTemplate(sources: Sources, words: SpecialWords, where:
     render(messages, { tools, variables = {}, now } = {}) {
       if (template instanceof JinjaError) throw explain(template);
       const further = toValue(variables) as Dict;
-      for (const name of GIVEN) {
+      for (const name of TOKENS_PER_EXPERT) {
         if (!further.has(name)) continue;
         throw new OptionError('E_OPTION_TEMPLATE', `${name}: no variable to give to a chat template. Leave it out.`, {
           option: 'chat_template_kwargs',

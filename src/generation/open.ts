@@ -71,9 +71,9 @@ async function openFile(path: string, onProgress: OnProgress): Promise<Parts> {
 async function packFolder(path: string, values: StoredValues, onProgress: OnProgress): Promise<Parts> {
   const model = await openModel(path);
   for (const text of model.notes) onProgress({ kind: 'note', text });
-  const { checkpoint, config, layout } = model;
+  const { checkpoint, config, tensorNames } = model;
   const language = await loadLanguage(folderTexts(checkpoint.dir), onProgress);
-  const source = { checkpoint, tensors: describeTensors(config, layout) };
+  const source = { checkpoint, tensors: describeTensors(config, tensorNames) };
   const settings = { values, layout: 'auto', head: headFor(values) } as const;
   const packed = await packInMemory(source, settings, onProgress).catch((error) => blameWeights(model, error));
   return { packed, language };

@@ -12,27 +12,27 @@ const MOST_TILES = 16;
 /** Queries of each tile for sequences of T tokens; the last may be shorter. */
 const tileOf = (T: number): number => Math.max(SMALLEST_TILE, Math.ceil(T / MOST_TILES));
 
-export type Sequence = {
+export type AttentionRows = {
   /** T. */
   readonly length: number;
   /** How many keys a query sees, its own the last of them; all before it where undefined. */
   readonly window: number | undefined;
   /** Where a sequence is a row of trees instead. */
-  readonly trees?: TreeRow | undefined;
+  readonly trees?: PrefixTreeRow | undefined;
 };
 
 /**
  * A row that holds trees of tokens, each token before its descendants; a token sees its ancestors and itself, of those the
- * last `window`. `positions` [B, T]: each token's depth. `ends` [B, 1, 1, T]: the place at which each token's subtree ends, so
- * that a query at place i descends from a key at j exactly where j ≤ i < ends[j].
+ * last `window`. `positions` [B, T]: each token's depth. `subtreeEnd` [B, 1, 1, T]: the place at which each token's subtree ends, so
+ * that a query at place i descends from a key at j exactly where j ≤ i < subtreeEnd[j].
  */
-export type TreeRow = { readonly positions: string; readonly ends: string };
+export type PrefixTreeRow = { readonly positions: string; readonly subtreeEnd: string };
 
 /** softmax(scale · q·kᵀ + mask)·v; q [B, T, heads · h], k and v [B, T, kvHeads · h] → [B, T, heads · h]. */
 export function causalAttention(
   g: GraphBuilder,
   { q, k, v }: { readonly q: string; readonly k: string; readonly v: string },
-  { length: T, window = T, trees }: Sequence,
+  { length: T, window = T, trees }: AttentionRows,
   attributes: Readonly<Record<'q_num_heads' | 'kv_num_heads' | 'scale', Attribute> & { softcap?: Attribute }>,
 ): string {
   const S = Math.min(tileOf(T), T);
@@ -61,7 +61,7 @@ export function causalAttention(
 /** Makes the mask of queries [from, to) over keys [0, to): −∞ also where a key is no ancestor, or beyond the window. */
 function hiding(
   g: GraphBuilder,
-  { positions, ends }: TreeRow,
+  { positions, subtreeEnd }: PrefixTreeRow,
   T: number,
   window: number,
 ): (mask: string, from: number, to: number) => string {
@@ -74,7 +74,10 @@ function hiding(
   const width = g.constant('window', Float32Array.of(window), [1]);
   return (mask, from, to) => {
     const places = Float32Array.from({ length: to - from }, (_, r) => from + r);
-    const over = g.op('LessOrEqual', [part(ends, 3, 0, to), g.constant(`places_${from}`, places, [to - from, 1])]);
+    const over = g.op('LessOrEqual', [
+      part(subtreeEnd, 3, 0, to),
+      g.constant(`places_${from}`, places, [to - from, 1]),
+    ]);
     const related = g.op('Where', [over, never, mask]);
     if (!ofKeys || !ofQueries) return related;
     const far = g.op('LessOrEqual', [g.op('Add', [part(ofKeys, 3, 0, to), width]), part(ofQueries, 2, from, to)]);

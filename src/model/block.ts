@@ -1,13 +1,18 @@
-// One decoder block as a graph: the block file of the model's shape, over tensors from wherever they lie. Input `x`
+// One decoder block as a graph: the block file of the model's architecture, over tensors from wherever they lie. Input `x`
 // [B, T, D]; outputs `y` [B, T, D] and, as asked, a tap per site: `[in]` or (`gram`) `[in, in]`, summed over the B·T tokens of
 // the run, or (`inputs`) `[B·T, in]`. Asking for taps alone leaves out what only `y` needs.
 
 import type { Graph } from '../graph/index.js';
-import { BlockKit, type BlockOutputs, type Fed, type TreeRows } from './blocks/kit.js';
-import { buildWith } from './blocks/shapes.js';
+import { buildWith } from './blocks/architectures.js';
+import {
+  type BlockOutputs,
+  GraphBlockBuilder,
+  type PrefixTreeRows,
+  type WeightInput,
+} from './blocks/graph-block-builder.js';
 import type { ModelConfig } from './config.js';
 import type { TensorSource } from './nodes.js';
-import { blockTensors, type Layout } from './tensor-names.js';
+import { blockTensors, type TensorNames } from './tensor-names.js';
 
 export type BlockGraphOptions = {
   readonly folder: string;
@@ -15,20 +20,25 @@ export type BlockGraphOptions = {
   /** Tokens of each window. */
   readonly length: number;
   readonly outputs: BlockOutputs;
-  readonly trees?: TreeRows | undefined;
+  readonly trees?: PrefixTreeRows | undefined;
   /** The linear whose weights are an input, `w` [out, in]. */
-  readonly fed?: Fed | undefined;
+  readonly weightInput?: WeightInput | undefined;
 };
 
 /** The graph of block `block`. */
-export function buildBlockGraph(config: ModelConfig, layout: Layout, block: number, options: BlockGraphOptions): Graph {
-  const { folder, find, length, outputs, trees, fed } = options;
-  const names = new Map(blockTensors(config, layout, block).map(({ role, name }) => [role, name]));
+export function buildBlockGraph(
+  config: ModelConfig,
+  tensorNames: TensorNames,
+  block: number,
+  options: BlockGraphOptions,
+): Graph {
+  const { folder, find, length, outputs, trees, weightInput } = options;
+  const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
   const tensor = (role: string): TensorSource | undefined => {
     const name = names.get(role);
     return name === undefined ? undefined : find(name);
   };
-  const kit = new BlockKit({ config, block, length, outputs, trees, fed, tensor });
-  buildWith(config, kit);
-  return kit.build(`block ${block}`, folder);
+  const builder = new GraphBlockBuilder({ config, block, length, outputs, trees, weightInput, tensor });
+  buildWith(config, builder);
+  return builder.build(`block ${block}`, folder);
 }

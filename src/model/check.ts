@@ -6,7 +6,7 @@ import { CheckpointError, UnsupportedError } from '../base/portable.js';
 import { type Checkpoint, findQuantised, readTensorRange, type TensorInfo } from '../checkpoint/index.js';
 import { bytesPerElement, type DType, elementCount, toFloat32 } from '../tensor/index.js';
 import { findFamily, type ModelConfig } from './config.js';
-import { isBuffer, type Layout, modelTensors, storedPair } from './tensor-names.js';
+import { isBuffer, modelTensors, storedPair, type TensorNames } from './tensor-names.js';
 
 /** Of two tensors, read at once. */
 const SLAB_ELEMENTS = 1 << 21;
@@ -52,8 +52,8 @@ const COMPUTABLE: readonly DType[] = ['F32', 'F16', 'BF16'];
  * a weight or bias that the model would not use.
  * @throws CheckpointError E_CHECKPOINT_MISSING, E_CHECKPOINT_SHAPE, E_CHECKPOINT_DTYPE, E_CHECKPOINT_UNEXPECTED
  */
-export function checkTensors(config: ModelConfig, layout: Layout, checkpoint: Checkpoint): void {
-  const expected = modelTensors(config, layout);
+export function checkTensors(config: ModelConfig, tensorNames: TensorNames, checkpoint: Checkpoint): void {
+  const expected = modelTensors(config, tensorNames);
   refuseQuantised(checkpoint);
   refuseTwins(config, checkpoint);
   for (const [name, shape] of expected) {
@@ -61,7 +61,7 @@ export function checkTensors(config: ModelConfig, layout: Layout, checkpoint: Ch
     if (!info) {
       throw new CheckpointError(
         'E_CHECKPOINT_MISSING',
-        `${checkpoint.dir}: tensor ${name} is missing; config.json (${config.family}, ${config.blocks} blocks) asks for it.${name === layout.head ? untied(layout) : ''}`,
+        `${checkpoint.dir}: tensor ${name} is missing; config.json (${config.family}, ${config.blocks} blocks) asks for it.${name === tensorNames.head ? untied(tensorNames) : ''}`,
         { tensor: name },
       );
     }
@@ -81,7 +81,7 @@ export function checkTensors(config: ModelConfig, layout: Layout, checkpoint: Ch
     }
   }
   for (const name of checkpoint.tensors.keys()) {
-    if (!name.startsWith(layout.blocks) || expected.has(name) || isBuffer(config, layout, name)) continue;
+    if (!name.startsWith(tensorNames.blocks) || expected.has(name) || isBuffer(config, tensorNames, name)) continue;
     throw new CheckpointError(
       'E_CHECKPOINT_UNEXPECTED',
       `${checkpoint.dir}: tensor ${name} is not part of a ${config.family} block as config.json describes it, so the model would compute something else. Check config.json.`,
@@ -90,7 +90,7 @@ export function checkTensors(config: ModelConfig, layout: Layout, checkpoint: Ch
   }
 }
 
-const untied = ({ embedding }: Layout): string =>
+const untied = ({ embedding }: TensorNames): string =>
   ` It says, or leaves it to be understood, that the head is not tied to the embeddings: where the model has them tied, write "tie_word_embeddings": true into it, and ${embedding} is both.`;
 
 /** @throws UnsupportedError E_UNSUPPORTED_QUANTISED, also where config.json says nothing of it */
@@ -117,16 +117,16 @@ function refuseTwins({ family }: ModelConfig, checkpoint: Checkpoint): void {
 }
 
 /** What of the checkpoint the model has no use for. Where the language model is a part of the whole, the rest is meant to be there. */
-export function noteUnused(config: ModelConfig, layout: Layout, checkpoint: Checkpoint): readonly string[] {
+export function noteUnused(config: ModelConfig, tensorNames: TensorNames, checkpoint: Checkpoint): readonly string[] {
   const { within, names } = findFamily({ model_type: config.family });
   if (within !== undefined) return [];
-  const used = modelTensors(config, layout);
+  const used = modelTensors(config, tensorNames);
   const twin = tiedTwin(config, checkpoint);
   const unused = [...checkpoint.tensors.keys()].filter(
     (name) =>
       !used.has(name) &&
       name !== twin &&
-      !name.startsWith(layout.blocks) &&
+      !name.startsWith(tensorNames.blocks) &&
       !names.buffers.some((end) => `.${name}`.endsWith(end)),
   );
   if (unused.length === 0) return [];

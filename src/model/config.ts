@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import { CheckpointError, UnsupportedError } from '../base/portable.js';
-import type { Activation, FamilySpec, ShapeName } from './families/family.js';
+import type { Activation, ArchitectureName, FamilySpec } from './families/family.js';
 import { FAMILIES } from './families/index.js';
 import { malformed, unsupported } from './refuse.js';
 import type { Rope } from './rope.js';
@@ -20,7 +20,7 @@ export type Mixture = {
 
 export type ModelConfig = {
   readonly family: string;
-  readonly shape: ShapeName;
+  readonly architecture: ArchitectureName;
   /** L, the number of blocks; D, the residual's width; F, the MLP's width; V, the vocabulary. */
   readonly blocks: number;
   readonly hidden: number;
@@ -143,7 +143,7 @@ export function readModelConfig(whole: Json): ModelConfig {
   const ropeRaw = { ...raw, max_position_embeddings: maxPositions };
   return {
     family: family.modelType,
-    shape: family.shape,
+    architecture: family.architecture,
     blocks: raw.num_hidden_layers,
     hidden: raw.hidden_size,
     intermediate,

@@ -5,10 +5,14 @@ import { NumericError } from '../base/index.js';
 import { type Checkpoint, readTensorRange } from '../checkpoint/index.js';
 import { bytesPerElement, findNonFinite, toFloat32 } from '../tensor/index.js';
 import type { ModelConfig } from './config.js';
-import { type Layout, modelTensors } from './tensor-names.js';
+import { modelTensors, type TensorNames } from './tensor-names.js';
 
 /** What of a model says where its weights lie. */
-export type Stored = { readonly checkpoint: Checkpoint; readonly config: ModelConfig; readonly layout: Layout };
+export type Stored = {
+  readonly checkpoint: Checkpoint;
+  readonly config: ModelConfig;
+  readonly tensorNames: TensorNames;
+};
 
 /** A tensor with weights that are no numbers: how many, and the first of them, by its place in the file's shape. */
 export type BrokenTensor = {
@@ -43,12 +47,12 @@ export async function findBroken(checkpoint: Checkpoint, name: string): Promise<
 
 /** @throws NumericError E_NUMERIC_WEIGHT where one of the tensors `names` holds NaN or an infinity */
 export async function requireFiniteTensors(
-  { checkpoint, layout }: Pick<Stored, 'checkpoint' | 'layout'>,
+  { checkpoint, tensorNames }: Pick<Stored, 'checkpoint' | 'tensorNames'>,
   names: Iterable<string>,
 ): Promise<void> {
   for (const name of names) {
     const found = await findBroken(checkpoint, name);
-    if (found) throw brokenWeight(layout, found);
+    if (found) throw brokenWeight(tensorNames, found);
   }
 }
 
@@ -59,7 +63,7 @@ export async function requireFiniteTensors(
  */
 export async function blameWeights(model: Stored, error: unknown): Promise<never> {
   if (error instanceof NumericError && !('position' in error.facts)) {
-    await requireFiniteTensors(model, modelTensors(model.config, model.layout).keys());
+    await requireFiniteTensors(model, modelTensors(model.config, model.tensorNames).keys());
   }
   throw error;
 }
@@ -70,7 +74,7 @@ export function describeCounts({ nan, infinite }: Pick<BrokenTensor, 'nan' | 'in
   return parts.join(' and ');
 }
 
-function brokenWeight({ blocks }: Layout, broken: BrokenTensor): NumericError {
+function brokenWeight({ blocks }: TensorNames, broken: BrokenTensor): NumericError {
   const { tensor, file, nan, infinite, position, value } = broken;
   const linear = tensor.replace(/\.weight$/, '');
   const number = tensor.startsWith(blocks) ? /^\d+/.exec(tensor.slice(blocks.length))?.[0] : undefined;

@@ -8,13 +8,13 @@
 import { type Graph, GraphBuilder, int } from '../graph/index.js';
 import type { ModelConfig } from './config.js';
 import { normalise, softCap, type TensorSource, weight } from './nodes.js';
-import type { Layout } from './tensor-names.js';
+import type { TensorNames } from './tensor-names.js';
 
 export type HeadOutput = 'nll' | 'choices' | 'divergence' | 'logits';
 
 export function buildHeadGraph(
   config: ModelConfig,
-  layout: Layout,
+  tensorNames: TensorNames,
   options: {
     readonly folder: string;
     readonly find: (name: string) => TensorSource;
@@ -23,12 +23,12 @@ export function buildHeadGraph(
 ): Graph {
   const g = new GraphBuilder();
   const { find } = options;
-  const { finalNorm, projectOut } = layout;
+  const { finalNorm, projectOut } = tensorNames;
   const affine = finalNorm !== undefined && config.normAffine;
   const scale = affine ? find(`${finalNorm}.weight`) : undefined;
   const bias = affine && config.norm === 'layer' ? find(`${finalNorm}.bias`) : undefined;
   const projection = projectOut && weight(g, find(projectOut));
-  const head = weight(g, find(layout.head));
+  const head = weight(g, find(tensorNames.head));
   const logitsOf = (rows: string): string => {
     const normed = finalNorm ? normalise(g, config, rows, { scale, bias, width: config.hidden }) : rows;
     const projected = projection ? g.op('Gemm', [normed, projection], { transB: int(1) }) : normed;

@@ -1,6 +1,6 @@
-export { type BlockOutputs, GIVEN } from './blocks/kit.js';
+export type { BlockBuilder } from './blocks/block-builder.js';
+export { type BlockOutputs, TOKENS_PER_EXPERT } from './blocks/graph-block-builder.js';
 export { expertOf, expertSite, type TapSite } from './blocks/parts.js';
-export type { Kit } from './blocks/shape.js';
 export { findFamily, keyOf, type ModelConfig, readModelConfig } from './config.js';
 export type { FamilySpec } from './families/family.js';
 export { FAMILIES } from './families/index.js';
@@ -18,6 +18,6 @@ export {
 } from './model.js';
 export { mendConfig, mendingOf, renumberTensor } from './removal.js';
 export { longestAlike, type Rope } from './rope.js';
-export { blockTensors, inPlace, type Linear, layoutOf, linearsOf, modelTensors } from './tensor-names.js';
+export { blockTensors, inPlace, type Linear, linearsOf, modelTensors, tensorNamesOf } from './tensor-names.js';
 export { describeTensors, type ModelTensor } from './tensors.js';
 export { linearUnits, unitOf } from './units.js';

@@ -4,17 +4,25 @@ import { type Checkpoint, openCheckpoint } from '../checkpoint/index.js';
 import type { Graph } from '../graph/index.js';
 import { elementCount } from '../tensor/index.js';
 import { buildBlockGraph } from './block.js';
-import type { BlockOutputs, Fed, TreeRows } from './blocks/kit.js';
+import type { BlockOutputs, PrefixTreeRows, WeightInput } from './blocks/graph-block-builder.js';
 import { checkTensors, noteUnused, settleTie, tiedTwin } from './check.js';
 import { type ModelConfig, readModelConfig } from './config.js';
 import { buildHeadGraph, type HeadOutput } from './head.js';
 import type { TensorSource } from './nodes.js';
-import { blockTensors, inPlace, isBuffer, type Layout, type Linear, layoutOf, linearsOf } from './tensor-names.js';
+import {
+  blockTensors,
+  inPlace,
+  isBuffer,
+  type Linear,
+  linearsOf,
+  type TensorNames,
+  tensorNamesOf,
+} from './tensor-names.js';
 
 export type Model = {
   readonly checkpoint: Checkpoint;
   readonly config: ModelConfig;
-  readonly layout: Layout;
+  readonly tensorNames: TensorNames;
   /** Prunable linears of each block. */
   readonly linears: readonly (readonly Linear[])[];
   /** Bytes of the weight tensors. */
@@ -35,27 +43,27 @@ export type Model = {
 export async function openModel(dir: string): Promise<Model> {
   const checkpoint = await openCheckpoint(dir);
   const { config, notes } = await settleTie(readModelConfig(checkpoint.config), checkpoint);
-  const layout = layoutOf(config, (name) => checkpoint.tensors.has(name));
-  checkTensors(config, layout, checkpoint);
-  const linears = Array.from({ length: config.blocks }, (_, block) => linearsOf(config, layout, block));
+  const tensorNames = tensorNamesOf(config, (name) => checkpoint.tensors.has(name));
+  checkTensors(config, tensorNames, checkpoint);
+  const linears = Array.from({ length: config.blocks }, (_, block) => linearsOf(config, tensorNames, block));
   const weights = linears.map((block) => block.reduce((sum, { rows, columns }) => sum + rows * columns, 0));
   const twin = tiedTwin(config, checkpoint);
   let parameters = 0;
   let bytes = 0;
   for (const { name, shape, length } of checkpoint.tensors.values()) {
-    if (name !== twin && !isBuffer(config, layout, name)) parameters += elementCount(shape);
+    if (name !== twin && !isBuffer(config, tensorNames, name)) parameters += elementCount(shape);
     bytes += length;
   }
   return {
     checkpoint,
     config,
-    layout,
+    tensorNames,
     linears,
     bytes,
     parameters,
     prunable: weights.reduce((a, b) => a + b, 0),
     blockWeights: Math.max(...weights),
-    notes: [...(checkpoint.notes ?? []), ...notes, ...noteUnused(config, layout, checkpoint)],
+    notes: [...(checkpoint.notes ?? []), ...notes, ...noteUnused(config, tensorNames, checkpoint)],
   };
 }
 
@@ -74,20 +82,20 @@ export function blockGraph(
   options: {
     readonly length: number;
     readonly outputs: BlockOutputs;
-    readonly trees?: TreeRows;
+    readonly trees?: PrefixTreeRows;
     readonly source?: BlockSource;
-    readonly fed?: Fed;
+    readonly weightInput?: WeightInput;
   },
 ): Graph {
-  const { length, outputs, trees, source = checkpointSource(model.checkpoint), fed } = options;
-  return buildBlockGraph(model.config, model.layout, block, { ...source, length, outputs, trees, fed });
+  const { length, outputs, trees, source = checkpointSource(model.checkpoint), weightInput } = options;
+  return buildBlockGraph(model.config, model.tensorNames, block, { ...source, length, outputs, trees, weightInput });
 }
 
 /** The graph from the last block's residual to what is wanted of the logits. */
 export function headGraph(model: Model, outputs: HeadOutput): Graph {
-  return buildHeadGraph(model.config, model.layout, { ...checkpointSource(model.checkpoint), outputs });
+  return buildHeadGraph(model.config, model.tensorNames, { ...checkpointSource(model.checkpoint), outputs });
 }
 
 /** Names of all tensors of a block. */
 export const blockTensorNames = (model: Model, block: number): readonly string[] =>
-  blockTensors(model.config, model.layout, block).map(({ name }) => name);
+  blockTensors(model.config, model.tensorNames, block).map(({ name }) => name);

@@ -10,7 +10,7 @@ export type Routing = {
   /** Of each expert, the numbers of its tokens, ascending. */
   readonly tokens: readonly string[];
   /** 1 where an expert was given a token, else 0: [E, M]. */
-  readonly given: string;
+  readonly assigned: string;
   /** What each token's experts count for, and where what they make of it lies among the rows of all: [M, k]. */
   readonly weights: string;
   readonly places: string;
@@ -24,20 +24,20 @@ export function route(g: GraphBuilder, logits: string, { experts: E, perToken: k
   const weights = normalised ? g.op('Div', [largest!, total()]) : largest!;
   const offOn = g.constant('off, on', Float32Array.of(0, 1), [2]);
   const bySlot = g.op('OneHot', [chosen!, g.shape([E]), offOn], { axis: int(0) });
-  const given = g.op('ReduceSum', [bySlot, g.shape([2])], { keepdims: int(0) });
+  const assigned = g.op('ReduceSum', [bySlot, g.shape([2])], { keepdims: int(0) });
   const whole = (x: string): string => g.op('Cast', [x], { to: int(7) });
 
-  const counts = whole(g.op('ReduceSum', [given, g.shape([1])], { keepdims: int(0) }));
-  const places = g.op('NonZero', [given]);
+  const counts = whole(g.op('ReduceSum', [assigned, g.shape([1])], { keepdims: int(0) }));
+  const places = g.op('NonZero', [assigned]);
   const ofAll = g.op('Reshape', [g.op('Slice', [places, g.shape([1]), g.shape([2]), g.shape([0])]), g.shape([-1])]);
   const tokens = E === 1 ? [ofAll] : g.ops('Split', [ofAll, counts], E, { axis: int(0) });
 
   // How many rows stand before a token's in each expert; float32 counts to 2²⁴, and runs are of a few thousand tokens.
-  const before = g.op('CumSum', [g.op('Reshape', [given, g.shape([-1])]), g.shape([0])], { exclusive: int(1) });
+  const before = g.op('CumSum', [g.op('Reshape', [assigned, g.shape([-1])]), g.shape([0])], { exclusive: int(1) });
   const spread = g.op('Mul', [bySlot, g.op('Reshape', [before, g.shape([E, -1, 1])])]);
   return {
     tokens,
-    given,
+    assigned,
     weights,
     places: whole(g.op('ReduceSum', [spread, g.shape([0])], { keepdims: int(0) })),
   };

@@ -2,8 +2,8 @@
 // check that all of them are there. Names are those of the checkpoint.
 
 import type { TensorInfo } from '../checkpoint/portable.js';
+import { ARCHITECTURES } from './blocks/architectures.js';
 import { linearRole, ROUTER, type TapSite } from './blocks/parts.js';
-import { SHAPES } from './blocks/shapes.js';
 import { findFamily, type ModelConfig } from './config.js';
 import type { LinearKind, Names, NormRole } from './families/names.js';
 import type { TensorSource } from './nodes.js';
@@ -26,7 +26,7 @@ export type Linear = {
 };
 
 /** Names of what is not in a block, and what the names of blocks begin with. */
-export type Layout = {
+export type TensorNames = {
   readonly embedding: string;
   readonly positions: string | undefined;
   readonly projectIn: string | undefined;
@@ -39,7 +39,7 @@ export type Layout = {
 };
 
 /** The names that a model of `config` has among tensors of which `has` knows. */
-export function layoutOf(config: ModelConfig, has: (name: string) => boolean): Layout {
+export function tensorNamesOf(config: ModelConfig, has: (name: string) => boolean): TensorNames {
   const { names } = findFamily({ model_type: config.family });
   const base = baseOf(names, has);
   const own = names.head.map((name) => `${name}.weight`).find(has);
@@ -69,43 +69,45 @@ export function storedPair(
   config: ModelConfig,
   has: (name: string) => boolean,
 ): readonly [embedding: string, head: string] | undefined {
-  const { embedding } = layoutOf(config, has);
-  const { head } = layoutOf({ ...config, tied: false }, has);
+  const { embedding } = tensorNamesOf(config, has);
+  const { head } = tensorNamesOf({ ...config, tied: false }, has);
   return config.tied && embedding !== head && has(embedding) && has(head) ? [embedding, head] : undefined;
 }
 
 /** Names the modules of a block by their roles. */
-function moduleNames(config: ModelConfig, layout: Layout, block: number) {
+function moduleNames(config: ModelConfig, tensorNames: TensorNames, block: number) {
   const { modules, experts } = findFamily({ model_type: config.family }).names;
   return (role: LinearKind | NormRole | typeof ROUTER, expert?: number): string => {
     const own = role === ROUTER ? experts!.router : modules[role];
     const inBlock = expert === undefined ? own : `${experts!.before}${expert}.${experts!.modules[role as LinearKind]}`;
-    return `${layout.blocks}${block}.${inBlock}`;
+    return `${tensorNames.blocks}${block}.${inBlock}`;
   };
 }
 
 /** The prunable linears of a block, in the checkpoint's usual order. */
-export function linearsOf(config: ModelConfig, layout: Layout, block: number): readonly Linear[] {
-  const nameOf = moduleNames(config, layout, block);
-  return SHAPES[config.shape].parts(config, block).linears.map(({ role, rows, columns, site, expert }) => ({
-    name: nameOf(role, expert),
-    kind: role,
-    block,
-    rows,
-    columns,
-    site,
-    transposed: config.transposed,
-    expert,
-  }));
+export function linearsOf(config: ModelConfig, tensorNames: TensorNames, block: number): readonly Linear[] {
+  const nameOf = moduleNames(config, tensorNames, block);
+  return ARCHITECTURES[config.architecture]
+    .parts(config, block)
+    .linears.map(({ role, rows, columns, site, expert }) => ({
+      name: nameOf(role, expert),
+      kind: role,
+      block,
+      rows,
+      columns,
+      site,
+      transposed: config.transposed,
+      expert,
+    }));
 }
 
 /** A tensor of a block: its name, its shape in the file, and what the graph calls it. */
 export type BlockTensor = { readonly name: string; readonly role: string; readonly shape: readonly number[] };
 
 /** All tensors of a block. */
-export function blockTensors(config: ModelConfig, layout: Layout, block: number): readonly BlockTensor[] {
-  const { norms, linears, router } = SHAPES[config.shape].parts(config, block);
-  const nameOf = moduleNames(config, layout, block);
+export function blockTensors(config: ModelConfig, tensorNames: TensorNames, block: number): readonly BlockTensor[] {
+  const { norms, linears, router } = ARCHITECTURES[config.architecture].parts(config, block);
+  const nameOf = moduleNames(config, tensorNames, block);
   const tensors: BlockTensor[] = [];
   const add = (module: string, role: string, part: 'weight' | 'bias', shape: readonly number[]): void => {
     tensors.push({ name: `${module}.${part}`, role: `${role}.${part}`, shape });
@@ -124,13 +126,13 @@ export function blockTensors(config: ModelConfig, layout: Layout, block: number)
 }
 
 /** Names and shapes of all tensors that a model needs. */
-export function modelTensors(config: ModelConfig, layout: Layout): ReadonlyMap<string, readonly number[]> {
+export function modelTensors(config: ModelConfig, tensorNames: TensorNames): ReadonlyMap<string, readonly number[]> {
   const { hidden: D, vocabulary, embedding, maxPositions } = config;
   const tensors = new Map<string, readonly number[]>([
-    [layout.embedding, [vocabulary, embedding.width]],
-    [layout.head, [vocabulary, embedding.width]],
+    [tensorNames.embedding, [vocabulary, embedding.width]],
+    [tensorNames.head, [vocabulary, embedding.width]],
   ]);
-  const { positions, projectIn, projectOut, finalNorm } = layout;
+  const { positions, projectIn, projectOut, finalNorm } = tensorNames;
   if (positions) tensors.set(positions, [maxPositions + embedding.positionOffset!, D]);
   if (projectIn) tensors.set(projectIn, [D, embedding.width]);
   if (projectOut) tensors.set(projectOut, [embedding.width, D]);
@@ -139,14 +141,14 @@ export function modelTensors(config: ModelConfig, layout: Layout): ReadonlyMap<s
     if (config.norm === 'layer') tensors.set(`${finalNorm}.bias`, [D]);
   }
   for (let block = 0; block < config.blocks; block++) {
-    for (const { name, shape } of blockTensors(config, layout, block)) tensors.set(name, shape);
+    for (const { name, shape } of blockTensors(config, tensorNames, block)) tensors.set(name, shape);
   }
   return tensors;
 }
 
 /** Whether a tensor is one that older transformers saved with a block and that holds no weights. */
-export const isBuffer = (config: ModelConfig, layout: Layout, name: string): boolean =>
-  name.startsWith(layout.blocks) &&
+export const isBuffer = (config: ModelConfig, tensorNames: TensorNames, name: string): boolean =>
+  name.startsWith(tensorNames.blocks) &&
   findFamily({ model_type: config.family }).names.buffers.some((end) => name.endsWith(end));
 
 /** A tensor of a safetensors file as a graph's initialiser, in place. */

@@ -3,7 +3,7 @@
 
 import { ROUTER } from './blocks/parts.js';
 import type { ModelConfig } from './config.js';
-import { blockTensors, type Layout, modelTensors } from './tensor-names.js';
+import { blockTensors, modelTensors, type TensorNames } from './tensor-names.js';
 
 /**
  * A tensor by the checkpoint's name, [rows = out, columns = in]; a vector has one row. `positions` are learned ones, a row
@@ -20,9 +20,9 @@ export type ModelTensor = {
 };
 
 /** Embeddings, block after block, the last norm, and the head where it is not tied to the embeddings. */
-export function describeTensors(config: ModelConfig, layout: Layout): readonly ModelTensor[] {
-  const { embedding, positions, projectIn, projectOut, finalNorm, head } = layout;
-  const shapes = modelTensors(config, layout);
+export function describeTensors(config: ModelConfig, tensorNames: TensorNames): readonly ModelTensor[] {
+  const { embedding, positions, projectIn, projectOut, finalNorm, head } = tensorNames;
+  const shapes = modelTensors(config, tensorNames);
   const outside = (names: readonly (string | undefined)[]): ModelTensor[] =>
     names.flatMap((name) => {
       const shape = name === undefined ? undefined : shapes.get(name);
@@ -48,7 +48,7 @@ export function describeTensors(config: ModelConfig, layout: Layout): readonly M
       : { name, role, rows, columns, block, transposed };
   };
   const blocks = Array.from({ length: config.blocks }, (_, block) =>
-    blockTensors(config, layout, block).map(({ name, role, shape }) =>
+    blockTensors(config, tensorNames, block).map(({ name, role, shape }) =>
       describe(name, shape, block, role === `${ROUTER}.weight`),
     ),
   );

@@ -1,23 +1,5 @@
-export {
-  type Environment,
-  type Evidence,
-  type EvidenceName,
-  type Mask,
-  type Matrix,
-  type MatrixEdit,
-  type Operator,
-  type Prepared,
-  standInOf,
-} from './operator.js';
-export {
-  type LinearStatistics,
-  type MaskCriterion,
-  type MaskOperator,
-  maskOperator,
-  type SolverCriterion,
-  type SolverOperator,
-  solverOperator,
-} from './sparsify/criterion.js';
+export { type Evidence, type Mask, type Matrix, type Operator, type Prepared, standInOf } from './operator.js';
+export { type MaskOperator, maskOperator, type SolverOperator, solverOperator } from './sparsify/criterion.js';
 export { refineMask } from './sparsify/dsnot.js';
 export { factoriseGram } from './sparsify/gram-factor.js';
 export { selectMask } from './sparsify/mask.js';

@@ -53,7 +53,7 @@ export async function scoreSequences(
   return items.map((item) => item.map(() => results[at++]!));
 }
 
-type TreeInputs = Readonly<Record<'positions' | 'ends', HostTensor>>;
+type TreeInputs = Readonly<Record<'positions' | 'subtree_end', HostTensor>>;
 
 /** Runs a block over all rows, in place. */
 async function growBlock(
@@ -90,7 +90,7 @@ function treeInputs({ chunks, length: T }: Activations, { depths, ends }: Forest
     }
     return {
       positions: { type: 'i64', shape: [count, T], data: positions },
-      ends: { type: 'f32', shape: [count, 1, 1, T], data: places },
+      subtree_end: { type: 'f32', shape: [count, 1, 1, T], data: places },
     };
   });
 }

@@ -16,6 +16,6 @@ export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { measureSensitivity } from './sensitivity.js';
 export { pruneSequentially, runBlocks, scoreBlockFiles } from './sequential.js';
 export { scoreSurrogate } from './surrogate.js';
-export { measureEvidence, type Treating, treatBlock } from './treat.js';
+export { measureEvidence, treatBlock } from './treat.js';
 export { withTreatedBlock } from './treated-block.js';
 export { sweepVariants } from './variants.js';

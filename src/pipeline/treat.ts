@@ -5,7 +5,7 @@ import { InternalError, withResources } from '../base/index.js';
 import type { TensorEdit } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Gemm } from '../linalg/index.js';
-import { blockGraph, expertOf, GIVEN, type Model, unitOf, weightName } from '../model/index.js';
+import { blockGraph, expertOf, type Model, TOKENS_PER_EXPERT, unitOf, weightName } from '../model/index.js';
 import type { Evidence, Operator, Prepared } from '../operators/index.js';
 import { treatmentOf } from '../plan/index.js';
 import { fillGrams, type Grams, measureGrams, type SquareSums, unseenExperts } from '../profile/index.js';
@@ -88,7 +88,7 @@ export async function treatBlock(
 function sitesOf(model: Model, block: number, grams: Grams | undefined): readonly string[] {
   const sites = [...new Set(model.linears[block]!.map(({ site }) => site as string))];
   if (!grams) return sites;
-  const measured = Object.keys(grams).filter((site) => site !== GIVEN);
+  const measured = Object.keys(grams).filter((site) => site !== TOKENS_PER_EXPERT);
   if (sites.every((site) => measured.includes(site))) return measured;
   throw new InternalError('E_INTERNAL_EVIDENCE', `Block ${block} has Gram matrices of ${measured}, not of ${sites}.`);
 }
@@ -96,7 +96,7 @@ function sitesOf(model: Model, block: number, grams: Grams | undefined): readonl
 /** What was measured of one input. Experts that no token was given to have no sums either: their number does not matter. */
 function evidenceAt({ grams, squareSums, columnSums, sequences, tokens }: BlockEvidence, site: string): Evidence {
   const expert = expertOf(site);
-  const given = expert === undefined ? undefined : (grams ?? squareSums)?.[GIVEN]?.[expert];
+  const given = expert === undefined ? undefined : (grams ?? squareSums)?.[TOKENS_PER_EXPERT]?.[expert];
   return {
     squareSums: squareSums?.[site],
     columnSums: columnSums?.[site],

@@ -4,7 +4,7 @@
 // With zeros instead, weights would be pruned in index order, and SparseGPT would treat every column as dead and zero
 // it. The list of these experts is returned, to be reported.
 
-import { expertSite, GIVEN } from '../model/index.js';
+import { expertSite, TOKENS_PER_EXPERT } from '../model/index.js';
 import type { Grams } from './gram.js';
 import type { SquareSums } from './squares.js';
 
@@ -12,7 +12,7 @@ type Statistics = Readonly<Record<string, ArrayLike<number>>>;
 
 /** The experts of a block without any token, ascending. Empty in a block without experts. */
 export const unseenExperts = (statistics: Statistics): readonly number[] =>
-  Array.from(statistics[GIVEN] ?? []).flatMap((tokens, expert) => (tokens === 0 ? [expert] : []));
+  Array.from(statistics[TOKENS_PER_EXPERT] ?? []).flatMap((tokens, expert) => (tokens === 0 ? [expert] : []));
 
 /** Σx², with assumed values for experts without tokens. */
 export function fillSquareSums(sums: SquareSums): SquareSums {
@@ -37,7 +37,7 @@ export function fillGrams(grams: Grams): void {
 function assume(statistics: Statistics, squares: (site: string) => ArrayLike<number>): ReadonlyMap<string, number> {
   const unseen = unseenExperts(statistics);
   if (unseen.length === 0) return new Map();
-  const seen = Array.from(statistics[GIVEN]!).flatMap((tokens, expert) => (tokens === 0 ? [] : [expert]));
+  const seen = Array.from(statistics[TOKENS_PER_EXPERT]!).flatMap((tokens, expert) => (tokens === 0 ? [] : [expert]));
   const values = (['in', 'out'] as const).flatMap((side) => {
     const means = seen.map((expert) => mean(squares(expertSite(expert, side))));
     const value = mean(means);

@@ -88,7 +88,7 @@ async function perturb(
   const pair = { epsilon, plus: await open(), minus: await open() };
   // Draw the seeds first, so that the order of the workers does not matter.
   const draws = from.chunks.map(() => seeds.uint32());
-  const graph = blockGraph(model, block, { length: from.length, outputs: 'hidden', fed: linear });
+  const graph = blockGraph(model, block, { length: from.length, outputs: 'hidden', weightInput: linear });
   await withResources(async (ownSession) => {
     const session = await ownSession(engine.load(graph));
     await inParallel(engine.concurrency, draws.length, async (chunk) => {

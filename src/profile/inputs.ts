@@ -4,7 +4,7 @@
 // expert, that expert's linears read zeros.
 
 import type { Engine, Session } from '../engine/index.js';
-import { expertOf, GIVEN } from '../model/index.js';
+import { expertOf, TOKENS_PER_EXPERT } from '../model/index.js';
 import { type Activations, inParallel, runChunk } from '../stream/index.js';
 import type { BlockInputs } from './measure.js';
 
@@ -40,14 +40,14 @@ export async function sampleInputs(engine: Engine, session: Session, from: Activ
   const parts = await inParallel(engine.concurrency, taken.length, async (chunk) => {
     const block = pick(await from.read(chunk), taken[chunk]!, from.width);
     const outputs = await runChunk(session, from, chunk);
-    const { [GIVEN]: given, ...taps } = outputs;
+    const { [TOKENS_PER_EXPERT]: assigned, ...taps } = outputs;
     const sites = Object.entries(taps).map(([site, { data, shape }]) => {
       const width = shape[1]!;
       const expert = expertOf(site);
       const rowOf =
         expert === undefined
           ? undefined
-          : rowsOf(given!.data as Float32Array, expert, from.chunks[chunk]! * from.length);
+          : rowsOf(assigned!.data as Float32Array, expert, from.chunks[chunk]! * from.length);
       return { site, width, data: pick(data as Float32Array, taken[chunk]!, width, rowOf) };
     });
     return { block, sites };
@@ -61,10 +61,10 @@ export async function sampleInputs(engine: Engine, session: Session, from: Activ
   };
 }
 
-/** For each token, its row among an expert's tokens; −1 where it was not routed there. `given` is [experts, tokens]. */
-function rowsOf(given: Float32Array, expert: number, tokens: number): Int32Array {
+/** For each token, its row among an expert's tokens; −1 where it was not routed there. `assigned` is [experts, tokens]. */
+function rowsOf(assigned: Float32Array, expert: number, tokens: number): Int32Array {
   let row = 0;
-  return Int32Array.from({ length: tokens }, (_, token) => (given[expert * tokens + token] === 1 ? row++ : -1));
+  return Int32Array.from({ length: tokens }, (_, token) => (assigned[expert * tokens + token] === 1 ? row++ : -1));
 }
 
 function concatenate(parts: readonly Float32Array[]): Float32Array {

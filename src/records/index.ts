@@ -3,7 +3,7 @@ export { type DropRecord, parseDropRecord } from './drop.js';
 export type { Evaluation, Trial } from './evaluation.js';
 export { pairedInterval, verdictOf } from './interval.js';
 export { type Manifest, type ManifestText, parseManifest, type ResultRow } from './manifest.js';
-export { type Budget, blockId, type Plan, parsePlan, type Treatment, validatePlan } from './plan.js';
+export { blockId, type Plan, parsePlan, type Treatment, validatePlan } from './plan.js';
 export {
   HISTOGRAM_BINS,
   HISTOGRAM_SHIFT,

@@ -53,11 +53,4 @@ export {
 export { requestDigest } from './trial.js';
 export type { Entry, TimedTrial } from './trial-ledger.js';
 export { describeUnseen } from './unseen-experts.js';
-export {
-  checkOut,
-  checkOutPath,
-  checkOutside,
-  checkSpace,
-  isOnlyToBeCleared,
-  type Workspace,
-} from './workspace.js';
+export { checkOut, checkOutPath, checkOutside, checkSpace, isOnlyToBeCleared, type Workspace } from './workspace.js';

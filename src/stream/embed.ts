@@ -29,18 +29,18 @@ async function writeEmbeddings(
   activations: Activations,
 ): Promise<void> {
   const { length } = windows;
-  const { config, layout } = model;
+  const { config, tensorNames } = model;
   const { hidden: D, embedding } = config;
   const needed = new Set<number>();
   for (const window of windows.windows) for (const token of window) needed.add(token);
-  const rows = await readSomeRows(model, layout.embedding, needed);
+  const rows = await readSomeRows(model, tensorNames.embedding, needed);
   if (embedding.scale !== 1) for (const row of rows.values()) scale(row, embedding.scale);
-  if (layout.projectIn) await project(model, layout.projectIn, rows);
+  if (tensorNames.projectIn) await project(model, tensorNames.projectIn, rows);
   const { positionOffset: offset } = embedding;
   const positions =
     offset === undefined
       ? undefined
-      : await readSomeRows(model, layout.positions!, new Set(Array.from({ length }, (_, t) => t + offset)));
+      : await readSomeRows(model, tensorNames.positions!, new Set(Array.from({ length }, (_, t) => t + offset)));
   let at = 0;
   for (const [chunk, count] of activations.chunks.entries()) {
     const data = new Float32Array(count * length * D);

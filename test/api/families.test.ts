@@ -31,7 +31,7 @@ async function logitsOf(model: Model, source: Model, blocks: readonly number[]):
   const windows = [0, 1].map((w) => Int32Array.from({ length: LENGTH }, (_, t) => 97 + ((w * 31 + t * 7) % 26)));
   const engine = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
   const { folder, find } = checkpointSource(source.checkpoint);
-  const prefix = source.layout.blocks;
+  const prefix = source.tensorNames.blocks;
   const logits = await forwardLogits(engine, model, { length: LENGTH, windows }, async (block) => ({
     folder,
     find: (name) => find(name.replace(`${prefix}${block}.`, `${prefix}${blocks[block]}.`)),

@@ -130,7 +130,7 @@ describe('prune', () => {
 describe('the others', () => {
   test('inspect and plan', async () => {
     expect(await inspect(`${NAME}@main`)).toMatchObject({ checkpoint: `${NAME}@main`, family: 'llama', blocks: 4 });
-    expect(await makePlan({ checkpoint: NAME, sparsity: 0.5, beta: 0 })).toMatchObject({ target: 0.5 });
+    expect(await makePlan({ checkpoint: NAME, sparsity: 0.5, beta: 0 })).toMatchObject({ budget: { target: 0.5 } });
   });
 
   test('evaluate', async () => {

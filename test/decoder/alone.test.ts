@@ -16,9 +16,9 @@ import { decodeAll, INT8, openCheckpoint } from './make.js';
 const kernels = await readFile(fileURLToPath(new URL('../../dist/kernels/runtime-single.wasm', import.meta.url)));
 
 async function packedOf(name: string): Promise<PackedFile> {
-  const { checkpoint, config, layout } = await openModel(goldenDir(name));
+  const { checkpoint, config, tensorNames } = await openModel(goldenDir(name));
   const path = join(await makeDir(), 'model.lw');
-  await writePacked(path, { checkpoint, tensors: describeTensors(config, layout) }, INT8, silent);
+  await writePacked(path, { checkpoint, tensors: describeTensors(config, tensorNames) }, INT8, silent);
   return await openPackedBytes(await readFile(path));
 }
 

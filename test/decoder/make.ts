@@ -14,8 +14,8 @@ export async function openCheckpoint(
   settings: PackSettings,
   options: DecoderOptions = { threads: 1 },
 ): Promise<Decoder> {
-  const { checkpoint, config, layout } = await openModel(dir);
-  const packed = await packInMemory({ checkpoint, tensors: describeTensors(config, layout) }, settings, silent);
+  const { checkpoint, config, tensorNames } = await openModel(dir);
+  const packed = await packInMemory({ checkpoint, tensors: describeTensors(config, tensorNames) }, settings, silent);
   return await openDecoder(packed, options);
 }
 

@@ -9,11 +9,11 @@ import {
   blockGraph,
   blockTensors,
   headGraph,
-  layoutOf,
   linearsOf,
   type Model,
   type ModelConfig,
   readModelConfig,
+  tensorNamesOf,
 } from '../../src/model/index.js';
 import type { DType } from '../../src/tensor/index.js';
 import { f32, i64, randomBytes, randomTensor, rngOf } from './numbers.js';
@@ -381,9 +381,9 @@ const blocks: readonly (readonly [string, Record<string, unknown>, DType, number
 /** A model without files; its tensors are made where a graph asks for them. */
 function modelOf(config: ModelConfig): Model {
   const checkpoint = { dir: '.', config: {}, tensors: new Map(), shards: [], files: [] };
-  const layout = layoutOf(config, () => true);
-  const linears = [linearsOf(config, layout, 0)];
-  return { checkpoint, config, layout, linears, bytes: 0, parameters: 0, prunable: 0, blockWeights: 0, notes: [] };
+  const tensorNames = tensorNamesOf(config, () => true);
+  const linears = [linearsOf(config, tensorNames, 0)];
+  return { checkpoint, config, tensorNames, linears, bytes: 0, parameters: 0, prunable: 0, blockWeights: 0, notes: [] };
 }
 
 /** A block of random weights that lie in the graph itself, over `B` windows of `T` tokens. */
@@ -397,7 +397,7 @@ export function blockOf(
   trees?: { readonly longest: number },
 ): Case {
   const model = modelOf(config);
-  const shapes = new Map(blockTensors(config, model.layout, 0).map(({ name, shape }) => [name, shape]));
+  const shapes = new Map(blockTensors(config, model.tensorNames, 0).map(({ name, shape }) => [name, shape]));
   const find = (tensor: string) => {
     const shape = shapes.get(tensor)!;
     const bytes = randomBytes(rng, shape, dtype, 3 / Math.sqrt(shape.at(-1)!)); // keeps what a linear gives at about 1
@@ -429,7 +429,7 @@ function treesOf(T: number, what: string, change: Record<string, unknown>): Case
       ends.push(whole ? (at < 5 ? start + 9 : at < 7 ? start + 7 : start + 9) : T);
     }
   }
-  const shapes = { positions: i64([2, T], depths), ends: f32([2, 1, 1, T], Float32Array.from(ends)) };
+  const shapes = { positions: i64([2, T], depths), subtree_end: f32([2, 1, 1, T], Float32Array.from(ends)) };
   return { name, graph, inputs: { ...inputs, ...shapes } };
 }
 

@@ -106,9 +106,9 @@ async function bundle(): Promise<void> {
 
 /** Packs a tiny checkpoint into the site, and returns where it lies on disk. */
 async function serve(name: string, settings: PackSettings, as: string): Promise<string> {
-  const { checkpoint, config, layout } = await openModel(goldenDir(name));
+  const { checkpoint, config, tensorNames } = await openModel(goldenDir(name));
   const path = join(site, as);
-  await writePacked(path, { checkpoint, tensors: describeTensors(config, layout) }, settings, silent);
+  await writePacked(path, { checkpoint, tensors: describeTensors(config, tensorNames) }, settings, silent);
   return path;
 }
 
@@ -193,9 +193,9 @@ describe.skipIf('reason' in started)('text in, text out', () => {
   });
   const fromNode: Record<number, string> = {};
   beforeAll(async () => {
-    const { checkpoint, config, layout } = await openModel(join(root, 'demo/model'));
+    const { checkpoint, config, tensorNames } = await openModel(join(root, 'demo/model'));
     const path = join(site, 'demo.lw');
-    await writePacked(path, { checkpoint, tensors: describeTensors(config, layout) }, INT8, silent);
+    await writePacked(path, { checkpoint, tensors: describeTensors(config, tensorNames) }, INT8, silent);
     const model = await openForText(path, { threads: 2, sequences: 1, onProgress: silent });
     for (const temperature of [0, 0.9]) fromNode[temperature] = (await generateText(model, ask(temperature))).text;
     await model.close();

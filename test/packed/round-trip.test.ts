@@ -116,7 +116,10 @@ describe('a whole model', () => {
     packedFiles = await makeFolder();
     for (const tied of [true, false]) {
       const model = await openModel(await makeTiny(join(packedFiles, `${tied}`), { tied, dtype: 'BF16', shards: 2 }));
-      sources.set(`${tied}`, { checkpoint: model.checkpoint, tensors: describeTensors(model.config, model.layout) });
+      sources.set(`${tied}`, {
+        checkpoint: model.checkpoint,
+        tensors: describeTensors(model.config, model.tensorNames),
+      });
     }
   });
 
@@ -181,7 +184,7 @@ describe('a whole model', () => {
 
 test('weights that lie [in, out] in the checkpoint lie [out, in] in the file; learned positions are exact', async () => {
   const model = await openModel(fileURLToPath(new URL('../golden/families/gpt2', import.meta.url)));
-  const source = { checkpoint: model.checkpoint, tensors: describeTensors(model.config, model.layout) };
+  const source = { checkpoint: model.checkpoint, tensors: describeTensors(model.config, model.tensorNames) };
   const packed = await packInMemory(source, F32, silent);
   const memory = new Uint8Array(packed.weightBytes);
   await packed.readWeightsInto(memory);
@@ -190,7 +193,7 @@ test('weights that lie [in, out] in the checkpoint lie [out, in] in the file; le
     expect([layout.rows, layout.columns]).toEqual([linear.rows, linear.columns]);
     expect(decodeLinear({ layout, ...decoded })).toEqual(await readLinear(model.checkpoint, linear));
   }
-  const positions = model.layout.positions!;
+  const positions = model.tensorNames.positions!;
   expect(packed.tensors.get(positions)).toMatchObject({ role: 'positions', layout: { values: 'f32' } });
   expect(decodeLinear(takeTensor(packed, memory, positions))).toEqual(
     await readTensorFloat32(model.checkpoint, positions),

@@ -135,12 +135,12 @@ test('the router and the norms stay as they are', async () => {
   }
 });
 
-test('the weights of one expert’s linear may be fed', async () => {
+test('the weights of one expert’s linear may be an input', async () => {
   const linear = model.linears[0]!.find(({ expert, kind }) => expert === 2 && kind === 'down')!;
   const { embedded } = calibration;
   const x = chunkTensor(embedded, 0, await embedded.read(0));
-  const run = async (fed: Linear | undefined, inputs: Record<string, HostTensor>) => {
-    const options = { length: embedded.length, outputs: 'hidden', ...(fed ? { fed } : {}) } as const;
+  const run = async (weightInput: Linear | undefined, inputs: Record<string, HostTensor>) => {
+    const options = { length: embedded.length, outputs: 'hidden', ...(weightInput ? { weightInput } : {}) } as const;
     const session = await engine.load(blockGraph(model, 0, options));
     const { y } = await session.run(inputs);
     await session.release();

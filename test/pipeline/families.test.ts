@@ -57,7 +57,7 @@ test.each(goldenCases)('%s', async (name) => {
   });
   const masks: Record<string, string> = {};
   for (const linear of model.linears.flat()) {
-    masks[linear.name.slice(model.layout.blocks.length)] = await hashZeros(model, linear, dir);
+    masks[linear.name.slice(model.tensorNames.blocks.length)] = await hashZeros(model, linear, dir);
   }
   expect(masks).toEqual(golden.masks);
   const sourceOf = (block: number) => blockFileSource(blockPath(dir, block));

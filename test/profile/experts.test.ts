@@ -8,11 +8,11 @@ import { type Activations, embedWindows } from '../../src/stream/index.js';
 import { goldenDir, readGolden } from '../model/golden.js';
 
 describe('experts that were given no token', () => {
-  const given = [3, 0, 9, 0];
+  const tokensPerExpert = [3, 0, 9, 0];
 
   test('are named; a block without experts has none', () => {
-    expect(unseenExperts({ given, expert_0_in: [1] })).toEqual([1, 3]);
-    expect(unseenExperts({ given: [1, 2] })).toEqual([]);
+    expect(unseenExperts({ tokensPerExpert, expert_0_in: [1] })).toEqual([1, 3]);
+    expect(unseenExperts({ tokensPerExpert: [1, 2] })).toEqual([]);
     expect(unseenExperts({ mlp_in: [0, 0] })).toEqual([]);
   });
 
@@ -20,7 +20,7 @@ describe('experts that were given no token', () => {
     const of = (...values: number[]) => Float64Array.from(values);
     const sums = {
       attention_in: of(0, 5),
-      given: of(...given),
+      tokensPerExpert: of(...tokensPerExpert),
       expert_0_in: of(1, 3),
       expert_0_out: of(2, 2, 5),
       expert_1_in: of(0, 0),
@@ -43,7 +43,7 @@ describe('experts that were given no token', () => {
   test('and to have that number times the identity for a Gram matrix', () => {
     const of = (...values: number[]) => Float32Array.from(values);
     const grams = {
-      given: of(4, 0),
+      tokensPerExpert: of(4, 0),
       expert_0_in: of(1, -2, -2, 7),
       expert_0_out: of(6),
       expert_1_in: of(0, 0, 0, 0),
@@ -75,7 +75,7 @@ describe('a golden mixture', () => {
     const session = await engine.load(blockGraph(model, 0, { length: from.length, outputs: 'taps' }));
     const sums = await measureSquareSums(engine, session, from);
     await session.release();
-    expect(sums.given!.reduce((a, b) => a + b)).toBe(2 * tokens());
+    expect(sums.tokensPerExpert!.reduce((a, b) => a + b)).toBe(2 * tokens());
     expect(unseenExperts(sums)).toEqual([4]);
     expect(sums.expert_4_in!.every((sum) => sum === 0)).toBe(true);
     expect(sums.expert_0_in!.every((sum) => sum > 0)).toBe(true);
@@ -85,7 +85,7 @@ describe('a golden mixture', () => {
     const session = await engine.load(blockGraph(model, 0, { length: from.length, outputs: 'inputs' }));
     const { sites } = await sampleInputs(engine, session, from);
     await session.release();
-    expect(sites.given).toBeUndefined();
+    expect(sites.tokensPerExpert).toBeUndefined();
     const { width, data } = sites.expert_0_in!;
     expect(data.length).toBe(tokens() * width); // all of so short a text
     for (let token = 0; token < tokens(); token++) {

@@ -1,28 +1,28 @@
 // GPT-NeoX's block, attention and MLP side by side: y = x + o(Attention(rope q, rope k, v)) + down(act(up(LN₂ x))), where
 // qkv(LN₁ x) has q, k and v of each head one after the other. Some checkpoints have the MLP after attention, as others do.
 
+import type { BlockArchitecture } from './block-builder.js';
 import { attentionParts, mlpParts, normParts } from './parts.js';
-import type { BlockShape } from './shape.js';
 
-export const gptNeoxBlock: BlockShape = {
+export const gptNeoxBlock: BlockArchitecture = {
   parts: (config) => ({
     norms: normParts(config),
     linears: [...attentionParts(config, true), ...mlpParts(config, ['up'])],
   }),
-  build: (kit) => {
-    const { hidden: D, intermediate: F, heads, parallel } = kit.config;
-    const attentionIn = kit.rows(kit.norm(kit.x, 'attentionNorm'));
-    kit.tap(attentionIn, 'attention_in', D);
-    const [q, k, v] = kit.splitHeads(kit.linear(attentionIn, 'qkv'));
-    const attentionOut = kit.attend(kit.rotate(q!, heads, 'qNorm'), kit.rotate(k!, heads, 'kNorm'), v!);
-    kit.tap(attentionOut, 'attention_out', D);
-    const attended = (): string => kit.add(kit.x, kit.linear(attentionOut, 'o'));
-    const middle = parallel ? kit.x : attended();
+  build: (builder) => {
+    const { hidden: D, intermediate: F, heads, parallel } = builder.config;
+    const attentionIn = builder.rows(builder.norm(builder.x, 'attentionNorm'));
+    builder.tap(attentionIn, 'attention_in', D);
+    const [q, k, v] = builder.splitHeads(builder.linear(attentionIn, 'qkv'));
+    const attentionOut = builder.attend(builder.rotate(q!, heads, 'qNorm'), builder.rotate(k!, heads, 'kNorm'), v!);
+    builder.tap(attentionOut, 'attention_out', D);
+    const attended = (): string => builder.add(builder.x, builder.linear(attentionOut, 'o'));
+    const middle = parallel ? builder.x : attended();
 
-    const mlpIn = kit.rows(kit.norm(middle, 'mlpNorm'));
-    kit.tap(mlpIn, 'mlp_in', D);
-    const mlpOut = kit.activate(kit.linear(mlpIn, 'up'));
-    kit.tap(mlpOut, 'mlp_out', F);
-    kit.output(() => kit.add(parallel ? attended() : middle, kit.linear(mlpOut, 'down')));
+    const mlpIn = builder.rows(builder.norm(middle, 'mlpNorm'));
+    builder.tap(mlpIn, 'mlp_in', D);
+    const mlpOut = builder.activate(builder.linear(mlpIn, 'up'));
+    builder.tap(mlpOut, 'mlp_out', F);
+    builder.output(() => builder.add(parallel ? attended() : middle, builder.linear(mlpOut, 'down')));
   },
 };

@@ -1,27 +1,27 @@
 // GPT-2's block: x' = x + o(Attention(q, k, v)), where qkv(LN x) is q, k and v one after the other;
 //   y = x' + down(act(up(LN x')))
 
+import type { BlockArchitecture } from './block-builder.js';
 import { attentionParts, mlpParts, normParts } from './parts.js';
-import type { BlockShape } from './shape.js';
 
-export const gpt2Block: BlockShape = {
+export const gpt2Block: BlockArchitecture = {
   parts: (config) => ({
     norms: normParts(config),
     linears: [...attentionParts(config, true), ...mlpParts(config, ['up'])],
   }),
-  build: (kit) => {
-    const { hidden: D, intermediate: F } = kit.config;
-    const attentionIn = kit.rows(kit.norm(kit.x, 'attentionNorm'));
-    kit.tap(attentionIn, 'attention_in', D);
-    const [q, k, v] = kit.split(kit.linear(attentionIn, 'qkv'), [D, D, D]);
-    const attentionOut = kit.attend(q!, k!, v!);
-    kit.tap(attentionOut, 'attention_out', D);
-    const middle = kit.add(kit.x, kit.linear(attentionOut, 'o'));
+  build: (builder) => {
+    const { hidden: D, intermediate: F } = builder.config;
+    const attentionIn = builder.rows(builder.norm(builder.x, 'attentionNorm'));
+    builder.tap(attentionIn, 'attention_in', D);
+    const [q, k, v] = builder.split(builder.linear(attentionIn, 'qkv'), [D, D, D]);
+    const attentionOut = builder.attend(q!, k!, v!);
+    builder.tap(attentionOut, 'attention_out', D);
+    const middle = builder.add(builder.x, builder.linear(attentionOut, 'o'));
 
-    const mlpIn = kit.rows(kit.norm(middle, 'mlpNorm'));
-    kit.tap(mlpIn, 'mlp_in', D);
-    const mlpOut = kit.activate(kit.linear(mlpIn, 'up'));
-    kit.tap(mlpOut, 'mlp_out', F);
-    kit.output(() => kit.add(middle, kit.linear(mlpOut, 'down')));
+    const mlpIn = builder.rows(builder.norm(middle, 'mlpNorm'));
+    builder.tap(mlpIn, 'mlp_in', D);
+    const mlpOut = builder.activate(builder.linear(mlpIn, 'up'));
+    builder.tap(mlpOut, 'mlp_out', F);
+    builder.output(() => builder.add(middle, builder.linear(mlpOut, 'down')));
   },
 };

@@ -2,28 +2,28 @@
 // last linear reads, with the taps of the linears in it. In phi3 (`joined`) one linear gives q, k and v, one after the
 // other, and one gives gate and up.
 
-import type { Kit } from './shape.js';
+import type { BlockBuilder } from './block-builder.js';
 
 /** Attention(rope(q x), rope(k x), v x), x the normed residual. */
-export function attendTo(kit: Kit, x: string): string {
-  const { hidden: D, heads, kvHeads, headDim: h, joined } = kit.config;
-  kit.tap(x, 'attention_in', D);
+export function attendTo(builder: BlockBuilder, x: string): string {
+  const { hidden: D, heads, kvHeads, headDim: h, joined } = builder.config;
+  builder.tap(x, 'attention_in', D);
   const [q, k, v] = joined
-    ? kit.split(kit.linear(x, 'qkv'), [heads * h, kvHeads * h, kvHeads * h])
-    : (['q', 'k', 'v'] as const).map((kind) => kit.linear(x, kind));
-  const attended = kit.attend(kit.rotate(q!, heads, 'qNorm'), kit.rotate(k!, kvHeads, 'kNorm'), v!);
-  kit.tap(attended, 'attention_out', heads * h);
+    ? builder.split(builder.linear(x, 'qkv'), [heads * h, kvHeads * h, kvHeads * h])
+    : (['q', 'k', 'v'] as const).map((kind) => builder.linear(x, kind));
+  const attended = builder.attend(builder.rotate(q!, heads, 'qNorm'), builder.rotate(k!, kvHeads, 'kNorm'), v!);
+  builder.tap(attended, 'attention_out', heads * h);
   return attended;
 }
 
 /** act(gate x) ⊙ up x, x the normed residual. */
-export function gateOf(kit: Kit, x: string): string {
-  const { hidden: D, intermediate: F, joined } = kit.config;
-  kit.tap(x, 'mlp_in', D);
+export function gateOf(builder: BlockBuilder, x: string): string {
+  const { hidden: D, intermediate: F, joined } = builder.config;
+  builder.tap(x, 'mlp_in', D);
   const [gate, up] = joined
-    ? kit.split(kit.linear(x, 'gate_up'), [F, F])
-    : (['gate', 'up'] as const).map((kind) => kit.linear(x, kind));
-  const gated = kit.multiply(kit.activate(gate!), up!);
-  kit.tap(gated, 'mlp_out', F);
+    ? builder.split(builder.linear(x, 'gate_up'), [F, F])
+    : (['gate', 'up'] as const).map((kind) => builder.linear(x, kind));
+  const gated = builder.multiply(builder.activate(gate!), up!);
+  builder.tap(gated, 'mlp_out', F);
   return gated;
 }

@@ -3,11 +3,11 @@
 // Where the model has them, q and k are normed over each head first. In phi3 one linear gives q, k and v, one after the
 // other, and one gives gate and up.
 
+import type { BlockArchitecture } from './block-builder.js';
 import { attendTo, gateOf } from './halves.js';
 import { attentionParts, mlpParts, normParts } from './parts.js';
-import type { BlockShape } from './shape.js';
 
-export const llamaBlock: BlockShape = {
+export const llamaBlock: BlockArchitecture = {
   parts: (config) => ({
     norms: normParts(config),
     linears: [
@@ -15,10 +15,10 @@ export const llamaBlock: BlockShape = {
       ...(config.joined ? mlpParts(config, ['gate_up'], 2) : mlpParts(config, ['gate', 'up'])),
     ],
   }),
-  build: (kit) => {
-    const attentionOut = attendTo(kit, kit.rows(kit.norm(kit.x, 'attentionNorm')));
-    const middle = kit.add(kit.x, kit.linear(attentionOut, 'o'));
-    const mlpOut = gateOf(kit, kit.rows(kit.norm(middle, 'mlpNorm')));
-    kit.output(() => kit.add(middle, kit.linear(mlpOut, 'down')));
+  build: (builder) => {
+    const attentionOut = attendTo(builder, builder.rows(builder.norm(builder.x, 'attentionNorm')));
+    const middle = builder.add(builder.x, builder.linear(attentionOut, 'o'));
+    const mlpOut = gateOf(builder, builder.rows(builder.norm(middle, 'mlpNorm')));
+    builder.output(() => builder.add(middle, builder.linear(mlpOut, 'down')));
   },
 };

@@ -5,11 +5,11 @@
 // Each expert reads its own tokens, so its linears have taps of their own. The router is not pruned. Some blocks have one
 // MLP all the same.
 
+import type { BlockArchitecture } from './block-builder.js';
 import { attendTo, gateOf } from './halves.js';
 import { attentionParts, expertParts, expertSite, mlpParts, normParts } from './parts.js';
-import type { BlockShape } from './shape.js';
 
-export const mixtureBlock: BlockShape = {
+export const mixtureBlock: BlockArchitecture = {
   parts: (config, block) => {
     const mixture = config.mixtures[block];
     const [norms, attention] = [normParts(config), attentionParts(config, false)];
@@ -17,26 +17,26 @@ export const mixtureBlock: BlockShape = {
     const router = { rows: mixture.experts, columns: config.hidden };
     return { norms, router, linears: [...attention, ...expertParts(config, mixture)] };
   },
-  build: (kit) => {
-    const attentionOut = attendTo(kit, kit.rows(kit.norm(kit.x, 'attentionNorm')));
-    const middle = kit.add(kit.x, kit.linear(attentionOut, 'o'));
-    const mlpIn = kit.rows(kit.norm(middle, 'mlpNorm'));
-    const { mixture } = kit;
+  build: (builder) => {
+    const attentionOut = attendTo(builder, builder.rows(builder.norm(builder.x, 'attentionNorm')));
+    const middle = builder.add(builder.x, builder.linear(attentionOut, 'o'));
+    const mlpIn = builder.rows(builder.norm(middle, 'mlpNorm'));
+    const { mixture } = builder;
     if (!mixture) {
-      const mlpOut = gateOf(kit, mlpIn);
-      kit.output(() => kit.add(middle, kit.linear(mlpOut, 'down')));
+      const mlpOut = gateOf(builder, mlpIn);
+      builder.output(() => builder.add(middle, builder.linear(mlpOut, 'down')));
       return;
     }
-    const routing = kit.route(mlpIn);
+    const routing = builder.route(mlpIn);
     const outs = Array.from({ length: mixture.experts }, (_, expert) => {
-      const expertIn = kit.routed(mlpIn, routing, expert);
-      kit.tap(expertIn, expertSite(expert, 'in'), kit.config.hidden);
-      const [gate, up] = (['gate', 'up'] as const).map((kind) => kit.linear(expertIn, kind, expert));
-      const expertOut = kit.multiply(kit.activate(gate!), up!);
-      kit.tap(expertOut, expertSite(expert, 'out'), mixture.width);
+      const expertIn = builder.routed(mlpIn, routing, expert);
+      builder.tap(expertIn, expertSite(expert, 'in'), builder.config.hidden);
+      const [gate, up] = (['gate', 'up'] as const).map((kind) => builder.linear(expertIn, kind, expert));
+      const expertOut = builder.multiply(builder.activate(gate!), up!);
+      builder.tap(expertOut, expertSite(expert, 'out'), mixture.width);
       return expertOut;
     });
-    const made = (): string[] => outs.map((expertOut, expert) => kit.linear(expertOut, 'down', expert));
-    kit.output(() => kit.add(middle, kit.combine(routing, made())));
+    const made = (): string[] => outs.map((expertOut, expert) => builder.linear(expertOut, 'down', expert));
+    builder.output(() => builder.add(middle, builder.combine(routing, made())));
   },
 };

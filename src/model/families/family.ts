@@ -4,7 +4,7 @@
 import type { Names } from './names.js';
 
 /** The block files: src/model/blocks/. */
-export type ShapeName = 'llama' | 'gemma' | 'opt' | 'gpt2' | 'gpt_neox' | 'mixture';
+export type ArchitectureName = 'llama' | 'gemma' | 'opt' | 'gpt2' | 'gpt_neox' | 'mixture';
 
 /** `gelu` is x·Φ(x); `gelu_tanh` the approximation that goes by gelu_new, gelu_fast and gelu_pytorch_tanh. */
 export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'relu';
@@ -16,7 +16,7 @@ export type FamilySpec = {
   /** `model_type` in config.json; this file's name, with - for _. */
   readonly modelType: string;
   /** Which block file it runs. */
-  readonly shape: ShapeName;
+  readonly architecture: ArchitectureName;
   readonly names: Names;
   /** Where config.json calls something otherwise than LLaMA's does: LLaMA's key → this family's. */
   readonly keys?: Readonly<Record<string, string>>;

@@ -5,7 +5,7 @@ import { LLAMA_NAMES } from './names.js';
 // other block with a sliding window, and caps on the logits of attention and head.
 export const gemma2: FamilySpec = {
   modelType: 'gemma2',
-  shape: 'gemma',
+  architecture: 'gemma',
   names: {
     ...LLAMA_NAMES,
     modules: {

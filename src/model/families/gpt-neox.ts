@@ -4,7 +4,7 @@ import type { FamilySpec } from './family.js';
 // and one tensor in which every head has its q, k and v one after the other.
 export const gptNeox: FamilySpec = {
   modelType: 'gpt_neox',
-  shape: 'gpt_neox',
+  architecture: 'gpt_neox',
   names: {
     bases: ['gpt_neox.', ''],
     embedding: 'embed_in',

@@ -3,7 +3,7 @@ import type { FamilySpec } from './family.js';
 // GPT-2 (Radford et al. 2019): learned positions, q, k and v in one tensor, and weights that lie [in, out].
 export const gpt2: FamilySpec = {
   modelType: 'gpt2',
-  shape: 'gpt2',
+  architecture: 'gpt2',
   names: {
     bases: ['transformer.', ''],
     embedding: 'wte',

@@ -4,7 +4,7 @@ import { LLAMA_NAMES } from './names.js';
 // Mixtral 8x7B and 8x22B (arXiv 2401.04088): Mistral's block with experts in place of the MLP, in every block.
 export const mixtral: FamilySpec = {
   modelType: 'mixtral',
-  shape: 'mixture',
+  architecture: 'mixture',
   names: {
     ...LLAMA_NAMES,
     experts: {

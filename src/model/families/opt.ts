@@ -4,7 +4,7 @@ import type { FamilySpec } from './family.js';
 // and MLP, has no last norm, and an embedding of half the width between two projections, which no criterion prunes.
 export const opt: FamilySpec = {
   modelType: 'opt',
-  shape: 'opt',
+  architecture: 'opt',
   names: {
     bases: ['model.', ''],
     embedding: 'decoder.embed_tokens',

@@ -5,7 +5,7 @@ import { LLAMA_NAMES } from './names.js';
 // of the two is one linear here, as it is one module to Wanda and SparseGPT: all its rows read the same input.
 export const phi3: FamilySpec = {
   modelType: 'phi3',
-  shape: 'llama',
+  architecture: 'llama',
   names: {
     ...LLAMA_NAMES,
     modules: {

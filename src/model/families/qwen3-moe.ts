@@ -7,7 +7,7 @@ import { qwen3 } from './qwen3.js';
 export const qwen3Moe: FamilySpec = {
   ...qwen3,
   modelType: 'qwen3_moe',
-  shape: 'mixture',
+  architecture: 'mixture',
   names: {
     ...LLAMA_NAMES,
     experts: {

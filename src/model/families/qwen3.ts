@@ -4,7 +4,7 @@ import { LLAMA_NAMES } from './names.js';
 // Qwen3 (arXiv 2505.09388): no biases unless asked for, and an RMS norm over each head's queries and keys.
 export const qwen3: FamilySpec = {
   modelType: 'qwen3',
-  shape: 'llama',
+  architecture: 'llama',
   names: LLAMA_NAMES,
   bias: { qkv: { key: 'attention_bias' }, o: { key: 'attention_bias' }, mlp: false },
   qkNorm: true,

@@ -1,15 +1,15 @@
 import type { ModelConfig } from '../config.js';
-import type { ShapeName } from '../families/family.js';
+import type { ArchitectureName } from '../families/family.js';
+import type { BlockArchitecture, BlockBuilder } from './block-builder.js';
 import { gemmaBlock } from './gemma.js';
 import { gptNeoxBlock } from './gpt-neox.js';
 import { gpt2Block } from './gpt2.js';
 import { llamaBlock } from './llama.js';
 import { mixtureBlock } from './mixture.js';
 import { optBlock } from './opt.js';
-import type { BlockShape, Kit } from './shape.js';
 
 /** Every block file. */
-export const SHAPES: Readonly<Record<ShapeName, BlockShape>> = {
+export const ARCHITECTURES: Readonly<Record<ArchitectureName, BlockArchitecture>> = {
   llama: llamaBlock,
   gemma: gemmaBlock,
   opt: optBlock,
@@ -18,5 +18,6 @@ export const SHAPES: Readonly<Record<ShapeName, BlockShape>> = {
   mixture: mixtureBlock,
 };
 
-/** Builds a block of the model's shape, with the engine's kit or another. */
-export const buildWith = (config: ModelConfig, kit: Kit): void => SHAPES[config.shape].build(kit);
+/** Builds a block of the model's architecture, with the engine's builder or another. */
+export const buildWith = (config: ModelConfig, builder: BlockBuilder): void =>
+  ARCHITECTURES[config.architecture].build(builder);

@@ -3,7 +3,7 @@
 // extra output: Σ over tokens of the squared input of each linear, [in], or of its outer product with itself, XᵀX [in, in].
 
 import { float, type Graph, GraphBuilder, int } from '../../graph/index.js';
-import { causalAttention, type TreeRow } from '../attention.js';
+import { causalAttention, type PrefixTreeRow } from '../attention.js';
 import type { Mixture, ModelConfig } from '../config.js';
 import type { LinearKind, NormRole } from '../families/names.js';
 import { activate, normalise, type TensorSource, weight } from '../nodes.js';
@@ -21,46 +21,46 @@ export type BlockOutputs = 'hidden' | 'taps' | 'both' | 'sums' | 'gram' | 'input
  * The output beside the taps in blocks with experts: how many tokens each was given, [E], added up like a tap; where the
  * inputs themselves are asked for, 1 where an expert was given a token, [E, B·T].
  */
-export const GIVEN = 'given';
+export const TOKENS_PER_EXPERT = 'tokensPerExpert';
 
 /** One of a block's linears. */
-export type Fed = { readonly kind: LinearKind; readonly expert: number | undefined };
+export type WeightInput = { readonly kind: LinearKind; readonly expert: number | undefined };
 
 /**
- * Rows that hold trees of tokens instead of windows, with two more inputs, `positions` and `ends` (attention.ts). `longest`:
+ * Rows that hold trees of tokens instead of windows, with two more inputs, `positions` and `subtree_end` (attention.ts). `longest`:
  * tokens of the longest way from a root, which is the length of the longest sequence.
  */
-export type TreeRows = { readonly longest: number };
+export type PrefixTreeRows = { readonly longest: number };
 
-export type KitOptions = {
+export type BlockBuilderOptions = {
   readonly config: ModelConfig;
   readonly block: number;
   /** Tokens of each window. */
   readonly length: number;
   readonly outputs: BlockOutputs;
-  readonly trees?: TreeRows | undefined;
+  readonly trees?: PrefixTreeRows | undefined;
   /** The linear whose weights are an input too, `w` [out, in], so that many versions of them run through one graph. */
-  readonly fed?: Fed | undefined;
+  readonly weightInput?: WeightInput | undefined;
   /** The tensor of a role's `weight` or `bias`; undefined where the block has none. */
   readonly tensor: (role: string) => TensorSource | undefined;
 };
 
-export class BlockKit {
+export class GraphBlockBuilder {
   /** The residual before the block, [B, T, D]. */
   readonly x: string;
   readonly config: ModelConfig;
   private readonly g = new GraphBuilder();
-  private readonly options: KitOptions;
-  private readonly trees: TreeRow | undefined;
+  private readonly options: BlockBuilderOptions;
+  private readonly trees: PrefixTreeRow | undefined;
   private turning: readonly [cos: string, sin: string, positions: string] | undefined;
 
-  constructor(options: KitOptions) {
+  constructor(options: BlockBuilderOptions) {
     this.options = options;
     this.config = options.config;
     this.x = this.g.input('x', 'f32', ['B', options.length, options.config.hidden]);
     if (!options.trees) return;
     const positions = this.g.input('positions', 'i64', ['B', options.length]);
-    this.trees = { positions, ends: this.g.input('ends', 'f32', ['B', 1, 1, options.length]) };
+    this.trees = { positions, subtreeEnd: this.g.input('subtree_end', 'f32', ['B', 1, 1, options.length]) };
   }
 
   /** A value as [B·T, width]. */
@@ -76,14 +76,14 @@ export class BlockKit {
 
   /** `expert` says whose, where experts have their own. */
   linear(x: string, kind: LinearKind, expert?: number): string {
-    const { tensor, config, fed } = this.options;
+    const { tensor, config, weightInput } = this.options;
     const role = linearRole(kind, expert);
-    const isFed = fed?.kind === kind && fed.expert === expert;
+    const isInput = weightInput?.kind === kind && weightInput.expert === expert;
     const bias = tensor(`${role}.bias`);
     const own = tensor(`${role}.weight`)!;
-    const stored = config.transposed && !isFed;
+    const stored = config.transposed && !isInput;
     const shape = config.transposed ? own.shape.toReversed() : own.shape;
-    const w = isFed ? this.g.input('w', 'f32', shape) : weight(this.g, own);
+    const w = isInput ? this.g.input('w', 'f32', shape) : weight(this.g, own);
     const inputs = [x, w, ...(bias ? [weight(this.g, bias)] : [])];
     return this.g.op('Gemm', inputs, { transB: int(stored ? 0 : 1) });
   }
@@ -100,9 +100,9 @@ export class BlockKit {
     const logits = g.op('Gemm', [x, weight(g, tensor(`${ROUTER}.weight`)!)], { transB: int(1) });
     const routing = route(g, logits, this.mixture!);
     const { experts } = this.mixture!;
-    if (outputs === 'inputs') g.output(routing.given, GIVEN, [experts, 'N']);
+    if (outputs === 'inputs') g.output(routing.assigned, TOKENS_PER_EXPERT, [experts, 'N']);
     else if (outputs !== 'hidden') {
-      g.output(g.op('ReduceSum', [routing.given, g.shape([1])], { keepdims: int(0) }), GIVEN, [experts]);
+      g.output(g.op('ReduceSum', [routing.assigned, g.shape([1])], { keepdims: int(0) }), TOKENS_PER_EXPERT, [experts]);
     }
     return routing;
   }
