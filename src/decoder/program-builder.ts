@@ -19,17 +19,13 @@ export type ProgramBuilderOptions = {
   readonly takesIntegers: TakesIntegers;
 };
 
-type NormRole = Parameters<BlockBuilder['norm']>[1];
-type LinearRole = Parameters<BlockBuilder['linear']>[1];
-type Routing = ReturnType<BlockBuilder['route']>;
-
-/** The program has no value for routes: each thread keeps its own (routes.ts). */
-const UNNAMED: Routing = { tokens: [], assigned: '', weights: '', places: '' };
+type NormRole = Parameters<BlockBuilder<string>['norm']>[1];
+type LinearRole = Parameters<BlockBuilder<string>['linear']>[1];
 
 /** Heads of a value: the numbers from one head to the next, and the rotation to apply when the heads are used. */
 type Heads = { readonly pitch: number; readonly rope: number | undefined };
 
-export class ProgramBuilder implements BlockBuilder {
+export class ProgramBuilder implements BlockBuilder<string, undefined> {
   readonly x = 'x';
   readonly config: ModelConfig;
   readonly recorder: Recorder;
@@ -109,11 +105,12 @@ export class ProgramBuilder implements BlockBuilder {
 
   tap(): void {}
 
-  get mixture(): BlockBuilder['mixture'] {
+  get mixture(): BlockBuilder<string>['mixture'] {
     return this.config.mixtures[this.options.block];
   }
 
-  route(x: string): Routing {
+  /** Which token goes to which expert is no value of the program: each thread keeps it (routes.ts). */
+  route(x: string): undefined {
     const { recorder } = this;
     const mixture = this.mixture!;
     const logits = recorder.allocate(mixture.experts);
@@ -121,7 +118,6 @@ export class ProgramBuilder implements BlockBuilder {
     const own = { q: undefined, bias: undefined, addTo: undefined };
     recorder.write({ kind: 'linear', x: recorder.place(x), y: logits, weight, ...own });
     recorder.write({ kind: 'route', logits, mixture });
-    return UNNAMED;
   }
 
   routed(x: string): string {
@@ -133,7 +129,7 @@ export class ProgramBuilder implements BlockBuilder {
     });
   }
 
-  combine(_: Routing, [made]: readonly string[]): string {
+  combine(_: undefined, [made]: readonly string[]): string {
     const x = this.recorder.place(made!);
     const y = this.recorder.allocate(x.width);
     this.recorder.write({ kind: 'combine', x, y });

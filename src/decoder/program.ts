@@ -19,7 +19,7 @@ export type Value = {
 /** A buffer: numbers per row, and rows per token. */
 export type Rowed = { readonly width: number; readonly perToken: number };
 
-export type Mixture = NonNullable<BlockBuilder['mixture']>;
+export type Mixture = NonNullable<BlockBuilder<string>['mixture']>;
 
 export type Activation = ModelConfig['activation'];
 

@@ -19,5 +19,5 @@ export const ARCHITECTURES: Readonly<Record<ArchitectureName, BlockArchitecture>
 };
 
 /** Builds a block of the model's architecture, with the engine's builder or another. */
-export const buildWith = (config: ModelConfig, builder: BlockBuilder): void =>
+export const buildWith = <V>(config: ModelConfig, builder: BlockBuilder<V>): void =>
   ARCHITECTURES[config.architecture].build(builder);

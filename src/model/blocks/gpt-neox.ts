@@ -16,7 +16,7 @@ export const gptNeoxBlock: BlockArchitecture = {
     const [q, k, v] = builder.splitHeads(builder.linear(attentionIn, 'qkv'));
     const attentionOut = builder.attend(builder.rotate(q!, heads, 'qNorm'), builder.rotate(k!, heads, 'kNorm'), v!);
     builder.tap(attentionOut, 'attention_out', D);
-    const attended = (): string => builder.add(builder.x, builder.linear(attentionOut, 'o'));
+    const attended = () => builder.add(builder.x, builder.linear(attentionOut, 'o'));
     const middle = parallel ? builder.x : attended();
 
     const mlpIn = builder.rows(builder.norm(middle, 'mlpNorm'));

@@ -1,6 +1,6 @@
-// What block files build with. Values between two linears are [B·T, width]; the residual is [B, T, D]. Linears run as Gemm
-// with the checkpoint's own weights, whichever way these lie (transB), so nothing is transposed or copied. A *tap* is an
-// extra output: Σ over tokens of the squared input of each linear, [in], or of its outer product with itself, XᵀX [in, in].
+// The engine's block builder: a block as an ONNX graph. Linears run as Gemm on the checkpoint's own weights, whichever way
+// they lie (transB), so nothing is transposed or copied. A *tap* is an extra output: for the input of each linear, the sum
+// over tokens of its square, [in], or of its outer product with itself, XᵀX [in, in].
 
 import { float, type Graph, GraphBuilder, int } from '../../graph/index.js';
 import { causalAttention, type PrefixTreeRow } from '../attention.js';
@@ -9,6 +9,7 @@ import type { LinearKind, NormRole } from '../families/names.js';
 import { activate, normalise, type TensorSource, weight } from '../nodes.js';
 import { type Rope, ropeTables } from '../rope.js';
 import { combine, type Routing, route } from '../routing.js';
+import type { BlockBuilder } from './block-builder.js';
 import { expertOf, linearRole, ROUTER, type TapSite } from './parts.js';
 
 /**
@@ -45,8 +46,7 @@ export type BlockBuilderOptions = {
   readonly tensor: (role: string) => TensorSource | undefined;
 };
 
-export class GraphBlockBuilder {
-  /** The residual before the block, [B, T, D]. */
+export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   readonly x: string;
   readonly config: ModelConfig;
   private readonly g = new GraphBuilder();
@@ -63,7 +63,6 @@ export class GraphBlockBuilder {
     this.trees = { positions, subtreeEnd: this.g.input('subtree_end', 'f32', ['B', 1, 1, options.length]) };
   }
 
-  /** A value as [B·T, width]. */
   rows(x: string, width = this.config.hidden): string {
     return this.reshape(x, [-1, width]);
   }
@@ -74,7 +73,6 @@ export class GraphBlockBuilder {
     return normalise(this.g, config, x, { scale: tensor(`${role}.weight`), bias: tensor(`${role}.bias`), width });
   }
 
-  /** `expert` says whose, where experts have their own. */
   linear(x: string, kind: LinearKind, expert?: number): string {
     const { tensor, config, weightInput } = this.options;
     const role = linearRole(kind, expert);
@@ -88,12 +86,11 @@ export class GraphBlockBuilder {
     return this.g.op('Gemm', inputs, { transB: int(stored ? 0 : 1) });
   }
 
-  /** The block's experts, if it has some. */
   get mixture(): Mixture | undefined {
     return this.config.mixtures[this.options.block];
   }
 
-  /** Gives the tokens of x [B·T, D] to experts; who measures is told how many each was given, or which. */
+  /** Where something is measured, the number of tokens per expert (or which tokens) is an output too. */
   route(x: string): Routing {
     const { g } = this;
     const { tensor, outputs } = this.options;
@@ -107,12 +104,10 @@ export class GraphBlockBuilder {
     return routing;
   }
 
-  /** The rows of x that expert `expert` is given. */
   routed(x: string, { tokens }: Routing, expert: number): string {
     return this.g.op('Gather', [x, tokens[expert]!], { axis: int(0) });
   }
 
-  /** What the experts make of their rows, added up for each token: [B·T, D]. */
   combine(routing: Routing, made: readonly string[]): string {
     return combine(this.g, routing, made, this.mixture!);
   }
@@ -125,12 +120,10 @@ export class GraphBlockBuilder {
     return this.g.op('Mul', [a, b]);
   }
 
-  /** The residual and what a linear adds to it, [B·T, D]. */
   add(residual: string, x: string): string {
     return this.g.op('Add', [residual, this.reshape(x, [-1, this.options.length, this.config.hidden])]);
   }
 
-  /** Parts of the last axis of a value [B·T, width], `widths` wide, one after the other. */
   split(x: string, widths: readonly number[]): string[] {
     let end = 0;
     return widths.map((width) => {
@@ -139,7 +132,6 @@ export class GraphBlockBuilder {
     });
   }
 
-  /** q, k and v, each [B·T, heads · h], of one value in which every head has its q, k and v one after the other. */
   splitHeads(x: string): string[] {
     const { heads, headDim: h } = this.config;
     const byHead = this.reshape(x, [-1, heads, 3 * h]);
@@ -154,7 +146,6 @@ export class GraphBlockBuilder {
     return this.g.op('Reshape', [x, this.g.shape(shape)]);
   }
 
-  /** What linears read at `site`, for those who measure. */
   tap(x: string, site: TapSite, width: number): void {
     const { g } = this;
     const { outputs } = this.options;
@@ -165,7 +156,6 @@ export class GraphBlockBuilder {
     else g.output(g.op('ReduceSumSquare', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);
   }
 
-  /** Queries or keys [B·T, count · h], normed over each head where the model does, and turned where it has a rotation. */
   rotate(x: string, count: number, norm: 'qNorm' | 'kNorm'): string {
     const { g } = this;
     const { length: T, block, config } = this.options;
@@ -195,7 +185,6 @@ export class GraphBlockBuilder {
     return [cos, sin, g.op('Expand', [row, g.op('Concat', [batch, g.shape([T])], { axis: int(0) })])];
   }
 
-  /** Causal attention over queries, keys and values as `rotate` and `linear` give them, [B·T, heads · h]. */
   attend(q: string, k: string, v: string): string {
     const { length: T, block } = this.options;
     const { heads, kvHeads, headDim, windows, attention: settings } = this.config;
@@ -214,7 +203,6 @@ export class GraphBlockBuilder {
     return this.rows(attention, heads * headDim);
   }
 
-  /** Names the block's output, [B, T, D]. What only it needs is left out where only taps are wanted. */
   output(value: () => string): void {
     const { outputs, length, config } = this.options;
     if (outputs === 'hidden' || outputs === 'both') this.g.output(value(), 'y', ['B', length, config.hidden]);

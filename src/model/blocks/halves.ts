@@ -5,7 +5,7 @@
 import type { BlockBuilder } from './block-builder.js';
 
 /** Attention(rope(q x), rope(k x), v x), x the normed residual. */
-export function attendTo(builder: BlockBuilder, x: string): string {
+export function attendTo<V>(builder: BlockBuilder<V>, x: V): V {
   const { hidden: D, heads, kvHeads, headDim: h, joined } = builder.config;
   builder.tap(x, 'attention_in', D);
   const [q, k, v] = joined
@@ -17,7 +17,7 @@ export function attendTo(builder: BlockBuilder, x: string): string {
 }
 
 /** act(gate x) ⊙ up x, x the normed residual. */
-export function gateOf(builder: BlockBuilder, x: string): string {
+export function gateOf<V>(builder: BlockBuilder<V>, x: V): V {
   const { hidden: D, intermediate: F, joined } = builder.config;
   builder.tap(x, 'mlp_in', D);
   const [gate, up] = joined

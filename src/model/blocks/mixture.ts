@@ -36,7 +36,7 @@ export const mixtureBlock: BlockArchitecture = {
       builder.tap(expertOut, expertSite(expert, 'out'), mixture.width);
       return expertOut;
     });
-    const made = (): string[] => outs.map((expertOut, expert) => builder.linear(expertOut, 'down', expert));
+    const made = () => outs.map((expertOut, expert) => builder.linear(expertOut, 'down', expert));
     builder.output(() => builder.add(middle, builder.combine(routing, made())));
   },
 };

@@ -1,7 +1,7 @@
 // OPT's block: x' = x + o(Attention(q(LN x), k(LN x), v(LN x))); y = x' + down(act(up(LN x'))). Its 350M size norms after:
 //   x' = LN(x + o(Attention(q x, k x, v x)));  y = LN(x' + down(act(up x')))
 
-import type { BlockArchitecture } from './block-builder.js';
+import type { BlockArchitecture, BlockBuilder } from './block-builder.js';
 import { attentionParts, mlpParts, normParts } from './parts.js';
 
 export const optBlock: BlockArchitecture = {
@@ -9,10 +9,10 @@ export const optBlock: BlockArchitecture = {
     norms: normParts(config),
     linears: [...attentionParts(config, false), ...mlpParts(config, ['up'])],
   }),
-  build: (builder) => {
+  build: <V>(builder: BlockBuilder<V>) => {
     const { hidden: D, intermediate: F, heads, headDim: h, normFirst } = builder.config;
-    const before = (x: string, role: 'attentionNorm' | 'mlpNorm'): string => (normFirst ? builder.norm(x, role) : x);
-    const after = (x: string, role: 'attentionNorm' | 'mlpNorm'): string => (normFirst ? x : builder.norm(x, role));
+    const before = (x: V, role: 'attentionNorm' | 'mlpNorm'): V => (normFirst ? builder.norm(x, role) : x);
+    const after = (x: V, role: 'attentionNorm' | 'mlpNorm'): V => (normFirst ? x : builder.norm(x, role));
 
     const attentionIn = builder.rows(before(builder.x, 'attentionNorm'));
     builder.tap(attentionIn, 'attention_in', D);
