@@ -21,7 +21,7 @@ import {
   type TasksResult,
   windowLength,
 } from '../runs/index.js';
-import type { Likelihood, Outcome, Sequence } from '../zeroshot/index.js';
+import type { EncodedRequest, Likelihood, Outcome } from '../zeroshot/index.js';
 
 /** What a model is asked. */
 export type Asked = {
@@ -114,7 +114,7 @@ async function scoreTasks(
  * The numbers of the sequences that one decoder may score. Where a model turns all positions of a long sequence by other
  * frequencies (longrope), a decoder has those of the longest it was opened for.
  */
-function splitByRotation({ rope }: ModelConfig, all: readonly Sequence[]): readonly (readonly number[])[] {
+function splitByRotation({ rope }: ModelConfig, all: readonly EncodedRequest[]): readonly (readonly number[])[] {
   const numbers = [...all.keys()];
   const isLong = (one: number): boolean => all[one]!.input.length > longestAlike(rope);
   const groups = [numbers.filter((one) => !isLong(one)), numbers.filter(isLong)];

@@ -3,7 +3,7 @@
 
 import type { OnProgress } from '../base/index.js';
 import type { Decoder } from '../decoder/index.js';
-import { type Likelihood, refuseLikelihood, type Sequence } from '../zeroshot/index.js';
+import { type EncodedRequest, type Likelihood, refuseLikelihood } from '../zeroshot/index.js';
 import { normaliseRow } from './scores.js';
 import { type Ask, legsOf, planWalks } from './walk.js';
 
@@ -13,7 +13,7 @@ const LOGITS_PER_STEP = 1 << 24;
 /** The likelihood of each sequence; a step of progress for each. @throws NumericError E_NUMERIC_LOSS */
 export async function scoreRequests(
   decoder: Decoder,
-  sequences: readonly Sequence[],
+  sequences: readonly EncodedRequest[],
   onProgress: OnProgress,
 ): Promise<readonly Likelihood[]> {
   const { vocabulary } = decoder.info;

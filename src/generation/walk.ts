@@ -2,7 +2,7 @@
 // their tokens, each begins with as much as any does of the one before it, and only the rest is read. So an item's context is
 // read once for all its choices, and examples once for the items behind them.
 
-import type { Sequence } from '../zeroshot/index.js';
+import type { EncodedRequest } from '../zeroshot/index.js';
 import { commonLength } from './slots.js';
 
 /** A token whose probability is asked for, and the sequence that asks. */
@@ -27,7 +27,7 @@ export type Leg = {
 };
 
 /** Up to `count` walks of about as many tokens each, which together pass all sequences. */
-export function planWalks(sequences: readonly Sequence[], count: number): readonly Walk[] {
+export function planWalks(sequences: readonly EncodedRequest[], count: number): readonly Walk[] {
   const order = Array.from(sequences.keys()).sort((a, b) => compare(sequences[a]!.input, sequences[b]!.input));
   const unread = order.map((one, i) => {
     const { input } = sequences[one]!;
@@ -57,7 +57,7 @@ export function* legsOf(walk: Walk, rows: number): Generator<Leg> {
   }
 }
 
-function walkThrough(sequences: readonly Sequence[], members: readonly number[]): Walk {
+function walkThrough(sequences: readonly EncodedRequest[], members: readonly number[]): Walk {
   const walk: { readonly keep: number; readonly tokens: readonly number[]; readonly asks: Map<number, Ask[]> }[] = [];
   /** Which stride reads each place of the sequence at hand. */
   const readBy: (typeof walk)[number][] = [];

@@ -5,7 +5,13 @@ import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine, HostTensor } from '../engine/index.js';
 import { blockGraph, checkpointSource, longestAlike, type Model } from '../model/index.js';
 import { type Activations, chunkTensor, embedWindows, inParallel } from '../stream/index.js';
-import { type Forest, type Likelihood, plantForests, type Sequence, scoreForest } from '../zeroshot/index.js';
+import {
+  type EncodedRequest,
+  type Likelihood,
+  type PrefixTreeBatch,
+  packPrefixTrees,
+  scoreBatch,
+} from '../zeroshot/index.js';
 import { blockFileSource, blockPath } from './block-file.js';
 
 /** A forest's residual stream has about this many bytes: it stays in memory, and loading its blocks costs little beside it. */
@@ -14,15 +20,16 @@ const FOREST_BYTES = 1 << 29;
 const TREE_TOKENS = 512;
 
 /** How many steps of progress `scoreSequences` makes. */
-export const forestSteps = (model: Model, forests: readonly Forest[]): number => forests.length * model.config.blocks;
+export const forestSteps = (model: Model, forests: readonly PrefixTreeBatch[]): number =>
+  forests.length * model.config.blocks;
 
 /** The forests that the sequences of `items` make. */
-export function forestsOf(model: Model, items: readonly (readonly Sequence[])[]): readonly Forest[] {
+export function forestsOf(model: Model, items: readonly (readonly EncodedRequest[])[]): readonly PrefixTreeBatch[] {
   const longest = items.flat().reduce((most, { input }) => Math.max(most, input.length), 0);
-  return plantForests(items, {
-    apart: longestAlike(model.config.rope),
+  return packPrefixTrees(items, {
+    longBeyond: longestAlike(model.config.rope),
     treeTokens: Math.max(longest, TREE_TOKENS),
-    forestTokens: Math.max(longest, Math.floor(FOREST_BYTES / (4 * model.config.hidden))),
+    batchTokens: Math.max(longest, Math.floor(FOREST_BYTES / (4 * model.config.hidden))),
   });
 }
 
@@ -31,8 +38,8 @@ export async function scoreSequences(
   engine: Engine,
   model: Model,
   dir: string | undefined,
-  items: readonly (readonly Sequence[])[],
-  forests: readonly Forest[],
+  items: readonly (readonly EncodedRequest[])[],
+  forests: readonly PrefixTreeBatch[],
   onProgress: OnProgress,
 ): Promise<readonly (readonly Likelihood[])[]> {
   const sequences = items.flat();
@@ -46,7 +53,7 @@ export async function scoreSequences(
         const detail = forests.length > 1 ? ` of part ${number + 1} of ${forests.length}` : '';
         onProgress({ kind: 'advance', detail: `block ${block + 1} of ${model.config.blocks}${detail}` });
       }
-      await scoreForest(engine, model, stream, forest, sequences, results);
+      await scoreBatch(engine, model, stream, forest, sequences, results);
     });
   }
   let at = 0;
@@ -79,14 +86,14 @@ async function growBlock(
 }
 
 /** What each chunk's rows look like to the block graph; the same for all blocks. */
-function treeInputs({ chunks, length: T }: Activations, { depths, ends }: Forest): TreeInputs[] {
+function treeInputs({ chunks, length: T }: Activations, { depths, subtreeEnds }: PrefixTreeBatch): TreeInputs[] {
   let row = 0;
   return chunks.map((count) => {
     const positions = new BigInt64Array(count * T);
     const places = new Float32Array(count * T);
     for (let r = 0; r < count; r++, row++) {
       positions.set(BigInt64Array.from(depths[row]!, BigInt), r * T);
-      places.set(ends[row]!, r * T);
+      places.set(subtreeEnds[row]!, r * T);
     }
     return {
       positions: { type: 'i64', shape: [count, T], data: positions },

@@ -9,23 +9,23 @@ import { checkVocabulary, loadTokenizer, type Tokenizer } from '../text/index.js
 import {
   chooseShots,
   type Document,
+  type EncodedRequest,
   encodeRequests,
-  type Forest,
   type Likelihood,
+  type LikelihoodRequest,
   loadShots,
   loadTask,
   type Outcome,
   outcomeOf,
-  type Request,
+  type PrefixTreeBatch,
   requestsOf,
-  type Sequence,
   scoresOf,
   type Task,
 } from '../zeroshot/index.js';
 import { type RunSettings, windowLength } from './settings.js';
 import type { TaskSettings } from './task-options.js';
 
-type Item = { readonly document: Document; readonly requests: readonly Request[] };
+type Item = { readonly document: Document; readonly requests: readonly LikelihoodRequest[] };
 
 /** What is asked of a model, however it is run. */
 export type TaskRequests = {
@@ -37,11 +37,11 @@ export type TaskRequests = {
     readonly items: readonly Item[];
   }[];
   /** Of all items of all tasks, in their order. */
-  readonly sequences: readonly (readonly Sequence[])[];
+  readonly sequences: readonly (readonly EncodedRequest[])[];
 };
 
 /** The same for the engine. */
-export type PreparedTasks = TaskRequests & { readonly forests: readonly Forest[] };
+export type PreparedTasks = TaskRequests & { readonly forests: readonly PrefixTreeBatch[] };
 
 type TaskRun<T> = Pick<RunSettings, 'onProgress'> & {
   readonly tasks: T;
@@ -83,7 +83,7 @@ export async function readRequests(
     for (const { input, targets } of sequences.flat()) {
       checkVocabulary({ length, windows: [input, targets] }, model.config.vocabulary);
     }
-    const cutIn = (what: Sequence['cut']): number => sequences.flat().filter(({ cut }) => cut === what).length;
+    const cutIn = (what: EncodedRequest['cut']): number => sequences.flat().filter(({ cut }) => cut === what).length;
     prepared.push({
       list: { task, all: file.documents, items },
       sequences,

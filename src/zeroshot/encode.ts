@@ -5,13 +5,13 @@
 import { CheckpointError } from '../base/index.js';
 import type { Tokenizer } from '../text/index.js';
 import { rstripPython } from './python.js';
-import type { Request } from './requests.js';
+import type { LikelihoodRequest } from './requests.js';
 
 /**
  * What the model reads, and what it should say: the token after each of the last `targets.length` places of `input`. A
  * continuation that is longer than the model's maximum loses its first tokens (the harness fails on it).
  */
-export type Sequence = {
+export type EncodedRequest = {
   readonly input: Int32Array;
   readonly targets: Int32Array;
   /** What was cut: nothing, tokens of the context, or of the continuation too. */
@@ -28,9 +28,9 @@ export type EncodeOptions = {
 /** The requests of one item; equal contexts are encoded once. @throws CheckpointError E_TASK_REQUEST */
 export function encodeRequests(
   tokenizer: Tokenizer,
-  requests: readonly Request[],
+  requests: readonly LikelihoodRequest[],
   { length, specialTokens }: EncodeOptions,
-): readonly Sequence[] {
+): readonly EncodedRequest[] {
   const contexts = new Map<string, Int32Array>();
   return requests.map(({ context, continuation }) => {
     const stem = rstripPython(context);
@@ -44,7 +44,7 @@ export function encodeRequests(
   });
 }
 
-function cutToLength(context: Int32Array, continuation: Int32Array, length: number): Sequence {
+function cutToLength(context: Int32Array, continuation: Int32Array, length: number): EncodedRequest {
   const whole = new Int32Array(context.length + continuation.length);
   whole.set(context);
   whole.set(continuation, context.length);

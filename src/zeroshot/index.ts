@@ -1,9 +1,9 @@
-export { encodeRequests, type Sequence } from './encode.js';
-export { type Forest, plantForests } from './forest.js';
+export { type EncodedRequest, encodeRequests } from './encode.js';
 export { type HarnessRun, harnessResults, harnessSamples } from './harness.js';
-export { type Likelihood, refuseLikelihood, scoreForest } from './loglikelihood.js';
+export { type Likelihood, refuseLikelihood, scoreBatch } from './loglikelihood.js';
 export { type Outcome, outcomeOf, scoresOf } from './outcome.js';
-export { type Request, requestsOf } from './requests.js';
+export { type PrefixTreeBatch, packPrefixTrees } from './prefix-tree.js';
+export { type LikelihoodRequest, requestsOf } from './requests.js';
 export { chooseShots } from './shots.js';
 export { type Document, loadShots, loadTask } from './tasks/load.js';
 export { findSuite, findTask, SUITES, type Suite, TASKS } from './tasks/registry.js';

@@ -1,4 +1,4 @@
-// The log-probability of each sequence's scored tokens, from the residual stream of a forest after the last block. Only the
+// The log-probability of each sequence's scored tokens, from the residual stream of a batch after the last block. Only the
 // places that predict a scored token go through the head.
 
 import { NumericError, withResources } from '../base/index.js';
@@ -6,19 +6,19 @@ import type { Engine, HostTensor } from '../engine/index.js';
 import { LOGITS_PER_RUN } from '../evaluate/index.js';
 import { headGraph, type Model } from '../model/index.js';
 import { type Activations, inParallel } from '../stream/index.js';
-import type { Sequence } from './encode.js';
-import type { Forest } from './forest.js';
+import type { EncodedRequest } from './encode.js';
+import type { PrefixTreeBatch } from './prefix-tree.js';
 
 /** Σ log p of the scored tokens, nats, and whether each of them is the model's first choice. */
 export type Likelihood = { readonly logProbability: number; readonly greedy: boolean };
 
-/** Writes the likelihood of each sequence that stands in `forest` into `results`. @throws NumericError E_NUMERIC_LOSS */
-export async function scoreForest(
+/** Writes the likelihood of each sequence of `batch` into `results`. @throws NumericError E_NUMERIC_LOSS */
+export async function scoreBatch(
   engine: Engine,
   model: Model,
   stream: Activations,
-  forest: Forest,
-  sequences: readonly Sequence[],
+  batch: PrefixTreeBatch,
+  sequences: readonly EncodedRequest[],
   results: Likelihood[],
 ): Promise<void> {
   const { length: T, width: D } = stream;
@@ -29,14 +29,14 @@ export async function scoreForest(
     firstRow.push(chunkOfRow.length);
     for (let row = 0; row < count; row++) chunkOfRow.push(chunk);
   }
-  const standing: Forest['stands'][number][][] = stream.chunks.map(() => []);
-  for (const stand of forest.stands) standing[chunkOfRow[Math.floor(stand.places[0]! / T)]!]!.push(stand);
+  const scoredIn: PrefixTreeBatch['scored'][number][][] = stream.chunks.map(() => []);
+  for (const one of batch.scored) scoredIn[chunkOfRow[Math.floor(one.places[0]! / T)]!]!.push(one);
   await withResources(async (own) => {
     const session = await own(engine.load(headGraph(model, 'choices')));
     await inParallel(engine.concurrency, stream.chunks.length, async (chunk) => {
-      const here = standing[chunk]!;
+      const here = scoredIn[chunk]!;
       const start = firstRow[chunk]! * T;
-      const places = here.flatMap((stand) => Array.from(stand.places, (place) => place - start));
+      const places = here.flatMap((one) => Array.from(one.places, (place) => place - start));
       const targets = here.flatMap(({ sequence }) => Array.from(sequences[sequence]!.targets));
       const nll = new Float32Array(places.length);
       const lead = new Float32Array(places.length);

@@ -3,14 +3,14 @@
 import type { Estimate, TaskScores } from '../records/index.js';
 import type { Likelihood } from './loglikelihood.js';
 import { aggregate, average, pool, scoreItem } from './metrics.js';
-import type { Request } from './requests.js';
+import type { LikelihoodRequest } from './requests.js';
 import type { Document } from './tasks/load.js';
 import type { Suite } from './tasks/registry.js';
 import type { Metric, Task } from './tasks/task.js';
 
 export type ScoredItem = {
   readonly document: Document;
-  readonly requests: readonly Request[];
+  readonly requests: readonly LikelihoodRequest[];
   readonly likelihoods: readonly Likelihood[];
   readonly metrics: Readonly<Partial<Record<Metric, number>>>;
 };
@@ -34,7 +34,7 @@ export type Outcome = {
 export function outcomeOf(
   task: Task,
   all: readonly Document[],
-  items: readonly { readonly document: Document; readonly requests: readonly Request[] }[],
+  items: readonly { readonly document: Document; readonly requests: readonly LikelihoodRequest[] }[],
   likelihoods: readonly (readonly Likelihood[])[],
 ): Outcome {
   const byPart = new Map<string, ScoredItem[]>();

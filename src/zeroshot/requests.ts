@@ -5,13 +5,16 @@
 import type { Document } from './tasks/load.js';
 import type { Question } from './tasks/task.js';
 
-export type Request = { readonly context: string; readonly continuation: string };
+export type LikelihoodRequest = { readonly context: string; readonly continuation: string };
 
 const BETWEEN = ' ';
 const AFTER_EXAMPLE = '\n\n';
 
 /** The requests of an item, one for each choice, behind the examples given. */
-export function requestsOf({ question, introduction }: Document, examples: readonly Document[] = []): Request[] {
+export function requestsOf(
+  { question, introduction }: Document,
+  examples: readonly Document[] = [],
+): LikelihoodRequest[] {
   const before = introduction + examples.map((example) => writeExample(example.question)).join('');
   switch (question.form) {
     case 'choices':

@@ -6,12 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRng, type ProgressEvent, silent } from '../../src/base/index.js';
 import type { Decoder } from '../../src/decoder/index.js';
 import { scoreRequests } from '../../src/generation/index.js';
-import type { Likelihood, Sequence } from '../../src/zeroshot/index.js';
+import type { EncodedRequest, Likelihood } from '../../src/zeroshot/index.js';
 import { EXACT, INT8, openCheckpoint } from '../decoder/make.js';
 import { createFakeDecoder, fakeLogits } from './fake-decoder.js';
 
 /** Items of several choices behind one context, some of them behind the same examples; tokens below `vocabulary`. */
-function makeRequests(count: number, vocabulary: number, longest: number): Sequence[] {
+function makeRequests(count: number, vocabulary: number, longest: number): EncodedRequest[] {
   const rng = createRng(3);
   const tokens = (most: number): number[] => Array.from({ length: 1 + rng.below(most) }, () => rng.below(vocabulary));
   const examples = tokens(longest >> 2);

@@ -4,11 +4,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { legsOf, planWalks } from '../../src/generation/walk.js';
-import type { Sequence } from '../../src/zeroshot/index.js';
+import type { EncodedRequest } from '../../src/zeroshot/index.js';
 import { runs } from '../scale.js';
 
 /** Targets are told apart by their numbers: of sequence `name` they are 100 · name + 0, 1, … */
-const sequence = (tokens: readonly number[], scored: number, name: number): Sequence => ({
+const sequence = (tokens: readonly number[], scored: number, name: number): EncodedRequest => ({
   input: Int32Array.from(tokens),
   targets: Int32Array.from({ length: scored }, (_, i) => 100 * name + i),
   cut: 'nothing',
@@ -25,7 +25,7 @@ const anySequences = fc
   .map((all) => all.map(([tokens, scored], name) => sequence(tokens, scored, name)));
 
 /** Walks as a decoder would, checking on the way; how many tokens each walk read. */
-function follow(sequences: readonly Sequence[], count: number, rows: number): number[] {
+function follow(sequences: readonly EncodedRequest[], count: number, rows: number): number[] {
   const walks = planWalks(sequences, count);
   expect(walks.length).toBeLessThanOrEqual(count);
   const answered = sequences.map(() => 0);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { openModel } from '../../src/model/index.js';
 import { forestsOf, scoreSequences } from '../../src/pipeline/index.js';
-import type { Sequence } from '../../src/zeroshot/index.js';
+import type { EncodedRequest } from '../../src/zeroshot/index.js';
 import { forwardLogits } from '../model/forward.js';
 import { goldenCases, goldenDir, readGolden } from '../model/golden.js';
 import { LOSS } from '../tolerances.js';
@@ -17,9 +17,9 @@ beforeAll(async () => {
 afterAll(() => engine.close());
 
 /** Items whose sequences share beginnings of different lengths, short ones and ones as long as the windows are. */
-function itemsOf(windows: readonly Int32Array[]): Sequence[][] {
+function itemsOf(windows: readonly Int32Array[]): EncodedRequest[][] {
   const cut = 'nothing' as const;
-  const sequence = (tokens: readonly number[], scored: number): Sequence => ({
+  const sequence = (tokens: readonly number[], scored: number): EncodedRequest => ({
     input: Int32Array.from(tokens.slice(0, -1)),
     targets: Int32Array.from(tokens.slice(-scored)),
     cut,

@@ -1,42 +1,45 @@
 // Many short sequences that begin alike, packed so that what they share is computed once. The sequences of an item make a
 // tree of tokens: each node a token, its ancestors what came before it. Trees lie one after the other in rows of T places,
-// a token before its descendants; a token at place i sees the one at j exactly if j ≤ i < ends[j] (model/attention.ts). T is
+// a token before its descendants; a token at place i sees the one at j exactly if j ≤ i < subtreeEnds[j] (model/attention.ts). T is
 // the largest tree, and the smaller ones fill what the larger leave, so hardly any place stays empty.
 
 import type { Windows } from '../text/index.js';
-import type { Sequence } from './encode.js';
+import type { EncodedRequest } from './encode.js';
 
-export type Forest = {
+export type PrefixTreeBatch = {
   /** Rows of T tokens; a place that stays empty holds token 0, which nothing sees. */
   readonly rows: Windows;
   /** Tokens of the longest sequence. */
   readonly longest: number;
   /** Of each row: the depth of each token in its tree, and the place where its subtree ends. */
   readonly depths: readonly Int32Array[];
-  readonly ends: readonly Int32Array[];
+  readonly subtreeEnds: readonly Int32Array[];
   /** Where the scored tokens of each sequence are predicted: row · T + place in the row. */
-  readonly stands: readonly { readonly sequence: number; readonly places: Int32Array }[];
+  readonly scored: readonly { readonly sequence: number; readonly places: Int32Array }[];
 };
 
-export type ForestOptions = {
-  /** Sequences of up to so many tokens, and longer ones, stand in different forests. */
-  readonly apart: number;
+export type BatchOptions = {
+  /** Sequences of up to so many tokens, and longer ones, are in different batches. */
+  readonly longBeyond: number;
   /** A tree takes another sequence as long as it stays within this many tokens. */
   readonly treeTokens: number;
-  /** A forest takes another tree as long as it stays within this many tokens. */
-  readonly forestTokens: number;
+  /** A batch takes another tree as long as it stays within this many tokens. */
+  readonly batchTokens: number;
 };
 
-/** The sequences of items, in one or more forests. Sequences are numbered through, over all items. */
-export function plantForests(items: readonly (readonly Sequence[])[], options: ForestOptions): readonly Forest[] {
-  const trees: Tree[] = [];
+/** The sequences of items, in one or more batches. Sequences are numbered through, over all items. */
+export function packPrefixTrees(
+  items: readonly (readonly EncodedRequest[])[],
+  options: BatchOptions,
+): readonly PrefixTreeBatch[] {
+  const trees: PrefixTree[] = [];
   let sequence = 0;
   for (const item of items) {
-    let tree: Tree | undefined;
+    let tree: PrefixTree | undefined;
     for (const { input, targets } of item) {
-      const long = input.length > options.apart;
+      const long = input.length > options.longBeyond;
       if (!tree || tree.long !== long || tree.size + tree.missing(input) > options.treeTokens) {
-        tree = new Tree(long);
+        tree = new PrefixTree(long);
         trees.push(tree);
       }
       tree.add(sequence++, input, targets.length);
@@ -44,24 +47,24 @@ export function plantForests(items: readonly (readonly Sequence[])[], options: F
   }
   // Stable, so equal trees keep their order.
   trees.sort((a, b) => Number(b.long) - Number(a.long) || b.size - a.size);
-  const forests: Forest[] = [];
+  const batches: PrefixTreeBatch[] = [];
   for (let from = 0; from < trees.length; ) {
     let to = from;
     let tokens = 0;
-    const fits = ({ long, size }: Tree): boolean =>
-      to === from || (long === trees[from]!.long && tokens + size <= options.forestTokens);
+    const fits = ({ long, size }: PrefixTree): boolean =>
+      to === from || (long === trees[from]!.long && tokens + size <= options.batchTokens);
     while (to < trees.length && fits(trees[to]!)) tokens += trees[to++]!.size;
-    forests.push(plant(trees.slice(from, to)));
+    batches.push(packRows(trees.slice(from, to)));
     from = to;
   }
-  return forests;
+  return batches;
 }
 
 const NONE = -1;
 
 /** Sequences by their common beginnings. A node knows its first child and its next sibling; node 0 stands before all tokens. */
-class Tree {
-  /** Which side of `apart` its sequences are on. */
+class PrefixTree {
+  /** Which side of `longBeyond` its sequences are on. */
   readonly long: boolean;
   private readonly tokens = [NONE];
   private readonly depths = [NONE];
@@ -105,7 +108,7 @@ class Tree {
   }
 
   /** Writes the tree into a row from place `start` on; returns where each sequence's scored nodes came to stand. */
-  write(start: number, tokens: Int32Array, depths: Int32Array, ends: Int32Array): typeof this.leaves {
+  write(start: number, tokens: Int32Array, depths: Int32Array, subtreeEnds: Int32Array): typeof this.leaves {
     const placeOf = new Int32Array(this.tokens.length);
     let place = start;
     // Depth first, without recursion. A node whose children are written is left: its subtree ends here.
@@ -114,7 +117,7 @@ class Tree {
     while (node !== NONE || open.length > 0) {
       if (node === NONE) {
         const done = open.pop()!;
-        ends[placeOf[done]!] = place;
+        subtreeEnds[placeOf[done]!] = place;
         node = this.nextSibling[done]!;
         continue;
       }
@@ -146,12 +149,12 @@ class Tree {
 }
 
 /** Packs trees, largest first, each into the row where it leaves the least. */
-function plant(trees: readonly Tree[]): Forest {
+function packRows(trees: readonly PrefixTree[]): PrefixTreeBatch {
   const T = trees[0]!.size;
   const rows: Int32Array[] = [];
   const depths: Int32Array[] = [];
-  const ends: Int32Array[] = [];
-  const stands: { sequence: number; places: Int32Array }[] = [];
+  const subtreeEnds: Int32Array[] = [];
+  const scored: { sequence: number; places: Int32Array }[] = [];
   const withFree: number[][] = Array.from({ length: T + 1 }, () => []); // rows by how many places are free
   for (const tree of trees) {
     let free = tree.size;
@@ -162,12 +165,12 @@ function plant(trees: readonly Tree[]): Forest {
       free = T;
       rows.push(new Int32Array(T));
       depths.push(new Int32Array(T));
-      ends.push(new Int32Array(T).fill(T)); // an empty place is seen by empty places alone, which come after all others
+      subtreeEnds.push(new Int32Array(T).fill(T)); // an empty place is seen by empty places alone, which come after all others
     }
-    const written = tree.write(T - free, rows[row]!, depths[row]!, ends[row]!);
-    for (const { sequence, nodes } of written) stands.push({ sequence, places: nodes.map((place) => row * T + place) });
+    const written = tree.write(T - free, rows[row]!, depths[row]!, subtreeEnds[row]!);
+    for (const { sequence, nodes } of written) scored.push({ sequence, places: nodes.map((place) => row * T + place) });
     withFree[free - tree.size]!.push(row);
   }
   const longest = trees.reduce((most, tree) => Math.max(most, tree.longest), 0);
-  return { rows: { length: T, windows: rows }, longest, depths, ends, stands };
+  return { rows: { length: T, windows: rows }, longest, depths, subtreeEnds, scored };
 }

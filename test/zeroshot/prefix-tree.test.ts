@@ -1,12 +1,12 @@
-// Forests: whatever is planted, every sequence is found again as a path from a root, sees exactly its own tokens, and its
-// scored tokens stand where they should.
+// Prefix trees in batches: whatever is packed, every sequence is a path from a root, sees exactly its own tokens, and its
+// scored tokens are where they should be.
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Forest, plantForests, type Sequence } from '../../src/zeroshot/index.js';
+import { type EncodedRequest, type PrefixTreeBatch, packPrefixTrees } from '../../src/zeroshot/index.js';
 import { runs } from '../scale.js';
 
-const sequence = (tokens: readonly number[], scored: number): Sequence => ({
+const sequence = (tokens: readonly number[], scored: number): EncodedRequest => ({
   input: Int32Array.from(tokens),
   targets: new Int32Array(scored),
   cut: 'nothing',
@@ -24,40 +24,40 @@ const anyItems = fc.array(
 );
 
 /** The places that the token at `place` of a row sees, by the rule of the attention mask. */
-const seenBy = (forest: Forest, row: number, place: number): number[] =>
-  Array.from({ length: place + 1 }, (_, j) => j).filter((j) => place < forest.ends[row]![j]!);
+const seenBy = (batch: PrefixTreeBatch, row: number, place: number): number[] =>
+  Array.from({ length: place + 1 }, (_, j) => j).filter((j) => place < batch.subtreeEnds[row]![j]!);
 
 function check(
-  items: readonly (readonly Sequence[])[],
+  items: readonly (readonly EncodedRequest[])[],
   treeTokens: number,
-  forestTokens: number,
-  apart = Number.POSITIVE_INFINITY,
-): readonly Forest[] {
-  const forests = plantForests(items, { treeTokens, forestTokens, apart });
+  batchTokens: number,
+  longBeyond = Number.POSITIVE_INFINITY,
+): readonly PrefixTreeBatch[] {
+  const batches = packPrefixTrees(items, { treeTokens, batchTokens, longBeyond });
   const all = items.flat();
   const found = new Set<number>();
-  for (const forest of forests) {
-    const T = forest.rows.length;
-    const lengths = forest.stands.map(({ sequence: number }) => all[number]!.input.length);
-    expect(forest.longest).toBe(Math.max(...lengths));
-    expect(new Set(lengths.map((length) => length > apart)).size).toBe(1);
-    for (const { sequence: number, places } of forest.stands) {
+  for (const batch of batches) {
+    const T = batch.rows.length;
+    const lengths = batch.scored.map(({ sequence: number }) => all[number]!.input.length);
+    expect(batch.longest).toBe(Math.max(...lengths));
+    expect(new Set(lengths.map((length) => length > longBeyond)).size).toBe(1);
+    for (const { sequence: number, places } of batch.scored) {
       expect(found.has(number)).toBe(false);
       found.add(number);
       const { input, targets } = all[number]!;
       expect(places.length).toBe(targets.length);
       for (const [i, at] of places.entries()) {
         const row = Math.floor(at / T);
-        const seen = seenBy(forest, row, at % T);
+        const seen = seenBy(batch, row, at % T);
         // What the token sees is the sequence up to it, in order, at depths 0, 1, 2 …
         const own = input.length - targets.length + i + 1;
-        expect(seen.map((j) => forest.rows.windows[row]![j])).toEqual([...input.subarray(0, own)]);
-        expect(seen.map((j) => forest.depths[row]![j])).toEqual(seen.map((_, depth) => depth));
+        expect(seen.map((j) => batch.rows.windows[row]![j])).toEqual([...input.subarray(0, own)]);
+        expect(seen.map((j) => batch.depths[row]![j])).toEqual(seen.map((_, depth) => depth));
       }
     }
   }
   expect([...found].sort((a, b) => a - b)).toEqual(all.map((_, i) => i));
-  return forests;
+  return batches;
 }
 
 describe('plantForests', () => {
@@ -68,7 +68,7 @@ describe('plantForests', () => {
         fc.integer({ min: 1, max: 40 }),
         fc.integer({ min: 1, max: 200 }),
         fc.integer({ min: 1, max: 12 }),
-        (items, tree, forest, apart) => void check(items, tree, forest, apart),
+        (items, tree, batch, longBeyond) => void check(items, tree, batch, longBeyond),
       ),
       { numRuns: runs(100) },
     );
@@ -77,17 +77,17 @@ describe('plantForests', () => {
   test('what sequences share is there once', () => {
     const trunk = [1, 2, 3, 4, 5, 6, 7];
     const items = [[sequence([...trunk, 8], 1), sequence([...trunk, 9, 9], 2), sequence(trunk, 1), sequence(trunk, 1)]];
-    const [forest] = check(items, 100, 1000);
-    expect(forest!.rows).toEqual({ length: 10, windows: [expect.anything()] });
+    const [batch] = check(items, 100, 1000);
+    expect(batch!.rows).toEqual({ length: 10, windows: [expect.anything()] });
   });
 
   test('a tree that grows too large is continued in another', () => {
     const trunk = [1, 2, 3, 4];
-    const [forest] = check([[sequence([...trunk, 5, 5], 2), sequence([...trunk, 6, 6], 2)]], 7, 1000);
-    expect(forest!.rows.windows.length).toBe(2);
+    const [batch] = check([[sequence([...trunk, 5, 5], 2), sequence([...trunk, 6, 6], 2)]], 7, 1000);
+    expect(batch!.rows.windows.length).toBe(2);
   });
 
-  test('small trees fill what large ones leave, and a full forest is followed by another', () => {
+  test('small trees fill what large ones leave, and a full batch is followed by another', () => {
     const line = (length: number, first: number) => [
       sequence(
         Array.from({ length }, (_, i) => first + i),
