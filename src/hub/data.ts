@@ -18,7 +18,7 @@ import { fetchFiles } from './snapshot.js';
 export type TextRole = 'calibration' | 'validation' | 'test';
 
 /** A text file, under the name that records give it. */
-export type TextSource = { readonly path: string; readonly name?: string; readonly selection?: CorpusSelection };
+export type TextFile = { readonly path: string; readonly name?: string; readonly selection?: CorpusSelection };
 
 type DataSet = {
   readonly repo: string;
@@ -65,7 +65,7 @@ export async function resolveText(
   role: TextRole,
   onProgress: OnProgress,
   settings?: HubSettings,
-): Promise<TextSource> {
+): Promise<TextFile> {
   const set = Object.hasOwn(DATA_SETS, nameOrPath) ? DATA_SETS[nameOrPath] : undefined;
   if (!set || (await isThere(nameOrPath))) return { path: nameOrPath };
   const { file, selection } = set.splits[role];
