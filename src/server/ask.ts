@@ -60,7 +60,7 @@ export function readTokens({ model }: ServerContext, tokens: readonly number[], 
 }
 
 /** What a body asks of the scheduler for each text, besides its prompt. */
-export type Asked = {
+export type PromptRequest = {
   readonly prompt: readonly number[];
   readonly maxTokens: number;
   readonly scores: number | undefined;
@@ -71,7 +71,12 @@ export type Asked = {
 export type Answers = { readonly call: Call; readonly completions: Promise<readonly Completion[]> };
 
 /** Puts all texts to the scheduler, or none. @throws RefusedError; ResourceError E_RESOURCE_QUEUE, E_RESOURCE_CLOSED */
-export function ask(context: ServerContext, client: AbortSignal, body: SamplingBody, asked: readonly Asked[]): Answers {
+export function ask(
+  context: ServerContext,
+  client: AbortSignal,
+  body: SamplingBody,
+  asked: readonly PromptRequest[],
+): Answers {
   const { model, scheduler, calls, metrics } = context;
   const { maxPositions } = model.info;
   if (context.draining) throw new EndedError(503, 'The server is shutting down.');

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Completion, requireChatTemplate } from '../generation/index.js';
 import { answerStream, answerWhole } from './answer.js';
-import { type Asked, ask, countUsage, readText, requireModel } from './ask.js';
+import { ask, countUsage, type PromptRequest, readText, requireModel } from './ask.js';
 import { type ChatBody, parseChatBody, readConversation } from './bodies.js';
 import type { ServerContext } from './context.js';
 import { listChatLogprobs } from './logprobs.js';
@@ -21,7 +21,7 @@ export async function answerChat(context: ServerContext, text: string, client: A
     specialTokens: false,
     param: 'messages',
   });
-  const one: Asked = {
+  const one: PromptRequest = {
     prompt: prompt.tokens,
     maxTokens: maxTokensOf(context, body, prompt.tokens.length),
     scores: body.logprobs === true ? (body.top_logprobs ?? 0) : undefined,
@@ -59,7 +59,7 @@ export async function answerChat(context: ServerContext, text: string, client: A
     });
   }
 
-  return answerWhole(ask(context, client, body, new Array<Asked>(n).fill(one)), (done) => {
+  return answerWhole(ask(context, client, body, new Array<PromptRequest>(n).fill(one)), (done) => {
     const choices = done.map((completion, index) => ({
       index,
       message: { role: 'assistant', content: completion.text, refusal: null },
