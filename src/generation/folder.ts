@@ -2,10 +2,10 @@
 
 import { fileError, type OnProgress, readDocument, silent } from '../base/index.js';
 import { createTokenizer, type HashedCodec } from '../text/index.js';
-import { type Language, readLanguage, type TextSource } from './language.js';
+import { type Language, type ModelFiles, readLanguage } from './language.js';
 
 /** The text files of a checkpoint's folder. */
-export const folderTexts = (path: string): TextSource => ({
+export const folderTexts = (path: string): ModelFiles => ({
   path,
   readText: async (name) => {
     try {
@@ -22,7 +22,7 @@ export const folderTexts = (path: string): TextSource => ({
  * @throws CheckpointError E_TEXT_TOKENIZER, E_TEXT_CHAT_TEMPLATE, E_CHECKPOINT_CONFIG; ResourceError E_RESOURCE_…
  */
 export async function loadLanguage(
-  source: TextSource,
+  source: ModelFiles,
   onProgress: OnProgress = silent,
 ): Promise<Language & { readonly tokenizer: HashedCodec }> {
   const language = await readLanguage(source, createTokenizer);

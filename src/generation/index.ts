@@ -4,7 +4,7 @@ export { createDetokeniser, createTextStream } from './detokenise.js';
 export { folderTexts, loadLanguage } from './folder.js';
 export { type Generated, generateText } from './generate.js';
 export { readJson as readChatJson } from './jinja/json.js';
-export type { TextName, TextSource } from './language.js';
+export type { ModelFileName, ModelFiles } from './language.js';
 export { scoreRequests } from './likelihoods.js';
 export { openForText } from './open.js';
 export { encodePrompt, type OpenedDecoder, startSomewhere } from './opened.js';

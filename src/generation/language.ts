@@ -5,7 +5,7 @@ import { CheckpointError } from '../base/portable.js';
 import type { Codec } from '../text/portable.js';
 import { type ChatTemplate, createChatTemplate, type SpecialWords } from './chat.js';
 
-export type TextName =
+export type ModelFileName =
   | 'config.json'
   | 'generation_config.json'
   | 'tokenizer.json'
@@ -14,10 +14,10 @@ export type TextName =
   | 'chat_template.jinja';
 
 /** Something that has a model's text files. */
-export type TextSource = {
+export type ModelFiles = {
   readonly path: string;
   /** A file's text; undefined where there is none. */
-  readText(name: TextName): Promise<string | undefined>;
+  readText(name: ModelFileName): Promise<string | undefined>;
 };
 
 /** How a model's tokens become text, and the other way. */
@@ -36,7 +36,7 @@ export type MakeTokenizer<T extends Codec> = (text: string, configText: string |
 
 /** @throws CheckpointError E_TEXT_TOKENIZER, E_TEXT_CHAT_TEMPLATE, E_CHECKPOINT_CONFIG; otherwise as `readText` */
 export async function readLanguage<T extends Codec>(
-  source: TextSource,
+  source: ModelFiles,
   makeTokenizer: MakeTokenizer<T>,
 ): Promise<Language & { readonly tokenizer: T }> {
   const tokenizerText = await source.readText('tokenizer.json');
@@ -49,7 +49,7 @@ export async function readLanguage<T extends Codec>(
   }
   const configText = await source.readText('tokenizer_config.json');
   const tokenizer = makeTokenizer(tokenizerText, configText, source.path);
-  const read = async (name: TextName): Promise<Record<string, unknown>> =>
+  const read = async (name: ModelFileName): Promise<Record<string, unknown>> =>
     parse(await source.readText(name), source.path, name);
   const words = {
     ...(await read('special_tokens_map.json')),

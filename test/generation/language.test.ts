@@ -8,15 +8,15 @@ import {
   encodePrompt,
   folderTexts,
   loadLanguage,
-  type TextName,
-  type TextSource,
+  type ModelFileName,
+  type ModelFiles,
 } from '../../src/generation/index.js';
 import { sharedPath, testWith } from '../shared.js';
 import { createFakeDecoder } from './fake-decoder.js';
 
 const demo = folderTexts(fileURLToPath(new URL('../../demo/model', import.meta.url)));
 /** The demo's text files with some of them others, or none. */
-const withTexts = (texts: Partial<Record<TextName, unknown>>): TextSource => ({
+const withTexts = (texts: Partial<Record<ModelFileName, unknown>>): ModelFiles => ({
   path: 'test',
   readText: async (name) => {
     if (!(name in texts)) return demo.readText(name);
@@ -33,7 +33,7 @@ describe('loadLanguage', () => {
 
   test('what ends a text: generation_config.json before config.json, and the tokenizer’s own', async () => {
     const none = { 'tokenizer_config.json': {}, 'special_tokens_map.json': undefined };
-    const eos = async (texts: Partial<Record<TextName, unknown>>) => [
+    const eos = async (texts: Partial<Record<ModelFileName, unknown>>) => [
       ...(await loadLanguage(withTexts({ ...none, ...texts }))).eos,
     ];
     const [config, generation] = ['config.json', 'generation_config.json'] as const;

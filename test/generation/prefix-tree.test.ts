@@ -1,9 +1,9 @@
-// Walks: whatever is asked, every sequence's targets are asked once, in order, each behind exactly the sequence's own tokens;
-// what sequences begin with alike is read once.
+// Traversals: every sequence's targets are scored once, in order, each after exactly the sequence's own tokens; a shared
+// prefix is read once.
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { legsOf, planWalks } from '../../src/generation/walk.js';
+import { planTraversals, readSteps } from '../../src/generation/prefix-tree.js';
 import type { EncodedRequest } from '../../src/zeroshot/index.js';
 import { runs } from '../scale.js';
 
@@ -24,25 +24,25 @@ const anySequences = fc
   )
   .map((all) => all.map(([tokens, scored], name) => sequence(tokens, scored, name)));
 
-/** Walks as a decoder would, checking on the way; how many tokens each walk read. */
+/** Reads as a decoder would, with checks; returns how many tokens each traversal read. */
 function follow(sequences: readonly EncodedRequest[], count: number, rows: number): number[] {
-  const walks = planWalks(sequences, count);
-  expect(walks.length).toBeLessThanOrEqual(count);
+  const traversals = planTraversals(sequences, count);
+  expect(traversals.length).toBeLessThanOrEqual(count);
   const answered = sequences.map(() => 0);
-  const reads = walks.map((walk) => {
+  const reads = traversals.map((traversal) => {
     const read: number[] = [];
     let total = 0;
-    for (const { from, tokens, logits, asks } of legsOf(walk, rows)) {
+    for (const { from, tokens, logits, targets } of readSteps(traversal, rows)) {
       expect(from).toBeLessThanOrEqual(read.length);
       expect(tokens.length).toBeGreaterThan(0);
-      expect(asks.length).toBe(logits === 'all' ? tokens.length : 1);
-      expect(asks.length).toBeLessThanOrEqual(rows);
+      expect(targets.length).toBe(logits === 'all' ? tokens.length : 1);
+      expect(targets.length).toBeLessThanOrEqual(rows);
       read.length = from;
       read.push(...tokens);
       total += tokens.length;
-      for (const [row, some] of asks.entries()) {
+      for (const [row, some] of targets.entries()) {
         expect(some.length).toBeGreaterThan(0);
-        const known = read.length - asks.length + row + 1;
+        const known = read.length - targets.length + row + 1;
         for (const { sequence: one, token } of some) {
           const { input, targets } = sequences[one]!;
           const nth = answered[one]!++;
@@ -57,8 +57,8 @@ function follow(sequences: readonly EncodedRequest[], count: number, rows: numbe
   return reads;
 }
 
-describe('planWalks', () => {
-  test('every target is asked behind its own tokens', () => {
+describe('planTraversals', () => {
+  test('every target follows its own tokens', () => {
     const anyCount = fc.integer({ min: 1, max: 5 });
     fc.assert(
       fc.property(anySequences, anyCount, anyCount, (all, count, rows) => void follow(all, count, rows)),
@@ -66,7 +66,7 @@ describe('planWalks', () => {
     );
   });
 
-  test('one walk reads each node of the tree of all tokens once', () => {
+  test('one traversal reads each node of the tree of all tokens once', () => {
     fc.assert(
       fc.property(anySequences, (all) => {
         const nodes = new Set(all.flatMap(({ input }) => [...input].map((_, i) => input.slice(0, i + 1).join())));
@@ -79,16 +79,16 @@ describe('planWalks', () => {
   test('an item: the context once, with the first token of every choice; then the choices', () => {
     const trunk = [5, 5, 5];
     const all = [[...trunk, 7, 8], [...trunk, 6], trunk].map((tokens, i) => sequence(tokens, tokens.length - 2, i));
-    const [walk] = planWalks(all, 1);
-    const legs = [...legsOf(walk!, 100)].map(({ from, tokens, logits }) => ({ from, tokens, logits }));
-    expect(legs).toEqual([
+    const [traversal] = planTraversals(all, 1);
+    const steps = [...readSteps(traversal!, 100)].map(({ from, tokens, logits }) => ({ from, tokens, logits }));
+    expect(steps).toEqual([
       { from: 0, tokens: trunk, logits: 'last' },
       { from: 3, tokens: [6], logits: 'all' },
       { from: 3, tokens: [7, 8], logits: 'all' },
     ]);
   });
 
-  test('several walks read about as much as each other', () => {
+  test('several traversals read about as much as each other', () => {
     const all = Array.from({ length: 40 }, (_, i) => sequence([i, 1, 2, 3, 4], 1, i));
     expect(follow(all, 4, 100)).toEqual([50, 50, 50, 50]);
   });
