@@ -1,24 +1,4 @@
-// Numbers and tables as people read them in a terminal.
-
-/** A perplexity with a sensible number of digits; – where there is none. */
-export function formatPerplexity(value: number | undefined | null): string {
-  if (value === undefined || value === null) return '–';
-  if (!Number.isFinite(value)) return String(value);
-  return value < 1000 ? value.toFixed(3) : value < 1e6 ? value.toFixed(1) : value.toExponential(3);
-}
-
-export const formatPercent = (share: number, digits = 2): string => `${(100 * share).toFixed(digits)} %`;
-
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`;
-}
+// Durations, tables and bars as people read them in a terminal; numbers are in words/.
 
 export function formatSeconds(seconds: number): string {
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;

@@ -4,7 +4,8 @@
 
 import ora from 'ora';
 import type { OnProgress, ProgressEvent, ProgressUnit } from '../base/index.js';
-import { formatBytes, formatSeconds } from './format.js';
+import { formatBytes } from '../words/index.js';
+import { formatSeconds } from './format.js';
 
 export type Progress = { readonly onProgress: OnProgress; end(): void };
 

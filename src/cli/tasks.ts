@@ -1,14 +1,10 @@
 // Zero-shot scores as people read them in a terminal.
 
 import type { Estimate, TaskScores, TaskSetup } from '../records/index.js';
-import { formatPerplexity, formatTable } from './format.js';
+import { formatAccuracy, formatPerplexity } from '../words/index.js';
+import { formatTable } from './format.js';
 
-/** Accuracies in percent, with their standard errors. */
-function formatAccuracy(estimate: Estimate | undefined | null): string {
-  if (!estimate) return '–';
-  const { value, stderr } = estimate;
-  return `${(100 * value).toFixed(2)}${stderr === null ? '' : ` ± ${(100 * stderr).toFixed(2)}`}`;
-}
+const accuracy = (estimate: Estimate | undefined | null): string => formatAccuracy(estimate).join(' ').trimEnd();
 
 /** One model: a line for each task, and the average of a suite. */
 export function taskTable(setup: TaskSetup, { tasks, average }: TaskScores): string {
@@ -17,14 +13,14 @@ export function taskTable(setup: TaskSetup, { tasks, average }: TaskScores): str
   );
   const cell = (name: string, metric: string): string => {
     const estimate = tasks[name]?.[metric];
-    return metric === 'perplexity' ? formatPerplexity(estimate?.value) : formatAccuracy(estimate);
+    return metric === 'perplexity' ? formatPerplexity(estimate?.value) : accuracy(estimate);
   };
   const rows = setup.tasks.map(({ task, items, all }) => [
     task,
     ...metrics.map((metric) => cell(task, metric)),
     items === all ? String(items) : `${items} of ${all}`,
   ]);
-  if (average) rows.push([`average (${setup.suite})`, formatAccuracy(average), ...metrics.slice(1).map(() => ''), '']);
+  if (average) rows.push([`average (${setup.suite})`, accuracy(average), ...metrics.slice(1).map(() => ''), '']);
   const shots = setup.shots > 0 ? `${setup.shots}-shot` : 'zero-shot';
   return formatTable([[shots, ...metrics.map((m) => (m === 'perplexity' ? m : `${m} %`)), 'items'], ...rows]);
 }
@@ -37,8 +33,8 @@ export function modelTable({ tasks, suite }: TaskSetup, models: readonly Model[]
   const head = ['acc %', ...tasks.map(({ task }) => task), ...average];
   const rows = models.map(([label, { tasks: scores }]) => [
     label,
-    ...tasks.map(({ task }) => formatAccuracy(scores?.tasks[task]?.acc)),
-    ...average.map(() => formatAccuracy(scores?.average)),
+    ...tasks.map(({ task }) => accuracy(scores?.tasks[task]?.acc)),
+    ...average.map(() => accuracy(scores?.average)),
   ]);
   return formatTable([head, ...rows]);
 }

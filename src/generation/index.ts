@@ -13,5 +13,4 @@ export type { Finish, SequenceRequest } from './request.js';
 export { argmax, createSampler, type Sampling } from './sampler.js';
 export { createScheduler, type Scheduler } from './scheduler.js';
 export { type ScoredToken, scoreToken, type TokenScore } from './scores.js';
-export { Sequence } from './sequence.js';
 export { createStopFilter } from './stops.js';

@@ -3,6 +3,7 @@
 // own card. Times and paths of this machine are in it no more than in the record.
 
 import type { DropRecord, Manifest, ManifestText } from '../records/index.js';
+import { describeValues, formatPercent, formatPerplexity } from '../words/index.js';
 
 export type CardInput = {
   /** The repository that the card is for. */
@@ -36,22 +37,21 @@ export function renderCard({ repo, record, sourceCard = '' }: CardInput): string
 function describePruning(record: Manifest, source: string): string[] {
   const { sparsity, criterion, pattern, plan, dense, uniform, chosen, texts, command, tool, seed } = record;
   const policy = plan.from?.policy ?? 'a plan of rates';
-  const numbers = Object.entries(plan.from?.values ?? {}).map(
-    ([name, value]) => `${name === 'beta' ? 'β' : name} = ${Number(value.toPrecision(4))}`,
-  );
+  const values = describeValues(plan.from?.values ?? {});
+  const allocation = values === '' ? policy : `${policy}, ${values}`;
   const rows = [
     ['dense', dense] as const,
     ['uniform', uniform] as const,
-    ...(policy === 'uniform' ? [] : [[[policy, ...numbers].join(', '), chosen] as const]),
+    ...(policy === 'uniform' ? [] : [[allocation, chosen] as const]),
   ].flatMap(([label, row]) => (row ? [[label, perplexity(row.validation), perplexity(row.test)]] : []));
   const damage = texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : [];
   return [
-    `${source}, pruned to ${percent(sparsity.realised)} zeros among the weights of its blocks' linears (target ${percent(sparsity.target)}) by Layerwise ${tool.version}: criterion ${criterion}, pattern ${pattern}, allocation ${[policy, ...numbers].join(', ')}. Nothing was trained afterwards. It loads as its source does; zeros make it neither smaller on disk nor faster by themselves.`,
+    `${source}, pruned to ${formatPercent(sparsity.realised)} zeros among the weights of its blocks' linears (target ${formatPercent(sparsity.target)}) by Layerwise ${tool.version}: criterion ${criterion}, pattern ${pattern}, allocation ${allocation}. Nothing was trained afterwards. It loads as its source does; zeros make it neither smaller on disk nor faster by themselves.`,
     ...damage,
     '## Sparsity by block',
     table(
       ['block', 'zeros'],
-      sparsity.blocks.map((share, block) => [`${block}`, percent(share)]),
+      sparsity.blocks.map((share, block) => [`${block}`, formatPercent(share)]),
     ),
     '## How it was made',
     ...describeText('Calibration', texts.calibration),
@@ -62,13 +62,12 @@ function describePruning(record: Manifest, source: string): string[] {
 
 function describeRemoval(record: DropRecord, source: string): string[] {
   const { removed, blocks, parameters, method, dense, dropped, texts, tool, seed } = record;
-  const format = (value: number | null): string => (value === null ? '–' : digits(value));
   const rows = [
-    ['dense', format(dense.validation), format(dense.test)],
-    [`without ${removed.length} blocks`, format(dropped.validation), format(dropped.test)],
+    ['dense', formatPerplexity(dense.validation), formatPerplexity(dense.test)],
+    [`without ${removed.length} blocks`, formatPerplexity(dropped.validation), formatPerplexity(dropped.test)],
   ];
   return [
-    `${source} without ${removed.length} of its ${blocks.before} blocks (${removed.join(', ')}), chosen by ${method} with Layerwise ${tool.version}; ${percent(parameters.after / parameters.before)} of the parameters are left. Nothing was trained afterwards.`,
+    `${source} without ${removed.length} of its ${blocks.before} blocks (${removed.join(', ')}), chosen by ${method} with Layerwise ${tool.version}; ${formatPercent(parameters.after / parameters.before)} of the parameters are left. Nothing was trained afterwards.`,
     ...(texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : []),
     '## How it was made',
     ...describeText('Calibration', texts.calibration),
@@ -89,10 +88,8 @@ function perplexities(rows: string[][], validation: ManifestText | null, test: M
 const describeText = (role: string, text: ManifestText | null): string[] =>
   text ? [`${role}: ${plainText(text.name)}, ${text.windows} windows of ${text.length} tokens.`] : [];
 
-const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 const perplexity = (evaluation: { readonly perplexity: number } | null): string =>
-  evaluation ? digits(evaluation.perplexity) : '–';
-const digits = (value: number): string => (value < 1e5 ? value.toFixed(value < 1000 ? 3 : 1) : value.toExponential(3));
+  formatPerplexity(evaluation?.perplexity);
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.map(plainText).join(' | ')} |`;

@@ -6,8 +6,8 @@ import { BarChart, CustomChart, LineChart, ScatterChart } from 'echarts/charts';
 import { GridComponent } from 'echarts/components';
 import { type EChartsCoreOption, init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
+import { formatNumber } from '../words/index.js';
 import { escapeHtml, type Html } from './html.js';
-import { formatNumber } from './numbers.js';
 import { lineStyle, PALETTE } from './palette.js';
 import { blockStep, labelTicks, ratioTicks, type Scale, scaleOf } from './ticks.js';
 

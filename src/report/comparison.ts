@@ -2,12 +2,12 @@
 // one axis; over all targets, perplexity against sparsity.
 
 import type { Comparison, ComparisonRow } from '../records/index.js';
+import { describeValues, formatPerplexity } from '../words/index.js';
 import { drawLines } from './charts.js';
 import { escapeHtml, figure, type Html, note, section, table } from './html.js';
 import { keyOfLines } from './key.js';
-import { formatPercent, formatPerplexity, formatRatios, formatTarget } from './numbers.js';
+import { formatPercent, formatRatios, formatTarget } from './numbers.js';
 import { page } from './page.js';
-import { describeValues } from './reading.js';
 import { taskTable } from './tasks.js';
 
 /** One self-contained HTML document. Equal records give equal bytes. */

@@ -9,7 +9,7 @@ import {
   type Trial,
   verdictOf,
 } from '../records/index.js';
-import { formatNumber } from './numbers.js';
+import { describeValues } from '../words/index.js';
 
 export type Which = 'validation' | 'test';
 
@@ -21,21 +21,12 @@ export type Comparison = {
 };
 
 const SPELT: Readonly<Record<string, string>> = { atp: 'ATP', owl: 'OWL', layerwise: 'Layerwise' };
-const SYMBOLS: Readonly<Record<string, string>> = { beta: 'β', lambda: 'λ' };
-
-export const symbolOf = (hyperparameter: string): string => SYMBOLS[hyperparameter] ?? hyperparameter;
 
 /** `ATP`, `uniform`, `given plan`. */
 export function policyName({ plan }: Manifest): string {
   if (!plan.from) return 'given plan';
   return SPELT[plan.from.policy] ?? plan.from.policy;
 }
-
-/** `β = 0.006061`; empty for a policy without numbers. */
-export const describeValues = (values: Readonly<Record<string, number>>): string =>
-  Object.entries(values)
-    .map(([name, value]) => `${symbolOf(name)} = ${formatNumber(value)}`)
-    .join(', ');
 
 /** The policy with its numbers: `ATP (β = 0.006061)`. */
 export function describePlan(manifest: Manifest): string {

@@ -1,6 +1,7 @@
 // Zero-shot accuracies of several models in one table: a row for each model, a column for each task.
 
-import type { TaskScores, TaskSetup } from '../records/index.js';
+import type { Estimate, TaskScores, TaskSetup } from '../records/index.js';
+import { formatAccuracy } from '../words/index.js';
 import { escapeHtml, type Html, note, type Row, table } from './html.js';
 
 export type ScoredModel = {
@@ -33,9 +34,7 @@ export function taskTable(setup: TaskSetup, models: readonly ScoredModel[]): Htm
   return `${table('Accuracy on tasks', columns, rows)}\n${note(sentences.join(''))}`;
 }
 
-function accuracy(estimate: { readonly value: number; readonly stderr: number | null } | undefined | null): Html {
-  if (!estimate) return '–';
-  const { value, stderr } = estimate;
-  const margin = stderr === null ? '' : ` <span class="interval">± ${(100 * stderr).toFixed(2)}</span>`;
-  return `${(100 * value).toFixed(2)}${margin}`;
+function accuracy(estimate: Estimate | undefined | null): Html {
+  const [value, margin] = formatAccuracy(estimate);
+  return margin === '' ? value : `${value} <span class="interval">${margin}</span>`;
 }

@@ -13,8 +13,9 @@ import {
 } from '../plan/index.js';
 import type { Measured } from '../records/index.js';
 import { createSearcher, walkGrid, walkInterval } from '../search/index.js';
+import { symbolOf } from '../words/index.js';
 import type { Candidate, RequestOf } from './candidate.js';
-import { describeCandidate, symbolOf } from './describe.js';
+import { describeCandidate } from './describe.js';
 import type { LocalExecutor } from './executor.js';
 import { factsOf } from './facts.js';
 import type { PruneSettings } from './settings.js';

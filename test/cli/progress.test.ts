@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { formatBytes, formatPerplexity, formatSeconds, formatTable } from '../../src/cli/format.js';
+import { formatSeconds, formatTable } from '../../src/cli/format.js';
 import { createProgress, describeStage } from '../../src/cli/progress.js';
 
 describe('a stage’s line', () => {
@@ -59,9 +59,7 @@ test('without a terminal: a line per stage and note, and one now and then inside
   ]);
 });
 
-test('numbers as people read them', () => {
-  expect([7.1234567, 1234.56, 2.5e7, null].map(formatPerplexity)).toEqual(['7.123', '1234.6', '2.500e+7', '–']);
-  expect([999, 4_954_368, 13.2e9].map(formatBytes)).toEqual(['999 B', '4.95 MB', '13.2 GB']);
+test('durations and tables as people read them', () => {
   expect([0.05, 12.4, 61, 3725].map(formatSeconds)).toEqual(['0.1 s', '12 s', '1 min 1 s', '1 h 2 min']);
   expect(
     formatTable([

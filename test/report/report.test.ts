@@ -47,7 +47,7 @@ describe('the verdict', () => {
 
   test('better, in words and numbers', () => {
     expect(verdict(renderReport(makeManifest(4)))).toBe(
-      'ATP with β = 0.006061 gives test perplexity 76.00 against 82.00 for uniform (ratio 0.927, 95 % interval [0.927, 0.927]): better than uniform. The dense model has 52.00; 70.00\u202f% of the prunable weights are now zero.',
+      'ATP with β = 0.006061 gives test perplexity 76.000 against 82.000 for uniform (ratio 0.927, 95 % interval [0.927, 0.927]): better than uniform. The dense model has 52.000; 70.00\u202f% of the prunable weights are now zero.',
     );
   });
   test('a difference inside the noise is a tie', () => {
@@ -67,7 +67,7 @@ describe('the verdict', () => {
   });
   test('rows that were not scored on the same windows are not compared', () => {
     const html = renderReport(makeManifest(4, { chosen: { ...nothing, test: evaluation(76, 5) } }));
-    expect(verdict(html)).toMatch(/^ATP with β = 0.006061 gives test perplexity 76.00\. The dense model has 52.00/);
+    expect(verdict(html)).toMatch(/^ATP with β = 0.006061 gives test perplexity 76.000\. The dense model has 52.000/);
     expect(html).not.toContain('NaN');
   });
   test('without test text it goes by validation', () => {
@@ -81,7 +81,7 @@ describe('the verdict', () => {
         chosen: without(chosen),
       }),
     );
-    expect(verdict(html)).toContain('gives validation perplexity 74.00 against 80.00 for uniform');
+    expect(verdict(html)).toContain('gives validation perplexity 74.000 against 80.000 for uniform');
     expect(html).not.toContain('<th scope="col">test</th>');
   });
   test('a search that comes back to uniform says so', () => {
@@ -89,7 +89,7 @@ describe('the verdict', () => {
     const html = renderReport(
       makeManifest(4, { plan: { ...plan, from: { policy: 'atp', values: { beta: 0 } } }, chosen: uniform! }),
     );
-    expect(verdict(html)).toContain('Uniform sparsity gives test perplexity 82.00. The search found nothing better');
+    expect(verdict(html)).toContain('Uniform sparsity gives test perplexity 82.000. The search found nothing better');
   });
 });
 
@@ -175,7 +175,7 @@ test('perplexities of any size are readable', () => {
   const of = (perplexity: number) =>
     renderReport(makeManifest(4, { chosen: { ...nothing, test: evaluation(perplexity) } }));
   expect(of(2.4031)).toContain('<td>2.403</td>');
-  expect(of(81.2479)).toContain('<td>81.25</td>');
+  expect(of(81.2479)).toContain('<td>81.248</td>');
   expect(of(12_345.67)).toContain('<td>12345.7</td>');
   expect(of(3.2e9)).toContain('<td>3.20 · 10^9</td>');
 });

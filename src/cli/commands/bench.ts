@@ -1,6 +1,7 @@
 import { bench } from '../../api/index.js';
+import { formatBytes, formatPercent } from '../../words/index.js';
 import { defineCommand } from '../command.js';
-import { formatBytes, formatPercent, formatTable } from '../format.js';
+import { formatTable } from '../format.js';
 
 export const benchCommand = defineCommand({
   name: 'bench',

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { compare } from '../../api/index.js';
 import type { ComparisonRow } from '../../records/index.js';
+import { formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
-import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
+import { formatSeconds, formatTable } from '../format.js';
 import { PRUNING_OPTIONS, parseList, parseTasks } from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 

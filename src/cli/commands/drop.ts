@@ -1,6 +1,7 @@
 import { drop } from '../../api/index.js';
+import { formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
-import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
+import { formatSeconds, formatTable } from '../format.js';
 
 /** What a score is, by method. */
 const SCORES: Readonly<Record<string, string>> = {

@@ -1,6 +1,7 @@
 import { type EvaluateResult, evaluate } from '../../api/index.js';
+import { formatPerplexity } from '../../words/index.js';
 import { defineCommand, RUNNABLE } from '../command.js';
-import { formatPerplexity, formatSeconds } from '../format.js';
+import { formatSeconds } from '../format.js';
 import { parseTasks, TASK_OPTIONS } from '../options.js';
 import { describeCuts, taskTable } from '../tasks.js';
 

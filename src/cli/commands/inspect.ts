@@ -2,8 +2,9 @@ import { type CheckpointReport, inspect, inspectPacked, type PackedReport, type 
 import { OptionError } from '../../base/index.js';
 import { describeCounts } from '../../model/index.js';
 import { isPackedPath } from '../../packed/index.js';
+import { formatBytes, formatCount, formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
-import { formatBar, formatBytes, formatPercent, formatTable } from '../format.js';
+import { formatBar, formatTable } from '../format.js';
 
 export const inspectCommand = defineCommand({
   name: 'inspect',
@@ -38,7 +39,6 @@ export const inspectCommand = defineCommand({
 });
 
 const MAX_BROKEN = 4;
-const whole = (n: number): string => n.toLocaleString('en');
 
 function formatFacts(facts: readonly (readonly [name: string, value: string])[]): string {
   const width = Math.max(...facts.map(([name]) => name.length));
@@ -54,10 +54,10 @@ function describeCheckpoint(report: CheckpointReport, linears: boolean): string 
     ['heads, key-value heads', `${report.heads}, ${report.kvHeads}`],
     ['vocabulary', `${report.vocabulary}${report.tied ? ' (head tied to the embeddings)' : ''}`],
     ['longest sequence', `${report.maxPositions} tokens`],
-    ['parameters', whole(report.parameters)],
-    ['prunable', `${whole(report.prunable)} (${formatPercent(report.prunable / report.parameters, 1)})`],
+    ['parameters', formatCount(report.parameters)],
+    ['prunable', `${formatCount(report.prunable)} (${formatPercent(report.prunable / report.parameters, 1)})`],
     ['bytes of weights', `${formatBytes(report.bytes)} in ${report.shards} ${report.shards === 1 ? 'file' : 'files'}`],
-    ['zeros among prunable', `${whole(report.zeros)} (${formatPercent(report.sparsity)})`],
+    ['zeros among prunable', `${formatCount(report.zeros)} (${formatPercent(report.sparsity)})`],
     ['NaN and infinities', describeBroken(report)],
   ]);
   const rows = linears
@@ -92,7 +92,7 @@ export function describePacked(report: PackedReport, linears: boolean): string {
   ]);
   const row = ({ part, weights, bytes, bits, floor, above }: PartReport): string[] => [
     part,
-    whole(weights),
+    formatCount(weights),
     formatBytes(bytes),
     bits.toFixed(3),
     floor.toFixed(3),
@@ -112,7 +112,7 @@ function listLinears({ linears }: PackedReport): string {
   return linears
     .map((l) => {
       const zeros = formatPercent(1 - l.nonzeros / (l.rows * l.columns), 1);
-      const rounded = l.rounded > 0 ? `, ${whole(l.rounded)} of them too small for their scale` : '';
+      const rounded = l.rounded > 0 ? `, ${formatCount(l.rounded)} of them too small for their scale` : '';
       return `${l.name}  ${l.rows} × ${l.columns}  ${l.layout} ${l.values}, ${zeros} zeros${rounded}\n  ${l.reason}`;
     })
     .join('\n');

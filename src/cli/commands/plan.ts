@@ -1,7 +1,8 @@
 import { makePlan } from '../../api/index.js';
 import { readProfile } from '../../runs/index.js';
+import { formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
-import { formatBar, formatPercent, formatTable } from '../format.js';
+import { formatBar, formatTable } from '../format.js';
 import { parseNumbers } from '../options.js';
 
 export const planCommand = defineCommand({

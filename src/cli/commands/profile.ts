@@ -1,7 +1,8 @@
 import { profile } from '../../api/index.js';
 import type { Profile } from '../../records/index.js';
+import { formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
-import { formatPercent, formatSeconds, formatTable } from '../format.js';
+import { formatSeconds, formatTable } from '../format.js';
 import { parseMeasures } from '../options.js';
 
 export const profileCommand = defineCommand({

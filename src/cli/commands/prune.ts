@@ -3,8 +3,9 @@ import { type PruneResult, prune, readPlan } from '../../api/index.js';
 import { OptionError } from '../../base/index.js';
 import type { ResultRow } from '../../records/index.js';
 import type { PruneOptions } from '../../runs/index.js';
+import { describeValues, formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
-import { formatPercent, formatPerplexity, formatSeconds, formatTable } from '../format.js';
+import { formatSeconds, formatTable } from '../format.js';
 import {
   type OptionName,
   PACKING_OPTIONS,
@@ -152,8 +153,7 @@ const VERDICTS = {
 function toText(result: PruneResult): string {
   const { manifest, out, packed, seconds, pushed } = result;
   const name = manifest.plan.from?.policy ?? 'the plan';
-  const values = Object.entries(manifest.plan.from?.values ?? {});
-  const numbers = values.map(([key, value]) => `${key === 'beta' ? 'β' : key} = ${Number(value.toPrecision(4))}`);
+  const values = describeValues(manifest.plan.from?.values ?? {});
   const row = (label: string, of: ResultRow): string[] => [
     label,
     formatPerplexity(of.validation?.perplexity),
@@ -161,7 +161,7 @@ function toText(result: PruneResult): string {
   ];
   const models: (readonly [label: string, row: ResultRow])[] = [['dense', manifest.dense]];
   if (manifest.uniform) models.push(['uniform', manifest.uniform]);
-  if (name !== 'uniform') models.push([[name, ...numbers].join(', '), manifest.chosen]);
+  if (name !== 'uniform') models.push([values === '' ? name : `${name}, ${values}`, manifest.chosen]);
   const rows = [['perplexity', 'validation', 'test'], ...models.map(([label, of]) => row(label, of))];
   const evaluated = manifest.dense.validation || manifest.dense.test || manifest.chosen.validation;
   return [

@@ -1,8 +1,9 @@
 // The result table: the dense model, uniform and the chosen plan on each text they were scored on, with paired intervals.
 
 import type { Manifest, ResultRow } from '../../records/index.js';
+import { formatPerplexity } from '../../words/index.js';
 import { escapeHtml, type Html, note, type Row, section, table } from '../html.js';
-import { formatEstimate, formatPerplexity, formatRatios } from '../numbers.js';
+import { formatEstimate, formatRatios } from '../numbers.js';
 import { compare, describePlan, isUniform, scored, type Which } from '../reading.js';
 
 type Line = { readonly name: string; readonly row: ResultRow; readonly compared: boolean; readonly chosen: boolean };

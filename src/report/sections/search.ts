@@ -2,11 +2,12 @@
 // (such as β), or against the number of the trial where several were.
 
 import type { Manifest, Trial } from '../../records/index.js';
+import { describeValues, formatNumber, formatPerplexity, symbolOf } from '../../words/index.js';
 import { drawSearch, searchTop, type TrialPoint } from '../charts.js';
 import { escapeHtml, figure, type Html, note, section, table } from '../html.js';
 import { type KeyEntry, keyOf } from '../key.js';
-import { formatEstimate, formatNumber, formatPerplexity, formatRatios } from '../numbers.js';
-import { chosenTrial, describeValues, symbolOf } from '../reading.js';
+import { formatEstimate, formatRatios } from '../numbers.js';
+import { chosenTrial } from '../reading.js';
 
 export function searchSection(manifest: Manifest): Html {
   const { trials, search } = manifest;

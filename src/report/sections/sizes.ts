@@ -1,8 +1,9 @@
 // How big the checkpoint is, how big it stays, and what a packed format could come to.
 
 import type { Manifest } from '../../records/index.js';
+import { formatBytes, formatCount, formatNumber } from '../../words/index.js';
 import { escapeHtml, type Html, list, note, section } from '../html.js';
-import { formatBytes, formatCount, formatNumber, formatPercent } from '../numbers.js';
+import { formatPercent } from '../numbers.js';
 
 export function sizeSection({ source, sparsity }: Manifest): Html {
   const s = sparsity.realised;

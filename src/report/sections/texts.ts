@@ -1,8 +1,8 @@
 // The texts a run used: without them its numbers mean nothing.
 
 import type { Manifest, ManifestText } from '../../records/index.js';
+import { formatCount } from '../../words/index.js';
 import { escapeHtml, type Html, type Row, section, table } from '../html.js';
-import { formatCount } from '../numbers.js';
 
 export function textSection({ texts }: Manifest): Html {
   const rows = Object.entries(texts).flatMap(([use, text]): Row[] => (text ? [rowOf(use, text)] : []));

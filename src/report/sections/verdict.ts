@@ -1,9 +1,10 @@
 // What the run came to, in plain words and computed from the losses in the record: nothing where nothing was scored.
 
 import type { Manifest } from '../../records/index.js';
+import { describeValues, formatPerplexity } from '../../words/index.js';
 import { escapeHtml, type Html } from '../html.js';
-import { formatPercent, formatPerplexity, formatRatios } from '../numbers.js';
-import { type Comparison, compare, decisiveText, describeValues, isUniform, policyName, scored } from '../reading.js';
+import { formatPercent, formatRatios } from '../numbers.js';
+import { type Comparison, compare, decisiveText, isUniform, policyName, scored } from '../reading.js';
 
 const WORDS = {
   better: 'better than uniform',

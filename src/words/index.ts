@@ -1,0 +1,10 @@
+export { describeValues, symbolOf } from './hyperparameters.js';
+export {
+  formatAccuracy,
+  formatBytes,
+  formatCount,
+  formatNumber,
+  formatPercent,
+  formatPerplexity,
+  formatTarget,
+} from './numbers.js';
