@@ -1,6 +1,7 @@
 // All tensors of a model in the order in which a forward pass reads them, as plain data for those who store them otherwise
 // than a checkpoint does.
 
+import { UnsupportedError } from '../base/portable.js';
 import { ROUTER } from './blocks/parts.js';
 import type { ModelConfig } from './config.js';
 import { blockTensors, modelTensors, type TensorNames } from './tensor-names.js';
@@ -28,24 +29,16 @@ export function describeTensors(config: ModelConfig, tensorNames: TensorNames): 
       const shape = name === undefined ? undefined : shapes.get(name);
       return shape ? [describe(name!, shape)] : [];
     });
+  const outsideRole = (name: string): ModelTensor['role'] =>
+    name === embedding ? 'embedding' : name === head ? 'head' : name === positions ? 'positions' : 'linear';
   const describe = (name: string, shape: readonly number[], block?: number, isRouter = false): ModelTensor => {
-    const transposed = shape.length === 2 && block !== undefined && config.transposed && !isRouter;
-    const [rows, columns] = shape.length === 1 ? [1, shape[0]!] : [shape[0]!, shape[1]!];
-    const role =
-      name === embedding
-        ? 'embedding'
-        : name === head
-          ? 'head'
-          : name === positions
-            ? 'positions'
-            : shape.length === 1
-              ? 'vector'
-              : isRouter
-                ? 'router'
-                : 'linear';
-    return transposed
-      ? { name, role, rows: columns, columns: rows, block, transposed }
-      : { name, role, rows, columns, block, transposed };
+    const [rows, columns] = matrixOf(name, shape);
+    if (shape.length === 1) return { name, role: 'vector', rows, columns, block, transposed: false };
+    if (block === undefined) return { name, role: outsideRole(name), rows, columns, block, transposed: false };
+    if (isRouter) return { name, role: 'router', rows, columns, block, transposed: false };
+    const { transposed } = config;
+    const size = transposed ? { rows: columns, columns: rows } : { rows, columns };
+    return { name, role: 'linear', ...size, block, transposed };
   };
   const blocks = Array.from({ length: config.blocks }, (_, block) =>
     blockTensors(config, tensorNames, block).map(({ name, role, shape }) =>
@@ -57,4 +50,19 @@ export function describeTensors(config: ModelConfig, tensorNames: TensorNames): 
     ...blocks.flat(),
     ...outside([`${finalNorm}.weight`, `${finalNorm}.bias`, projectOut, head === embedding ? undefined : head]),
   ];
+}
+
+/**
+ * A tensor's shape as a matrix; a vector is one row.
+ * @throws UnsupportedError E_UNSUPPORTED_SHAPE: no block that we run has tensors of another rank
+ */
+export function matrixOf(name: string, shape: readonly number[]): readonly [rows: number, columns: number] {
+  const [first, second] = shape;
+  if (shape.length === 1) return [1, first!];
+  if (shape.length === 2) return [first!, second!];
+  throw new UnsupportedError(
+    'E_UNSUPPORTED_SHAPE',
+    `tensor ${name}: expected a vector or a matrix, got shape [${shape.join(', ')}]. Layerwise does not run or pack such tensors.`,
+    { tensor: name, expected: 'a vector or a matrix', got: shape },
+  );
 }
