@@ -1,7 +1,8 @@
 // Bytes of a checkpoint to float32 and back, on whole arrays. Widening is exact for F16 and BF16 (a table of all 65,536
-// halves, a shift); F64 and the way back round to nearest, ties to even, through denormals to ±0 and past the largest
-// value to ±infinity. NaN stays NaN and keeps the payload bits that fit, so every F16 and BF16 pattern survives a round
-// trip bit for bit. Little-endian machines only, as every machine Node ships for but s390x.
+// halves, a shift). Narrowing, and reading F64, rounds to nearest with ties to even: tiny values go through denormals to
+// ±0, values past the largest become ±infinity. NaN stays NaN and keeps the payload bits that fit, so every F16 and BF16
+// pattern survives a round trip bit for bit. Little-endian machines only; of those that Node ships for, only s390x is not
+// one.
 
 import { ShapeError, UnsupportedError } from '../base/portable.js';
 import { bytesPerElement, type DType } from './dtype.js';

@@ -36,12 +36,14 @@ export type DType = keyof typeof BITS;
 /** Every dtype name a safetensors header may use. */
 export const dtypes = Object.keys(BITS) as readonly DType[];
 
-/** Tells whether `name` is a dtype of the safetensors format. */
+/** Whether `name` is a dtype of the safetensors format. */
 export function isDType(name: unknown): name is DType {
   return typeof name === 'string' && Object.hasOwn(BITS, name);
 }
 
-/** Tells whether `dtype` holds real numbers that `toFloat32` converts: F64, F32, F16, BF16. The 8-bit floats are not. */
+/**
+ * Whether `dtype` holds real numbers that `toFloat32` converts: F64, F32, F16, BF16. The 8-bit floats are not among them.
+ */
 export function isFloat(dtype: DType): boolean {
   return FLOATS.has(dtype);
 }
@@ -54,7 +56,10 @@ export function bytesPerElement(dtype: DType): number {
   throw new UnsupportedError('E_UNSUPPORTED_DTYPE', message, { dtype, bits });
 }
 
-/** The product of a shape; 1 for a scalar. @throws ShapeError E_SHAPE_DIMENSIONS when a dimension or the product is not a safe integer ≥ 0 */
+/**
+ * The product of a shape's dimensions; 1 for a scalar.
+ * @throws ShapeError E_SHAPE_DIMENSIONS when a dimension or the product is not a safe integer ≥ 0
+ */
 export function elementCount(shape: readonly number[]): number {
   let count = 1;
   for (const dimension of shape) {

@@ -1,10 +1,10 @@
-// Numbers that are none, found in a checkpoint's bytes as they are stored, so that what rounding to a dtype made of a value
-// is seen too: a float32 above 65504 is a number, but infinity in F16.
+// Finds NaN and infinities in a checkpoint's bytes as they are stored. Looking at the stored bytes also shows what rounding
+// to the dtype did: a float32 above 65504 is finite, but becomes infinity in F16.
 
 import { UnsupportedError } from '../base/portable.js';
 import { bytesPerElement, type DType } from './dtype.js';
 
-/** How many values are NaN and ±infinity, and the index of the first of them; −1 where there is none. */
+/** Counts of NaN and ±infinity, and the index of the first such value; −1 where there is none. */
 export type NonFinite = { readonly nan: number; readonly infinite: number; readonly first: number };
 
 /** The largest number of the dtypes that weights are written in. */
@@ -44,7 +44,7 @@ export function findNonFinite(bytes: Uint8Array, dtype: DType): NonFinite {
   }
 }
 
-/** `infinity` is the pattern of +infinity; what is above it, without its sign, is NaN. */
+/** `infinity` is the bit pattern of +infinity; larger patterns, without the sign, are NaN. */
 function scan(words: Uint16Array | Uint32Array, withoutSign: number, infinity: number): NonFinite {
   let [nan, infinite] = [0, 0];
   for (let i = 0; i < words.length; i++) {

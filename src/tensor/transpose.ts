@@ -1,6 +1,4 @@
-// Matrices turned round, on whole arrays.
-//
-// In squares, so that what is read and what is written both stay in the cache.
+// Transposes whole matrices. It works in squares, so that both the reads and the writes stay in the cache.
 
 const SQUARE = 64;
 
