@@ -1,6 +1,6 @@
-// The residual stream between blocks, for many windows: chunks of a few windows each, [b, T, D] in float32. Chunks stay
-// in memory up to a budget and otherwise lie in one scratch file, so memory does not grow with the number of windows.
-// How windows fall into chunks depends only on T, never on threads: sums over chunks are the same on every machine.
+// The residual stream between blocks, for many windows: chunks of a few windows each, [b, T, D] in float32. Chunks stay in
+// memory up to a budget; beyond it they lie in one scratch file, so memory does not grow with the number of windows. How
+// windows fall into chunks depends only on T, never on threads, so sums over chunks are the same on every machine.
 
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
@@ -18,11 +18,11 @@ export type Activations = {
   readonly chunks: readonly number[];
   readonly length: number;
   readonly width: number;
-  /** A chunk's values; not to be changed in place. */
+  /** Reads a chunk. Its values must not be changed in place. */
   read(chunk: number): Promise<Float32Array>;
-  /** Takes `data` over: it may be in no other chunk, nor be used elsewhere for longer than until the chunk is lent. */
+  /** Stores a chunk and takes over `data`, which must not be in another chunk or in use anywhere else. */
   write(chunk: number, data: Float32Array): Promise<void>;
-  /** Hands a chunk's values to `use`, which gives them back, as another array over the same memory if it likes. */
+  /** Lends a chunk to `use`, which returns its values, possibly as another array over the same memory. */
   lend<T>(chunk: number, use: (data: Float32Array) => Promise<readonly [back: Float32Array, T]>): Promise<T>;
   close(): Promise<void>;
 };
@@ -35,7 +35,9 @@ export function chunksOf(windows: number, length: number): readonly number[] {
   return chunks;
 }
 
-/** Room for the residual of windows of `length` tokens, `width` wide, in chunks of so many windows each. */
+/**
+ * Creates a store for the residual of windows of `length` tokens, `width` wide, in chunks of the given numbers of windows.
+ */
 export async function createActivations(
   chunks: readonly number[],
   length: number,
@@ -68,7 +70,7 @@ async function onDisk(shape: Shape, perChunk: number): Promise<Activations> {
   const path = join(tmpdir(), `layerwise-${randomUUID()}.scratch`);
   let file: FileHandle;
   try {
-    // The open handle keeps the space; nothing is left behind whatever happens.
+    // The open handle keeps the space; nothing is left on the disk when it is closed.
     file = await handOver(await open(path, 'wx+', 0o600), async (opened) => {
       await rm(path);
       return opened;

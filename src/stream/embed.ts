@@ -1,6 +1,7 @@
-// The residual before block 0: each token's row of the embedding, scaled, through a projection, and plus its position's row
-// where the model has those. Tables are read once, in order, slab by slab, and only rows that are needed are kept. A projection
-// (OPT-350M's alone) is a product in float64 on this thread, once for each token that occurs, half a million multiplications each.
+// The residual before block 0: each token's row of the embedding table, scaled, projected, and added to its position's row
+// where the model has position rows. Tables are read once, in order, slab by slab; only the rows that are needed are kept.
+// A projection (only OPT-350M has one) is a product in float64 on this thread: half a million multiplications for each
+// distinct token.
 
 import { handOver } from '../base/index.js';
 import { readRows, readTensorFloat32 } from '../checkpoint/index.js';
@@ -8,7 +9,7 @@ import type { Model } from '../model/index.js';
 import type { Windows } from '../text/index.js';
 import { type Activations, chunksOf, createActivations } from './activations.js';
 
-/** The embeddings of `windows`. `depths` says each token's position in its sequence where that is not its place. */
+/** Embeds `windows`. `depths` gives each token’s position in its sequence, where that is not its place in the window. */
 export async function embedWindows(
   model: Model,
   windows: Windows,
@@ -87,7 +88,9 @@ async function project({ checkpoint, config }: Model, name: string, rows: Map<nu
   }
 }
 
-/** The product of x and as many values of P from `at` on; four sums at once, so that none waits for the one before it. */
+/**
+ * The dot product of x with the values of P from `at` on. Four independent sums, so that none waits for the one before it.
+ */
 function dot(P: Float32Array, at: number, x: Float32Array): number {
   let [a, b, c, d] = [0, 0, 0, 0];
   let j = 0;

@@ -1,4 +1,4 @@
-// Residual streams through one block: its graph is loaded, run over each stream, and released whatever happens.
+// Passes residual streams through one block: its graph is loaded, run over each stream, and released, also after an error.
 
 import { withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -6,18 +6,21 @@ import { type BlockSource, blockGraph, type Model } from '../model/index.js';
 import type { Activations } from './activations.js';
 import { runBlock } from './stream.js';
 
-/** A stream before the block, and where it goes after it; the two may be the same store. */
+/** A stream before the block, and the store for its output; both may be the same store. */
 export type Move = readonly [from: Activations, to: Activations];
 
-/** The residual before and after a block, [windows, length, width] of one chunk; theirs are the values until it returns. */
+/** Sees one chunk’s residual before and after a block, [windows, length, width]. The arrays are valid until it returns. */
 export type VisitResidual = (block: number, before: Float32Array, after: Float32Array) => void;
 
-/** Shows `visit` a block's move, between two stores, chunk after chunk in their order: sums over them depend on no threads. */
+/**
+ * Shows `visit` a block's input and output from two stores, chunk by chunk in order, so sums over them do not depend on
+ * threads.
+ */
 export async function showMove(block: number, [from, to]: Move, visit: VisitResidual): Promise<void> {
   for (let chunk = 0; chunk < from.chunks.length; chunk++) visit(block, await from.read(chunk), await to.read(chunk));
 }
 
-/** Runs all `moves` through a block, of the checkpoint unless `source` gives another. All windows have one length. */
+/** Runs all `moves` through a block, which comes from `source` or else from the checkpoint. All windows have one length. */
 export async function passBlock(
   engine: Engine,
   model: Model,

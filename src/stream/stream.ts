@@ -29,7 +29,7 @@ export function sameShape(activations: Activations): Promise<Activations> {
   return createActivations(activations.chunks, activations.length, activations.width);
 }
 
-/** Runs a block over all chunks: `from` → `to` (which may be the same store). Only the first `chunks` of them if given. */
+/** Runs a block over all chunks, `from` → `to` (which may be the same store), or only over the first `chunks` of them. */
 export async function runBlock(
   engine: Engine,
   session: Session,
@@ -43,7 +43,7 @@ export async function runBlock(
   });
 }
 
-/** Runs a graph that takes a chunk alone; its values go to the engine and come back, uncopied. */
+/** Runs a graph whose only input is a chunk. The values are lent to the engine and come back uncopied. */
 export function runChunk(session: Session, from: Activations, chunk: number): Promise<Record<string, HostTensor>> {
   return from.lend(chunk, async (data) => {
     const { inputs, outputs } = await session.lend({ x: chunkTensor(from, chunk, data) });

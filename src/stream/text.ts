@@ -1,4 +1,4 @@
-// A text on its way through the model: its windows of tokens and their embeddings, the residual before block 0.
+// A text prepared for the model: its windows of tokens, and their embeddings (the residual before block 0).
 
 import type { Own } from '../base/index.js';
 import type { Model } from '../model/index.js';
@@ -9,12 +9,12 @@ import { embedWindows } from './embed.js';
 /** A text's windows and their embeddings. All texts of a run have windows of one length. */
 export type Text = { readonly windows: Windows; readonly embedded: Activations };
 
-/** Windows with their embeddings. The scope that `own` belongs to closes them. */
+/** Windows with their embeddings; `own` closes them with its scope. */
 export async function embedText(own: Own, model: Model, { windows }: Pick<Text, 'windows'>): Promise<Text> {
   return { windows, embedded: await own(embedWindows(model, windows)) };
 }
 
-/** `count` windows spread evenly over a text. The scope that `own` belongs to closes their embeddings. */
+/** `count` windows spread evenly over a text; `own` closes their embeddings with its scope. */
 export async function sampleText(
   own: Own,
   model: Model,
