@@ -1,8 +1,8 @@
-// Memory for what a file says it holds, which may be more than there is.
+// Allocates memory of a size that a file states, which may be more than the machine has.
 
 import { ResourceError } from '../base/portable.js';
 
-/** Zeroed bytes in a buffer of their own. @throws ResourceError E_RESOURCE_MEMORY */
+/** Zeroed bytes in their own buffer. @throws ResourceError E_RESOURCE_MEMORY */
 export function allocate(length: number, path: string): Uint8Array<ArrayBuffer> {
   try {
     return new Uint8Array(length);

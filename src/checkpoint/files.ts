@@ -1,5 +1,5 @@
-// Which files of a checkpoint directory belong beside the weights: everything small that describes the model, and no
-// second copy of its weights. `Checkpoint.files` states the rule for readers.
+// Lists the files that are copied beside the weights: everything small that describes the model, and no second copy of its
+// weights. The comment on `Checkpoint.files` states the rule for readers.
 
 import type { Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -30,7 +30,7 @@ export async function listFiles(dir: string, known: ReadonlySet<string>): Promis
   return found.sort();
 }
 
-/** All names directly in `dir`. */
+/** The names directly in `dir`. */
 export const listNames = async (dir: string): Promise<readonly string[]> =>
   (await entries(dir)).map((entry) => entry.name);
 

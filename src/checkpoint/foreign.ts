@@ -1,16 +1,17 @@
-// What people have where model.safetensors is looked for, and the one step from there: shards without their index, Mistral's
-// own layout, adapters, other programs' formats, Git LFS pointers, pages of errors; and quantised weights, by their tensors.
+// Recognises what users have instead of model.safetensors, and names the next step for each: shards without their index,
+// Mistral’s own layout, adapters, formats of other programs, Git LFS pointers, error pages; and quantised weights, by their
+// tensors.
 
 import { isLfsPointer } from '../base/portable.js';
 
-/** What is there, and what to do. */
+/** What was found, and the next step. */
 export type Foreign = { readonly got: string; readonly next: string };
 
 const CONVERT = "or load it with transformers where it comes from and write it with save_pretrained('folder')";
 
 type Kind = { readonly names: RegExp; readonly describe: (names: readonly string[]) => Foreign };
 
-/** The first that has a name decides: a folder with an adapter and a GGUF file is an adapter's. */
+/** The first rule that matches a name decides: a folder with an adapter and a GGUF file counts as an adapter. */
 const KINDS: readonly Kind[] = [
   { names: /^model-\d+-of-\d+\.safetensors$/i, describe: describeShards },
   {
@@ -37,14 +38,14 @@ const KINDS: readonly Kind[] = [
   {
     names: /\.(gguf|ggml)$/i,
     describe: (names) => ({
-      got: `${list(names)}, a file of llama.cpp`,
-      next: 'start from the safetensors checkpoint that it was made of',
+      got: `${list(names)}, a llama.cpp file`,
+      next: 'start from the safetensors checkpoint that it was made from',
     }),
   },
   {
     names: /\.(onnx|onnx_data|onnx\.data)$/i,
     describe: (names) => ({
-      got: `${list(names)}, a graph of ONNX`,
+      got: `${list(names)}, an ONNX graph`,
       next: 'start from the safetensors checkpoint that it was exported from',
     }),
   },
@@ -62,7 +63,7 @@ const KINDS: readonly Kind[] = [
       next:
         names.length === 1
           ? 'if it is the whole model in the Hugging Face layout, rename it to model.safetensors'
-          : 'download the model again, its index too',
+          : 'download the model again, with its index',
     }),
   },
 ];
@@ -70,7 +71,7 @@ const KINDS: readonly Kind[] = [
 const list = (names: readonly string[]): string =>
   names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
 
-/** What a folder has instead of a checkpoint's weights, by the names in it; undefined where it has no weights at all. */
+/** What a folder has instead of safetensors weights, by its file names; undefined where it has no weights at all. */
 export function describeForeign(names: readonly string[]): Foreign | undefined {
   for (const { names: pattern, describe } of KINDS) {
     const found = names.filter((name) => pattern.test(name)).sort();
@@ -88,21 +89,21 @@ function describeShards(names: readonly string[]): Foreign {
   return {
     got: `${list(names)} without their index`,
     next: whole
-      ? 'the index is missing: download model.safetensors.index.json from where the shards come from; whatever wrote them (save_pretrained) wrote it beside them'
+      ? 'the index is missing: download model.safetensors.index.json from where the shards come from; save_pretrained writes it beside them'
       : 'the index and some of the shards are missing: download the model again, with model.safetensors.index.json',
   };
 }
 
-/** What the first bytes of a file say that it is, where that is no safetensors file. */
+/** What a file is by its first bytes, where it is not a safetensors file. */
 export function describeContent(start: Uint8Array): Foreign | undefined {
   const text = new TextDecoder('latin1').decode(start);
   const again = 'download it again';
   if (isLfsPointer(start)) return { got: 'a Git LFS pointer', next: 'run `git lfs pull`' };
   if (text.startsWith('GGUF')) {
-    return { got: 'a GGUF file', next: 'start from the safetensors checkpoint that it was made of' };
+    return { got: 'a GGUF file', next: 'start from the safetensors checkpoint that it was made from' };
   }
   if (text.startsWith('PK\x03\x04') || (start[0] === 0x80 && start[1]! <= 5)) {
-    return { got: 'a pickle of PyTorch', next: 'export it as safetensors; another name does not make it one' };
+    return { got: 'a PyTorch pickle', next: 'export it as safetensors; renaming it is not enough' };
   }
   if (/^\s*<(!doctype|html|\?xml)/i.test(text)) return { got: 'a web page', next: again };
   if (/^\s*\{\s*"/.test(text)) return { got: 'JSON text', next: again };
@@ -110,7 +111,7 @@ export function describeContent(start: Uint8Array): Foreign | undefined {
   return undefined;
 }
 
-/** Ends of names that quantised weights have, and who writes them. */
+/** Endings of the names of quantised tensors, and which tool writes them. */
 const QUANTISED: readonly (readonly [end: RegExp, method: string])[] = [
   [/\.(qweight|qzeros|g_idx)$/, 'GPTQ or AWQ'],
   [/\.(absmax|quant_map|nested_absmax|nested_quant_map)$|\.quant_state\./, 'bitsandbytes, 4 bits'],
@@ -122,7 +123,7 @@ const QUANTISED: readonly (readonly [end: RegExp, method: string])[] = [
   [/\.scales$/, 'MLX or another'],
 ];
 
-/** By whom a checkpoint was quantised, as its tensors' names tell, and one of those. */
+/** Which tool quantised a checkpoint, by its tensor names, and one of those names. */
 export function findQuantised(
   names: Iterable<string>,
 ): { readonly tensor: string; readonly method: string } | undefined {

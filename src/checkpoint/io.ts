@@ -1,5 +1,5 @@
-// Reading and writing exact byte ranges. A single system call moves at most 1 GiB, so ranges of any length are loops;
-// a range that ends early means that the file changed since its header was checked.
+// Reads and writes exact byte ranges. A single system call moves at most 1 GiB, so longer ranges are loops. A range that
+// ends early means that the file changed after its header was checked.
 
 import type { Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
@@ -7,7 +7,7 @@ import { CheckpointError, fileError } from '../base/index.js';
 
 const MAX_CALL = 1 << 30;
 const COPY_BUFFER = 4 << 20;
-/** Also links in a circle, and names that no file can have. */
+/** Includes circular links and impossible file names. */
 const NOT_THERE: ReadonlySet<string | undefined> = new Set([
   'ENOENT',
   'ENOTDIR',
@@ -16,7 +16,7 @@ const NOT_THERE: ReadonlySet<string | undefined> = new Set([
   'ERR_INVALID_ARG_VALUE',
 ]);
 
-/** Status of a path, following links; undefined where nothing is there. */
+/** The status of a path, following links; undefined where nothing exists. */
 export async function statIfThere(path: string): Promise<Stats | undefined> {
   try {
     return await stat(path);
@@ -41,7 +41,7 @@ export async function withFile<T>(path: string, use: (handle: FileHandle) => Pro
   }
 }
 
-/** Fills `target` from `offset` on. @throws CheckpointError E_CHECKPOINT_CHANGED when the file ends before */
+/** Fills `target` from `offset` on. @throws CheckpointError E_CHECKPOINT_CHANGED when the file is too short */
 export async function readFully(handle: FileHandle, target: Uint8Array, offset: number, path: string): Promise<void> {
   let done = 0;
   while (done < target.length) {

@@ -1,11 +1,11 @@
-// JSON from strangers. Before JSON.parse builds anything, one pass over the text bounds its depth and the number of
-// values (a header of 100 MB may not become gigabytes of objects), and refuses what readers disagree about: a key
-// that occurs twice in one object (JSON.parse keeps the last, others the first) and `__proto__`.
+// Parses untrusted JSON. Before JSON.parse builds anything, one pass over the text limits its depth and its number of
+// values (a header of 100 MB must not become gigabytes of objects). It also refuses what JSON readers disagree about: a key
+// that occurs twice in one object (JSON.parse keeps the last one, others the first) and `__proto__`.
 
 import { CheckpointError, isLfsPointer } from '../base/portable.js';
 
 const MAX_DEPTH = 64;
-const MAX_VALUES = 2_000_000; // some 200,000 tensors in one file; the largest known checkpoints have half of that in all
+const MAX_VALUES = 2_000_000; // about 200,000 tensors in one file; the largest known checkpoints have half as many in all their files
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -13,13 +13,13 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** `value` for a message: JSON, at most 80 characters. */
+/** `value` as JSON for a message, at most 80 characters. */
 export function show(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }
 
-/** What is wrong with the text before parsing, or undefined. Assumes nothing about its validity. */
+/** What is wrong with the text, or undefined. Does not assume that it is valid JSON. */
 function findFault(text: string): string | undefined {
   const stack: (Set<string> | undefined)[] = []; // keys of the open objects; undefined for an array
   let values = 0;
@@ -96,7 +96,7 @@ export function parseJsonObject(bytes: Uint8Array, file: string, code: string): 
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw fail(`text that does not parse (${(cause as Error).message})`, cause);
+    throw fail(`invalid JSON (${(cause as Error).message})`, cause);
   }
   if (!isObject(value)) throw fail(show(value));
   return value;

@@ -1,6 +1,6 @@
-// A Hugging Face checkpoint directory: config.json, one model.safetensors or shards with an index, and whatever else
-// lies there. Only headers are read. As transformers does, model.safetensors wins over an index beside it. Names of
-// shards must be plain; a shard may be a symbolic link, since the Hub's cache is made of them.
+// Opens a Hugging Face checkpoint directory: config.json, one model.safetensors or shards with an index, and other files.
+// Only headers are read. As in transformers, model.safetensors wins over an index beside it. Shard names must be plain file
+// names; a shard may be a symbolic link, because the Hub’s cache is made of links.
 
 import { basename, join, resolve } from 'node:path';
 import { CheckpointError, UnsupportedError } from '../base/index.js';
@@ -17,11 +17,11 @@ const SINGLE = 'model.safetensors';
 export const INDEX = 'model.safetensors.index.json';
 
 /**
- * A checkpoint whose headers have been checked. `dir` is absolute; `tensors` are in the order of shards and of the data
- * in them; `files` are the relative paths of all that is copied byte for byte beside the weights: every regular file
- * down to three folders deep (links to files count, linked folders do not), without `.git` and `.cache`, without an
- * earlier run's `layerwise.json` and `report.html`, and without weights in any other file or format: a dense copy
- * beside pruned weights would mislead.
+ * A checkpoint whose headers have been checked. `dir` is absolute; `tensors` are in the order of the shards and of the
+ * data in them. `files` are the relative paths of everything that is copied byte for byte beside the weights: every
+ * regular file down to three folders deep (links to files count, linked folders do not), except `.git`, `.cache`, an
+ * earlier run’s `layerwise.json` and `report.html`, and weights in any other file or format: a dense copy beside pruned
+ * weights would mislead.
  */
 export type Checkpoint = {
   readonly dir: string;
@@ -29,7 +29,7 @@ export type Checkpoint = {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly shards: readonly string[];
   readonly files: readonly string[];
-  /** What was decided between files that say different things, a sentence or two each. */
+  /** Which file was followed where files disagree, a sentence or two each. */
   readonly notes?: readonly string[];
 };
 
@@ -48,7 +48,7 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
     const foreign = stats && describeForeign([basename(path)]);
     const got = foreign?.got ?? (stats ? 'something else' : 'nothing');
     const next = /\.safetensors(\.index\.json)?$/i.test(path)
-      ? 'give the folder that it lies in'
+      ? 'give the folder that contains it'
       : (foreign?.next ?? 'give the path of one, or a name on the Hub such as org/name');
     const message = `${dir}: expected the directory of a checkpoint, got ${got}; ${next}.`;
     throw new CheckpointError('E_CHECKPOINT_DIRECTORY', message, { file: dir, expected: 'a directory', got });
@@ -68,18 +68,18 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
   return { dir: path, config, tensors, shards, files: indexed ? [...files, INDEX].sort() : files, notes };
 }
 
-/** Shards beside the one file, which an index names: as likely as not one of the two is left over. */
+/** The index beside model.safetensors and its shards; probably one of the two is a leftover. */
 async function noteOtherWeights(dir: string, names: readonly string[]): Promise<readonly string[]> {
   if (!names.includes(INDEX)) return [];
   const index = await readIndex(join(dir, INDEX)).catch((error) => {
-    if (error instanceof CheckpointError) return undefined; // nothing is read by it, so it need not be right
+    if (error instanceof CheckpointError) return undefined; // the index is not used, so it may be wrong
     throw error;
   });
   const shards = new Set(index?.values());
   const others = [...shards].filter((shard) => shard !== SINGLE && names.includes(shard));
   if (others.length === 0) return [];
   const what = `${others.length} ${others.length === 1 ? 'file' : 'files'}, which ${INDEX} names`;
-  return [`${dir}: ${SINGLE} is used, as in transformers, and not ${what}. Move away what is left over.`];
+  return [`${dir}: ${SINGLE} is used, as in transformers, and not ${what}. Move the leftover files away.`];
 }
 
 async function readShards(dir: string): Promise<Map<string, TensorInfo>> {
@@ -92,12 +92,13 @@ async function readShards(dir: string): Promise<Map<string, TensorInfo>> {
     if (!(await statIfThere(path))) throw refuse('the shard that the index names', 'no such file');
     for (const [name, tensor] of (await readSafetensors(path)).tensors) {
       const home = wanted.get(name);
-      if (home === undefined) throw refuse('only tensors that the index names', 'this one too', name);
-      if (home !== shard) throw refuse(`it in ${show(home)} only, as the index says`, 'it here too', name);
+      if (home === undefined) throw refuse('only tensors that the index names', 'another one', name);
+      if (home !== shard) throw refuse(`this tensor only in ${show(home)}, as the index says`, 'it here too', name);
       tensors.set(name, tensor);
     }
     for (const [name, home] of wanted) {
-      if (home === shard && !tensors.has(name)) throw refuse('it here, as the index says', 'no such tensor', name);
+      if (home === shard && !tensors.has(name))
+        throw refuse('this tensor here, as the index says', 'no such tensor', name);
     }
   }
   return tensors;
@@ -118,9 +119,9 @@ async function readIndex(path: string): Promise<ReadonlyMap<string, string>> {
   return wanted;
 }
 
-/** A name that cannot lead out of the directory, on any system. */
+/** A file name that stays inside the directory on every system. */
 function isShardName(name: unknown): name is string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: NUL and its kin are what must not get through
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not get through
   return typeof name === 'string' && name.endsWith('.safetensors') && !/[/\\:\u0000-\u001f]|^\.\.?$/.test(name);
 }
 
@@ -140,11 +141,14 @@ function noWeights(dir: string, names: readonly string[]): CheckpointError {
   return new CheckpointError('E_CHECKPOINT_WEIGHTS', message, { file: dir, expected, got, next });
 }
 
-/** Where transformers finds one, it does not load the weights beside it but the adapter's own base, and applies the adapter. */
+/**
+ * Refuses an adapter beside the weights: transformers would load the adapter’s own base instead of the weights, and apply
+ * the adapter.
+ */
 function refuseAdapter(dir: string, names: readonly string[]): void {
   const file = 'adapter_config.json';
   if (!names.includes(file)) return;
-  const message = `${dir}: ${file} lies beside the weights: an adapter that changes the model, which is not implemented. Merge it with peft (merge_and_unload, then save_pretrained) and give the merged folder; if the weights are merged already, move ${file} away.`;
+  const message = `${dir}: ${file} lies beside the weights: an adapter that would change the model. Adapters are not implemented. Merge it with peft (merge_and_unload, then save_pretrained) and give the merged folder; if the weights are merged already, move ${file} away.`;
   throw new UnsupportedError('E_UNSUPPORTED_ADAPTER', message, { file: join(dir, file) });
 }
 

@@ -1,4 +1,4 @@
-// Tensors out of an opened checkpoint: whole, in ranges, or row by row for tables that should not be held at once.
+// Reads tensors of an opened checkpoint: whole, in ranges, or row by row for tables too large to hold at once.
 
 import { join } from 'node:path';
 import { CheckpointError, hashFile, OptionError, ShapeError } from '../base/index.js';
@@ -19,7 +19,7 @@ function find(checkpoint: Checkpoint, name: string): TensorInfo {
 }
 
 /**
- * Reads a tensor's bytes, row-major and little-endian, into a buffer of their own.
+ * Reads a tensor's bytes, row-major and little-endian, into their own buffer.
  *
  * @throws CheckpointError E_CHECKPOINT_MISSING, E_CHECKPOINT_CHANGED (the file is shorter than when it was opened)
  * @throws ResourceError E_RESOURCE_MEMORY, E_RESOURCE_…
@@ -55,8 +55,8 @@ export async function readTensorFloat32(checkpoint: Checkpoint, name: string): P
 }
 
 /**
- * Streams a tensor [rows, rowLength] as float32, in order, in slabs of whole rows. `visit` gets the index of the slab's
- * first row, its values (k × rowLength, a new array each time) and rowLength; it is awaited. A slab takes at most
+ * Streams a tensor [rows, rowLength] as float32, in order, in slabs of whole rows. `visit` receives the index of the
+ * slab’s first row, its values (k × rowLength, a new array each time) and rowLength, and is awaited. A slab is at most
  * `slabBytes` bytes of the file, but at least one row. Defaults to 32 MiB.
  *
  * @throws ShapeError E_SHAPE_RANK unless the tensor has two dimensions; otherwise as `readTensorFloat32`

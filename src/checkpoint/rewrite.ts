@@ -1,5 +1,5 @@
-// Writing a part of a checkpoint under new names. The shards and the order in them stay; a shard that loses all its tensors
-// is left out, and an index is written to match. One tensor is held at a time.
+// Writes part of a checkpoint under new names. Shards and their order stay; a shard that loses all its tensors is left out,
+// and a matching index is written. One tensor is held at a time.
 
 import { join } from 'node:path';
 import { writeFileAtomic } from '../base/index.js';
@@ -9,12 +9,12 @@ import { readTensor } from './read.js';
 import { copyWhole, requireEmpty, requireUnchanged, syncFolders, writeSafetensors } from './write.js';
 
 /**
- * Writes into the existing, empty directory `outDir` the tensors of `source` to which `rename` gives a name, and all other
- * files byte for byte, but those in `contents` with the text given there. All files are flushed to the disk; making the
- * directory appear at once is the caller's rename.
+ * Writes the tensors that `rename` gives a name into the existing, empty directory `outDir`, and copies all other files
+ * byte for byte, except those in `contents`, which get the text given there. All files are flushed to the disk; the caller
+ * renames the directory into place.
  *
  * @throws OptionError E_OPTION_OUT when `outDir` is not an empty directory
- * @throws CheckpointError E_CHECKPOINT_CHANGED when a source file is no longer what was opened
+ * @throws CheckpointError E_CHECKPOINT_CHANGED when a source file has changed since it was opened
  * @throws InternalError E_INTERNAL_TENSOR where two tensors get one name
  * @throws ResourceError E_RESOURCE_…
  */

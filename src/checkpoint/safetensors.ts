@@ -1,6 +1,6 @@
-// One safetensors file: 8 bytes little-endian header length, a JSON header, the data. The header is checked as the
-// format's reference implementation checks it: entries sorted by offset cover the data without hole, overlap or rest,
-// and each has exactly the bytes of its dtype and shape. Stricter in one point: no key may occur twice anywhere.
+// Reads one safetensors file: 8 bytes of little-endian header length, a JSON header, the data. The header is checked as the
+// format’s reference implementation checks it: entries sorted by offset cover the data without a hole, an overlap or a
+// rest, and each has exactly the bytes of its dtype and shape. One rule is stricter: no key may occur twice anywhere.
 
 import { basename } from 'node:path';
 import { CheckpointError, ShapeError } from '../base/index.js';
@@ -11,10 +11,13 @@ import { readFully, statIfThere, withFile } from './io.js';
 import { isObject, parseJsonObject, show } from './json.js';
 
 export const MAX_HEADER = 100_000_000;
-/** Bytes that tell what else a file may be. */
+/** How many bytes are enough to recognise another format. */
 const START = 32;
 
-/** Where a tensor lies. `file` is the shard's name inside the directory, `offset` counts from the file's first byte, `length` in bytes. */
+/**
+ * Where a tensor is. `file` is the shard's name in the directory, `offset` counts from the file's first byte, `length` is
+ * in bytes.
+ */
 export type TensorInfo = {
   readonly name: string;
   readonly dtype: DType;

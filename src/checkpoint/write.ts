@@ -21,7 +21,7 @@ import { type Checkpoint, INDEX } from './open.js';
 import { readTensor } from './read.js';
 import { MAX_HEADER, readSafetensors, type SafetensorsFile, type TensorInfo } from './safetensors.js';
 
-/** A tensor to be written; `read` is called once, when its turn comes, and must give exactly the bytes of dtype and shape. */
+/** A tensor to write. `read` is called once, when its turn comes, and must return exactly the bytes of dtype and shape. */
 export type TensorToWrite = {
   readonly name: string;
   readonly dtype: DType;
@@ -33,9 +33,11 @@ export type TensorToWrite = {
 export type TensorEdit = TensorToWrite | { readonly name: string; readonly remove: true };
 
 /**
- * Writes a safetensors file, one tensor at a time in the order given, beside `path` and renames it when it is complete.
+ * Writes a safetensors file, one tensor at a time in the order given, under a temporary name beside `path`, and renames it
+ * when it is complete.
  *
- * @throws InternalError E_INTERNAL_TENSOR for a name given twice or reserved, and for bytes that do not fit dtype and shape
+ * @throws InternalError E_INTERNAL_TENSOR for a name given twice or reserved, and for bytes that do not fit dtype and
+ * shape
  * @throws ResourceError E_RESOURCE_…
  */
 export async function writeSafetensors(
@@ -66,7 +68,7 @@ function formatHeader(
   let begin = 0;
   for (const tensor of tensors) {
     const { name, dtype, shape } = tensor;
-    if (names.has(name)) throw internal(path, name, 'names that differ and are not reserved', 'it again');
+    if (names.has(name)) throw internal(path, name, 'distinct names that are not reserved', 'this name again');
     names.add(name);
     const end = begin + byteLength(tensor);
     entries.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`);
@@ -150,7 +152,7 @@ async function writeShard(source: Checkpoint, shard: string, outDir: string, edi
   }
   await withFile(path, (from) =>
     writeNew(target, async (to) => {
-      let copied = 0; // source bytes before this are in the target
+      let copied = 0; // source bytes before this offset are written
       let end = tensors[0]!.offset;
       for (const tensor of tensors) {
         end = tensor.offset + tensor.length;
@@ -167,15 +169,15 @@ async function writeShard(source: Checkpoint, shard: string, outDir: string, edi
   );
 }
 
-/** The file as it is now. @throws CheckpointError E_CHECKPOINT_CHANGED where its tensors are not `tensors` */
+/** Opens the file again. @throws CheckpointError E_CHECKPOINT_CHANGED where its tensors are not `tensors` */
 export async function requireUnchanged(path: string, tensors: readonly TensorInfo[]): Promise<SafetensorsFile> {
   const now = await readSafetensors(path);
   if (JSON.stringify([...now.tensors.values()]) === JSON.stringify(tensors)) return now;
-  const message = `${path}: expected the header that was opened, got another; leave the checkpoint alone during a run.`;
+  const message = `${path}: the header changed since the checkpoint was opened; do not change a checkpoint during a run.`;
   throw new CheckpointError('E_CHECKPOINT_CHANGED', message, { file: path });
 }
 
-/** Copies a file to where nothing is yet, with the folders above it. */
+/** Copies a file to a new path and creates the folders above it. */
 export async function copyWhole(path: string, target: string): Promise<void> {
   try {
     await mkdir(dirname(target), { recursive: true });
@@ -188,7 +190,7 @@ export async function copyWhole(path: string, target: string): Promise<void> {
   });
 }
 
-/** Opens `path`, where nothing is yet, for writing, calls `write`, flushes, closes. */
+/** Creates `path`, calls `write`, flushes, closes. */
 async function writeNew(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
   try {
     const handle = await open(path, 'wx');

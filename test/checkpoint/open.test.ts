@@ -146,8 +146,8 @@ describe('what people have instead of model.safetensors: the message says what i
       /pickle/,
     ],
     [['consolidated.00.pth', 'params.json'], /pickle/],
-    [['tiny.Q4_K_M.gguf'], /a file of llama\.cpp; start from the safetensors checkpoint/],
-    [['model.onnx', 'model.onnx_data'], /a graph of ONNX; start from/],
+    [['tiny.Q4_K_M.gguf'], /a llama\.cpp file; start from the safetensors checkpoint/],
+    [['model.onnx', 'model.onnx_data'], /an ONNX graph; start from/],
     [['tf_model.h5'], /TensorFlow, JAX or Rust; download the model\*\.safetensors/],
     [['flax_model.msgpack'], /TensorFlow, JAX or Rust/],
     [['weights.safetensors'], /rename it to model\.safetensors/],
@@ -166,9 +166,9 @@ describe('what people have instead of model.safetensors: the message says what i
   test('the file itself in place of its folder', async () => {
     const dir = await makeCheckpoint({ ...single, 'tiny.gguf': 'GGUF', 'model.safetensors.index.json': '{}' });
     const messageOf = (name: string) => openCheckpoint(join(dir, name)).then(String, (error: Error) => error.message);
-    expect(await messageOf('tiny.gguf')).toMatch(/a file of llama\.cpp; start from/);
+    expect(await messageOf('tiny.gguf')).toMatch(/a llama\.cpp file; start from/);
     for (const name of ['model.safetensors', 'model.safetensors.index.json']) {
-      expect(await messageOf(name)).toMatch(/give the folder that it lies in/);
+      expect(await messageOf(name)).toMatch(/give the folder that contains it/);
     }
   });
 
@@ -184,8 +184,8 @@ describe('what people have instead of model.safetensors: the message says what i
       /a Git LFS pointer; run `git lfs pull`/,
     ],
     ['GGUF', Buffer.from('GGUF\x03\0\0\0\x10\0\0\0'), /a GGUF file; start from/],
-    ['a zipped pickle', Buffer.from('PK\x03\x04\0\0\x08\x08\0\0\0\0'), /a pickle of PyTorch; export it/],
-    ['an old pickle', Buffer.from('\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P', 'latin1'), /a pickle of PyTorch/],
+    ['a zipped pickle', Buffer.from('PK\x03\x04\0\0\x08\x08\0\0\0\0'), /a PyTorch pickle; export it/],
+    ['an old pickle', Buffer.from('\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P', 'latin1'), /a PyTorch pickle/],
     ['a page', '<!DOCTYPE html><html></html>', /a web page; download it again/],
     ['an error', '{"error":"Repository not found"}', /JSON text; download it again/],
   ])('%s under the name of safetensors', async (_, content, message) => {
