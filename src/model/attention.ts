@@ -1,11 +1,14 @@
-// Causal attention as a graph. Queries go in tiles of 64 or more, each over the keys that one of them sees: what lies above
-// the diagonal, or before a sliding window, is mostly not computed, and the scores of a tile are T wide, not T × T (at
-// T = 2,048 a sixteenth of the memory). The mask of a tile of n keys is the last n columns of one constant: a band that
-// ends in a triangle.
+// Causal attention as a graph. Queries are computed in tiles of 64 or more, each over the keys that at least one of them
+// sees. So most of what lies above the diagonal or before a sliding window is not computed, and the scores of a tile are T
+// wide, not T × T (at T = 2,048 a sixteenth of the memory). The mask of a tile of n keys is the last n columns of one
+// constant: a band that ends in a triangle.
 
 import { type Attribute, type GraphBuilder, int } from '../graph/index.js';
 
-/** Queries in the smallest tile, tiles in a sequence: less of either costs more in calls and copies than it saves. */
+/**
+ * Queries in the smallest tile, and tiles in a sequence. Smaller or more tiles cost more in calls and copies than they
+ * save.
+ */
 const SMALLEST_TILE = 64;
 const MOST_TILES = 16;
 
@@ -15,16 +18,16 @@ const tileOf = (T: number): number => Math.max(SMALLEST_TILE, Math.ceil(T / MOST
 export type AttentionRows = {
   /** T. */
   readonly length: number;
-  /** How many keys a query sees, its own the last of them; all before it where undefined. */
+  /** How many keys a query sees, including its own; undefined where it sees all keys before it. */
   readonly window: number | undefined;
-  /** Where a sequence is a row of trees instead. */
+  /** Set where a row holds prefix trees instead of one window. */
   readonly trees?: PrefixTreeRow | undefined;
 };
 
 /**
- * A row that holds trees of tokens, each token before its descendants; a token sees its ancestors and itself, of those the
- * last `window`. `positions` [B, T]: each token's depth. `subtreeEnd` [B, 1, 1, T]: the place at which each token's subtree ends, so
- * that a query at place i descends from a key at j exactly where j ≤ i < subtreeEnd[j].
+ * A row of prefix trees, each token before its descendants. A token sees itself and its ancestors, of these the last
+ * `window`. `positions` [B, T] is each token’s depth. `subtreeEnd` [B, 1, 1, T] is the place where each token’s subtree
+ * ends, so a query at place i descends from the key at place j exactly if j ≤ i < subtreeEnd[j].
  */
 export type PrefixTreeRow = { readonly positions: string; readonly subtreeEnd: string };
 
@@ -39,7 +42,7 @@ export function causalAttention(
   if (S === T && window >= T && !trees) return g.op('Attention', [q, k, v], { ...attributes, is_causal: int(1) });
   const slice = (x: string, axis: number, from: number, to: number, size: number): string =>
     from === 0 && to === size ? x : g.op('Slice', [x, g.shape([from]), g.shape([to]), g.shape([axis])]);
-  // In a tree a window counts ancestors, and tells nothing of places.
+  // In a tree a window counts ancestors, so it says nothing about places.
   const reach = trees ? T : window;
   const mask = g.constant('causal_mask', band(S, T, reach), [S, T]);
   const hide = trees && hiding(g, trees, T, window);
@@ -48,7 +51,7 @@ export function causalAttention(
     const to = Math.min(from + S, T);
     // The first key that the tile's first query sees.
     const first = Math.max(0, from - reach + 1);
-    // A last tile with fewer queries masks by the band's last rows.
+    // A shorter last tile uses the last rows of the band.
     const rows = slice(mask, 0, S - (to - from), S, S);
     const queries = slice(q, 1, from, to, T);
     const near = slice(rows, 1, T - (to - first), T, T);
@@ -58,7 +61,9 @@ export function causalAttention(
   return tiles.length === 1 ? tiles[0]! : g.op('Concat', tiles, { axis: int(1) });
 }
 
-/** Makes the mask of queries [from, to) over keys [0, to): −∞ also where a key is no ancestor, or beyond the window. */
+/**
+ * Makes the mask of queries [from, to) over keys [0, to): also −∞ where a key is not an ancestor, or is beyond the window.
+ */
 function hiding(
   g: GraphBuilder,
   { positions, subtreeEnd }: PrefixTreeRow,

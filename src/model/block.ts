@@ -1,6 +1,6 @@
-// One decoder block as a graph: the block file of the model's architecture, over tensors from wherever they lie. Input `x`
-// [B, T, D]; outputs `y` [B, T, D] and, as asked, a tap per site: `[in]` or (`gram`) `[in, in]`, summed over the B·T tokens of
-// the run, or (`inputs`) `[B·T, in]`. Asking for taps alone leaves out what only `y` needs.
+// One decoder block as a graph: the block file of the model's architecture, over tensors from any source. Input `x` [B, T,
+// D]. Outputs: `y` [B, T, D] and, if asked for, a tap per site: `[in]` or (`gram`) `[in, in]`, summed over the B·T tokens
+// of the run, or (`inputs`) `[B·T, in]`. With taps alone, the graph leaves out what only `y` needs.
 
 import type { Graph } from '../graph/index.js';
 import { buildWith } from './blocks/architectures.js';

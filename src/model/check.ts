@@ -1,6 +1,6 @@
-// Whether a checkpoint is the model that its config.json describes: every tensor there, in its shape and a dtype we compute
-// with, once, and no block with more than the model would use. What is decided where the two differ is decided as transformers
-// decides it, and told in a note.
+// Checks that a checkpoint is the model that its config.json describes: every tensor is there, once, in its shape and in a
+// dtype we compute with, and no block has tensors that the model would not use. Where the two disagree, we decide as
+// transformers does, and a note says so.
 
 import { CheckpointError, UnsupportedError } from '../base/portable.js';
 import { type Checkpoint, findQuantised, readTensorRange, type TensorInfo } from '../checkpoint/index.js';
@@ -8,17 +8,17 @@ import { bytesPerElement, type DType, elementCount, toFloat32 } from '../tensor/
 import { findFamily, type ModelConfig } from './config.js';
 import { isBuffer, modelTensors, storedPair, type TensorNames } from './tensor-names.js';
 
-/** Of two tensors, read at once. */
+/** Bytes of two tensors that are compared at a time. */
 const SLAB_ELEMENTS = 1 << 21;
-/** Names in a note. */
+/** Most names that a note lists. */
 const MAX_NAMES = 3;
 
-/** A config as the tensors bear it out, and what the user should know of the differences. */
+/** The config corrected by the tensors, and notes for the user about the differences. */
 export type Settled = { readonly config: ModelConfig; readonly notes: readonly string[] };
 
 /**
- * Whether the head is tied to the embeddings. Where config.json says so and both are stored, transformers 5 ties them if they
- * hold the same numbers; if not, it warns and uses the stored head. (transformers 4 ties them whatever is stored.)
+ * Decides whether the head is tied to the embeddings. Where config.json says so and both are stored, transformers 5 ties
+ * them if they hold the same numbers; if not, it warns and uses the stored head. (transformers 4 always ties them.)
  */
 export async function settleTie(stated: ModelConfig, checkpoint: Checkpoint): Promise<Settled> {
   const pair = storedPair(stated, (name) => checkpoint.tensors.has(name));
@@ -28,7 +28,7 @@ export async function settleTie(stated: ModelConfig, checkpoint: Checkpoint): Pr
   return { config: { ...stated, tied: false }, notes: [note] };
 }
 
-/** As torch.equal has it: −0 is 0, and NaN is not itself. */
+/** Compares as torch.equal does: −0 equals 0, and NaN does not equal itself. */
 async function holdSameNumbers(checkpoint: Checkpoint, ...pair: readonly [string, string]): Promise<boolean> {
   const [a, b] = pair.map((name) => checkpoint.tensors.get(name)!) as [TensorInfo, TensorInfo];
   if (a.shape.join() !== b.shape.join() || !COMPUTABLE.includes(a.dtype) || !COMPUTABLE.includes(b.dtype)) return false;
@@ -61,14 +61,14 @@ export function checkTensors(config: ModelConfig, tensorNames: TensorNames, chec
     if (!info) {
       throw new CheckpointError(
         'E_CHECKPOINT_MISSING',
-        `${checkpoint.dir}: tensor ${name} is missing; config.json (${config.family}, ${config.blocks} blocks) asks for it.${name === tensorNames.head ? untied(tensorNames) : ''}`,
+        `${checkpoint.dir}: tensor ${name} is missing; config.json (${config.family}, ${config.blocks} blocks) requires it.${name === tensorNames.head ? untied(tensorNames) : ''}`,
         { tensor: name },
       );
     }
     if (info.shape.join() !== shape.join()) {
       throw new CheckpointError(
         'E_CHECKPOINT_SHAPE',
-        `${checkpoint.dir}: tensor ${name} has shape [${info.shape}]; config.json asks for [${shape}].`,
+        `${checkpoint.dir}: tensor ${name} has shape [${info.shape}]; config.json requires [${shape}].`,
         { tensor: name, expected: shape, got: info.shape },
       );
     }
@@ -91,18 +91,18 @@ export function checkTensors(config: ModelConfig, tensorNames: TensorNames, chec
 }
 
 const untied = ({ embedding }: TensorNames): string =>
-  ` It says, or leaves it to be understood, that the head is not tied to the embeddings: where the model has them tied, write "tie_word_embeddings": true into it, and ${embedding} is both.`;
+  ` By config.json the head is not tied to the embeddings. If the model ties them, write "tie_word_embeddings": true into config.json; then ${embedding} is both.`;
 
-/** @throws UnsupportedError E_UNSUPPORTED_QUANTISED, also where config.json says nothing of it */
+/** @throws UnsupportedError E_UNSUPPORTED_QUANTISED, even where config.json does not mention quantisation */
 function refuseQuantised({ dir, tensors }: Checkpoint): void {
   const found = findQuantised(tensors.keys());
   if (!found) return;
   const { tensor, method } = found;
-  const message = `${dir}: tensor ${tensor} is one of quantised weights (${method}), which cannot be pruned. Start from the F32, F16 or BF16 checkpoint that it was made of.`;
+  const message = `${dir}: tensor ${tensor} belongs to quantised weights (${method}), which cannot be pruned. Start from the F32, F16 or BF16 checkpoint that it was made from.`;
   throw new UnsupportedError('E_UNSUPPORTED_QUANTISED', message, { tensor, method });
 }
 
-/** A tensor under two of the names that a family has for it: nothing says which one is meant. */
+/** A tensor stored under two of the names that a family has for it; nothing says which one is meant. */
 function refuseTwins({ family }: ModelConfig, checkpoint: Checkpoint): void {
   const { bases, embedding, head } = findFamily({ model_type: family }).names;
   for (const names of [bases.map((base) => `${base}${embedding}.weight`), head.map((name) => `${name}.weight`)]) {
@@ -110,13 +110,16 @@ function refuseTwins({ family }: ModelConfig, checkpoint: Checkpoint): void {
     if (stored.length < 2) continue;
     throw new CheckpointError(
       'E_CHECKPOINT_UNEXPECTED',
-      `${checkpoint.dir}: tensors ${stored.join(' and ')} are both stored, and a ${family} model has one of them. Export the checkpoint again with the one that is meant.`,
+      `${checkpoint.dir}: tensors ${stored.join(' and ')} are both stored, but a ${family} model has only one of them. Export the checkpoint again with the right one.`,
       { tensors: stored },
     );
   }
 }
 
-/** What of the checkpoint the model has no use for. Where the language model is a part of the whole, the rest is meant to be there. */
+/**
+ * A note about tensors that the model does not use. A language model that is one part of a checkpoint has such tensors by
+ * design.
+ */
 export function noteUnused(config: ModelConfig, tensorNames: TensorNames, checkpoint: Checkpoint): readonly string[] {
   const { within, names } = findFamily({ model_type: config.family });
   if (within !== undefined) return [];
@@ -132,9 +135,9 @@ export function noteUnused(config: ModelConfig, tensorNames: TensorNames, checkp
   if (unused.length === 0) return [];
   const some = unused.slice(0, MAX_NAMES).join(', ');
   const which = unused.length > MAX_NAMES ? `${some} and ${unused.length - MAX_NAMES} more` : some;
-  return [`Not part of a ${config.family} model that writes text, and not used, as in transformers: ${which}.`];
+  return [`Not used, as in transformers, because a ${config.family} text model does not have them: ${which}.`];
 }
 
-/** The stored head that is the embedding once more. */
+/** The stored head where it repeats the embedding. */
 export const tiedTwin = (config: ModelConfig, checkpoint: Checkpoint): string | undefined =>
   storedPair(config, (name) => checkpoint.tensors.has(name))?.[1];

@@ -1,5 +1,5 @@
-// config.json → the numbers the graphs need. Keys we do not know are ignored; values that would change the numbers and that
-// we do not implement are refused by name. A family's other names for LLaMA's keys are in its file under families/.
+// config.json → the numbers that the graphs need. Unknown keys are ignored; values that would change the numbers and that
+// we do not implement are refused by name. A family’s own names for LLaMA’s keys are in its file under families/.
 
 import { z } from 'zod';
 import { CheckpointError, UnsupportedError } from '../base/portable.js';
@@ -9,12 +9,12 @@ import { malformed, unsupported } from './refuse.js';
 import type { Rope } from './rope.js';
 import { readLocalRope, readRope } from './rope-config.js';
 
-/** Experts in place of one MLP: how many, how many of them each token is given to, how wide they are. */
+/** Experts instead of one MLP: their number, how many of them each token uses, their width. */
 export type Mixture = {
   readonly experts: number;
   readonly perToken: number;
   readonly width: number;
-  /** What a token's experts count for adds up to 1; else it is their share of all experts' softmax. */
+  /** Whether the weights of a token’s experts are scaled to add up to 1. Else they are the softmax over all experts. */
   readonly normalised: boolean;
 };
 
@@ -32,7 +32,7 @@ export type ModelConfig = {
   readonly norm: 'rms' | 'rms+1' | 'layer';
   readonly normEps: number;
   readonly normAffine: boolean;
-  /** Norms before attention and MLP; else after each of them, on the residual, and none before the head. */
+  /** True: norms before attention and MLP. False: norms after each of them, on the residual, and none before the head. */
   readonly normFirst: boolean;
   readonly finalNorm: boolean;
   readonly activation: Activation;
@@ -41,21 +41,24 @@ export type ModelConfig = {
   readonly joined: boolean;
   readonly parallel: boolean;
   readonly transposed: boolean;
-  /** How queries and keys turn; undefined where positions are learned. */
+  /** The rotation of queries and keys; undefined where positions are learned. */
   readonly rope: Rope | undefined;
-  /** The same in blocks with a window, where it is another there. */
+  /** The rotation in blocks with a window, where it differs. */
   readonly localRope: Rope | undefined;
-  /** Products of queries and keys are multiplied by `scale`; `cap` c makes c·tanh(s/c) of what comes out, the logits' too. */
+  /**
+   * `scale` multiplies the products of queries and keys; a `cap` c turns a score s into c·tanh(s/c), as `logitCap` does for
+   * the logits.
+   */
   readonly attention: { readonly scale: number; readonly cap: number | undefined };
   readonly logitCap: number | undefined;
-  /** Width of the embedding's rows, and what they are multiplied by; the row of position 0 where positions are learned. */
+  /** The width of the embedding’s rows, their factor, and, where positions are learned, the row of position 0. */
   readonly embedding: { readonly width: number; readonly scale: number; readonly positionOffset: number | undefined };
   readonly tied: boolean;
   /** Longest sequence the model was made for, in tokens. */
   readonly maxPositions: number;
-  /** Of each block: how many tokens a query sees, itself the last of them; undefined where it sees all. */
+  /** Per block: the sliding-window size including the query itself; undefined means full attention. */
   readonly windows: readonly (number | undefined)[];
-  /** Of each block: its experts; undefined where it has one MLP. */
+  /** Per block: its experts; undefined where it has one MLP. */
   readonly mixtures: readonly (Mixture | undefined)[];
 };
 
@@ -66,7 +69,7 @@ const size = z
   .max(2 ** 31);
 const ropeSettings = z.record(z.string(), z.unknown()).nullish();
 
-/** LLaMA's keys, under which every family's are read. */
+/** LLaMA’s keys; the keys of every family are read under these names. */
 const schema = z.object({
   hidden_size: size,
   intermediate_size: size.nullish(),
@@ -100,11 +103,11 @@ const schema = z.object({
 type RawConfig = z.infer<typeof schema>;
 type Json = Readonly<Record<string, unknown>>;
 
-/** Keys under which null is a value: there is no such thing. Others may be null where they might as well not be there. */
+/** Keys where null is a value that means "none". For other keys null is the same as absent. */
 const NONE: ReadonlySet<string> = new Set(['sliding_window', 'attn_logit_softcapping', 'final_logit_softcapping']);
-/** What transformers assumes where a family says nothing else. */
+/** The default of transformers where a family has no other. */
 const MAX_POSITIONS = 2048;
-/** Blocks before this one see all, where `sliding_window` is in force by a key; transformers' own default. */
+/** The first block with a window where a key turns `sliding_window` on; the default of transformers. */
 const MAX_WINDOW_LAYERS = 28;
 
 const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
@@ -205,7 +208,7 @@ function described(whole: Json, { within }: FamilySpec): Json {
   if (within === undefined) return whole;
   const part = whole[within];
   if (typeof part !== 'object' || part === null) return malformed(within, 'an object', part);
-  // The head is tied as the whole says, unless the part says otherwise; a quantised checkpoint is so as a whole.
+  // Whether the head is tied is a key of the whole config unless the part has it too; so is quantisation.
   const { tie_word_embeddings } = whole;
   const quantised = Object.fromEntries(QUANTISED.filter((key) => whole[key] != null).map((key) => [key, whole[key]]));
   return { tie_word_embeddings, ...part, ...quantised };
@@ -240,7 +243,8 @@ function windowsOf(raw: RawConfig, family: FamilySpec, config: Json): readonly (
   if (rule === undefined || window === undefined) return all.map(() => undefined);
   if (rule === 'set') return all.map(() => window);
   const types = raw.layer_types;
-  if (types && types.length !== all.length) malformed('layer_types', `one for each of ${all.length} blocks`, types);
+  if (types && types.length !== all.length)
+    malformed('layer_types', `one entry for each of ${all.length} blocks`, types);
   let slides: (block: number) => boolean;
   if ('allBut' in rule) {
     const every = config[rule.key] ?? rule.allBut;
@@ -272,11 +276,13 @@ function mixturesOf(
   return all.map((block) => ((block + 1) % step === 0 && !single.includes(block) ? mixture : undefined));
 }
 
-/** Keys that say that weights are quantised: transformers', MLX's, compressed-tensors' before it took transformers'. */
+/**
+ * Keys that mark quantised weights: those of transformers, of MLX, and of compressed-tensors before it adopted the first.
+ */
 const QUANTISED = ['quantization_config', 'quantization', 'compression_config'] as const;
-const UNQUANTISED = 'none: start from the F32, F16 or BF16 checkpoint that it was made of';
+const UNQUANTISED = 'none: start from the F32, F16 or BF16 checkpoint that it was made from';
 
-/** A method's name and its bits, where the object says them. */
+/** The name of the method and its bits, where the object has them. */
 function describeQuantisation(value: unknown): string {
   const { quant_method: method, bits } = (typeof value === 'object' && value !== null ? value : {}) as Json;
   return `a quantised checkpoint${[method, bits && `${bits} bits`].map((one) => (one ? ` (${one})` : '')).join('')}`;

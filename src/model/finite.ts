@@ -1,5 +1,5 @@
-// Weights that are no numbers. NaN or an infinity in a checkpoint shows wherever a sum comes to it: as a score, a Gram matrix
-// or a loss that is none. So whoever meets such a sum asks here first, and the user is told of the weight, not of the sum.
+// Finds weights that are NaN or infinite. Such a weight shows up in any sum that includes it: as a score, a Gram matrix or
+// a loss that is not finite. Code that meets such a sum asks here first, so that the error names the weight, not the sum.
 
 import { NumericError } from '../base/index.js';
 import { type Checkpoint, readTensorRange } from '../checkpoint/index.js';
@@ -7,14 +7,14 @@ import { bytesPerElement, findNonFinite, toFloat32 } from '../tensor/index.js';
 import type { ModelConfig } from './config.js';
 import { modelTensors, type TensorNames } from './tensor-names.js';
 
-/** What of a model says where its weights lie. */
+/** The part of a model that says where its weights are. */
 export type Stored = {
   readonly checkpoint: Checkpoint;
   readonly config: ModelConfig;
   readonly tensorNames: TensorNames;
 };
 
-/** A tensor with weights that are no numbers: how many, and the first of them, by its place in the file's shape. */
+/** A tensor with NaN or infinite weights: how many, and the first of them, by its position in the stored shape. */
 export type BrokenTensor = {
   readonly tensor: string;
   readonly file: string;
@@ -24,7 +24,7 @@ export type BrokenTensor = {
   readonly value: number;
 };
 
-/** Read at once. */
+/** Bytes read at a time. */
 const SLAB_BYTES = 32 << 20;
 
 /** @throws CheckpointError, ResourceError from reading */
@@ -57,8 +57,8 @@ export async function requireFiniteTensors(
 }
 
 /**
- * What is thrown in place of `error`, which came of computing with the model: where that was something that is no number, all
- * weights are looked through, and the first that is none is told instead.
+ * Throws `error`, which came from computing with the model, or a better explanation. If `error` was about a
+ * value that is not finite, all weights are searched, and the first one that is NaN or infinite is reported instead.
  * @throws NumericError E_NUMERIC_WEIGHT; `error` itself
  */
 export async function blameWeights(model: Stored, error: unknown): Promise<never> {
@@ -87,7 +87,7 @@ function brokenWeight({ blocks }: TensorNames, broken: BrokenTensor): NumericErr
   );
 }
 
-/** Where element `index` of a tensor stands in its shape. */
+/** The position of element `index` in its shape. */
 function placeOf(index: number, shape: readonly number[]): number[] {
   const place: number[] = [];
   let rest = index;

@@ -1,7 +1,7 @@
-// The head: final norm, projection and cap where the model has them, LM head, and what is wanted of the logits. Input `x` [N, D],
-// rows of the residual.
+// The head: final norm, projection and cap where the model has them, LM head, and one result of the logits. Input `x` [N,
+// D], rows of the residual.
 //   nll: with `target` [N, 1], the next token of each row: −log p(target), [N, 1], nats.
-//   choices: the same `nll`, and `lead` [N, 1]: how far the largest log-probability is above that of the target.
+//   choices: the same `nll`, and `lead` [N, 1]: the largest log-probability minus that of the target.
 //   divergence: with `reference` [N, D], rows of another residual: KL(p_reference ‖ p_x), [N, 1], nats.
 //   logits: [N, V].
 

@@ -1,4 +1,4 @@
-// A checkpoint together with what its config means: which graph each block is, where its tensors lie, what is prunable.
+// A checkpoint and what its config means: the graph of each block, the places of its tensors, the prunable linears.
 
 import { type Checkpoint, openCheckpoint } from '../checkpoint/index.js';
 import type { Graph } from '../graph/index.js';
@@ -27,17 +27,17 @@ export type Model = {
   readonly linears: readonly (readonly Linear[])[];
   /** Bytes of the weight tensors. */
   readonly bytes: number;
-  /** Number of parameters, tied ones once; of prunable weights; of weights in the largest block. */
+  /** The number of parameters (tied ones once), of prunable weights, and of weights in the largest block. */
   readonly parameters: number;
   readonly prunable: number;
   readonly blockWeights: number;
-  /** What was decided where config.json and the tensors differ, a sentence or two each. */
+  /** How differences between config.json and the tensors were resolved, a sentence or two each. */
   readonly notes: readonly string[];
 };
 
 /**
- * Opens a checkpoint directory and checks that it is a model we can run. Reads headers only, unless a head is stored beside the
- * embeddings that it should be tied to: then the two are compared.
+ * Opens a checkpoint directory and checks that it is a model we can run. Reads headers only, with one exception: a stored
+ * head that should be tied to the embeddings is compared with them.
  * @throws CheckpointError E_CHECKPOINT_…, UnsupportedError E_UNSUPPORTED_…, ResourceError E_RESOURCE_…
  */
 export async function openModel(dir: string): Promise<Model> {
@@ -67,7 +67,7 @@ export async function openModel(dir: string): Promise<Model> {
   };
 }
 
-/** Where a block's tensors are taken from: the checkpoint itself, or a file that holds the block anew. */
+/** Where a block’s tensors come from: the checkpoint itself, or a file with another version of the block. */
 export type BlockSource = { readonly folder: string; readonly find: (name: string) => TensorSource };
 
 /** The checkpoint's own tensors, in place. */
@@ -91,7 +91,7 @@ export function blockGraph(
   return buildBlockGraph(model.config, model.tensorNames, block, { ...source, length, outputs, trees, weightInput });
 }
 
-/** The graph from the last block's residual to what is wanted of the logits. */
+/** The graph from the last block's residual to one result of the logits. */
 export function headGraph(model: Model, outputs: HeadOutput): Graph {
   return buildHeadGraph(model.config, model.tensorNames, { ...checkpointSource(model.checkpoint), outputs });
 }

@@ -1,4 +1,4 @@
-// Pieces of graphs that blocks and the head share: a checkpoint's tensor as a value, norms, activations.
+// Pieces of graphs that blocks and the head share: checkpoint tensors as values, norms, activations.
 
 import { type Attribute, float, type GraphBuilder, type InitializerSource, int, text } from '../graph/index.js';
 import type { DType } from '../tensor/index.js';
@@ -18,7 +18,10 @@ export function weight(g: GraphBuilder, { name, dtype, shape, source }: TensorSo
   return dtype === 'F32' ? raw : g.op('Cast', [raw], { to: int(1) });
 }
 
-/** x over its root mean square, or standardised, along the last axis, then times the scale and, with one, plus the bias. */
+/**
+ * Divides x by its root mean square, or standardises it, along the last axis; multiplies by the scale and adds the bias, if
+ * there is one.
+ */
 export function normalise(
   g: GraphBuilder,
   { norm, normEps }: Pick<ModelConfig, 'norm' | 'normEps'>,
@@ -38,7 +41,7 @@ export function normalise(
   return g.op('LayerNormalization', bias ? [x, factors, weight(g, bias)] : [x, factors], attributes);
 }
 
-/** c·tanh(x/c); x itself without a cap. */
+/** c·tanh(x/c), or x itself without a cap. */
 export function softCap(g: GraphBuilder, x: string, cap: number | undefined): string {
   if (cap === undefined) return x;
   const scaled = g.op('Mul', [x, g.constant('1/cap', Float32Array.of(1 / cap), [1])]);

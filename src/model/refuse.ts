@@ -1,5 +1,4 @@
-// The two ways in which config.json is refused: a value that changes the numbers and that we do not implement, by name, and
-// a value that is none.
+// The two refusals of config.json: a value that changes the numbers and that we do not implement, and a malformed value.
 
 import { CheckpointError, UnsupportedError } from '../base/portable.js';
 

@@ -1,14 +1,16 @@
-// What a checkpoint's names and config.json become when whole blocks go. The blocks that stay are numbered anew. In
-// config.json the number of blocks is mended; so is every list at its top level with one entry per block (`layer_types`; any
-// list of that length, but not those of ids and class names), and `max_window_layers`, which counts blocks from the first.
-// Where a rule says by its number what a block is (every other one has a window, or experts), the list it stands for is
-// written out.
-// The text is edited where these stand: all other characters stay, `1e-05` too.
+// A checkpoint's tensor names and config.json after whole blocks are removed. The remaining blocks are renumbered. In
+// config.json these change: the number of blocks; every list at its top level with one entry per block (`layer_types` and
+// any other list of that length, except ids and class names); and `max_window_layers`, which counts blocks from the first.
+// Where a block's kind follows from its number by a rule (every other block has a window, or experts), the list that the
+// rule stands for is written out. Only these places in the text change; all other characters stay, even `1e-05`.
 
 import { InternalError } from '../base/index.js';
 import { findFamily, keyOf, readModelConfig } from './config.js';
 
-/** The name of a tensor after blocks `removed` are gone; undefined where it goes with them. `prefix` begins blocks' names. */
+/**
+ * The name of a tensor after blocks `removed` are gone; undefined if it is removed too. `prefix` is how names of blocks
+ * begin.
+ */
 export function renumberTensor(name: string, removed: ReadonlySet<number>, prefix: string): string | undefined {
   const match = name.startsWith(prefix) && /^(0|[1-9]\d*)\./.exec(name.slice(prefix.length));
   if (!match) return name;
@@ -20,28 +22,30 @@ export function renumberTensor(name: string, removed: ReadonlySet<number>, prefi
 const countBelow = (removed: ReadonlySet<number>, block: number): number =>
   [...removed].filter((one) => one < block).length;
 
-/** Lists whose length has nothing to do with the number of blocks, even where it is the same. */
+/** Lists whose length is unrelated to the number of blocks, even where it is equal. */
 const NOT_PER_BLOCK: ReadonlySet<string> = new Set(['architectures', 'bos_token_id', 'eos_token_id', 'pad_token_id']);
 
 type Span = { readonly begin: number; readonly end: number };
 type Edit = Span & { readonly text: string };
 
-/** What to mend besides lists with one entry per block. */
+/** What to change besides lists with one entry per block. */
 export type Mending = {
   /** The key that says how many blocks there are. Defaults to `num_hidden_layers`. */
   readonly count?: string;
-  /** The object in which all of it stands, where that is not the whole text. */
+  /** The object that holds all of this, where that is not the whole text. */
   readonly within?: string | undefined;
-  /** Lists with one entry for each block as it was, to be written where there are none: what the rule that stood in their
-   * place says of a block depends on its number. */
+  /**
+   * Lists with one entry for each original block, to write where there are none, because the rule they replace depends on a
+   * block’s number.
+   */
   readonly lists?: Readonly<Record<string, readonly unknown[]>>;
-  /** Lists of blocks' numbers as they were, to be written in place of what is there. */
+  /** Lists of original block numbers, to write in place of the present ones. */
   readonly numbers?: Readonly<Record<string, readonly number[]>>;
-  /** Other values to be written in place of what is there. */
+  /** Other values to write in place of the present ones. */
   readonly values?: Readonly<Record<string, unknown>>;
 };
 
-/** What `mendConfig` has to know of a model. */
+/** What `mendConfig` needs to know about a model. */
 export function mendingOf(config: Readonly<Record<string, unknown>>): Mending {
   const family = findFamily(config);
   const { windows, mixtures } = readModelConfig(config);
@@ -58,7 +62,7 @@ export function mendingOf(config: Readonly<Record<string, unknown>>): Mending {
   };
 }
 
-/** The text of config.json, which must be valid, without blocks `removed`. */
+/** The text of config.json, which must be valid, without the blocks `removed`. */
 export function mendConfig(text: string, removed: ReadonlySet<number>, mending: Mending = {}): string {
   const { count = 'num_hidden_layers', within, lists = {}, numbers = {}, values = {} } = mending;
   const members = membersOf(text);
@@ -108,7 +112,7 @@ export function mendConfig(text: string, removed: ReadonlySet<number>, mending: 
   return edits.reduce((all, { begin, end, text: new_ }) => all.slice(0, begin) + new_ + all.slice(end), text);
 }
 
-/** A list's text without some elements; each that stays keeps the separator that stood before it. */
+/** A list's text without some elements; each remaining one keeps the separator before it. */
 function withoutElements(text: string, list: Span, elements: readonly Span[], removed: ReadonlySet<number>): string {
   let kept = '';
   for (const [i, { begin, end }] of elements.entries()) {
@@ -119,7 +123,7 @@ function withoutElements(text: string, list: Span, elements: readonly Span[], re
   return text.slice(list.begin, elements[0]!.begin) + kept + text.slice(elements.at(-1)!.end, list.end);
 }
 
-/** Where the values of the outermost object stand. */
+/** The spans of the values of the outermost object. */
 function membersOf(text: string): Map<string, Span> {
   const members = new Map<string, Span>();
   let at = afterSpace(text, text.indexOf('{') + 1);
@@ -134,7 +138,7 @@ function membersOf(text: string): Map<string, Span> {
   return members;
 }
 
-/** Where the elements of the list that begins at `open` stand. */
+/** The spans of the elements of the list that begins at `open`. */
 function elementsOf(text: string, open: number): Span[] {
   const elements: Span[] = [];
   let begin = afterSpace(text, open + 1);

@@ -1,5 +1,5 @@
-// How config.json says queries and keys turn. Both ways of writing it are read: `rope_theta` + `rope_scaling` (transformers 4)
-// and `rope_parameters` (transformers 5).
+// Reads the rotation of queries and keys from config.json, in both notations: `rope_theta` + `rope_scaling` (transformers
+// 4) and `rope_parameters` (transformers 5).
 
 import type { FamilySpec } from './families/family.js';
 import { malformed, unsupported } from './refuse.js';
@@ -7,7 +7,7 @@ import type { Rope, RopeScaling } from './rope.js';
 
 type Settings = Readonly<Record<string, unknown>>;
 
-/** What of config.json concerns rotation, under LLaMA's keys. */
+/** The keys of config.json about rotation, under LLaMA’s names. */
 export type RawRope = {
   readonly rope_theta?: number | null | undefined;
   readonly rope_scaling?: Settings | null | undefined;
@@ -25,7 +25,7 @@ export function readRope(raw: RawRope, config: Settings, headDim: number, family
   return { theta, dims, scaling: readScaling(settings, raw, dims) };
 }
 
-/** The rotation of blocks with a window, which is never scaled in the old form. */
+/** The rotation of blocks with a window. The old notation never scales it. */
 export function readLocalRope(raw: RawRope, config: Settings, headDim: number, family: FamilySpec): Rope {
   const { key, fallback } = family.localRope!;
   const settings = withinLocal(raw, 'sliding_attention') ?? {};
@@ -35,13 +35,13 @@ export function readLocalRope(raw: RawRope, config: Settings, headDim: number, f
   return { theta, dims, scaling: readScaling(settings, raw, dims) };
 }
 
-/** Settings that stand apart for each type of block. */
+/** Settings that are separate for each type of block. */
 function withinLocal({ rope_parameters: all }: RawRope, type: string): Settings | undefined {
   const settings = all?.[type];
   return typeof settings === 'object' && settings !== null ? (settings as Settings) : undefined;
 }
 
-/** How many of a head's values turn. */
+/** How many values of a head are rotated. */
 function rotatedDims(settings: Settings, config: Settings, headDim: number, family: FamilySpec): number {
   const { keys, fallback } = family.partialRotary ?? { keys: ['partial_rotary_factor'], fallback: 1 };
   const key = keys.find((name) => (settings[name] ?? config[name]) != null) ?? keys[0]!;
@@ -49,7 +49,7 @@ function rotatedDims(settings: Settings, config: Settings, headDim: number, fami
   if (typeof share !== 'number' || !(share > 0 && share <= 1)) return malformed(key, 'a number in (0, 1]', share);
   if (!family.partialRotary && share !== 1) return unsupported(key, share, '1');
   const dims = Math.trunc(headDim * share);
-  if (dims % 2 !== 0 || dims === 0) malformed('head_dim', 'an even number of values that turn', dims);
+  if (dims % 2 !== 0 || dims === 0) malformed('head_dim', 'an even number of rotated values', dims);
   return dims;
 }
 

@@ -1,8 +1,8 @@
-// Rotary position embedding (arXiv 2104.09864), halves rotated as in LLaMA: tables of cos and sin, [T, dims / 2].
-// Scaling `linear` divides every frequency by `factor`; `llama3` (LLaMA 3.1) divides the low ones, keeps the high ones and
-// blends between; `longrope` (arXiv 2402.13753) divides each by its own factor, of one list for sequences up to the original
-// length and of another for longer ones, and scales cos and sin. Frequencies are rounded to float32 where transformers
-// rounds them, so that long positions agree.
+// Rotary position embedding (arXiv 2104.09864), halves rotated as in LLaMA: tables of cos and sin, [T, dims / 2]. Scaling:
+// `linear` divides every frequency by `factor`; `llama3` (LLaMA 3.1) divides the low ones, keeps the high ones and blends
+// between; `longrope` (arXiv 2402.13753) divides each by a factor of its own, from one list for sequences up to the
+// original length and from another for longer ones, and scales cos and sin. Frequencies are rounded to float32 where
+// transformers rounds them, so that long positions agree.
 
 export type RopeScaling =
   | { readonly kind: 'linear'; readonly factor: number }
@@ -18,20 +18,20 @@ export type RopeScaling =
       readonly short: readonly number[];
       readonly long: readonly number[];
       readonly originalMaxPositions: number;
-      /** What cos and sin are multiplied by. */
+      /** The factor of cos and sin. */
       readonly attention: number;
     };
 
 export type Rope = {
   readonly theta: number;
-  /** How many of a head's values turn, the first ones; even. */
+  /** How many of a head’s values are rotated, counted from the first; even. */
   readonly dims: number;
   readonly scaling: RopeScaling | undefined;
 };
 
 /**
- * cos and sin of position × frequency for T positions, each row-major [T, dims / 2], as they are in sequences of up to
- * `longest` tokens: T, unless told otherwise.
+ * cos and sin of position × frequency for T positions, each row-major [T, dims / 2], for sequences of up to `longest`
+ * tokens. `longest` defaults to T.
  */
 export function ropeTables(
   rope: Rope,
@@ -53,7 +53,10 @@ export function ropeTables(
   return { cos, sin };
 }
 
-/** A sequence longer than this turns all its positions by other frequencies than a shorter one (longrope); ∞ for others. */
+/**
+ * Sequences longer than this use other frequencies at all positions than shorter ones (longrope); ∞ where length does not
+ * matter.
+ */
 export const longestAlike = (rope: Rope | undefined): number =>
   rope?.scaling?.kind === 'longrope' ? rope.scaling.originalMaxPositions : Number.POSITIVE_INFINITY;
 

@@ -1,17 +1,17 @@
-// How tokens find their experts in a graph. The router's softmax picks k of E experts for each of M tokens; every expert is
-// then given the rows of its own tokens alone, so that experts cost what they do in training, k/E of computing them all.
-// What they make of their rows is laid one expert after the other, and each token gathers its k rows from there and adds
-// them up, the most probable expert first: nothing is scattered, so a sum does not depend on threads.
+// Routing of tokens to experts, as a graph. The router’s softmax picks k of E experts for each of M tokens, and each expert
+// computes only the rows of its own tokens, so experts cost k/E of computing all of them, as in training. The outputs of
+// all experts are concatenated; each token gathers its k rows from there and adds them up, the most probable expert first.
+// Nothing is scattered, so a sum does not depend on threads.
 
 import { type GraphBuilder, int } from '../graph/index.js';
 import type { Mixture } from './config.js';
 
 export type Routing = {
-  /** Of each expert, the numbers of its tokens, ascending. */
+  /** Per expert: the numbers of its tokens, ascending. */
   readonly tokens: readonly string[];
-  /** 1 where an expert was given a token, else 0: [E, M]. */
+  /** 1 where a token is routed to an expert, else 0: [E, M]. */
   readonly assigned: string;
-  /** What each token's experts count for, and where what they make of it lies among the rows of all: [M, k]. */
+  /** The weight of each of a token’s experts, and the row of its output in the concatenation of all outputs: [M, k]. */
   readonly weights: string;
   readonly places: string;
 };
@@ -32,7 +32,7 @@ export function route(g: GraphBuilder, logits: string, { experts: E, perToken: k
   const ofAll = g.op('Reshape', [g.op('Slice', [places, g.shape([1]), g.shape([2]), g.shape([0])]), g.shape([-1])]);
   const tokens = E === 1 ? [ofAll] : g.ops('Split', [ofAll, counts], E, { axis: int(0) });
 
-  // How many rows stand before a token's in each expert; float32 counts to 2²⁴, and runs are of a few thousand tokens.
+  // How many rows come before a token’s in each expert. float32 counts exactly to 2²⁴, and runs have a few thousand tokens.
   const before = g.op('CumSum', [g.op('Reshape', [assigned, g.shape([-1])]), g.shape([0])], { exclusive: int(1) });
   const spread = g.op('Mul', [bySlot, g.op('Reshape', [before, g.shape([E, -1, 1])])]);
   return {
@@ -43,7 +43,7 @@ export function route(g: GraphBuilder, logits: string, { experts: E, perToken: k
   };
 }
 
-/** Each token's sum of what its experts make of it, [M, D], from what each makes of its tokens. */
+/** Adds up each token’s expert outputs, [M, D]. `made` holds each expert’s output for its own tokens. */
 export function combine(
   g: GraphBuilder,
   { weights, places }: Routing,

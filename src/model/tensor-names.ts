@@ -1,5 +1,5 @@
-// Where a checkpoint keeps a model: the names and shapes of its tensors, from a family's names and a block's parts, and the
-// check that all of them are there. Names are those of the checkpoint.
+// The names and shapes of a model’s tensors in a checkpoint, from a family’s names and a block’s parts. Names are those of
+// the checkpoint.
 
 import type { TensorInfo } from '../checkpoint/portable.js';
 import { ARCHITECTURES } from './blocks/architectures.js';
@@ -9,8 +9,8 @@ import type { LinearKind, Names, NormRole } from './families/names.js';
 import type { TensorSource } from './nodes.js';
 
 /**
- * A prunable linear: its module's name as in the checkpoint (without `.weight`), and W [rows = out, columns = in]. A tensor
- * that holds several (phi3's qkv) is one linear. Where `transposed`, the file has Wᵀ: read it by `readLinear`.
+ * A prunable linear: its module's name as in the checkpoint (without `.weight`), and W [rows = out, columns = in]. A
+ * tensor that combines several (phi3's qkv) is one linear. If `transposed`, the file has Wᵀ: read it with `readLinear`.
  */
 export type Linear = {
   readonly name: string;
@@ -18,14 +18,14 @@ export type Linear = {
   readonly block: number;
   readonly rows: number;
   readonly columns: number;
-  /** Where in the block it reads its input. */
+  /** The site where it reads its input. */
   readonly site: TapSite;
   readonly transposed: boolean;
-  /** Whose it is, where experts have linears of their own. */
+  /** The expert it belongs to, where experts have their own linears. */
   readonly expert: number | undefined;
 };
 
-/** Names of what is not in a block, and what the names of blocks begin with. */
+/** Names of tensors outside the blocks, and the prefix of names in blocks. */
 export type TensorNames = {
   readonly embedding: string;
   readonly positions: string | undefined;
@@ -38,7 +38,7 @@ export type TensorNames = {
   readonly blocks: string;
 };
 
-/** The names that a model of `config` has among tensors of which `has` knows. */
+/** The names of a model of `config`, where `has` says which tensors exist. */
 export function tensorNamesOf(config: ModelConfig, has: (name: string) => boolean): TensorNames {
   const { names } = findFamily({ model_type: config.family });
   const base = baseOf(names, has);
@@ -58,13 +58,13 @@ export function tensorNamesOf(config: ModelConfig, has: (name: string) => boolea
   };
 }
 
-/** What names begin with: as the embedding's does or, where it is stored as the head, a block's. */
+/** The base of all names: that of the embedding or, if it is stored only as the head, that of a block. */
 function baseOf({ bases, embedding, blocks, modules }: Names, has: (name: string) => boolean): string {
   const ends = [`${embedding}.weight`, `${blocks}.0.${modules.o}.weight`];
   return ends.map((end) => bases.find((base) => has(base + end))).find((base) => base !== undefined) ?? bases[0]!;
 }
 
-/** The embedding and the head, where a tensor of each is stored though config.json says that they are one. */
+/** The names of embedding and head, if both are stored although config.json ties them. */
 export function storedPair(
   config: ModelConfig,
   has: (name: string) => boolean,
@@ -101,7 +101,7 @@ export function linearsOf(config: ModelConfig, tensorNames: TensorNames, block: 
     }));
 }
 
-/** A tensor of a block: its name, its shape in the file, and what the graph calls it. */
+/** A tensor of a block: its name, its shape in the file, and its role in the graph. */
 export type BlockTensor = { readonly name: string; readonly role: string; readonly shape: readonly number[] };
 
 /** All tensors of a block. */
@@ -146,12 +146,12 @@ export function modelTensors(config: ModelConfig, tensorNames: TensorNames): Rea
   return tensors;
 }
 
-/** Whether a tensor is one that older transformers saved with a block and that holds no weights. */
+/** Whether a tensor is a buffer that older transformers saved with a block and that holds no weights. */
 export const isBuffer = (config: ModelConfig, tensorNames: TensorNames, name: string): boolean =>
   name.startsWith(tensorNames.blocks) &&
   findFamily({ model_type: config.family }).names.buffers.some((end) => name.endsWith(end));
 
-/** A tensor of a safetensors file as a graph's initialiser, in place. */
+/** A tensor of a safetensors file as a graph initialiser that points into the file. */
 export function inPlace(info: TensorInfo): TensorSource {
   const { name, dtype, shape, file, offset, length } = info;
   return { name, dtype, shape, source: { kind: 'file', file, offset, length } };

@@ -1,5 +1,5 @@
-// All tensors of a model in the order in which a forward pass reads them, as plain data for those who store them otherwise
-// than a checkpoint does.
+// All tensors of a model as plain data, in the order in which a forward pass reads them, for code that stores them in
+// another format.
 
 import { UnsupportedError } from '../base/portable.js';
 import { ROUTER } from './blocks/parts.js';
@@ -7,9 +7,9 @@ import type { ModelConfig } from './config.js';
 import { blockTensors, modelTensors, type TensorNames } from './tensor-names.js';
 
 /**
- * A tensor by the checkpoint's name, [rows = out, columns = in]; a vector has one row. `positions` are learned ones, a row
- * each; a `router` has one for each expert. `block` is absent outside the blocks. Where `transposed`, the file has the
- * columns first.
+ * A tensor by the checkpoint's name, [rows = out, columns = in]; a vector has one row. `positions` is a table of learned
+ * positions, `router` has a row per expert. `block` is undefined outside the blocks. If `transposed`, the file has columns
+ * first.
  */
 export type ModelTensor = {
   readonly name: string;
@@ -20,7 +20,7 @@ export type ModelTensor = {
   readonly transposed: boolean;
 };
 
-/** Embeddings, block after block, the last norm, and the head where it is not tied to the embeddings. */
+/** The embeddings, the blocks in order, the final norm, and the head unless it is tied to the embeddings. */
 export function describeTensors(config: ModelConfig, tensorNames: TensorNames): readonly ModelTensor[] {
   const { embedding, positions, projectIn, projectOut, finalNorm, head } = tensorNames;
   const shapes = modelTensors(config, tensorNames);

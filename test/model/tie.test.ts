@@ -159,7 +159,7 @@ test('two embeddings are refused; what is not used is told', async () => {
   });
   const { notes } = await openModel(dir);
   expect(notes).toHaveLength(1);
-  expect(notes[0]).toMatch(/not used.*: score\.weight, lm_head\.bias\.$/);
+  expect(notes[0]).toMatch(/^Not used.*: score\.weight, lm_head\.bias\.$/);
 });
 
 test.each([

@@ -18,6 +18,6 @@ export const ARCHITECTURES: Readonly<Record<ArchitectureName, BlockArchitecture>
   mixture: mixtureBlock,
 };
 
-/** Builds a block of the model's architecture, with the engine's builder or another. */
+/** Builds a block of the model's architecture with any builder. */
 export const buildWith = <V>(config: ModelConfig, builder: BlockBuilder<V>): void =>
   ARCHITECTURES[config.architecture].build(builder);

@@ -1,4 +1,5 @@
-// Gemma's block, from the second generation on: what attention and MLP add to the residual is normed too.
+// Gemma's block, from the second generation on: the outputs of attention and MLP are normed too before they are added to
+// the residual.
 //   x' = x + RMS(o(Attention(rope(q(RMS x)), rope(k(RMS x)), v(RMS x))));  y = x' + RMS(down(act(gate(RMS x')) ⊙ up(RMS x')))
 
 import type { BlockArchitecture } from './block-builder.js';

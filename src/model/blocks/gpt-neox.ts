@@ -1,5 +1,6 @@
-// GPT-NeoX's block, attention and MLP side by side: y = x + o(Attention(rope q, rope k, v)) + down(act(up(LN₂ x))), where
-// qkv(LN₁ x) has q, k and v of each head one after the other. Some checkpoints have the MLP after attention, as others do.
+// GPT-NeoX's block, attention and MLP in parallel: y = x + o(Attention(rope q, rope k, v)) + down(act(up(LN₂ x))). The rows
+// of qkv(LN₁ x) hold the q, k and v of one head after those of another. In some checkpoints the MLP comes after attention,
+// as in other families.
 
 import type { BlockArchitecture } from './block-builder.js';
 import { attentionParts, mlpParts, normParts } from './parts.js';

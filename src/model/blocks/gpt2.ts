@@ -1,4 +1,4 @@
-// GPT-2's block: x' = x + o(Attention(q, k, v)), where qkv(LN x) is q, k and v one after the other;
+// GPT-2's block: x' = x + o(Attention(q, k, v)), where qkv(LN x) is q, k and v in that order;
 //   y = x' + down(act(up(LN x')))
 
 import type { BlockArchitecture } from './block-builder.js';

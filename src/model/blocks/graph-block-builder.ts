@@ -13,14 +13,14 @@ import type { BlockBuilder } from './block-builder.js';
 import { expertOf, linearRole, ROUTER, type TapSite } from './parts.js';
 
 /**
- * What the graph returns: the block's output, the taps (Σ x²), or both; or, instead of those, the sums Σ x, the Gram
- * matrices XᵀX, or the linears' inputs X themselves.
+ * What the graph returns: the block’s output, the taps (Σ x²), or both; or, instead of these, the sums Σ x, the Gram
+ * matrices XᵀX, or the linears’ inputs X themselves.
  */
 export type BlockOutputs = 'hidden' | 'taps' | 'both' | 'sums' | 'gram' | 'inputs';
 
 /**
- * The output beside the taps in blocks with experts: how many tokens each was given, [E], added up like a tap; where the
- * inputs themselves are asked for, 1 where an expert was given a token, [E, B·T].
+ * The extra output of blocks with experts: the number of tokens routed to each expert, [E], summed like a tap. With
+ * `inputs`, a mask: 1 where a token is routed to an expert, [E, B·T].
  */
 export const TOKENS_PER_EXPERT = 'tokensPerExpert';
 
@@ -28,8 +28,8 @@ export const TOKENS_PER_EXPERT = 'tokensPerExpert';
 export type WeightInput = { readonly kind: LinearKind; readonly expert: number | undefined };
 
 /**
- * Rows that hold trees of tokens instead of windows, with two more inputs, `positions` and `subtree_end` (attention.ts). `longest`:
- * tokens of the longest way from a root, which is the length of the longest sequence.
+ * Rows of prefix trees instead of windows, with two more inputs, `positions` and `subtree_end` (attention.ts). `longest`
+ * is the number of tokens on the longest path from a root, which is the length of the longest sequence.
  */
 export type PrefixTreeRows = { readonly longest: number };
 
@@ -40,7 +40,7 @@ export type BlockBuilderOptions = {
   readonly length: number;
   readonly outputs: BlockOutputs;
   readonly trees?: PrefixTreeRows | undefined;
-  /** The linear whose weights are an input too, `w` [out, in], so that many versions of them run through one graph. */
+  /** The linear whose weights are a graph input, `w` [out, in], so that one graph can run many versions of them. */
   readonly weightInput?: WeightInput | undefined;
   /** The tensor of a role's `weight` or `bias`; undefined where the block has none. */
   readonly tensor: (role: string) => TensorSource | undefined;
@@ -90,7 +90,7 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
     return this.config.mixtures[this.options.block];
   }
 
-  /** Where something is measured, the number of tokens per expert (or which tokens) is an output too. */
+  /** When measuring, also outputs the number of tokens per expert (or the mask of tokens). */
   route(x: string): Routing {
     const { g } = this;
     const { tensor, outputs } = this.options;
@@ -171,7 +171,7 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
     });
   }
 
-  /** Tables of cos and sin, and one position row per sequence: of trees their own, else [1, T] broadcast to [B, T]. */
+  /** Tables of cos and sin, and a row of positions per sequence: those of the trees, else [1, T] broadcast to [B, T]. */
   private rotation(rope: Rope): readonly [cos: string, sin: string, positions: string] {
     const { g } = this;
     const { length: T, trees } = this.options;

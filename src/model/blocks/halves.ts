@@ -1,6 +1,6 @@
-// The halves that LLaMA's block shares with its kin: attention over what was normed, and the gated MLP, each up to what its
-// last linear reads, with the taps of the linears in it. In phi3 (`joined`) one linear gives q, k and v, one after the
-// other, and one gives gate and up.
+// The two halves of LLaMA's block, which other families share: attention over the normed residual, and the gated MLP. Each
+// ends with the input of its last linear and includes the taps of its linears. In phi3 (`joined`) one linear computes q, k
+// and v, and one computes gate and up.
 
 import type { BlockBuilder } from './block-builder.js';
 

@@ -1,7 +1,6 @@
-// The block of LLaMA and its kin. With x [B, T, D] the residual:
+// The block of LLaMA and families like it. With x [B, T, D] the residual:
 //   x' = x + o(Attention(rope(q(RMS x)), rope(k(RMS x)), v(RMS x)));  y = x' + down(act(gate(RMS x')) ⊙ up(RMS x'))
-// Where the model has them, q and k are normed over each head first. In phi3 one linear gives q, k and v, one after the
-// other, and one gives gate and up.
+// Some models norm q and k over each head first. In phi3 one linear computes q, k and v, and one computes gate and up.
 
 import type { BlockArchitecture } from './block-builder.js';
 import { attendTo, gateOf } from './halves.js';

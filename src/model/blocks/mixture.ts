@@ -1,9 +1,9 @@
-// LLaMA's block with experts in place of its MLP (Mixtral, arXiv 2401.04088). A token goes to the k experts that the router
-// gives most to; with p the router's softmax:
+// LLaMA's block with experts instead of its MLP (Mixtral, arXiv 2401.04088). A token goes to the k experts with the largest
+// router probabilities; with p the router's softmax:
 //   x' = x + o(Attention(rope(q(RMS x)), rope(k(RMS x)), v(RMS x)));  z = RMS x'
 //   y = x' + Σ_e p_e·down_e(act(gate_e z) ⊙ up_e z), e the token's k experts
-// Each expert reads its own tokens, so its linears have taps of their own. The router is not pruned. Some blocks have one
-// MLP all the same.
+// Each expert reads only its own tokens, so its linears have their own taps. The router is not pruned. Some blocks of such
+// models still have one MLP.
 
 import type { BlockArchitecture } from './block-builder.js';
 import { attendTo, gateOf } from './halves.js';

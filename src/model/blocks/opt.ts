@@ -1,4 +1,5 @@
-// OPT's block: x' = x + o(Attention(q(LN x), k(LN x), v(LN x))); y = x' + down(act(up(LN x'))). Its 350M size norms after:
+// OPT's block: x' = x + o(Attention(q(LN x), k(LN x), v(LN x))); y = x' + down(act(up(LN x'))). The 350M size norms
+// afterwards:
 //   x' = LN(x + o(Attention(q x, k x, v x)));  y = LN(x' + down(act(up x')))
 
 import type { BlockArchitecture, BlockBuilder } from './block-builder.js';

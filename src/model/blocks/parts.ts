@@ -1,10 +1,10 @@
-// What a block is made of, as data: its norms and its linears, and where in it linears read. Names are the family's affair,
-// the arithmetic the block file's.
+// The parts of a block as data: its norms, its linears, and the sites where linears read. The family gives them names, the
+// block file computes with them.
 
 import type { Mixture, ModelConfig } from '../config.js';
 import type { LinearKind, NormRole } from '../families/names.js';
 
-/** A place in a block where linears read: one tap each. Linears that read the same thing share it. */
+/** A place in a block where linears read, with one tap. Linears that read the same value share it. */
 export type TapSite =
   | 'attention_in'
   | 'attention_out'
@@ -13,10 +13,10 @@ export type TapSite =
   | `expert_${number}_in`
   | `expert_${number}_out`;
 
-/** What an expert's `gate` and `up` read, or its `down`. */
+/** The site that an expert’s `gate` and `up` read, or the one its `down` reads. */
 export const expertSite = (expert: number, side: 'in' | 'out'): TapSite => `expert_${expert}_${side}`;
 
-/** Whose site it is; undefined where it is not an expert's. */
+/** The expert that a site belongs to; undefined for other sites. */
 export function expertOf(site: string): number | undefined {
   const [, expert] = /^expert_(\d+)_/.exec(site) ?? [];
   return expert === undefined ? undefined : Number(expert);
@@ -29,30 +29,30 @@ export type NormPart = {
   readonly bias: boolean;
 };
 
-/** W [rows = out, columns = in], whichever way it lies in the file. */
+/** W [rows = out, columns = in], whatever its order in the file. */
 export type LinearPart = {
   readonly role: LinearKind;
   readonly rows: number;
   readonly columns: number;
   readonly bias: boolean;
   readonly site: TapSite;
-  /** Whose linear it is, where experts have their own. */
+  /** The expert that has this linear, where experts have their own. */
   readonly expert?: number;
 };
 
-/** In the checkpoint's usual order. A router [experts, hidden] is no linear: it is not pruned. */
+/** In the checkpoint’s usual order. A router [experts, hidden] does not count as a linear: it is not pruned. */
 export type BlockParts = {
   readonly norms: readonly NormPart[];
   readonly linears: readonly LinearPart[];
   readonly router?: { readonly rows: number; readonly columns: number };
 };
 
-/** A linear's name among a block's tensors. */
+/** The role of a linear among a block’s tensors. */
 export const linearRole = (role: LinearKind, expert: number | undefined): string =>
   expert === undefined ? role : `expert.${expert}.${role}`;
 export const ROUTER = 'router';
 
-/** The norms that stand with attention and with the MLP, and those of each head's queries and keys. */
+/** The norms of attention and MLP, and those of each head’s queries and keys. */
 export function normParts(config: ModelConfig, after: readonly NormRole[] = []): readonly NormPart[] {
   const { hidden, headDim, qkNorm, normAffine, norm } = config;
   const part = (role: NormRole, width: number): NormPart => {
@@ -75,7 +75,7 @@ export function attentionParts(config: ModelConfig, joined: boolean): readonly L
   return [reading('q', wide), reading('k', narrow), reading('v', narrow), o];
 }
 
-/** The linears of an MLP: those that read, `wide` of them `times` as wide as the MLP, and `down`. */
+/** The linears of an MLP: those that read the residual, each `times` as wide as the MLP, and `down`. */
 export function mlpParts(config: ModelConfig, reading: readonly LinearKind[], times = 1): readonly LinearPart[] {
   const { hidden, intermediate, bias } = config;
   return [

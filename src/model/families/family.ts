@@ -1,5 +1,5 @@
-// A family is data: what one `model_type` looks like beyond what config.json says, and what its tensors are called. A config
-// *value* that changes the numbers and that the block cannot express is refused by name, never ignored.
+// A family is data: how one `model_type` differs from what config.json says, and the names of its tensors. A config *value*
+// that changes the numbers and that the block cannot express is refused by name, never ignored.
 
 import type { Names } from './names.js';
 
@@ -9,7 +9,7 @@ export type ArchitectureName = 'llama' | 'gemma' | 'opt' | 'gpt2' | 'gpt_neox' |
 /** `gelu` is x·Φ(x); `gelu_tanh` the approximation that goes by gelu_new, gelu_fast and gelu_pytorch_tanh. */
 export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'relu';
 
-/** Always, never, or as a boolean key of config.json says; `fallback` (false unless given) where the file is silent. */
+/** Always, never, or by a boolean key of config.json; `fallback` (false by default) applies where the key is absent. */
 export type Flag = boolean | { readonly key: string; readonly fallback?: boolean };
 
 export type FamilySpec = {
@@ -18,11 +18,11 @@ export type FamilySpec = {
   /** Which block file it runs. */
   readonly architecture: ArchitectureName;
   readonly names: Names;
-  /** Where config.json calls something otherwise than LLaMA's does: LLaMA's key → this family's. */
+  /** Keys that have another name than in LLaMA’s config.json: LLaMA’s key → this family’s key. */
   readonly keys?: Readonly<Record<string, string>>;
-  /** The object of config.json that describes the language model, where that is not the whole. */
+  /** The object in config.json that describes the language model, where that is not the whole file. */
   readonly within?: string;
-  /** Values that a key must have, since others would change the numbers. A key that is not there has the first. */
+  /** The only values a key may have, because others would change the numbers. An absent key counts as the first. */
   readonly only?: Readonly<Record<string, readonly unknown[]>>;
   /** Which linears carry a bias. */
   readonly bias: { readonly qkv: Flag; readonly o: Flag; readonly mlp: Flag };
@@ -36,37 +36,38 @@ export type FamilySpec = {
   readonly qkNorm?: boolean;
   /** Attention and MLP both read the block's input, and their sum is added to it. Defaults to false. */
   readonly parallel?: Flag;
-  /** q, k and v are one tensor, gate and up another, one after the other in rows. Defaults to false. */
+  /** q, k and v are one tensor, gate and up another; their rows follow one another. Defaults to false. */
   readonly joined?: boolean;
   /** Weights lie [in, out] in the file (transformers' Conv1D) instead of [out, in]. Defaults to false. */
   readonly transposed?: boolean;
-  /** Rotated queries and keys, or a table of which position t has row t + `offset`. Defaults to rotary. */
+  /** Rotated queries and keys, or a learned table in which position t has row t + `offset`. Defaults to rotary. */
   readonly positions?: 'rotary' | { readonly offset: number };
-  /** The key of the share of each head that turns, and that share where it is absent; all of it where undefined. */
+  /** The key of the share of each head that is rotated, and the share where it is absent. Undefined: all of the head. */
   readonly partialRotary?: { readonly keys: readonly string[]; readonly fallback: number };
   /** Embeddings are multiplied by √D. Defaults to false. */
   readonly scaledEmbedding?: boolean;
-  /** The key of the base of the rotation in blocks with a window, and that base where it is absent, if it is another. */
+  /** The key of the base of the rotation in blocks with a window, and its default, where that rotation differs. */
   readonly localRope?: { readonly key: string; readonly fallback: number };
   /**
-   * Where `sliding_window` is in force: in all blocks; in those that `layer_types` names, or else from `max_window_layers`
-   * on (or in all of them), if a boolean key says so; in those that `layer_types` names, or else in all but every n-th.
+   * Which blocks have a `sliding_window`: all of them; or, if a boolean key turns it on, those in `layer_types`, else
+   * those from `max_window_layers` on (or all); or those in `layer_types`, else all but every n-th.
    */
   readonly slidingWindow?:
     | 'set'
     | { readonly key: string; readonly inAll?: true }
     | { readonly allBut: number; readonly key: string };
   /**
-   * Where MLPs are experts, of which a router picks some for each token: the key of their width if it is not the MLP's;
-   * whether what the picked ones count for is made to add up to 1; whether keys say which blocks have one MLP instead.
+   * Set where MLPs are experts and a router picks some of them for each token: the key of their width if it is not the
+   * MLP’s; whether the weights of the picked ones are scaled to add up to 1; whether keys say which blocks have one MLP
+   * instead.
    */
   readonly mixture?: {
     readonly width?: 'moe_intermediate_size';
     readonly normalised: Flag;
     readonly someBlocks: boolean;
   };
-  /** What transformers assumes where config.json has no such key, under LLaMA's keys. */
+  /** Defaults of transformers for absent keys, under LLaMA’s names. */
   readonly defaults: Readonly<Record<string, string | number | boolean | null>>;
-  /** The MLP's width in units of the residual's, where config.json gives none. */
+  /** The MLP’s width as a multiple of the residual’s, where config.json has no width. */
   readonly expansion?: number;
 };

@@ -1,8 +1,8 @@
 import type { FamilySpec } from './family.js';
 import { gemma2 } from './gemma2.js';
 
-// Gemma 3 (arXiv 2503.19786), text alone: Gemma 2's block with norms of each head's queries and keys in place of the caps,
-// a sliding window in all but every sixth block, and a rotation of its own in those.
+// Gemma 3 (arXiv 2503.19786), text only: Gemma 2’s block with norms of each head’s queries and keys instead of the caps, a
+// sliding window in all but every sixth block, and another rotation in the blocks with a window.
 export const gemma3Text: FamilySpec = {
   ...gemma2,
   modelType: 'gemma3_text',

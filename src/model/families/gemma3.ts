@@ -1,8 +1,8 @@
 import type { FamilySpec } from './family.js';
 import { gemma3Text } from './gemma3-text.js';
 
-// Gemma 3 with pictures: the language model, which is described by text_config, is pruned and scored on text; what sees the
-// pictures stays as it is.
+// Gemma 3 with vision: the language model, which text_config describes, is pruned and scored on text; the vision part stays
+// as it is.
 export const gemma3: FamilySpec = {
   ...gemma3Text,
   modelType: 'gemma3',

@@ -32,7 +32,7 @@ export const gpt2: FamilySpec = {
   },
   only: {
     scale_attn_weights: [true],
-    // It would make a block's numbers depend on how many blocks stand before it.
+    // With this, a block’s numbers would depend on how many blocks come before it.
     scale_attn_by_inverse_layer_idx: [false],
     add_cross_attention: [false],
   },

@@ -1,5 +1,5 @@
-// What a family calls its tensors. Everything but the head stands below a base, which checkpoints of the bare model (GPT-2's
-// own, some of OPT's) leave out. Modules stand below a block's prefix, `<base><blocks>.<number>.`.
+// The names of a family’s tensors. Everything but the head is below a base name, which checkpoints of the bare model
+// (GPT-2’s own, some of OPT’s) leave out. Modules are below a block’s prefix, `<base><blocks>.<number>.`.
 
 const LINEAR_KINDS = ['q', 'k', 'v', 'qkv', 'o', 'gate', 'up', 'gate_up', 'down'] as const;
 /** What a linear does in its block. */
@@ -8,26 +8,26 @@ export type LinearKind = (typeof LINEAR_KINDS)[number];
 export type NormRole = 'attentionNorm' | 'attentionPostNorm' | 'mlpNorm' | 'mlpPostNorm' | 'qNorm' | 'kNorm';
 
 export type Names = {
-  /** What names begin with, the first of them that the embedding has; checkpoints of the bare model leave it out. */
+  /** Possible base names; the embedding decides which one applies. Checkpoints of the bare model have an empty one. */
   readonly bases: readonly string[];
   readonly embedding: string;
-  /** The table of positions, where they are learned. */
+  /** The table of learned positions. */
   readonly positions?: string;
   /** Linears between a narrower embedding and the residual, where config.json has one. */
   readonly projectIn?: string;
   readonly projectOut?: string;
   readonly finalNorm: string;
   readonly blocks: string;
-  /** Names of the head, which is tied to the embedding where none is needed; the first is today's. */
+  /** Names of the head, today’s first. Where none is stored, the head is tied to the embedding. */
   readonly head: readonly string[];
   readonly modules: Readonly<Partial<Record<LinearKind | NormRole, string>>>;
-  /** Where blocks have experts: the router, what stands before an expert's number, and linears behind it. */
+  /** Where blocks have experts: the router, the prefix of an expert’s number, and the linears after it. */
   readonly experts?: {
     readonly router: string;
     readonly before: string;
     readonly modules: Readonly<Partial<Record<LinearKind, string>>>;
   };
-  /** Tensors of a block, by the end of their names, that older transformers saved and that hold no weights. */
+  /** Endings of names of block tensors that older transformers saved and that hold no weights. */
   readonly buffers: readonly string[];
 };
 

@@ -1,8 +1,8 @@
 import type { FamilySpec } from './family.js';
 import { LLAMA_NAMES } from './names.js';
 
-// Phi-3, Phi-3.5 and Phi-4 (arXiv 2404.14219): LLaMA's block with q, k and v in one tensor, gate and up in another. Each
-// of the two is one linear here, as it is one module to Wanda and SparseGPT: all its rows read the same input.
+// Phi-3, Phi-3.5 and Phi-4 (arXiv 2404.14219): LLaMA’s block with q, k and v in one tensor, gate and up in another. Each of
+// the two counts as one linear, as it is one module for Wanda and SparseGPT: all its rows read the same input.
 export const phi3: FamilySpec = {
   modelType: 'phi3',
   architecture: 'llama',

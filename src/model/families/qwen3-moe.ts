@@ -2,8 +2,9 @@ import type { FamilySpec } from './family.js';
 import { LLAMA_NAMES } from './names.js';
 import { qwen3 } from './qwen3.js';
 
-// Qwen3's mixtures of experts (arXiv 2505.09388), 30B-A3B and 235B-A22B: Qwen3's block with many small experts. Keys say
-// which blocks have one MLP instead, and whether what a token's experts count for adds up to 1. A window is in all blocks.
+// Qwen3's mixtures of experts (arXiv 2505.09388), 30B-A3B and 235B-A22B: Qwen3's block with many small experts. Config keys
+// say which blocks have one MLP instead, and whether the weights of a token's experts are scaled to add up to 1. A window
+// applies to all blocks.
 export const qwen3Moe: FamilySpec = {
   ...qwen3,
   modelType: 'qwen3_moe',

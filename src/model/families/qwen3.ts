@@ -1,7 +1,7 @@
 import type { FamilySpec } from './family.js';
 import { LLAMA_NAMES } from './names.js';
 
-// Qwen3 (arXiv 2505.09388): no biases unless asked for, and an RMS norm over each head's queries and keys.
+// Qwen3 (arXiv 2505.09388): no biases unless config.json turns them on, and an RMS norm over each head’s queries and keys.
 export const qwen3: FamilySpec = {
   modelType: 'qwen3',
   architecture: 'llama',
