@@ -1,6 +1,6 @@
-// A request as tokens, as lm-evaluation-harness does it: white space at the end of the context moves to the continuation;
-// context and continuation are encoded as one text, the context alone once more, and the continuation's tokens are those
-// after as many as the context has. What the model cannot hold is cut from the left.
+// A request as tokens, as lm-evaluation-harness does it. White space at the end of the context moves to the continuation.
+// Context and continuation are encoded as one text, and the context is encoded alone; the tokens of the text after as many
+// tokens as the context has are those of the continuation. Requests that are too long for the model are cut from the left.
 
 import { CheckpointError } from '../base/index.js';
 import type { Tokenizer } from '../text/index.js';
@@ -8,20 +8,20 @@ import { rstripPython } from './python.js';
 import type { LikelihoodRequest } from './requests.js';
 
 /**
- * What the model reads, and what it should say: the token after each of the last `targets.length` places of `input`. A
- * continuation that is longer than the model's maximum loses its first tokens (the harness fails on it).
+ * What the model reads, and the tokens it should predict: `targets` follow the last `targets.length` places of `input`. A
+ * continuation longer than the model’s maximum loses its first tokens (the harness fails on it).
  */
 export type EncodedRequest = {
   readonly input: Int32Array;
   readonly targets: Int32Array;
-  /** What was cut: nothing, tokens of the context, or of the continuation too. */
+  /** What was cut: nothing, tokens of the context, or tokens of the continuation too. */
   readonly cut: 'nothing' | 'context' | 'continuation';
 };
 
 export type EncodeOptions = {
   /** Most tokens the model reads at once. */
   readonly length: number;
-  /** Whether the tokenizer adds the special tokens it adds to every text. */
+  /** Whether the tokenizer adds its special tokens. */
   readonly specialTokens: boolean;
 };
 

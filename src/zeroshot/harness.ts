@@ -1,6 +1,6 @@
-// Results and samples in the schema of lm-evaluation-harness (lm_eval/result_schema.py at 4e7e0d4), so that what reads its
-// output reads ours. Nothing in them depends on when or how fast the run went: `date` and the total time, which the schema
-// allows to be absent, are.
+// Results and samples in the schema of lm-evaluation-harness (lm_eval/result_schema.py at 4e7e0d4), so that tools that read
+// its output can read ours. Nothing in them depends on when or how fast the run went: `date` and the total time are absent,
+// which the schema allows.
 
 import { createHash } from 'node:crypto';
 import type { Estimate, TaskScores, TaskSetup } from '../records/index.js';
@@ -17,11 +17,11 @@ export type HarnessRun = {
   readonly limit: number | undefined;
   readonly device: string;
   readonly version: string;
-  /** The checkpoint, as it was named. */
+  /** The checkpoint, as the user named it. */
   readonly checkpoint: string;
 };
 
-/** The only filter there is: none. */
+/** The only filter: none. */
 const FILTER = 'none';
 
 /** The document of `results_….json`. */
@@ -101,7 +101,7 @@ type Group = {
   readonly metrics: Readonly<Record<string, Estimate>>;
 };
 
-/** A task of several parts is a group of the harness's, and so is the suite. */
+/** Groups of the harness: a task of several parts is one, and so is the suite. */
 function groupsOf({ outcomes, scores, suite }: HarnessRun): readonly Group[] {
   const groups: Group[] = outcomes
     .filter(({ task }) => task.partOf)
@@ -158,7 +158,7 @@ function configOf(task: Task, { name }: Part, setup: TaskSetup): Readonly<Record
 
 function sampleOf(item: ScoredItem): Readonly<Record<string, unknown>> {
   const { document, requests, likelihoods, metrics } = item;
-  // As the harness writes them: text, since its readers take columns of one type.
+  // Text, as the harness writes them, because its readers need columns of one type.
   const answers = likelihoods.map(({ logProbability, greedy }) => [String(logProbability), greedy ? 'True' : 'False']);
   return {
     doc_id: document.index,

@@ -1,4 +1,4 @@
-// The log-probability of each sequence's scored tokens, from the residual stream of a batch after the last block. Only the
+// The log-probability of each sequence’s scored tokens, from the residual stream of a batch after the last block. Only
 // places that predict a scored token go through the head.
 
 import { NumericError, withResources } from '../base/index.js';
@@ -9,7 +9,7 @@ import { type Activations, inParallel } from '../stream/index.js';
 import type { EncodedRequest } from './encode.js';
 import type { PrefixTreeBatch } from './prefix-tree.js';
 
-/** Σ log p of the scored tokens, nats, and whether each of them is the model's first choice. */
+/** Σ log p of the scored tokens, in nats, and whether every one of them is the model’s first choice. */
 export type Likelihood = { readonly logProbability: number; readonly greedy: boolean };
 
 /** Writes the likelihood of each sequence of `batch` into `results`. @throws NumericError E_NUMERIC_LOSS */
@@ -69,7 +69,7 @@ export async function scoreBatch(
   });
 }
 
-/** @throws NumericError E_NUMERIC_LOSS: the log-probability of a request is no finite number */
+/** @throws NumericError E_NUMERIC_LOSS: the log-probability of a request is not a finite number */
 export function refuseLikelihood(sequence: number, got: number): never {
   throw new NumericError(
     'E_NUMERIC_LOSS',

@@ -1,6 +1,6 @@
-// From log-probabilities to what is reported, as lm-evaluation-harness does it. For n values with standard deviation s
-// (n − 1), a mean has the standard error s / √n; the exponential of one has that times itself (the harness resamples, with
-// the same limit). Parts of a task are pooled by their sizes.
+// From log-probabilities to metrics, as lm-evaluation-harness computes them. For n values with standard deviation s (n −
+// 1), a mean has the standard error s / √n; the exponential of a mean has that error times itself (the harness resamples
+// instead, with the same limit). Parts of a task are pooled by their sizes.
 
 import type { Estimate } from '../records/index.js';
 import type { Likelihood } from './loglikelihood.js';
@@ -34,7 +34,7 @@ export function scoreItem(
   return Object.fromEntries(task.metrics.map((metric) => [metric, value(metric)]));
 }
 
-/** A metric from what the items contribute. */
+/** A metric from the contributions of the items. */
 export function aggregate(metric: Metric, values: readonly number[]): Estimate {
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
@@ -56,7 +56,7 @@ export function pool(parts: readonly { readonly estimate: Estimate; readonly ite
   return { value, stderr: Math.sqrt(variance / (items - parts.length) / items) };
 }
 
-/** The mean of independent estimates, each counting alike. */
+/** The mean of independent estimates, all with the same weight. */
 export function average(estimates: readonly Estimate[]): Estimate {
   const n = estimates.length;
   const value = estimates.reduce((sum, one) => sum + one.value, 0) / n;
@@ -64,7 +64,7 @@ export function average(estimates: readonly Estimate[]): Estimate {
   return { value, stderr: Math.sqrt(estimates.reduce((sum, { stderr }) => sum + stderr! ** 2, 0)) / n };
 }
 
-/** Of equal ones the first. */
+/** The first of equal ones. */
 function indexOfLargest(values: readonly number[]): number {
   let best = 0;
   for (const [i, value] of values.entries()) if (value > values[best]!) best = i;

@@ -1,4 +1,4 @@
-// A task's items together with what a model made of them, and the scores that follow.
+// A task's items with a model's results on them, and the scores that follow.
 
 import type { Estimate, TaskScores } from '../records/index.js';
 import type { Likelihood } from './loglikelihood.js';
@@ -15,11 +15,11 @@ export type ScoredItem = {
   readonly metrics: Readonly<Partial<Record<Metric, number>>>;
 };
 
-/** A part of a task: the whole, where the harness has one task for it. */
+/** A part of a task: the whole task, where the harness has one task for it. */
 export type Part = {
   readonly name: string;
   readonly items: readonly ScoredItem[];
-  /** Items there are, also those that were not scored. */
+  /** The number of items, including those that were not scored. */
   readonly all: number;
   readonly metrics: Readonly<Record<string, Estimate>>;
 };
@@ -30,7 +30,7 @@ export type Outcome = {
   readonly metrics: Readonly<Record<string, Estimate>>;
 };
 
-/** What the scored `items` of `all` came to. */
+/** The outcome of the scored `items` out of `all`. */
 export function outcomeOf(
   task: Task,
   all: readonly Document[],
@@ -67,7 +67,7 @@ export function outcomeOf(
   return { task, parts, metrics };
 }
 
-/** The scores as a record; the average where `suite` is given. */
+/** The scores as a record, with the average of `suite` if there is one. */
 export function scoresOf(outcomes: readonly Outcome[], suite: Suite | undefined): TaskScores {
   const tasks = Object.fromEntries(outcomes.map(({ task, metrics }) => [task.name, metrics]));
   return { average: suite ? average(suite.tasks.map((name) => tasks[name]!.acc!)) : null, tasks };

@@ -1,33 +1,34 @@
-// Many short sequences that begin alike, packed so that what they share is computed once. The sequences of an item make a
-// tree of tokens: each node a token, its ancestors what came before it. Trees lie one after the other in rows of T places,
-// a token before its descendants; a token at place i sees the one at j exactly if j ≤ i < subtreeEnds[j] (model/attention.ts). T is
-// the largest tree, and the smaller ones fill what the larger leave, so hardly any place stays empty.
+// Many short sequences with common prefixes, packed so that each prefix is computed once. The sequences of an item make a
+// prefix tree: each node is a token, its ancestors are the tokens before it. Trees lie one after the other in rows of T
+// places, a token before its descendants; the token at place i sees the one at j exactly if j ≤ i < subtreeEnds[j]
+// (model/attention.ts). T is the size of the largest tree; smaller trees fill the rest of the rows, so few places stay
+// empty.
 
 import type { Windows } from '../text/index.js';
 import type { EncodedRequest } from './encode.js';
 
 export type PrefixTreeBatch = {
-  /** Rows of T tokens; a place that stays empty holds token 0, which nothing sees. */
+  /** Rows of T tokens; an empty place holds token 0, which no other token sees. */
   readonly rows: Windows;
   /** Tokens of the longest sequence. */
   readonly longest: number;
-  /** Of each row: the depth of each token in its tree, and the place where its subtree ends. */
+  /** Per row: the depth of each token in its tree, and the place where its subtree ends. */
   readonly depths: readonly Int32Array[];
   readonly subtreeEnds: readonly Int32Array[];
-  /** Where the scored tokens of each sequence are predicted: row · T + place in the row. */
+  /** The places that predict each sequence’s scored tokens: row · T + place in the row. */
   readonly scored: readonly { readonly sequence: number; readonly places: Int32Array }[];
 };
 
 export type BatchOptions = {
-  /** Sequences of up to so many tokens, and longer ones, are in different batches. */
+  /** Sequences of at most this many tokens and longer ones go into different batches. */
   readonly longBeyond: number;
-  /** A tree takes another sequence as long as it stays within this many tokens. */
+  /** A tree takes more sequences while it has at most this many tokens. */
   readonly treeTokens: number;
-  /** A batch takes another tree as long as it stays within this many tokens. */
+  /** A batch takes more trees while it has at most this many tokens. */
   readonly batchTokens: number;
 };
 
-/** The sequences of items, in one or more batches. Sequences are numbered through, over all items. */
+/** Packs the sequences of items into one or more batches. Sequences are numbered over all items. */
 export function packPrefixTrees(
   items: readonly (readonly EncodedRequest[])[],
   options: BatchOptions,
@@ -62,7 +63,7 @@ export function packPrefixTrees(
 
 const NONE = -1;
 
-/** Sequences by their common beginnings. A node knows its first child and its next sibling; node 0 stands before all tokens. */
+/** A prefix tree. A node knows its first child and its next sibling; node 0 is the root, before all tokens. */
 class PrefixTree {
   /** Which side of `longBeyond` its sequences are on. */
   readonly long: boolean;
@@ -95,7 +96,7 @@ class PrefixTree {
     return 0;
   }
 
-  /** Adds a sequence, of whose tokens the last `scored` predict something. */
+  /** Adds a sequence; its last `scored` tokens predict something. */
   add(sequence: number, input: Int32Array, scored: number): void {
     const nodes = new Int32Array(scored);
     let node = 0;
@@ -107,11 +108,11 @@ class PrefixTree {
     this.leaves.push({ sequence, nodes });
   }
 
-  /** Writes the tree into a row from place `start` on; returns where each sequence's scored nodes came to stand. */
+  /** Writes the tree into a row from place `start` on; returns the places of each sequence’s scored nodes. */
   write(start: number, tokens: Int32Array, depths: Int32Array, subtreeEnds: Int32Array): typeof this.leaves {
     const placeOf = new Int32Array(this.tokens.length);
     let place = start;
-    // Depth first, without recursion. A node whose children are written is left: its subtree ends here.
+    // Depth first, without recursion. When all children of a node are written, its subtree ends.
     const open: number[] = [];
     let node = this.firstChild[0]!;
     while (node !== NONE || open.length > 0) {
@@ -148,14 +149,14 @@ class PrefixTree {
   }
 }
 
-/** Packs trees, largest first, each into the row where it leaves the least. */
+/** Packs trees, largest first, each into the row where it leaves the least space. */
 function packRows(trees: readonly PrefixTree[]): PrefixTreeBatch {
   const T = trees[0]!.size;
   const rows: Int32Array[] = [];
   const depths: Int32Array[] = [];
   const subtreeEnds: Int32Array[] = [];
   const scored: { sequence: number; places: Int32Array }[] = [];
-  const withFree: number[][] = Array.from({ length: T + 1 }, () => []); // rows by how many places are free
+  const withFree: number[][] = Array.from({ length: T + 1 }, () => []); // rows by their number of free places
   for (const tree of trees) {
     let free = tree.size;
     while (free <= T && withFree[free]!.length === 0) free++;
@@ -165,7 +166,7 @@ function packRows(trees: readonly PrefixTree[]): PrefixTreeBatch {
       free = T;
       rows.push(new Int32Array(T));
       depths.push(new Int32Array(T));
-      subtreeEnds.push(new Int32Array(T).fill(T)); // an empty place is seen by empty places alone, which come after all others
+      subtreeEnds.push(new Int32Array(T).fill(T)); // only empty places see empty places, and they come last
     }
     const written = tree.write(T - free, rows[row]!, depths[row]!, subtreeEnds[row]!);
     for (const { sequence, nodes } of written) scored.push({ sequence, places: nodes.map((place) => row * T + place) });

@@ -1,4 +1,4 @@
-// Where the published forms are defined by what Python does to a string.
+// String functions of Python, which the published forms of tasks are defined by.
 
 import { countCharacters, trimEnd, trimStart } from '../base/index.js';
 

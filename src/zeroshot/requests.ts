@@ -1,6 +1,6 @@
 // From a question to the requests that lm-evaluation-harness makes of it: pairs of a context and a continuation, whose
-// log-probability given the context is asked for. Examples stand before the question, each with its answer, an empty line
-// after each.
+// log-probability after the context is wanted. Few-shot examples come before the question, each with its answer and an
+// empty line.
 
 import type { Document } from './tasks/load.js';
 import type { Question } from './tasks/task.js';
@@ -10,7 +10,7 @@ export type LikelihoodRequest = { readonly context: string; readonly continuatio
 const BETWEEN = ' ';
 const AFTER_EXAMPLE = '\n\n';
 
-/** The requests of an item, one for each choice, behind the examples given. */
+/** The requests of an item, one per choice, after the few-shot examples. */
 export function requestsOf(
   { question, introduction }: Document,
   examples: readonly Document[] = [],
@@ -35,7 +35,7 @@ export function requestsOf(
 export const choicesOf = (question: Question): readonly string[] =>
   question.form === 'choices' ? question.choices : question.form === 'contexts' ? question.texts : [question.word];
 
-/** What the harness calls the target: the right choice's number, or the text that is to follow. */
+/** What the harness calls the target: the right choice’s number, or the text that should follow. */
 export const targetOf = (question: Question): string =>
   question.form === 'choices' ? String(question.gold) : question.form === 'contexts' ? question.rest : question.word;
 
@@ -46,7 +46,7 @@ function writeExample(question: Question): string {
     case 'contexts':
       return question.texts[question.gold]! + BETWEEN + question.rest + AFTER_EXAMPLE;
     case 'word':
-      return question.text + BETWEEN + question.word + AFTER_EXAMPLE; // the word brings a space of its own, as published
+      return question.text + BETWEEN + question.word + AFTER_EXAMPLE; // the word includes its leading space, as published
     default:
       return question satisfies never;
   }

@@ -1,6 +1,6 @@
-// Which examples stand before an item. From a file of examples: k of them, drawn anew for each item with the seed, or the
-// first k of the item's part. Without such a file they are drawn from the scored items themselves, never the item in
-// question. The harness draws with Python's generator, so its examples are others than ours at the same seed.
+// Chooses few-shot examples. From a file of examples: k of them, drawn with the seed separately for each item, or the first
+// k of the item’s part. Without such a file they are drawn from the scored items, never the item itself. The harness draws
+// with Python’s generator, so at the same seed its examples differ from ours.
 
 import { createRng, OptionError } from '../base/index.js';
 import type { Document } from './tasks/load.js';

@@ -1,5 +1,5 @@
-// BoolQ (arXiv 1905.10044) as SuperGLUE has it: the passage begins with the article's title, the answers are no and yes. The
-// data set's own file keeps the title in a field beside the passage; both forms are read.
+// BoolQ (arXiv 1905.10044) in SuperGLUE’s form: the passage begins with the article’s title, the answers are no and yes.
+// The data set’s own file has the title in a separate field; both forms are read.
 
 import type { Fields } from './fields.js';
 import { fileNames, type Question, type Task } from './task.js';

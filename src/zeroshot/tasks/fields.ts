@@ -1,9 +1,8 @@
-// The fields of one item, read with the place they stand at, so that a hostile or missing one is named by file, line (or row)
-// and field.
+// The fields of one item, read with their place, so that an error names the file, line (or row) and field.
 
 import { CheckpointError } from '../../base/index.js';
 
-/** A line counts from 1, as does an item of a JSON array; a row from 0. */
+/** Lines and items of a JSON array count from 1, rows from 0. */
 export type Place = { readonly file: string; readonly unit: 'line' | 'item' | 'row'; readonly number: number };
 
 export class Fields {
@@ -44,7 +43,7 @@ export class Fields {
     return this.refuse(name, `a whole number from 0 to ${count - 1} (the right answer)`, value);
   }
 
-  /** Where `name` stands in `among`. */
+  /** The index of the value of `name` in `among`. */
   position(name: string, among: readonly string[]): number {
     const value = this.string(name).trimStart();
     const index = among.indexOf(value);

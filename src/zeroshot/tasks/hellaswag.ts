@@ -1,5 +1,5 @@
-// HellaSwag (arXiv 1905.07830): activity and context, each ending a continuation, marks of WikiHow removed from all of them
-// as lm-evaluation-harness does. Items that were cleaned already have `query`, `choices`, `gold`.
+// HellaSwag (arXiv 1905.07830): activity and context, with each ending as a continuation; marks of WikiHow are removed as
+// in lm-evaluation-harness. Items that are cleaned already have `query`, `choices`, `gold`.
 
 import { stripPython } from '../python.js';
 import type { Fields } from './fields.js';
@@ -11,7 +11,7 @@ const clean = (text: string): string =>
     .replaceAll(/\[[^\n]*?\]/g, '')
     .replaceAll('  ', ' ');
 
-/** The first character as a capital, all others small. */
+/** The first character in upper case, all others in lower case. */
 function capitalise(text: string): string {
   const [first = '', ...rest] = text;
   return first.toUpperCase() + rest.join('').toLowerCase();

@@ -1,6 +1,6 @@
-// A task's items from a folder: one file of JSON lines, a JSON array or Parquet, as the Hub has them or exports them. An item
-// has the data set's own fields, or is rendered already. Every one is read and checked before anything is scored, also those
-// that --limit leaves out.
+// Reads a task's items from a folder: one file of JSON lines, a JSON array or Parquet, as the Hub stores or exports them.
+// An item has the data set's own fields, or is already rendered. Every item is read and checked before anything is scored,
+// including those that --limit leaves out.
 
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
@@ -11,15 +11,15 @@ import { Fields, type Place } from './fields.js';
 import { isRendered, readRendered } from './rendered.js';
 import type { Question, Task } from './task.js';
 
-/** One item: its fields as they came, and what they ask. */
+/** One item: its original fields, and the question they make. */
 export type Document = {
   /** Its place among the items of its part, from 0. */
   readonly index: number;
   readonly fields: Readonly<Record<string, unknown>>;
   readonly question: Question;
-  /** The part of the task it belongs to; the task's name where there are none. */
+  /** The part of the task it belongs to; the task’s name where the task has no parts. */
   readonly part: string;
-  /** What stands before its question. */
+  /** The text before its question. */
   readonly introduction: string;
   readonly rendered: boolean;
 };
@@ -27,7 +27,7 @@ export type Document = {
 export type TaskFile = { readonly name: string; readonly hash: string; readonly documents: readonly Document[] };
 
 const MAX_BYTES = 1 << 30;
-/** A file that ends in `.json` may hold lines too: so the Hub's library writes them unless told otherwise. */
+/** A `.json` file may also hold JSON lines: the Hub’s library writes them by default. */
 const EXTENSIONS = ['.jsonl', '.json', '.parquet'] as const;
 
 /** The file that is scored. @throws OptionError E_OPTION_DATA; CheckpointError E_TASK_…, E_TEXT_ENCODING; ResourceError */
@@ -44,7 +44,7 @@ export async function loadTask(dir: string, task: Task): Promise<TaskFile> {
   return readTaskFile(file, task);
 }
 
-/** The file that few-shot examples come from; undefined where the folder has none. */
+/** The file of few-shot examples; undefined where the folder has none. */
 export async function loadShots(dir: string, task: Task): Promise<TaskFile | undefined> {
   const file = await findFile(dir, task.shots.files);
   return file === undefined ? undefined : readTaskFile(file, task);
@@ -59,7 +59,7 @@ async function findFile(dir: string, names: readonly string[]): Promise<string |
     }
     if (found.length > 1) {
       const files = found.map((path) => basename(path)).join(' and ');
-      const message = `--data: ${dir} has ${files}; expected one of them, since nothing says which is meant. Move the others away.`;
+      const message = `--data: ${dir} has ${files}; expected only one of them. Move the others away.`;
       throw new OptionError('E_OPTION_DATA', message, { option: 'data', got: found });
     }
     if (found.length === 1) return found[0];
@@ -156,7 +156,7 @@ function toFields(value: unknown, place: Place): Fields {
   const { file, unit, number } = place;
   const unfit = describeUnfit(value);
   if (unfit) {
-    const message = `${file}: ${unit} ${number}: expected text, got ${unfit}. Mend the file, or make it again.`;
+    const message = `${file}: ${unit} ${number}: expected text, got ${unfit}. Repair the file, or create it again.`;
     throw new CheckpointError('E_TEXT_ENCODING', message, { file, [unit]: number });
   }
   return new Fields(value as Record<string, unknown>, place);

@@ -1,5 +1,5 @@
-// MMLU (arXiv 2009.03300): 57 subjects, a task each for lm-evaluation-harness; the letters are the continuations, and
-// few-shot examples are the first of the subject's dev split.
+// MMLU (arXiv 2009.03300): 57 subjects, each a task of lm-evaluation-harness. The answer letters are the continuations;
+// few-shot examples are the first items of the subject’s dev split.
 
 import { stripPython } from '../python.js';
 import { fileNames, type Task } from './task.js';

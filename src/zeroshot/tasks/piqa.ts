@@ -1,4 +1,4 @@
-// PIQA (arXiv 1911.11641): the goal is the question, the two solutions the continuations, spaces and all.
+// PIQA (arXiv 1911.11641): the goal is the question, the two solutions are the continuations, with their spaces.
 
 import { fileNames, type Task } from './task.js';
 

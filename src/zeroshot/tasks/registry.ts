@@ -19,14 +19,14 @@ export const TASKS: ReadonlyMap<string, Task> = new Map(
   ]),
 );
 
-/** An average that papers report: the mean of `acc` over these tasks, each counting alike. */
+/** An average that papers report: the mean of `acc` over these tasks, all with the same weight. */
 export type Suite = { readonly name: string; readonly summary: string; readonly tasks: readonly string[] };
 
 const COMMON = ['hellaswag', 'winogrande', 'arc_easy', 'arc_challenge', 'openbookqa'];
 
 /**
- * ATP (arXiv 2502.14770; main.py of its code) has PIQA where Wanda (arXiv 2306.11695), OWL and AlphaPruning have RTE, so the two
- * averages are not comparable. All take acc, also where acc_norm is usual.
+ * ATP (arXiv 2502.14770; main.py of its code) has PIQA where Wanda (arXiv 2306.11695), OWL and AlphaPruning have RTE, so
+ * the two averages are not comparable. All use acc, even where acc_norm is usual.
  */
 export const SUITES: ReadonlyMap<string, Suite> = new Map(
   [
@@ -46,7 +46,7 @@ export function findTask(name: string): Task {
   const known = [...TASKS.keys()];
   throw new OptionError(
     'E_OPTION_TASKS',
-    `--tasks: expected names among ${known.join(', ')}, with commas between, got ${JSON.stringify(name)}.`,
+    `--tasks: expected names of ${known.join(', ')}, separated by commas, got ${JSON.stringify(name)}.`,
     { option: 'tasks', expected: known, got: name },
   );
 }

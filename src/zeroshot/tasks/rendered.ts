@@ -1,11 +1,11 @@
-// Items that were rendered already: the context as the model reads it, instead of the data set's own fields.
+// Items that are already rendered: they have the context as the model reads it, instead of the data set’s own fields.
 
 import type { Fields } from './fields.js';
 import type { Form, Question } from './task.js';
 
 /**
- * Whether an item comes with its context made. One field does not tell: HellaSwag has a `ctx` of its own, beside others. So an
- * item that has any field of the data set alone is the data set's, whatever else it has.
+ * Whether an item is already rendered. One field is not enough to tell: HellaSwag has its own `ctx` beside other fields. So
+ * an item with any field that only the data set has counts as an item of the data set.
  */
 export const isRendered = (fields: Fields, own: readonly string[]): boolean =>
   (fields.has('ctx') || fields.has('ctxs')) && !own.some((name) => fields.has(name));

@@ -1,11 +1,11 @@
-// What a zero-shot task is: where its items come from, how an item's own fields become a question, and what is reported.
-// A task is data; the forms are those of lm-evaluation-harness (read at 4e7e0d4, 2026), its versions named with them.
+// What a zero-shot task is: where its items come from, how an item’s fields become a question, and which metrics are
+// reported. A task is data. The forms are those of lm-evaluation-harness (read at 4e7e0d4, 2026), with their versions.
 
 import type { Fields } from './fields.js';
 
 /**
- * choices: one context, and each choice, after a space, is a continuation. contexts: each choice is a context, and the rest
- * of the sentence, after a space, is the continuation of all. word: one context, one continuation, as it stands.
+ * choices: one context; each choice, after a space, is a continuation. contexts: each choice is a context; the rest of the
+ * sentence, after a space, is the continuation of all. word: one context, one continuation, unchanged.
  */
 export type Question =
   | { readonly form: 'choices'; readonly text: string; readonly choices: readonly string[]; readonly gold: number }
@@ -15,8 +15,8 @@ export type Question =
 export type Form = Question['form'];
 
 /**
- * acc: the choice of the largest Σ log p is the right one; for a word, it is what greedy decoding gives. acc_norm: the same
- * with Σ log p / characters of the choice. perplexity: exp of −mean Σ log p.
+ * acc: the choice with the largest Σ log p is the right one; for a word, greedy decoding gives it. acc_norm: the same with
+ * Σ log p / characters of the choice. perplexity: exp of −mean Σ log p.
  */
 export type Metric = 'acc' | 'acc_norm' | 'perplexity';
 
@@ -29,22 +29,22 @@ export interface Task {
   readonly metrics: readonly Metric[];
   /** The data set on the Hugging Face Hub and the split that is scored. */
   readonly source: { readonly path: string; readonly name?: string; readonly split: 'test' | 'validation' };
-  /** File names without `.jsonl`, `.json` or `.parquet`, in the order in which they are looked for. */
+  /** File names without `.jsonl`, `.json` or `.parquet`, in order of preference. */
   readonly files: readonly string[];
-  /** Where few-shot examples come from if the file is there, and how they are taken. */
+  /** The file of few-shot examples, if it exists, and how they are chosen. */
   readonly shots: { readonly files: readonly string[]; readonly order: 'random' | 'first' };
-  /** Fields of the data set that an item rendered already does not have: by them the two are told apart. */
+  /** Fields that only the data set’s own items have; a rendered item has none of them. */
   readonly own: readonly string[];
   read(fields: Fields): Question;
   /** The part of the task that an item belongs to, where lm-evaluation-harness has a task for each part. */
   readonly partOf?: (fields: Fields) => string;
-  /** The harness's version of the group that the parts make. */
+  /** The harness’s version of the group of all parts. */
   readonly groupVersion?: number;
-  /** What stands before the first example, or before the question where there is none. */
+  /** The text before the first example, or before the question where there are no examples. */
   readonly introduce?: (part: string) => string;
 }
 
-/** The names under which a task's file may lie: its own first, then with the split, then what else it is called. */
+/** Names that a task’s file may have: its own first, then with the split, then other names. */
 export const fileNames = (name: string, split: string, ...others: readonly string[]): readonly string[] => [
   name,
   `${name}.${split}`,

@@ -1,5 +1,5 @@
-// WinoGrande (arXiv 1907.10641), partially scored: each option fills the blank of a context, and what follows the blank is
-// the continuation whose log-probability decides.
+// WinoGrande (arXiv 1907.10641), partially scored: each option fills the blank of a context, and the text after the blank
+// is the continuation whose log-probability decides.
 
 import { stripPython } from '../python.js';
 import type { Fields } from './fields.js';
