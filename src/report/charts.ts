@@ -1,6 +1,7 @@
-// The pictures, drawn by ECharts without a DOM; the one file that knows it. Each is drawn twice, wide and narrow, since a
-// wide picture's text is too small on a phone; the style sheet shows one. What ECharts numbers by global counters is
-// taken out, so that equal records give equal bytes. No text of a record enters a picture, only numbers.
+// The charts, drawn by ECharts without a DOM; only this file knows ECharts. Each chart is drawn twice, wide and narrow,
+// because the text of a wide picture is too small on a phone; the style sheet shows one of them. Everything that ECharts
+// numbers by global counters is removed, so that equal records give equal bytes. No text of a record enters a picture, only
+// numbers.
 
 import { BarChart, CustomChart, LineChart, ScatterChart } from 'echarts/charts';
 import { GridComponent } from 'echarts/components';
@@ -35,7 +36,7 @@ function draw(optionOf: (size: Size) => EChartsCoreOption, label: string): Html 
   }).join('\n');
 }
 
-/** Takes out ECharts' metadata, what it numbers (classes, clip paths that clip nothing) and the size in pixels. */
+/** Removes ECharts’ metadata, what it numbers (classes, clip paths without effect) and the size in pixels. */
 function restyle(svg: string, { name, width, height }: Size, label: string): string {
   const open = `<svg class="chart ${name}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(label)}">`;
   return svg
@@ -127,7 +128,7 @@ export function drawErrors(
   const scale = scaleOf(Math.min(...all), Math.max(...all));
   const blocks = (plan ?? baseline)!.length;
   return draw((size) => {
-    // With many blocks every nth carries a mark; a line needs only enough of them to be told by its marks.
+    // With many blocks only every nth point has a mark; that is enough to tell lines apart.
     const step = Math.ceil(blocks / (size.name === 'wide' ? 32 : 20));
     const marks =
       (dots: number) =>
@@ -157,7 +158,9 @@ export function drawErrors(
   }, label);
 }
 
-/** Many lines on one axis: per block, or over `points` on the horizontal axis. The nth has palette.ts' nth style. */
+/**
+ * Many lines on one axis: per block, or over `points` on the horizontal axis. The nth line has the nth style of palette.ts.
+ */
 export function drawLines(
   lines: readonly (readonly number[])[],
   points: { readonly name: string; readonly labels: readonly string[] },
@@ -197,8 +200,8 @@ export type TrialPoint = {
 };
 
 /**
- * The greatest ratio on the scale. A surrogate far from the best may be twice as bad as uniform; on a scale with room
- * for it the differences that decide would vanish, so the scale ends at several times the best gain, beyond all exact trials.
+ * The largest ratio on the scale. A surrogate far from the best may be twice as bad as uniform. A scale with room for it
+ * would hide the differences that decide, so the scale ends at several times the best gain, beyond all exact trials.
  */
 export function searchTop(points: readonly TrialPoint[]): number {
   const all = Math.max(...points.map(({ high }) => high));
@@ -227,7 +230,7 @@ export function drawSearch(points: readonly TrialPoint[], quantity: string | und
   });
   const exact = shown.filter((point) => point.exact);
   const guesses = shown.filter((point) => !point.exact);
-  // Neighbouring trials are joined where the axis is a quantity; the number of a trial is none.
+  // Neighbouring trials are joined only where the axis is a quantity; a trial’s number is not one.
   const curve = (some: readonly TrialPoint[], lineStyle: object) =>
     quantity !== undefined ? [{ ...still, type: 'line', data: spots(some), symbol: 'none', lineStyle, z: 2 }] : [];
   const intervals = (some: readonly TrialPoint[], stroke: string) => ({

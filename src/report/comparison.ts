@@ -1,5 +1,5 @@
-// compare.html from the record of a comparison: for each target a table of all policies, their rates and their errors on
-// one axis; over all targets, perplexity against sparsity.
+// compare.html from the record of a comparison: for each target a table of all policies, their rates, and their errors on
+// one axis; for all targets together, perplexity against sparsity.
 
 import type { Comparison, ComparisonRow } from '../records/index.js';
 import { describeValues, formatPerplexity } from '../words/index.js';
@@ -32,7 +32,7 @@ function overviewSection({ rows, dense }: Comparison, targets: readonly number[]
   const names = [...new Set(rows.map(({ allocation }) => allocation))];
   const cell = (name: string, target: number): ComparisonRow | undefined =>
     rows.find(({ allocation, sparsity }) => allocation === name && sparsity.target === target);
-  // On a logarithmic scale, since one collapsed policy would flatten all others.
+  // Logarithmic, because one collapsed policy would flatten all the others.
   const lines = names.map((name) => targets.map((target) => Math.log10(score(cell(name, target)!))));
   const numbers = table(
     'Perplexity of each policy at each target',

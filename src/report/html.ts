@@ -1,6 +1,6 @@
-// The page's building blocks as strings. A string that comes from a record passes through `escapeHtml` on its way in;
-// everything these functions take as `Html` is markup already. The type is a reminder, not a guard: the page's own
-// Content-Security-Policy forbids scripts and loads, should one slip through.
+// Building blocks of the page as strings. Strings from a record go through `escapeHtml`; values of type `Html` are markup
+// already. The type is a reminder, not a guard: the page’s Content-Security-Policy forbids scripts and loads in case one
+// gets through.
 
 export type Html = string;
 
@@ -14,14 +14,14 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 export const escapeHtml = (text: string): Html => text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character]!);
 
-/** A section with its heading; empty where it has nothing to show. `id` is also its class. */
+/** A section with its heading; empty where there is nothing to show. `id` is also its class. */
 export function section(id: string, title: string, ...parts: readonly Html[]): Html {
   const body = parts.filter((part) => part !== '').join('\n');
   if (body === '') return '';
   return `<section id="${id}" aria-labelledby="${id}-title">\n<h2 id="${id}-title">${title}</h2>\n${body}\n</section>`;
 }
 
-/** A row of a table: its head and its cells; `chosen` sets it apart. */
+/** A row of a table: its head and its cells. `chosen` highlights it. */
 export type Row = { readonly head: Html; readonly cells: readonly Html[]; readonly chosen?: boolean };
 
 /** A table in a box of its own, which scrolls sideways where the screen is narrower than the table. */
@@ -49,7 +49,7 @@ export function list(pairs: readonly (readonly [name: Html, value: Html | undefi
 
 export const note = (text: Html): Html => `<p class="note">${text}</p>`;
 
-/** A chart under its key, with a caption, and its numbers as a table for those who read rather than look. */
+/** A chart below its key, with a caption, and its numbers as a table. */
 export function figure(key: Html, pictures: Html, caption: Html, numbers: Html): Html {
   return `<figure>
 ${key}

@@ -1,5 +1,5 @@
-// The key of a chart, in HTML rather than in the picture: it wraps where the screen is narrow, and names from the record
-// never enter a picture.
+// The key of a chart, in HTML instead of in the picture: it wraps on narrow screens, and names from the record never enter
+// a picture.
 
 import type { Html } from './html.js';
 import { lineStyle, PALETTE } from './palette.js';
@@ -9,7 +9,7 @@ const { chosen, uniform, surrogate, axis, ink, paper } = PALETTE;
 const line = (colour: string, dashes = ''): string =>
   `<path d="M1 7H29" fill="none" stroke="${colour}" stroke-width="2.5"${dashes && ` stroke-dasharray="${dashes}"`}/>`;
 
-/** Small pictures of 30 × 14, drawn as the charts draw them. */
+/** Pictures of 30 × 14, drawn like the charts. */
 const MARKS = {
   bar: `<rect x="9" y="1" width="12" height="12" fill="${chosen.light}"/>`,
   target: line(axis.light, '5 4'),

@@ -13,8 +13,8 @@ export const formatPercent = (share: number, decimals = 2): string => unbroken(w
 export const formatTarget = (share: number): string => unbroken(words.formatTarget(share));
 
 /**
- * Ratios that belong together, with as many decimals, three at least, as it takes that none is shown as 1 that is not:
- * a bound of 0.9996 beside the word "better" must not read 1.000.
+ * Formats ratios that belong together with the same number of decimals: three, or more if a ratio that is not 1 would read
+ * as 1. A bound of 0.9996 beside the word "better" must not read 1.000.
  */
 export function formatRatios(ratios: readonly number[]): string[] {
   let decimals = 3;
@@ -23,7 +23,7 @@ export function formatRatios(ratios: readonly number[]): string[] {
   return ratios.map((ratio) => (ratio >= 1e4 ? ratio.toExponential(2) : ratio.toFixed(decimals)));
 }
 
-/** `0.966 [0.962, 0.970]`, the interval on a line of its own where space is short. */
+/** `0.966 [0.962, 0.970]`; the interval moves to its own line where space is short. */
 export function formatEstimate(ratio: number, interval: readonly [number, number]): Html {
   const [middle, low, high] = formatRatios([ratio, ...interval]);
   return `${middle} <span class="interval">[${low}, ${high}]</span>`;

@@ -1,4 +1,4 @@
-// The frame of a page: one document, its style inside, a policy that forbids scripts and loads.
+// The frame of a page: one document with its style inside and a policy that forbids scripts and loads.
 
 import { escapeHtml, type Html } from './html.js';
 import { STYLE } from './style.js';

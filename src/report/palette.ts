@@ -1,6 +1,6 @@
-// The page's colours, light and dark. Charts are drawn in the light ones; each is a colour of its own, so the style sheet
-// can find what is drawn in it (`svg [fill="#…"]`) and give it the variable's present value. Blue, orange and purple
-// stay apart for colour-blind readers (after Okabe and Ito); marks and dashes differ too.
+// The page’s colours, light and dark. Charts are drawn in the light ones. Each colour is used for one purpose, so the style
+// sheet can select what is drawn in it (`svg [fill="#…"]`) and give it the current value of the variable. Blue, orange and
+// purple are distinct for colour-blind readers (after Okabe and Ito); marks and dashes differ too.
 
 export const PALETTE = {
   paper: { light: '#ffffff', dark: '#14171b' },
@@ -17,7 +17,7 @@ export const PALETTE = {
   sixth: { light: '#6b6100', dark: '#cfc155' },
 } as const;
 
-/** Colour and dashes of the nth of many lines; beyond the colours, other dashes tell them apart. */
+/** Colour and dashes of the nth of many lines; when colours run out, dashes change. */
 export function lineStyle(n: number): { readonly color: string; readonly dashes: readonly number[] } {
   const colours = [PALETTE.uniform, PALETTE.chosen, PALETTE.surrogate, PALETTE.fourth, PALETTE.fifth, PALETTE.sixth];
   const dashes = [[], [6, 4], [2, 3], [9, 3, 2, 3]] as const;
@@ -33,7 +33,7 @@ const roles = Object.keys(PALETTE) as Role[];
 export const variables = (scheme: 'light' | 'dark'): string =>
   roles.map((role) => `--${role}: ${PALETTE[role][scheme]};`).join(' ');
 
-/** Rules by which everything drawn in a light colour takes the variable's. */
+/** Rules that give everything drawn in a light colour the value of its variable. */
 export const recolour = (): string =>
   roles
     .flatMap((role) =>

@@ -1,5 +1,5 @@
-// What a record says, in the terms of the page: what the chosen plan is called, whether it is uniform, and how it
-// compares with uniform on a text. Every comparison is computed from the losses in the record.
+// Reads a record for the page: the name of the chosen plan, whether it is uniform, and how it compares with uniform on a
+// text. Every comparison is computed from the losses in the record.
 
 import {
   type Evaluation,
@@ -15,7 +15,7 @@ export type Which = 'validation' | 'test';
 
 export type Comparison = {
   readonly ratio: number;
-  /** Paired 95 % interval of the ratio; absent where one window says nothing about the spread. */
+  /** Paired 95 % interval of the ratio; absent where there is only one window. */
   readonly interval?: readonly [number, number];
   readonly verdict?: 'better' | 'tie' | 'worse';
 };
@@ -34,7 +34,7 @@ export function describePlan(manifest: Manifest): string {
   return values === '' ? policyName(manifest) : `${policyName(manifest)} (${values})`;
 }
 
-/** Whether the chosen plan and uniform are one and the same result, so that there is nothing to compare. */
+/** Whether the chosen plan and uniform are the same result, so that there is nothing to compare. */
 export function isUniform({ plan, uniform, chosen }: Manifest): boolean {
   if (plan.from?.policy === 'uniform') return true;
   const same = (a: readonly number[] | undefined, b: readonly number[] | undefined): boolean =>
@@ -49,7 +49,7 @@ export function isUniform({ plan, uniform, chosen }: Manifest): boolean {
   );
 }
 
-/** The chosen row against uniform, paired; undefined where they were not scored on the same windows. */
+/** Compares a row with uniform, paired; undefined where the two were not scored on the same windows. */
 export function compare(row: ResultRow, uniform: ResultRow | null, which: Which): Comparison | undefined {
   const [a, b] = [row[which], uniform?.[which]];
   if (!a || !b || a.nll.length === 0 || a.nll.length !== b.nll.length) return undefined;
@@ -59,7 +59,7 @@ export function compare(row: ResultRow, uniform: ResultRow | null, which: Which)
   return { ratio, interval, verdict: verdictOf(interval) };
 }
 
-/** The text that decides: test where the chosen plan was scored on one, else validation, else neither. */
+/** The text that decides: test if the chosen plan was scored on one, else validation, else none. */
 export const decisiveText = ({ chosen }: Manifest): Which | undefined =>
   scored(chosen.test) ? 'test' : scored(chosen.validation) ? 'validation' : undefined;
 

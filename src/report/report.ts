@@ -1,6 +1,5 @@
-// report.html from the record of a run, and from nothing else. One self-contained document that opens from disk: no
-// script, no font, no picture from elsewhere. A section whose numbers are not in the record is left out. Equal records
-// give equal bytes.
+// report.html from the record of a run alone. One self-contained document that opens from disk: no script, no font, no
+// picture from elsewhere. Sections whose numbers are not in the record are left out. Equal records give equal bytes.
 
 import type { Manifest } from '../records/index.js';
 import { escapeHtml } from './html.js';

@@ -1,4 +1,4 @@
-// The page's look: on a desk, on a phone, in the dark and on paper. Colours are variables, and pictures follow them.
+// The page’s style: for desktop, phone, dark mode and print. Colours are variables, and pictures use them.
 
 import { recolour, variables } from './palette.js';
 

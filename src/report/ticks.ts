@@ -1,9 +1,9 @@
-// Where axes carry labels, where ECharts' own choice does not serve: every nth block so that numbers do not touch, and
-// round ratios on a logarithmic scale.
+// Axis labels where ECharts’ own choice does not work: every nth block, so that numbers do not touch, and round ratios on a
+// logarithmic scale.
 
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] as const;
 
-/** Every how many blocks a label fits on `width` pixels. */
+/** How many blocks apart labels fit on `width` pixels. */
 export function blockStep(blocks: number, width: number): number {
   const space = String(blocks - 1).length * 8 + 7;
   return STEPS.find((step) => (width / blocks) * step >= space) ?? Math.ceil((blocks * space) / width);
@@ -31,14 +31,14 @@ export function scaleOf(low: number, high: number): Scale {
   return { min, max: max > min ? max : multiple(min / interval + 1), interval, decimals: decimalsOf(interval) };
 }
 
-/** Labels with equally many decimals where the ticks are equally far apart. */
+/** Labels with the same number of decimals where the ticks are evenly spaced. */
 export function labelTicks(ticks: readonly number[]): (value: number) => string {
   const evenly = ticks.length > 1 && ticks.at(-1)! / ticks[0]! <= 4;
   const decimals = evenly ? decimalsOf(ticks[1]! - ticks[0]!) : 0;
   return (value) => (evenly ? value.toFixed(decimals) : String(Number(value.toPrecision(3))));
 }
 
-/** About four to eight round ratios in [low, high], 1 among them where it lies inside. */
+/** About four to eight round ratios in [low, high], including 1 if it is in the range. */
 export function ratioTicks(low: number, high: number): number[] {
   if (high / low > 4) {
     const ticks: number[] = [];

@@ -1,4 +1,4 @@
-// Relative reconstruction error through depth: the explosion that ATP is about.
+// Relative reconstruction error through depth: the growth of errors that ATP is about.
 
 import type { Manifest } from '../../records/index.js';
 import { drawErrors } from '../charts.js';

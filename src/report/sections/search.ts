@@ -1,5 +1,5 @@
-// What the search tried: validation perplexity over uniform's, with paired intervals, against the number that was searched
-// (such as β), or against the number of the trial where several were.
+// What the search tried: validation perplexity relative to uniform, with paired intervals, against the number that was
+// searched (such as β), or against the trial’s number where several were searched.
 
 import type { Manifest, Trial } from '../../records/index.js';
 import { describeValues, formatNumber, formatPerplexity, symbolOf } from '../../words/index.js';
@@ -52,13 +52,13 @@ export function searchSection(manifest: Manifest): Html {
 const costOf = ({ equivalents }: NonNullable<Manifest['search']>): string =>
   `It cost as much as ${equivalents.toFixed(1)} trials besides uniform; the published grid makes nine.`;
 
-/** exp of the mean paired difference is the middle of the interval on a logarithmic scale. */
+/** exp of the mean paired difference: the middle of the interval on a logarithmic scale. */
 const ratioOf = ({ interval: [low, high] }: Trial): number => Math.sqrt(low * high);
 
 const valuesOf = ({ beta, hyperparameters }: Trial): Readonly<Record<string, number>> =>
   beta === null ? hyperparameters : { beta, ...hyperparameters };
 
-/** The one number that the trials differ in, where every trial has it. */
+/** The only number in which the trials differ, if every trial has it. */
 function searchedName(trials: readonly Trial[]): string | undefined {
   const values = trials.map(valuesOf);
   const names = [...new Set(values.flatMap(Object.keys))];

@@ -1,4 +1,4 @@
-// How big the checkpoint is, how big it stays, and what a packed format could come to.
+// The size of the checkpoint, which pruning does not change, and the size that a packed format could have.
 
 import type { Manifest } from '../../records/index.js';
 import { formatBytes, formatCount, formatNumber } from '../../words/index.js';
@@ -7,7 +7,7 @@ import { formatPercent } from '../numbers.js';
 
 export function sizeSection({ source, sparsity }: Manifest): Html {
   const s = sparsity.realised;
-  // Eight bits for each value that stays and one bit of mask for every prunable weight; scales are not counted.
+  // Eight bits for each value that is left and one bit of mask for every prunable weight; scales are not counted.
   const bits = 8 * (1 - s) + 1;
   const zeros = Object.values(sparsity.linears).reduce((sum, linear) => sum + linear.zeros, 0);
   const share = source.parameters > 0 ? ` (${formatPercent(source.prunable / source.parameters, 1)})` : '';

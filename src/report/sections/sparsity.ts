@@ -43,7 +43,7 @@ function signed(difference: number): string {
   return Number(text.split(' ')[0]) === 0 ? text : `${difference < 0 ? '−' : '+'}${text}`;
 }
 
-/** Least and greatest sparsity of the linears of each block; undefined where names do not say which block is theirs. */
+/** Least and greatest sparsity of the linears of each block; undefined where names do not show their block. */
 function rangesOf(linears: Manifest['sparsity']['linears'], blocks: number): [number, number][] | undefined {
   const ranges: [number, number][] = [];
   for (const [name, { weights, zeros }] of Object.entries(linears)) {

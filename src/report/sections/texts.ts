@@ -1,4 +1,4 @@
-// The texts a run used: without them its numbers mean nothing.
+// The texts a run used; its numbers depend on them.
 
 import type { Manifest, ManifestText } from '../../records/index.js';
 import { formatCount } from '../../words/index.js';

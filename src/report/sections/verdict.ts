@@ -1,4 +1,4 @@
-// What the run came to, in plain words and computed from the losses in the record: nothing where nothing was scored.
+// The result of the run in plain words, computed from the losses in the record; empty where nothing was scored.
 
 import type { Manifest } from '../../records/index.js';
 import { describeValues, formatPerplexity } from '../../words/index.js';
