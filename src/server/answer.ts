@@ -1,4 +1,4 @@
-// From completions to a response, whole or as events, and the end of the call whichever way it goes.
+// Turns completions into a response, whole or as events, and ends the call in every case.
 
 import type { Completion } from '../generation/index.js';
 import type { Answers } from './ask.js';
@@ -6,7 +6,7 @@ import type { EventStream } from './sse.js';
 
 type Done = readonly Completion[];
 
-/** One JSON document when all is done. @throws why the call ended without an answer */
+/** One JSON document when all is done. @throws the reason why the call ended without an answer */
 export async function answerWhole({ call, completions }: Answers, render: (done: Done) => object): Promise<Response> {
   try {
     const response = Response.json(render(await completions));
@@ -18,7 +18,7 @@ export async function answerWhole({ call, completions }: Answers, render: (done:
   }
 }
 
-/** Events until all is done; `finish` sends the last of them. */
+/** Sends events until all is done; `finish` sends the last ones. */
 export function answerStream(
   { call, completions }: Answers,
   events: EventStream,

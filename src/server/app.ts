@@ -1,4 +1,4 @@
-// The routes. Thin: what they do lies in completions.ts and chat.ts, what they ask lies in the runtime.
+// The routes. The work is in completions.ts, chat.ts and the room generation.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { HttpBindings } from '@hono/node-server';
@@ -21,7 +21,7 @@ export function createApp(context: ServerContext): Hono<{ Bindings: HttpBindings
   const app = new Hono<{ Bindings: HttpBindings }>();
 
   const fail = (c: Call, error: unknown): Response => {
-    // Whatever failed after the client went, reading the body above all, failed because it went.
+    // After the client has gone, every failure (above all of reading the body) is a consequence of that.
     const { status, error: told } = describeProblem(c.req.raw.signal.aborted ? new ClientGoneError() : error);
     if (status === 429) c.header('retry-after', '1');
     return c.json({ error: told }, status as ContentfulStatusCode);
@@ -40,12 +40,12 @@ export function createApp(context: ServerContext): Hono<{ Bindings: HttpBindings
     if (context.draining || !isWhole) c.header('connection', 'close');
   });
 
-  // A page elsewhere whose name was made to lead here (DNS rebinding) would count as ours for its reader's browser.
+  // A page of another site whose name was pointed at this machine (DNS rebinding) would have the same origin as ours.
   if (isLoopback(settings.host) && settings.apiKey === undefined) {
     app.use(async (c, next) => {
       const host = hostOf(c.req.header('host') ?? '');
       if (!isLoopback(host)) {
-        const message = `This server answers for localhost, 127.0.0.1 and [::1], and was asked for ${JSON.stringify(host)}. Start it with --api-key to have it reached by other names.`;
+        const message = `This server answers for localhost, 127.0.0.1 and [::1], but the request was for ${JSON.stringify(host)}. Start it with --api-key to allow other names.`;
         throw new RefusedError(message, { status: 403, word: 'host_not_allowed' });
       }
       await next();
@@ -54,14 +54,14 @@ export function createApp(context: ServerContext): Hono<{ Bindings: HttpBindings
 
   app.use('/v1/*', async (c, next) => {
     if (settings.apiKey !== undefined && !isKey(c.req.header('authorization'), settings.apiKey)) {
-      const message = 'Expected the header Authorization: Bearer <key> with the key this server was started with.';
+      const message = 'Expected the header Authorization: Bearer <key> with the key of this server.';
       throw new RefusedError(message, { status: 401, word: 'invalid_api_key' });
     }
     await next();
   });
 
   const readBody = async (c: Call): Promise<string> => {
-    // A page elsewhere cannot send JSON here without asking first, and nobody answers that it may.
+    // A page of another site cannot send JSON here without a preflight request, and no answer allows it.
     if (!/^application\/json\s*(;|$)/i.test(c.req.header('content-type') ?? '')) {
       throw new RefusedError('Expected a body with content-type: application/json.', { status: 415 });
     }
@@ -97,10 +97,10 @@ export function createApp(context: ServerContext): Hono<{ Bindings: HttpBindings
   return app;
 }
 
-/** Paths that metrics name; others are one. */
+/** Paths that metrics name; all others count as one. */
 const ROUTES = new Set(['/', '/health', '/metrics', '/v1/completions', '/v1/chat/completions', '/v1/models']);
 
-/** In a time that does not depend on where they differ. */
+/** Compares in a time that does not depend on where the two differ. */
 function isKey(header: string | undefined, key: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   const given = /^Bearer (.*)$/i.exec(header ?? '')?.[1] ?? '';

@@ -1,4 +1,4 @@
-// From a checked body to the scheduler: prompts as tokens that fit the model, and the call that stands for them.
+// From a checked body to the scheduler: prompts as tokens that fit the model, and the call that represents them.
 
 import { countCharacters } from '../base/index.js';
 import {
@@ -16,22 +16,22 @@ import { EndedError, RefusedError } from './problems.js';
 
 export type Prompt = {
   readonly tokens: readonly number[];
-  /** As it is echoed. */
+  /** The text as it is echoed. */
   readonly text: string;
 };
 
-/** @throws RefusedError where a request names a model that is not this one; one that names none means this one */
+/** @throws RefusedError where a request names another model; one without a name means this one */
 export function requireModel({ settings }: ServerContext, asked: string | null | undefined): void {
   if (asked === null || asked === undefined || asked === settings.name) return;
-  throw new RefusedError(`The model ${JSON.stringify(asked)} is not here; there is ${JSON.stringify(settings.name)}.`, {
+  throw new RefusedError(`There is no model ${JSON.stringify(asked)} here, only ${JSON.stringify(settings.name)}.`, {
     ...{ status: 404, param: 'model', word: 'model_not_found' },
   });
 }
 
 type TextOptions = {
-  /** Whether the tokenizer adds its own: where the text does not bring them. */
+  /** Whether the tokenizer adds its special tokens; false where the text already has them. */
   readonly specialTokens: boolean;
-  /** What the text came as. */
+  /** The parameter that held the text. */
   readonly param: 'prompt' | 'messages';
 };
 
@@ -39,16 +39,17 @@ type TextOptions = {
 export function readText(context: ServerContext, text: string, { specialTokens, param }: TextOptions): Prompt {
   const { model } = context;
   const { maxPositions } = model.info;
-  // So long that no tokenizer makes it fit: not worth the time it takes to see that. Normalisers shorten by less than 4.
+  // No tokenizer makes a text this long fit, so it is refused before tokenising it. Normalisers shorten by a factor below
+  // 4.
   const limit = 4 * maxPositions * model.tokenizer.longestToken;
   if (text.length > limit) throw tooLong(maxPositions, `a prompt of ${countCharacters(text)} characters`);
   if (/\p{Surrogate}/u.test(text)) {
-    throw new RefusedError(`${param}: expected Unicode text, got half of a surrogate pair.`, { param });
+    throw new RefusedError(`${param}: expected Unicode text, got a lone surrogate.`, { param });
   }
   return { tokens: encodePrompt(model, text, specialTokens), text };
 }
 
-/** A prompt that came as tokens, with its text where that is wanted. @throws RefusedError */
+/** Reads a prompt of token ids, with its text if that is wanted. @throws RefusedError */
 export function readTokens({ model }: ServerContext, tokens: readonly number[], wantsText: boolean): Prompt {
   const { vocabulary, maxPositions } = model.info;
   if (tokens.length > maxPositions) throw tooLong(maxPositions, `${tokens.length} in the prompt`);
@@ -59,7 +60,7 @@ export function readTokens({ model }: ServerContext, tokens: readonly number[], 
   return { tokens: startSomewhere(tokens, model.bos), text: wantsText ? model.tokenizer.decode(tokens) : '' };
 }
 
-/** What a body asks of the scheduler for each text, besides its prompt. */
+/** What a request wants for one prompt. */
 export type PromptRequest = {
   readonly prompt: readonly number[];
   readonly maxTokens: number;
@@ -70,7 +71,7 @@ export type PromptRequest = {
 
 export type Answers = { readonly call: Call; readonly completions: Promise<readonly Completion[]> };
 
-/** Puts all texts to the scheduler, or none. @throws RefusedError; ResourceError E_RESOURCE_QUEUE, E_RESOURCE_CLOSED */
+/** Submits all texts to the scheduler, or none. @throws RefusedError; ResourceError E_RESOURCE_QUEUE, E_RESOURCE_CLOSED */
 export function ask(
   context: ServerContext,
   client: AbortSignal,
@@ -110,7 +111,7 @@ export function ask(
     );
     for (const { prompt } of asked) metrics.promptTokens.add(prompt.length);
     const completions = Promise.all(promises).catch((error) => {
-      call.leave(); // one failed: the others are of no use
+      call.leave(); // one failed, so the others are of no use
       throw error;
     });
     return { call, completions };
@@ -120,7 +121,7 @@ export function ask(
   }
 }
 
-/** @throws RefusedError where a bias is for a token that is not there */
+/** @throws RefusedError where a bias is for a token that does not exist */
 function samplingOf(body: SamplingBody, vocabulary: number): Omit<Sampling, 'seed'> {
   const logitBias = new Map(Object.entries(body.logit_bias ?? {}).map(([token, bias]) => [Number(token), bias]));
   const stranger = Object.keys(body.logit_bias ?? {}).find((one) => !/^\d+$/.test(one) || Number(one) >= vocabulary);
@@ -153,7 +154,7 @@ export type Usage = {
   readonly total_tokens: number;
 };
 
-/** A prompt counts once, however many texts continue it. */
+/** A prompt counts once, even if several texts continue it. */
 export function countUsage(prompts: readonly Prompt[], completions: readonly Completion[]): Usage {
   const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
   const prompt = sum(prompts.map(({ tokens }) => tokens.length));

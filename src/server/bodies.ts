@@ -1,12 +1,12 @@
-// Request bodies, checked. What we do not have and others do is in absent.ts. Messages are checked where they are made
-// ready for the chat template, which gets all of their keys.
+// Request bodies, checked. Parameters of others that we do not have are in absent.ts. Messages are checked where they are
+// prepared for the chat template, which receives all of their keys.
 
 import { z } from 'zod';
 import { readChatJson } from '../generation/index.js';
 import { refuseAbsent } from './absent.js';
 import { RefusedError } from './problems.js';
 
-/** How many texts and stop strings a request may ask for; alternatives as OpenAI's chat has them. */
+/** Limits on texts and stop strings per request; alternatives as in OpenAI’s chat. */
 const MAX_CHOICES = 16;
 const MAX_STOPS = 16;
 const MAX_TOP = 20;
@@ -58,7 +58,7 @@ export const parseCompletionBody = (text: string): CompletionBody => parse(compl
 /** The body of /v1/chat/completions. @throws RefusedError */
 export const parseChatBody = (text: string): ChatBody => parse(chatBody, text, 'messages');
 
-/** A chat's messages and what its template is given besides, with their numbers and keys as they were written. */
+/** A chat’s messages and the other variables for its template, with numbers and keys as they were written. */
 export function readConversation(text: string) {
   let body: ReadonlyMap<string, ReturnType<typeof readChatJson>>;
   try {
@@ -100,17 +100,17 @@ export function listPrompts(prompt: unknown): readonly (string | readonly number
     if (isTokens(prompt)) return [prompt];
     if (prompt.every((one) => typeof one === 'string' || isTokens(one))) return prompt;
   }
-  throw new RefusedError('prompt: expected a string, token ids, or a list of either that is not empty.', {
+  throw new RefusedError('prompt: expected a string, token ids, or a non-empty list of either.', {
     param: 'prompt',
   });
 }
 
-/** Stop strings. @throws RefusedError for one that is empty or no Unicode text */
+/** Stop strings. @throws RefusedError for an empty one or one with a lone surrogate */
 export function listStops(stop: SamplingBody['stop']): readonly string[] {
   const stops = typeof stop === 'string' ? [stop] : (stop ?? []);
   for (const one of stops) {
     if (one !== '' && !/\p{Surrogate}/u.test(one)) continue;
-    throw new RefusedError('stop: expected strings that are not empty and have no half of a surrogate pair.', {
+    throw new RefusedError('stop: expected non-empty strings without lone surrogates.', {
       param: 'stop',
     });
   }

@@ -1,5 +1,5 @@
-// Requests that are being answered. Each ends in one of four ways: answered, the client went, its time was up, the
-// server is going; the last three cancel what was asked of the scheduler.
+// Requests in progress. Each ends in one of four ways: it is answered, the client disconnects, its time is up, or the
+// server stops. The last three cancel its work in the scheduler.
 
 import { ClientGoneError, EndedError } from './problems.js';
 
@@ -8,25 +8,25 @@ export type Outcome = 'answered' | 'cancelled' | 'timeout' | 'shutdown' | 'faile
 export interface Call {
   /** Aborted with the reason. */
   readonly signal: AbortSignal;
-  /** The client went. */
+  /** The client disconnected. */
   leave(): void;
-  /** Has to be called once the answer is complete; tells how it ended. */
+  /** Must be called when the answer is complete; reports how the call ended. */
   end(error?: unknown): void;
-  /** The request was not accepted after all: nothing is told. */
+  /** The request was not accepted after all; nothing is reported. */
   drop(): void;
 }
 
 export interface Calls {
   readonly active: number;
-  /** `client` is aborted where the client goes. */
+  /** `client` is aborted when the client disconnects. */
   begin(client: AbortSignal): Call;
   /** Resolves when no call is active. */
   idle(): Promise<void>;
-  /** Cancels all. */
+  /** Cancels all calls. */
   cancelAll(): void;
 }
 
-/** `onEnd` is told each call's outcome and how long it took. */
+/** `onEnd` receives each call’s outcome and duration. */
 export function createCalls(timeout: number, onEnd: (outcome: Outcome, seconds: number) => void): Calls {
   const active = new Set<AbortController>();
   const waiters: (() => void)[] = [];

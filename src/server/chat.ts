@@ -1,5 +1,5 @@
-// POST /v1/chat/completions: messages through the model's chat template, then a completion like any other. The template
-// writes the special tokens.
+// POST /v1/chat/completions: the model’s chat template turns messages into a prompt, which is completed like any other. The
+// template writes the special tokens.
 
 import { randomUUID } from 'node:crypto';
 import { type Completion, requireChatTemplate } from '../generation/index.js';
@@ -70,7 +70,7 @@ export async function answerChat(context: ServerContext, text: string, client: A
   });
 }
 
-/** What was asked for, or all that the model has room for. @throws RefusedError */
+/** The requested number of tokens, or as many as fit. @throws RefusedError */
 function maxTokensOf({ model }: ServerContext, body: ChatBody, prompt: number): number {
   const asked = body.max_completion_tokens ?? body.max_tokens;
   if (asked !== null && asked !== undefined) return asked;

@@ -1,6 +1,6 @@
-// POST /v1/completions. Several prompts and several texts for each; text i of prompt p is choice p·n + i. With `echo` the
-// prompt stands before the text, and with `logprobs` its tokens are scored too, the first one apart, which nothing comes
-// before: with `max_tokens` 0 or 1 that is how harnesses score a text.
+// POST /v1/completions: several prompts and several texts for each; text i of prompt p is choice p·n + i. With `echo` the
+// prompt comes before the text. With `logprobs` as well, its tokens are scored too, except the first one, which has nothing
+// before it. With `max_tokens` 0 or 1 this is how harnesses score a text.
 
 import { randomUUID } from 'node:crypto';
 import { countCharacters } from '../base/index.js';
@@ -28,7 +28,7 @@ export async function answerCompletion(context: ServerContext, text: string, cli
         ? readText(context, prompt, { specialTokens: true, param: 'prompt' })
         : readTokens(context, prompt, body.echo === true),
     );
-    await new Promise((resolve) => setImmediate(resolve)); // others may want the event loop between two prompts
+    await new Promise((resolve) => setImmediate(resolve)); // let other work run between two prompts
   }
   const job: Job = { body, prompts, n: body.n ?? 1 };
   const frame = {
@@ -94,7 +94,7 @@ function promptScoresOf(
   return listPromptLogprobs(model.tokenizer, tokens, scores, offsets);
 }
 
-/** Scores of all that a choice shows. */
+/** Scores of all tokens that a choice shows. */
 function scoresOf(context: ServerContext, job: Job, index: number, completion: Completion): CompletionLogprobs | null {
   const { echo, logprobs } = job.body;
   if (logprobs === null || logprobs === undefined) return null;
@@ -112,7 +112,7 @@ function stream(context: ServerContext, job: Job, frame: object, client: AbortSi
     choices: [{ index, text, logprobs, finish_reason: finish }],
     ...(body.stream_options?.include_usage === true ? { usage: null } : {}),
   });
-  // The prompt's scores are complete only with the text; where they are asked for, the echo comes with them, at the end.
+  // The prompt’s scores are complete only with the text, so an echo with scores comes at the end.
   const answers = submit(context, job, client, (index, { text, tokens }) => {
     if (echoesScores) return;
     const logprobs = asksScores ? listLogprobs(context.model.tokenizer, tokens, base(index)) : null;

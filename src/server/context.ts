@@ -1,4 +1,4 @@
-// What the routes share: the model, its scheduler, the calls that are being answered, and what is counted.
+// What the routes share: the model, its scheduler, the calls in progress, and the metrics.
 
 import { createRng } from '../base/index.js';
 import { createScheduler, type OpenedDecoder, type Scheduler } from '../generation/index.js';
@@ -14,9 +14,9 @@ export type ServerContext = {
   readonly metrics: Metrics;
   /** When the model was opened, in seconds since 1970. */
   readonly created: number;
-  /** Seeds for requests that bring none. */
+  /** Seeds for requests without one. */
   nextSeed(): number;
-  /** Whether the server takes no more requests. */
+  /** Whether the server accepts no more requests. */
   draining: boolean;
 };
 

@@ -1,6 +1,6 @@
-// Scores as OpenAI's two routes show them. A token is named by its text, or as `bytes:\xe2\x80` where it is half a
-// character, so that two tokens with different bytes have different names. Of two with the same name the likelier is in
-// `top_logprobs`, which is a record by name.
+// Scores as OpenAI’s two routes show them. A token’s name is its text, or `bytes:\xe2\x80` where it is part of a character,
+// so that two tokens with different bytes have different names. Of two tokens with the same name, `top_logprobs` has the
+// likelier one, because it is a record by name.
 
 import type { PlacedToken, ScoredToken, TokenScore } from '../generation/index.js';
 import type { Codec } from '../text/index.js';
@@ -33,7 +33,7 @@ function nameTop(codec: Codec, { token, logprob, top }: ScoredToken): Record<str
   return Object.fromEntries(entries);
 }
 
-/** Of /v1/completions; `base` is where the generated text begins in the text, in characters. */
+/** The scores of /v1/completions; `base` is where the generated text begins in the text, in characters. */
 export function listLogprobs(codec: Codec, tokens: readonly PlacedToken[], base: number): CompletionLogprobs {
   return {
     tokens: tokens.map(({ token }) => nameToken(codec, token)),
@@ -43,7 +43,7 @@ export function listLogprobs(codec: Codec, tokens: readonly PlacedToken[], base:
   };
 }
 
-/** Of a prompt that is echoed: its first token has no score. */
+/** The scores of an echoed prompt; its first token has none. */
 export function listPromptLogprobs(
   codec: Codec,
   prompt: readonly number[],
@@ -65,7 +65,7 @@ export const joinLogprobs = (a: CompletionLogprobs, b: CompletionLogprobs): Comp
   text_offset: [...a.text_offset, ...b.text_offset],
 });
 
-/** Of /v1/chat/completions. */
+/** The scores of /v1/chat/completions. */
 export const listChatLogprobs = (codec: Codec, tokens: readonly ScoredToken[]) => {
   const describe = ({ token, logprob }: TokenScore) => ({
     token: nameToken(codec, token),

@@ -1,4 +1,4 @@
-// Hosts that lead to this machine alone.
+// Hosts that lead only to this machine.
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[?::1\]?)$/i;
 

@@ -1,4 +1,4 @@
-// What Prometheus reads: counters, gauges and histograms in its text format, version 0.0.4.
+// Metrics for Prometheus: counters, gauges and histograms in its text format, version 0.0.4.
 
 const SECONDS = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300];
 
@@ -14,11 +14,11 @@ export interface Histogram {
 
 export interface Registry {
   counter(name: string, help: string): Counter;
-  /** `read` is asked whenever the page is. */
+  /** `read` is called each time the page is read. */
   gauge(name: string, help: string, read: () => number): void;
-  /** Of seconds. */
+  /** A histogram of seconds. */
   histogram(name: string, help: string): Histogram;
-  /** The page. */
+  /** The page as text. */
   render(): string;
 }
 
@@ -65,7 +65,7 @@ function format(labels: Labels): string {
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
 }
 
-/** What this server tells. */
+/** The metrics of this server. */
 export type Metrics = {
   readonly registry: Registry;
   readonly requests: Counter;

@@ -1,5 +1,5 @@
-// The script of the page at `/`, as it is sent: plain JavaScript of the browser's. It reads server-sent events by hand,
-// since EventSource cannot send a body.
+// The script of the page at `/`, sent as it is: plain JavaScript for the browser. It parses server-sent events itself,
+// because EventSource cannot send a body.
 
 export const PAGE_SCRIPT = `
 'use strict';

@@ -1,5 +1,5 @@
-// The page at `/`: one form to try the model with. Everything is in it (no other request but those to /v1), text from
-// the model enters as text, and the policy lets the browser run this script alone.
+// The page at `/`: one form to try the model with. It is self-contained (its only requests go to /v1), text from the model
+// enters it as text, and its policy allows this script alone.
 
 import { createHash } from 'node:crypto';
 import { PAGE_SCRIPT } from './page-script.js';
@@ -41,7 +41,7 @@ export const PAGE_POLICY = [
 
 const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
-/** What the page shows of a model: `chat` where it has a chat template. */
+/** What the page shows of a model. `chat` is set where it has a chat template. */
 export type PageFacts = { readonly name: string; readonly chat: boolean; readonly maxPositions: number };
 
 /** The page. */

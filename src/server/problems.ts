@@ -1,5 +1,5 @@
-// Errors as OpenAI's API words them: { error: { message, type, param, code } } and an HTTP status. What a client can mend
-// is told in full; what it cannot (ours, the machine's) goes without paths or stacks.
+// Errors in the form of OpenAI’s API: { error: { message, type, param, code } } and an HTTP status. Client errors are
+// reported in full; server errors are reported without paths or stack traces.
 
 import { LayerwiseError, OptionError } from '../base/index.js';
 
@@ -15,7 +15,7 @@ export type Problem = {
   };
 };
 
-/** A request that cannot be served as it is. `code` is OpenAI's word for it where there is one. */
+/** A request that cannot be served as it is. `code` is OpenAI’s word for the problem, if there is one. */
 export class RefusedError extends OptionError {
   readonly status: Status;
   readonly param: string | null;
@@ -30,7 +30,7 @@ export class RefusedError extends OptionError {
   }
 }
 
-/** Why a request ended without an answer: its time was up, the server is going. */
+/** The reason why a request ended without an answer: its time was up, or the server stops. */
 export class EndedError extends LayerwiseError {
   readonly status: 503 | 504;
 
@@ -40,17 +40,17 @@ export class EndedError extends LayerwiseError {
   }
 }
 
-/** The client went, and nobody is left to be told. */
+/** The client disconnected, so nobody receives an answer. */
 export class ClientGoneError extends LayerwiseError {
   constructor() {
     super('E_RESOURCE_CLIENT', 'The client closed the connection before the answer was complete.');
   }
 }
 
-/** What a chat template has that stands in its way is for the client to know. */
+/** A problem with the chat template is reported to the client. */
 const TOLD = ['E_TEXT_CHAT_TEMPLATE', 'E_UNSUPPORTED_CHAT_TEMPLATE'];
 
-/** What is answered for an error. */
+/** The answer to an error. */
 export function describeProblem(error: unknown): Problem {
   if (error instanceof RefusedError) {
     const type = error.status === 401 ? 'authentication_error' : 'invalid_request_error';

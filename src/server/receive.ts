@@ -1,11 +1,11 @@
-// A request's body, read to its end. One that is too large, or that nobody wants, is read on and thrown away up to a bound
-// before the answer goes: many clients send all they have before they look for an answer, and an answer with a closed
-// connection in the middle of that is a broken pipe to them. Past the bound the connection is closed after the answer.
+// Reads a request’s body to its end. A body that is too large or not wanted is read and discarded up to a limit before the
+// answer is sent: many clients send everything before they read the answer, and a connection that closes earlier is a
+// broken pipe for them. Beyond the limit the connection is closed after the answer.
 
 import type { IncomingMessage } from 'node:http';
 import { ClientGoneError, RefusedError } from './problems.js';
 
-/** Bytes that are read of a body without a use for them. */
+/** Bytes of an unwanted body that are read. */
 const MAX_DISCARDED = 64 << 20;
 
 /** The body as text. @throws RefusedError where it has more than `limit` bytes or is no UTF-8; ClientGoneError */
@@ -29,7 +29,7 @@ export async function receiveText(incoming: IncomingMessage, limit: number): Pro
   }
 }
 
-/** Reads what is left of a body that is not wanted. Returns whether its end was reached. */
+/** Reads the rest of a body that is not wanted. Returns whether it reached the end. */
 export async function discardRest(incoming: IncomingMessage): Promise<boolean> {
   await readOn(incoming, MAX_DISCARDED, () => {});
   return incoming.complete;
@@ -37,10 +37,10 @@ export async function discardRest(incoming: IncomingMessage): Promise<boolean> {
 
 const announced = (incoming: IncomingMessage): number => Number(incoming.headers['content-length'] ?? 0);
 
-/** Bytes that were read of each. */
+/** Bytes read so far of each request. */
 const read = new WeakMap<IncomingMessage, number>();
 
-/** Reads to the end, to more than `most` bytes of it all, or until the client goes. */
+/** Reads until the end, until more than `most` bytes in all, or until the client disconnects. */
 function readOn(incoming: IncomingMessage, most: number, onChunk: (chunk: Buffer) => void): Promise<void> {
   let size = read.get(incoming) ?? 0;
   const isOver = incoming.readableEnded || incoming.destroyed;

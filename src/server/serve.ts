@@ -1,5 +1,5 @@
-// The server as a thing that starts and stops. Stopping: no new connections, requests under way get their time to
-// finish, then they are cancelled; the scheduler is closed last. The model stays open, it is the caller's.
+// Starts and stops the server. On stop it takes no new connections, gives requests in progress time to finish, then cancels
+// them, and closes the scheduler last. The model stays open; it belongs to the caller.
 
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,7 +13,7 @@ import type { ServerSettings } from './settings.js';
 export interface RunningServer {
   readonly url: string;
   readonly port: number;
-  /** Stops as the header says; `grace` seconds, or those of the settings. Resolves when nothing is left of it. */
+  /** Stops as described above; `grace` in seconds, by default that of the settings. Resolves when everything is closed. */
   stop(grace?: number): Promise<void>;
 }
 
@@ -21,16 +21,16 @@ const HEADERS_TIMEOUT = 20_000;
 const BODY_TIMEOUT = 60_000;
 const MAX_CONNECTIONS = 1024;
 
-/** @throws OptionError E_OPTION_PORT, E_OPTION_HOST where it cannot listen there */
+/** @throws OptionError E_OPTION_PORT, E_OPTION_HOST where it cannot listen */
 export async function startServer(model: OpenedDecoder, settings: ServerSettings): Promise<RunningServer> {
   const context = createContext(model, settings);
   const serverOptions = { headersTimeout: HEADERS_TIMEOUT, requestTimeout: BODY_TIMEOUT };
   const server = createAdaptorServer({ fetch: createApp(context).fetch, serverOptions }) as Server;
   server.maxConnections = MAX_CONNECTIONS;
-  // A client that does not read its answer keeps it in memory no longer than it could have waited for it.
+  // A client that does not read its answer keeps the answer in memory no longer than it could have waited for it.
   server.timeout = 1000 * (settings.timeout + 60);
   await listen(server, settings);
-  server.on('error', () => {}); // a connection that could not be accepted (too many open files) is no reason to end
+  server.on('error', () => {}); // a connection that could not be accepted (too many open files) must not end the server
   const { port } = server.address() as AddressInfo;
   const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
   let stopping: Promise<void> | undefined;
@@ -44,7 +44,7 @@ export async function startServer(model: OpenedDecoder, settings: ServerSettings
     calls.cancelAll();
     await scheduler.close();
     await calls.idle();
-    // What was answered last still has to leave; clients that keep a connection open without a request do not count.
+    // The last answers must still be sent. Idle keep-alive connections do not count.
     const flush = within(1);
     const sweep = setInterval(() => server.closeIdleConnections(), 10);
     await Promise.race([closed, flush.over]);

@@ -1,4 +1,4 @@
-// What a server is told when it starts, completed. The command line's numbers are checked before (api/serve.ts).
+// The settings of a server, complete. api/serve.ts checks the numbers of the command line before.
 
 export type ServerSettings = {
   /** The model's name in /v1/models and in answers. */
@@ -6,16 +6,16 @@ export type ServerSettings = {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
-  /** Needed by every request under /v1 where given. */
+  /** If set, every request under /v1 needs it. */
   readonly apiKey: string | undefined;
-  /** Sequences that may wait. */
+  /** Most sequences that may wait. */
   readonly queue: number;
-  /** Bytes of a request's body. */
+  /** Most bytes of a request’s body. */
   readonly bodyBytes: number;
   /** Seconds an answer may take, waiting included. */
   readonly timeout: number;
-  /** Seconds that requests have to finish when the server is told to go. */
+  /** Seconds that requests have to finish when the server stops. */
   readonly grace: number;
-  /** Seed of the seeds of requests that bring none. */
+  /** The seed from which requests without a seed get theirs. */
   readonly seed: number;
 };

@@ -1,16 +1,16 @@
-// Server-sent events as OpenAI's clients read them: `data: <JSON>` and an empty line each, `data: [DONE]` at the end. An
-// error after the first byte can only be told as one more event.
+// Server-sent events as OpenAI’s clients read them: each is `data: <JSON>` and an empty line, the last is `data: [DONE]`.
+// An error after the first byte can only be sent as one more event.
 
 import { describeProblem } from './problems.js';
 
 export interface EventStream {
   send(value: unknown): void;
-  /** The end of it, with the error where there is one. */
+  /** Ends the stream, with an error if there is one. */
   close(error?: unknown): void;
   readonly response: Response;
 }
 
-/** `onCancel` is told where the reader goes before the end. */
+/** `onCancel` runs if the client disconnects early. */
 export function createEventStream(onCancel: () => void): EventStream {
   const encoder = new TextEncoder();
   let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
@@ -36,7 +36,7 @@ export function createEventStream(onCancel: () => void): EventStream {
       headers: {
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-cache',
-        'x-accel-buffering': 'no', // nginx would collect it
+        'x-accel-buffering': 'no', // otherwise nginx buffers the events
       },
     }),
   };
