@@ -1,5 +1,5 @@
-// A turn of the event loop, so that input, timers and the network are not kept waiting by work that answers at once. Pages
-// have no setImmediate, and make timers wait for milliseconds; a message to oneself comes at once there.
+// Waits one turn of the event loop, so that input, timers and the network are not blocked by work that completes at once.
+// Pages have no setImmediate, and their timers wait for milliseconds; a message to the page itself arrives at once.
 
 export const breathe: () => Promise<void> = typeof setImmediate === 'function' ? turn : message;
 
@@ -7,7 +7,7 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** What Node's types leave out. */
+/** What Node’s types lack. */
 type Port = { onmessage: () => void; close(): void };
 
 function message(): Promise<void> {

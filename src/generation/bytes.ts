@@ -1,4 +1,4 @@
-// A packed model from its bytes, run by the calling thread: the way in for a page.
+// Opens a packed model from its bytes and runs it on the calling thread: the entry point for a page.
 
 import { type AloneOptions, type OpenDecoder, openDecoderAlone } from '../decoder/portable.js';
 import { openPackedBytes, type PackedBytes, type PackedFile } from '../packed/portable.js';
@@ -7,12 +7,12 @@ import { readLanguage } from './language.js';
 import type { OpenedDecoder } from './opened.js';
 
 export type BytesOptions = AloneOptions & {
-  /** What messages call the model. Defaults to the address or the name that comes with the bytes. */
+  /** The model’s name in messages. Defaults to the address or name that comes with the bytes. */
   readonly name?: string | undefined;
 };
 
 /**
- * Opens a .lw file for token ids: they go in, logits come out.
+ * Opens a .lw file for token ids: ids in, logits out.
  * @throws as `openPackedBytes`; OptionError E_OPTION_POSITIONS; ResourceError E_RESOURCE_MEMORY, E_RESOURCE_KERNELS;
  * CheckpointError, UnsupportedError
  */
@@ -20,7 +20,7 @@ export const openBytes = (bytes: PackedBytes, options: BytesOptions = {}): Promi
   withPacked(bytes, options, (packed) => openDecoderAlone(packed, options));
 
 /**
- * Opens a .lw file for text: `generateText` takes it. What is wrong with its tokenizer is told before a weight is read.
+ * Opens a .lw file for text, for `generateText`. A problem with its tokenizer is reported before weights are read.
  * @throws as `openBytes`; CheckpointError E_TEXT_TOKENIZER, E_TEXT_CHAT_TEMPLATE
  */
 export const openBytesForText = (bytes: PackedBytes, options: BytesOptions = {}): Promise<OpenedDecoder> =>

@@ -1,7 +1,7 @@
-// Conversations as the model was trained on them: the Jinja template that comes with a checkpoint, chat_template.jinja
-// or `chat_template` in tokenizer_config.json (a string, or a list of named ones of which "default" is it), rendered as
-// transformers' apply_chat_template does. The template writes the special tokens itself, so that its text is encoded
-// without any.
+// Conversations in the form that the model was trained on: the Jinja template of a checkpoint (chat_template.jinja, or
+// `chat_template` in tokenizer_config.json: a string, or a list of named templates of which "default" is used), rendered as
+// transformers’ apply_chat_template renders it. The template writes the special tokens itself, so its text is encoded
+// without adding any.
 
 import { CheckpointError, OptionError, UnsupportedError } from '../base/portable.js';
 import { JinjaError } from './jinja/problem.js';
@@ -9,7 +9,7 @@ import { createTemplate, type JinjaTemplate, toValue } from './jinja/template.js
 import type { Dict, Value } from './jinja/values.js';
 import { prepareMessages } from './messages.js';
 
-/** A message as OpenAI's API has it; all of its keys reach the template. */
+/** A message as in OpenAI’s API; the template receives all of its keys. */
 export type ChatMessage = {
   readonly role: string;
   readonly content?: string | readonly object[] | null;
@@ -21,15 +21,15 @@ export type ChatOptions = {
   readonly tools?: readonly object[] | undefined;
   /** Further variables of the template, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, unknown>> | ReadonlyMap<string, unknown> | undefined;
-  /** What `strftime_now` tells. Defaults to now. */
+  /** The time for `strftime_now`. Defaults to now. */
   readonly now?: Date | undefined;
 };
 
 export interface ChatTemplate {
   /**
-   * The text that the assistant's next words continue. Messages may come as `readChatJson` read them.
-   * @throws OptionError E_OPTION_MESSAGES where they are not what they should be or the template refuses them;
-   * UnsupportedError E_UNSUPPORTED_CHAT_TEMPLATE where the template needs what we do not have
+   * The text that the assistant continues. Messages may be what `readChatJson` returned.
+   * @throws OptionError E_OPTION_MESSAGES where they are malformed or the template refuses them; UnsupportedError
+   * E_UNSUPPORTED_CHAT_TEMPLATE where the template needs something we do not have
    */
   render(messages: readonly ChatMessage[] | Value, options?: ChatOptions): string;
 }
@@ -42,7 +42,7 @@ export type SpecialWords = Readonly<Record<string, string>>;
 /** Variables that are ours to give. */
 const TOKENS_PER_EXPERT = ['messages', 'tools', 'documents', 'add_generation_prompt'];
 
-/** The template; undefined where there is none. @throws CheckpointError E_TEXT_CHAT_TEMPLATE where it is no Jinja */
+/** The template; undefined where there is none. @throws CheckpointError E_TEXT_CHAT_TEMPLATE where it is not valid Jinja */
 export function createChatTemplate(sources: Sources, words: SpecialWords, where: string): ChatTemplate | undefined {
   const source = sources.file ?? findTemplate(sources.config);
   if (source === undefined) return undefined;
@@ -53,9 +53,13 @@ export function createChatTemplate(sources: Sources, words: SpecialWords, where:
       const further = toValue(variables) as Dict;
       for (const name of TOKENS_PER_EXPERT) {
         if (!further.has(name)) continue;
-        throw new OptionError('E_OPTION_TEMPLATE', `${name}: no variable to give to a chat template. Leave it out.`, {
-          option: 'chat_template_kwargs',
-        });
+        throw new OptionError(
+          'E_OPTION_TEMPLATE',
+          `${name}: not a variable that may be set for a chat template. Leave it out.`,
+          {
+            option: 'chat_template_kwargs',
+          },
+        );
       }
       const prepared = prepareMessages(toValue(messages), template);
       try {
@@ -75,7 +79,10 @@ export function createChatTemplate(sources: Sources, words: SpecialWords, where:
   };
 }
 
-/** The template, or why it cannot be rendered: said when it is asked for, since the model can be used without it. */
+/**
+ * The template, or the reason why it cannot be rendered. The reason is thrown only when the template is used, because the
+ * model works without it.
+ */
 function readTemplate(source: string, where: string): JinjaTemplate | JinjaError {
   try {
     return createTemplate(source);
@@ -94,14 +101,14 @@ function explain(cause: JinjaError | RangeError): OptionError | UnsupportedError
   if (cause instanceof JinjaError && cause.fault === 'unsupported') {
     return new UnsupportedError(
       'E_UNSUPPORTED_CHAT_TEMPLATE',
-      `The model’s chat template needs what Layerwise does not have: ${cause.message}. Render it with transformers, and give the text as a prompt.`,
+      `The model’s chat template needs something that Layerwise does not have: ${cause.message}. Render it with transformers and pass the text as a prompt.`,
       { needs: cause.message },
       { cause },
     );
   }
   return new OptionError(
     'E_OPTION_MESSAGES',
-    `messages: the model’s chat template refuses them: ${cause.message}. See the order of roles that the model expects.`,
+    `messages: the model’s chat template refuses them: ${cause.message}. Check the order of roles that the model expects.`,
     { option: 'messages' },
     { cause },
   );
@@ -121,6 +128,6 @@ export function requireChatTemplate(template: ChatTemplate | undefined): ChatTem
   if (template) return template;
   throw new CheckpointError(
     'E_TEXT_CHAT_TEMPLATE',
-    'The model has no chat template (neither chat_template.jinja nor chat_template in tokenizer_config.json); it was not made for conversations. Use /v1/completions.',
+    'The model has no chat template (neither chat_template.jinja nor chat_template in tokenizer_config.json); it is not a chat model. Use /v1/completions.',
   );
 }

@@ -1,5 +1,5 @@
-// Text for a prompt: the scheduler's tokens through a detokeniser and stop strings. What is held back (half a character,
-// a possible stop string) comes with the next piece, together with its tokens' scores.
+// Text for a prompt: tokens from the scheduler go through a detokeniser and stop strings. Text that is held back (part of a
+// character, a possible stop string) comes with the next piece, together with its tokens’ scores.
 
 import { countCharacters } from '../base/portable.js';
 import type { Codec } from '../text/index.js';
@@ -9,11 +9,11 @@ import type { Scheduler } from './scheduler.js';
 import type { ScoredToken } from './scores.js';
 
 export type CompletionRequest = Omit<SequenceRequest, 'onPrompt' | 'onToken'> & {
-  /** Strings that end the text and are no part of it; none of them empty. */
+  /** Non-empty strings that end the text; they are not part of it. */
   readonly stops: readonly string[];
-  /** Told that there is one more token. */
+  /** Called for each token. */
   readonly onToken?: (() => void) | undefined;
-  /** Told each piece of text as it is settled, and at last what was held back. */
+  /** Receives each piece of text when it is settled, and at the end what was held back. */
   readonly onPiece?: ((piece: CompletionPiece) => void) | undefined;
 };
 
@@ -22,15 +22,15 @@ export type PlacedToken = ScoredToken & { readonly offset: number };
 
 export type CompletionPiece = {
   readonly text: string;
-  /** Scores of the tokens since the last piece; empty where none were asked for. */
+  /** Scores of the tokens since the last piece; empty where no scores were requested. */
   readonly tokens: readonly PlacedToken[];
 };
 
 export type Completion = CompletionPiece & {
   readonly finish: Finish;
-  /** Scores of the prompt's tokens from the second on, where they were asked for. */
+  /** Scores of the prompt's tokens from the second on, where requested. */
   readonly prompt: readonly ScoredToken[];
-  /** Tokens generated, those of a stop string among them, a stop token not. */
+  /** The number of generated tokens, including those of a stop string but not a stop token. */
   readonly generated: number;
 };
 
@@ -45,7 +45,7 @@ export function complete(
   return finishes.map(async (finish, i) => books[i]!.close(await finish));
 }
 
-/** A request for the scheduler, and the record of what it gave. */
+/** A request for the scheduler, and the record of its results. */
 function openBook(codec: Codec, { stops, onPiece, onToken, ...request }: CompletionRequest) {
   const stream = createTextStream(codec, request.prompt, stops);
   const prompt: ScoredToken[] = [];
@@ -83,7 +83,7 @@ function openBook(codec: Codec, { stops, onPiece, onToken, ...request }: Complet
   };
 }
 
-/** Drops tokens that begin where the text ends or later; those that were told stay. */
+/** Drops tokens that begin at or after the end of the text; those already reported stay. */
 function dropAfter(tokens: PlacedToken[], end: number, told: number): void {
   while (tokens.length > told && tokens.at(-1)!.offset >= end) tokens.pop();
 }

@@ -1,23 +1,23 @@
-// Text from tokens as they come. A token may end inside a character, and what it reads as may depend on its neighbours
-// (a first space that is stripped), so a short window is decoded again with each token and what is new and settled of
-// it is given out: all but a last U+FFFD, the only place where the next byte can still change the text.
+// Text from tokens as they arrive. A token may end inside a character, and its text may depend on its neighbours (a first
+// space that is stripped). So a short window is decoded again with each token, and its new, settled text is emitted:
+// everything but a final U+FFFD, the only place where the next byte can still change the text.
 
 import { countCharacters } from '../base/portable.js';
 import type { Codec } from '../text/index.js';
 import { createStopFilter } from './stops.js';
 
 export interface Detokeniser {
-  /** The text that is settled by one more token. */
+  /** The text that one more token settles. */
   push(token: number): string;
-  /** What was held back: half a character, as U+FFFD. */
+  /** The text that was held back: a partial character, as U+FFFD. */
   flush(): string;
 }
 
 const REPLACEMENT = '\ufffd';
-const CONTEXT = 8; // tokens of the window that are kept for their neighbours' sake
-const LONGEST = 32; // bytes that never become a character must not make the window grow
+const CONTEXT = 8; // tokens that stay in the window as neighbours
+const LONGEST = 32; // bytes that never form a character must not make the window grow
 
-/** Continues the text of `context`, tokens whose own text is not given out. */
+/** Continues the text of `context`, tokens whose own text is not emitted. */
 export function createDetokeniser(codec: Codec, context: readonly number[] = []): Detokeniser {
   let window = context.slice(-CONTEXT);
   let told = settled(codec.decodeSoFar(window)).length;
@@ -31,7 +31,7 @@ export function createDetokeniser(codec: Codec, context: readonly number[] = [])
         told += piece.length;
         return piece;
       }
-      // Start anew, shortly before the end. What is told is told of the new window too: its text has the same end.
+      // Restart the window a few tokens back. Nothing is emitted twice, because both windows end in the same text.
       const held = text.length - told - piece.length;
       window = window.slice(-CONTEXT);
       text = codec.decodeSoFar(window);
@@ -50,12 +50,12 @@ const settled = (text: string): string => (text.endsWith(REPLACEMENT) ? text.sli
 
 export type Piece = { readonly text: string; readonly stopped: boolean };
 
-/** Text that never shows a part of a stop string. */
+/** A filter that never shows part of a stop string. */
 export interface TextStream {
-  /** Characters (code points) of all text so far, shown or held back: where the next token begins. */
+  /** Characters (code points) of all text so far, shown or held back; the next token begins here. */
   readonly length: number;
   push(token: number): Piece;
-  /** The end: what was held back in case more came. */
+  /** The end: returns what was held back in case more came. */
   flush(): Piece;
 }
 

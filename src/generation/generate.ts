@@ -1,5 +1,5 @@
-// One text from one prompt, as `layerwise generate` writes it, and how long it took: reading the prompt and writing
-// apart, since they are limited by different things.
+// One text from one prompt, as `layerwise generate` writes it, and its timings: reading the prompt and writing are measured
+// separately, because they are limited by different things.
 
 import { OptionError } from '../base/portable.js';
 import { complete } from './completion.js';
@@ -9,13 +9,13 @@ import type { Sampling } from './sampler.js';
 import { createScheduler } from './scheduler.js';
 
 export type GenerateRequest = {
-  /** Begins with the BOS token where it is empty. */
+  /** An empty prompt begins with the BOS token. */
   readonly prompt: string;
-  /** Defaults to 200, or what the model has positions for. */
+  /** Defaults to 200, or to the positions that are left. */
   readonly maxTokens?: number | undefined;
   readonly sampling: Sampling;
   readonly signal?: AbortSignal | undefined;
-  /** Told the text as it comes. */
+  /** Receives the text as it is written. */
   readonly onText?: (text: string) => void;
 };
 
@@ -24,15 +24,15 @@ export type Generated = {
   readonly finish: Finish;
   readonly promptTokens: number;
   readonly tokens: number;
-  /** Until the first token. */
+  /** Seconds until the first token. */
   readonly promptSeconds: number;
-  /** Tokens after the first, a second; undefined where there is no second token. */
+  /** Tokens per second after the first; undefined where there is no second token. */
   readonly tokensPerSecond: number | undefined;
 };
 
 const DEFAULT_TOKENS = 200;
 
-/** @throws OptionError E_OPTION_PROMPT, E_OPTION_MAX_TOKENS where the model's positions do not suffice */
+/** @throws OptionError E_OPTION_PROMPT, E_OPTION_MAX_TOKENS where there are too few positions */
 export async function generateText(model: OpenedDecoder, request: GenerateRequest): Promise<Generated> {
   const prompt = encodePrompt(model, request.prompt);
   const { maxPositions } = model.info;

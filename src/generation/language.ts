@@ -1,5 +1,5 @@
-// The text files of a model, wherever they lie (a folder, a .lw file): the tokenizer, the tokens that begin and end a
-// text, the chat template. As transformers does it: generation_config.json says what ends a text, else config.json.
+// The text files of a model, from a folder or a .lw file: the tokenizer, the tokens that begin and end a text, the chat
+// template. As in transformers, generation_config.json says which tokens end a text, else config.json.
 
 import { CheckpointError } from '../base/portable.js';
 import type { Codec } from '../text/portable.js';
@@ -13,25 +13,25 @@ export type ModelFileName =
   | 'special_tokens_map.json'
   | 'chat_template.jinja';
 
-/** Something that has a model's text files. */
+/** A source of a model’s text files. */
 export type ModelFiles = {
   readonly path: string;
   /** A file's text; undefined where there is none. */
   readText(name: ModelFileName): Promise<string | undefined>;
 };
 
-/** How a model's tokens become text, and the other way. */
+/** Converts between a model's tokens and text. */
 export type Language = {
   readonly tokenizer: Codec;
   /** The token that begins a text; undefined where the model has none. */
   readonly bos: number | undefined;
   /** Tokens that end a text. */
   readonly eos: ReadonlySet<number>;
-  /** Undefined where the model was not made for conversations. */
+  /** Undefined where the model is not a chat model. */
   readonly chatTemplate: ChatTemplate | undefined;
 };
 
-/** What makes a tokenizer of the texts of tokenizer.json and tokenizer_config.json; `where` they come from is for messages. */
+/** Makes a tokenizer from the texts of tokenizer.json and tokenizer_config.json; `where` names their source in messages. */
 export type MakeTokenizer<T extends Codec> = (text: string, configText: string | undefined, where: string) => T;
 
 /** @throws CheckpointError E_TEXT_TOKENIZER, E_TEXT_CHAT_TEMPLATE, E_CHECKPOINT_CONFIG; otherwise as `readText` */
@@ -100,7 +100,7 @@ function wordOf(value: unknown): string | undefined {
 
 const SPECIAL = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'].map((name) => `${name}_token`);
 
-/** Special tokens under the names that chat templates know them by, a model's own among them. */
+/** Special tokens by the names that chat templates use, including the model’s own. */
 function specialWords(words: Readonly<Record<string, unknown>>): SpecialWords {
   const { extra_special_tokens: extra } = words;
   const own = typeof extra === 'object' && extra !== null && !Array.isArray(extra) ? Object.entries(extra) : [];

@@ -1,22 +1,22 @@
-// A conversation as it comes from a client, made ready for a template as transformers' apply_chat_template makes it: keys that
-// say null are left out, reasoning is there under both of its names. Two forms of OpenAI's are turned into what templates
-// are written for: arguments of calls, which come as JSON in a text, and parts of a text, where a template wants one text.
+// Prepares a client’s conversation for a template as transformers’ apply_chat_template does: keys that are null are left
+// out, and reasoning is present under both of its names. Two forms of OpenAI’s API become what templates are written for:
+// call arguments, which arrive as JSON in a string, and text in parts, where a template needs one text.
 
 import { OptionError } from '../base/portable.js';
 import { readJson } from './jinja/json.js';
 import type { JinjaTemplate } from './jinja/template.js';
 import { type Dict, isDict, isList, isTrue, type Key, typeName, type Value } from './jinja/values.js';
 
-/** What a template tells of itself. */
+/** Facts about a template. */
 type Uses = Pick<JinjaTemplate, 'mentions' | 'loopsOverContent' | 'writesArguments'>;
 
-/** Keys that are part of the conversation: a template that does not know one would leave it out unseen. */
+/** Keys that belong to the conversation; a template that does not know one would silently leave it out. */
 const TOLD = ['tool_calls', 'function_call', 'refusal', 'audio'] as const;
 const REASONING = ['reasoning_content', 'thinking', 'reasoning'] as const;
 
-/** @throws OptionError E_OPTION_MESSAGES with the place of what is wrong */
+/** @throws OptionError E_OPTION_MESSAGES with the place of the problem */
 export function prepareMessages(messages: Value, uses: Uses): readonly Dict[] {
-  if (!isList(messages) || messages.length === 0) return refuse('messages', 'a list that is not empty', messages);
+  if (!isList(messages) || messages.length === 0) return refuse('messages', 'a non-empty list', messages);
   return messages.map((message, i) => {
     const where = `messages.${i}`;
     if (!isDict(message)) return refuse(where, 'an object', message);
@@ -98,7 +98,7 @@ const quote = (text: string): string => JSON.stringify(text.length > 80 ? `${[..
 function refuseUnused(where: string, key: string): never {
   throw new OptionError(
     'E_OPTION_MESSAGES',
-    `${where}.${key}: this model’s chat template does not write it, so it would be left out. Put what it says into content, or leave it out.`,
+    `${where}.${key}: this model’s chat template does not write it, so it would be left out. Put its text into content, or remove the key.`,
     { option: 'messages', where: `${where}.${key}` },
   );
 }

@@ -1,5 +1,5 @@
-// A path → a model that can be asked. A .lw file is read as it is; a checkpoint's folder is packed in memory first, which
-// needs its packed size twice for a moment. What is wrong with the texts is told before a weight is read.
+// A path → a model that is ready to use. A .lw file is read as it is; a checkpoint’s folder is packed in memory first,
+// which briefly needs twice its packed size. Problems with the text files are reported before weights are read.
 
 import { type OnProgress, OptionError } from '../base/index.js';
 import { openDecoder } from '../decoder/index.js';
@@ -18,16 +18,16 @@ import type { OpenedDecoder } from './opened.js';
 
 export type OpenOptions = {
   readonly threads: number;
-  /** Sequences that may be open at once. */
+  /** Most sequences that may be open at once. */
   readonly sequences: number;
   /** Positions of a sequence. Defaults to the model's own, at most 2,048. */
   readonly positions?: number | undefined;
-  /** What a checkpoint's weights become; a .lw file has its own. Defaults to f32. */
+  /** How a checkpoint’s weights are packed; a .lw file has its own values. Defaults to f32. */
   readonly values?: StoredValues | undefined;
   readonly onProgress: OnProgress;
 };
 
-/** A decoder and its language; a corpus's tokens can be cached. */
+/** A decoder and its language, whose tokens of a corpus can be cached. */
 export type OpenedForText = OpenedDecoder & { readonly tokenizer: HashedCodec };
 
 /**
@@ -40,7 +40,7 @@ export async function openForText(path: string, options: OpenOptions): Promise<O
   if (isPacked && values !== undefined) {
     throw new OptionError(
       'E_OPTION_VALUES',
-      `--values: ${path} is packed already, with values of its own. Leave the option out, or give the checkpoint.`,
+      `--values: ${path} is already packed. Leave the option out, or pass the checkpoint.`,
       { option: 'values', got: values },
     );
   }

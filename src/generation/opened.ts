@@ -1,4 +1,4 @@
-// A model that is ready to be asked: a decoder and its language.
+// A model that is ready to use: a decoder and its language.
 
 import { OptionError } from '../base/portable.js';
 import type { Decoder } from '../decoder/portable.js';
@@ -7,8 +7,8 @@ import type { Language } from './language.js';
 export type OpenedDecoder = Decoder & Language;
 
 /**
- * The tokens of a prompt as the tokenizer makes them, or the BOS token for a prompt without any.
- * @throws OptionError E_OPTION_PROMPT where there is none either, or one that the model does not know
+ * The tokens of a prompt as the tokenizer makes them, or the BOS token for an empty prompt.
+ * @throws OptionError E_OPTION_PROMPT where there is no BOS token, or for a token that the model does not have
  */
 export function encodePrompt(
   { tokenizer, bos, info }: Pick<OpenedDecoder, 'tokenizer' | 'bos' | 'info'>,
@@ -21,7 +21,7 @@ export function encodePrompt(
   const word = JSON.stringify(tokenizer.decode([stranger], true));
   throw new OptionError(
     'E_OPTION_PROMPT',
-    `prompt: ${word} is token ${stranger} of the tokenizer, but the model knows ${info.vocabulary}, from 0 on. Leave it out, or take the tokenizer that belongs to the model.`,
+    `prompt: ${word} is token ${stranger} of the tokenizer, but the model only has tokens 0 to ${info.vocabulary - 1}. Remove it from the prompt, or use the model's own tokenizer.`,
     { option: 'prompt', token: stranger, vocabulary: info.vocabulary },
   );
 }
@@ -32,7 +32,7 @@ export function startSomewhere(tokens: readonly number[], bos: number | undefine
   if (bos !== undefined) return [bos];
   throw new OptionError(
     'E_OPTION_PROMPT',
-    'prompt: expected at least one token; this model has no BOS token to begin an empty text with. Give some text.',
+    'prompt: expected at least one token; this model has no BOS token that could begin an empty text. Pass some text.',
     { option: 'prompt' },
   );
 }

@@ -1,26 +1,26 @@
-// What a request adds to logits before a token is taken from them, greedily or by chance, in vLLM's order: a bias for single
-// tokens; the repetition penalty of transformers, on tokens of the prompt and of the text (a positive logit is divided by
-// it, another multiplied); OpenAI's penalties on tokens of the text, for each time a token was there and for being there.
+// Changes to the logits before a token is chosen, greedily or at random, in vLLM’s order: a bias for single tokens; the
+// repetition penalty of transformers on tokens of the prompt and of the text (a positive logit is divided by it, a negative
+// one multiplied); OpenAI’s penalties on tokens of the text, per occurrence and for occurring at all.
 
 export type Penalties = {
   /** Above 0; 1 changes nothing. Defaults to 1. */
   readonly repetitionPenalty?: number | undefined;
-  /** Taken off for each time that the text has the token. Defaults to 0. */
+  /** Subtracted for each occurrence of the token in the text. Defaults to 0. */
   readonly frequencyPenalty?: number | undefined;
-  /** Taken off where the text has the token. Defaults to 0. */
+  /** Subtracted where the token occurs in the text. Defaults to 0. */
   readonly presencePenalty?: number | undefined;
   /** Added to a token's logit. Defaults to none. */
   readonly logitBias?: ReadonlyMap<number, number> | undefined;
 };
 
 export interface Adjuster {
-  /** The logits to take a token from; the given ones stay as they are. */
+  /** The logits to choose a token from; the input is not changed. */
   adjust(logits: Float32Array): Float32Array;
-  /** Told each token of the text. */
+  /** Receives each token of the text. */
   add(token: number): void;
 }
 
-/** Undefined where nothing is added. */
+/** Undefined where nothing is changed. */
 export function createAdjuster(penalties: Penalties, prompt: readonly number[]): Adjuster | undefined {
   const { repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0, logitBias } = penalties;
   const isNeutral = repetitionPenalty === 1 && frequencyPenalty === 0 && presencePenalty === 0;

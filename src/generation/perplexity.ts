@@ -1,5 +1,5 @@
-// A text's losses through the runtime, window by window as evaluate/perplexity.ts has them: every token of a window but its
-// first is scored given those before it. Windows share nothing, so each is a sequence of its own.
+// A text’s losses from a decoder, window by window as in evaluate/perplexity.ts: every token of a window but the first is
+// scored, given those before it. Windows share nothing, so each is its own sequence.
 
 import type { OnProgress } from '../base/index.js';
 import type { Decoder } from '../decoder/index.js';

@@ -1,9 +1,9 @@
-// From logits to the next token. Temperature 0 is greedy, ties to the lowest id. Otherwise p = softmax(logits / T) in
-// f64, cut in this order: the k likeliest (top-k), then of those, renormalised, the smallest set of likeliest tokens
-// whose mass reaches topP, then those that are at least minP times as likely as the likeliest (transformers' order), never
-// fewer than one; equal probabilities rank by lower id. What is added to logits before is in penalties.ts. One uniform number is drawn per
-// token, so a seed gives the same text whatever else runs. Instead of sorting a vocabulary, a histogram over
-// (max − logit) / T finds how far down the sort has to go.
+// From logits to the next token. Temperature 0 is greedy; ties go to the lowest id. Otherwise p = softmax(logits / T) in
+// f64, cut in this order (that of transformers): the k likeliest tokens (top-k); of those, renormalised, the smallest set
+// of likeliest tokens whose mass reaches topP; then those at least minP times as likely as the likeliest. At least one
+// token is left; equal probabilities rank by lower id. Changes to the logits are in penalties.ts. One uniform number is
+// drawn per token, so a seed gives the same text whatever else runs. Instead of sorting the whole vocabulary, a histogram
+// over (max − logit) / T finds how far down to sort.
 
 import { createRng, NumericError } from '../base/portable.js';
 import type { Penalties } from './penalties.js';
@@ -11,11 +11,11 @@ import type { Penalties } from './penalties.js';
 export type Sampling = {
   /** T ≥ 0; 0 is greedy. */
   readonly temperature: number;
-  /** Share of the mass to draw from, 0 to 1; 1 cuts nothing. */
+  /** Share of the mass to draw from, 0 to 1; 1 keeps everything. */
   readonly topP: number;
-  /** Number of tokens to draw from; undefined cuts nothing. */
+  /** Number of tokens to draw from; undefined keeps all. */
   readonly topK?: number | undefined;
-  /** Share of the likeliest token's probability that a token has to have, 0 to 1. Defaults to 0, which cuts nothing. */
+  /** Share of the likeliest token’s probability that a token needs, 0 to 1. Defaults to 0, which keeps all. */
   readonly minP?: number | undefined;
   readonly seed: number;
 } & Penalties;
@@ -35,7 +35,7 @@ export function createSampler({ temperature, topP, topK, minP = 0, seed }: Sampl
   };
 }
 
-/** The largest logit's token, the lowest of equals. @throws NumericError E_NUMERIC_LOGITS where a logit is no number */
+/** The token with the largest logit, the lowest of equals. @throws NumericError E_NUMERIC_LOGITS for NaN or an infinite result */
 export function argmax(logits: Float32Array): number {
   let best = 0;
   for (let i = 0; i < logits.length; i++) {
@@ -64,7 +64,10 @@ function drawFromAll(logits: Float32Array, best: number, temperature: number, u:
   return pick(weights, u * total);
 }
 
-/** The first index at which the running sum passes `threshold`; the last with any weight where rounding keeps it below. */
+/**
+ * The first index at which the running sum passes `threshold`; if rounding keeps the sum below it, the last index with any
+ * weight.
+ */
 function pick(weights: ArrayLike<number>, threshold: number): number {
   let sum = 0;
   let last = 0;
@@ -78,7 +81,7 @@ function pick(weights: ArrayLike<number>, threshold: number): number {
 }
 
 const BINS = 1024;
-const BINS_PER_NAT = 16; // 64 nats in all: what lies below is one bin
+const BINS_PER_NAT = 16; // 64 nats in all; everything below is one bin
 
 type Cut = { readonly topP: number; readonly k: number | undefined; readonly minP: number };
 
@@ -101,7 +104,7 @@ function drawFromNucleus(
     counts[bin]!++;
     total += weight;
   }
-  // The last bin that can hold a token of the set. Where k cuts, the mass it leaves is known only after sorting.
+  // The last bin that can hold a token of the set. If k cuts, the remaining mass is known only after sorting.
   const floor = k === undefined && minP > 0 ? Math.ceil(-Math.log(minP) * BINS_PER_NAT) + 1 : BINS - 1;
   let [deepest, mass, count] = [0, 0, 0];
   for (; deepest < Math.min(floor, BINS - 1); deepest++) {

@@ -1,7 +1,7 @@
-// Continuous batching. Each step carries one token of every sequence that generates and a bounded part of the prompts
-// that are being read, in order of arrival; a sequence joins as soon as another leaves. What a request gets does not
-// depend on the others: its prompt is cut at the same places, its random numbers are its own, and a decoder's logits do
-// not depend on what else is in the step. The queue is bounded; what does not fit is refused at once.
+// Continuous batching. Each step has one token of every sequence that generates and a limited part of the prompts that are
+// being read, in order of arrival; a sequence joins as soon as another one leaves. A request’s result does not depend on
+// other requests: its prompt is cut at the same places, it has its own random numbers, and a decoder’s logits do not depend
+// on what else is in the step. The queue is limited; requests beyond it are refused at once.
 
 import { InternalError, ResourceError } from '../base/portable.js';
 import type { Decoder, StepPart } from '../decoder/index.js';
@@ -11,25 +11,25 @@ import { Sequence } from './sequence.js';
 import { createSlots } from './slots.js';
 
 export type SchedulerOptions = {
-  /** Requests that may wait. Defaults to 64. */
+  /** Most requests that may wait. Defaults to 64. */
   readonly queue?: number;
-  /** Prompt tokens in one step. Defaults to 64. */
+  /** Most prompt tokens in one step. Defaults to 64. */
   readonly chunk?: number;
 };
 
 export type SchedulerState = {
   readonly running: number;
   readonly waiting: number;
-  /** Why the last step failed; undefined where it did not. */
+  /** The error of the last step; undefined where it succeeded. */
   readonly failure: unknown;
 };
 
 export interface Scheduler {
   readonly state: SchedulerState;
-  /** Requests that one call may submit at most. */
+  /** Most requests that one call may submit. */
   readonly capacity: number;
   /**
-   * Takes all of the requests or none. The promises reject with `signal.reason` where a request is cancelled.
+   * Accepts all of the requests or none. The promises reject with `signal.reason` where a request is cancelled.
    * @throws ResourceError E_RESOURCE_QUEUE where there is no room
    */
   submit(requests: readonly SequenceRequest[]): readonly Promise<Finish>[];
@@ -37,7 +37,7 @@ export interface Scheduler {
   close(reason?: unknown): Promise<void>;
 }
 
-/** Longest time the event loop is kept busy with logits, in milliseconds. */
+/** The longest time that logits keep the event loop busy, in milliseconds. */
 const SLICE = 8;
 
 export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}): Scheduler {
@@ -54,7 +54,7 @@ export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}
   const reasonOf = ({ request }: Sequence): unknown =>
     request.signal?.aborted ? request.signal.reason : closed?.reason;
 
-  /** Ends a running sequence; `damaged` where a step failed under it. */
+  /** Ends a running sequence; `damaged` after a failed step. */
   const leave = (sequence: Sequence, damaged: boolean): void => {
     running = running.filter((one) => one !== sequence);
     slots.giveBack(sequence.slot!.sequence, damaged ? undefined : sequence.read);
@@ -85,7 +85,7 @@ export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}
       else if (part.tokens.length <= left) {
         parts.set(sequence, part);
         left -= part.tokens.length;
-      } else left = 0; // those that came later wait too
+      } else left = 0; // later ones wait too
     }
     return parts;
   };
@@ -128,7 +128,7 @@ export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}
       admit();
       if (running.length === 0) break;
       await step();
-      await breathe(); // a step may be answered without the event loop having turned
+      await breathe(); // a step may complete without a turn of the event loop
     }
     loop = undefined;
   };
@@ -147,7 +147,7 @@ export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}
       });
       const cancel = (): void => {
         const at = waiting.indexOf(sequence);
-        if (at < 0) return; // it runs, and the loop sees to it
+        if (at < 0) return; // it is running, so the loop handles it
         waiting.splice(at, 1);
         reject(signal?.reason);
       };
@@ -166,12 +166,12 @@ export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}
       if (waiting.length + running.length + requests.length > sequences + queue) {
         throw new ResourceError(
           'E_RESOURCE_QUEUE',
-          `${running.length} requests run and ${waiting.length} wait; ${requests.length} more do not fit (at most ${queue} may wait). Try again later.`,
+          `${running.length} requests are running and ${waiting.length} are waiting; ${requests.length} more do not fit (at most ${queue} may wait). Try again later.`,
           { running: running.length, waiting: waiting.length, queue },
         );
       }
       const promises = requests.map(enqueue);
-      loop ??= breathe().then(run); // requests of the same turn begin together
+      loop ??= breathe().then(run); // requests of the same turn start together
       return promises;
     },
     async close(reason = new ResourceError('E_RESOURCE_CLOSED', 'The runtime is shutting down.')) {
@@ -183,7 +183,7 @@ export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}
   };
 }
 
-/** What callers have to have checked. */
+/** What callers must check. */
 function check({ prompt, maxTokens }: SequenceRequest, maxPositions: number): void {
   if (prompt.length >= 1 && prompt.length + maxTokens <= maxPositions) return;
   throw new InternalError(

@@ -1,22 +1,22 @@
-// Log-probabilities of tokens, natural, from f32 logits in f64, at temperature 1: what the model says, not what the
-// sampler makes of it. A token and the same token among the likeliest have equal bits, which clients compare.
+// Natural log-probabilities of tokens, from f32 logits in f64, at temperature 1: the model’s distribution, before sampling
+// settings. A token and the same token among the likeliest have equal bits, because clients compare them.
 
 export type TokenScore = {
   readonly token: number;
   readonly logprob: number;
 };
 
-/** A token and the likeliest tokens at its place, likeliest first, equals by lower id. */
+/** A token and the likeliest tokens at its place, likeliest first, equal ones by lower id. */
 export type ScoredToken = TokenScore & { readonly top: readonly TokenScore[] };
 
-/** Scores `token` under one row of logits; `count` of the likeliest come with it. */
+/** Scores `token` by one row of logits, and the `count` likeliest tokens. */
 export function scoreToken(logits: Float32Array, token: number, count: number): ScoredToken {
   const { largest, normaliser } = normaliseRow(logits);
   const of = (id: number): TokenScore => ({ token: id, logprob: logits[id]! - largest - normaliser });
   return { ...of(token), top: likeliest(logits, count).map(of) };
 }
 
-/** The largest logit, and ln Σ exp(logit − largest): a logit less both is its log-probability. */
+/** The largest logit, and ln Σ exp(logit − largest). A logit minus both is its log-probability. */
 export function normaliseRow(logits: Float32Array): { readonly largest: number; readonly normaliser: number } {
   let largest = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < logits.length; i++) if (logits[i]! > largest) largest = logits[i]!;
@@ -25,7 +25,7 @@ export function normaliseRow(logits: Float32Array): { readonly largest: number; 
   return { largest, normaliser: Math.log(sum) };
 }
 
-/** Ids of the `count` largest logits, in order; equals by lower id. */
+/** Ids of the `count` largest logits, in order; equal ones by lower id. */
 function likeliest(logits: Float32Array, count: number): number[] {
   const best: number[] = [];
   if (count === 0) return best;

@@ -1,5 +1,5 @@
-// One request on its way through the scheduler: what part of a step it needs next, and what it makes of the logits. The
-// prompt is read in chunks that begin at the same places whatever else runs.
+// One request in the scheduler: the part of a step that it needs next, and what it does with the logits. The prompt is read
+// in chunks that begin at the same places whatever else runs.
 
 import { InternalError } from '../base/portable.js';
 import type { StepPart } from '../decoder/index.js';
@@ -9,7 +9,7 @@ import { createSampler, type Sampler } from './sampler.js';
 import { type ScoredToken, scoreToken } from './scores.js';
 import type { Slot } from './slots.js';
 
-/** Bytes of logits that a chunk of a prompt may ask for. */
+/** Most bytes of logits for a chunk of a prompt. */
 const MAX_LOGITS = 32 << 20;
 
 export class Sequence {
@@ -37,7 +37,7 @@ export class Sequence {
     this.#read = slot.length;
   }
 
-  /** What the decoder has read of it. */
+  /** The tokens that the decoder has read. */
   get read(): readonly number[] {
     return this.#tokens.slice(0, this.#read);
   }
@@ -47,7 +47,7 @@ export class Sequence {
     return this.#read >= this.request.prompt.length;
   }
 
-  /** What it adds to the next step: one token, or at most `chunk` of the prompt. */
+  /** Its part of the next step: one token, or at most `chunk` tokens of the prompt. */
   next(chunk: number, vocabulary: number): StepPart {
     const { prompt, promptScores, maxTokens } = this.request;
     const sequence = this.slot!.sequence;
@@ -59,7 +59,7 @@ export class Sequence {
     return { sequence, tokens: prompt.slice(this.#read, end), logits };
   }
 
-  /** Takes a step's logits, rows of `vocabulary`. Returns how it ended, or undefined where it goes on. */
+  /** Takes a step’s logits, rows of `vocabulary`. Returns how the request ended, or undefined if it continues. */
   async take(part: StepPart, logits: Float32Array, vocabulary: number, pause: () => Promise<void>) {
     const rows = { none: 0, last: 1, all: part.tokens.length }[part.logits];
     if (logits.length !== rows * vocabulary) {

@@ -1,9 +1,9 @@
-// Stop strings in text that comes in pieces. What could be the beginning of one is held back until it is decided. Of
-// several, the one that is complete first ends the text (of those, the longest), so that the result does not depend on
-// how the text was cut into pieces.
+// Finds stop strings in text that arrives in pieces. Text that may be the beginning of one is held back until it is
+// decided. Of several, the first complete one ends the text (if two are, the longest), so the result does not depend on how
+// the text was cut into pieces.
 
 export interface StopFilter {
-  /** Text that may be shown, and whether a stop string was found right after it; after that, nothing more comes. */
+  /** Text that may be shown, and whether a stop string follows it; after that, nothing more comes. */
   push(text: string): { readonly text: string; readonly stopped: boolean };
   /** What was held back. */
   flush(): string;
@@ -29,7 +29,7 @@ export function createStopFilter(stops: readonly string[]): StopFilter {
   };
 }
 
-/** Where the stop string begins that is complete first. */
+/** The place of the stop string that is complete first. */
 function firstStop(text: string, stops: readonly string[]): number | undefined {
   let [start, end] = [undefined as number | undefined, Number.POSITIVE_INFINITY];
   for (const stop of stops) {
@@ -40,7 +40,7 @@ function firstStop(text: string, stops: readonly string[]): number | undefined {
   return start;
 }
 
-/** Length of the longest end of `text` that `stop` begins with and does not end with. */
+/** The length of the longest end of `text` that is a proper prefix of `stop`. */
 function overlap(text: string, stop: string): number {
   for (let length = Math.min(text.length, stop.length - 1); length > 0; length--) {
     if (text.endsWith(stop.slice(0, length))) return length;
