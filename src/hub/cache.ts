@@ -1,9 +1,9 @@
-// The cache on disk, as Hugging Face's Python library lays it out, so that both find what either has fetched:
-//   <cache>/models--org--name/refs/<revision>             the commit that the revision was at
+// The cache on disk in the layout of Hugging Face’s Python library, so that each finds what the other has fetched:
+//   <cache>/models--org--name/refs/<revision>             the commit of the revision
 //   <cache>/models--org--name/snapshots/<commit>/<file>   a link to the blob
 //   <cache>/models--org--name/blobs/<etag>                the bytes, named by their digest
-// Where links cannot be made a snapshot holds the files themselves, as there. A snapshot's name never lies: files appear
-// in it whole or not at all, and a revision is written down after its files.
+// Where links cannot be made, a snapshot holds the files themselves, as in that library. A snapshot is never wrong: files
+// appear in it whole or not at all, and a revision is recorded after its files.
 
 import { copyFile, mkdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
@@ -39,11 +39,11 @@ export async function sizeOf(path: string): Promise<number | undefined> {
   );
 }
 
-/** Whether a file is there with the size it should have. */
+/** Whether a file exists with the expected size. */
 export const isCached = async (settings: HubSettings, repo: Repo, commit: string, file: RepoFile): Promise<boolean> =>
   (await sizeOf(fileOf(settings, repo, commit, file.path))) === file.size;
 
-/** The commit that a revision was last seen at; undefined where it never was. */
+/** The last known commit of a revision; undefined where there is none. */
 export async function readRef(settings: HubSettings, reference: Reference): Promise<string | undefined> {
   const { revision } = reference;
   const text = isCommit(revision) ? revision : await readFile(refOf(settings, reference), 'utf8').catch(() => '');
@@ -53,7 +53,7 @@ export async function readRef(settings: HubSettings, reference: Reference): Prom
 const refOf = (settings: HubSettings, { repo, revision }: Reference): string =>
   join(folderOf(settings, repo), 'refs', ...revision.split('/'));
 
-/** Notes where a revision is; does nothing where that is known, so that a cache may be read-only. */
+/** Records the commit of a revision; does nothing if it is recorded, so that a cache may be read-only. */
 export async function writeRef(settings: HubSettings, reference: Reference, commit: string): Promise<void> {
   if ((await readRef(settings, reference)) === commit) return;
   const path = refOf(settings, reference);
@@ -61,7 +61,7 @@ export async function writeRef(settings: HubSettings, reference: Reference, comm
   await writeFileAtomic(path, commit);
 }
 
-/** Makes a blob's bytes appear in a snapshot. `fresh`: nothing else uses the blob, so it may be moved. */
+/** Makes a blob’s bytes appear in a snapshot. `fresh`: nothing else uses the blob, so it may be moved. */
 export async function place(settings: HubSettings, blob: string, path: string, fresh: boolean): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
   await makeFolder(dirname(path));
@@ -77,7 +77,7 @@ export async function place(settings: HubSettings, blob: string, path: string, f
   }
 }
 
-/** Whether a link could be made; some systems have none, or not for everybody. */
+/** Whether a link could be made; some systems have none, or only for some users. */
 async function link(blob: string, path: string, from: string): Promise<boolean> {
   try {
     await rm(path, { force: true });
@@ -96,7 +96,7 @@ export async function makeFolder(path: string): Promise<void> {
   });
 }
 
-/** A full disk as an error that says where the files are going; other errors pass through. */
+/** Turns a full disk into an error that names the target; other errors pass through. */
 export function diskError(error: unknown, { cacheDir }: HubSettings, needed: number): unknown {
   const code = (error as { code?: unknown } | undefined)?.code;
   if (code !== 'ENOSPC' && code !== 'EDQUOT' && code !== 'E_RESOURCE_DISK_FULL') return fileError(error, cacheDir);

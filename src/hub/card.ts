@@ -1,6 +1,6 @@
-// README.md of an upload, from the record of the run: what the Hub reads (base model, tags, licence) and what people do
-// (perplexities, sparsity by block, the command). The licence is the source's: its lines are carried over from the source's
-// own card. Times and paths of this machine are in it no more than in the record.
+// README.md of an upload, from the record of the run: for the Hub (base model, tags, licence) and for people (perplexities,
+// sparsity by block, the command). The licence lines are copied from the source’s card. Like the record, it has no times
+// and no paths of this machine.
 
 import type { DropRecord, Manifest, ManifestText } from '../records/index.js';
 import { describeValues, formatPercent, formatPerplexity } from '../words/index.js';
@@ -21,7 +21,7 @@ export function renderCard({ repo, record, sourceCard = '' }: CardInput): string
     library_name: 'transformers',
     pipeline_tag: 'text-generation',
     ...readFrontMatter(sourceCard),
-    // The Hub knows no relation for pruning; of those it knows this one says "the same model, changed weights".
+    // The Hub has no relation for pruning; of those it has, this one means "the same model, changed weights".
     ...(commit === undefined ? {} : { base_model: name, base_model_relation: 'finetune' }),
     tags: [
       ...new Set(['layerwise', ...(pruned ? ['pruned', 'sparse', record.criterion] : ['pruned', 'layer-removal'])]),
@@ -46,7 +46,7 @@ function describePruning(record: Manifest, source: string): string[] {
   ].flatMap(([label, row]) => (row ? [[label, perplexity(row.validation), perplexity(row.test)]] : []));
   const damage = texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : [];
   return [
-    `${source}, pruned to ${formatPercent(sparsity.realised)} zeros among the weights of its blocks' linears (target ${formatPercent(sparsity.target)}) by Layerwise ${tool.version}: criterion ${criterion}, pattern ${pattern}, allocation ${allocation}. Nothing was trained afterwards. It loads as its source does; zeros make it neither smaller on disk nor faster by themselves.`,
+    `${source}, pruned to ${formatPercent(sparsity.realised)} zeros among the weights of its blocks' linears (target ${formatPercent(sparsity.target)}) by Layerwise ${tool.version}: criterion ${criterion}, pattern ${pattern}, allocation ${allocation}. Nothing was trained afterwards. It loads like its source; zeros alone make it neither smaller on disk nor faster.`,
     ...damage,
     '## Sparsity by block',
     table(
@@ -56,7 +56,7 @@ function describePruning(record: Manifest, source: string): string[] {
     '## How it was made',
     ...describeText('Calibration', texts.calibration),
     `\`\`\`sh\n${command}\n\`\`\``,
-    `Seed ${seed}, ${tool.engine} on ${tool.device}. \`layerwise.json\` is the record of the run, with the SHA-256 of every file it read; \`report.html\` is the same to look at.`,
+    `Seed ${seed}, ${tool.engine} on ${tool.device}. \`layerwise.json\` is the record of the run, with the SHA-256 of every file it read; \`report.html\` shows it.`,
   ];
 }
 
@@ -96,10 +96,10 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), `|${head.map((_, i) => (i === 0 ? '---|' : '---:|')).join('')}`, ...rows.map(line)].join('\n');
 }
 
-/** Text that Markdown leaves as it is, on one line. */
+/** Text as Markdown shows it unchanged, on one line. */
 const plainText = (text: string): string => text.replace(/[\r\n]+/g, ' ').replace(/[|<>[\]`]/g, '\\$&');
 
-/** What is carried over from a source's card: single words and lines, as they stand there. */
+/** The keys that are copied from a source’s card, with values on one line. */
 const CARRIED = /^(license|license_name|license_link|pipeline_tag|library_name):[ \t]*(.+?)[ \t]*$/;
 
 function readFrontMatter(card: string): Record<string, string> {
@@ -113,7 +113,7 @@ function readFrontMatter(card: string): Record<string, string> {
   return found;
 }
 
-/** Words that YAML would read as something else than text. */
+/** Words that YAML would not read as text. */
 const MEANT_OTHERWISE = /^(true|false|yes|no|on|off|y|n|null|~|[\d.+-].*)$/i;
 
 function formatYaml(values: Readonly<Record<string, string | readonly string[]>>): string[] {

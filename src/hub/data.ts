@@ -1,10 +1,10 @@
 // The papers' data sets by name: which file of which repository is calibration, validation or test text, and how its
-// documents are joined into one text. Repositories and columns as of 2026; all are read as they lie, no code is run.
+// documents are joined into one text. Repositories and columns as of 2026; files are only read, no code is run.
 //   wikitext2  the three splits of WikiText-2 (raw), lines joined by "\n\n".
 //   c4         The English part of C4: calibration is the head of the first train shard, test the first 1,100 documents
-//              of the first validation shard joined by spaces, as SparseGPT and Wanda take them. C4 has no third split:
-//              validation text is the next 1,100 documents, so that what chooses is not what is reported.
-//   ptb        The Penn Treebank's three splits, sentences joined by spaces; on the branch that the Hub converts to Parquet.
+//              of the first validation shard joined by spaces, as in SparseGPT and Wanda. C4 has no third split, so
+//              validation text is the next 1,100 documents: the text that chooses is not the text that is reported.
+//   ptb        The Penn Treebank's three splits, sentences joined by spaces; from the branch that the Hub converts to Parquet.
 
 import { type OnProgress, RemoteError } from '../base/index.js';
 import type { CorpusSelection } from '../text/index.js';
@@ -17,7 +17,7 @@ import { fetchFiles } from './snapshot.js';
 
 export type TextRole = 'calibration' | 'validation' | 'test';
 
-/** A text file, under the name that records give it. */
+/** A text file, with its name in records. */
 export type TextFile = { readonly path: string; readonly name?: string; readonly selection?: CorpusSelection };
 
 type DataSet = {
@@ -38,7 +38,7 @@ export const DATA_SETS: Readonly<Record<string, DataSet>> = {
     repo: 'allenai/c4',
     revision: 'main',
     splits: {
-      // Some 2.5 million tokens: ten times what the papers draw from the shard's 356,317 documents.
+      // About 2.5 million tokens: ten times what the papers draw from the shard’s 356,317 documents.
       calibration: { file: 'en/c4-train.00000-of-01024.json.gz', selection: { documents: [0, 5000] } },
       validation: { file: C4_VALIDATION, selection: { separator: ' ', documents: [1100, 2200] } },
       test: { file: C4_VALIDATION, selection: { separator: ' ', documents: [0, 1100] } },
@@ -57,7 +57,7 @@ export const DATA_SETS: Readonly<Record<string, DataSet>> = {
 };
 
 /**
- * The file behind a path or a data set's name; a file of that name wins.
+ * The file behind a path or a data set’s name; an existing file of that name wins.
  * @throws RemoteError E_REMOTE_…, ResourceError E_RESOURCE_…
  */
 export async function resolveText(
@@ -95,7 +95,7 @@ async function resolveFile(
     if (path) return path;
     throw new RemoteError(
       'E_REMOTE_OFFLINE',
-      `${repo.name}: the network is not asked (HF_HUB_OFFLINE), and the cache ${folderOf(settings, repo)} lacks ${file}. Run the command once without HF_HUB_OFFLINE, or give a file.`,
+      `${repo.name}: HF_HUB_OFFLINE is set, and the cache ${folderOf(settings, repo)} does not have ${file}. Run the command once without HF_HUB_OFFLINE, or pass a file.`,
       { repo: repo.name, missing: [file] },
     );
   }

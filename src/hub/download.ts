@@ -1,6 +1,6 @@
-// One file from the Hub to a blob in the cache. The bytes grow in `<etag>.layerwise.incomplete`, which a later attempt
-// continues with a Range request (the Python library's own partial files are left to it: it may be writing them). Size
-// and digest are checked before the blob gets its name. @huggingface/hub's downloader does none of the three.
+// Downloads one file from the Hub to a blob in the cache. The bytes are written to `<etag>.layerwise.incomplete`, which a
+// later attempt continues with a Range request. (The Python library’s own partial files are left alone; it may be writing
+// them.) Size and digest are checked before the blob gets its name. @huggingface/hub’s downloader does none of these three.
 
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -14,10 +14,10 @@ import type { Repo } from './names.js';
 import type { RepoFile } from './repo.js';
 import type { HubSettings } from './settings.js';
 
-/** Attempts in a row that bring nothing. */
+/** Attempts in a row that make no progress. */
 const ATTEMPTS = 5;
 
-/** Told how many bytes have arrived; negative where some have to come again. */
+/** Receives the number of bytes that have arrived; negative where some must be fetched again. */
 export type OnBytes = (bytes: number) => void;
 
 /**
@@ -42,7 +42,7 @@ export async function downloadBlob(
     await rm(partial, { force: true });
     onBytes(-file.size);
     if (!continued) throw checksumError(repo, file, digest);
-    continued = false; // what lay there was not this file's beginning; once more from the start
+    continued = false; // the bytes there were not the beginning of this file; start again
   }
   try {
     await rename(partial, target);
@@ -93,7 +93,7 @@ async function fill(
   }
 }
 
-/** Whether an answer holds the rest of the file; a server may send the whole again instead. */
+/** Whether a response has the rest of the file; a server may send all of it instead. */
 function continues({ response }: Answer, from: number, size: number): boolean {
   return response.status === 206 && response.headers.get('content-range') === `bytes ${from}-${size - 1}/${size}`;
 }
@@ -112,13 +112,13 @@ async function receive(answer: Answer, sink: Sink, file: RepoFile, subject: stri
 type Sink = {
   readonly size: number;
   write(chunk: Uint8Array): Promise<void>;
-  /** Forgets what is there. */
+  /** Discards what has been written. */
   restart(): Promise<void>;
   digest(): Promise<string>;
   close(): Promise<void>;
 };
 
-/** A file that grows, and the digest of what is in it: what an earlier attempt left counts as the beginning. */
+/** A growing file and the digest of its contents; what an earlier attempt left is its beginning. */
 async function openSink(path: string, file: RepoFile, onBytes: OnBytes): Promise<Sink> {
   let hash = startHash(file);
   let size = 0;
@@ -162,7 +162,7 @@ async function openSink(path: string, file: RepoFile, onBytes: OnBytes): Promise
   };
 }
 
-/** SHA-256 of the bytes for files in LFS; for the others SHA-1 of git's header and the bytes. */
+/** SHA-256 of the bytes for LFS files; for others SHA-1 of git’s header and the bytes. */
 function startHash({ etag, size }: RepoFile): Hash {
   return etag.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
 }
@@ -170,7 +170,7 @@ function startHash({ etag, size }: RepoFile): Hash {
 function checksumError(repo: Repo, { path, etag }: RepoFile, digest: string): RemoteError {
   return new RemoteError(
     'E_REMOTE_CHECKSUM',
-    `${repo.name}: ${path}: expected the digest ${etag}, got ${digest}; the bytes were damaged on the way and are not kept. Run the same command again.`,
+    `${repo.name}: ${path}: expected the digest ${etag}, got ${digest}; the download was damaged and is discarded. Run the same command again.`,
     { repo: repo.name, file: path, expected: etag, got: digest },
   );
 }

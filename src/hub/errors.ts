@@ -1,5 +1,5 @@
-// What can go wrong with a server, as RemoteErrors. `facts.transient` says whether the same request may do better later.
-// What a server says of itself is quoted, but cut and without control characters: it ends on a terminal.
+// Problems with a server, as RemoteErrors. `facts.transient` says whether the same request may succeed later. Text from a
+// server is quoted, but shortened and without control characters, because it is shown on a terminal.
 
 import { RemoteError } from '../base/index.js';
 import type { HubSettings } from './settings.js';
@@ -9,16 +9,16 @@ export const isTransient = (error: unknown): boolean => error instanceof RemoteE
 export const hasStatus = (error: unknown, status: number): boolean =>
   error instanceof RemoteError && error.facts.status === status;
 
-/** The server's answer is not what the protocol says. */
+/** The server’s answer breaks the protocol. */
 export const answerError = (subject: string, what: string, cause?: unknown): RemoteError =>
   new RemoteError(
     'E_REMOTE_ANSWER',
-    `${subject}: ${what}. Try again; if it stays, the server is at fault.`,
+    `${subject}: ${what}. Try again; if the error persists, the problem is in the server.`,
     { subject },
     { cause },
   );
 
-/** Nobody there, or too long without a word. */
+/** No connection, or silence for too long. */
 export function unreachable(subject: string, url: URL, cause: unknown, silent: number | undefined): RemoteError {
   const reason = silent === undefined ? codeOf(cause) : `nothing for ${silent / 1000} s`;
   return new RemoteError(
@@ -29,16 +29,16 @@ export function unreachable(subject: string, url: URL, cause: unknown, silent: n
   );
 }
 
-/** A connection that ended before its answer did. */
+/** A connection that ended before the answer was complete. */
 export const cutError = (subject: string, got: string, cause?: unknown): RemoteError =>
   new RemoteError(
     'E_REMOTE_CUT',
-    `${subject}: the connection was lost (${got}). Run the same command again; what has arrived is kept.`,
+    `${subject}: the connection was lost (${got}). Run the same command again; it continues from what has arrived.`,
     { subject, transient: true },
     { cause },
   );
 
-/** An answer with a status other than 2xx; `said` is what the server adds. */
+/** An answer with a status other than 2xx; `said` is the server’s explanation. */
 export function statusError(settings: HubSettings, subject: string, response: Response, said: string): RemoteError {
   const { status } = response;
   const kind = response.headers.get('x-error-code') ?? '';
@@ -60,13 +60,13 @@ export function statusError(settings: HubSettings, subject: string, response: Re
         ? 'there is no such revision. Check the name after @.'
         : kind === 'EntryNotFound'
           ? 'there is no such file in it.'
-          : `nothing of that name on ${endpoint}. Check the name${token ? '' : '; if it is private, set HF_TOKEN'}.`;
+          : `${endpoint} has nothing of that name. Check the name${token ? '' : '; if it is private, set HF_TOKEN'}.`;
     return make('E_REMOTE_NOT_FOUND', what);
   }
   if (status === 401 || status === 403) {
     const next = token
-      ? 'The token in HF_TOKEN was refused; make another at huggingface.co/settings/tokens that may do this.'
-      : 'Set HF_TOKEN to a token; if it asks for acceptance of a licence, accept it on its page first.';
+      ? 'The token in HF_TOKEN was refused; create one with this permission at huggingface.co/settings/tokens.'
+      : 'Set HF_TOKEN to a token; if the repository has a licence to accept, accept it on its page first.';
     return make('E_REMOTE_REFUSED', `the server refused (${status}). ${next}${quoted}`);
   }
   const busy = status === 408 || status === 429 || status >= 500;

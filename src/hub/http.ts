@@ -1,7 +1,7 @@
-// Requests to the Hub. Every one goes through `send`, also those of @huggingface/hub, which takes a fetch function: the
-// token goes to the endpoint's own origin and nowhere else, whatever redirects say; redirects are few and never from
-// https to http; silence ends a connection; answers that are read whole are bounded; what fails is a typed error. The
-// package never sees the token: it gets a stand-in, which is exchanged here.
+// Requests to the Hub. All of them go through `send`, including those of @huggingface/hub, which accepts a fetch function.
+// The token goes only to the endpoint’s own origin, whatever redirects say; redirects are few and never from https to http;
+// silence ends a connection; answers that are read whole are limited; failures are typed errors. The package never sees the
+// token: it gets a placeholder that is replaced here.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { answerError, cutError, isTransient, statusError, unreachable } from './errors.js';
@@ -9,13 +9,13 @@ import type { HubSettings } from './settings.js';
 
 const MAX_REDIRECTS = 5;
 const ATTEMPTS = 4;
-/** Milliseconds before the second attempt; twice as long before each further one. */
+/** Milliseconds before the second attempt, doubled before each further one. */
 const PAUSE = 400;
-/** Bytes of an answer that is read whole: a page of 1,000 files takes 0.5 MB. */
+/** Most bytes of an answer that is read whole; a page of 1,000 files takes 0.5 MB. */
 const MAX_ANSWER = 16 << 20;
 const MAX_COMPLAINT = 64 << 10;
 
-/** What @huggingface/hub is given for a token: its form is checked there. */
+/** The placeholder token for @huggingface/hub, which checks the form of tokens. */
 export const STAND_IN = 'hf_standin';
 export const credentials = ({ token }: HubSettings): { accessToken: string } | Record<never, never> =>
   token === undefined ? {} : { accessToken: STAND_IN };
@@ -27,11 +27,14 @@ export type Answer = {
 };
 
 export type SendOptions = RequestInit & {
-  /** How often the request is made before a transient failure counts. Defaults to 4 where repeating is harmless, else to 1. */
+  /**
+   * How many attempts to make before a transient failure counts. Defaults to 4 for requests that are safe to repeat, else
+   * to 1.
+   */
   readonly attempts?: number;
 };
 
-/** Makes a request; the answer's status is 2xx. `subject` is what errors speak of. @throws RemoteError E_REMOTE_… */
+/** Makes a request and returns an answer with a 2xx status. `subject` names it in errors. @throws RemoteError E_REMOTE_… */
 export async function send(
   settings: HubSettings,
   subject: string,
@@ -54,7 +57,7 @@ export async function send(
 
 export const pause = (attempt: number): Promise<void> => sleep(PAUSE * 2 ** (attempt - 1));
 
-/** `fetch` for @huggingface/hub. `onSent` is told how many bytes of a file an upload has taken. */
+/** `fetch` for @huggingface/hub. `onSent` receives how many bytes of a file have been uploaded. */
 export const hubFetch = (
   settings: HubSettings,
   subject: string,
@@ -79,7 +82,7 @@ async function follow(settings: HubSettings, subject: string, start: string, ini
     const target = headers.get('location') ?? '';
     const next = reads && URL.canParse(target, url.href) ? new URL(target, url) : undefined;
     if (!next || !/^https?:$/.test(next.protocol) || (url.protocol === 'https:' && next.protocol === 'http:')) {
-      throw answerError(subject, `${url.origin} redirects to where a request must not go`);
+      throw answerError(subject, `${url.origin} redirects to an address that is not allowed`);
     }
     url = next;
   }
@@ -98,7 +101,7 @@ async function ask(
   let timer: NodeJS.Timeout | undefined;
   const watch = (on: boolean): void => {
     clearTimeout(timer);
-    // A long upload is silent by nature; there the client's own limit of five minutes holds.
+    // A long upload receives nothing, so only the client’s own limit of five minutes applies.
     if (!on || !watched) return;
     timer = setTimeout(() => {
       silent = true;
@@ -150,7 +153,7 @@ async function ask(
 function headersFor({ endpoint, token }: HubSettings, url: URL, given: RequestInit['headers']): Headers {
   const headers = new Headers(given);
   headers.set('user-agent', 'layerwise');
-  headers.set('accept-encoding', 'identity'); // sizes and ranges are those of the file
+  headers.set('accept-encoding', 'identity'); // so that sizes and ranges are those of the file
   if (headers.get('authorization')?.includes(STAND_IN)) headers.delete('authorization');
   if (token !== undefined && url.origin === new URL(endpoint).origin) headers.set('authorization', `Bearer ${token}`);
   return headers;
@@ -167,7 +170,7 @@ async function readWhole(answer: Answer, subject: string, limit: number): Promis
   return new Uint8Array(Buffer.concat(parts));
 }
 
-/** What an error's body says, where it is JSON. */
+/** The message in an error’s body, if it is JSON. */
 function complaintIn(body: string): string {
   try {
     const { error, message } = JSON.parse(body) as { error?: unknown; message?: unknown };

@@ -1,6 +1,6 @@
-// A model by its name on the Hub → a directory in the cache that openCheckpoint reads. A path that exists always wins.
-// Where the Hub is out of reach, a snapshot that is complete serves, and a note says so; with HF_HUB_OFFLINE the network
-// is not asked at all.
+// Resolves a model’s name on the Hub to a directory in the cache that openCheckpoint reads. An existing path always wins.
+// If the Hub cannot be reached, a complete snapshot is used and a note says so; with HF_HUB_OFFLINE there are no network
+// requests at all.
 
 import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,17 +14,17 @@ import { type HubSettings, readHubSettings } from './settings.js';
 import { fetchFiles } from './snapshot.js';
 
 export type ResolveOptions = {
-  /** A branch, a tag or a commit, where the name says none. Defaults to `main`. */
+  /** The branch, tag or commit to use where the name has none. Defaults to `main`. */
   readonly revision?: string;
-  /** Told of the download. Defaults to nobody. */
+  /** Receives the progress of the download. Defaults to none. */
   readonly onProgress?: OnProgress;
-  /** Defaults to what the environment says. */
+  /** Defaults to the settings of the environment. */
   readonly settings?: HubSettings;
 };
 
 /**
- * The directory of a checkpoint that is named by a path, or as `org/name` or `org/name@revision`. What is neither there
- * nor such a name is returned as it is, for whoever opens it to complain.
+ * The directory of a checkpoint, from a path, `org/name` or `org/name@revision`. Anything else is returned unchanged;
+ * opening it then reports the error.
  * @throws RemoteError E_REMOTE_…, OptionError E_OPTION_REVISION, CheckpointError E_CHECKPOINT_…, ResourceError E_RESOURCE_…
  */
 export async function resolveModel(nameOrPath: string, options: ResolveOptions = {}): Promise<string> {
@@ -73,7 +73,7 @@ async function fromHub(settings: HubSettings, reference: Reference, onProgress: 
   return snapshotOf(settings, repo, commit);
 }
 
-/** @throws RemoteError E_REMOTE_OFFLINE which says what the cache lacks */
+/** @throws RemoteError E_REMOTE_OFFLINE, with what the cache does not have */
 async function fromCache(settings: HubSettings, reference: Reference): Promise<string> {
   const { repo, revision } = reference;
   const commit = await readRef(settings, reference);
@@ -85,12 +85,12 @@ async function fromCache(settings: HubSettings, reference: Reference): Promise<s
     : `does not have it${revision === 'main' ? '' : ` at ${revision}`}`;
   throw new RemoteError(
     'E_REMOTE_OFFLINE',
-    `${repo.name}: the network is not asked (HF_HUB_OFFLINE), and the cache ${folderOf(settings, repo)} ${what}. Run the command once without HF_HUB_OFFLINE, or give a directory.`,
+    `${repo.name}: HF_HUB_OFFLINE is set, and the cache ${folderOf(settings, repo)} ${what}. Run the command once without HF_HUB_OFFLINE, or pass a directory.`,
     { repo: repo.name, revision, missing: missing ?? null },
   );
 }
 
-/** What a snapshot lacks of what a checkpoint needs. */
+/** What a snapshot lacks to be a complete checkpoint. */
 async function missingFiles(dir: string): Promise<string[]> {
   const lacks = async (name: string): Promise<boolean> => (await sizeOf(join(dir, name))) === undefined;
   const missing = (await lacks('config.json')) ? ['config.json'] : [];

@@ -1,5 +1,5 @@
-// Names on the Hub: `org/name` and `org/name@revision`, by the rules of Hugging Face's Python library. Names of files come
-// from a server, so they are held to what cannot lead out of a folder on any system.
+// Names on the Hub: `org/name` and `org/name@revision`, by the rules of Hugging Face’s Python library. File names come from
+// a server, so only names that stay inside a folder on every system are allowed.
 
 import { OptionError, RemoteError } from '../base/index.js';
 
@@ -9,7 +9,7 @@ export type Reference = { readonly repo: Repo; readonly revision: string };
 const PART = /^[A-Za-z0-9_](?:[\w.-]*[A-Za-z0-9_])?$/;
 const MAX_NAME = 96;
 
-/** Whether `name` can be a repository's: two parts of letters, digits, `-`, `_`, `.`. */
+/** Whether `name` is a legal repository name: two parts of letters, digits, `-`, `_`, `.`. */
 export function isRepoName(name: string): boolean {
   const parts = name.split('/');
   return (
@@ -29,7 +29,10 @@ export function parseModelName(text: string): Reference | undefined {
   return { repo: { type: 'model', name }, revision: at < 0 ? 'main' : checkRevision(text.slice(at + 1)) };
 }
 
-/** A branch, a tag, a commit, or `refs/pr/1`: it becomes a path in the cache. @throws OptionError E_OPTION_REVISION */
+/**
+ * Checks a branch, a tag, a commit, or `refs/pr/1`, which becomes a path in the cache. @throws OptionError
+ * E_OPTION_REVISION
+ */
 export function checkRevision(revision: string): string {
   const legal = revision.length <= 200 && revision.split('/').every((part) => /^\w[\w.-]*$/.test(part));
   if (legal && !revision.includes('..') && !revision.endsWith('.lock')) return revision;
@@ -42,7 +45,7 @@ export function checkRevision(revision: string): string {
 
 /** @throws RemoteError E_REMOTE_ANSWER for a name that could lead out of the folder it is joined to */
 export function checkFileName(name: string, repo: Repo): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: NUL and its kin are what must not get through
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not get through
   const isPlain = (part: string): boolean => part !== '' && !/^\.\.?$|[\\:\u0000-\u001f]/.test(part);
   if (name.length <= 500 && name.split('/').every(isPlain)) return name;
   throw new RemoteError(

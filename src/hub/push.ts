@@ -1,6 +1,7 @@
-// A folder to a model's repository on the Hub, through @huggingface/hub: one commit, which is there whole or not at all.
-// Whatever can be known beforehand (the name, the token and whose it is, the repository's visibility) is asked for before
-// the work that leads to the upload begins. Large files go as plain LFS uploads, not over Xet: what is tested is what runs.
+// Uploads a folder to a model’s repository on the Hub through @huggingface/hub, in one commit that appears whole or not at
+// all. Everything that can be checked beforehand (the name, the token and its owner, the repository’s visibility) is
+// checked before the long work that leads to the upload. Large files are plain LFS uploads, not Xet, because that is what
+// the tests run.
 
 import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
@@ -17,14 +18,14 @@ import { type HubSettings, readHubSettings } from './settings.js';
 export type PushTarget = {
   /** `org/name`. */
   readonly repo: string;
-  /** Whether a repository that is made is private. Defaults to what its owner has as default. */
+  /** Whether a new repository is private. Defaults to the default of its owner. */
   readonly private?: boolean;
 };
 
 export type PushResult = { readonly url: string; readonly commit: string };
 
 /**
- * Whether an upload may be expected to work: the name is legal, there is a token, and it may write there.
+ * Checks that an upload can be expected to work: the name is legal, there is a token, and it may write there.
  * @throws OptionError E_OPTION_PUSH, E_OPTION_PRIVATE; RemoteError E_REMOTE_…
  */
 export async function checkPush(target: PushTarget, settings: HubSettings = readHubSettings()): Promise<void> {
@@ -55,7 +56,7 @@ export async function checkPush(target: PushTarget, settings: HubSettings = read
   if (target.private) await requirePrivate(settings, repo);
 }
 
-/** A repository that is there already keeps its visibility, so it must not be public where private is asked for. */
+/** An existing repository keeps its visibility, so it must not be public where private is requested. */
 async function requirePrivate(settings: HubSettings, repo: string): Promise<void> {
   const isPublic = await isPrivate(settings, repo).then(
     (hidden) => !hidden,
@@ -73,8 +74,8 @@ async function requirePrivate(settings: HubSettings, repo: string): Promise<void
 }
 
 /**
- * Uploads every file of a folder (none whose name begins with a dot), with `card` as README.md. Weights in the repository
- * that the folder does not have are removed by the same commit, since loaders would take them for the model's.
+ * Uploads every file of a folder (except names that begin with a dot), with `card` as README.md. The same commit removes
+ * weights in the repository that the folder does not have, because loaders would read them as part of the model.
  * @throws OptionError E_OPTION_PUSH, E_OPTION_PRIVATE; RemoteError E_REMOTE_…; ResourceError E_RESOURCE_…
  */
 export async function pushFolder(
@@ -133,7 +134,7 @@ async function makeRepo(settings: HubSettings, { repo, private: hidden }: PushTa
       }),
     );
   } catch (error) {
-    if (!hasStatus(error, 409)) throw error; // 409: it is there
+    if (!hasStatus(error, 409)) throw error; // 409: it exists already
     if (hidden) await requirePrivate(settings, repo);
   }
 }
@@ -148,7 +149,7 @@ async function findStale(settings: HubSettings, repo: string, files: ReadonlySet
     );
 }
 
-/** Paths below a folder, with '/' between. @throws OptionError E_OPTION_PUSH for a link: what it leads to may be private */
+/** Paths below a folder, with "/". @throws OptionError E_OPTION_PUSH for a link, whose target may be private */
 async function listFolder(dir: string, folder = ''): Promise<string[]> {
   const here = join(dir, folder);
   let entries: Dirent[];

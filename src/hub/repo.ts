@@ -1,5 +1,5 @@
-// What is in a repository, asked through @huggingface/hub. Its answers are a server's: whatever is used of them is checked
-// here. An etag names a file's bytes: SHA-256 for files in LFS, git's SHA-1 for the others; it is also the name of the
+// Lists repositories through @huggingface/hub. The answers come from a server, so everything that is used of them is
+// checked here. An etag names a file’s bytes: SHA-256 for LFS files, git’s SHA-1 for the others; it is also the name of the
 // blob in the cache.
 
 import { LayerwiseError, RemoteError } from '../base/index.js';
@@ -10,20 +10,20 @@ import type { HubSettings } from './settings.js';
 
 export type RepoFile = { readonly path: string; readonly size: number; readonly etag: string };
 
-/** Files of a repository that are looked at; the rest of a larger one is not. */
+/** Most files of a repository that are listed. */
 const MAX_FILES = 20_000;
 
 const COMMIT = /^[0-9a-f]{40}$/;
 export const isCommit = (text: string): boolean => COMMIT.test(text);
 
-/** What every call of the package takes. */
+/** The arguments of every call of the package. */
 export const callOptions = (settings: HubSettings, subject: string, onSent?: (bytes: number) => void) => ({
   hubUrl: settings.endpoint,
   fetch: hubFetch(settings, subject, onSent),
   ...credentials(settings),
 });
 
-/** The commit that a revision is at. @throws RemoteError E_REMOTE_… */
+/** The commit of a revision. @throws RemoteError E_REMOTE_… */
 export async function findCommit(settings: HubSettings, { repo, revision }: Reference): Promise<string> {
   const subject = revision === 'main' ? repo.name : `${repo.name}@${revision}`;
   const { modelInfo, datasetInfo } = await import('@huggingface/hub');
@@ -55,7 +55,7 @@ export async function listModel(settings: HubSettings, repo: Repo, commit: strin
   });
 }
 
-/** One file of a repository, by path. @throws RemoteError E_REMOTE_NOT_FOUND where one is not in it */
+/** One file of a repository, by path. @throws RemoteError E_REMOTE_NOT_FOUND where it does not exist */
 export async function findFile(settings: HubSettings, repo: Repo, commit: string, path: string): Promise<RepoFile> {
   const { pathsInfo } = await import('@huggingface/hub');
   const options = { ...callOptions(settings, repo.name), repo, revision: commit, paths: [path] };
@@ -68,7 +68,7 @@ export async function findFile(settings: HubSettings, repo: Repo, commit: string
   );
 }
 
-/** An entry of a listing as a file; undefined for a folder, or what is not described well enough to be checked. */
+/** An entry of a listing as a file; undefined for a folder, or where there is too little information to check the file. */
 function parseFile(entry: unknown): RepoFile | undefined {
   const { type, path, size, oid, lfs } = (entry ?? {}) as Readonly<Record<string, unknown>>;
   const large = (lfs ?? undefined) as Readonly<Record<string, unknown>> | undefined;
@@ -79,12 +79,12 @@ function parseFile(entry: unknown): RepoFile | undefined {
   return Number.isSafeInteger(bytes) && (bytes as number) >= 0 ? { path, size: bytes as number, etag } : undefined;
 }
 
-/** Calls the package; what it cannot make sense of becomes a RemoteError. */
+/** Calls the package; an answer that it cannot read becomes a RemoteError. */
 export async function checked<T>(subject: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
     if (error instanceof LayerwiseError) throw error;
-    throw answerError(subject, `the answer is not what the Hub's protocol says (${(error as Error).message})`, error);
+    throw answerError(subject, `the answer breaks the Hub's protocol (${(error as Error).message})`, error);
   }
 }

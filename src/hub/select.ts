@@ -1,6 +1,6 @@
-// Which files of a model's repository Layerwise needs: the configuration, the tokenizer, the licence, the weights in
-// safetensors. Never pickles (they run code when they are loaded), never a second copy of the weights, never code. All of
-// them lie at the top of the repository. As transformers does, model.safetensors wins over an index beside it.
+// Selects the files of a model’s repository that Layerwise needs: the configuration, the tokenizer, the licence, the
+// weights in safetensors. Never pickles (they run code when loaded), never a second copy of the weights, never code. All of
+// them are at the top of the repository. As in transformers, model.safetensors wins over an index beside it.
 
 import { CheckpointError } from '../base/index.js';
 import { describeForeign } from '../checkpoint/index.js';
@@ -20,16 +20,16 @@ const DESCRIPTIONS = [
   /^(licen[cs]e|notice|copying|use_policy)([._-][\w.-]*)?$/i,
 ];
 
-/** No description is near as large; a tokenizer with all the merges of the world takes 40 MB. */
+/** No configuration file is nearly as large; the largest tokenizer.json have 40 MB. */
 const MAX_DESCRIPTION = 256 << 20;
 
 export type Selection = {
   readonly descriptions: readonly RepoFile[];
-  /** The one file of weights, or the index of many. */
+  /** The single file of weights, or the index of many. */
   readonly weights: { readonly single: RepoFile } | { readonly index: RepoFile };
 };
 
-/** @throws CheckpointError E_CHECKPOINT_CONFIG, E_CHECKPOINT_WEIGHTS where there is nothing to work with */
+/** @throws CheckpointError E_CHECKPOINT_CONFIG, E_CHECKPOINT_WEIGHTS where a needed file is missing */
 export function selectFiles(files: readonly RepoFile[], repo: Repo): Selection {
   const named = (name: string): RepoFile | undefined => files.find(({ path }) => path === name);
   const refuse = (code: string, expected: string, got: string, next: string): CheckpointError =>

@@ -1,6 +1,6 @@
-// What the environment says of the Hub, by the names and defaults that Hugging Face's Python library documents, so that
-// one setting serves both: HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE,
-// HF_HUB_DISABLE_SYMLINKS, HF_HUB_DOWNLOAD_TIMEOUT. Differs from it in the default timeout: 30 s of silence, not 10.
+// Settings of the Hub from environment variables, with the names and defaults that Hugging Face’s Python library documents,
+// so that one setting works for both: HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE,
+// HF_HUB_DISABLE_SYMLINKS, HF_HUB_DOWNLOAD_TIMEOUT. One default differs: the timeout is 30 s of silence, not 10.
 
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -12,11 +12,11 @@ export type HubSettings = {
   readonly endpoint: string;
   readonly cacheDir: string;
   readonly token: string | undefined;
-  /** Nothing is asked of the network. */
+  /** No network requests. */
   readonly offline: boolean;
-  /** Whether snapshots link to blobs; where they do not, they hold the files themselves. */
+  /** Whether snapshots link to blobs; if not, they hold the files themselves. */
   readonly links: boolean;
-  /** Milliseconds without a byte after which a connection counts as lost. */
+  /** Milliseconds of silence after which a connection counts as lost. */
   readonly timeout: number;
 };
 
@@ -70,7 +70,7 @@ function fileText(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8').trim() || undefined;
   } catch {
-    return undefined; // nobody has logged in
+    return undefined; // not logged in
   }
 }
 

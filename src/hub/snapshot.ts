@@ -1,4 +1,4 @@
-// Files of one commit, from the Hub into the cache: those that are missing, four at a time, one process at a time.
+// Fetches the missing files of one commit into the cache: four at a time, one process at a time.
 
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -11,9 +11,9 @@ import type { RepoFile } from './repo.js';
 import type { HubSettings } from './settings.js';
 
 const LANES = 4;
-/** Milliseconds between two looks at a lock that another process holds. */
+/** Milliseconds between two attempts at a lock that another process holds. */
 const PATIENCE = 500;
-/** Bytes between two words on progress. */
+/** Bytes between two progress events. */
 const STRIDE = 1 << 20;
 
 /** Makes `files` appear in the commit's snapshot. @throws RemoteError E_REMOTE_…, ResourceError E_RESOURCE_… */
@@ -44,7 +44,7 @@ async function fetchMissing(
   files: readonly RepoFile[],
   onProgress: OnProgress,
 ): Promise<void> {
-  // Files of the same bytes are one blob.
+  // Files with the same bytes share a blob.
   const blobs = new Map<string, RepoFile[]>();
   for (const file of files) blobs.set(file.etag, [...(blobs.get(file.etag) ?? []), file]);
   const wanted: RepoFile[] = [];
@@ -80,10 +80,10 @@ async function fetchMissing(
     stop.abort();
   };
   await Promise.all(Array.from({ length: LANES }, () => lane().catch(stopAll)));
-  if (failures.length > 0) throw failures[0]; // those after it are of the others being stopped
+  if (failures.length > 0) throw failures[0]; // later ones come from stopping the other downloads
 }
 
-/** What an earlier attempt left counts as there. */
+/** Counts the bytes that an earlier attempt left. */
 async function checkSpace(settings: HubSettings, repo: Repo, files: readonly RepoFile[]): Promise<void> {
   let needed = 0;
   for (const { etag, size } of files) {

@@ -206,7 +206,7 @@ describe('the command line', () => {
   test('a name that is nobody’s exits with 1 and says both', async () => {
     expect(await layerwise(['inspect', 'org/nothing'])).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/org\/nothing: nothing of that name.*E_REMOTE_NOT_FOUND/),
+      stderr: expect.stringMatching(/org\/nothing: .* has nothing of that name.*E_REMOTE_NOT_FOUND/),
     });
   });
 

@@ -287,7 +287,7 @@ describe('who may', () => {
   test('no such model', async () => {
     expect(await failure(resolve())).toMatchObject({
       code: 'E_REMOTE_NOT_FOUND',
-      message: expect.stringMatching(/org\/model: nothing of that name.*HF_TOKEN/),
+      message: expect.stringMatching(/org\/model: .* has nothing of that name.*HF_TOKEN/),
     });
   });
 
