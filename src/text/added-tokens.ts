@@ -1,6 +1,7 @@
-// Added tokens: texts that are a token wherever they stand, before anything else reads the text. Those that are not normalised
-// are looked for in the text as it is, the others in what the normalizer makes of the rest, as it makes it of them. Of tokens
-// that begin at the same place the longest is taken; a token that has to be a word of its own and is none is passed over.
+// Added tokens: strings that are a token wherever they occur, before anything else reads the text. Those that are not
+// normalised are found in the text as it is; the others are found in what the normalizer makes of the rest, after it
+// normalised them too. Of tokens that begin at the same place the longest is used; a token that must be a whole word is
+// skipped where it is part of a longer word.
 
 import type { Normalise } from './normalise.js';
 import type { Part } from './part.js';
@@ -32,7 +33,9 @@ export function readAddedToken(part: Part): AddedToken {
 export interface AddedTokens {
   readonly byId: ReadonlyMap<number, AddedToken>;
   idOf(content: string): number | undefined;
-  /** Adds a token, or describes one anew: the word's id where it is one, else the next free one. Returns the id. */
+  /**
+   * Adds a token, or changes its description. Its id is that of an existing word, else the next free one. Returns the id.
+   */
   add(token: AddedToken): number;
 }
 

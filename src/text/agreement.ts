@@ -1,7 +1,8 @@
-// What tokenizer_config.json says of a tokenizer beside tokenizer.json, read as transformers reads it: tokens it adds or
-// describes otherwise, special tokens by name. There it overrules tokenizer.json, and a note says where; an id that is not the
-// one the token gets is an error. What stands around a text is tokenizer.json's alone in transformers 5; transformers 4 let
-// add_bos_token and add_eos_token change it for a few classes, so a note says where they ask for something else.
+// Reads what tokenizer_config.json says about a tokenizer beside tokenizer.json, as transformers does: tokens that it adds
+// or describes differently, and special tokens by name. It overrules tokenizer.json, and a note says where; an id that the
+// token does not get is an error. The tokens around a text come from tokenizer.json alone in transformers 5; transformers 4
+// let add_bos_token and add_eos_token change them for a few classes, so a note says where these two disagree with
+// tokenizer.json.
 
 import { type AddedToken, type AddedTokens, readAddedToken } from './added-tokens.js';
 import { type Part, readPart } from './part.js';
@@ -63,7 +64,7 @@ function addDescribed(config: Part, added: AddedTokens, notes: string[]): void {
     const other = before && differences(before, token);
     if (other)
       notes.push(
-        `tokenizer_config.json describes ${JSON.stringify(token.content)} otherwise than tokenizer.json (${other}); it is followed`,
+        `tokenizer_config.json describes ${JSON.stringify(token.content)} differently from tokenizer.json (${other}); tokenizer_config.json is followed`,
       );
   }
 }

@@ -1,9 +1,10 @@
-// Byte pair encoding as the Rust library does it: of all pairs of neighbours that can be merged the one of lowest rank first,
-// the leftmost of equals, from a heap, so the time is n log n for a piece of any length.
+// Byte pair encoding as in the Rust library: of all neighbouring pairs that can be merged, the one of lowest rank is merged
+// first, the leftmost of equals. Pairs are in a heap, so the time is n log n for a piece of any length.
 //
-// A tokenizer like LLaMA-2's does not cut its text, so one piece is the whole text. It is cut here between two characters
+// A tokenizer like LLaMA-2’s does not cut its text, so one piece is the whole text. It is cut here between two characters
 // that no merge can join: both are words of the vocabulary, and no merge has a left side that ends in the first and a right
-// side that begins with the second. Merges on both sides then never meet, so the tokens are the same; and words come back.
+// side that begins with the second. Merges on both sides then never meet, so the tokens are the same, and repeated words
+// can be remembered.
 
 import { createPairTable, type PairTable } from './pair-table.js';
 import type { Part } from './part.js';
@@ -14,7 +15,7 @@ type Rules = {
   readonly words: ReadonlyMap<string, number>;
   /** The rank of a pair of ids. */
   readonly ranks: PairTable;
-  /** What the merge of a rank makes. */
+  /** The result of the merge of a rank. */
   readonly made: Int32Array;
   readonly prefix: string;
   readonly suffix: string;
@@ -47,7 +48,7 @@ export function createBpe(part: Part): TokenModel {
   const takesWholeWords = part.flag('ignore_merges', false);
   const merge = createMerger(rules, () => part.wrong('unk_token', 'a word of the vocabulary'));
   const remembered = remember(merge);
-  const isCut = prefix === '' && suffix === ''; // else what a character is depends on where its piece begins or ends
+  const isCut = prefix === '' && suffix === ''; // else a character’s word depends on whether its piece begins or ends there
   let cuts: ReturnType<typeof createCuts> | undefined;
   return {
     words,
@@ -139,7 +140,7 @@ function createMerger(rules: Rules, noUnknown: () => Error): (piece: string) => 
   const { words, prefix, suffix, bytes, unknown } = rules;
   return (piece) => {
     const symbols: number[] = [];
-    let pending: number | undefined; // the unknown that may still grow; bytes do not end it, as in the Rust library
+    let pending: number | undefined; // the unknown token that may still grow; bytes do not end it, as in the Rust library
     const flush = (): void => {
       if (pending !== undefined) symbols.push(pending);
       pending = undefined;
@@ -185,7 +186,7 @@ function mergeAll(ids: Int32Array, { ranks, made }: Pick<Rules, 'ranks' | 'made'
     const whole = made[Math.floor(top / 2 ** 32)]!;
     const right = next[left]!;
     if (ids[left] === GONE || right >= n) continue;
-    // An entry is stale where its neighbours now make something else; by which merge they make it does not matter.
+    // An entry is stale if its neighbours now make something else; which merge makes it does not matter.
     const rank = ranks.get(ids[left]!, ids[right]!);
     if (rank < 0 || made[rank] !== whole) continue;
     ids[left] = whole;

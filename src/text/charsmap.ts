@@ -1,6 +1,6 @@
-// SentencePiece's compiled normalizer: a map from short byte strings to texts, in a double array (Darts). As the Rust library
-// runs it: grapheme by grapheme where one has less than six bytes and the map knows a beginning of it, else character by
-// character; of several entries that fit, the shortest.
+// SentencePiece’s compiled normalizer: a map from short byte strings to texts, in a double array (Darts). As in the Rust
+// library it works grapheme by grapheme if the grapheme has less than six bytes and the map has a prefix of it, else
+// character by character; of several entries that fit, the shortest is used.
 
 import type { Part } from './part.js';
 
@@ -18,7 +18,7 @@ export function readCharsmap(part: Part): (text: string) => string {
   const encoder = new TextEncoder();
   const known = new Map<string, string | undefined>();
 
-  /** Where in `texts` the shortest entry that `key` begins with is; -1 where there is none. */
+  /** The place in `texts` of the shortest entry that is a prefix of `key`; -1 where there is none. */
   const find = (bytesOfKey: Uint8Array): number => {
     let at = offsetOf(units[0]!);
     for (const byte of bytesOfKey) {

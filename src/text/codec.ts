@@ -1,7 +1,7 @@
-// tokenizer.json, run as the Rust library (huggingface/tokenizers) runs it: added tokens are found, the rest is normalised,
-// cut into pieces, and read by the model; special tokens stand around it. test/golden/tokenizers has that library's tokens and
-// texts. `truncation` and `padding` are not applied, as transformers does not apply them when it is asked for a text's tokens.
-// Decoding never tidies spaces (transformers' clean_up_tokenization_spaces): a completion has to fit the prompt it continues.
+// Runs tokenizer.json as the Rust library (huggingface/tokenizers) does: added tokens are found, the rest is normalised,
+// cut into pieces, and read by the model; special tokens go around it. test/golden/tokenizers has that library’s tokens and
+// texts. `truncation` and `padding` are not applied, as transformers does not apply them by default. Decoding never tidies
+// spaces (transformers’ clean_up_tokenization_spaces), because a completion has to fit the prompt that it continues.
 
 import { createAddedTokens, createFinders, readAddedTokens } from './added-tokens.js';
 import { agree } from './agreement.js';
@@ -20,15 +20,18 @@ export interface Codec {
   readonly vocabularySize: number;
   /** Characters of the longest token. */
   readonly longestToken: number;
-  /** Where tokenizer.json and tokenizer_config.json disagree, and which is followed; a sentence each. */
+  /** Where tokenizer.json and tokenizer_config.json disagree, and which one is followed; a sentence each. */
   readonly notes: readonly string[];
-  /** Token ids of a text, special tokens added as transformers adds them, once, around the whole, unless that is false. */
+  /**
+   * Token ids of a text. Unless `specialTokens` is false, special tokens are added around the whole text, as in
+   * transformers.
+   */
   encode(text: string, specialTokens?: boolean): Int32Array;
-  /** The text of tokens; special ones are left out unless `specialTokens`, as are ids without a token. */
+  /** The text of tokens. Special tokens are left out unless `specialTokens` is set; ids without a token always are. */
   decode(tokens: readonly number[], specialTokens?: boolean): string;
   /**
-   * As `decode`, special tokens left out, of tokens that more may follow: where byte tokens in a row are not UTF-8 only those
-   * that are not become U+FFFD, while `decode` gives up all of them, as the Rust library does.
+   * As `decode`, without special tokens, for tokens that more may follow: where consecutive byte tokens are not UTF-8, only
+   * the bytes that do not fit become U+FFFD, while `decode` turns all of them into U+FFFD, as the Rust library does.
    */
   decodeSoFar(tokens: readonly number[]): string;
   /** The bytes one token stands for; none for an id without a token. */
@@ -38,7 +41,8 @@ export interface Codec {
 }
 
 /**
- * The tokenizer that the texts of tokenizer.json and tokenizer_config.json describe; `where` they come from is for messages.
+ * The tokenizer that the texts of tokenizer.json and tokenizer_config.json describe; `where` names their source in
+ * messages.
  * @throws CheckpointError E_TEXT_TOKENIZER where they are malformed or of a kind we cannot run
  */
 export function createCodec(text: string, configText: string | undefined, where: string): Codec {
@@ -47,7 +51,7 @@ export function createCodec(text: string, configText: string | undefined, where:
   return codecOf(parseJson(text, path), parseJson(configText ?? '{}', configPath), { path, configPath });
 }
 
-/** As `createCodec`, of what the two files hold, wherever that comes from. @throws CheckpointError E_TEXT_TOKENIZER */
+/** As `createCodec`, from the parsed contents of the two files. @throws CheckpointError E_TEXT_TOKENIZER */
 export function codecOf(
   tokenizer: object,
   tokenizerConfig: object,
@@ -75,7 +79,7 @@ export function codecOf(
   const normalise = normaliser?.normalise ?? ((text: string) => text);
   const [findPlain, findNormalised] = createFinders(added, normalise, readsSpecial);
   const special = new Set([...added.byId.values()].filter((token) => token.special).map(({ content }) => content));
-  // Decoders undo what the normalizer did, so a normalised token is decoded as it was found.
+  // Decoders undo the normalizer, so a normalised token is decoded as it was found.
   const spelling = new Map(model.spelling);
   for (const [id, token] of added.byId) spelling.set(id, token.normalized ? normalise(token.content) : token.content);
   const bytesOf = createTokenBytes(whole.part('decoder'));
@@ -126,7 +130,7 @@ const read = <T>(whole: Part, key: string, make: (part: Part) => T): T | undefin
   return part && make(part);
 };
 
-/** Without a decoder words are told apart by a space. */
+/** Without a decoder, words are separated by spaces. */
 const separate: Decode = (words) => [words.join(' ')];
 
 /** Whether a byte-level tokenizer puts a space before a text; undefined for others. */
@@ -150,5 +154,5 @@ function measure(words: Iterable<readonly [number, string]>): Pick<Codec, 'vocab
   return { vocabularySize: largest + 1, longestToken };
 }
 
-/** A lone half of a surrogate pair is no character; UTF-8 has U+FFFD for it. */
+/** A lone surrogate is not a character; UTF-8 has U+FFFD for it. */
 const wellFormed = (text: string): string => text.replace(/\p{Surrogate}/gu, '\ufffd');

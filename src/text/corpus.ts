@@ -1,6 +1,6 @@
-// Text files: .txt as it is; .jsonl, also gzipped (`text` of each line) and .parquet (column `text`) with documents joined
-// by an empty line, as the papers join WikiText. Bytes must be UTF-8, and strings in JSON whole; a text that
-// is not is refused with the place, not mended. A selection names another column, another way to join, or some of the documents.
+// Reads text files: .txt as it is; .jsonl, also gzipped (`text` of each line) and .parquet (column `text`), with documents
+// joined by an empty line, as the papers join WikiText. Bytes must be UTF-8 and JSON strings whole; other text is refused
+// with its place, not repaired. A selection names another column, another separator, or some of the documents.
 
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
@@ -13,17 +13,17 @@ import { describeUnfit, firstInvalidByte, NotUtf8 } from './unfit.js';
 export type Corpus = {
   readonly path: string;
   readonly text: string;
-  /** SHA-256 of the file's bytes; of the text where a selection was made. */
+  /** SHA-256 of the file’s bytes; with a selection, of the text. */
   readonly hash: string;
 };
 
-/** What of a file of documents is the text. */
+/** Which part of a file of documents is the text. */
 export type CorpusSelection = {
   /** The column or field that holds a document. Defaults to `text`. */
   readonly column?: string;
-  /** What stands between documents. Defaults to an empty line. */
+  /** The separator of documents. Defaults to an empty line. */
   readonly separator?: string;
-  /** The documents, from and to. Defaults to all. */
+  /** The range of documents. Defaults to all. */
   readonly documents?: readonly [from: number, to: number];
 };
 
@@ -32,9 +32,9 @@ const MAX_CHARACTERS = 500_000_000; // just under the longest string JavaScript 
 const SEPARATOR = '\n\n';
 
 /**
- * Reads a text file, or what a selection names of it.
- * @throws OptionError E_OPTION_TEXT_FORMAT; CheckpointError E_TEXT_ENCODING, E_TEXT_LFS, E_TEXT_EMPTY, E_TEXT_JSONL, E_TEXT_PARQUET,
- * E_TEXT_GZIP, E_TEXT_LARGE; ResourceError
+ * Reads a text file, or what a selection takes from it.
+ * @throws OptionError E_OPTION_TEXT_FORMAT; CheckpointError E_TEXT_ENCODING, E_TEXT_LFS, E_TEXT_EMPTY, E_TEXT_JSONL,
+ * E_TEXT_PARQUET, E_TEXT_GZIP, E_TEXT_LARGE; ResourceError
  */
 export async function readCorpus(path: string, selection?: CorpusSelection): Promise<Corpus> {
   const extension = /\.jsonl?\.gz$/i.test(path) ? '.jsonl.gz' : extname(path).toLowerCase();
@@ -88,7 +88,7 @@ const READERS: Readonly<Record<string, Reader>> = {
     parseLines(await unzipLines(bytes, path, MAX_BYTES, selection.documents?.[1]), path, selection),
 };
 
-/** @throws CheckpointError E_TEXT_LFS where the file is not the data but what Git has in its place */
+/** @throws CheckpointError E_TEXT_LFS where the file is a Git LFS pointer instead of the data */
 export function refuseLfsPointer(bytes: Uint8Array, path: string): void {
   if (!isLfsPointer(bytes)) return;
   const message = `${path}: expected a file of data, got a Git LFS pointer; run \`git lfs pull\`.`;
@@ -162,9 +162,9 @@ async function readParquet(bytes: Buffer, path: string, selection: CorpusSelecti
   return join(documents, path, selection);
 }
 
-/** A document that is no text: refused as a text file's bytes are, and not mended. */
+/** A document that is not valid text is refused, like the bytes of a text file, and not repaired. */
 function unfit(path: string, place: string, column: string, document: unknown, facts: object): CheckpointError {
-  const message = `${path}: ${place}, ${JSON.stringify(column)}: expected text, got ${describeUnfit(document)}. Mend the file, or make it again.`;
+  const message = `${path}: ${place}, ${JSON.stringify(column)}: expected text, got ${describeUnfit(document)}. Repair the file, or create it again.`;
   return new CheckpointError('E_TEXT_ENCODING', message, { file: path, ...facts });
 }
 

@@ -1,4 +1,5 @@
-// Decoders: the words of tokens become a text. Each turns a list of words into another; the text is what is left, joined.
+// Decoders turn the words of tokens into a text. Each turns a list of words into another; the words that are left are
+// joined.
 
 import { bytesOfWord } from './byte-level.js';
 import type { Part } from './part.js';
@@ -9,7 +10,7 @@ export type Decode = (words: readonly string[]) => readonly string[];
 /** The text of bytes in a row, each spelt as a word of its own (<0xC3>). */
 export type ReadBytes = (bytes: Uint8Array) => string;
 
-/** As the Rust library: where they are not UTF-8, each is U+FFFD, the first ones too. */
+/** As in the Rust library: where they are not UTF-8, each of them becomes U+FFFD, including valid ones before. */
 export const readWholeBytes: ReadBytes = (bytes) => {
   try {
     return strict.decode(bytes);
@@ -18,7 +19,7 @@ export const readWholeBytes: ReadBytes = (bytes) => {
   }
 };
 
-/** What is not UTF-8 is U+FFFD and the rest is read, so that more bytes do not change the text before them. */
+/** Bytes that are not UTF-8 become U+FFFD and the rest is read, so that more bytes do not change the text before them. */
 export const readEachByte: ReadBytes = (bytes) => utf8.decode(bytes);
 
 /** @throws CheckpointError E_TEXT_TOKENIZER where it is of a kind we do not implement */

@@ -1,10 +1,10 @@
-// Expressions of Oniguruma for JavaScript. @huggingface/tokenizers rewrites most of one; here is what it would rewrite to
-// something else: atomic groups and possessive quantifiers become a lookahead whose match is taken, (?i:…) knows all forms of
-// its letters, and other flags are refused. What JavaScript cannot read is an error of its own.
+// Oniguruma expressions for JavaScript. @huggingface/tokenizers rewrites most of an expression; this file handles what it
+// would rewrite wrongly: atomic groups and possessive quantifiers become a lookahead whose match is captured, (?i:…) knows
+// all forms of its letters, and other flags are refused. An expression that JavaScript cannot read is a separate error.
 
 import * as library from '@huggingface/tokenizers';
 
-// The package exports this class; its types do not, as they are written for another way of resolving modules.
+// The package exports this class at run time, but its types are for another way of resolving modules.
 const { SplitPreTokenizer } = library as unknown as {
   readonly SplitPreTokenizer: new (config: object) => { readonly pattern: RegExp | null };
 };

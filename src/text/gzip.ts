@@ -1,5 +1,5 @@
-// Lines of a gzipped file, such as the shards of C4: only as many as are wanted are inflated, and never more bytes than a
-// text may have, so that a small file cannot become a large one in memory.
+// Lines of a gzipped file, such as the shards of C4. Only the lines that are needed are inflated, and never more bytes than
+// a text may have, so that a small file cannot become a large one in memory.
 
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
@@ -51,7 +51,7 @@ export async function unzipLines(
   return end === '' ? lines : [...lines, end];
 }
 
-/** Of the lines that a chunk has parts of, that which is not UTF-8: the first, of which only the end is known, if none is seen. */
+/** The line that is not UTF-8, among the lines in a chunk; if none is found, the first one, of which only the end is known. */
 function brokenLine(chunk: Uint8Array = new Uint8Array()): number {
   let line = 0;
   for (let from = chunk.indexOf(0x0a); from >= 0; line++) {

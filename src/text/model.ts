@@ -23,7 +23,7 @@ export function createModel(part: Part): TokenModel {
   }
 }
 
-/** Files of old have no type: the Rust library takes the first kind whose fields are there. */
+/** Old files have no type: the Rust library uses the first kind whose fields exist. */
 function guessType(part: Part): string {
   if (part.has('merges')) return 'BPE';
   if (Array.isArray(part.raw('vocab'))) return 'Unigram';

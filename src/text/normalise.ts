@@ -1,5 +1,5 @@
-// Normalizers: what is done to a text before it is cut. `charsmap.ts` has SentencePiece's compiled one. White space,
-// punctuation and categories are Unicode's, as in the Rust library; JavaScript's \s and trim are something else (U+FEFF, U+0085).
+// Normalizers change a text before it is cut. charsmap.ts has SentencePiece’s compiled one. White space, punctuation and
+// categories are Unicode’s, as in the Rust library; JavaScript’s \s and trim differ (U+FEFF, U+0085).
 
 import { spellBytes } from './byte-level.js';
 import { readCharsmap } from './charsmap.js';
@@ -10,7 +10,7 @@ export type Normalise = (text: string) => string;
 
 export type Normaliser = {
   readonly normalise: Normalise;
-  /** May drop characters at a text's beginning, so that where its first character came from is not known. */
+  /** May remove characters at the beginning of a text, so that the origin of its first character is unknown. */
   readonly mayDropFirst: boolean;
 };
 

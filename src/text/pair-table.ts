@@ -1,4 +1,4 @@
-// A map from pairs of whole numbers to a whole number, in flat arrays: a Map with a key made of both is several times slower
+// A map from pairs of whole numbers to a whole number, in flat arrays. A Map with a combined key is several times slower
 // and larger. Open addressing, at most half full.
 
 const EMPTY = -1;
@@ -20,7 +20,7 @@ export function createPairTable(expected: number): PairTable {
     bs = new Int32Array(capacity);
     values = new Int32Array(capacity);
   };
-  /** Where a pair is, or would be. */
+  /** The slot of a pair, or the one it would get. */
   const slot = (a: number, b: number): number => {
     let hash = Math.imul(a, 0x9e3779b1) ^ Math.imul(b, 0x85ebca6b);
     hash ^= hash >>> 15;

@@ -1,4 +1,4 @@
-// The rows of a Parquet file as objects. Whole numbers of 64 bits become numbers, or their digits where a number cannot hold
+// The rows of a Parquet file as objects. 64-bit whole numbers become numbers, or their digits where a number cannot hold
 // them; strings are decoded strictly (unfit.ts).
 
 import { parquetReadObjects } from 'hyparquet';

@@ -1,10 +1,10 @@
-// Reading tokenizer.json: each part (a normalizer, a pre-tokenizer, the model …) is an object that knows where it stands, so
-// that whatever is malformed or not implemented is refused with its field. Fields that are not read are ignored, as the Rust
-// library ignores them.
+// Reads tokenizer.json. Each part (a normalizer, a pre-tokenizer, the model …) is an object that knows its path, so that
+// anything malformed or not implemented is refused with its field. Fields that are not read are ignored, as in the Rust
+// library.
 
 import { CheckpointError } from '../base/portable.js';
 
-/** An object of tokenizer.json, and where it stands. */
+/** An object of tokenizer.json and its path. */
 export interface Part {
   readonly file: string;
   /** Its path in the file: "pre_tokenizer.pretokenizers[0]"; empty for the whole. */
@@ -23,9 +23,9 @@ export interface Part {
   part(key: string): Part | undefined;
   /** The objects of a list; none where the key is absent. */
   parts(key: string): readonly Part[];
-  /** What stands at a key is not as it should be. */
+  /** Makes the error for a malformed value. */
   wrong(key: string, expected: string, got?: unknown): CheckpointError;
-  /** What stands at a key would change tokens or text, and is not implemented. */
+  /** Makes the error for a value that would change tokens or text and is not implemented. */
   unsupported(key: string, expected: string, got?: unknown): CheckpointError;
 }
 
@@ -76,7 +76,7 @@ export function readPart(value: unknown, file: string, at = ''): Part {
         `${name(key)}: ${expected}`,
         describe(got),
         { field: name(key) },
-        'Nothing else is implemented here, and leaving it out would give other tokens: use a tokenizer without it, or open an issue',
+        'Nothing else is implemented here, and ignoring it would change the tokens: use a tokenizer without it, or open an issue',
       ),
   };
 }
@@ -88,7 +88,7 @@ const describe = (value: unknown): string =>
 
 const shorten = (text: string): string => (text.length > 80 ? `${text.slice(0, 79)}…` : text);
 
-/** A tokenizer that is not what it should be. */
+/** The error for a malformed tokenizer. */
 export function tokenizerError(
   path: string,
   expected: string,

@@ -1,5 +1,5 @@
-// Patterns of tokenizer.json, texts or expressions, and what becomes of their matches. Matches are those of the Rust library:
-// contiguous stretches of the text, each a match or not.
+// Patterns of tokenizer.json, strings or expressions, and what is done with their matches. As in the Rust library, matches
+// are contiguous stretches of the text, each a match or not.
 
 import { compileExpression } from './expression.js';
 import type { Part } from './part.js';
@@ -57,7 +57,7 @@ export const matchesOf =
 export const BEHAVIOURS = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const;
 export type Behaviour = (typeof BEHAVIOURS)[number];
 
-/** What becomes of the matches of a text that is split; empty pieces are left in. */
+/** What is done with the matches when a text is split; empty pieces are kept. */
 export function cut(stretches: readonly Stretch[], behaviour: Behaviour): readonly Stretch[] {
   switch (behaviour) {
     case 'Isolated':

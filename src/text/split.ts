@@ -1,5 +1,5 @@
-// Pre-tokenizers: what cuts a normalised text into the pieces that the model reads. Each hands on its pieces one by one;
-// empty ones are no pieces. Metaspace's "first" has to know whether a piece begins where the whole text begins.
+// Pre-tokenizers cut a normalised text into the pieces that the model reads. Each passes on its pieces one by one, without
+// empty ones. Metaspace’s "first" needs to know whether a piece begins where the whole text begins.
 
 import { spellBytes } from './byte-level.js';
 import { compileExpression } from './expression.js';

@@ -1,4 +1,4 @@
-// Post-processors: the special tokens that stand around every text.
+// Post-processors add the special tokens around a text.
 
 import type { Part } from './part.js';
 import { isId } from './vocabulary.js';

@@ -1,12 +1,14 @@
-// The bytes a single token stands for, which its decoded text cannot tell: half a character decodes to U+FFFD, and a
-// decoder that strips the first space makes "▁a" and "a" alike. Byte-level vocabularies (GPT-2's bytes_to_unicode)
-// spell each byte as one printable character; SentencePiece spells a space as U+2581 and a lone byte as <0x0A>.
+// The bytes of a single token, which its decoded text does not show: part of a character decodes to U+FFFD, and a decoder
+// that strips the first space makes "▁a" and "a" equal. Byte-level vocabularies (GPT-2’s bytes_to_unicode) spell each byte
+// as one printable character; SentencePiece spells a space as U+2581 and a lone byte as <0x0A>.
 
 import { bytesOfWord } from './byte-level.js';
 import { byteOfWord } from './decode.js';
 import type { Part } from './part.js';
 
-/** Bytes of words, by what the decoder of tokenizer.json is made of. Added words that are not normalised are spelt as they read. */
+/**
+ * The bytes of words, by the parts of tokenizer.json’s decoder. Added words that are not normalised are spelt as they read.
+ */
 export function createTokenBytes(decoder: Part | undefined): (word: string, isLiteral: boolean) => Uint8Array {
   const parts = decoder?.type === 'Sequence' ? decoder.parts('decoders') : decoder ? [decoder] : [];
   if (parts.some(({ type }) => type === 'ByteLevel')) return bytesOfWord;

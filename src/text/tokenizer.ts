@@ -1,5 +1,5 @@
-// The tokenizer of a checkpoint's folder, and of texts: a codec that knows by a hash what its tokens depend on, so that they
-// can be cached.
+// The tokenizer of a checkpoint’s folder: a codec with a hash of everything its tokens depend on, so that they can be
+// cached.
 
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { type Codec, createCodec } from './codec.js';
 import { tokenizerError } from './part.js';
 
 export interface Tokenizer extends Pick<Codec, 'vocabularySize' | 'encode'> {
-  /** SHA-256 of tokenizer.json and tokenizer_config.json: what its tokens depend on. */
+  /** SHA-256 of tokenizer.json and tokenizer_config.json, on which its tokens depend. */
   readonly hash: string;
 }
 

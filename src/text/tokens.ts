@@ -1,5 +1,5 @@
-// The tokens of a corpus, remembered on disk under what they depend on: the tokenizer, the text, this version. A cache
-// that is damaged is made anew; one that cannot be written is done without.
+// The tokens of a corpus, cached on disk by what they depend on: the tokenizer, the text, this version. A damaged cache is
+// rebuilt; a cache that cannot be written is skipped.
 
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { VERSION, writeFileAtomic } from '../base/index.js';
 import type { Corpus } from './corpus.js';
 import type { Tokenizer } from './tokenizer.js';
 
-// The digit goes up with each change of what a tokenizer makes of a text.
+// Increase the digit with each change to a tokenizer’s results.
 const MAGIC = Buffer.from('LWTOKEN2');
 const DIGEST = 32;
 

@@ -1,7 +1,8 @@
-// Strings that are no text: bytes that are not UTF-8, and halves of surrogate pairs, which JSON can write ("\ud83d") and UTF-8
-// cannot. Decoders put U+FFFD in their place unless told otherwise; here they are found, to be refused with their place.
+// Finds strings that are not valid text: bytes that are not UTF-8, and lone surrogates, which JSON can write ("\ud83d") and
+// UTF-8 cannot. Decoders silently replace them by U+FFFD; here they are found, so that they can be refused with their
+// place.
 
-/** What stands in a value where a string's bytes are not UTF-8. */
+/** Replaces a string whose bytes are not UTF-8. */
 export class NotUtf8 {
   readonly offset: number;
   readonly byte: number;
@@ -14,7 +15,7 @@ export class NotUtf8 {
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** The string, with a byte-order mark where it has one; what is wrong with it where it is none. */
+/** The string, including its byte-order mark; or a NotUtf8 that says what is wrong. */
 export function decodeStrictly(bytes: Uint8Array): string | NotUtf8 {
   try {
     return strict.decode(bytes);
@@ -41,18 +42,18 @@ export function firstInvalidByte(bytes: Uint8Array): number {
     if (fails(middle, true)) high = middle;
     else low = middle + 1;
   }
-  // A file may also end in the midst of a sequence: then no prefix fails, but the whole does.
+  // The input may also end within a sequence: then no prefix fails, but the whole does.
   let start = fails(low, true) ? low - 1 : low;
   while (start > 0 && fails(start, false)) start--;
   return start;
 }
 
-/** What in a value, at any depth, is no text; undefined where all is. */
+/** Describes the first invalid text in a value, at any depth; undefined where all text is valid. */
 export function describeUnfit(value: unknown): string | undefined {
   if (typeof value === 'string') {
     const at = value.search(/\p{Surrogate}/u);
     if (at < 0) return undefined;
-    return `\\u${value.charCodeAt(at).toString(16)}, half of a surrogate pair, at character ${at}, which is no text`;
+    return `\\u${value.charCodeAt(at).toString(16)}, a lone surrogate, at character ${at}`;
   }
   if (value instanceof NotUtf8) return `byte ${value.offset} (0x${value.byte.toString(16)}) does not fit UTF-8`;
   if (typeof value !== 'object' || value === null) return undefined;

@@ -1,5 +1,5 @@
-// The Unigram model: of all ways to spell a piece in words the one with the highest sum of scores (Viterbi), in time linear in
-// the piece. A character without a word of its own is unknown; unknown neighbours are one token, or their bytes.
+// The Unigram model: of all ways to spell a piece in words, the one with the highest sum of scores (Viterbi), in time
+// linear in the piece. A character without its own word is unknown; unknown neighbours become one token, or their bytes.
 
 import { createPairTable } from './pair-table.js';
 import type { Part } from './part.js';

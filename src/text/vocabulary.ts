@@ -1,4 +1,4 @@
-// Words and their ids, and what models remember of pieces they have seen.
+// Words and their ids, and a cache of pieces that models have seen.
 
 import type { Part } from './part.js';
 
@@ -30,7 +30,7 @@ export const byteTokens = (words: ReadonlyMap<string, number>): Int32Array =>
 const MOST = 1 << 17;
 const LONGEST = 64;
 
-/** Remembers what becomes of short pieces: words come back often. */
+/** Remembers the tokens of short pieces, because words repeat. */
 export function remember(encode: (piece: string) => Int32Array): (piece: string) => Int32Array {
   const known = new Map<string, Int32Array>();
   return (piece) => {

@@ -1,6 +1,6 @@
-// Tokens → windows of T. `all`: the papers' protocol, one after the other, the tail dropped. `sequential`: the first
-// `count` of those. `random`: `count` seeded starts, uniform over the stream, drawn with replacement (the published
-// recipe draws a document first; we have one stream).
+// Tokens → windows of T. `all`: the papers’ protocol, one after the other, without the tail. `sequential`: the first
+// `count` of those. `random`: `count` seeded starts, uniform over the stream, drawn with replacement (the published recipe
+// draws a document first; we have one stream).
 
 import { CheckpointError, createRng, OptionError } from '../base/index.js';
 
