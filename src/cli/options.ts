@@ -1,6 +1,6 @@
-// Every option of every command, declared once: the parser, the help texts, the pages under docs/commands and the types
-// of the parsed values all come from here. A key is the name the library's functions give the same thing. This file only
-// parses; the jobs check values.
+// Every option of every command, declared once: the parser, the help texts, the pages under docs/commands and the types of
+// the parsed values all come from here. A key is the name that the library’s functions use. This file only parses; the API
+// validates.
 
 import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
@@ -13,10 +13,10 @@ import { SUITES, TASKS } from '../zeroshot/index.js';
 export type OptionSpec = {
   readonly kind: 'number' | 'text' | 'flag';
   readonly flag: string;
-  /** What stands for the value in help texts. */
+  /** The placeholder of the value in help texts. */
   readonly value?: string;
   readonly text: string;
-  /** What happens where the option is left out, in words. */
+  /** The default, in words. */
   readonly otherwise?: string;
 };
 
@@ -24,7 +24,7 @@ const listed = (names: Iterable<string>): string => [...names].join('|');
 const explained = (things: Iterable<{ readonly name: string; readonly summary: string }>): string =>
   [...things].map(({ name, summary }) => `${name}: ${summary}`).join('; ');
 
-/** What stands for a text: a data set's name is one on the Hub, where no file has it. */
+/** The placeholder for a text. The name of a data set means the one on the Hub, unless a file has that name. */
 const TEXT = `file|${listed(Object.keys(DATA_SETS))}`;
 
 export const OPTIONS = {
@@ -38,7 +38,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--sparsity',
     value: 'S,…',
-    text: 'targets to compare at, each between 0 and 1, with commas between',
+    text: 'targets to compare at, each between 0 and 1, separated by commas',
   },
   allocations: {
     kind: 'text',
@@ -58,14 +58,14 @@ export const OPTIONS = {
     kind: 'number',
     flag: '--beta',
     value: 'β',
-    text: "fix ATP's common difference of sparsity between neighbouring blocks; short for --hyperparameters beta=β",
+    text: "set ATP's constant difference of sparsity between neighbouring blocks; short for --hyperparameters beta=β",
     otherwise: 'searched on validation text',
   },
   hyperparameters: {
     kind: 'text',
     flag: '--hyperparameters',
     value: 'name=number,…',
-    text: 'numbers of the policy, such as line=0.2,gain=0.5, around which the others are searched; layerwise help hyperparameters lists them',
+    text: 'fixed numbers of the policy, such as line=0.2,gain=0.5; the others are searched; layerwise help hyperparameters lists them',
     otherwise: 'as published, or searched where there is no published value',
   },
   budget: {
@@ -79,14 +79,14 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--profile',
     value: 'profile.json',
-    text: 'allocate by what layerwise profile measured of this checkpoint; calibration options given too must be those it was measured with',
+    text: 'allocate from what layerwise profile measured on this checkpoint; if calibration options are given too, they must be those of the profile',
   },
   measures: {
     kind: 'text',
     flag: '--measures',
     value: 'name,…',
-    text: 'what to measure beside influence and angles, or none; layerwise help measures lists them',
-    otherwise: 'all but gradient, which takes passes of its own',
+    text: 'what to measure besides influence and angles, or none; layerwise help measures lists them',
+    otherwise: 'all but gradient, which needs extra passes',
   },
   plan: {
     kind: 'text',
@@ -98,7 +98,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--criterion',
     value: 'criterion',
-    text: 'which weights of a linear go; layerwise help criteria lists them',
+    text: 'which weights of a linear are removed; layerwise help criteria lists them',
     otherwise: DEFAULTS.criterion,
   },
   pattern: {
@@ -118,7 +118,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--method',
     value: 'method',
-    text: `which blocks go: ${[...DROP_METHODS.keys()].join(', ')}; layerwise help methods explains them`,
+    text: `which blocks are removed: ${[...DROP_METHODS.keys()].join(', ')}; layerwise help methods explains them`,
   },
   calibration: {
     kind: 'text',
@@ -130,13 +130,13 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--validation',
     value: TEXT,
-    text: 'text that chooses (β, or the blocks that --method perplexity removes) and is scored in every trial',
+    text: 'text for choosing (β, or the blocks that --method perplexity removes); it is scored in every trial',
   },
   test: {
     kind: 'text',
     flag: '--test',
     value: TEXT,
-    text: 'text that is scored once, at the end, for the dense model and those made of it; it chooses nothing',
+    text: 'text that is scored once, at the end, for the dense model and those made from it; it chooses nothing',
   },
   calibrationSamples: {
     kind: 'number',
@@ -149,7 +149,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--calibration-order',
     value: 'random|sequential',
-    text: 'random: seeded places in the text. sequential: the first windows, so that other implementations can be compared',
+    text: 'random: seeded places in the text. sequential: the first windows, for comparison with other implementations',
     otherwise: DEFAULTS.calibrationOrder,
   },
   sequenceLength: {
@@ -179,13 +179,13 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--pack',
     value: 'model.lw',
-    text: 'pack the sparse checkpoint into this file too, as layerwise pack does; must not exist yet',
+    text: 'also pack the sparse checkpoint into this file, as layerwise pack does; must not exist yet',
   },
   values: {
     kind: 'text',
     flag: '--values',
     value: listed(VALUES),
-    text: 'what the weights of the blocks are packed as. int8: a scale for each row. int4: a scale for each 128 columns of a row. f32: exact',
+    text: 'how the weights of the blocks are stored. int8: a scale for each row. int4: a scale for each 128 columns of a row. f32: exact',
     otherwise: 'int8',
   },
   layout: {
@@ -199,7 +199,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--head',
     value: listed(HEADS),
-    text: 'what the embeddings and the LM head are packed as',
+    text: 'how the embeddings and the LM head are stored',
     otherwise: 'f32 with --values f32, else int8',
   },
   tokens: { kind: 'number', flag: '--tokens', value: 'n', text: 'tokens decoded in each turn', otherwise: '32' },
@@ -222,14 +222,14 @@ export const OPTIONS = {
     kind: 'number',
     flag: '--max-tokens',
     value: 'n',
-    text: 'tokens to write at most',
-    otherwise: '200, or what the model has positions for',
+    text: 'most tokens to write',
+    otherwise: '200, or as many as the model has positions for',
   },
   temperature: {
     kind: 'number',
     flag: '--temperature',
     value: 'T',
-    text: 'how far to stray from the likeliest token; 0 never does',
+    text: 'randomness of the choice of tokens; 0 always takes the likeliest',
     otherwise: '0.8',
   },
   topP: {
@@ -243,14 +243,14 @@ export const OPTIONS = {
     kind: 'number',
     flag: '--top-k',
     value: 'k',
-    text: 'draw from so many of the likeliest tokens',
+    text: 'draw from this many of the likeliest tokens',
     otherwise: 'all',
   },
   valuesInMemory: {
     kind: 'text',
     flag: '--values',
     value: listed(VALUES),
-    text: 'what the weights of a checkpoint become in memory; a .lw file has its own',
+    text: 'how the weights of a checkpoint are stored in memory; a .lw file has its own',
     otherwise: 'f32',
   },
   positions: {
@@ -265,8 +265,8 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--host',
     value: 'address',
-    text: 'address to listen on; 0.0.0.0 is every one of this machine',
-    otherwise: '127.0.0.1: this machine alone',
+    text: 'address to listen on; 0.0.0.0 means all addresses of this machine',
+    otherwise: '127.0.0.1: only this machine',
   },
   name: {
     kind: 'text',
@@ -279,14 +279,14 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--api-key',
     value: 'key',
-    text: 'key that clients have to bring; the environment variable LAYERWISE_API_KEY does the same unseen',
-    otherwise: 'none is needed',
+    text: 'key that clients must send; the environment variable LAYERWISE_API_KEY sets it without showing it',
+    otherwise: 'no key is needed',
   },
   sequences: {
     kind: 'number',
     flag: '--sequences',
     value: 'n',
-    text: 'texts written at once; each has memory of its own',
+    text: 'texts written at once; each has its own memory',
     otherwise: '4',
   },
   queue: {
@@ -300,21 +300,21 @@ export const OPTIONS = {
     kind: 'number',
     flag: '--max-body',
     value: 'MB',
-    text: 'size of a request’s body at most',
+    text: 'largest size of a request’s body',
     otherwise: '4',
   },
   timeout: {
     kind: 'number',
     flag: '--timeout',
     value: 'seconds',
-    text: 'time an answer may take, waiting included',
+    text: 'longest time for an answer, including waiting',
     otherwise: '600',
   },
   grace: {
     kind: 'number',
     flag: '--grace',
     value: 'seconds',
-    text: 'time that answers have to finish when the server is told to stop',
+    text: 'time that answers have to finish when the server stops',
     otherwise: '10',
   },
   verify: { kind: 'flag', flag: '--verify', text: 'read all of a .lw file and compare every checksum' },
@@ -330,11 +330,16 @@ export const OPTIONS = {
     value: 'org/name',
     text: 'upload the output to this repository on the Hub, with a model card; the token is HF_TOKEN’s',
   },
-  to: { kind: 'text', flag: '--to', value: 'org/name', text: 'the repository on the Hub; made where there is none' },
+  to: {
+    kind: 'text',
+    flag: '--to',
+    value: 'org/name',
+    text: 'the repository on the Hub; created if it does not exist',
+  },
   private: {
     kind: 'flag',
     flag: '--private',
-    text: 'make that repository a private one; refused where it exists and is public',
+    text: 'create that repository as private; refused where it exists and is public',
   },
   tasks: {
     kind: 'text',
@@ -358,7 +363,7 @@ export const OPTIONS = {
     kind: 'number',
     flag: '--limit',
     value: 'n',
-    text: 'score only the first items of each task; of mmlu those of each subject',
+    text: 'score only the first items of each task; for mmlu, of each subject',
     otherwise: 'all',
   },
   fewshot: {
@@ -372,7 +377,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--special-tokens',
     value: listed(SPECIAL_TOKENS),
-    text: 'what stands before a request of a task. tokenizer: what the tokenizer adds to every text, as in lm-evaluation-harness. none: nothing, as in the papers’ fork of it',
+    text: 'special tokens before a request of a task. tokenizer: those the tokenizer adds to every text, as in lm-evaluation-harness. none: none, as in the papers’ fork of it',
     otherwise: 'none with --suite, else tokenizer',
   },
   linears: { kind: 'flag', flag: '--linears', text: 'list every linear, not only every block' },
@@ -388,7 +393,7 @@ export const OPTIONS = {
 
 export type OptionName = keyof typeof OPTIONS;
 
-/** What every command that scores tasks takes, in the order of the help text. */
+/** The options of every command that scores tasks, in the order of the help text. */
 export const TASK_OPTIONS = [
   'tasks',
   'suite',
@@ -398,7 +403,7 @@ export const TASK_OPTIONS = [
   'specialTokens',
 ] as const satisfies readonly OptionName[];
 
-/** What every command that prunes takes beside what it prunes to, in the order of the help text. */
+/** The options of every command that prunes, besides the target, in the order of the help text. */
 export const PRUNING_OPTIONS = [
   'criterion',
   'pattern',
@@ -418,12 +423,12 @@ export const PRUNING_OPTIONS = [
   'resume',
 ] as const satisfies readonly OptionName[];
 
-/** Whether and how prune packs what it wrote. */
+/** How prune packs its output. */
 export const PACKING_OPTIONS = ['pack', 'values', 'layout', 'head'] as const satisfies readonly OptionName[];
 
 type ValueOf<S extends OptionSpec> = S['kind'] extends 'number' ? number : S['kind'] extends 'flag' ? boolean : string;
 
-/** The parsed values of some options; those that were not given are absent. */
+/** The parsed values of some options; absent ones are undefined. */
 export type Values<K extends OptionName = OptionName> = { readonly [N in K]?: ValueOf<(typeof OPTIONS)[N]> };
 
 /** `name=number,name=number` as an object. @throws OptionError E_OPTION_HYPERPARAMETERS */
@@ -435,18 +440,18 @@ export function parseNumbers(text: string): Readonly<Record<string, number>> {
   }
   throw new OptionError(
     'E_OPTION_HYPERPARAMETERS',
-    `--hyperparameters: expected name=number pairs with commas between, such as line=0.2,gain=0.5, got ${JSON.stringify(text)}.`,
+    `--hyperparameters: expected name=number pairs separated by commas, such as line=0.2,gain=0.5, got ${JSON.stringify(text)}.`,
     { option: 'hyperparameters', got: text },
   );
 }
 
 const splitNames = (names: string): readonly string[] => names.split(',').map((name) => name.trim());
 
-/** `boolq,piqa` as a list; nothing where the option was not given. */
+/** `boolq,piqa` as a list; undefined where the option is absent. */
 export const parseTasks = (names: string | undefined): { readonly tasks?: readonly string[] } =>
   names === undefined ? {} : { tasks: splitNames(names) };
 
-/** `outliers,alpha` as a list, `none` as an empty one; nothing where the option was not given. */
+/** `outliers,alpha` as a list, `none` as an empty list; undefined where the option is absent. */
 export const parseMeasures = (names: string | undefined): { readonly measures?: readonly string[] } =>
   names === undefined ? {} : { measures: names === 'none' ? [] : splitNames(names) };
 
@@ -454,7 +459,7 @@ export const parseMeasures = (names: string | undefined): { readonly measures?: 
 export const parseList = (flag: string, text: string): readonly number[] =>
   text.split(',').map((one) => parseNumber(flag, one));
 
-/** A number as the shell gives it. @throws OptionError E_OPTION_… for anything else, with the option's name */
+/** Parses a number. @throws OptionError E_OPTION_… with the option’s name for anything else */
 export function parseNumber(flag: string, text: string): number {
   const value = text.trim() === '' ? Number.NaN : Number(text);
   if (!Number.isNaN(value)) return value;

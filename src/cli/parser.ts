@@ -10,10 +10,10 @@ import { breakCommand, columns, helpWidth, wrap } from './wrap.js';
 
 const SUMMARY = 'Makes a transformer checkpoint smaller and faster by deciding layer by layer.';
 
-/** What a command line asks for. */
+/** A parsed command line. */
 export type Call = { readonly spec: CommandSpec; readonly argument: string; readonly values: Values };
 
-/** Where help texts go. */
+/** The stream for help texts. */
 export type Terminal = { readonly columns: number | undefined; readonly write: (text: string) => void };
 
 const STDOUT: Terminal = {
@@ -23,7 +23,7 @@ const STDOUT: Terminal = {
   write: (text) => process.stdout.write(text),
 };
 
-/** A parser that hands each call to `onCall`. */
+/** A parser that passes each call to `onCall`. */
 export function createParser(onCall: (call: Call) => Promise<void>, terminal: Terminal = STDOUT): Command {
   const width = helpWidth(terminal.columns);
   const program = new Command('layerwise').description(SUMMARY).version(VERSION, '--version', 'the version');
@@ -78,7 +78,7 @@ function formatTopic({ name, flag, text, rows }: Topic, width: number): string {
   return `${[...head, '', ...table].join('\n')}\n`;
 }
 
-/** The call that words (without the program's name) make. @throws CommanderError, OptionError */
+/** Parses words (without the program’s name) into a call. @throws CommanderError, OptionError */
 export async function parseCall(words: readonly string[]): Promise<Call> {
   const calls: Call[] = [];
   await createParser(async (call) => {
@@ -95,7 +95,7 @@ function addCommand(
 ): void {
   const command = program.command(spec.name).description(spec.summary).helpOption('-h, --help', 'this text');
   command.argument(`<${spec.argument.name}>`, spec.argument.text);
-  // Two commands may give one flag different meanings, under different names.
+  // Two commands may give the same flag different meanings, under different names.
   const attributes = new Map<string, string>();
   for (const name of spec.options) {
     const { kind, flag, value, text, otherwise }: OptionSpec = OPTIONS[name];

@@ -1,6 +1,6 @@
-// Where long work stands, on stderr. On a terminal: one line that says the stage, the step, the rate and the time that
-// remains of the stage (ora draws it). Elsewhere, in a log file or CI: a plain line per stage and per note, and one now
-// and then inside a long stage.
+// Progress of long work, on stderr. On a terminal: one line with the stage, the step, the rate and the remaining time of
+// the stage (drawn by ora). Elsewhere, in a log file or CI: a plain line per stage and per note, and one from time to time
+// inside a long stage.
 
 import ora from 'ora';
 import type { OnProgress, ProgressEvent, ProgressUnit } from '../base/index.js';
@@ -9,7 +9,7 @@ import { formatSeconds } from './format.js';
 
 export type Progress = { readonly onProgress: OnProgress; end(): void };
 
-/** What is known of the stage at hand. Pure, so that it can be tested without a clock or a terminal. */
+/** The current stage. Pure data, so that it can be tested without a clock or a terminal. */
 export type Stage = {
   readonly name: string;
   readonly total: number | undefined;

@@ -1,5 +1,5 @@
-// The command line: words in, exit code out. 0 done, 1 failed, 2 the call was wrong, 130 interrupted. stdout carries the
-// result alone (text, or one JSON document with --json, also for an error); progress and errors go to stderr.
+// The command line: words in, exit code out. 0 done, 1 failed, 2 wrong usage, 130 interrupted. stdout has only the result
+// (text, or one JSON document with --json, also for an error); progress and errors go to stderr.
 
 import { CommanderError } from 'commander';
 import { InternalError, LayerwiseError, OptionError } from '../base/index.js';
@@ -61,7 +61,7 @@ async function execute(spec: CommandSpec, argument: string, values: Values, want
   }
 }
 
-/** Not left to commander, which would complain of them before it complains of a misspelt one. */
+/** Checked here, because commander would report missing options before misspelt ones. */
 function requireOptions(spec: CommandSpec, values: Values): void {
   for (const name of spec.required ?? []) {
     if (values[name] !== undefined) continue;
@@ -69,7 +69,7 @@ function requireOptions(spec: CommandSpec, values: Values): void {
     const word = flag.replace(/^--/, '');
     throw new OptionError(
       `E_OPTION_${word.toUpperCase().replaceAll('-', '_')}`,
-      `${flag} <${value}>: expected ${text}; it was not given. See layerwise ${spec.name} --help.`,
+      `${flag} <${value}>: expected ${text}, but the option is missing. See layerwise ${spec.name} --help.`,
       { option: word },
     );
   }
@@ -80,7 +80,7 @@ function print(output: Output, wantsJson: boolean): void {
   if (text !== undefined) process.stdout.write(`${text}\n`);
 }
 
-/** Commander's complaint about the call as one of ours, with the next step. */
+/** Commander’s error about the call as one of ours, with the next step. */
 function callError(error: CommanderError, words: readonly string[]): OptionError {
   const known = COMMANDS.some(({ name }) => name === words[0]);
   const help = known ? `layerwise ${words[0]} --help` : 'layerwise --help';
@@ -88,7 +88,7 @@ function callError(error: CommanderError, words: readonly string[]): OptionError
   return new OptionError('E_OPTION_CALL', `${what.replace(/\.?$/, '.')} See ${help}.`, { commander: error.code });
 }
 
-/** Says what went wrong; returns the exit code. */
+/** Reports an error; returns the exit code. */
 function fail(error: unknown, wantsJson: boolean): number {
   const known =
     error instanceof LayerwiseError

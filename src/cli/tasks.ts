@@ -6,7 +6,7 @@ import { formatTable } from './format.js';
 
 const accuracy = (estimate: Estimate | undefined | null): string => formatAccuracy(estimate).join(' ').trimEnd();
 
-/** One model: a line for each task, and the average of a suite. */
+/** One model: a line per task, and the average of a suite. */
 export function taskTable(setup: TaskSetup, { tasks, average }: TaskScores): string {
   const metrics = (['acc', 'acc_norm', 'perplexity'] as const).filter((metric) =>
     Object.values(tasks).some((scores) => scores[metric]),
@@ -27,7 +27,7 @@ export function taskTable(setup: TaskSetup, { tasks, average }: TaskScores): str
 
 type Model = readonly [label: string, row: { readonly tasks?: TaskScores | undefined }];
 
-/** Several models: a line for each, the accuracy on each task, and the average of a suite. */
+/** Several models: a line per model with its accuracy on each task, and the average of a suite. */
 export function modelTable({ tasks, suite }: TaskSetup, models: readonly Model[]): string {
   const average = suite === null ? [] : [`average (${suite})`];
   const head = ['acc %', ...tasks.map(({ task }) => task), ...average];
@@ -39,7 +39,7 @@ export function modelTable({ tasks, suite }: TaskSetup, models: readonly Model[]
   return formatTable([head, ...rows]);
 }
 
-/** What a reader has to know of requests that the model could not read whole. */
+/** Notes about requests that were too long for the model. */
 export function describeCuts({ tasks, length }: TaskSetup): string[] {
   return tasks
     .filter(({ cut }) => cut.context + cut.continuation > 0)

@@ -1,5 +1,5 @@
-// What `layerwise help <topic>` lists: the names that an option takes, a line each. They stand here and not in the option's
-// own help text, where they would be a thousand characters; docs/commands/help.md has them as tables.
+// What `layerwise help <topic>` lists: the names that an option takes, one per line. In the option’s own help text they
+// would be a thousand characters; docs/commands/help.md has them as tables.
 
 import { CRITERIA, PATTERNS } from '../operators/index.js';
 import { DROP_METHODS, POLICIES } from '../plan/index.js';
@@ -20,7 +20,7 @@ const row = ({ name, summary }: TopicRow): TopicRow => ({ name, summary });
 const hyperparameters = [...POLICIES.values()].flatMap((policy) =>
   policy.hyperparameters.map(({ name, text, fallback, choices }) => {
     const values = choices ? `, one of ${choices.join(', ')}` : '';
-    const otherwise = fallback === undefined ? 'searched where it is left out' : `${fallback} by default`;
+    const otherwise = fallback === undefined ? 'searched if left out' : `${fallback} by default`;
     return { name: `${policy.name} ${name}`, summary: `${text}${values}; ${otherwise}` };
   }),
 );
@@ -48,7 +48,7 @@ export const TOPICS: readonly Topic[] = [
   {
     name: 'criteria',
     flag: '--criterion',
-    text: 'which weights of a linear go',
+    text: 'which weights of a linear are removed',
     rows: [...CRITERIA.values()].map(({ name, summary, patterns }) => ({
       name,
       summary: `${summary}; --pattern ${patterns[0]} by default`,
@@ -64,7 +64,7 @@ export const TOPICS: readonly Topic[] = [
   {
     name: 'measures',
     flag: '--measures',
-    text: 'what layerwise profile measures beside influence and angles',
+    text: 'what layerwise profile measures besides influence and angles',
     rows: PROFILE_MEASURES.map((name) => ({ name, summary: `needed by ${policiesOf(name)}` })),
   },
 ];

@@ -1,20 +1,20 @@
-// Text in columns. Help texts are at most 100 columns wide at any width of the terminal, and as narrow as it down to 80.
+// Text in columns. Help texts are at most 100 columns wide on any terminal, and as narrow as the terminal down to 80.
 
 export const WIDEST = 100;
 const NARROWEST = 80;
 
-/** Columns of help texts, from those of the terminal; the widest where there is none. */
+/** The width of help texts for a terminal; the largest where there is no terminal. */
 export const helpWidth = (columns: number | undefined): number =>
   Math.min(WIDEST, Math.max(NARROWEST, columns ?? WIDEST));
 
-/** Breaks a text between words into lines of at most `width` columns; a word that is longer has a line of its own. */
+/** Breaks a text between words into lines of at most `width` columns; a longer word gets its own line. */
 export function wrap(text: string, width: number): string[] {
   return fill(text.split(/\s+/), width, ' ');
 }
 
 /**
- * Breaks a command line before options and pipes, with a backslash at the end of a line that goes on: what is printed can
- * be pasted into a shell.
+ * Breaks a command line before options and pipes, with a backslash where a line continues, so that it can be pasted into a
+ * shell.
  */
 export function breakCommand(command: string, width: number): string {
   // Outside of quotes: what follows has every quote closed again.

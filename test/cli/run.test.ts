@@ -98,7 +98,7 @@ describe('a wrong call exits with 2, says what and what next, and writes nothing
       /--blocks: .*the model's 10/,
     ],
     ['no text to measure on', ['drop', model, '--blocks', '1', '--method', 'angular', '--out', 'x'], /--calibration: /],
-    ['nothing to measure on', ['profile', model], /--calibration <file.*expected.*not given/],
+    ['nothing to measure on', ['profile', model], /--calibration <file.*expected.*is missing/],
     ['a measure there is not', ['profile', model, '--calibration', 'x', '--measures', 'x'], /--measures: .*outliers, /],
     [
       'a measure that depends on the target',
@@ -107,7 +107,7 @@ describe('a wrong call exits with 2, says what and what next, and writes nothing
     ],
     ['no text to search on', ['plan', model, '--sparsity', '0.7'], /beta in \[0, 0\.0666.*--validation text/],
     ['hyperparameters that are none', ['plan', model, '--sparsity', '0.7', '--hyperparameters', 'x'], /name=number/],
-    ['checksums of a checkpoint', ['inspect', model, '--verify'], /--verify: .* a checkpoint has none/],
+    ['checksums of a checkpoint', ['inspect', model, '--verify'], /--verify only applies to a \.lw file/],
     [
       'tiles of f32',
       ['pack', model, '--values', 'f32', '--layout', 'tiles', '--out', 'x'],

@@ -14,7 +14,7 @@ export const compareCommand = defineCommand({
   options: ['sparsities', 'allocations', ...PRUNING_OPTIONS],
   required: ['sparsities', 'validation', 'out'],
   details:
-    'One dense pass, shared windows, the same budget of trials for every policy that has numbers to find. Writes `compare.json`, every cell a record, and `compare.html`; no checkpoint. An interrupted comparison continues with --resume.',
+    'One dense pass, shared windows, and the same budget of trials for every policy with numbers to search. Writes `compare.json` (every cell is a record) and `compare.html`, but no checkpoint. An interrupted comparison continues with --resume.',
   examples: [
     {
       what: 'All policies at two targets',

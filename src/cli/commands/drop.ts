@@ -3,7 +3,7 @@ import { formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds, formatTable } from '../format.js';
 
-/** What a score is, by method. */
+/** The meaning of a score, by method. */
 const SCORES: Readonly<Record<string, string>> = {
   shortgpt: 'influence',
   angular: 'distance across the run',
@@ -31,10 +31,10 @@ export const dropCommand = defineCommand({
   ],
   required: ['blocks', 'method', 'out'],
   details:
-    'Writes a plain Hugging Face checkpoint with fewer blocks: the others are numbered anew, `config.json` is mended (`num_hidden_layers` and every list with one entry per block), and everything else is copied byte for byte; `layerwise.json` is the record of the run. The methods shortgpt and angular need calibration text and perplexity needs validation text, on which it runs the model some L/2 times for each block it removes. All but perplexity keep the last block by rule: what it writes is read by the final norm and the head alone, which the angle of a residual says nothing about. Nothing is trained afterwards.',
+    'Writes a plain Hugging Face checkpoint with fewer blocks: the others are renumbered, `config.json` is updated (`num_hidden_layers` and every list with one entry per block), and everything else is copied byte for byte; `layerwise.json` is the record of the run. The methods shortgpt and angular need calibration text and perplexity needs validation text, on which it runs the model about L/2 times for each block it removes. All methods but perplexity always keep the last block: only the final norm and the head read its output, and the angle of a residual says nothing about them. Nothing is trained afterwards.',
   examples: [
     {
-      what: 'The two blocks that perplexity misses least',
+      what: 'Remove the two blocks whose loss raises perplexity least',
       command:
         'layerwise drop ./my-model --blocks 2 --method perplexity --validation validation.txt --test test.txt --out my-model-less-2',
     },

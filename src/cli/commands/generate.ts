@@ -8,7 +8,7 @@ export const generateCommand = defineCommand({
   argument: RUNNABLE,
   options: ['prompt', 'maxTokens', 'temperature', 'topP', 'topK', 'seed', 'valuesInMemory', 'positions', 'threads'],
   details:
-    'The text appears on stdout as it is written; how fast it was, on stderr at the end. The same seed gives the same text; `--temperature 0` takes the likeliest token each time. Neither depends on the number of threads. The text ends where the model ends it, or at `--max-tokens`.',
+    'The text appears on stdout as it is written; the speed appears on stderr at the end. The same seed gives the same text; `--temperature 0` always takes the likeliest token. Neither depends on the number of threads. The text ends where the model ends it, or after `--max-tokens`.',
   examples: [
     { what: 'Continue a text', command: 'layerwise generate my-model-75.lw --prompt "Once upon a time"' },
     {

@@ -12,7 +12,7 @@ export const inspectCommand = defineCommand({
   argument: { ...CHECKPOINT, text: `${CHECKPOINT.text}, or a .lw file` },
   options: ['linears', 'verify'],
   details:
-    'Zeros of a checkpoint are counted from the bytes on disk. Sparsity is over the prunable linears of the blocks; embeddings, norms and the LM head are never pruned. Of a `.lw` file it prints bits per weight by part beside a floor: of a linear with b-bit values min(b × weights, (b + 4) × nonzeros) for int8 and int4 (four bits say in which of sixteen columns a nonzero is), min(32 × weights, 48 × nonzeros) for f32; of everything else the bits of its values. Scales, padding and the order of tiles are what comes on top.',
+    'Zeros of a checkpoint are counted from the bytes on disk. Sparsity is over the prunable linears of the blocks; embeddings, norms and the LM head are never pruned. For a `.lw` file it prints bits per weight by part, and a floor: for a linear with b-bit values min(b × weights, (b + 4) × nonzeros) for int8 and int4 (four bits say in which of sixteen columns a nonzero is), min(32 × weights, 48 × nonzeros) for f32; for everything else the bits of its values. Scales, padding and the order of tiles come on top.',
   examples: [
     { what: 'What is in a checkpoint', command: 'layerwise inspect ./my-model' },
     {
@@ -20,7 +20,7 @@ export const inspectCommand = defineCommand({
       command: "layerwise inspect ./my-model --json | jq '.linears[] | [.name, .sparsity]'",
     },
     {
-      what: 'How each linear is packed and why; is the file undamaged?',
+      what: 'How each linear is packed and why, and whether the file is undamaged',
       command: 'layerwise inspect model.lw --linears --verify',
     },
   ],
@@ -30,7 +30,7 @@ export const inspectCommand = defineCommand({
       return { json: report, text: describePacked(report, linears) };
     }
     if (verify) {
-      const message = '--verify: it compares the checksums of a .lw file, and a checkpoint has none; leave it out.';
+      const message = '--verify only applies to a .lw file: a checkpoint has no checksums. Leave it out.';
       throw new OptionError('E_OPTION_VERIFY', message, { option: 'verify', got: path });
     }
     const report = await inspect(path, { onProgress });
@@ -66,7 +66,7 @@ function describeCheckpoint(report: CheckpointReport, linears: boolean): string 
   return `${facts}\n\n${formatTable(rows)}`;
 }
 
-/** The first place of each tensor; all of them are in the JSON document. */
+/** The first such weight of each tensor; the JSON document has all of them. */
 function describeBroken({ broken }: CheckpointReport): string {
   if (broken.length === 0) return 'none';
   const some = broken
@@ -80,7 +80,7 @@ function describeBroken({ broken }: CheckpointReport): string {
 const describeExperts = ({ count, perToken, width, blocks }: NonNullable<CheckpointReport['experts']>): string =>
   `${count} of width ${width} in ${blocks} blocks, ${perToken} for each token; the router is not pruned`;
 
-/** What a packed model takes; `layerwise pack` prints the same of what it wrote. */
+/** The sizes of a packed model; `layerwise pack` prints the same for what it wrote. */
 export function describePacked(report: PackedReport, linears: boolean): string {
   const facts = formatFacts([
     ['family', `${report.family}, ${report.blocks} blocks${report.tied ? ', head tied to the embeddings' : ''}`],

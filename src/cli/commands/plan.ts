@@ -31,10 +31,10 @@ export const planCommand = defineCommand({
   ],
   required: ['sparsity'],
   details:
-    'With --beta (or a policy whose numbers all have a value) only headers are read; with --calibration and --validation the others are searched as `layerwise prune` searches them. A policy that measures something measures it, or takes it from a profile that `layerwise profile` wrote: many plans from one pass. The plan is a JSON document that `layerwise prune --plan` replays with any criterion; write one by hand as `{ "blocks": [0.6, 0.7, …] }` or `{ "linears": { "model.layers.0.self_attn.q_proj": 0.62, … } }`.',
+    'With --beta (or a policy whose numbers all have a value) only headers are read; with --calibration and --validation the other numbers are searched as in `layerwise prune`. What a policy needs is measured, or read from a profile that `layerwise profile` wrote: many plans from one pass. The plan is a JSON document that `layerwise prune --plan` replays with any criterion; write one by hand as `{ "blocks": [0.6, 0.7, …] }` or `{ "linears": { "model.layers.0.self_attn.q_proj": 0.62, … } }`.',
   examples: [
     {
-      what: 'ATP’s line for a β of one’s own',
+      what: 'ATP’s line for a β of your own',
       command: 'layerwise plan ./my-model --sparsity 0.7 --allocation atp --beta 0.01 --out plan.json',
     },
     {
@@ -43,7 +43,7 @@ export const planCommand = defineCommand({
         'layerwise plan ./my-model --sparsity 0.7 --calibration calibration.txt --validation validation.txt --out plan.json',
     },
     {
-      what: 'OWL by what was measured before',
+      what: 'OWL, from a saved profile',
       command: 'layerwise plan ./my-model --sparsity 0.7 --allocation owl --profile profile.json --out plan.json',
     },
     { what: 'A plan as JSON on stdout', command: 'layerwise plan ./my-model --sparsity 0.7 --beta 0.01 --json' },

@@ -7,7 +7,7 @@ import { parseMeasures } from '../options.js';
 
 export const profileCommand = defineCommand({
   name: 'profile',
-  summary: 'Measure a checkpoint layer by layer: what policies allocate by and removals judge by',
+  summary: 'Measure a checkpoint layer by layer, for allocation policies and for the removal of blocks',
   argument: CHECKPOINT,
   options: [
     'calibration',
@@ -22,14 +22,14 @@ export const profileCommand = defineCommand({
   ],
   required: ['calibration'],
   details:
-    'One pass of the dense model over the calibration text takes all measures together; gradient, which is not among the defaults, has passes of its own. Always measured are, of each block, its influence (ShortGPT: 1 − the mean cosine of its input and output) and, of each run of n blocks, the angular distance of the last token across it (0: not turned, 0.5: at right angles), both on the residual before the final norm; they are what `layerwise drop` judges by with the methods shortgpt and angular. The table shows, of each block, these and the measures that come to a number per block: outliers, the share of scores |W|·‖X‖ above five times their mean; the median of the scores and the variance of their logarithms; alpha, the mean over linears of the spectrum’s exponent; gradient, the sum over linears. The file has everything, and `layerwise plan --profile` allocates by it. alpha takes O(n³) for each linear, for a 7B model hours: name the other measures to leave it out (docs/policies.md says what each costs).',
+    'One pass of the dense model over the calibration text takes all measures together; gradient, which is not a default, needs extra passes. Two measures are always taken, both on the residual before the final norm: the influence of each block (ShortGPT: 1 − the mean cosine of its input and output) and, for each run of n blocks, the angular distance of the last token across it (0: the same direction, 0.5: a right angle). `layerwise drop` uses them for the methods shortgpt and angular. The table shows these for each block, and the measures that have one number per block: outliers, the share of scores |W|·‖X‖ above five times their mean; the median of the scores and the variance of their logarithms; alpha, the mean over linears of the spectrum’s exponent; gradient, the sum over linears. The file has everything, and `layerwise plan --profile` allocates from it. alpha takes O(n³) for each linear, which is hours for a 7B model: name the other measures to leave it out (docs/policies.md has the cost of each).',
   examples: [
     {
       what: 'All that one pass collects',
       command: 'layerwise profile ./my-model --calibration calibration.txt --out profile.json',
     },
     {
-      what: 'What OWL and DLP need, for layerwise plan --profile',
+      what: 'Only what OWL and DLP need, for layerwise plan --profile',
       command:
         'layerwise profile ./my-model --calibration calibration.txt --measures outliers,scoreMoments --out profile.json',
     },
@@ -57,7 +57,7 @@ export const profileCommand = defineCommand({
 
 const digits = (value: number): string => value.toPrecision(4);
 
-/** A line for each block, under a head. */
+/** A line for each block, below a head. */
 function blockRows({ influence, angles, linears, measures }: Profile): string[][] {
   const { outliers, scoreMoments, alpha, gradient } = measures;
   const first = linears.map((_, block) => linears.slice(0, block).reduce((sum, names) => sum + names.length, 0));
@@ -78,7 +78,9 @@ function blockRows({ influence, angles, linears, measures }: Profile): string[][
   return [['', ...columns.map(([head]) => head)], ...rows];
 }
 
-/** Of each length of a run, up to half of the blocks, the run across which the residual turns least, the last block apart. */
+/**
+ * For each length of a run, up to half of the blocks: the run with the smallest angular distance, without the last block.
+ */
 function runRows({ angles }: Profile): string[][] {
   const rows = angles.slice(0, Math.max(1, Math.floor(angles.length / 2))).map((across, i) => {
     const candidates = angles.length > i + 1 ? across.slice(0, -1) : across;

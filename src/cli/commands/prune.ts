@@ -35,7 +35,7 @@ export const pruneCommand = defineCommand({
   options: OPTION_NAMES,
   required: ['out'],
   details:
-    'Writes a plain Hugging Face checkpoint with zeros (same dtype, same names, every other file byte for byte), `layerwise.json` (the record of the run) and `report.html`. The output appears whole or not at all; unfinished work lies in `<out>.partial`, and the same command with --resume continues it and ends with the same bytes. With --push name and token are checked before any work; where the upload fails the output stays, and `layerwise push` tries again.',
+    'Writes a plain Hugging Face checkpoint with zeros (same dtype, same names, every other file byte for byte), `layerwise.json` (the record of the run) and `report.html`. The output appears whole or not at all; unfinished work is in `<out>.partial`, and the same command with --resume continues it and ends with the same bytes. With --push the name and the token are checked before any work; if the upload fails, the output stays and `layerwise push` can try again.',
   examples: [
     {
       what: 'ATP with β searched on validation text',
@@ -43,7 +43,7 @@ export const pruneCommand = defineCommand({
         'layerwise prune ./my-model --sparsity 0.7 --calibration calibration.txt --validation validation.txt --test test.txt --out my-model-70',
     },
     {
-      what: 'The same, dense, uniform and chosen also scored on the seven tasks that ATP reports',
+      what: 'The same, with the dense, uniform and chosen models also scored on the seven tasks that ATP reports',
       command:
         'layerwise prune ./my-model --sparsity 0.7 --calibration calibration.txt --validation validation.txt --test test.txt --suite atp --data tasks --out my-model-70',
     },
@@ -78,7 +78,7 @@ export const pruneCommand = defineCommand({
 
 type PruneValues = Values<(typeof OPTION_NAMES)[number]>;
 
-/** What the command line's values ask of `prune`. @throws OptionError E_OPTION_…, ResourceError */
+/** Turns the values of the command line into options of `prune`. @throws OptionError E_OPTION_…, ResourceError */
 export async function pruneOptions(checkpoint: string, asked: PruneValues): Promise<PruneOptions> {
   const { plan, out, hyperparameters, tasks, pack, values, layout, head, ...options } = asked;
   return {

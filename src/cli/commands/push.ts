@@ -8,9 +8,9 @@ export const pushCommand = defineCommand({
   options: ['to', 'private'],
   required: ['to'],
   details:
-    'Uploads every file of the directory in one commit, with a README.md made from `layerwise.json`: base model, licence and tags for the Hub, perplexities, sparsity and the command for people. Weights that are there already and not in the directory are removed by the same commit; the repository’s history keeps them. HF_TOKEN, or `hf auth login`, gives the token.',
+    'Uploads every file of the directory in one commit, with a README.md made from `layerwise.json`: base model, licence and tags for the Hub, perplexities, sparsity and the command for people. The same commit removes weights in the repository that the directory does not have; the repository’s history keeps them. The token comes from HF_TOKEN or `hf auth login`.',
   examples: [
-    { what: 'A pruned model, for oneself', command: 'layerwise push ./my-model-70 --to me/my-model-70 --private' },
+    { what: 'A pruned model, private', command: 'layerwise push ./my-model-70 --to me/my-model-70 --private' },
     { what: 'To an organisation', command: 'layerwise push ./my-model-70 --to my-org/my-model-70' },
   ],
   run: async (run, { to, private: hidden }, onProgress) => {

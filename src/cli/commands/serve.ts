@@ -23,7 +23,7 @@ export const serveCommand = defineCommand({
   ],
   stopsItself: true,
   details:
-    '`/v1/completions`, `/v1/chat/completions`, `/v1/models`, `/health`, `/metrics`, and a page to try the model at `/`; docs/serving.md has what they take and give. SIGTERM and SIGINT stop it: nothing new is taken, what was accepted has `--grace` seconds to finish. With `--json`, one document at the end.',
+    '`/v1/completions`, `/v1/chat/completions`, `/v1/models`, `/health`, `/metrics`, and a page to try the model at `/`; docs/serving.md describes them. SIGTERM and SIGINT stop it: new requests are refused, accepted ones have `--grace` seconds to finish. With `--json`, one document at the end.',
   examples: [
     { what: 'For this machine', command: 'layerwise serve my-model-75.lw' },
     {
@@ -35,7 +35,7 @@ export const serveCommand = defineCommand({
     const apiKey = options.apiKey ?? process.env.LAYERWISE_API_KEY;
     const host = options.host ?? '127.0.0.1';
     if (!isLoopback(host) && apiKey === undefined) {
-      onProgress({ kind: 'note', text: `anyone who reaches ${host} may use the model; --api-key asks for a key` });
+      onProgress({ kind: 'note', text: `anyone who reaches ${host} may use the model; --api-key requires a key` });
     }
     const onListening = (url: string): void =>
       onProgress({ kind: 'note', text: `listening on ${url}; SIGINT or SIGTERM stops it` });
