@@ -222,7 +222,7 @@ describe('dependencies', () => {
     };
     expect(Object.keys(dependencies).sort()).toEqual(Object.keys(OWNERS).sort());
     expect([...new Set(packages.map(({ target }) => nameOf(target)))].sort()).toEqual(Object.keys(OWNERS).sort());
-    const page = readFileSync(join(root, 'docs/dependencies.md'), 'utf8');
+    const page = readFileSync(join(root, 'docs/reference/dependencies.md'), 'utf8');
     for (const name of Object.keys(dependencies)) expect(page, name).toContain(name);
   });
 });

@@ -21,7 +21,7 @@ test.each([
   ['theory.md', 'growth: novels-2m'],
   ['theory.md', 'growth: demo'],
 ])('%s has the markers of %s', (document, name) => {
-  const text = readFileSync(fileURLToPath(new URL(`../docs/${document}`, import.meta.url)), 'utf8');
+  const text = readFileSync(fileURLToPath(new URL(`../docs/lab/${document}`, import.meta.url)), 'utf8');
   expect(replaceBetween(text, name, 'X')).toContain('X');
 });
 

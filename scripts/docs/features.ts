@@ -32,7 +32,7 @@ Every family is pruned by every criterion in the patterns named here. \`test/pip
 its zeros and where they stand, for ${coverPairs(cells, valuesOf).length} of the ${cells.length} cells, in which every family meets every criterion and every pattern, and
 every criterion each of its patterns; for all of them with \`LAYERWISE_TEST_MATRIX=full\`. Each family's logits are those of
 transformers, before Wanda and after it (\`test/model/families.test.ts\`, \`test/pipeline/families.test.ts\`), and each goes through
-\`prune\`, \`evaluate\`, \`inspect\` and \`drop\` whole (\`test/api/families.test.ts\`). Every [allocation policy](docs/policies.md) goes
+\`prune\`, \`evaluate\`, \`inspect\` and \`drop\` whole (\`test/api/families.test.ts\`). Every [allocation policy](docs/reference/policies.md) goes
 with every criterion and with every pattern (\`test/api/matrix.test.ts\`, over its own table in the same way).
 
 ${table}

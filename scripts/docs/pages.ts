@@ -1,4 +1,4 @@
-// A command's page under docs/commands, from the declaration that its parser and its help text come from too.
+// A command's page under docs/reference/commands, from the declaration that its parser and its help text come from too.
 
 import { breakCommand, type CommandSpec, type OptionName, type OptionSpec, type Topic, WIDEST } from '#src/cli';
 

@@ -1,4 +1,4 @@
-// npm run docs: writes docs/commands/*.md and FEATURES.md anew. test/docs.test.ts fails where one is stale.
+// npm run docs: writes docs/reference/commands/*.md and FEATURES.md anew. test/docs.test.ts fails where one is stale.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { makeMatrix } from './matrix.js';
 import { renderPage, renderTopics } from './pages.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const folder = join(root, 'docs/commands');
+const folder = join(root, 'docs/reference/commands');
 mkdirSync(folder, { recursive: true });
 for (const spec of COMMANDS) writeFileSync(join(folder, `${spec.name}.md`), renderPage(spec, OPTIONS));
 writeFileSync(join(folder, 'help.md'), renderTopics(TOPICS));

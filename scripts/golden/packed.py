@@ -1,4 +1,4 @@
-"""Writes test/golden/packed.safetensors: small matrices, and what docs/format.md makes of them, written from that page alone.
+"""Writes test/golden/packed.safetensors: small matrices, and what docs/reference/format.md makes of them, written from that page alone.
 
   pip install numpy safetensors && python scripts/golden/packed.py
 

@@ -1,5 +1,5 @@
 """The made-up items of test/golden/zeroshot/items as the Hub has each task's data set today: the same columns, types and order,
-as JSON lines and as Parquet, in test/golden/zeroshot/hub/. The data sets are those that docs/tasks.md names.
+as JSON lines and as Parquet, in test/golden/zeroshot/hub/. The data sets are those that docs/reference/tasks.md names.
 
   pip install pyarrow && python scripts/golden/zeroshot_hub.py
 """

@@ -1,4 +1,4 @@
-// npm run results: everything docs/results.md shows of one checkpoint, by one command. Comparisons of all policies with
+// npm run results: everything docs/lab/results.md shows of one checkpoint, by one command. Comparisons of all policies with
 // each criterion, regular patterns at 50 %, removals of whole blocks, and how errors travel; then the tables between the
 // markers of the documents, from the records alone. Each part is a folder or a file under --out: what is there is not made
 // again, and what was interrupted continues.
@@ -14,7 +14,7 @@ import { comparisonSchema, parseDropRecord, parseManifest } from '#src/records';
 import { replaceBetween } from './markers.js';
 import { comparisonTables, dropTable, growthTable, patternTable } from './tables.js';
 
-const DOCS = fileURLToPath(new URL('../../../docs/', import.meta.url));
+const DOCS = fileURLToPath(new URL('../../../docs/lab/', import.meta.url));
 /** At one half, `n:M` with uniform rates is 8:16, 4:8 and 2:4. */
 const PATTERNS = ['row', 'n:16', 'n:8', 'n:4'] as const;
 const DROP_METHODS = ['perplexity', 'shortgpt', 'angular', 'deepest'] as const;

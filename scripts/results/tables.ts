@@ -1,4 +1,4 @@
-// The tables of docs/results.md and docs/theory.md, from records alone. Cells are not padded: the formatter does that.
+// The tables of docs/lab/results.md and docs/lab/theory.md, from records alone. Cells are not padded: the formatter does that.
 
 import { type Comparison, type ComparisonRow, type DropRecord, type Manifest, pairedInterval } from '#src/records';
 

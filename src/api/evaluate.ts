@@ -1,5 +1,5 @@
 // What a checkpoint or a .lw file scores: perplexity on a text by the papers' protocol (evaluate/perplexity.ts), accuracy on
-// zero-shot tasks by lm-evaluation-harness's (docs/tasks.md), or both, which is how the papers report a model.
+// zero-shot tasks by lm-evaluation-harness's (docs/reference/tasks.md), or both, which is how the papers report a model.
 
 import { withResources } from '../base/index.js';
 import type { Model } from '../model/index.js';

@@ -124,7 +124,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--calibration',
     value: TEXT,
-    text: 'text whose activations are measured: .txt, .jsonl or .jsonl.gz (field "text"), .parquet (column "text"), or the training part of a data set by name (docs/hub.md)',
+    text: 'text whose activations are measured: .txt, .jsonl or .jsonl.gz (field "text"), .parquet (column "text"), or the training part of a data set by name (docs/guide/hub.md)',
   },
   validation: {
     kind: 'text',
@@ -357,7 +357,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--data',
     value: 'folder',
-    text: 'folder of the tasks’ items: a file <task>.jsonl, .json or .parquet each (docs/tasks.md)',
+    text: 'folder of the tasks’ items: a file <task>.jsonl, .json or .parquet each (docs/reference/tasks.md)',
   },
   limit: {
     kind: 'number',
@@ -370,7 +370,7 @@ export const OPTIONS = {
     kind: 'number',
     flag: '--fewshot',
     value: 'k',
-    text: 'examples before each item, from <task>.train.jsonl (or .json, .parquet) where the folder has it, else from the other items (docs/tasks.md)',
+    text: 'examples before each item, from <task>.train.jsonl (or .json, .parquet) where the folder has it, else from the other items (docs/reference/tasks.md)',
     otherwise: String(DEFAULTS.fewshot),
   },
   specialTokens: {

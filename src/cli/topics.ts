@@ -36,7 +36,7 @@ export const TOPICS: readonly Topic[] = [
   {
     name: 'policies',
     flag: '--allocation',
-    text: 'how sparsity is spread over blocks or linears (docs/policies.md)',
+    text: 'how sparsity is spread over blocks or linears (docs/reference/policies.md)',
     rows: [...POLICIES.values()].map(row),
   },
   {

@@ -4,7 +4,7 @@
 // With line = 0, gain = 1 it solves min Σ D_l·e^{k(s_l − S)} under the budget (the KKT point where a linear's damage grows
 // as e^{ks}); that ignores how errors compound through depth, which the line stands for, and over-reacts, so both shares
 // are searched on validation text. gain = 0 is ATP (β = 2·line·min(S, 1−S)/(L−1)), so the search can only fall back to
-// it. k is degenerate with gain but for the clip; measured values lie between 5 and 7. Derivation: docs/theory.md.
+// it. k is degenerate with gain but for the clip; measured values lie between 5 and 7. Derivation: docs/lab/theory.md.
 
 import { fitBudget } from './budget.js';
 import type { AllocationPolicy } from './policy.js';

@@ -6,7 +6,7 @@ import { conflict, oneOf, wholeNumber } from './checks.js';
 import { DEFAULTS } from './defaults.js';
 
 export type TaskOptions = {
-  /** Folder of the tasks' items, a file of JSON lines, a JSON array or Parquet each (docs/tasks.md). */
+  /** Folder of the tasks' items, a file of JSON lines, a JSON array or Parquet each (docs/reference/tasks.md). */
   readonly data?: string;
   /** Names of tasks, such as `hellaswag`. */
   readonly tasks?: readonly string[];
@@ -49,7 +49,7 @@ export function normaliseTasks(options: TaskOptions): TaskSettings | undefined {
   if (data === undefined) {
     throw new OptionError(
       'E_OPTION_DATA',
-      '--data: expected the folder that holds the items of the tasks (docs/tasks.md); it was not given.',
+      '--data: expected the folder that holds the items of the tasks (docs/reference/tasks.md); it was not given.',
       { option: 'data' },
     );
   }

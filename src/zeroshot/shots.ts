@@ -49,7 +49,7 @@ function refuse(task: Task, part: string, shots: number, there: number): never {
 function refuseRendered(task: Task): never {
   throw new OptionError(
     'E_OPTION_FEWSHOT',
-    `--fewshot: the items of ${task.name} are rendered already (field "ctx"), so examples cannot be made of them. Use the data set's own fields (docs/tasks.md), or no --fewshot.`,
+    `--fewshot: the items of ${task.name} are rendered already (field "ctx"), so examples cannot be made of them. Use the data set's own fields (docs/reference/tasks.md), or no --fewshot.`,
     { option: 'fewshot', task: task.name },
   );
 }

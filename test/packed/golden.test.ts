@@ -1,4 +1,4 @@
-// Against scripts/golden/packed.py, which was written from docs/format.md: quantised values, scales, and the bytes of every
+// Against scripts/golden/packed.py, which was written from docs/reference/format.md: quantised values, scales, and the bytes of every
 // part of every layout, through a whole file.
 
 import { readFileSync } from 'node:fs';

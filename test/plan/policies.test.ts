@@ -220,8 +220,8 @@ describe('a published schedule of 32 rates (LLaMA-1-7B at 70 %, searched by othe
   });
 });
 
-describe('docs/policies.md', () => {
-  const page = readFileSync(fileURLToPath(new URL('../../docs/policies.md', import.meta.url)), 'utf8');
+describe('docs/reference/policies.md', () => {
+  const page = readFileSync(fileURLToPath(new URL('../../docs/reference/policies.md', import.meta.url)), 'utf8');
 
   test.each([...POLICIES.values()].map((policy) => [policy.name, policy] as const))(
     'has a row for %s',

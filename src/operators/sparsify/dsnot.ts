@@ -8,7 +8,7 @@
 // where it has no weight of the sign it needs (the published code goes on into weights that are already kept, or of the
 // other sign, and loses count, or fails); all linears are refined (its default leaves the MLP out); sums are in float64;
 // what n:m loses is judged by Wanda's scores too, not by the starting mask's. From Wanda's mask the swaps are otherwise the
-// published ones (docs/policies.md). As published for unstructured masks, a swap may overshoot: E may change its sign, and
+// published ones (docs/reference/policies.md). As published for unstructured masks, a swap may overshoot: E may change its sign, and
 // even grow. Of equals the lower column. Swaps stay within a row, so that a mask of the whole matrix keeps how many of each
 // row go. SparseGPT's mask as a start is dsnot-sparsegpt.ts.
 

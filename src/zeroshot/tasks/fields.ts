@@ -56,7 +56,7 @@ export class Fields {
     const found = got === undefined ? 'nothing' : clip(JSON.stringify(got));
     throw new CheckpointError(
       'E_TASK_FIELD',
-      `${file}: ${unit} ${number}: field "${name}": expected ${expected}, got ${found}. docs/tasks.md lists each task's fields.`,
+      `${file}: ${unit} ${number}: field "${name}": expected ${expected}, got ${found}. docs/reference/tasks.md lists each task's fields.`,
       { file, [unit]: number, field: name, expected, got: found },
     );
   }

@@ -37,7 +37,7 @@ export async function loadTask(dir: string, task: Task): Promise<TaskFile> {
     const expected = task.files;
     throw new OptionError(
       'E_OPTION_DATA',
-      `--data: ${dir} has no items of ${task.name}; expected a file ${expected.join(' or ')}, ending in ${EXTENSIONS.join(', ')} (docs/tasks.md).`,
+      `--data: ${dir} has no items of ${task.name}; expected a file ${expected.join(' or ')}, ending in ${EXTENSIONS.join(', ')} (docs/reference/tasks.md).`,
       { option: 'data', got: dir, task: task.name, expected },
     );
   }
