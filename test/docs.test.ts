@@ -4,6 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { renderApi } from '../scripts/docs/api.js';
+import { readCodes } from '../scripts/docs/codes.js';
+import { renderErrors } from '../scripts/docs/errors.js';
 import { renderFeatures } from '../scripts/docs/features.js';
 import { renderPage, renderTopics } from '../scripts/docs/pages.js';
 import { COMMANDS, OPTIONS, TOPICS } from '../src/cli/index.js';
@@ -41,6 +44,34 @@ describe('docs/reference/commands', () => {
 
 test('FEATURES.md is what npm run docs writes', () => {
   expect(read('FEATURES.md')).toBe(renderFeatures(MATRIX));
+});
+
+describe('error codes', () => {
+  const codes = readCodes(join(root, 'src'));
+
+  test('the page is what npm run docs writes', () => {
+    expect(read('docs/reference/errors.md')).toBe(renderErrors(codes));
+  });
+
+  test('what a message fills in is named', () => {
+    expect(codes.get('E_OPTION_POSITIONS')).toEqual([
+      'positions: ‹positions› asked for, but the model was made for ‹max positions› at most.',
+    ]);
+  });
+
+  test('a constant, a choice of two texts and a helper are looked through', () => {
+    expect(codes.get('E_UNSUPPORTED_PAGE')?.[0]).toMatch(/^Expected a page that may compute checksums/);
+    expect(codes.get('E_TEXT_GZIP')).toEqual(['expected a gzip file; ‹message›. Fetch it again']);
+    expect(codes.get('E_OPTION_PLAN')).not.toContain('a plan');
+  });
+
+  test('a code of no kind is refused', () => {
+    expect(() => renderErrors(new Map([['E_WHIM_MOON', []]]))).toThrowError('E_WHIM_MOON');
+  });
+});
+
+test('docs/reference/api.md is what npm run docs writes', () => {
+  expect(read('docs/reference/api.md')).toBe(renderApi(join(root, 'dist')));
 });
 
 test('every option is some command’s', () => {

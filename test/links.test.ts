@@ -23,7 +23,7 @@ const pages = [
 const proseOf = (text: string): string => text.replaceAll(/^```[\s\S]*?^```$/gm, '');
 
 /** The anchors of a page: lower case, without punctuation, spaces as hyphens; a name that comes again is numbered. */
-export function anchorsOf(text: string): ReadonlySet<string> {
+function anchorsOf(text: string): ReadonlySet<string> {
   const seen = new Map<string, number>();
   const anchors = [...proseOf(text).matchAll(/^#{1,6} +(.+?) *$/gm)].map(([, heading]) => {
     const plain = heading!.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase();
