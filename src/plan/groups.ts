@@ -1,12 +1,7 @@
-// Budgets in groups: where n of every M consecutive columns go, a linear's rate can only be n / M, and whole linears are
-// rounded up or down. Every linear gets n = ⌊rate·M⌋; then, the largest remainder of rate·M first, one more wherever that
-// brings the total nearer to Σ rate × weights; then single linears are moved to their other neighbour for as long as that
-// brings it nearer still. So each n is within 1 of rate·M (a rate that is a whole number of M-ths stays what it is), and
-// no linear alone can be moved to come nearer: too few go by at most half the smallest step among the linears that could
-// still be rounded up, too many by at most half the smallest among those that were. A step is weights / M.
-// Equal remainders (under one rate for all, every one) are taken in bit-reversed order of their place, so that those
-// rounded up lie evenly through the depth: in order of place they would all be early blocks, a slope nobody asked for.
-// Where M does not divide the columns, the last r of a row lose ⌊r·n / M⌋; the total counts them as they are.
+// Rounds rates to whole numbers for N:M patterns, where n of every M consecutive columns go and a rate can only be n / M.
+// Rounds down, then up by largest remainder while the total comes nearer to Σ rate × weights, then moves single linears
+// while that helps. Each n stays within 1 of rate·M. Equal remainders are taken in bit-reversed order, so that those
+// rounded up lie evenly over the depth. The bounds and the reasons: docs/lab/methods.md.
 
 import type { Countable } from './budget.js';
 

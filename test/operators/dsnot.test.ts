@@ -125,7 +125,7 @@ describe('for independent inputs, half of whose mean square is their squared mea
     expect(after.meanSquare).toBeLessThan(0.9 * before.meanSquare);
   });
 
-  // As docs/reference/policies.md has it of the novels checkpoint: as many swaps are most of what a short row has kept.
+  // As docs/lab/methods.md has it of the novels checkpoint: as many swaps are most of what a short row has kept.
   test('short rows lose more of the output than before', () => {
     const [before, after] = missingOf(128);
     expect(after.meanSquare).toBeGreaterThan(1.5 * before.meanSquare);

@@ -1,9 +1,6 @@
-// AssemblyScript: asking for memory before it is needed. WebAssembly has no instruction to prefetch, and a load that waits
-// holds up all that comes after it once the processor has no room for more: the loads of a multiplication alone keep too
-// little of memory under way, and each page (4 KiB, mostly) costs a wait for its address and its first line besides. So in
-// the midst of multiplying weights that lie one after the other, lines are touched that come 16 KiB later, of four pages in
-// turn: both go on at once, since what is multiplied is in the cache by then, and the waits for four pages are one. Rows
-// that are read side by side (dense-float.as.ts), or often (many.as.ts), need none of it.
+// AssemblyScript: touches memory before it is needed, since WebAssembly has no prefetch instruction. While weights are
+// multiplied, lines 16 KiB later are loaded, from four pages in turn, so that reading and multiplying overlap.
+// dense-float.as.ts and many.as.ts need none of it. Why this works: docs/lab/kernels.md.
 
 import { entriesAt, startOf, tilesAt } from './sorted.as';
 

@@ -1,19 +1,8 @@
-// AssemblyScript: tiles times several tokens where the engine multiplies bytes and adds the products in one instruction, what
-// int8 and int4 share. It adds sixteen products to four sums, four slots of each of four rows: a *quad*, four slots of eight
-// rows, is unpacked once for all tokens into columns and weights, first those of rows 0–3, then of rows 4–7; a token's
-// activations are shuffled by the columns and multiplied.
-//
-// The instruction is i32x4.relaxed_dot_i8x16_i7x16_add_s, whose second factor has a sign on some processors and none on
-// others; loaders use this build only where it is one or the other (hasByteDots in ../runtime-module.ts). Where it has none
-// (x86), activations are *raised* by 128, in a byte the same as its top bit turned over, and 128 times the weights, the
-// *excess*, is taken off again: the bits are those of the kernels without relaxed SIMD.
-//
-// A thread's room is followed by (bytes from `sums`, runtime-kernels.ts says how many in all):
-//   192    sums, 32 bits [128 tokens, 8 rows]
-//   4288   steps: excess i32 [8 rows] and scales f32 [8 rows], 32 of them
-//   6336   where the activations of a quad lie in a record, u32 [64 quads]
-//   6592   quads, 64 bytes each
-//   10688  records [tokens / 8, tiles, 8 tokens, 16 columns], from a multiple of 64 on
+// AssemblyScript: tiles times several tokens with i32x4.relaxed_dot_i8x16_i7x16_add_s, what int8 and int4 share. A quad (four
+// slots of eight rows) is unpacked once for all tokens, rows 0–3 first; a token's activations are shuffled and multiplied.
+// Where the second factor has no sign (x86), activations are raised by 128 and the excess is subtracted again, so the bits
+// are those of the kernels without relaxed SIMD. Only for processors that hasByteDots approves (../runtime-module.ts).
+// The reasons: docs/lab/kernels.md.
 
 import { mixLow, raise } from './steps.as';
 
@@ -26,6 +15,12 @@ export const QUADS: i32 = 64;
 export const QUAD: usize = 64;
 export const STEP: usize = 64;
 
+// Scratch memory of a thread, in bytes from `sums` (runtime-kernels.ts says how many there are):
+//   SUMS      32 bits [128 tokens, 8 rows]
+//   STEPS     excess i32 [8 rows] and scales f32 [8 rows], 32 of them
+//   PLACES    where the activations of a quad lie in a record, u32 [64 quads]
+//   UNPACKED  quads, 64 bytes each
+//   RECORDS   [tokens / 8, tiles, 8 tokens, 16 columns], from the next multiple of 64 on
 const SUMS: usize = 192;
 const STEPS: usize = 4288;
 const PLACES: usize = 6336;

@@ -1,18 +1,6 @@
-// AssemblyScript: tiles times many tokens, what int8 and int4 share, where there is no relaxed SIMD (with it: bytes.as.ts).
-// Tokens are lanes here: blocks of 32 are turned once into *records*, for each column 32 int16 numbers, so the activations of
-// a slot are a load from where its column lies, and need neither a shuffle by bytes (two instructions in V8) nor a split into
-// even and odd ones. Tiles are unpacked into a *stream* for each of the eight rows, addresses of records u32 and weights,
-// once for up to four blocks; what is left of a tile's form is the order of its slots, which does not matter to a sum of
-// integers. Then row after row is added, its 32 sums in registers. Addresses are moved on from block to block: an addition
-// at each load is slower by a sixth.
-//
-// A thread's room is followed by (bytes from `sums`, runtime-kernels.ts says how many in all):
-//   192    sums, 32 bits [blocks of 32 tokens, 8 rows, 32]
-//   4288   those of one block turned, [32 tokens, 8 rows]
-//   5312   scales of int4, f32 [16 steps, 8 rows]
-//   5824   addresses, u32 [8 rows, 132]
-//   10048  weights, int16 or pairs of int16 [8 rows, 132]
-//   14272  records [blocks, columns, 32], from a multiple of 64 on
+// AssemblyScript: tiles times many tokens, what int8 and int4 share, where there are no dot products of bytes (bytes.as.ts).
+// Activations become records (for each column 32 tokens as int16), tiles become streams (for each row addresses of records
+// and weights), and rows are added up with 32 sums in registers. The reasons: docs/lab/kernels.md.
 
 import { highHalves, lowHalves, mixHigh, mixLow, turnFour } from './steps.as';
 
@@ -36,6 +24,13 @@ export const TOGETHER: i32 = 16;
 /** Bytes from one row's addresses to the next row's. */
 export const PITCH: usize = 528;
 
+// Scratch memory of a thread, in bytes from `sums` (runtime-kernels.ts says how many there are):
+//   SUMS       32 bits [blocks of 32 tokens, 8 rows, 32]
+//   TURNED     the sums of one block, [32 tokens, 8 rows]
+//   SCALES     of int4, f32 [16 steps, 8 rows]
+//   ADDRESSES  u32 [8 rows, 132]
+//   WEIGHTS    int16 or pairs of int16 [8 rows, 132]
+//   RECORDS    [blocks, columns, 32], from the next multiple of 64 on
 const SUMS: usize = 192;
 const TURNED: usize = 4288;
 const SCALES: usize = 5312;

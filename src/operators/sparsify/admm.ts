@@ -7,7 +7,7 @@
 // the result is ((Ŵ + U) with those at 0)·D⁻¹. H + ρI is well conditioned, and its inverse is formed once: a product of
 // the size of W with it for each turn.
 // The paper has the share that goes rise as S·(1 − (1 − t/15)³) over the first 15 turns t; the published code says so too,
-// but its default path prunes at S from the first turn. We follow the paper (docs/reference/policies.md has both measured).
+// but its default path prunes at S from the first turn. We follow the paper (docs/lab/methods.md has both measured).
 // We differ: exactly k weights go, ties as mask.ts says; under n:m the rise is in whole numbers of each group (the
 // published code has 2:4 alone, whatever is asked for). Where H is not positive definite the damping rises tenfold and
 // again tenfold, as for SparseGPT; the damping that was used is returned, for the record.

@@ -1,16 +1,8 @@
-// DSnoT, dynamic sparse no training (arXiv 2310.08915, and the published procedure), from any mask. With S_j the mean over
-// sequences of Σ_tokens x_j, a pruned weight takes W_ij·S_j from the sum of its row's output; E_i is what all of the row's
-// pruned weights take. In each cycle a row grows back the pruned weight that moves E towards 0 most, as W_ij·S_j / Var_j
-// tells, and loses instead, of the kept weights whose W_ij·S_j moves E towards 0 too, the one of smallest Wanda score; at
-// most 50 times, for as long as |E| > 0.1. Neither is looked at twice. Under n:m the one that is lost is of the group of the
-// one that is grown, whatever its sign, and a swap after which E would have changed its sign is not made and is the last.
-// We differ: Var_j is that of all tokens (the published code averages the variances inside each sequence); a row stops
-// where it has no weight of the sign it needs (the published code goes on into weights that are already kept, or of the
-// other sign, and loses count, or fails); all linears are refined (its default leaves the MLP out); sums are in float64;
-// what n:m loses is judged by Wanda's scores too, not by the starting mask's. From Wanda's mask the swaps are otherwise the
-// published ones (docs/reference/policies.md). As published for unstructured masks, a swap may overshoot: E may change its sign, and
-// even grow. Of equals the lower column. Swaps stay within a row, so that a mask of the whole matrix keeps how many of each
-// row go. SparseGPT's mask as a start is dsnot-sparsegpt.ts.
+// DSnoT (arXiv 2310.08915): swaps weights between kept and pruned, starting from any mask. W_ij·S_j is what a pruned weight
+// takes from the sum of its row's output, and E_i the sum over the pruned weights of row i. A swap grows back the weight that
+// moves E towards 0 most (by W_ij·S_j / Var_j) and prunes the kept weight of smallest Wanda score that also does; at most
+// 50 swaps in a row, none of a weight twice, and none once |E| ≤ 0.1. Of equals the lower column. SparseGPT's mask as the
+// start is dsnot-sparsegpt.ts. Where we differ from the published code, and what it costs: docs/lab/methods.md.
 
 import { InternalError } from '../../base/index.js';
 import type { Mask, Matrix } from '../operator.js';
