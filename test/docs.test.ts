@@ -24,7 +24,7 @@ describe('docs/reference/commands', () => {
   );
 
   test('so is the page of the lists of names', () => {
-    expect(read('docs/reference/commands/help.md')).toBe(renderTopics(TOPICS));
+    expect(read('docs/reference/commands/help.md')).toBe(renderTopics(TOPICS, COMMANDS));
   });
 
   test('there are no pages of commands that are gone', () => {

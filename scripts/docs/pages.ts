@@ -9,8 +9,9 @@ function cell(text: string, prose = false): string {
   return plain.replaceAll('<', '&lt;').replace(/layerwise help (\w+)/g, '[layerwise help $1](help.md#$1)');
 }
 
-/** The page of the lists of names. */
-export function renderTopics(topics: readonly Topic[]): string {
+/** The page that leads to the commands, and has the lists of names. */
+export function renderTopics(topics: readonly Topic[], commands: readonly CommandSpec[]): string {
+  const pages = commands.map(({ name, summary }) => `| [${name}](${name}.md) | ${cell(summary, true)} |`);
   const sections = topics.map(({ name, flag, text, rows }) => {
     const lines = rows.map((row) => `| \`${row.name}\` | ${cell(row.summary, true)} |`);
     return `## ${name}\n\n\`${flag}\`: ${text}.\n\n| name | what it is |\n|---|---|\n${lines.join('\n')}\n`;
@@ -19,7 +20,11 @@ export function renderTopics(topics: readonly Topic[]): string {
 
 # layerwise help
 
-\`layerwise help <topic>\` prints one of these lists, \`layerwise help <command>\` the help text of a command.
+\`layerwise help <command>\` prints the help text of a command, \`layerwise help <topic>\` one of the lists below.
+
+| command | what it does |
+|---|---|
+${pages.join('\n')}
 
 ${sections.join('\n')}`;
 }

@@ -18,7 +18,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const folder = join(root, 'docs/reference/commands');
 mkdirSync(folder, { recursive: true });
 for (const spec of COMMANDS) writeFileSync(join(folder, `${spec.name}.md`), renderPage(spec, OPTIONS));
-writeFileSync(join(folder, 'help.md'), renderTopics(TOPICS));
+writeFileSync(join(folder, 'help.md'), renderTopics(TOPICS, COMMANDS));
 writeFileSync(join(root, 'docs/reference/errors.md'), renderErrors(readCodes(join(root, 'src'))));
 writeFileSync(join(root, 'docs/reference/api.md'), renderApi(join(root, 'dist')));
 
