@@ -62,3 +62,17 @@ test('headings become anchors as on GitHub', () => {
     '# The packed model, `.lw`, version 1\n\n```\n# no heading\n```\n\n## Size\n\n## Size\n\n### [A link](x.md)\n';
   expect([...anchorsOf(page)]).toEqual(['the-packed-model-lw-version-1', 'size', 'size-1', 'a-link']);
 });
+
+test('every page of docs can be reached from its index', () => {
+  const reached = new Set<string>();
+  const walk = (page: string): void => {
+    if (reached.has(page)) return;
+    reached.add(page);
+    for (const [, link] of proseOf(read(page)).matchAll(/\]\((?!https?:|mailto:)([^)#\s]+)[^)]*\)/g)) {
+      const target = normalize(join(dirname(page), link!)).replaceAll('\\', '/');
+      if (target.endsWith('.md') && existsSync(join(root, target))) walk(target);
+    }
+  };
+  walk('docs/index.md');
+  expect(pages.filter((page) => page.startsWith('docs/') && !reached.has(page))).toEqual([]);
+});
