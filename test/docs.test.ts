@@ -55,7 +55,7 @@ describe('error codes', () => {
 
   test('what a message fills in is named', () => {
     expect(codes.get('E_OPTION_POSITIONS')).toEqual([
-      'positions: ‹positions› asked for, but the model was made for ‹max positions› at most.',
+      'positions: expected at most ‹max positions›, the limit of the model, got ‹positions›.',
     ]);
   });
 

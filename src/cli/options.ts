@@ -1,4 +1,4 @@
-// Every option of every command, declared once: the parser, the help texts, the pages under docs/commands and the types of
+// Every option of every command, declared once: the parser, the help texts, the pages under docs/reference/commands and the types of
 // the parsed values all come from here. A key is the name that the library’s functions use. This file only parses; the API
 // validates.
 

@@ -1,5 +1,5 @@
 // What `layerwise help <topic>` lists: the names that an option takes, one per line. In the option’s own help text they
-// would be a thousand characters; docs/commands/help.md has them as tables.
+// would be a thousand characters; docs/reference/commands/help.md has them as tables.
 
 import { CRITERIA, PATTERNS } from '../operators/index.js';
 import { DROP_METHODS, POLICIES } from '../plan/index.js';

@@ -1,4 +1,4 @@
-// The frame of a .lw file (docs/format.md): a preamble of fixed size, text files, the weights in one piece, and a JSON
+// The frame of a .lw file (docs/reference/format.md): a preamble of fixed size, text files, the weights in one piece, and a JSON
 // directory that says where everything is. Offsets follow from lengths in one fixed order, so a reader recomputes them
 // and refuses any others: nothing can overlap, be left over, or point outside.
 //

@@ -105,7 +105,7 @@ const tokenCache = (): string => join(process.env.XDG_CACHE_HOME ?? join(homedir
 
 /**
  * Blocks up to this many weights run as several single-threaded workers side by side, larger ones as one worker with all
- * threads, which holds its weights once. On two cores the two are equally fast (docs/performance.md).
+ * threads, which holds its weights once. On two cores the two are equally fast (docs/lab/performance.md).
  */
 const SMALL_BLOCK = 4_000_000;
 

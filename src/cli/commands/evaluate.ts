@@ -11,7 +11,7 @@ export const evaluateCommand = defineCommand({
   argument: { ...RUNNABLE, name: 'checkpoint' },
   options: ['text', ...TASK_OPTIONS, 'sequenceLength', 'seed', 'device', 'threads', 'out'],
   details:
-    'With --text: perplexity by the pruning papers’ protocol. The whole text is tokenised once and cut into non-overlapping windows without the tail; the first token of a window is not scored; the result is exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/tasks.md); --out then holds results and samples files that its tools can read. A .lw file is scored by our own decoder, on the cpu, on the same windows and requests.',
+    'With --text: perplexity by the pruning papers’ protocol. The whole text is tokenised once and cut into non-overlapping windows without the tail; the first token of a window is not scored; the result is exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/reference/tasks.md); --out then holds results and samples files that its tools can read. A .lw file is scored by our own decoder, on the cpu, on the same windows and requests.',
   examples: [
     { what: 'Perplexity on a text', command: 'layerwise evaluate ./my-model-70 --text test.txt' },
     {

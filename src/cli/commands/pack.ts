@@ -10,7 +10,7 @@ export const packCommand = defineCommand({
   options: ['values', 'layout', 'head', 'out'],
   required: ['out'],
   details:
-    'Writes one `.lw` file with the weights, the config and the tokenizer (docs/format.md). Zeros stay zeros. Checkpoints pruned with `--pattern n:16` (or N:M with M = 2, 4, 8, 16) need no padding; in unstructured ones each tile of 8 × 16 weights is padded to its fullest row. A linear too dense to gain stays dense; `layerwise inspect model.lw --linears` gives the reason for each linear’s layout. The file appears whole or not at all, and the same checkpoint and options give the same bytes.',
+    'Writes one `.lw` file with the weights, the config and the tokenizer (docs/reference/format.md). Zeros stay zeros. Checkpoints pruned with `--pattern n:16` (or N:M with M = 2, 4, 8, 16) need no padding; in unstructured ones each tile of 8 × 16 weights is padded to its fullest row. A linear too dense to gain stays dense; `layerwise inspect model.lw --linears` gives the reason for each linear’s layout. The file appears whole or not at all, and the same checkpoint and options give the same bytes.',
   examples: [
     { what: 'int8', command: 'layerwise pack ./my-model-75 --out my-model-75.lw' },
     { what: 'int4', command: 'layerwise pack ./my-model-75 --values int4 --out my-model-75-int4.lw' },

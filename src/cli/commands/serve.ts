@@ -23,7 +23,7 @@ export const serveCommand = defineCommand({
   ],
   stopsItself: true,
   details:
-    '`/v1/completions`, `/v1/chat/completions`, `/v1/models`, `/health`, `/metrics`, and a page to try the model at `/`; docs/serving.md describes them. SIGTERM and SIGINT stop it: new requests are refused, accepted ones have `--grace` seconds to finish. With `--json`, one document at the end.',
+    '`/v1/completions`, `/v1/chat/completions`, `/v1/models`, `/health`, `/metrics`, and a page to try the model at `/`; docs/guide/serving.md describes them. SIGTERM and SIGINT stop it: new requests are refused, accepted ones have `--grace` seconds to finish. With `--json`, one document at the end.',
   examples: [
     { what: 'For this machine', command: 'layerwise serve my-model-75.lw' },
     {
