@@ -28,19 +28,19 @@ export function renderFeatures(cells: readonly Cell[]): string {
 
 # What goes with what
 
-Every family is pruned by every criterion in the patterns named here. \`test/pipeline/matrix.test.ts\` prunes a model, and counts
-its zeros and where they stand, for ${coverPairs(cells, valuesOf).length} of the ${cells.length} cells, in which every family meets every criterion and every pattern, and
-every criterion each of its patterns; for all of them with \`LAYERWISE_TEST_MATRIX=full\`. Each family's logits are those of
-transformers, before Wanda and after it (\`test/model/families.test.ts\`, \`test/pipeline/families.test.ts\`), and each goes through
-\`prune\`, \`evaluate\`, \`inspect\` and \`drop\` whole (\`test/api/families.test.ts\`). Every [allocation policy](docs/reference/policies.md) goes
+Every family can be pruned by every criterion in the patterns named here. \`test/pipeline/matrix.test.ts\` prunes a model and
+checks the number and the places of its zeros for ${coverPairs(cells, valuesOf).length} of the ${cells.length} cells. In those, every family meets every criterion and
+every pattern, and every criterion each of its patterns. \`LAYERWISE_TEST_MATRIX=full\` tests all cells. The logits of each family
+equal those of transformers, before and after Wanda (\`test/model/families.test.ts\`, \`test/pipeline/families.test.ts\`). Each
+family also runs through all of \`prune\`, \`evaluate\`, \`inspect\` and \`drop\` (\`test/api/families.test.ts\`). Every [allocation policy](docs/reference/policies.md) goes
 with every criterion and with every pattern (\`test/api/matrix.test.ts\`, over its own table in the same way).
 
 ${table}
 
-Every family is packed and run, mixtures of experts too: \`pack\`, \`generate\`, \`serve\`, \`bench\` and \`evaluate\` take its models, and
-what the runtime makes of them has transformers' logits (\`test/decoder/decoder.test.ts\`).
+Every family can be packed and run, mixtures of experts too: \`pack\`, \`generate\`, \`serve\`, \`bench\` and \`evaluate\` take its
+models, and the runtime's logits equal those of transformers (\`test/decoder/decoder.test.ts\`).
 
-Of a mixture of experts every expert is pruned by what its own tokens are like; the router is not pruned. To an expert that
-was given no calibration token all inputs count alike; \`prune\` warns of it, and \`layerwise.json\` lists them as \`unseenExperts\`.
+In a mixture of experts, each expert is pruned by the tokens that reach it. The router is not pruned. For an expert that no
+calibration token reached, all inputs count equally; \`prune\` warns of it, and \`layerwise.json\` lists it under \`unseenExperts\`.
 `;
 }

@@ -8,7 +8,7 @@ import { OPTIONS, type OptionSpec, parseNumber, type Values } from './options.js
 import { TOPICS, type Topic } from './topics.js';
 import { breakCommand, columns, helpWidth, wrap } from './wrap.js';
 
-const SUMMARY = 'Makes a transformer checkpoint smaller and faster by deciding layer by layer.';
+const SUMMARY = 'Prunes transformer checkpoints layer by layer, packs them into one file and runs it.';
 
 /** A parsed command line. */
 export type Call = { readonly spec: CommandSpec; readonly argument: string; readonly values: Values };
