@@ -139,6 +139,34 @@ test('no cycles inside a room', () => {
   expect(cycles).toEqual([]);
 });
 
+/** Arrows between the files of each room, its doors left out. */
+function innerArrows(): ReadonlyMap<string, { readonly files: number; readonly arrows: number }> {
+  const isDoor = (file: string): boolean => file.split('/').length === 2 && DOORS.includes(file.split('/')[1]!);
+  const inside = files.filter((file) => roomOf(file) !== undefined && !isDoor(file) && !file.endsWith('.as.ts'));
+  const pairs = new Set(
+    local
+      .map((one) => [one.file, resolveLocal(one)] as const)
+      .filter(([from, to]) => roomOf(from) === roomOf(to) && inside.includes(from) && inside.includes(to))
+      .map((pair) => pair.join(' ')),
+  );
+  const rooms = [...new Set(inside.map((file) => roomOf(file)!))];
+  return new Map(
+    rooms.map((room) => {
+      const own = [...pairs].filter((pair) => pair.startsWith(`${room}/`));
+      return [room, { files: inside.filter((file) => roomOf(file) === room).length, arrows: own.length }];
+    }),
+  );
+}
+
+// A room in which every file knows every other is no room. Of a small one a fifth of all pairs is soon reached: a dozen files
+// in a row have a sixth of them. There the arrows of a file count.
+test('no large room uses more than a fifth of its pairs, no small one more than 3.2 arrows a file', () => {
+  const meshes = [...innerArrows()].filter(([, { files: n, arrows }]) =>
+    n > 25 ? arrows > (n * (n - 1)) / 10 : arrows > 3.2 * n,
+  );
+  expect(meshes).toEqual([]);
+});
+
 test('a door only re-exports, and nothing by the dozen unseen', () => {
   const doors = files.filter((file) => file.split('/').length === 2 && DOORS.includes(file.split('/')[1]!));
   for (const door of [...doors, 'browser.ts']) {
