@@ -91,7 +91,7 @@ function formatHeader(
  *
  * @throws OptionError E_OPTION_OUT when `outDir` is not an empty directory
  * @throws CheckpointError E_CHECKPOINT_CHANGED when a source file is no longer what was opened
- * @throws InternalError E_INTERNAL_TENSOR for bytes that do not fit an edit's dtype and shape
+ * @throws InternalError E_INTERNAL_TENSOR for bytes that do not fit an edit's dtype and shape, and for an edit of another name
  * @throws ResourceError E_RESOURCE_…
  */
 export async function writeCheckpoint(
@@ -101,6 +101,9 @@ export async function writeCheckpoint(
 ): Promise<void> {
   await requireEmpty(outDir);
   const edits = new Map([...source.tensors.keys()].map((name) => [name, edit(name)]));
+  for (const [name, made] of edits) {
+    if (made && made.name !== name) throw internal(source.dir, name, 'an edit of it', `one of ${show(made.name)}`);
+  }
   for (const shard of source.shards) await writeShard(source, shard, outDir, edits);
   const keeps = [...source.tensors.values()].every((tensor) => keepsOutline(tensor, edits.get(tensor.name)));
   for (const file of source.files) {

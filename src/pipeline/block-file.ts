@@ -2,7 +2,7 @@
 // killed run finds its finished blocks by these files.
 
 import { dirname, join } from 'node:path';
-import { LayerwiseError } from '../base/index.js';
+import { InternalError, LayerwiseError } from '../base/index.js';
 import {
   readSafetensors,
   readTensor,
@@ -34,12 +34,13 @@ export type TreatedBlock = { readonly edits: ReadonlyMap<string, TensorEdit>; re
 export const blockPath = (dir: string, block: number): string =>
   join(dir, `block-${String(block).padStart(5, '0')}.safetensors`);
 
-/** Whether `path` holds the whole block: its header, as many bytes as that says, and all tensors that were not removed. */
+/** Whether `path` holds the whole block: a valid header, all its bytes, readable notes, and all tensors but the removed. */
 export async function isWholeBlock(model: Model, block: number, path: string): Promise<boolean> {
   try {
     const { tensors, metadata } = await readSafetensors(path);
-    const removed = new Set(JSON.parse(metadata[REMOVED_NOTE] ?? '[]') as string[]);
-    return blockTensorNames(model, block).every((name) => tensors.has(name) !== removed.has(name));
+    const notes = parseNotes(metadata);
+    if (!notes) return false;
+    return blockTensorNames(model, block).every((name) => tensors.has(name) !== notes.removed.includes(name));
   } catch (error) {
     if (error instanceof LayerwiseError && error.code.startsWith('E_CHECKPOINT')) return false;
     throw error;
@@ -49,15 +50,29 @@ export async function isWholeBlock(model: Model, block: number, path: string): P
 /** The tensors of a block file, as a graph's source. */
 export async function blockFileSource(path: string): Promise<BlockSource> {
   const { tensors } = await readSafetensors(path);
-  return { folder: dirname(path), find: (name) => inPlace(tensors.get(name)!) };
+  return {
+    folder: dirname(path),
+    find: (name) => {
+      const tensor = tensors.get(name);
+      if (!tensor) throw missing(path, name);
+      return inPlace(tensor);
+    },
+  };
 }
 
-/** A block file's tensors as edits of the checkpoint's: its header is read once, however many experts there are. */
+/**
+ * A block file's tensors as edits of the checkpoint's. The header is read once, however many experts there are. Asking for
+ * a tensor that the file neither holds nor notes as removed throws InternalError E_INTERNAL_BLOCK_FILE.
+ */
 export async function openBlockFile(model: Model, path: string): Promise<(name: string) => TensorEdit> {
-  const { tensors } = await readSafetensors(path);
+  const { tensors, metadata } = await readSafetensors(path);
+  const { removed } = requireNotes(path, metadata);
   return (name) => {
     const tensor = tensors.get(name);
-    if (!tensor) return { name, remove: true };
+    if (!tensor) {
+      if (removed.includes(name)) return { name, remove: true };
+      throw missing(path, name);
+    }
     const { dtype, shape } = tensor;
     return { name, dtype, shape, read: () => readTensor({ ...model.checkpoint, dir: dirname(path), tensors }, name) };
   };
@@ -85,6 +100,9 @@ export async function writeBlockFile(
   const tensors = blockTensorNames(model, block).flatMap((name): TensorToWrite[] => {
     const { dtype, shape } = checkpoint.tensors.get(name)!;
     const edit = edits.get(name) ?? { name, dtype, shape, read: () => readTensor(checkpoint, name) };
+    if (edit.name !== name) {
+      throw new InternalError('E_INTERNAL_EDIT', `The edit of ${name} is of ${edit.name}; please report this.`);
+    }
     if (!('remove' in edit)) return [edit];
     removed.push(name);
     return [];
@@ -101,13 +119,49 @@ const DAMPING_NOTE = 'layerwise.damping';
 const UNSEEN_NOTE = 'layerwise.unseen';
 const REMOVED_NOTE = 'layerwise.removed';
 
-/** What a block file says of how it was made. */
+type Metadata = Readonly<Record<string, string>>;
+
+/** The notes in a block file's header; undefined if one is malformed. */
+function parseNotes(metadata: Metadata): (BlockNotes & { readonly removed: readonly string[] }) | undefined {
+  const [damping, unseen, removed] = [DAMPING_NOTE, UNSEEN_NOTE, REMOVED_NOTE].map((note) => parse(metadata[note]));
+  const isDamping = (value: unknown): value is BlockNotes['damping'] =>
+    typeof value === 'object' && !Array.isArray(value) && isListOf('number', Object.values(value ?? [null]));
+  if (damping !== undefined && !isDamping(damping)) return undefined;
+  if (unseen !== undefined && !isListOf('number', unseen)) return undefined;
+  if (removed !== undefined && !isListOf('string', removed)) return undefined;
+  return { damping: damping ?? {}, unseen: unseen ?? [], removed: removed ?? [] };
+}
+
+/** The value of a note: undefined if there is no such note, null if it is not JSON. */
+function parse(note: string | undefined): unknown {
+  try {
+    return note && JSON.parse(note);
+  } catch {
+    return null;
+  }
+}
+
+type Named = { readonly number: number; readonly string: string };
+const isListOf = <T extends keyof Named>(type: T, value: unknown): value is readonly Named[T][] =>
+  Array.isArray(value) && value.every((one) => typeof one === type);
+
+function requireNotes(path: string, metadata: Metadata): NonNullable<ReturnType<typeof parseNotes>> {
+  const notes = parseNotes(metadata);
+  if (notes) return notes;
+  const message = `${path}: expected notes that Layerwise wrote, got ${JSON.stringify(metadata)}; please report this.`;
+  throw new InternalError('E_INTERNAL_BLOCK_FILE', message, { file: path });
+}
+
+const missing = (path: string, name: string): InternalError =>
+  new InternalError('E_INTERNAL_BLOCK_FILE', `${path}: expected the tensor ${name}, got none; please report this.`, {
+    file: path,
+    tensor: name,
+  });
+
+/** The notes that were written with a block file. */
 export async function readNotes(path: string): Promise<BlockNotes> {
-  const { metadata } = await readSafetensors(path);
-  return {
-    damping: JSON.parse(metadata[DAMPING_NOTE] ?? '{}') as BlockNotes['damping'],
-    unseen: JSON.parse(metadata[UNSEEN_NOTE] ?? '[]') as BlockNotes['unseen'],
-  };
+  const { damping, unseen } = requireNotes(path, (await readSafetensors(path)).metadata);
+  return { damping, unseen };
 }
 
 /** Zeros among the prunable weights of a model's block files, counted from their bytes. */

@@ -35,7 +35,8 @@ export async function measureSensitivity(input: SensitivityInput, dense: DensePa
           model.linears[block]!.map(async (linear) => {
             const edit = edits.get(weightName(linear));
             if (!edit || 'remove' in edit) throw new InternalError('E_INTERNAL_EDIT', `${linear.name} has no edit.`);
-            return { linear: linear.name, weights: await edit.read() };
+            const { dtype, shape } = edit;
+            return { linear: linear.name, weights: { dtype, shape, bytes: await edit.read() } };
           }),
         );
       },

@@ -4,13 +4,17 @@
 // is run for each, and one block's graph is resident at a time.
 
 import { type OnProgress, withResources } from '../base/index.js';
+import type { TensorToWrite } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreDivergences } from '../evaluate/index.js';
 import { type BlockSource, type Model, weightName } from '../model/index.js';
 import { type Activations, createActivations, type Move, passBlock, sameShape, type Text } from '../stream/index.js';
 
-/** A model that differs from the base in the weights of one linear. */
-export type Variant = { readonly linear: string; readonly weights: Uint8Array };
+/** A model that differs from the base in the weights of one linear, which may have another dtype there. */
+export type Variant = {
+  readonly linear: string;
+  readonly weights: Pick<TensorToWrite, 'dtype' | 'shape'> & { readonly bytes: Uint8Array };
+};
 
 export type SweepInput = {
   readonly engine: Engine;
@@ -71,9 +75,9 @@ export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
 
 function withVariant(base: BlockSource, { linear, weights }: Variant): BlockSource {
   const replaced = weightName({ name: linear });
+  const { dtype, shape, bytes } = weights;
   return {
     folder: base.folder,
-    find: (name) =>
-      name === replaced ? { ...base.find(name), source: { kind: 'bytes', bytes: weights } } : base.find(name),
+    find: (name) => (name === replaced ? { name, dtype, shape, source: { kind: 'bytes', bytes } } : base.find(name)),
   };
 }

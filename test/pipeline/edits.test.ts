@@ -17,6 +17,7 @@ import {
 } from '../../src/checkpoint/index.js';
 import { blockTensorNames, type Model, openModel, weightName } from '../../src/model/index.js';
 import {
+  blockFileSource,
   blockPath,
   countBlockZeros,
   isWholeBlock,
@@ -305,6 +306,68 @@ test('a block file without a tensor that nobody removed is not whole, nor is one
   const bytes = await readFile(path);
   await writeFile(path, bytes.subarray(0, -1));
   expect(await isWholeBlock(model, 0, path)).toBe(false);
+});
+
+test('a block file gives what it holds, says what was removed, and refuses any other name', async () => {
+  const model = models.get(1)!;
+  const path = blockPath(folder, 0);
+  const [kept, gone] = blockTensorNames(model, 0) as [string, string];
+  await writeBlockFile(model, 0, { edits: new Map([[gone, { name: gone, remove: true }]]), notes: NOTES }, path);
+  const edit = await openBlockFile(model, path);
+  expect(edit(gone)).toEqual({ name: gone, remove: true });
+  expect(edit(kept)).toMatchObject({ name: kept });
+  const { find } = await blockFileSource(path);
+  expect(find(kept)).toMatchObject({ name: kept });
+  for (const [ask, name] of [
+    [edit, 'model.norm.weight'],
+    [find, 'model.norm.weight'],
+    [find, gone],
+  ] as const) {
+    const refusal = { code: 'E_INTERNAL_BLOCK_FILE', message: expect.stringContaining(name) };
+    expect(() => ask(name)).toThrow(expect.objectContaining(refusal));
+  }
+});
+
+test.each([
+  ['layerwise.removed', 'not JSON'],
+  ['layerwise.removed', '"model.norm.weight"'],
+  ['layerwise.removed', '[1]'],
+  ['layerwise.unseen', 'null'],
+  ['layerwise.unseen', '["1"]'],
+  ['layerwise.damping', '[0.1]'],
+  ['layerwise.damping', 'null'],
+  ['layerwise.damping', '{"mlp_in":"0.1"}'],
+])('a block file whose note %s is %s is not whole', async (note, value) => {
+  const model = models.get(1)!;
+  const path = blockPath(folder, 0);
+  const tensors = blockTensorNames(model, 0).map((name): TensorToWrite => {
+    const { dtype, shape } = model.checkpoint.tensors.get(name)!;
+    return { name, dtype, shape, read: () => readTensor(model.checkpoint, name) };
+  });
+  await writeSafetensors(path, tensors, { [note]: value });
+  expect(await isWholeBlock(model, 0, path)).toBe(false);
+  const refusal = { code: 'E_INTERNAL_BLOCK_FILE', message: expect.stringContaining(path) };
+  await expect(openBlockFile(model, path)).rejects.toMatchObject(refusal);
+  await expect(readNotes(path)).rejects.toMatchObject(refusal);
+});
+
+test('an edit of another tensor than the one asked for is our fault', async () => {
+  const model = models.get(1)!;
+  const [name, other] = blockTensorNames(model, 0) as [string, string];
+  const wrong: TensorEdit = { name: other, remove: true };
+  const treated = { edits: new Map([[name, wrong]]), notes: NOTES };
+  await expect(writeBlockFile(model, 0, treated, blockPath(folder, 1))).rejects.toMatchObject({
+    code: 'E_INTERNAL_EDIT',
+    message: expect.stringContaining(other),
+  });
+  const out = join(folder, 'wrong-name');
+  await mkdir(out);
+  const edit = (one: string) => (one === name ? wrong : undefined);
+  await expect(writeCheckpoint(model.checkpoint, out, edit)).rejects.toMatchObject({
+    code: 'E_INTERNAL_TENSOR',
+    message: expect.stringContaining(other),
+  });
+  expect(await readdir(out)).toEqual([]);
 });
 
 test('bytes that do not fit an edit’s shape and dtype are our fault, in a block file and in a checkpoint', async () => {

@@ -9,6 +9,7 @@ import { scoreDivergences } from '../../src/evaluate/index.js';
 import { checkpointSource, type Model, openModel } from '../../src/model/index.js';
 import { runBlocks, sweepVariants } from '../../src/pipeline/index.js';
 import { embedWindows, type Text } from '../../src/stream/index.js';
+import { fromFloat32, toFloat32 } from '../../src/tensor/index.js';
 import { loadTokenizer, makeWindows, readCorpus, tokenizeCorpus } from '../../src/text/index.js';
 import { LENGTH, makeFolder, makeTexts, makeTiny } from '../api/make.js';
 import { DIVERGENCE } from '../tolerances.js';
@@ -44,7 +45,10 @@ test('every variant’s divergence is what the whole model gives with that linea
     base: async () => source,
     variants: async (block) =>
       await Promise.all(
-        model.linears[block]!.map(async ({ name }) => ({ linear: name, weights: await thinned(name) })),
+        model.linears[block]!.map(async ({ name }) => {
+          const { dtype, shape } = model.checkpoint.tensors.get(`${name}.weight`)!;
+          return { linear: name, weights: { dtype, shape, bytes: await thinned(name) } };
+        }),
       ),
     onProgress: silent,
   });
@@ -67,5 +71,27 @@ test('every variant’s divergence is what the whole model gives with that linea
     expect(fast).toHaveLength(3);
     for (const [w, value] of fast.entries()) expect(Math.abs(value - slow![w]!)).toBeLessThanOrEqual(DIVERGENCE);
     expect(Math.max(...slow!)).toBeGreaterThan(100 * DIVERGENCE);
+  }
+});
+
+test('a variant of another dtype counts as the numbers that it holds', async () => {
+  const { name } = model.linears[1]![0]!;
+  const { shape } = model.checkpoint.tensors.get(`${name}.weight`)!;
+  const half = fromFloat32(toFloat32(await thinned(name), 'F32'), 'F16');
+  const scores = async (dtype: 'F16' | 'F32', bytes: Uint8Array): Promise<readonly number[]> => {
+    const { variants } = await sweepVariants({
+      engine,
+      model,
+      text,
+      base: async () => checkpointSource(model.checkpoint),
+      variants: async (block) => (block === 1 ? [{ linear: name, weights: { dtype, shape, bytes } }] : []),
+      onProgress: silent,
+    });
+    return variants.get(name)!;
+  };
+  const expected = await scores('F32', fromFloat32(toFloat32(half, 'F16'), 'F32'));
+  expect(Math.max(...expected)).toBeGreaterThan(100 * DIVERGENCE);
+  for (const [w, value] of (await scores('F16', half)).entries()) {
+    expect(Math.abs(value - expected[w]!)).toBeLessThanOrEqual(DIVERGENCE);
   }
 });
