@@ -345,6 +345,14 @@ export function checkAgainstModel(settings: PruneSettings, model: Model): void {
 function checkPlan(plan: Plan, { criterion, pattern }: PruneSettings, model: Model): void {
   const { makes } = criterion;
   const { blocks } = model.config;
+  const of = plan.budget?.of ?? makes;
+  if (of !== makes) {
+    throw new OptionError(
+      'E_OPTION_PLAN',
+      `--plan: its budget counts ${of}; the criterion ${criterion.name} makes ${makes} alone. Use a plan whose budget counts ${makes}, or leave the budget out.`,
+      { option: 'plan', got: of, expected: makes },
+    );
+  }
   const listed = Object.keys(plan.units).filter((id) => /^blocks\.(0|[1-9]\d*)$/.test(id));
   const beyond = listed.find((id) => Number(id.slice('blocks.'.length)) >= blocks);
   if (beyond !== undefined) {

@@ -192,6 +192,12 @@ describe('refused before any work', () => {
       'E_OPTION_PLAN',
       /blocks\.3 asks for the pattern "matrix"; .*this one's is row/,
     ],
+    [
+      'a budget of what the criterion does not make',
+      units({ budget: { of: 'bits', target: 4, counting: 'exact' } }, ...[0.5, 0.5, 0.5, 0.5].map(zeros)),
+      'E_OPTION_PLAN',
+      /budget counts bits; the criterion wanda makes zeros alone/,
+    ],
     ['units that prune nothing', units({}, ...[0, 0, 0, 0].map(zeros)), 'E_OPTION_PLAN', /mean.*got 0/],
   ])('%s', async (_, changed, code, message) => {
     const error = await refusal(changed);
