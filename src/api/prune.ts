@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { fileError, OptionError, readDocument, settleAll, writeFileAtomic } from '../base/index.js';
 import { writeCheckpoint } from '../checkpoint/index.js';
 import { checkPush, type PushResult } from '../hub/index.js';
-import { blameWeights, type Model, openModel, weightName } from '../model/index.js';
+import { blameWeights, blockTensorNames, type Model, openModel } from '../model/index.js';
 import { blockPath, openBlockFile, readNotes } from '../pipeline/index.js';
 import { type Manifest, parseManifest } from '../records/index.js';
 import {
@@ -172,10 +172,8 @@ async function assemble(model: Model, workspace: Workspace, dir: string): Promis
     throw fileError(error, final);
   });
   const files = await settleAll(model.linears.map((_, block) => openBlockFile(model, blockPath(dir, block))));
-  const treated = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.block]));
-  await writeCheckpoint(model.checkpoint, final, (name) => {
-    const block = treated.get(name);
-    return block === undefined ? undefined : files[block]!(name);
-  });
+  // Every tensor of a block, not only its linears: a block file holds edits of biases and norms too.
+  const editOf = new Map(files.flatMap((file, block) => blockTensorNames(model, block).map((name) => [name, file])));
+  await writeCheckpoint(model.checkpoint, final, (name) => editOf.get(name)?.(name));
   return final;
 }

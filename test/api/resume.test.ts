@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { prune } from '../../src/api/index.js';
 import { createRng } from '../../src/base/index.js';
+import { openCheckpoint, readSafetensors, type TensorInfo } from '../../src/checkpoint/index.js';
 import { parseManifest, type ResultRow } from '../../src/records/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
 import type { TrialOutcome } from '../../src/runs/trial.js';
@@ -178,6 +179,25 @@ async function tampered(tamper: (partial: string) => Promise<void>): Promise<str
   await tamper(`${out}.partial`);
   return out;
 }
+
+test('an edit of a norm in a block file reaches the checkpoint', async () => {
+  const name = 'model.layers.1.input_layernorm.weight';
+  const norm = async (file: string): Promise<TensorInfo> => (await readSafetensors(file)).tensors.get(name)!;
+  const out = await tampered(async (partial) => {
+    const path = join(blocksOf(partial, chosen), 'block-00001.safetensors');
+    const { offset, length } = await norm(path);
+    const bytes = await readFile(path);
+    await writeFile(path, bytes.fill(0, offset, offset + length));
+  });
+  await resume(out);
+  const { tensors } = await openCheckpoint(out);
+  const { file, offset, length } = tensors.get(name)!;
+  const bytes = await readFile(join(out, file));
+  expect(bytes.subarray(offset, offset + length)).toEqual(Buffer.alloc(length));
+  const other = Object.keys(expected).filter((path) => path.endsWith('.safetensors') && path !== file);
+  expect(other.length).toBeGreaterThan(0);
+  for (const path of other) expect(await readFile(join(out, path), 'latin1')).toBe(expected[path]);
+});
 
 describe('what a kill or a power cut leaves', () => {
   test.each<[string, (partial: string) => Promise<void>]>([
