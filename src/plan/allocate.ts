@@ -1,5 +1,5 @@
-// A policy's raw sparsities → a plan that keeps the budget. One truth for every policy: hyperparameters
-// are completed and checked, the result is shifted and water-filled into [0, 1].
+// Turns the raw sparsities of any policy into a plan that keeps the budget. Checks the given hyperparameters, fills in the
+// defaults, asks the policy, then shifts and water-fills the result into [0, 1] (budget.ts).
 
 import { InternalError, OptionError } from '../base/index.js';
 import { blockId, type Measured, type Plan } from '../records/index.js';
@@ -24,7 +24,7 @@ export type AllocateInput = {
 
 /**
  * Checks a hyperparameter's value.
- * @throws OptionError E_OPTION_HYPERPARAMETERS outside its range, with the bounds
+ * @throws OptionError E_OPTION_HYPERPARAMETERS outside the range, with the bounds
  */
 function validateValue(
   policy: AllocationPolicy,
@@ -53,8 +53,8 @@ function validateValue(
 }
 
 /**
- * Checks the hyperparameters that were given, whether or not others are still to be found.
- * @throws OptionError E_OPTION_HYPERPARAMETERS for a name that the policy does not have, or a value out of its range
+ * Checks the given hyperparameters. Others may still be open.
+ * @throws OptionError E_OPTION_HYPERPARAMETERS for an unknown name or a value out of range
  */
 export function validateValues(policy: AllocationPolicy, given: Values, target: number, facts: ModelFacts): void {
   for (const [name, value] of Object.entries(given)) {
@@ -72,7 +72,7 @@ export function validateValues(policy: AllocationPolicy, given: Values, target: 
   }
 }
 
-/** A value for every hyperparameter: those given, else the defaults. @throws OptionError E_OPTION_HYPERPARAMETERS */
+/** A value for every hyperparameter: the given one, else the default. @throws OptionError E_OPTION_HYPERPARAMETERS */
 export function completeValues(policy: AllocationPolicy, values: Values, target: number, facts: ModelFacts): Values {
   validateValues(policy, values, target, facts);
   const complete: Record<string, number> = {};
@@ -87,8 +87,8 @@ export function completeValues(policy: AllocationPolicy, values: Values, target:
 }
 
 /**
- * The plan of a policy: a rate of zeros for every block, or for every linear.
- * @throws OptionError E_OPTION_SPARSITY, E_OPTION_…; InternalError where a measure is missing
+ * The plan of a policy: one rate of zeros for each block or for each linear.
+ * @throws OptionError E_OPTION_SPARSITY, E_OPTION_…; InternalError if a measure is missing
  */
 export function allocate(policy: AllocationPolicy, input: AllocateInput): Plan {
   const { target, facts, counting, measured = {}, values = {} } = input;
@@ -100,7 +100,7 @@ export function allocate(policy: AllocationPolicy, input: AllocateInput): Plan {
   const complete = completeValues(policy, values, target, facts);
   const raw = policy.allocate({ target, facts, measured, values: complete });
   if (!raw.every(Number.isFinite)) {
-    throw new InternalError('E_INTERNAL_ALLOCATION', `${policy.name} gave rates that are not numbers: ${raw}.`);
+    throw new InternalError('E_INTERNAL_ALLOCATION', `${policy.name} returned rates that are NaN or infinite: ${raw}.`);
   }
   const weighted = counting === 'exact' || policy.weighted;
   const ids = policy.granularity === 'linear' ? facts.linears.map(({ id }) => id) : raw.map((_, i) => blockId(i));
@@ -138,6 +138,6 @@ export function blockRates(plan: Plan, facts: ModelFacts): number[] {
     if (first.has(block) && first.get(block) !== rate) mixed.add(block);
     first.set(block, rate);
   }
-  // Where all linears share a rate it is given as it is, without a rounding of its own.
+  // If all linears of a block have the same rate, return that number itself: a mean would round it.
   return sums.map((sum, block) => (mixed.has(block) ? sum / weights[block]! : first.get(block)!));
 }

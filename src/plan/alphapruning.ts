@@ -1,10 +1,10 @@
-// AlphaPruning (arXiv 2410.10912, §3): linears whose spectrum has a heavier tail are better trained and stay denser. α_l =
+// AlphaPruning (arXiv 2410.10912, §3). Linears whose spectrum has a heavier tail are better trained and stay denser. α_l =
 // Hill estimate of the power-law exponent of the spectrum of W_lᵀ·W_l (profile/alpha.ts), m_i = mean of α_l over block i:
 //   r_i = (1 − ε) + 2ε·(m_i − min m)/(max m − min m),   s_i = r_i·S·ΣN/Σ(N·r),   N_i = weights of block i.
-// Multiplicative, so its spread grows with S; it keeps the parameter-weighted budget by itself. Data-free. Default ε = 0.3.
-// We differ: s_i above 1 (published: six blocks of LLaMA-7B at S = 0.8) becomes 1 and the others are scaled up by one
-// factor (where only blocks with r_i = 0 are left, evenly). Equal m_i give uniform. The linears of a block are found by
-// their block, not by dividing the list into equal pieces.
+// Data-free; default ε = 0.3. The spread of the rates grows with S, and they keep the parameter-weighted budget.
+// We differ: an s_i above 1 (published: six blocks of LLaMA-7B at S = 0.8) becomes 1, and all others grow by one factor
+// (evenly, if only blocks with r_i = 0 remain). Equal m_i give uniform. We assign linears to blocks by their block number;
+// the published code divides the list into equal pieces.
 
 import { type AllocationPolicy, blockWeights } from './policy.js';
 import { divideByShares } from './share.js';

@@ -1,12 +1,9 @@
-// ALS (NeurIPS 2024): blocks whose inputs repeat what others carry become sparser. ψ_ij = redundancy of the inputs of blocks
-// i and j (profile/redundancy.ts), μ = mean of all ψ, q_i = density, N_i = weights:
+// ALS (NeurIPS 2024). Blocks with redundant inputs become sparser. ψ_ij = redundancy of the inputs of blocks i and j
+// (profile/redundancy.ts), μ = mean of all ψ, q_i = density, N_i = weights:
 //   ρ_i = Σ_j ψ_ij − 1,   ω_i = e^{−ρ_i/μ},   c_i = mean of ω_j over j ≥ i,
 //   max Σ c_i·q_i   subject to   Σ N_i·q_i = (1 − S)·ΣN,   1 − high ≤ q_i ≤ 1 − low,
-// then the same inside each block over its linears, with the block's rate as S. One constraint and a box: the solution is
-// exact by greed (largest c_i/N_i first), and bang-bang: every rate is `low` or `high` but one. Of equal c_i/N_i all get
-// one rate, so equal measures and sizes give uniform. Published bounds: 0.3 and 0.7 (0.1 and 0.3 for S = 0.2).
-// Where S lies outside [low, high] nothing but uniform is left; at S = 0.7 too, and the paper reports no gain there.
-// We differ: rates are not rounded to steps of 0.5 %. No code was published; this follows the paper's equations.
+// then the same over the linears of each block, with the block's rate as S. No code was published.
+// We differ: rates are not rounded to steps of 0.5 %. The greedy solution, its limits and the bounds: docs/lab/methods.md.
 
 import { type AllocationPolicy, blockWeights } from './policy.js';
 
@@ -28,7 +25,7 @@ function independence(psi: readonly (readonly number[])[]): number[] {
     .toReversed();
 }
 
-/** Relative difference below which two ratios are one. */
+/** Ratios that differ by less than this share count as equal. */
 const SAME = 1e-9;
 
 /** The sparsities that solve the linear program. */
@@ -53,7 +50,7 @@ function solveAls(values: readonly number[], weights: readonly number[], target:
 
 export const als: AllocationPolicy = {
   name: 'als',
-  summary: 'blocks and linears whose inputs repeat what others carry become sparser: a linear program (NeurIPS 2024)',
+  summary: 'blocks and linears with redundant inputs become sparser, by a linear program (NeurIPS 2024)',
   granularity: 'linear',
   needs: ['redundancy'],
   hyperparameters: [

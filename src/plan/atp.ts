@@ -1,16 +1,17 @@
-// ATP (arXiv 2502.14770, §3.4, eq. 10): sparsity rises with depth as an arithmetic progression,
+// ATP (arXiv 2502.14770, §3.4, eq. 10). Sparsity rises with depth as an arithmetic progression:
 //   s_i = S − β(L−1)/2 + β·i,  i = 0 … L−1,  0 ≤ β ≤ min(2S, 2(1−S))/(L−1).
-// S = target, L = number of blocks, β = the one number to find. We differ from the published code: β = 0 (uniform) is
-// legal and always tried; with blocks of unequal size the line is shifted so that the parameter-weighted mean is S.
+// S = target, L = number of blocks; β is the only number to search.
+// We differ: β = 0 (uniform) is allowed and always tried. If blocks differ in size, the line is shifted so that the
+// parameter-weighted mean is S.
 
 import type { AllocationPolicy } from './policy.js';
 
-/** The largest legal common difference: beyond it some block would fall below 0 or above 1. */
+/** The largest β that keeps the rate of every block in [0, 1]. */
 export function maxBeta(target: number, blocks: number): number {
   return blocks < 2 ? 0 : Math.min(2 * target, 2 * (1 - target)) / (blocks - 1);
 }
 
-/** ATP's line for any β; at the bound itself the ends are 0 or 1 up to rounding, and become exactly that. */
+/** ATP's line for β. Rates within rounding of 0 or 1, as at the largest β, become exactly 0 or 1. */
 export function atpLine(target: number, blocks: number, beta: number): number[] {
   return Array.from({ length: blocks }, (_, i) => {
     const rate = target - (beta * (blocks - 1)) / 2 + beta * i;

@@ -1,6 +1,6 @@
-// Budgets that hold exactly. A policy's raw rates are shifted by one constant and water-filled into [0, 1] until their
-// mean is the target; rates become whole numbers of weights by largest remainder, so nothing is lost to rounding.
-// The published code instead takes ⌊columns × s⌋ per row and the unweighted mean over blocks: counting `published`.
+// Exact budgets. The raw rates of a policy are shifted by one constant and water-filled into [0, 1] until their mean is the
+// target. Rates become whole numbers of weights by largest remainder, so rounding loses nothing. The counting `published`
+// instead does as the published code does: ⌊columns × s⌋ weights per row, and the unweighted mean over blocks.
 
 import { InternalError, OptionError } from '../base/index.js';
 import type { Counting } from './policy.js';
@@ -28,7 +28,7 @@ const mean = (values: readonly number[], weights: readonly number[]): number => 
 
 /**
  * Shifts `raw` by one constant and clips to [0, max] so that the `weights`-weighted mean is `target` ≤ max (water-filling).
- * Rates that fit already come back unchanged.
+ * Rates that already fit are returned unchanged.
  */
 export function fitBudget(
   raw: readonly number[],
@@ -39,7 +39,7 @@ export function fitBudget(
   const clamp = (value: number): number => Math.min(max, Math.max(0, value));
   const fits = raw.every((rate) => rate >= 0 && rate <= max) && Math.abs(mean(raw, weights) - target) < 1e-12;
   if (fits) return raw;
-  // The clipped mean rises with the shift: bisect until the interval is two neighbouring doubles.
+  // The clipped mean rises with the shift, so bisect until the bounds are neighbouring doubles.
   let low = -Math.max(...raw);
   let high = max - Math.min(...raw);
   for (;;) {
@@ -57,11 +57,11 @@ export function fitBudget(
   return raw.map((rate) => clamp(rate + high));
 }
 
-/** A linear to be counted: W is [rows, columns]. */
+/** The shape of a linear: W is [rows, columns]. */
 export type Countable = { readonly rows: number; readonly columns: number };
 
 /**
- * How many weights of each linear go, from its rate. `exact`: ⌊rate × weights⌋, then one more for the largest
+ * How many weights of each linear are pruned, from its rate. `exact`: ⌊rate × weights⌋, then one more for the largest
  * remainders until the total is the rounded sum (ties: the earlier linear). `published`: rows × ⌊columns × rate⌋.
  */
 export function countPruned<T extends Countable>(
@@ -73,7 +73,7 @@ export function countPruned<T extends Countable>(
     return linears.map((linear) => linear.rows * Math.floor(linear.columns * rateOf(linear)));
   }
   const shares = linears.map((linear) => linear.rows * linear.columns * rateOf(linear));
-  // A product such as 128 × 0.7 may miss a whole number by rounding; it still means that number.
+  // A product such as 128 × 0.7 may miss a whole number by rounding; count it as that number.
   const counts = shares.map((share) => Math.floor(share + 1e-6));
   const wanted = shares.reduce((a, b) => a + b, 0);
   const given = counts.reduce((a, b) => a + b, 0);

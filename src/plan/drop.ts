@@ -1,32 +1,35 @@
-// Which whole blocks go: decisions per block from numbers per block, hence in this room; pure. Where two are equal the lower
-// index goes first. By rule the last block stays in every method that judges blocks by the residual: what it writes is read
-// by the final norm and the head alone, which a cosine does not see, and both papers' removals keep it (ShortGPT by an
-// influence that the final norm inflates, the angular method by distances that are largest there). Removal by perplexity
-// measures that damage itself and may take any block; its search is src/search/greedy.ts.
+// Chooses which whole blocks to remove, from one number per block. Pure; ties remove the lower index. Methods that judge
+// blocks by the residual never remove the last block: only the final norm and the head read its output, and a cosine cannot
+// see that. Both papers' removals keep it too (ShortGPT because the final norm inflates its influence, the angular method
+// because distances are largest there). Removal by perplexity measures this damage and may take any block; its search is
+// src/search/greedy.ts.
 
 import { InternalError, OptionError } from '../base/index.js';
 
 export type DropMethod = {
   readonly name: 'shortgpt' | 'angular' | 'deepest' | 'perplexity';
   readonly summary: string;
-  /** The text without which the method cannot choose. */
+  /** The text that the method needs. */
   readonly needs: 'calibration' | 'validation' | undefined;
 };
 
 export const DROP_METHODS: ReadonlyMap<string, DropMethod> = new Map(
   (
     [
-      { name: 'shortgpt', summary: 'the blocks that turn the residual least, the last apart', needs: 'calibration' },
+      {
+        name: 'shortgpt',
+        summary: 'the blocks that turn the residual least, except the last block',
+        needs: 'calibration',
+      },
       {
         name: 'angular',
-        summary:
-          'the neighbouring blocks across which the residual of a window’s last token turns least, the last apart',
+        summary: 'the run of blocks that turns the residual of the last token in a window least, except the last block',
         needs: 'calibration',
       },
       { name: 'deepest', summary: 'the blocks just before the last', needs: undefined },
       {
         name: 'perplexity',
-        summary: 'one after another, the block whose removal costs least perplexity on validation text',
+        summary: 'one block after another, each time the one whose removal raises validation perplexity least',
         needs: 'validation',
       },
     ] as const
@@ -45,7 +48,7 @@ export function findDropMethod(name: string): DropMethod {
   );
 }
 
-/** The `n` blocks of least influence, ascending; never the last. */
+/** The `n` blocks with the least influence, ascending. Never the last block. */
 export function dropLeast(influence: readonly number[], n: number): number[] {
   requireRoom(influence.length, n);
   const order = influence.slice(0, -1).map((_, block) => block);
@@ -53,7 +56,7 @@ export function dropLeast(influence: readonly number[], n: number): number[] {
   return ascending(order.slice(0, n));
 }
 
-/** The run of `n` blocks of least distance; `distances[l]` is that across blocks l … l + n − 1. Never the last block. */
+/** The run of `n` blocks with the least distance. `distances[l]` spans blocks l … l + n − 1. Never the last block. */
 export function dropRun(distances: readonly number[], n: number): number[] {
   const blocks = distances.length + n - 1;
   requireRoom(blocks, n);
@@ -62,7 +65,7 @@ export function dropRun(distances: readonly number[], n: number): number[] {
   return Array.from({ length: n }, (_, i) => first + i);
 }
 
-/** The `n` blocks before the last. */
+/** The `n` blocks just before the last. */
 export function dropDeepest(blocks: number, n: number): number[] {
   requireRoom(blocks, n);
   return Array.from({ length: n }, (_, i) => blocks - 1 - n + i);

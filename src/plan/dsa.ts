@@ -1,11 +1,10 @@
-// DSA (NeurIPS 2024): an allocation function found by evolutionary search; the released result, on A = |W_ij|·‖X_j‖₂ of
-// all linears of a block with dense inputs X:
+// DSA (NeurIPS 2024). The allocation function that the authors' evolutionary search found (the search itself is not
+// released), on A = |W_ij|·‖X_j‖₂ of all linears of a block with dense inputs X:
 //   v_i = Var(ln A),   x_i = asin(atan v_i) scaled to [0, 1],   d_i = 2λ·(1 − x_i),   s_i = S − d_i + mean d.
-// The larger the variance, the sparser. Default λ = 0.08.
-// We differ: asin(atan v) is not a number for v > tan 1 = 1.557, and the published code makes such a block the *densest* by
-// writing 0. Where some v lies beyond, x_i = v_i for all blocks: the same order, which is all the two functions keep. The
-// variance is the population's and leaves out scores of 0 (published: ln 0). Otherwise as owl.ts. The search itself is not
-// released.
+// Blocks with a larger variance become sparser. Default λ = 0.08.
+// We differ: asin(atan v) is NaN for v > tan 1 = 1.557, and the published code then writes 0, which makes that block the
+// *densest*. If any v exceeds 1.557 we use x_i = v_i for all blocks, which has the same order. Our variance is the
+// population's and leaves out scores of 0 (published: ln 0). Otherwise as owl.ts.
 
 import type { AllocationPolicy } from './policy.js';
 import { shiftByImportance } from './shift.js';

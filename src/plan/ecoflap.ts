@@ -1,10 +1,10 @@
-// ECoFLaP (arXiv 2310.02998, §3): blocks that the loss is sensitive to stay denser. s_b = Σ over the block's linears of a
-// zeroth-order estimate of ‖∂loss/∂W‖_F, N_b = weights of block b, p = largest sparsity of a block:
-//   keep_b = N_b·(1 − p) + a part of the rest of (1 − S)·ΣN in proportion to s_b, at most N_b; what is left over goes to
-//   the others in the same proportion, until nothing is.   rate_b = 1 − keep_b/N_b.
-// p = S + margin, margin = 0.1 in all published scripts. It keeps the parameter-weighted budget by itself.
-// We differ: the published code adds where it should take away once a block is over-full and so exceeds its budget; p is
-// at most 1; counts are not rounded here but once, over the whole plan; with all estimates 0 it is uniform.
+// ECoFLaP (arXiv 2310.02998, §3). Blocks to which the loss is more sensitive stay denser. s_b = Σ over the linears of block
+// b of a zeroth-order estimate of ‖∂loss/∂W‖_F, N_b = weights of block b, p = largest sparsity of a block:
+//   keep_b = N_b·(1 − p) + a part of the rest of (1 − S)·ΣN in proportion to s_b, at most N_b,   rate_b = 1 − keep_b/N_b.
+// What exceeds N_b goes to the other blocks in the same proportion (share.ts). p = S + margin; all published scripts use
+// margin = 0.1. The rates keep the parameter-weighted budget.
+// We differ: the published code adds where it should subtract once a block is full, and so exceeds its budget. Our p is at
+// most 1, counts are rounded once over the whole plan, and if all estimates are 0 the result is uniform.
 
 import { type AllocationPolicy, blockWeights } from './policy.js';
 import { divideByShares } from './share.js';

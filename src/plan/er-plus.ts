@@ -1,10 +1,9 @@
-// ER-Plus (arXiv 2202.02643, "ERK+"): the last linear has a density of its own, by default 1, and ER (er.ts) divides what
-// is left among the others.
-// The paper's last layer is the classifier. A language model's is its head, which is never pruned, so we take the last
-// prunable linear, `down` of the last block; which one the tables of ATP mean is not published.
-// Where a dense last linear would take more than half of all that stays (a model of a block or two), it gets that half, or
-// ER's own share where that is more: the published code would leave nothing to the others. It keeps the parameter-weighted
-// budget by itself.
+// ER-Plus (arXiv 2202.02643, "ERK+"). The last linear has its own density, by default 1; ER (er.ts) divides the rest among
+// the others. The rates keep the parameter-weighted budget.
+// We differ: the paper's last layer is the classifier. A language model's classifier is its head, which is never pruned, so
+// we take the last prunable linear, `down` of the last block. Which one ATP's tables mean is not published. If a dense last
+// linear would take more than half of all kept weights (models of one or two blocks), it gets half of them, or ER's own
+// share if that is larger; the published code would leave nothing for the others.
 
 import { erdosRenyi } from './er.js';
 import type { AllocationPolicy } from './policy.js';

@@ -1,15 +1,15 @@
-// ER, Erdős–Rényi (Mocanu et al., Nature Communications 2018; arXiv 2202.02643, §2.2): the density of a linear W [rows,
+// ER, Erdős–Rényi (Mocanu et al., Nature Communications 2018; arXiv 2202.02643, §2.2). The density of a linear W [rows,
 // columns] is
 //   p_l = ε·(rows + columns)/(rows·columns),   ε such that Σ p_l·N_l = (1 − S)·Σ N_l,   N_l = rows·columns.
-// Where some p_l > 1, those linears stay dense and ε is solved again for the others. Shapes are alike in every block, so
-// there is no dependence on depth: it moves density from the wide MLP linears, and from q and o to the smaller k and v.
-// It keeps the parameter-weighted budget by itself. We do not differ; ERK's kernel sizes are 1 in a transformer.
+// If some p_l > 1, those linears stay dense and ε is solved again for the others. Every block has the same shapes, so rates
+// do not depend on depth: density moves from the wide MLP linears, and from q and o, to the smaller k and v. The rates keep
+// the parameter-weighted budget. No differences; ERK's kernel sizes are 1 in a transformer.
 
 import type { AllocationPolicy } from './policy.js';
 import { divideByShares } from './share.js';
 import type { LinearUnit } from './unit.js';
 
-/** How many weights of each linear stay, of `kept` in all. */
+/** How many of `kept` weights each linear keeps. */
 export function erdosRenyi(kept: number, linears: readonly LinearUnit[]): number[] {
   return divideByShares(
     kept,

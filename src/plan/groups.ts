@@ -1,14 +1,14 @@
-// Rounds rates to whole numbers for N:M patterns, where n of every M consecutive columns go and a rate can only be n / M.
-// Rounds down, then up by largest remainder while the total comes nearer to Σ rate × weights, then moves single linears
-// while that helps. Each n stays within 1 of rate·M. Equal remainders are taken in bit-reversed order, so that those
-// rounded up lie evenly over the depth. The bounds and the reasons: docs/lab/methods.md.
+// Rounds rates to whole numbers for N:M patterns: n of every M consecutive columns are pruned, so a rate can only be n / M.
+// Rounds down, then up by largest remainder while that brings the total closer to Σ rate × weights, then moves single
+// linears while that helps. Each n stays within 1 of rate·M. Equal remainders are taken in bit-reversed order, which spreads
+// the linears that are rounded up evenly over the depth. The bounds and the reasons: docs/lab/methods.md.
 
 import type { Countable } from './budget.js';
 
-/** A rate such as 0.7 × 10 may miss a whole number by rounding; it still means that number. */
+/** A product such as 0.7 × 10 may miss a whole number by rounding; within this much it counts as that number. */
 const SLACK = 1e-6;
 
-/** Weights that go of a linear where n of every `of` consecutive columns do. */
+/** Weights that a linear loses if n of every `of` consecutive columns are pruned. */
 const prunedInGroups = ({ rows, columns }: Countable, n: number, of: number): number =>
   rows * (Math.floor(columns / of) * n + Math.floor(((columns % of) * n) / of));
 
@@ -18,11 +18,11 @@ type Rounding = {
   readonly low: number;
   readonly remainder: number;
   readonly place: number;
-  /** Weights between n rounded down and up; 0 where the rate is a whole number of M-ths. */
+  /** Weights between n rounded down and n rounded up; 0 if the rate is a whole number of M-ths. */
   readonly step: number;
 };
 
-/** How many weights of each linear go, from its rate, in groups of `of` columns. */
+/** How many weights of each linear are pruned, from its rate, in groups of `of` columns. */
 export function countInGroups<T extends Countable>(
   linears: readonly T[],
   rateOf: (linear: T) => number,
@@ -62,7 +62,7 @@ export function countInGroups<T extends Countable>(
   });
 }
 
-/** The linear whose move to its other neighbour brings the total nearest, where that is nearer than it is. */
+/** The linear whose move to its other neighbour brings the total closest; undefined if no move improves it. */
 function nearestMove(open: readonly Rounding[], raised: ReadonlySet<Rounding>, missing: number): Rounding | undefined {
   let nearest = Math.abs(missing) - SLACK;
   let found: Rounding | undefined;

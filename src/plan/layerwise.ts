@@ -1,20 +1,18 @@
 // Our own policy: ATP's line over blocks plus a share of each linear's measured log-sensitivity. L = blocks, i = a linear's
-// block, P_l its weights, D_l = mean token KL(dense ‖ dense with only l pruned at S):
+// block, P_l its weights, D_l = mean token KL(dense ‖ dense with only l pruned at S), k = SLOPE:
 //   u_l = −(ln(D_l / P_l) − mean) / k, clipped to ±0.5;   s_l = S + line·min(S, 1−S)·(2i/(L−1) − 1) + gain·u_l.
-// With line = 0, gain = 1 it solves min Σ D_l·e^{k(s_l − S)} under the budget (the KKT point where a linear's damage grows
-// as e^{ks}); that ignores how errors compound through depth, which the line stands for, and over-reacts, so both shares
-// are searched on validation text. gain = 0 is ATP (β = 2·line·min(S, 1−S)/(L−1)), so the search can only fall back to
-// it. k is degenerate with gain but for the clip; measured values lie between 5 and 7. Derivation: docs/lab/theory.md.
+// `line` and `gain` are searched on validation text. gain = 0 is ATP with β = 2·line·min(S, 1−S)/(L−1), and the search
+// always tries such a point. Derivation, and why both shares are searched: docs/lab/theory.md.
 
 import { fitBudget } from './budget.js';
 import type { AllocationPolicy } from './policy.js';
 
-/** Log-slope of a linear's damage against its sparsity. */
+/** k: log-slope of a linear's damage against its sparsity. Only the clip tells it from `gain`; measured: 5 to 7. */
 const SLOPE = 6;
-/** Below this a divergence is noise, nats per token. */
+/** Divergences below this are noise, nats per token. */
 const SMALLEST_DIVERGENCE = 1e-7;
 const LARGEST_SHIFT = 0.5;
-/** No linear loses more than this unless the target itself asks for it: one that is gone cannot be measured. */
+/** The largest rate of a linear, unless the target is larger: a linear without weights cannot be measured. */
 const LARGEST_RATE = 0.98;
 
 export const layerwise: AllocationPolicy = {

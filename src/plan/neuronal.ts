@@ -1,9 +1,9 @@
-// NeuronAl, block step (TMLR 2025): ATP's line under another name, with λ instead of β = 2λ/(L − 1),
-//   s_i = S − λ + 2λ·i/(L − 1),   i = 0 … L−1,   L = number of blocks; one block has s = S.
-// λ has no default: of LAMBDAS, the one of least misalignment on 8 calibration windows is taken (pipeline/alignment.ts),
-// without a look at any loss; uniform is not among them. ATP's text leaves .04 out of the grid.
-// We differ: λ is at most min(S, 1 − S), where the published code clips rates to [0.01, 0.99] and loses that budget. The
-// row step is not an allocation over blocks and is left out.
+// NeuronAl, block step (TMLR 2025). ATP's line with λ instead of β = 2λ/(L − 1):
+//   s_i = S − λ + 2λ·i/(L − 1),   i = 0 … L−1,   L = number of blocks; a single block has s = S.
+// λ has no default. Of LAMBDAS, the one with the least misalignment on 8 calibration windows is taken
+// (pipeline/alignment.ts); no loss is computed, and uniform is not a candidate. ATP's text leaves .04 out of the grid.
+// We differ: λ is at most min(S, 1 − S); the published code clips rates to [0.01, 0.99] and so misses the budget. The row
+// step allocates nothing over blocks and is left out.
 
 import { atpLine } from './atp.js';
 import type { AllocationPolicy } from './policy.js';

@@ -1,11 +1,10 @@
-// OWL (arXiv 2310.05175, §3.2): blocks with more outliers among their scores stay denser. A = |W_ij|·‖X_j‖₂ of all linears
+// OWL (arXiv 2310.05175, §3.2). Blocks with more outliers among their scores stay denser. A = |W_ij|·‖X_j‖₂ of all linears
 // of a block together, X their dense inputs:
 //   D_i = #{A > M·mean A}/#A,   d_i = 2λ·(D_i − min D)/(max D − min D),   s_i = S − d_i + mean d.
-// Defaults are the paper's for LLaMA, M = 5 and λ = 0.08; the published command line has M = 3.
-// We differ: with blocks of unequal size the s_i are shifted so that the parameter-weighted mean is S (published: the
-// unweighted mean); rates outside [0, 1] are water-filled, where the published code sets those at or below 0 to 0.01, loses
-// that budget, and lets those above 1 stand; equal D_i give uniform instead of a division by zero. The rate is a block's,
-// as the code has it: the labels of the paper's Appendix C are swapped (its authors say so).
+// Defaults are the paper's for LLaMA, M = 5 and λ = 0.08; the published command line has M = 3. One rate per block, as in
+// the code: the labels in the paper's Appendix C are swapped (its authors say so).
+// We differ: the parameter-weighted mean is S (published: the unweighted mean). Rates outside [0, 1] are water-filled; the
+// published code sets rates ≤ 0 to 0.01, misses the budget by that, and keeps rates above 1. Equal D_i give uniform.
 
 import type { AllocationPolicy } from './policy.js';
 import { shiftByImportance } from './shift.js';

@@ -1,11 +1,10 @@
-// An allocation policy turns a target sparsity and what was measured into raw sparsities. Policies are pure: no files, no
-// engine, no budget. A policy is one file in this room and one line in registry.ts; allocate.ts fits what it gives to the
-// budget.
+// An allocation policy turns a target sparsity and measures into raw sparsities. Policies are pure: no files, no engine, no
+// budget. A policy is one file in this room and one line in registry.ts; allocate.ts fits its result to the budget.
 
 import type { Measured, MeasureName } from '../records/index.js';
 import type { LinearUnit } from './unit.js';
 
-/** What a policy may know of the model before anything is measured. L = blocks. */
+/** What a policy knows about the model without measuring. */
 export type ModelFacts = { readonly blocks: number; readonly linears: readonly LinearUnit[] };
 
 /** Weights of each block. */
@@ -16,8 +15,8 @@ export function blockWeights(facts: ModelFacts): number[] {
 }
 
 /**
- * `exact`: the parameter-weighted mean is the target. `published`: as the policy's paper counts, which is the unweighted
- * mean over blocks unless the policy is `weighted`.
+ * `exact`: the parameter-weighted mean is the target. `published`: the mean that the policy's paper uses, which is the
+ * unweighted mean over blocks unless the policy is `weighted`.
  */
 export const COUNTINGS = ['exact', 'published'] as const;
 export type Counting = (typeof COUNTINGS)[number];
@@ -26,10 +25,10 @@ export type Counting = (typeof COUNTINGS)[number];
 export type Hyperparameter = {
   readonly name: string;
   readonly text: string;
-  /** The published default; undefined where there is none and the number has to be found (space.ts says where). */
+  /** The published default. If undefined, the number is given or searched (space.ts). */
   readonly fallback: number | undefined;
   range(target: number, facts: ModelFacts): readonly [low: number, high: number];
-  /** The values there are, where not every number in the range is one. */
+  /** The legal values, if not every number in the range is legal. */
   readonly choices?: readonly number[];
 };
 
@@ -45,10 +44,10 @@ export type AllocationInput = {
   readonly values: Values;
 };
 
-/** The points a search over several hyperparameters looks at; neighbours differ by one step on one axis. */
+/** The points of a search over several hyperparameters. Neighbours differ by one step on one axis. */
 export type Grid = {
   readonly axes: Readonly<Record<string, readonly number[]>>;
-  /** Points of which the best, by the surrogate, is always tried exactly: the policy's own fallback. */
+  /** Marks the fallback points: the best of them by the surrogate always gets an exact trial. */
   readonly always: (values: Values) => boolean;
 };
 
@@ -56,19 +55,19 @@ export interface AllocationPolicy {
   readonly name: string;
   /** One sentence for help texts and tables. */
   readonly summary: string;
-  /** What shares a rate. */
+  /** Whether rates are per block or per linear. */
   readonly granularity: 'block' | 'linear';
   readonly needs: readonly MeasureName[];
   readonly hyperparameters: readonly Hyperparameter[];
   /** Whether the published rule keeps the parameter-weighted mean by itself. */
   readonly weighted?: true;
-  /** For policies with more than one number to find; a single one is searched between the bounds of its range. */
+  /** For policies with several numbers to search. A single number is searched between the bounds of its range. */
   readonly grid?: Grid;
-  /** For policies that judge values themselves, by the misalignment of activations: those they try, the first of equals. */
+  /** The values to try, for policies that choose by the misalignment of activations. Of equals the first wins. */
   candidates?(target: number): readonly Values[];
   /**
-   * Raw sparsities, one per block or one per linear in the order of `facts`. They need not fit the budget, nor lie in
-   * [0, 1]; allocate.ts shifts them by one constant and water-fills.
+   * Raw sparsities, one per block or one per linear in the order of `facts`. They need not keep the budget or
+   * lie in [0, 1]: allocate.ts shifts and water-fills them.
    */
   allocate(input: AllocationInput): readonly number[];
 }

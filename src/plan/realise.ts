@@ -1,6 +1,6 @@
-// A plan in whole weights. A policy gives rates; an operator zeroes whole weights, under n:M whole N of M. Realising a plan
-// rounds every linear's rate so that the totals keep the budget (budget.ts, groups.ts) and writes the result as a rate
-// again, count / weights, which is exact: two plans that realise alike are one trial.
+// Rounds a plan to whole weights. A policy gives rates; an operator zeroes whole weights, under n:M whole N of M. Every
+// linear's rate is rounded so that the totals keep the budget (budget.ts, groups.ts) and stored as count / weights, from
+// which the count is recovered exactly. Two plans that round to the same counts are the same trial.
 
 import type { Plan } from '../records/index.js';
 import { countPruned } from './budget.js';
@@ -10,13 +10,13 @@ import { type LinearUnit, treatmentOf, zeroRate } from './unit.js';
 
 export type Realising = {
   readonly counting: Counting;
-  /** Where weights compete, as an operator spells it. */
+  /** Where weights compete, in the operator's spelling. */
   readonly pattern: string;
   /** M of n:M; undefined for other patterns. */
   readonly of: number | undefined;
 };
 
-/** The same decisions in whole weights, one treatment for every linear. */
+/** The plan in whole weights, with one treatment for every linear. */
 export function realisePlan(plan: Plan, linears: readonly LinearUnit[], { counting, pattern, of }: Realising): Plan {
   const rateOf = (unit: LinearUnit): number => zeroRate(plan, unit);
   const counts = of === undefined ? countPruned(linears, rateOf, counting) : countInGroups(linears, rateOf, of);

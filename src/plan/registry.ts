@@ -22,7 +22,7 @@ export const POLICIES: ReadonlyMap<string, AllocationPolicy> = new Map(
   ),
 );
 
-/** @throws OptionError E_OPTION_ALLOCATION, with the names there are. */
+/** @throws OptionError E_OPTION_ALLOCATION, with the known names. */
 export function findPolicy(name: string): AllocationPolicy {
   const policy = POLICIES.get(name);
   if (!policy) {

@@ -1,9 +1,10 @@
-// What ER, AlphaPruning and ECoFLaP share: an amount is divided in proportion to shares, no part takes more than it can
-// hold, and what is left over goes to the others in the same proportion. Where only parts with share 0 are left, it goes
-// to them in proportion to what they hold.
+// Proportional division with capacities, for ER, AlphaPruning and ECoFLaP. An amount is divided in proportion to shares. No
+// part gets more than its capacity; the excess goes to the other parts in the same proportion. If only parts with share 0
+// remain, they get it in proportion to their capacities.
 
 /**
- * `total` divided over parts of `capacities`, in proportion to `shares` ≥ 0; their sum is `total`, up to rounding.
+ * Divides `total` over parts in proportion to `shares` ≥ 0, limited by `capacities`. The parts add up to `total`, up to
+ * rounding.
  * 0 ≤ total ≤ Σ capacities.
  */
 export function divideByShares(total: number, shares: readonly number[], capacities: readonly number[]): number[] {

@@ -1,5 +1,5 @@
-// What is left to find of a policy's hyperparameters once some are given. The given ones are kept as they are in every
-// point of the space; searches and judgements know a number only by the name and the bounds that the policy states.
+// The search space of a policy: the hyperparameters that have neither a given value nor a default. Every point of the space
+// keeps the given values. Searches know a number only by the name and the bounds that the policy states.
 
 import { InternalError } from '../base/index.js';
 import type { AllocationPolicy, Grid, Hyperparameter, ModelFacts, Values } from './policy.js';
@@ -7,18 +7,18 @@ import type { AllocationPolicy, Grid, Hyperparameter, ModelFacts, Values } from 
 export type SearchSpace =
   /** One number between two bounds. */
   | { readonly kind: 'interval'; readonly name: string; readonly low: number; readonly high: number }
-  /** The points of a grid; the axis of a given number has that number alone. */
+  /** The points of a grid. The axis of a given number holds only that number. */
   | ({ readonly kind: 'grid' } & Grid)
-  /** The points that a policy judges by the misalignment of activations. */
+  /** Points that are compared by the misalignment of activations. */
   | { readonly kind: 'candidates'; readonly points: readonly Values[] };
 
-/** The hyperparameters that have neither a published value nor a given one. */
+/** The hyperparameters that have neither a default nor a given value. */
 export const openHyperparameters = (policy: AllocationPolicy, given: Values): readonly Hyperparameter[] =>
   policy.hyperparameters.filter(({ name, fallback }) => fallback === undefined && given[name] === undefined);
 
 /**
- * The space of the numbers that `given` leaves open; undefined where it leaves none.
- * @throws InternalError where a policy leaves several numbers open and has no grid for them
+ * The space of the numbers that `given` leaves open; undefined if none is open.
+ * @throws InternalError if a policy leaves several numbers open and has no grid for them
  */
 export function searchSpace(
   policy: AllocationPolicy,
@@ -49,7 +49,7 @@ export function searchSpace(
   return { kind: 'interval', name, low, high };
 }
 
-/** The point that a search begins with: the lower end, or the first value on every axis. */
+/** The first point of a search: the lower end, or the first value on every axis. */
 export function firstPoint(space: SearchSpace): Values {
   if (space.kind === 'interval') return { [space.name]: space.low };
   if (space.kind === 'candidates') return space.points[0]!;

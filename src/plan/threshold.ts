@@ -1,10 +1,10 @@
-// What the policies global and lamp share: one threshold over the scores of all linears; what lies below it goes, so each
-// linear's rate is its share of low scores. Scores come as histograms (bins 0.8 % wide), so that no copy of them is held.
-// Inside the bin of the threshold the same share goes of each linear, which makes the total the target's exactly.
+// The threshold of the policies global and lamp. One threshold applies to the scores of all linears, so the rate of a linear
+// is its share of scores below it. Scores come as histograms (bins 0.8 % wide), so no copy of them is held. Every linear
+// loses the same share of the threshold's bin, which makes the total exactly the target's.
 
 import type { Histogram } from '../records/index.js';
 
-/** The share of each linear's scores below the threshold that leaves out the share `target` of all scores. */
+/** Each linear's share of scores below the threshold, which has the share `target` of all scores below it. */
 export function thresholdRates(histograms: readonly Histogram[], target: number): number[] {
   const below = new Array<number>(histograms.length).fill(0);
   let left = target * histograms.reduce((sum, { total }) => sum + total, 0);

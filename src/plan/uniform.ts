@@ -1,4 +1,4 @@
-// Every block at the target: the baseline of every paper.
+// Every block gets the target: the baseline of every paper.
 
 import type { AllocationPolicy } from './policy.js';
 

@@ -1,5 +1,5 @@
-// What a decision is about. A language model has one trunk; its units are linears and blocks today, groups of heads or
-// channels and experts once there are operators for them.
+// The units that a plan decides about. Today a language model has one trunk, with linears and blocks. Groups of heads or
+// channels, and experts, become units once there are operators for them.
 
 import { blockId, type Plan, type Treatment } from '../records/index.js';
 
@@ -9,7 +9,7 @@ export type Unit = {
   readonly kind: 'linear' | 'group' | 'block' | 'expert';
   readonly trunk: string;
   readonly block: number;
-  /** q, k, v, o, gate, up, down, or what several of them are stored as. */
+  /** q, k, v, o, gate, up, down, or the name of several that are stored as one tensor. */
   readonly role: string;
   readonly weights: number;
 };
@@ -17,10 +17,10 @@ export type Unit = {
 /** A prunable linear: W is [rows, columns]. */
 export type LinearUnit = Unit & { readonly kind: 'linear'; readonly rows: number; readonly columns: number };
 
-/** The trunk of a model that has one. */
+/** The name of the only trunk. */
 export const TRUNK = 'language';
 
-/** What a plan says of a linear: its own treatment, else that of its block; undefined where it stays as it is. */
+/** The treatment of a linear: its own, else its block's; undefined if the linear stays unchanged. */
 export const treatmentOf = ({ units }: Plan, { id, block }: Pick<Unit, 'id' | 'block'>): Treatment | undefined =>
   units[id] ?? units[blockId(block)];
 
@@ -28,5 +28,5 @@ export const treatmentOf = ({ units }: Plan, { id, block }: Pick<Unit, 'id' | 'b
 export const zeroRate = (plan: Plan, unit: Pick<Unit, 'id' | 'block'>): number =>
   treatmentOf(plan, unit)?.zeros?.rate ?? 0;
 
-/** A share of so many weights as a whole number; exact where the rate came from one. */
+/** The number of weights that a rate means; exact if the rate was made from a count. */
 export const countOf = (rate: number, weights: number): number => Math.round(rate * weights);

@@ -1,7 +1,7 @@
-// Finds the best value of one number in few trials. The loss falls and then rises (for ATP's β: §3.4, App. G.4), so: the
-// published grid, scaled to the legal range, is ordered by a cheap surrogate, from the low end until it has risen twice;
-// from its best point the search walks downhill by exact trials until both neighbours are known to be worse; one parabola
-// through the three refines between grid points. Pure: it only asks.
+// Finds the best value of one number in few trials. The loss falls and then rises (for ATP's β: §3.4, App. G.4). So a cheap
+// surrogate scores the published grid, scaled to the legal range, from the low end until the estimate has risen twice. From
+// its best point, exact trials walk downhill until both neighbours are worse. A parabola through the three points then
+// refines between grid points. Pure: it only asks for losses.
 
 import type { Ask, Walk } from './searcher.js';
 
@@ -13,11 +13,11 @@ export type IntervalInput = {
   /** The ends of the legal range. */
   readonly low: number;
   readonly high: number;
-  /** Whether the low end is uniform, whose loss is known: it is asked for first and does not count as a trial. */
+  /** Whether the low end is uniform. Its loss is known already: it is asked for first and is not counted as a trial. */
   readonly startsUniform: boolean;
-  /** Exact trials allowed, besides uniform. */
+  /** The most exact trials, not counting uniform. */
   readonly maxTrials: number;
-  /** Whether there is a surrogate to begin with. */
+  /** Whether a surrogate chooses the first trial. */
   readonly surrogate: boolean;
 };
 
@@ -34,7 +34,7 @@ export function* walkInterval({ name, low, high, startsUniform, maxTrials, surro
   if (high > low) {
     let best = Math.round(GRID / 3);
     if (surrogate) {
-      // The best grid point by the surrogate, from the first on until it has risen twice.
+      // Estimate from the low end until the loss has risen twice; begin at the best estimate.
       const estimates = new Map<number, number>();
       for (let j = startsUniform ? 1 : 0; j <= GRID; j++) {
         estimates.set(j, yield ask(j, 'surrogate'));
@@ -43,7 +43,7 @@ export function* walkInterval({ name, low, high, startsUniform, maxTrials, surro
       best = argmin(estimates);
     }
     yield* evaluate(best);
-    // Walk: look at the unknown neighbours of the best point; stop when there are none or no trials are left.
+    // Try the untried neighbours of the best point. Stop if there are none or no trials remain.
     for (;;) {
       const unknown = [best + 1, best - 1].filter((j) => j >= 0 && j <= GRID && !losses.has(j));
       if (unknown.length === 0 || losses.size >= allowed) break;
@@ -56,13 +56,13 @@ export function* walkInterval({ name, low, high, startsUniform, maxTrials, surro
   return { [name]: at(argmin(losses)) };
 }
 
-/** Whether the last estimate and the one before it both rose: then the loss does not fall again. */
+/** Whether the last two estimates both rose: then the loss does not fall again. */
 function hasRisenTwice(estimates: ReadonlyMap<number, number>, j: number): boolean {
   const [before, last, now] = [j - 2, j - 1, j].map((k) => estimates.get(k) ?? Number.NaN);
   return before! < last! && last! < now!;
 }
 
-/** The key of the smallest loss; of equals the smallest key, which for ATP is the plan nearer to uniform. */
+/** The key of the smallest loss. Ties go to the smaller key, which for ATP is the plan closer to uniform. */
 function argmin(losses: ReadonlyMap<number, number>): number {
   let best = Number.NaN;
   for (const [j, loss] of losses) {
@@ -72,7 +72,7 @@ function argmin(losses: ReadonlyMap<number, number>): number {
   return best;
 }
 
-/** Where a parabola through `best` and its grid neighbours is lowest, if that is a quarter step or more off the grid. */
+/** The minimum of a parabola through `best` and its neighbours, if it lies a quarter step or more off the grid. */
 function parabolaVertex(best: number, losses: ReadonlyMap<number, number>): number | undefined {
   const [left, middle, right] = [best - 1, best, best + 1].map((j) => losses.get(j));
   if (left === undefined || middle === undefined || right === undefined) return undefined;

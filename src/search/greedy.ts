@@ -1,14 +1,14 @@
-// Greedy removal: of what is left, take away the one whose absence scores best; n times. Scoring is injected and asked for
-// all candidates of a round at once, since they share their prefixes. The lower of two equal ones goes first.
+// Greedy removal: in each of n rounds, remove the item whose absence gives the best score. The injected scoring function
+// gets all candidates of a round at once, because they share their prefixes. Ties remove the lower item.
 
 export type GreedyResult = {
-  /** In the order in which they went. */
+  /** The removed items, in the order of removal. */
   readonly order: readonly number[];
-  /** For each one, the score without it in the round in which it went; for those that stayed, in the last round. */
+  /** For each item, the score without it: in the round that removed it, or in the last round if it stayed. */
   readonly scores: readonly number[];
 };
 
-/** Removes `n` of 0 … count − 1. `scoresWithout` gets those that are left and gives a score for each one's absence. */
+/** Removes `n` of the items 0 … count − 1. `scoresWithout` scores the absence of each remaining item. */
 export async function removeGreedily(
   count: number,
   n: number,

@@ -1,17 +1,16 @@
-// Finds a good point of a small grid in few exact trials. A cheap surrogate orders all points; the best of them, and the
-// best of those that are always to be tried, get an exact trial; then the search looks at the neighbours of the best
-// point known, the most promising by the surrogate first, until none is left or no trials are. Pure: what a trial is, is
-// injected.
+// Finds a good point of a small grid in few exact trials. A cheap surrogate orders all points. The best point and the best
+// of the `always` points get exact trials. Then the search tries the neighbours of the best known point, those with the best
+// estimate first, until none is untried or no trials remain. Pure: trials are injected.
 
 import type { Ask, Point, Walk } from './searcher.js';
 
 export type GridInput = {
   readonly axes: Readonly<Record<string, readonly number[]>>;
-  /** Points of which the best, by the surrogate, is always tried exactly. */
+  /** Marks the fallback points: the best of them by the surrogate always gets an exact trial. */
   readonly always: (point: Point) => boolean;
-  /** Whether the first point (all axes at their first value) is uniform, whose loss is known: it is no trial. */
+  /** Whether the first point (the first value on every axis) is uniform. Its loss is known: it is not counted as a trial. */
   readonly startsUniform: boolean;
-  /** Exact trials allowed, besides uniform. */
+  /** The most exact trials, not counting uniform. */
   readonly maxTrials: number;
 };
 
@@ -54,7 +53,7 @@ function product(sizes: readonly number[]): number[][] {
 const distance = (a: readonly number[], b: readonly number[]): number =>
   a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0);
 
-/** Of `among`, the one of smallest value; the first of equals. */
+/** The item of `among` with the smallest value. Ties go to the first. */
 function smallest<T>(values: ReadonlyMap<T, number>, among: readonly T[]): T | undefined {
   let best: T | undefined;
   for (const one of among) if (best === undefined || values.get(one)! < values.get(best)!) best = one;

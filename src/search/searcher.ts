@@ -1,17 +1,17 @@
-// Search by asking and telling. A walk is a generator: it yields what it wants to know and is sent the loss, one question
-// after another. A searcher runs a walk again from its start with what it was told, so it can also say what the walk may
-// want next, for whoever can try several things at once. The walk itself sees the same losses for any number of slots.
+// Search by ask and tell. A walk is a generator: it yields an ask and receives the loss, one at a time. A searcher replays
+// the walk from its start with all known losses. So it can also predict later asks, for callers that run several trials at
+// once. The walk itself sees the same losses for any number of slots.
 
 export type Point = Readonly<Record<string, number>>;
 
-/** What a search wants to know: the loss of a point, by the real procedure or by a cheap surrogate that only orders. */
+/** A question: the loss of a point, by the real procedure or by a cheap surrogate that only orders points. */
 export type Ask = { readonly values: Point; readonly fidelity: 'exact' | 'surrogate' };
 
-/** Yields asks, is sent their losses, returns the best point. It is deterministic. */
+/** Yields asks, receives their losses, returns the best point. Deterministic. */
 export type Walk = Generator<Ask, Point, number>;
 
 export interface Searcher {
-  /** What the walk needs next, then what it may need; none once it has ended. */
+  /** The next ask of the walk, then asks that may follow. Empty once the walk has ended. */
   ask(atMost: number): readonly Ask[];
   tell(ask: Ask, loss: number): void;
   /** The best point, once the walk has ended. */
@@ -20,14 +20,14 @@ export interface Searcher {
 
 export const askKey = ({ values, fidelity }: Ask): string => JSON.stringify([fidelity, values]);
 
-/** Guesses are worse or better than all that is known by this much. */
+/** A guess is this much worse or better than all known losses. */
 const MARGIN = 1;
-/** How many futures are looked at for each ask. */
+/** How many possible continuations to replay per call of `ask`. */
 const FUTURES = 64;
 
 export function createSearcher(start: () => Walk): Searcher {
   const known = new Map<string, number>();
-  /** The walk with what is known and `assumed`: its next ask, or its end. */
+  /** Replays the walk with known and assumed losses: its next ask, or its end. */
   const replay = (assumed: ReadonlyMap<string, number>): IteratorResult<Ask, Point> => {
     const walk = start();
     let step = walk.next();
