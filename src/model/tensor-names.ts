@@ -3,7 +3,7 @@
 
 import type { TensorInfo } from '../checkpoint/portable.js';
 import { ARCHITECTURES } from './blocks/architectures.js';
-import { linearRole, ROUTER, type TapSite } from './blocks/parts.js';
+import { type Fed, linearRole, ROUTER, type TapSite } from './blocks/parts.js';
 import { findFamily, type ModelConfig } from './config.js';
 import type { LinearKind, Names, NormRole } from './families/names.js';
 import type { TensorSource } from './nodes.js';
@@ -20,6 +20,9 @@ export type Linear = {
   readonly columns: number;
   /** The site where it reads its input. */
   readonly site: TapSite;
+  /** What its rows become, and the rows of what lies one after another in it (blocks/parts.ts). */
+  readonly feeds: Fed;
+  readonly sections: readonly number[];
   readonly transposed: boolean;
   /** The expert it belongs to, where experts have their own linears. */
   readonly expert: number | undefined;
@@ -89,13 +92,15 @@ export function linearsOf(config: ModelConfig, tensorNames: TensorNames, block: 
   const nameOf = moduleNames(config, tensorNames, block);
   return ARCHITECTURES[config.architecture]
     .parts(config, block)
-    .linears.map(({ role, rows, columns, site, expert }) => ({
+    .linears.map(({ role, rows, columns, site, feeds, sections, expert }) => ({
       name: nameOf(role, expert),
       kind: role,
       block,
       rows,
       columns,
       site,
+      feeds,
+      sections,
       transposed: config.transposed,
       expert,
     }));

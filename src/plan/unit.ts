@@ -4,14 +4,21 @@
 import { blockId, type Plan, type Treatment } from '../records/index.js';
 
 export type Unit = {
-  /** A linear's name in the checkpoint, or `blocks.<number>`. */
+  /** A linear's name in the checkpoint, `blocks.<number>`, or `blocks.<number>.<site>` of a group. */
   readonly id: string;
   readonly kind: 'linear' | 'group' | 'block' | 'expert';
   readonly trunk: string;
   readonly block: number;
-  /** q, k, v, o, gate, up, down, or the name of several that are stored as one tensor. */
+  /** q, k, v, o, gate, up, down, or the name of several that are stored as one tensor; of a group its site. */
   readonly role: string;
   readonly weights: number;
+  /** Of a group: its slices, the linears whose rows go with a slice, and those whose columns go with it, by name. */
+  readonly slices?: {
+    readonly count: number;
+    readonly width: number;
+    readonly feeders: readonly string[];
+    readonly readers: readonly string[];
+  };
 };
 
 /** A prunable linear: W is [rows, columns]. */

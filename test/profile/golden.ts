@@ -21,14 +21,14 @@ const path = fileURLToPath(new URL('../golden/policies.json', import.meta.url));
 export const golden = JSON.parse(readFileSync(path, 'utf8')) as Golden;
 
 const KINDS: readonly LinearKind[] = ['q', 'k', 'v', 'o', 'gate', 'up', 'down'];
-const SITES: readonly TapSite[] = [
-  'attention_in',
-  'attention_in',
-  'attention_in',
-  'attention_out',
-  'mlp_in',
-  'mlp_in',
-  'mlp_out',
+const SITES: readonly (readonly [site: TapSite, feeds: Linear['feeds']])[] = [
+  ['attention_in', 'attention_out'],
+  ['attention_in', 'attention_out'],
+  ['attention_in', 'attention_out'],
+  ['attention_out', 'residual'],
+  ['mlp_in', 'mlp_out'],
+  ['mlp_in', 'mlp_out'],
+  ['mlp_out', 'residual'],
 ];
 export const goldenLinears: readonly Linear[] = golden.shapes.flatMap((shapes, block) =>
   shapes.map(([rows, columns], i) => ({
@@ -37,7 +37,9 @@ export const goldenLinears: readonly Linear[] = golden.shapes.flatMap((shapes, b
     block,
     rows,
     columns,
-    site: SITES[i]!,
+    site: SITES[i]![0],
+    feeds: SITES[i]![1],
+    sections: [rows],
     transposed: false,
     expert: undefined,
   })),

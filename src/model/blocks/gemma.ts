@@ -9,7 +9,7 @@ import { attentionParts, mlpParts, normParts } from './parts.js';
 export const gemmaBlock: BlockArchitecture = {
   parts: (config) => ({
     norms: normParts(config, ['attentionPostNorm', 'mlpPostNorm']),
-    linears: [...attentionParts(config, false), ...mlpParts(config, ['gate', 'up'])],
+    linears: [...attentionParts(config, 'apart'), ...mlpParts(config, ['gate', 'up'])],
   }),
   build: (builder) => {
     const attentionOut = attendTo(builder, builder.rows(builder.norm(builder.x, 'attentionNorm')));

@@ -8,7 +8,7 @@ import { attentionParts, mlpParts, normParts } from './parts.js';
 export const gptNeoxBlock: BlockArchitecture = {
   parts: (config) => ({
     norms: normParts(config),
-    linears: [...attentionParts(config, true), ...mlpParts(config, ['up'])],
+    linears: [...attentionParts(config, 'byHead'), ...mlpParts(config, ['up'])],
   }),
   build: (builder) => {
     const { hidden: D, intermediate: F, heads, parallel } = builder.config;

@@ -7,7 +7,7 @@ import { attentionParts, mlpParts, normParts } from './parts.js';
 export const gpt2Block: BlockArchitecture = {
   parts: (config) => ({
     norms: normParts(config),
-    linears: [...attentionParts(config, true), ...mlpParts(config, ['up'])],
+    linears: [...attentionParts(config, 'stacked'), ...mlpParts(config, ['up'])],
   }),
   build: (builder) => {
     const { hidden: D, intermediate: F } = builder.config;

@@ -10,7 +10,7 @@ export const llamaBlock: BlockArchitecture = {
   parts: (config) => ({
     norms: normParts(config),
     linears: [
-      ...attentionParts(config, config.joined),
+      ...attentionParts(config, config.joined ? 'stacked' : 'apart'),
       ...(config.joined ? mlpParts(config, ['gate_up'], 2) : mlpParts(config, ['gate', 'up'])),
     ],
   }),

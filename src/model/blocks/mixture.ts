@@ -12,7 +12,7 @@ import { attentionParts, expertParts, expertSite, mlpParts, normParts } from './
 export const mixtureBlock: BlockArchitecture = {
   parts: (config, block) => {
     const mixture = config.mixtures[block];
-    const [norms, attention] = [normParts(config), attentionParts(config, false)];
+    const [norms, attention] = [normParts(config), attentionParts(config, 'apart')];
     if (!mixture) return { norms, linears: [...attention, ...mlpParts(config, ['gate', 'up'])] };
     const router = { rows: mixture.experts, columns: config.hidden };
     return { norms, router, linears: [...attention, ...expertParts(config, mixture)] };

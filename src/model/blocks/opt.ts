@@ -8,7 +8,7 @@ import { attentionParts, mlpParts, normParts } from './parts.js';
 export const optBlock: BlockArchitecture = {
   parts: (config) => ({
     norms: normParts(config),
-    linears: [...attentionParts(config, false), ...mlpParts(config, ['up'])],
+    linears: [...attentionParts(config, 'apart'), ...mlpParts(config, ['up'])],
   }),
   build: <V>(builder: BlockBuilder<V>) => {
     const { hidden: D, intermediate: F, heads, headDim: h, normFirst } = builder.config;

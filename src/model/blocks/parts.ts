@@ -1,5 +1,5 @@
-// The parts of a block as data: its norms, its linears, and the sites where linears read. The family gives them names, the
-// block file computes with them.
+// The parts of a block as data: its norms, its linears, the sites where linears read and what they feed. The family gives
+// them names, the block file computes with them; which rows and columns can only go together follows (groups.ts).
 
 import type { Mixture, ModelConfig } from '../config.js';
 import type { LinearKind, NormRole } from '../families/names.js';
@@ -22,6 +22,12 @@ export function expertOf(site: string): number | undefined {
   return expert === undefined ? undefined : Number(expert);
 }
 
+/**
+ * What a linear's rows become: the value that others read at a site, or a part of the residual, whose width all blocks
+ * share. What linears read at a site that nothing in the block feeds is the residual, normed or not.
+ */
+export type Fed = TapSite | 'residual';
+
 export type NormPart = {
   readonly role: NormRole;
   readonly width: number;
@@ -35,7 +41,14 @@ export type LinearPart = {
   readonly rows: number;
   readonly columns: number;
   readonly bias: boolean;
+  /** Where it reads. */
   readonly site: TapSite;
+  readonly feeds: Fed;
+  /**
+   * The rows of what lies one after another in it: q, k and v, or gate and up, where they are one tensor. Every section
+   * has its share of each slice of what the linear feeds.
+   */
+  readonly sections: readonly number[];
   /** The expert that has this linear, where experts have their own. */
   readonly expert?: number;
 };
@@ -63,40 +76,63 @@ export function normParts(config: ModelConfig, after: readonly NormRole[] = []):
   return [...ofResidual.map((role) => part(role, hidden)), ...ofHeads];
 }
 
-/** q, k and v, or one linear for all three, and o. */
-export function attentionParts(config: ModelConfig, joined: boolean): readonly LinearPart[] {
+/**
+ * The width of a slice, the least of a value that can go alone: at the end of attention the query heads that share their
+ * keys, elsewhere one channel.
+ */
+export const sliceWidth = ({ heads, kvHeads, headDim }: ModelConfig, site: TapSite): number =>
+  site === 'attention_out' ? (heads / kvHeads) * headDim : 1;
+
+/** A linear that writes into the residual. */
+const feedsResidual = ({ hidden }: ModelConfig) => ({ rows: hidden, sections: [hidden], feeds: 'residual' }) as const;
+
+/**
+ * q, k and v, and o. `stored`: the three are tensors of their own, one tensor with q before k before v, or one in which
+ * every head has its q, k and v in a row.
+ */
+export function attentionParts(config: ModelConfig, stored: 'apart' | 'stacked' | 'byHead'): readonly LinearPart[] {
   const { hidden, heads, kvHeads, headDim, bias } = config;
   const [wide, narrow] = [heads * headDim, kvHeads * headDim];
-  const reading = (role: LinearKind, rows: number): LinearPart => {
-    return { role, rows, columns: hidden, bias: bias.qkv, site: 'attention_in' };
-  };
-  const o = { role: 'o', rows: hidden, columns: wide, bias: bias.o, site: 'attention_out' } as const;
-  if (joined) return [reading('qkv', wide + 2 * narrow), o];
-  return [reading('q', wide), reading('k', narrow), reading('v', narrow), o];
+  const reading = (role: LinearKind, sections: readonly number[]): LinearPart => ({
+    role,
+    rows: sections.reduce((a, b) => a + b),
+    columns: hidden,
+    bias: bias.qkv,
+    site: 'attention_in',
+    feeds: 'attention_out',
+    sections,
+  });
+  const o: LinearPart = { role: 'o', columns: wide, bias: bias.o, site: 'attention_out', ...feedsResidual(config) };
+  if (stored === 'stacked') return [reading('qkv', [wide, narrow, narrow]), o];
+  if (stored === 'byHead') return [reading('qkv', [wide + 2 * narrow]), o];
+  return [reading('q', [wide]), reading('k', [narrow]), reading('v', [narrow]), o];
 }
 
-/** The linears of an MLP: those that read the residual, each `times` as wide as the MLP, and `down`. */
+/** The linears of an MLP: those that read the residual, each with `times` the rows of one, and `down`. */
 export function mlpParts(config: ModelConfig, reading: readonly LinearKind[], times = 1): readonly LinearPart[] {
   const { hidden, intermediate, bias } = config;
+  const sections = Array.from({ length: times }, () => intermediate);
   return [
     ...reading.map((role): LinearPart => {
-      return { role, rows: times * intermediate, columns: hidden, bias: bias.mlp, site: 'mlp_in' };
+      const rows = times * intermediate;
+      return { role, rows, columns: hidden, bias: bias.mlp, site: 'mlp_in', feeds: 'mlp_out', sections };
     }),
-    { role: 'down', rows: hidden, columns: intermediate, bias: bias.mlp, site: 'mlp_out' },
+    { role: 'down', columns: intermediate, bias: bias.mlp, site: 'mlp_out', ...feedsResidual(config) },
   ];
 }
 
 /** The linears of every expert: gate, up and down. */
-export function expertParts({ hidden }: ModelConfig, { experts, width }: Mixture): readonly LinearPart[] {
-  return Array.from({ length: experts }, (_, expert) => {
+export function expertParts(config: ModelConfig, { experts, width }: Mixture): readonly LinearPart[] {
+  return Array.from({ length: experts }, (_, expert): readonly LinearPart[] => {
+    const [site, out] = [expertSite(expert, 'in'), expertSite(expert, 'out')];
     const reading = (role: LinearKind): LinearPart => {
-      return { role, expert, rows: width, columns: hidden, bias: false, site: expertSite(expert, 'in') };
+      const sizes = { rows: width, columns: config.hidden, sections: [width] };
+      return { role, expert, ...sizes, bias: false, site, feeds: out };
     };
-    const site = expertSite(expert, 'out');
     return [
       reading('gate'),
       reading('up'),
-      { role: 'down', expert, rows: hidden, columns: width, bias: false, site } as const,
+      { role: 'down', expert, columns: width, bias: false, site: out, ...feedsResidual(config) },
     ];
   }).flat();
 }
