@@ -192,7 +192,7 @@ describe('what a page loads', () => {
   visit('browser.ts');
 
   test('is there', () => {
-    for (const file of ['packed/read.ts', 'packed/directory.ts', 'decoder/machine.ts', 'layouts/check.ts']) {
+    for (const file of ['packed/read.ts', 'packed/directory.ts', 'decoder/wasm/machine.ts', 'layouts/check.ts']) {
       expect([...reached.keys()]).toContain(file);
     }
   });

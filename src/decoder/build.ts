@@ -1,16 +1,13 @@
-// Builds a decoder from a packed model: reads the weights into memory, places everything else behind them, and prepares
-// a runner over it.
+// Builds a decoder from a packed model: its config becomes a program, which a backend opens over the weights.
 
 import { OptionError } from '../base/portable.js';
-import { createArena } from '../kernels/portable.js';
 import type { ModelConfig, TensorNames } from '../model/portable.js';
-import { type PackedModel, partOffsets } from '../packed/portable.js';
+import type { PackedModel } from '../packed/portable.js';
+import type { DecodeBackend, Limits } from './backend.js';
 import type { Decoder } from './decoder.js';
 import { lowerModel } from './lower.js';
-import { placeDecoder, writeTables } from './placement.js';
 import type { Program } from './program.js';
 import { readPackedModel } from './read-model.js';
-import type { Runner } from './runner.js';
 import { createDecoder } from './sequences.js';
 
 export type SequenceOptions = {
@@ -30,18 +27,15 @@ const PASS_TOKENS = 128;
 /** Tokens of one pass with logits; each needs V numbers. */
 const PASS_PICKS = 16;
 const DEFAULT_POSITIONS = 2048;
-/** The fastest of this many reads counts; single reads vary by half. */
-const READS = 4;
 
 /**
- * Reads a packed model's weights into the memory of a runner. `start` creates the runner once the model is known to be
- * valid. The model may be closed afterwards.
+ * Opens a packed model's program on a backend, once the model is known to be valid. The model may be closed afterwards.
  * @throws OptionError E_OPTION_POSITIONS; ResourceError E_RESOURCE_MEMORY; CheckpointError, UnsupportedError
  */
 export async function buildDecoder(
   packed: PackedModel,
   options: SequenceOptions,
-  start: () => Runner | Promise<Runner>,
+  backend: DecodeBackend,
 ): Promise<OpenDecoder> {
   const { config, layout } = await readPackedModel(packed);
   const { sequences = 1, positions = Math.min(config.maxPositions, DEFAULT_POSITIONS) } = options;
@@ -53,32 +47,13 @@ export async function buildDecoder(
     );
   }
   const program = lower(packed, config, layout);
-  const runner = await start();
-  try {
-    const { memory, threads } = runner;
-    const arena = createArena(memory);
-    const bytes = packed.weightBytes;
-    const address = arena.take(bytes, 'weights');
-    const places = [...packed.tensors.values()].map((entry) => {
-      return { name: entry.name, layout: entry.layout, offsets: partOffsets(entry) };
-    });
-    const limits = { tokens: Math.min(PASS_TOKENS, Math.max(positions, sequences)), picked: PASS_PICKS };
-    const placement = placeDecoder(program, arena, { address, places }, { ...limits, sequences, positions, threads });
-    await packed.readWeightsInto(new Uint8Array(memory.buffer, address, bytes));
-    writeTables(program, placement, memory.buffer);
-    await runner.prepare(program, placement);
-    return {
-      ...createDecoder(program, placement, runner, { sequences, bytes }),
-      measureBandwidth: async () => {
-        const times: number[] = [];
-        for (let i = 0; i < READS; i++) times.push(await runner.read({ address, bytes }));
-        return bytes / (Math.min(...times) / 1000);
-      },
-    };
-  } catch (error) {
-    await runner.close();
-    throw error;
-  }
+  const tokens = Math.min(PASS_TOKENS, Math.max(positions, sequences));
+  const limits: Limits = { sequences, positions, tokens, picked: PASS_PICKS };
+  const session = await backend.open(program, packed, limits);
+  return {
+    ...createDecoder(program, session, limits, packed.weightBytes),
+    measureBandwidth: () => session.measureBandwidth(),
+  };
 }
 
 const lower = (packed: PackedModel, config: ModelConfig, layout: TensorNames): Program =>

@@ -1,8 +1,8 @@
 // Splits a step's parts into passes, each with as many tokens and wanted logits as the buffers hold. Parts keep their
 // order, and one part may span several passes.
 
+import type { Limits, StepRun } from './backend.js';
 import type { StepPart } from './decoder.js';
-import type { StepRun } from './placement.js';
 
 /** One pass: its tokens, their positions, and the tokens picked for logits. */
 export type Pass = {
@@ -19,7 +19,7 @@ type Draft = { tokens: number[]; positions: number[]; runs: StepRun[]; picks: { 
 export function splitPasses(
   parts: readonly StepPart[],
   lengths: readonly number[],
-  limits: { readonly tokens: number; readonly picked: number },
+  limits: Pick<Limits, 'tokens' | 'picked'>,
 ): readonly Pass[] {
   const passes: Draft[] = [];
   const open = (): Draft => {

@@ -2,7 +2,7 @@
 // from the config (lower.ts) and sent to every thread. A buffer has one row of float32 numbers for each token of a
 // step; a quantised buffer has a row of int8 numbers and a scale. Buffer 0 is the residual x. The inputs and outputs of
 // experts have k rows per token, where k is the number of experts per token: first the rows of the first expert's
-// tokens, then those of the second's (routes.ts).
+// tokens, then those of the second's (wasm/routes.ts).
 
 import type { BlockBuilder, ModelConfig, Rope } from '../model/portable.js';
 

@@ -1,21 +1,16 @@
-// Manages sequences: checks steps, splits them into passes, and copies their logits out. The calling thread only writes
-// token numbers and copies logits, unless it is also the computing thread.
+// Manages sequences: checks steps, splits them into passes, and copies their logits out. Where the numbers are is the
+// backend's; the calling thread only hands it token numbers and copies logits.
 
 import { InternalError, ResourceError } from '../base/portable.js';
+import type { DecodeSession, Limits } from './backend.js';
 import type { Decoder, StepPart } from './decoder.js';
 import { type Pass, splitPasses } from './passes.js';
-import type { Placement } from './placement.js';
 import type { Program } from './program.js';
-import type { Runner } from './runner.js';
 
-/** `runner` must have prepared `placement`. */
-export function createDecoder(
-  program: Program,
-  placement: Placement,
-  runner: Runner,
-  { sequences, bytes }: { readonly sequences: number; readonly bytes: number },
-): Decoder {
+/** `session` must have been opened with `program` and `limits`; `bytes` are those of its weights. */
+export function createDecoder(program: Program, session: DecodeSession, limits: Limits, bytes: number): Decoder {
   const { vocabulary } = program;
+  const { sequences } = limits;
   /** Positions so far of each open sequence. */
   const lengths = new Map<number, number>();
   let last: Promise<unknown> = Promise.resolve();
@@ -32,10 +27,10 @@ export function createDecoder(
     for (const { sequence, tokens } of parts) {
       const length = lengthOf(sequence);
       const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < vocabulary));
-      if (wrong !== undefined || seen.has(sequence) || length + tokens.length > placement.positions) {
+      if (wrong !== undefined || seen.has(sequence) || length + tokens.length > limits.positions) {
         throw new InternalError(
           'E_INTERNAL_STEP',
-          `A step must name each sequence once, with tokens below ${vocabulary} and at most ${placement.positions} positions.`,
+          `A step must name each sequence once, with tokens below ${vocabulary} and at most ${limits.positions} positions.`,
           { sequence, wrong, length, tokens: tokens.length },
         );
       }
@@ -45,20 +40,7 @@ export function createDecoder(
 
   const runPass = async (pass: Pass, out: readonly Float32Array[], filled: number[]): Promise<void> => {
     const { tokens, positions, runs, picks } = pass;
-    const write = (address: number, numbers: readonly number[]): void =>
-      new Int32Array(runner.memory.buffer, address, numbers.length).set(numbers);
-    write(placement.tokenIds, tokens);
-    write(placement.tokenPositions, positions);
-    write(
-      placement.tokenPlaces,
-      positions.map((position) => position + program.positionOffset),
-    );
-    write(
-      placement.picks,
-      picks.map(({ row }) => row),
-    );
-    await runner.pass({ tokens: tokens.length, runs, picked: picks.length });
-    const logits = new Float32Array(runner.memory.buffer, placement.buffers[program.logits.buffer]!);
+    const logits = await session.step({ tokens, positions, runs, picks: picks.map(({ row }) => row) });
     for (const [i, { part }] of picks.entries()) {
       const row = logits.subarray(i * vocabulary, (i + 1) * vocabulary);
       const target = out[part]!.subarray(filled[part]! * vocabulary, (filled[part]! + 1) * vocabulary);
@@ -78,7 +60,7 @@ export function createDecoder(
     const passes = splitPasses(
       parts,
       parts.map(({ sequence }) => lengthOf(sequence)),
-      placement,
+      limits,
     );
     for (const pass of passes) await runPass(pass, out, filled);
     for (const { sequence, tokens } of parts) lengths.set(sequence, lengthOf(sequence) + tokens.length);
@@ -86,7 +68,7 @@ export function createDecoder(
   };
 
   return {
-    info: { vocabulary, maxPositions: placement.positions, sequences, bytes, threads: runner.threads },
+    info: { vocabulary, maxPositions: limits.positions, sequences, bytes, threads: session.threads },
     open: () => {
       for (let sequence = 0; sequence < sequences; sequence++) {
         if (lengths.has(sequence)) continue;
@@ -104,7 +86,7 @@ export function createDecoder(
     },
     truncate: (sequence, length) => void lengths.set(sequence, Math.min(length, lengthOf(sequence))),
     release: (sequence) => void lengths.delete(sequence),
-    close: () => runner.close(),
+    close: () => session.close(),
   };
 }
 

@@ -4,9 +4,9 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { bindExperts } from '../../src/decoder/bind-experts.js';
-import type { Binding } from '../../src/decoder/binding.js';
-import { findRoutes, makeRoutes } from '../../src/decoder/routes.js';
+import { bindExperts } from '../../src/decoder/wasm/bind-experts.js';
+import type { Binding } from '../../src/decoder/wasm/binding.js';
+import { findRoutes, makeRoutes } from '../../src/decoder/wasm/routes.js';
 import { createReferenceEngine } from '../../src/engine/index.js';
 import type { RuntimeKernels } from '../../src/kernels/index.js';
 import { openModel } from '../../src/model/index.js';

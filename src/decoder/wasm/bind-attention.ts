@@ -1,7 +1,7 @@
 // Binds attention to addresses. Threads share tokens to rotate the queries and to store keys and values in the caches
 // of their sequences. Then threads share heads, and each takes one sequence's run of tokens after another.
 
-import type { Rows, RuntimeKernels } from '../kernels/index.js';
+import type { Rows, RuntimeKernels } from '../../kernels/index.js';
 import {
   type Binding,
   type BoundOperation,

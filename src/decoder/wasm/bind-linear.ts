@@ -1,6 +1,6 @@
 // Binds a linear to addresses: threads share row groups, and add their own rows to the residual.
 
-import { TILE_ROWS } from '../layouts/portable.js';
+import { TILE_ROWS } from '../../layouts/portable.js';
 import {
   type Binding,
   type BoundOperation,

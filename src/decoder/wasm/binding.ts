@@ -1,8 +1,8 @@
 // The input and result of binding an operation, addresses of values, and a thread's share of the work.
 
-import type { LinearInput, Range, Rows, RuntimeKernels } from '../kernels/index.js';
+import type { LinearInput, Range, Rows, RuntimeKernels } from '../../kernels/index.js';
+import type { Operation, Program, Value } from '../program.js';
 import type { Placement, Step } from './placement.js';
-import type { Operation, Program, Value } from './program.js';
 import type { Routes } from './routes.js';
 
 /**

@@ -1,6 +1,7 @@
 // Binds operations to addresses and kernels, for one thread: what each reads and writes, how threads divide it, and its
 // run. Linears, attention and experts have their own files; all others are divided by rows.
 
+import type { Operation } from '../program.js';
 import { bindAttend, bindRotate, bindStore } from './bind-attention.js';
 import { bindCombine, bindExperts, bindGather, bindRoute } from './bind-experts.js';
 import { bindLinear } from './bind-linear.js';
@@ -17,7 +18,6 @@ import {
   rowsOf,
   shareOf,
 } from './binding.js';
-import type { Operation } from './program.js';
 
 export function bindOperation(binding: Binding, operation: Operation): BoundOperation {
   switch (operation.kind) {

@@ -1,10 +1,11 @@
 // Places everything a decoder needs in the shared memory: weights, caches of keys and values, the buffers of a pass,
 // and each thread's scratch. Addresses are in bytes. The memory is laid out once, when a model is opened.
 
-import { type Arena, scoresBytes, sumsBytes } from '../kernels/portable.js';
-import { activationBytes, type LinearLayout } from '../layouts/portable.js';
-import { ropeTables } from '../model/portable.js';
-import type { Program } from './program.js';
+import { type Arena, scoresBytes, sumsBytes } from '../../kernels/portable.js';
+import { activationBytes, type LinearLayout } from '../../layouts/portable.js';
+import { ropeTables } from '../../model/portable.js';
+import type { Limits, StepRun } from '../backend.js';
+import type { Program } from '../program.js';
 
 /** Where everything is in the shared memory, in bytes. */
 export type Placement = {
@@ -30,22 +31,7 @@ export type Placement = {
   readonly scratch: readonly { readonly sums: number; readonly scores: number }[];
 };
 
-/** Tokens [from, from + count) of a pass; the first is at position `start` of a sequence. */
-export type StepRun = {
-  readonly sequence: number;
-  readonly start: number;
-  readonly from: number;
-  readonly count: number;
-};
 export type Step = { readonly tokens: number; readonly runs: readonly StepRun[]; readonly picked: number };
-
-export type PlacementOptions = {
-  readonly tokens: number;
-  readonly picked: number;
-  readonly sequences: number;
-  readonly positions: number;
-  readonly threads: number;
-};
 
 /** A tensor's layout, and the offsets of its parts from the start of the weights. */
 export type WeightPlace = { readonly name: string; readonly layout: LinearLayout; readonly offsets: readonly number[] };
@@ -55,7 +41,7 @@ export function placeDecoder(
   program: Program,
   arena: Arena,
   weights: { readonly address: number; readonly places: readonly WeightPlace[] },
-  options: PlacementOptions,
+  options: Limits & { readonly threads: number },
 ): Placement {
   const { tokens, picked, sequences, positions, threads } = options;
   const rowsOf = (index: number, head: number): number => (index < head ? tokens : picked);

@@ -1,9 +1,9 @@
-// A runner executes a program: a pool of threads over shared memory (open.ts), or the calling thread over its own
-// memory (alone.ts).
+// A runner executes a program on memory of its own: a pool of threads over shared memory (pool.ts), or the calling
+// thread alone (single.ts).
 
-import type { RuntimeMemory } from '../kernels/portable.js';
+import type { RuntimeMemory } from '../../kernels/portable.js';
+import type { Program } from '../program.js';
 import type { Placement, Step } from './placement.js';
-import type { Program } from './program.js';
 
 export interface Runner {
   readonly threads: number;

@@ -3,7 +3,7 @@
 // without tokens it reads nothing. A token's sum starts at the most probable of its experts, so it depends on nothing
 // else.
 
-import { InternalError } from '../base/portable.js';
+import { InternalError } from '../../base/portable.js';
 import {
   type Binding,
   type BoundOperation,

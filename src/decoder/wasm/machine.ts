@@ -4,11 +4,11 @@
 // all threads meet at a barrier first. One thread computes each number, in an order that does not depend on the number
 // of threads, so results are the same for any number.
 
-import type { RuntimeKernels } from '../kernels/index.js';
+import type { RuntimeKernels } from '../../kernels/index.js';
+import type { Operation, Program } from '../program.js';
 import type { BoundOperation, Share } from './binding.js';
 import { bindOperation } from './operations.js';
 import type { Placement, Step } from './placement.js';
-import type { Operation, Program } from './program.js';
 import { makeRoutes } from './routes.js';
 
 export type Thread = {

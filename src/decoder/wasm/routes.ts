@@ -3,7 +3,7 @@
 // of these k or of all E. Rows are sorted by expert, an expert's tokens in their order: M·k rows for M tokens. These
 // are a few numbers per token, so every thread computes all of them instead of waiting for another.
 
-import type { Mixture } from './program.js';
+import type { Mixture } from '../program.js';
 
 export type Routes = {
   /** k. */

@@ -1,9 +1,9 @@
 // The worker file of a decoder's pool. Each thread binds the program to the memory once, then takes part in passes.
 
-import { joinThreads, type ThreadView } from '../threads/index.js';
+import { joinThreads, type ThreadView } from '../../threads/index.js';
+import type { Program } from '../program.js';
 import { createMachine, type Machine } from './machine.js';
 import type { Placement, Step } from './placement.js';
-import type { Program } from './program.js';
 
 let machine: Machine | undefined;
 
