@@ -1,6 +1,6 @@
-// An operator carries a treatment out on the weights of a linear: prepare once for what linears read, then apply to each
-// linear that reads it. It knows matrices and what was measured of their input; it knows no model, no files, no allocation.
-// Dtypes, the order of storage and −0 are the pipeline's, which makes tensors of what an operator returns.
+// An operator carries out a treatment on the weights of a linear. `prepare` runs once for all linears that read the same
+// input; `apply` runs for each of them. An operator knows matrices and what was measured of their input. It knows no model,
+// no files and no allocation. The pipeline turns its results into tensors: dtype, order of storage, −0.
 
 import type { Gemm } from '../linalg/index.js';
 import type { Unit } from '../plan/index.js';
@@ -10,13 +10,13 @@ import type { PatternKind } from './sparsify/pattern.js';
 /** Row-major [rows, columns]. */
 export type Matrix = { readonly rows: number; readonly columns: number; readonly data: Float32Array };
 
-/** 1 where a weight goes, 0 where it stays; row-major like the matrix. */
+/** 1 for a pruned weight, 0 for a kept one; row-major like the matrix. */
 export type Mask = Uint8Array;
 
-/** What can be measured of an input; each is a pass over the calibration text. */
+/** The measures of an input. Each takes a pass over the calibration text. */
 export type EvidenceName = 'squareSums' | 'columnSums' | 'gram';
 
-/** What calibration says of one input of a block; X [tokens, columns]. The names an operator needs are there. */
+/** The measures of one input X [tokens, columns] of a block. Those that the operator needs are present. */
 export type Evidence = {
   /** ‖X_j‖₂² of each column j over all calibration tokens: [columns]. */
   readonly squareSums?: Float64Array | undefined;
@@ -24,23 +24,23 @@ export type Evidence = {
   readonly columnSums?: Float64Array | undefined;
   /** Σ xᵀx [columns, columns]; the operator may overwrite it. */
   readonly gram?: Float32Array | undefined;
-  /** Calibration sequences, and tokens that this input saw. */
+  /** Number of calibration sequences, and of tokens that reached this input. */
   readonly sequences: number;
   readonly tokens?: number | undefined;
 };
 
 export type Environment = {
-  /** Dense products; there where the operator needs `gram`. */
+  /** Dense matrix products; present if the operator needs `gram`. */
   readonly gemm: Gemm | undefined;
 };
 
-/** What an operator makes of W. Where `weights` is absent, the weights that stay keep their bits. */
+/** The result for W. Without `weights`, the kept weights keep their bits. */
 export type MatrixEdit = { readonly zeroed: Mask; readonly weights?: Float32Array };
 
 export interface Prepared {
-  /** The share of the mean diagonal that was added to the Gram matrix, for the record. */
+  /** The share of the mean diagonal that was added to the Gram matrix; for the record. */
   readonly damping?: number;
-  /** Carries `treatment` out on W, which stays as it is. @throws NumericError */
+  /** Carries out `treatment` on W without changing W itself. @throws NumericError */
   apply(unit: Unit, W: Matrix, treatment: Treatment): Promise<MatrixEdit>;
 }
 
@@ -51,18 +51,18 @@ export interface Operator {
   /** The part of a treatment that it carries out. */
   readonly makes: keyof Treatment;
   readonly needs: readonly EvidenceName[];
-  /** Where weights may compete; the first is the default, and stands for itself (it is not `n:m`). */
+  /** Where weights may compete. The first is the default and is never `n:m`. */
   readonly patterns: readonly PatternKind[];
-  /** Whether `n:m` needs columns that M divides. */
+  /** Whether `n:m` requires that M divides the number of columns. */
   readonly evenGroups?: true;
-  /** Stands in where many plans are to be ordered cheaply: it needs square sums at most. It never decides. */
+  /** A cheaper operator that needs at most square sums. It orders many plans; it never decides between them. */
   readonly standIn?: Operator;
   /**
-   * Makes ready for linears that read one input, which `site` names for messages.
+   * Prepares for all linears that read one input. `site` names the input in messages.
    * @throws NumericError E_NUMERIC_GRAM, E_NUMERIC_CHOLESKY
    */
   prepare(site: string, evidence: Evidence, environment: Environment): Promise<Prepared>;
 }
 
-/** The operator itself, or what stands in for it. */
+/** The operator's stand-in, or the operator itself if it has none. */
 export const standInOf = (operator: Operator): Operator => operator.standIn ?? operator;

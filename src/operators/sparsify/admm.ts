@@ -1,16 +1,10 @@
-// ADMM (Boža, "Fast and Effective Weight Update for Pruned LLMs", arXiv 2401.02938, and the published procedure): the best
-// weights under a mask, without gradients, while the mask is still found. W [rows, columns]; X [tokens, columns] its input;
-// D = diag(‖X_j‖₂ + 1e-8); in units of W·D the Gram matrix is H = D⁻¹XᵀXD⁻¹ + λI, λ = damping · mean(diag). From Ŵ = W·D
-// and U = 0, twenty times:
-//   in the first 15, which weights go: the smallest |Ŵ + U|;
-//   Z = (Ŵ + U) with those at 0;   U ← U + Ŵ − Z;   Ŵ = (W·D·H + ρ(Z − U))·(H + ρI)⁻¹,  ρ = 1;
-// the result is ((Ŵ + U) with those at 0)·D⁻¹. H + ρI is well conditioned, and its inverse is formed once: a product of
-// the size of W with it for each turn.
-// The paper has the share that goes rise as S·(1 − (1 − t/15)³) over the first 15 turns t; the published code says so too,
-// but its default path prunes at S from the first turn. We follow the paper (docs/lab/methods.md has both measured).
-// We differ: exactly k weights go, ties as mask.ts says; under n:m the rise is in whole numbers of each group (the
-// published code has 2:4 alone, whatever is asked for). Where H is not positive definite the damping rises tenfold and
-// again tenfold, as for SparseGPT; the damping that was used is returned, for the record.
+// ADMM (Boža, "Fast and Effective Weight Update for Pruned LLMs", arXiv 2401.02938, and the published procedure). Finds the
+// mask and the best weights under it, without gradients. W [rows, columns]; X [tokens, columns] its input;
+// D = diag(‖X_j‖₂ + 1e-8); in units of W·D, H = D⁻¹XᵀXD⁻¹ + λI with λ = damping · mean(diag). From Ŵ = W·D and U = 0, twenty
+// turns of: (in the first 15) prune the smallest |Ŵ + U|;   Z = Ŵ + U with the pruned at 0;   U ← U + Ŵ − Z;
+//   Ŵ = (W·D·H + ρ(Z − U))·(H + ρI)⁻¹,  ρ = 1.   The result is (Ŵ + U with the pruned at 0)·D⁻¹.
+// The pruned share rises to S over the first 15 turns, as in the paper. We differ in the number of pruned weights, in n:m
+// and in the damping: docs/lab/methods.md.
 
 import { InternalError, NumericError } from '../../base/index.js';
 import { choleskyOfInverse, type Gemm } from '../../linalg/index.js';
@@ -39,8 +33,8 @@ export type AdmmFactor = {
 };
 
 /**
- * Σ xᵀx [columns, columns], which becomes H in place, and what the turns need of it.
- * @throws NumericError E_NUMERIC_GRAM where it holds NaN or infinity, E_NUMERIC_CHOLESKY where no damping of the rule suffices
+ * Turns Σ xᵀx [columns, columns] into H in place, and inverts H + ρI once for all turns.
+ * @throws NumericError E_NUMERIC_GRAM if it holds NaN or infinity, E_NUMERIC_CHOLESKY if no allowed damping suffices
  */
 async function factoriseAdmm(
   gram: Float32Array,
@@ -72,7 +66,7 @@ async function factoriseAdmm(
     const data = gram.slice();
     for (let j = 0; j < n; j++) data[j * n + j]! += RHO;
     if ((await choleskyOfInverse({ rows: n, columns: n, data }, gemm)) >= 0) continue;
-    // With Uᵀ·U = (H + ρI)⁻¹.
+    // Uᵀ·U = (H + ρI)⁻¹.
     const Ut = { rows: n, columns: n, data: transpose(data, n) };
     const inverse = await gemm.multiply(Ut, { ...Ut, data: Ut.data.slice() }, 'B');
     return { columns: n, norms, H: gram, inverse, damping };
@@ -84,7 +78,7 @@ async function factoriseAdmm(
   );
 }
 
-/** Prunes exactly `count` weights of W, which stays as it is. */
+/** Prunes exactly `count` weights. Does not change W itself. */
 async function pruneAdmm(
   W: Matrix,
   count: number,
@@ -125,7 +119,7 @@ async function pruneAdmm(
   return { weights: total.map((value, i) => (mask[i] === 1 ? 0 : value / norms[i % columns]!)), mask };
 }
 
-/** The `share` of `count`, in numbers that the pattern can be filled with. */
+/** `share` of `count`, rounded to a count that the pattern can have. */
 function countAt(share: number, { rows, columns }: Matrix, count: number, pattern: Pattern): number {
   if (pattern.kind !== 'n:m') return Math.round(share * count);
   const { of } = pattern;
@@ -142,7 +136,7 @@ function transpose(A: Float32Array, n: number): Float32Array {
 
 export const admm: SolverOperator = solverOperator({
   name: 'admm',
-  summary: 'weights under a mask that is found on the way, both by ADMM without gradients (arXiv 2401.02938)',
+  summary: 'finds mask and weights together by ADMM, without gradients (arXiv 2401.02938)',
   needs: ['gram'],
   patterns: ['matrix', 'row', 'columns', 'n:m'],
   standIn: wanda,

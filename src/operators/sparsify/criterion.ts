@@ -1,5 +1,5 @@
-// A criterion is an operator that makes zeros. There are two ways to one: a rule that gives a mask and leaves the other
-// weights as they are, and a solver that works with the Gram matrix of the input and may change the weights that stay.
+// A criterion is an operator that makes zeros. There are two kinds. A mask criterion chooses a mask and leaves the kept
+// weights unchanged. A solver works with the Gram matrix of the input and may change the kept weights.
 
 import { InternalError } from '../../base/index.js';
 import type { Gemm } from '../../linalg/index.js';
@@ -8,7 +8,7 @@ import type { Treatment } from '../../records/index.js';
 import type { Evidence, Mask, Matrix, Operator } from '../operator.js';
 import { type Pattern, type PatternKind, parsePattern } from './pattern.js';
 
-/** What a mask criterion may need to know of a linear's input. */
+/** The statistics of a linear's input that a mask criterion may use. */
 export type LinearStatistics = Evidence & { readonly squareSums: Float64Array };
 
 type Common = Pick<Operator, 'name' | 'summary' | 'needs' | 'evenGroups'> & {
@@ -16,33 +16,33 @@ type Common = Pick<Operator, 'name' | 'summary' | 'needs' | 'evenGroups'> & {
   readonly standIn?: Operator;
 };
 
-/** Scores weights and leaves those that stay as they are. */
+/** Chooses a mask; the kept weights do not change. */
 export type MaskCriterion = Common & {
-  /** The mask of exactly `count` weights of W. `statistics` is there where square sums are needed. */
+  /** The mask of exactly `count` weights of W. `statistics` is present if the criterion needs square sums. */
   mask(W: Matrix, count: number, pattern: Pattern, statistics: LinearStatistics | undefined): Mask;
 };
 
 export type FactoriseOptions = {
   readonly gemm: Gemm;
-  /** Calibration sequences. */
+  /** Number of calibration sequences. */
   readonly sequences: number;
-  /** What the Gram matrix is of, for the message of an error. */
+  /** The input of the Gram matrix, for error messages. */
   readonly name: string;
-  /** Where square sums are needed. */
+  /** Present if the criterion needs square sums. */
   readonly statistics?: LinearStatistics | undefined;
 };
 
 export type Solver = {
-  /** The share of the mean diagonal that was added to it. */
+  /** The share of the mean diagonal that was added to the Gram matrix. */
   readonly damping: number;
-  /** Prunes exactly `count` weights of W, which stays as it is. */
+  /** Prunes exactly `count` weights. Does not change W itself. */
   solve(W: Matrix, count: number, pattern: Pattern): Promise<{ readonly weights: Float32Array; readonly mask: Mask }>;
 };
 
 /** Prunes by the Gram matrix of the linear's input. */
 export type SolverCriterion = Common & {
   /**
-   * Makes ready to prune linears whose input has the Gram matrix Σ xᵀx [columns, columns], which is given away.
+   * Prepares to prune all linears whose input has the Gram matrix Σ xᵀx [columns, columns]. It overwrites `gram`.
    * @throws NumericError E_NUMERIC_GRAM, E_NUMERIC_CHOLESKY
    */
   factorise(gram: Float32Array, columns: number, options: FactoriseOptions): Promise<Solver>;
@@ -54,9 +54,9 @@ export type SolverOperator = Operator & SolverCriterion;
 const statisticsOf = (evidence: Evidence): LinearStatistics | undefined =>
   evidence.squareSums && { ...evidence, squareSums: evidence.squareSums };
 
-/** How many weights of W a treatment zeroes, and where they compete. */
+/** The number of weights of W that a treatment zeroes, and the pattern. */
 function zerosOf({ zeros }: Treatment, { rows, columns }: Matrix): { count: number; pattern: Pattern } {
-  if (!zeros?.pattern) throw new InternalError('E_INTERNAL_TREATMENT', 'A criterion was asked for no zeros.');
+  if (!zeros?.pattern) throw new InternalError('E_INTERNAL_TREATMENT', 'A criterion got a treatment without zeros.');
   return { count: countOf(zeros.rate, rows * columns), pattern: parsePattern(zeros.pattern) };
 }
 
@@ -78,7 +78,7 @@ export const solverOperator = (criterion: SolverCriterion): SolverOperator => ({
   makes: 'zeros',
   prepare: async (site, evidence, { gemm }) => {
     const { gram, sequences } = evidence;
-    if (!gram || !gemm) throw new InternalError('E_INTERNAL_EVIDENCE', `${criterion.name} was given no Gram matrix.`);
+    if (!gram || !gemm) throw new InternalError('E_INTERNAL_EVIDENCE', `${criterion.name} got no Gram matrix.`);
     const options = { gemm, sequences, name: site, statistics: statisticsOf(evidence) };
     const { damping, solve } = await criterion.factorise(gram, Math.sqrt(gram.length), options);
     return {

@@ -1,11 +1,10 @@
-// DSnoT (dsnot.ts) from SparseGPT's mask, the third start of its paper (arXiv 2310.08915). SparseGPT (sparsegpt.ts) judges a
-// weight by w²/U_jj², U upper triangular with (H + λI)⁻¹ = UᵀU, and repairs the others as it goes on. DSnoT changes no weight,
-// so its start is what the score says of the original weights, all columns at once and in the pattern that is asked for, and
-// what stays keeps its bits. So it is not the mask of a run of SparseGPT, which judges all but the first panel by weights
-// that it has repaired, and within panels of 128 columns.
-// We differ: in the published code the Gram matrix of this start is never accumulated, so that every column counts as dead
-// and the first columns go; here it is that of the linear's input. Of a dead column all weights go first, as in SparseGPT,
-// and no swap grows them back: they take nothing from the output.
+// DSnoT (dsnot.ts) from SparseGPT's mask, the third start in its paper (arXiv 2310.08915). SparseGPT (sparsegpt.ts) scores a
+// weight by w²/U_jj², U upper triangular with (H + λI)⁻¹ = UᵀU, and repairs other weights during the sweep. DSnoT changes no
+// weight. So this start scores all columns of the original weights at once, in the given pattern. A run of SparseGPT gives
+// another mask: after the first panel it scores repaired weights, within panels of 128 columns.
+// We differ: the published code never accumulates the Gram matrix for this start, so every column counts as dead and the
+// first columns are pruned; ours is that of the linear's input. All weights of a dead column are pruned first, as in
+// SparseGPT, and no swap grows them back: they add nothing to the output.
 
 import { InternalError } from '../../base/index.js';
 import { type SolverOperator, solverOperator } from './criterion.js';
@@ -23,9 +22,9 @@ export const dsnotSparsegpt: SolverOperator = solverOperator({
   standIn: wanda,
   patterns: ['row', 'matrix', 'n:m'],
   factorise: async (gram, columns, { statistics, ...options }) => {
-    if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT was given no statistics.');
+    if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT got no statistics.');
     const { U, dead, damping } = await factoriseGram(gram, columns, options);
-    // Of U no more than the diagonal is wanted; the matrix goes.
+    // Only the diagonal of U is needed.
     const diagonal = diagonalOf({ rows: columns, columns, data: U });
     return {
       damping,

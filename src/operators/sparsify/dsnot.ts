@@ -1,8 +1,8 @@
-// DSnoT (arXiv 2310.08915): swaps weights between kept and pruned, starting from any mask. W_ij·S_j is what a pruned weight
-// takes from the sum of its row's output, and E_i the sum over the pruned weights of row i. A swap grows back the weight that
-// moves E towards 0 most (by W_ij·S_j / Var_j) and prunes the kept weight of smallest Wanda score that also does; at most
-// 50 swaps in a row, none of a weight twice, and none once |E| ≤ 0.1. Of equals the lower column. SparseGPT's mask as the
-// start is dsnot-sparsegpt.ts. Where we differ from the published code, and what it costs: docs/lab/methods.md.
+// DSnoT (arXiv 2310.08915). Swaps kept and pruned weights, starting from any mask. W_ij·S_j is the part of its row's summed
+// output that a pruned weight removes, E_i its sum over the pruned weights of row i. A swap grows back the weight that moves
+// E most towards 0 (by W_ij·S_j / Var_j) and prunes the kept weight with the smallest Wanda score that also does. At most 50
+// swaps in a row, no weight twice, none once |E| ≤ 0.1. Ties go to the lower column. dsnot-sparsegpt.ts starts from
+// SparseGPT's mask. Where we differ from the published code, and what that costs: docs/lab/methods.md.
 
 import { InternalError } from '../../base/index.js';
 import type { Mask, Matrix } from '../operator.js';
@@ -10,14 +10,14 @@ import { type LinearStatistics, type MaskOperator, maskOperator } from './criter
 import { scoreWanda } from './wanda.js';
 
 const CYCLES = 50;
-/** In units of an output summed over a sequence. */
+/** In units of the output, summed over a sequence. */
 const SMALL_ERROR = 0.1;
-/** Float32 sums cannot tell a variance below this share of the mean square from none. */
+/** In float32 sums, a variance below this share of the mean square is indistinguishable from 0. */
 const SMALLEST_VARIANCE = 1e-6;
 
 /**
- * Swaps weights of each row, or of each `of` consecutive columns of it, between kept and pruned; as many go as in `mask`,
- * which it changes. `scores` are Wanda's.
+ * Swaps kept and pruned weights of each row, or of each `of` consecutive columns of a row. It changes `mask` but not the
+ * number of pruned weights. `scores` are Wanda's.
  */
 export function refineMask(
   W: Matrix,
@@ -28,18 +28,18 @@ export function refineMask(
 ): Mask {
   const { rows, columns, data } = W;
   const { squareSums, columnSums, sequences, tokens } = statistics;
-  if (!columnSums || !tokens) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT was given no sums.');
+  if (!columnSums || !tokens) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT got no sums.');
   const S = columnSums.map((sum) => sum / sequences);
   const spread = squareSums.map((sum, j) => {
     const square = sum / tokens;
     return Math.max(square - (columnSums[j]! / tokens) ** 2, SMALLEST_VARIANCE * square);
   });
-  // Weights to grow back and to lose, by the sign of their effect.
+  // Candidates to grow back and to prune, by the sign of their effect.
   const growing = { positive: createShortlist(), negative: createShortlist() };
   const losing = { positive: createShortlist(), negative: createShortlist() };
   const effects = new Float64Array(columns);
   const swapped = new Uint8Array(columns);
-  /** Of the group of column `grown`, the kept weight of smallest score that was kept from the first. */
+  /** The weight with the smallest score in the group of column `grown` among those that the start kept. */
   const smallestOfGroup = (at: number, grown: number, size: number): number | undefined => {
     const left = grown - (grown % size);
     let found: number | undefined;
@@ -66,7 +66,7 @@ export function refineMask(
     }
     const sign = Math.sign(error);
     for (let cycle = 0; cycle < CYCLES && Math.abs(error) > SMALL_ERROR; cycle++) {
-      // Growing back what has E's sign, and losing what has the other, both take from |E|.
+      // To reduce |E|, grow back a weight with the sign of E and prune one with the other sign.
       const grown = growing[error > 0 ? 'positive' : 'negative'].next();
       if (grown === undefined) break;
       const lost = of ? smallestOfGroup(at, grown, of) : losing[error > 0 ? 'negative' : 'positive'].next();
@@ -82,7 +82,7 @@ export function refineMask(
   return mask;
 }
 
-/** The columns of smallest key, as many as there are cycles, in order; of equal keys those that came first. */
+/** The CYCLES columns with the smallest keys, in order. Of equal keys the first offered stay. */
 function createShortlist() {
   const keys = new Float64Array(CYCLES);
   const columns = new Uint32Array(CYCLES);
@@ -115,7 +115,7 @@ export const createDsnot = (name: string, start: MaskOperator, whose: string): M
     standIn: start,
     patterns: ['row', 'matrix', 'n:m'],
     mask: (W, count, pattern, statistics) => {
-      if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT was given no statistics.');
+      if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT got no statistics.');
       const mask = start.mask(W, count, pattern, statistics);
       const of = pattern.kind === 'n:m' ? pattern.of : undefined;
       return refineMask(W, mask, scoreWanda(W, statistics), statistics, of);

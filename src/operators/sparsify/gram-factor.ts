@@ -1,8 +1,8 @@
-// From a linear's Gram matrix to what SparseGPT sweeps with (arXiv 2301.00774, §3.3 and the published procedure). With X
-// [tokens, columns] the linear's input: H = (2 / sequences)·Σ xᵀx; a dead column (H_jj = 0) gets H_jj = 1 and its weights
-// become 0; λ = damping · mean(diag H) is added to the diagonal; U is upper triangular with (H + λI)⁻¹ = UᵀU.
-// Where H + λI is not positive definite in float32, damping is raised tenfold, at most to its hundredfold, and then it is
-// an error; the damping that was used is returned, for the record. Linears that read the same input share the factor.
+// Factorises a Gram matrix for SparseGPT's sweep (arXiv 2301.00774, §3.3 and the published procedure). X [tokens, columns] is
+// the input: H = (2 / sequences)·Σ xᵀx. A dead column (H_jj = 0) gets H_jj = 1, and its weights become 0. λ = damping ·
+// mean(diag H) is added to the diagonal. U is upper triangular with (H + λI)⁻¹ = UᵀU.
+// If H + λI is not positive definite in float32, the damping is raised tenfold, at most to a hundredfold; after that it is an
+// error. The damping used is returned for the record. Linears that read the same input use the same factor.
 
 import { NumericError } from '../../base/index.js';
 import { choleskyOfInverse, type Gemm } from '../../linalg/index.js';
@@ -16,27 +16,27 @@ export type GramFactor = {
   readonly columns: number;
   /** [columns, columns], upper triangular. */
   readonly U: Float32Array;
-  /** Columns that are zero on every calibration token. */
+  /** Columns that are 0 on every calibration token. */
   readonly dead: readonly number[];
-  /** What λ was taken as, as a share of the mean of H's diagonal. */
+  /** λ as a share of the mean of H's diagonal. */
   readonly damping: number;
 };
 
 export type GramFactorOptions = {
   readonly gemm: Gemm;
-  /** Calibration sequences. The scale of H matters only where columns are dead, since those count as 1 in its mean. */
+  /** Number of calibration sequences. The scale of H matters only with dead columns, which count as 1 in its mean. */
   readonly sequences: number;
   /** Defaults to DAMPING. */
   readonly damping?: number;
-  /** What the Gram matrix is of, for the message of an error. */
+  /** The input of the Gram matrix, for error messages. */
   readonly name?: string;
-  /** Defaults to the compiled ones. */
+  /** Defaults to the compiled kernels. */
   readonly kernels?: Kernels;
 };
 
 /**
- * Factorises a Gram matrix Σ xᵀx [columns, columns], which becomes U in place and must not be used again.
- * @throws NumericError E_NUMERIC_GRAM where it holds NaN or infinity, E_NUMERIC_CHOLESKY where no damping of the rule suffices
+ * Factorises a Gram matrix Σ xᵀx [columns, columns]. It overwrites `gram` with U.
+ * @throws NumericError E_NUMERIC_GRAM if it holds NaN or infinity, E_NUMERIC_CHOLESKY if no allowed damping suffices
  */
 export async function factoriseGram(
   gram: Float32Array,

@@ -1,5 +1,5 @@
-// Magnitude pruning: the weights of smallest |W| go. The published code compares with `sorted[int(n·s)]` and `<=`, so it
-// takes one weight too many and all ties; we take exactly as many as asked.
+// Magnitude pruning: the weights with the smallest |W| are pruned. The published code compares with `sorted[int(n·s)]` and
+// `<=`, so it prunes one weight too many and all ties; we prune exactly the given number.
 
 import { type MaskOperator, maskOperator } from './criterion.js';
 import { selectMask } from './mask.js';

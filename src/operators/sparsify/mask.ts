@@ -1,9 +1,8 @@
-// From scores to a mask: which weights of W [rows, columns] go, exactly `count` of them. The pattern says where weights
-// compete (pattern.ts). `row`: every row loses ⌊count / rows⌋; what is left over goes, one each, to the rows whose next
-// score is the smallest (ties: the upper row). `matrix` and `columns`: of equal scores the upper row goes first, in a row
-// the lower column; a count is spread over the panels of `columns` as panels.ts says. `n:m`: the count must be one that
-// groups of M fill evenly; of equal scores in a group the lower column goes first, where the published code's topk leaves
-// it open. Scores are ≥ 0 and not NaN.
+// Turns scores into a mask that prunes exactly `count` weights of W [rows, columns]. Scores are ≥ 0 and not NaN. The pattern
+// says where weights compete (pattern.ts). `row`: every row loses ⌊count / rows⌋; the remainder is taken, one weight each,
+// from the rows whose next score is smallest (ties: the upper row). `matrix` and `columns`: of equal scores the upper row is
+// pruned first, in a row the lower column; panels.ts spreads the count over the panels of `columns`. `n:m`: `count` must fill
+// groups of M evenly; of equal scores in a group the lower column is pruned first (the published code's topk leaves it open).
 
 import { NumericError } from '../../base/index.js';
 import type { Mask, Matrix } from '../operator.js';
@@ -11,10 +10,10 @@ import { PANEL_COLUMNS, splitColumns, spreadCount } from './panels.js';
 import { groupCounts, type Pattern } from './pattern.js';
 import { markSmallest } from './select.js';
 
-/** Scores as unsigned integers that order alike. */
+/** Scores as unsigned integers in the same order. */
 type Keys = { readonly rows: number; readonly columns: number; readonly data: Uint32Array };
 
-/** @throws NumericError E_NUMERIC_SCORE where a score is NaN or infinite. */
+/** @throws NumericError E_NUMERIC_SCORE if a score is NaN or infinite. */
 export function selectMask(scores: Matrix, count: number, pattern: Pattern): Mask {
   const { rows, columns, data } = scores;
   const bad = data.findIndex((score) => !Number.isFinite(score));
@@ -99,7 +98,7 @@ function selectGroups({ rows, columns, data }: Keys, count: number, of: number):
       const to = Math.min(from + of, end);
       const gone = to - from < of ? last : whole;
       if (gone === 0) continue;
-      // A group is small enough to be sorted by insertion.
+      // A group is small, so insertion sort is fast.
       for (let j = from; j < to; j++) {
         const key = data[j]!;
         let at = j - from;
@@ -107,7 +106,7 @@ function selectGroups({ rows, columns, data }: Keys, count: number, of: number):
         sorted[at] = key;
       }
       const threshold = sorted[gone - 1]!;
-      // Of those at the threshold, only as many as are left.
+      // Take only as many scores at the threshold as are still to be pruned.
       let equal = gone;
       for (let at = 0; sorted[at]! < threshold; at++) equal--;
       for (let j = from; j < to; j++) {

@@ -1,11 +1,10 @@
-// Panels: stretches of 128 columns in which the weights of all rows compete, as SparseGPT's published code has them. A
-// linear's count is spread over its panels in proportion to their columns, by largest remainder, so that it is met to the
-// weight.
+// Panels: ranges of 128 columns in which the weights of all rows compete, as in SparseGPT's published code. A linear's count
+// is spread over its panels in proportion to their columns, by largest remainder, so the sum is exact.
 
 import { OptionError } from '../../base/index.js';
 import { WIDEST_PANEL } from '../../solver-kernels/index.js';
 
-/** Columns of a panel; the last may have fewer. */
+/** Columns of a panel; the last panel may have fewer. */
 export const PANEL_COLUMNS = WIDEST_PANEL;
 
 /** Columns `left` to `right`, the latter exclusive. */
@@ -17,7 +16,7 @@ export const splitColumns = (columns: number, width: number): readonly Panel[] =
     right: Math.min((index + 1) * width, columns),
   }));
 
-/** `count` over the panels in proportion to their columns, by largest remainder; ties to the panel further left. */
+/** Spreads `count` over the panels in proportion to their columns, by largest remainder. Ties go to the left. */
 export function spreadCount(count: number, rows: number, panels: readonly Panel[]): readonly number[] {
   const columns = panels.at(-1)?.right ?? 0;
   if (!(Number.isInteger(count) && count >= 0 && count <= rows * columns)) {
@@ -29,7 +28,7 @@ export function spreadCount(count: number, rows: number, panels: readonly Panel[
       },
     );
   }
-  // Whole numbers below 2⁵³ all along: count · width, and a remainder as a number of columns-ths.
+  // Integers below 2⁵³ throughout: count · width, and remainders in units of 1 / columns.
   const shares = panels.map(({ left, right }) => Math.floor((count * (right - left)) / columns));
   const remainders = panels.map(({ left, right }) => (count * (right - left)) % columns);
   const rest = count - shares.reduce((a, b) => a + b, 0);

@@ -1,9 +1,9 @@
-// Where the weights of a linear W [rows, columns] compete. `row`: in their row. `matrix`: in the whole matrix. `columns`:
-// all rows of each panel of 128 columns. `n:m`: in each M consecutive columns of a row, where N weights are KEPT and M − N
-// go. That is how hardware and ALPS count; the code of Wanda, SparseGPT, RIA and OWL calls the number that goes n, so
-// their 4:8 is ours and their 1:4 is our 3:4. `2:4` is one N for every linear; `n:8` gives each linear its own, from its
-// rate. Where M does not divide the columns, the last r = columns mod M of a row are a shorter group of their own, which
-// loses ⌊r·(M − N) / M⌋: never more than its share, and never more kept than N.
+// Where the weights of a linear W [rows, columns] compete. `row`: in their row. `matrix`: in the whole matrix. `columns`: in
+// all rows of each panel of 128 columns. `n:m`: in each M consecutive columns of a row, of which N weights are KEPT and M − N
+// pruned. Hardware and ALPS count so; the code of Wanda, SparseGPT, RIA and OWL calls the pruned number n, so their 4:8 is
+// our 4:8 and their 1:4 is our 3:4. `2:4` has the same N for every linear; with `n:8` each linear's rate gives its own N.
+// If M does not divide the columns, the last r = columns mod M of a row form a shorter group, which loses ⌊r·(M − N) / M⌋:
+// never more than its share, and it never keeps more than N.
 
 import { InternalError, OptionError } from '../../base/index.js';
 
@@ -14,15 +14,15 @@ export type Pattern =
   | { readonly kind: 'row' }
   | { readonly kind: 'matrix' }
   | { readonly kind: 'columns' }
-  /** `kept` of every `of` consecutive columns stay; where it is undefined, each linear has its own number. */
+  /** `kept` of every `of` consecutive columns stay. If undefined, each linear has its own number. */
   | { readonly kind: 'n:m'; readonly kept: number | undefined; readonly of: number };
 
-/** The M that mixed patterns may have. */
+/** The legal M of mixed patterns. */
 const GROUP_SIZES = [4, 8, 16, 32] as const;
 /** The largest M of a fixed pattern. */
 const LARGEST_GROUP = 32;
 
-/** How patterns are spelt, each with one line for help texts. */
+/** How to write each pattern, with one line for help texts. */
 export const PATTERNS: readonly { readonly name: string; readonly summary: string }[] = [
   { name: 'row', summary: 'weights compete within their row' },
   { name: 'matrix', summary: 'weights compete within the whole matrix' },
@@ -39,7 +39,7 @@ export const PATTERNS: readonly { readonly name: string; readonly summary: strin
 ];
 const PATTERN_NAMES = PATTERNS.map(({ name }) => name);
 
-/** @throws OptionError E_OPTION_PATTERN, with what there is. */
+/** @throws OptionError E_OPTION_PATTERN, with the known patterns */
 export function parsePattern(text: string): Pattern {
   if (text === 'row' || text === 'matrix' || text === 'columns') return { kind: text };
   const [, n, m] = /^(n|[0-9]{1,3}):([0-9]{1,3})$/.exec(text) ?? [];
@@ -59,13 +59,13 @@ export function parsePattern(text: string): Pattern {
 export const formatPattern = (pattern: Pattern): string =>
   pattern.kind === 'n:m' ? `${pattern.kept ?? 'n'}:${pattern.of}` : pattern.kind;
 
-/** What one row loses under `n:m`: so many of every whole group, so many of the shorter one behind them. */
+/** The weights that one row loses under `n:m`: per whole group, and in the shorter last group. */
 export type GroupCounts = { readonly whole: number; readonly last: number };
 
 /**
- * How the weights that go of a linear fall into groups of `of`. The count says it all: a row loses k = count / rows of
- * its columns, which is g·n + ⌊r·n / M⌋ of g whole groups for just one n = ⌈k·M / columns⌉.
- * @throws InternalError where no n gives the count
+ * The pruned weights of a linear per group of `of`. They follow from the count: a row loses k = count / rows of its
+ * columns, and k = g·n + ⌊r·n / M⌋ (g whole groups) holds only for n = ⌈k·M / columns⌉.
+ * @throws InternalError if no n gives the count
  */
 export function groupCounts(rows: number, columns: number, count: number, of: number): GroupCounts {
   const groups = Math.floor(columns / of);
@@ -77,6 +77,6 @@ export function groupCounts(rows: number, columns: number, count: number, of: nu
   if (Number.isInteger(perRow) && whole <= of && fair) return { whole, last };
   throw new InternalError(
     'E_INTERNAL_PATTERN',
-    `${count} weights of [${rows}, ${columns}] do not fall evenly into groups of ${of}.`,
+    `${count} pruned weights of [${rows}, ${columns}] do not fill groups of ${of} evenly.`,
   );
 }

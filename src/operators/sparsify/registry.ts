@@ -23,7 +23,7 @@ export const CRITERIA: ReadonlyMap<string, Operator> = new Map(
   ].map((operator: Operator) => [operator.name, operator]),
 );
 
-/** @throws OptionError E_OPTION_CRITERION, with the names there are. */
+/** @throws OptionError E_OPTION_CRITERION, with the known names. */
 export function findCriterion(name: string): Operator {
   const criterion = CRITERIA.get(name);
   if (!criterion) {

@@ -1,10 +1,10 @@
-// RIA, relative importance and activations (Zhang et al., "Plug-and-Play", ICLR 2024): score
-//   (|W_ij| / Σ_i |W_ij| + |W_ij| / Σ_j |W_ij|) · ‖X_j‖₂^a,  a = ½,
-// W [rows i, columns j]: a weight counts by its share of its column and of its row, so that no row or column is emptied
-// because all of it is small. ‖X_j‖₂² is the mean over sequences of Σ_tokens x², as published.
-// We differ: a share of a column or row that is all zeros is 0 (the published code divides 0 by 0 and compares with NaN);
-// exactly k weights go, equal scores from the top left (it compares with `sorted[int(n·s)]` and `<=`: one too many, and
-// all ties). Sums are taken in float64, so that no order of summation shows; each later step is rounded to float32.
+// RIA, relative importance and activations (Zhang et al., "Plug-and-Play", ICLR 2024). Score of W [rows i, columns j]:
+//   (|W_ij| / Σ_i |W_ij| + |W_ij| / Σ_j |W_ij|) · ‖X_j‖₂^a,  a = ½.
+// A weight counts by its share of its column and its row, so no row or column is emptied just because all its weights are
+// small. ‖X_j‖₂² is the mean over sequences of Σ_tokens x², as published. We differ: shares in a column or row of zeros are 0
+// (the published code divides 0 by 0 and compares with NaN). Exactly k weights are pruned, equal scores from the top left (it
+// compares with `sorted[int(n·s)]` and `<=`: one too many, and all ties). Sums are float64, so the order of summation does
+// not matter; each later step is rounded to float32.
 
 import { InternalError } from '../../base/index.js';
 import type { Matrix } from '../operator.js';
@@ -47,7 +47,7 @@ export const ria: MaskOperator = maskOperator({
   needs: ['squareSums'],
   patterns: ['matrix', 'row', 'columns', 'n:m'],
   mask: (W, count, pattern, statistics) => {
-    if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'RIA was given no statistics.');
+    if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'RIA got no statistics.');
     const { rows, columns } = W;
     return selectMask({ rows, columns, data: scoreRia(W, statistics) }, count, pattern);
   },

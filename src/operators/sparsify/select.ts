@@ -1,12 +1,12 @@
-// Selecting the k smallest of a group of scores, exactly k, without sorting: quickselect on the bit patterns of the
-// non-negative floats (which order as unsigned integers), expected linear time. Tie rule: of equal scores at the
-// threshold, the lower index goes first — what a stable sort gives.
+// Selects exactly the k smallest of a group of scores without sorting: quickselect, in expected linear time, on the bit
+// patterns of non-negative floats, which order as unsigned integers. Of equal scores at the threshold the lower index is
+// taken first, as by a stable sort.
 
-/** A pivot's position is drawn from the array itself; this many elements are simply sorted by insertion. */
+/** Up to this many elements are sorted by insertion. */
 const SMALL = 12;
 
 /**
- * The value that stands at `rank` (0-based) when `keys` is sorted; reorders `keys`.
+ * The value at `rank` (0-based) of the sorted `keys`. Reorders `keys`.
  * @param keys unsigned 32-bit keys; @param rank in [0, keys.length)
  */
 export function selectRank(keys: Uint32Array, rank: number): number {
@@ -47,8 +47,8 @@ function medianOfThree(a: number, b: number, c: number): number {
 }
 
 /**
- * Marks the `count` smallest of `keys` in `mask` from `offset` on, lower indices first among equals.
- * @returns the smallest key that stays, as a key; 2³² where none does.
+ * Marks the `count` smallest of `keys` in `mask` from `offset` on. Of equal keys the lower index is marked first.
+ * @returns the smallest key that is not marked; 2³² if all are.
  */
 export function markSmallest(
   keys: Uint32Array,

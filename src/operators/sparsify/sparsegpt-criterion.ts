@@ -4,7 +4,7 @@ import { groupCounts } from './pattern.js';
 import { pruneSparseGpt } from './sparsegpt.js';
 import { wanda } from './wanda.js';
 
-/** SparseGPT among the criteria; the algorithm is in sparsegpt.ts. */
+/** SparseGPT as a criterion; the algorithm is in sparsegpt.ts. */
 export const sparsegpt: SolverOperator = solverOperator({
   name: 'sparsegpt',
   summary: 'smallest w²/U² of every 128 columns first, the others repaired (arXiv 2301.00774)',
@@ -19,7 +19,7 @@ export const sparsegpt: SolverOperator = solverOperator({
       damping: factor.damping,
       solve: (W, count, pattern) => {
         if (pattern.kind !== 'n:m') return pruneSparseGpt(W, { kind: 'panels', count }, factor, { gemm });
-        // There n is the number that goes.
+        // In `pruneSparseGpt`, n is the number of pruned weights.
         const { whole } = groupCounts(W.rows, W.columns, count, pattern.of);
         return pruneSparseGpt(W, { kind: 'n:m', n: whole, m: pattern.of }, factor, { gemm });
       },

@@ -1,11 +1,10 @@
-// SparseGPT (arXiv 2301.00774, algorithm 1): W [rows, columns] is walked through from left to right in panels of 128 columns.
-// At each panel the mask is chosen over all rows, the smallest w² / U_jj² first; each pruned weight leaves an error
-// e = w / U_jj, and all weights of its row to the right move by −e·U_j·, which is what best repairs the row's output.
-// Inside a panel a kernel does it; further right, products of errors and U on the engine: at once within a stretch of
-// four panels, and for all columns before a stretch when it is come to.
-// We differ: exactly k weights of a panel go, ties row-major from the first row (the published code takes sorted[k] and
-// `<=`: one too many, and all ties); a linear's count is spread over its panels by largest remainder, so that it is met
-// to the weight. `n:m` means n pruned of every m columns, chosen when the walk comes to them, as published.
+// SparseGPT (arXiv 2301.00774, algorithm 1). Sweeps W [rows, columns] from left to right in panels of 128 columns. In each
+// panel the mask is chosen over all rows, smallest w² / U_jj² first. A pruned weight leaves an error e = w / U_jj, and all
+// weights to its right in the row move by −e·U_j·, which best repairs the row's output. A kernel does this inside a panel.
+// Further right it is a product of errors and U on the engine: at once within a stretch of four panels; later columns are
+// updated in bulk when the sweep reaches the next stretch.
+// We differ: exactly k weights of a panel are pruned, ties row-major from the first row (the published code takes sorted[k]
+// and `<=`: one too many, and all ties). A linear's count is spread over its panels by largest remainder, so it is exact.
 
 import { InternalError, NumericError, OptionError } from '../../base/index.js';
 import { copyBlock, type Gemm, subtractBlock } from '../../linalg/index.js';
@@ -15,10 +14,13 @@ import type { GramFactor } from './gram-factor.js';
 import { PANEL_COLUMNS, type Panel, splitColumns, spreadCount } from './panels.js';
 import { markSmallest } from './select.js';
 
-/** Panels whose columns are updated as soon as an error is known; beyond them, when they are come to. */
+/** Panels that are updated as soon as an error is known. Later panels are updated when the sweep reaches them. */
 const PANELS_PER_STRETCH = 4;
 
-/** How many weights go, and where they compete: within a panel of columns, or n of every m consecutive columns. */
+/**
+ * The pruned weights: `count` in all, which compete within panels of columns, or n of every m consecutive columns, chosen
+ * when the sweep reaches them, as published.
+ */
 export type SparseGptPattern =
   | { readonly kind: 'panels'; readonly count: number }
   | { readonly kind: 'n:m'; readonly n: number; readonly m: number };
@@ -31,15 +33,15 @@ export type SparseGptResult = {
 
 export type SparseGptOptions = {
   readonly gemm: Gemm;
-  /** Defaults to the compiled ones. */
+  /** Defaults to the compiled kernels. */
   readonly kernels?: Kernels;
 };
 
 /**
- * Prunes W, whose input's Gram matrix is factorised in `factor`; W itself stays as it is. Weights of dead columns are 0
- * in the result whether the mask has them or not.
- * @throws NumericError E_NUMERIC_SCORE where a weight is, or becomes, no finite number
- * @throws OptionError E_OPTION_PATTERN where n:m does not fit the columns
+ * Prunes W with the factor of its input's Gram matrix. Does not change W itself. Weights of dead columns are 0 in the
+ * result, whether the mask contains them or not.
+ * @throws NumericError E_NUMERIC_SCORE if a weight is or becomes NaN or infinite
+ * @throws OptionError E_OPTION_PATTERN if n:m does not fit the columns
  */
 export async function pruneSparseGpt(
   W: Matrix,
@@ -98,7 +100,7 @@ export async function pruneSparseGpt(
   }
 }
 
-/** 128 columns, or the most below it that groups of m fill. */
+/** 128 columns, or the largest multiple of m below. */
 function panelWidth(pattern: SparseGptPattern, columns: number): number {
   if (pattern.kind === 'panels') return PANEL_COLUMNS;
   const { n, m } = pattern;
@@ -106,7 +108,7 @@ function panelWidth(pattern: SparseGptPattern, columns: number): number {
     throw new OptionError('E_OPTION_PATTERN', `n:m: expected 0 ≤ n ≤ m ≤ ${PANEL_COLUMNS}, got ${n}:${m}.`, { n, m });
   }
   if (columns % m !== 0) {
-    throw new OptionError('E_OPTION_PATTERN', `n:m: ${columns} columns do not fall into groups of ${m}.`, {
+    throw new OptionError('E_OPTION_PATTERN', `n:m: ${m} does not divide ${columns} columns.`, {
       m,
       columns,
     });
@@ -114,7 +116,7 @@ function panelWidth(pattern: SparseGptPattern, columns: number): number {
   return PANEL_COLUMNS - (PANEL_COLUMNS % m);
 }
 
-/** The mask of a panel [rows, width]: its `count` smallest scores. */
+/** The mask of a panel [rows, width]: the `count` smallest scores. */
 function selectPanel(W: Matrix, panel: Panel, U: Matrix, count: number): Mask {
   const scores = scoreSparseGpt(W, diagonalOf(U, panel), panel);
   const mask = new Uint8Array(scores.length);
@@ -130,7 +132,7 @@ export const diagonalOf = (
 
 /**
  * w² / U_jj² of a panel of W, or of all of it, [rows, width], each step rounded to float32; `diagonal` is the panel's.
- * @throws NumericError E_NUMERIC_SCORE where one is no finite number
+ * @throws NumericError E_NUMERIC_SCORE if a score is NaN or infinite
  */
 export function scoreSparseGpt(
   { rows, columns, data }: Matrix,
@@ -140,7 +142,7 @@ export function scoreSparseGpt(
   const width = right - left;
   const pivots = diagonal.map((pivot) => pivot ** 2);
   const scores = new Float32Array(rows * width);
-  let check = 0; // becomes NaN with the first score that is no finite number
+  let check = 0; // becomes NaN with the first score that is NaN or infinite
   for (let row = 0, to = 0; row < rows; row++) {
     for (let j = 0, at = row * columns + left; j < width; j++, at++, to++) {
       const score = Math.fround(data[at]! * data[at]!) / pivots[j]!;
@@ -166,6 +168,6 @@ function checkFinite({ columns, data }: Matrix): void {
 const brokenWeight = (row: number, column: number): NumericError =>
   new NumericError(
     'E_NUMERIC_SCORE',
-    `Weight [${row}, ${column}] or its score is NaN or infinity, before or after others were repaired. Check the calibration text and the checkpoint.`,
+    `Weight [${row}, ${column}] or its score is NaN or infinity, before or after the repair of other weights. Check the calibration text and the checkpoint.`,
     { row, column },
   );

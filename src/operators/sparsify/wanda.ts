@@ -1,6 +1,6 @@
-// Wanda (arXiv 2306.11695): score |W_ij| · ‖X_j‖₂, smallest of each row first. ‖X_j‖₂² is taken as the mean over
-// sequences of Σ_tokens x², as published; the order within a row is the same for a sum. The score is rounded to float32
-// after each step, as an fp32 implementation does, so that ties and near-ties fall alike.
+// Wanda (arXiv 2306.11695). Score |W_ij| · ‖X_j‖₂; the smallest scores of each row are pruned. ‖X_j‖₂² is the mean over
+// sequences of Σ_tokens x², as published; a sum would give the same order within a row. The score is rounded to float32 after
+// each step, as an fp32 implementation does, so that ties and near-ties come out the same.
 
 import { InternalError } from '../../base/index.js';
 import type { Matrix } from '../operator.js';
@@ -23,7 +23,7 @@ export const wanda: MaskOperator = maskOperator({
   needs: ['squareSums'],
   patterns: ['row', 'matrix', 'columns', 'n:m'],
   mask: (W, count, pattern, statistics) => {
-    if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'Wanda was given no statistics.');
+    if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'Wanda got no statistics.');
     const { rows, columns } = W;
     return selectMask({ rows, columns, data: scoreWanda(W, statistics) }, count, pattern);
   },
