@@ -1,8 +1,9 @@
-// NeuronAl's criterion (TMLR 2025): how far a plan moves what linears read. Blocks are pruned one after the other; x_l [columns]
-// are the norms ‖X_j‖₂ of the columns that linear l reads in the dense block, x̃_l in the pruned one, both on the output of
-// the pruned blocks before it (so what the first linears read is the same, and q, k and v add nothing), and the plan's misalignment is
+// NeuronAl's criterion (TMLR 2025): how much a plan changes the inputs of linears. Blocks are pruned in order. x_l [columns]
+// are the norms ‖X_j‖₂ of the input columns of linear l in the dense block, x̃_l those in the pruned block, both on the output
+// of the pruned blocks before it. So the inputs of the first linears do not change, and q, k and v add nothing. The
+// misalignment of a plan is
 //   Σ_l ‖x_l/Σ_j x_lj − x̃_l/Σ_j x̃_lj‖₂/columns_l.
-// We differ: masks are those of the criterion in hand, in its pattern, also where it is a solver.
+// We differ: masks are those of the run's own criterion in its pattern, even if it is a solver.
 
 import { withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -14,7 +15,7 @@ import { tapBlock } from './dense.js';
 import { measureEvidence, type Treating, treatBlock } from './treat.js';
 import { withTreatedBlock } from './treated-block.js';
 
-/** The misalignment of a plan on the windows of `text`, which prunes too. Leaves no files in `dir`. */
+/** The misalignment of a plan on the windows of `text`, which is also the calibration text. Leaves no files in `dir`. */
 export async function measureMisalignment(
   input: Treating & { readonly engine: Engine; readonly dir: string },
   text: Text,
@@ -45,7 +46,7 @@ function compare(linears: readonly Linear[], dense: SquareSums, pruned: SquareSu
   }, 0);
 }
 
-/** Norms of columns, of sum 1; all 0 where the input is. */
+/** Norms of columns, scaled to sum 1; all 0 if the input is 0. */
 function shares(squares: Float64Array): Float64Array {
   const norms = squares.map(Math.sqrt);
   const total = norms.reduce((a, b) => a + b, 0);

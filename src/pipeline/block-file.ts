@@ -1,5 +1,5 @@
-// One treated block as a safetensors file: all tensors of the block, edited or as they were. A graph reads it in place; a
-// killed run finds its finished blocks by these files.
+// One treated block as a safetensors file that holds all its tensors, edited or not. Graphs read it in place. A run that was
+// killed recognises its finished blocks by these files. Notes in the header say how the block was made and what was removed.
 
 import { dirname, join } from 'node:path';
 import { InternalError, LayerwiseError } from '../base/index.js';
@@ -20,15 +20,15 @@ import {
 } from '../model/index.js';
 import { toFloat32 } from '../tensor/index.js';
 
-/** What the record keeps of a block's treatment. */
+/** Facts about a block's treatment, for the record. */
 export type BlockNotes = {
-  /** The damping that each Gram matrix of the block needed, by the input it is of; empty where no solver was at work. */
+  /** The damping of each Gram matrix of the block, by its input; empty without a solver. */
   readonly damping: Readonly<Record<string, number>>;
-  /** Experts that no calibration token was given to. */
+  /** Experts that received no calibration token. */
   readonly unseen: readonly number[];
 };
 
-/** A block's edits, by the tensor's name; they are made when their bytes are asked for. */
+/** A block's edits, by tensor name. An edit is computed when it is read. */
 export type TreatedBlock = { readonly edits: ReadonlyMap<string, TensorEdit>; readonly notes: BlockNotes };
 
 export const blockPath = (dir: string, block: number): string =>
@@ -78,17 +78,17 @@ export async function openBlockFile(model: Model, path: string): Promise<(name: 
   };
 }
 
-/** The bytes of tensors of a block file, by name. */
+/** Reads tensors of a block file, by name. */
 export async function readBlockFile(model: Model, path: string): Promise<(name: string) => Promise<Uint8Array>> {
   const { tensors } = await readSafetensors(path);
   return (name) => readTensor({ ...model.checkpoint, dir: dirname(path), tensors }, name);
 }
 
-/** @throws NumericError E_NUMERIC_WEIGHT where a tensor of the block holds NaN or an infinity, which it names */
+/** @throws NumericError E_NUMERIC_WEIGHT with the name of a tensor of the block that holds NaN or infinity, if any does */
 export const requireFinite = (model: Model, block: number): Promise<void> =>
   requireFiniteTensors(model, blockTensorNames(model, block));
 
-/** Writes a block of the checkpoint with its edits, whole or not at all; one edited tensor is held at a time. */
+/** Writes a block of the checkpoint with its edits, whole or not at all. Holds one tensor at a time. */
 export async function writeBlockFile(
   model: Model,
   block: number,
@@ -164,7 +164,7 @@ export async function readNotes(path: string): Promise<BlockNotes> {
   return { damping, unseen };
 }
 
-/** Zeros among the prunable weights of a model's block files, counted from their bytes. */
+/** Counts the zeros among the prunable weights in a model's block files. */
 export async function countBlockZeros(model: Model, dir: string): Promise<number> {
   let zeros = 0;
   for (const [block, linears] of model.linears.entries()) {

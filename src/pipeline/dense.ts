@@ -1,6 +1,6 @@
-// One pass of the dense model over the validation windows and, where asked, the calibration windows: its loss, the
-// residual after every block on a few windows (what pruned blocks are compared with), every block's statistics, and the
-// measures that policies need, all of them together. None of it depends on any rate, so a search does it once.
+// One pass of the dense model over the validation windows, the calibration windows, or both. It gives the validation loss, the
+// residual after every block on a few windows (to compare pruned blocks with), every block's statistics, and all measures
+// that policies need. Nothing here depends on the rates, so a search does it once.
 
 import { handOver, type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -27,9 +27,9 @@ import {
 import { requireFinite } from './block-file.js';
 import { collectBlock } from './measures.js';
 
-/** Windows whose residual is compared block by block. */
+/** The number of windows whose residual is compared block by block. */
 const TRACED_WINDOWS = 8;
-/** The trace of all blocks together stays in memory up to this many bytes. */
+/** The trace of all blocks stays in memory up to this many bytes. */
 const TRACE_MEMORY = 64 << 20;
 
 /** The dense residual after each block, on the first `chunks` chunks of the validation windows. */
@@ -38,20 +38,20 @@ export type Trace = { readonly chunks: number; readonly store: Activations };
 export const traceIndex = (trace: Trace, block: number, chunk: number): number => block * trace.chunks + chunk;
 
 export type DensePass = {
-  /** Mean negative log-likelihood of each validation window; empty without them. */
+  /** Mean negative log-likelihood of each validation window; empty without validation text. */
   readonly nll: readonly number[];
-  /** There where validation windows are; the caller closes its store. */
+  /** Present with validation text. The caller closes its store. */
   readonly trace: Trace | undefined;
-  /** Σ x² at each block's taps on dense inputs; empty without calibration windows, and where `visit` and measures need none. */
+  /** Σ x² at each block's taps on dense inputs; empty without calibration text, or if only `visit` reads it. */
   readonly squareSums: readonly SquareSums[];
-  /** The measures that were asked for. */
+  /** The requested measures. */
   readonly measured: Partial<Measured>;
 };
 
 /**
- * Runs the dense model once over `validation`, for its loss and the trace, and over `calibration`, where its statistics are
- * wanted. Without either only the measures are taken, of weights alone. `visit` is shown the calibration residual around
- * each block; then the squares at the taps are only taken where a measure needs them.
+ * Runs the dense model once over `validation` (for its loss and the trace) and over `calibration` (for statistics). Without
+ * both it takes only the measures of weights. `visit` receives the calibration residual before and after each block; with
+ * it, the squares at the taps are taken only if a measure needs them.
  */
 export async function runDense(
   engine: Engine,
@@ -69,7 +69,7 @@ export async function runDense(
     withResources(async (own) => {
       const seen = validation && (await own(sameShape(validation.embedded)));
       const calibrated: Activations[] = calibration ? [await own(sameShape(calibration.embedded))] : [];
-      // What a visitor sees of a block is two residuals, so a block then writes beside what it reads.
+      // A visitor sees the residual before and after a block, so the block must not write over its input.
       if (calibration && visit) calibrated.push(await own(sameShape(calibration.embedded)));
       const taps = visit === undefined || needCalibration(measures).length > 0;
       const collection = startCollection(measures);
@@ -101,13 +101,13 @@ async function keepTrace(model: Model, block: number, seen: Activations, trace: 
   for (let chunk = 0; chunk < trace.chunks; chunk++) {
     const hidden = await seen.read(chunk);
     if (!hidden.every(Number.isFinite)) await requireFinite(model, block);
-    await trace.store.write(traceIndex(trace, block, chunk), hidden.slice()); // the chunk itself travels on
+    await trace.store.write(traceIndex(trace, block, chunk), hidden.slice()); // the next block overwrites the chunk
   }
 }
 
 /**
- * Σ x² (`sums`: Σ x) at the taps of one block, of the checkpoint unless `source` gives another, over the residual `from`; of
- * Σ x², what is assumed of experts that no token was given to.
+ * Σ x² (with `sums`: Σ x) at the taps of one block over the residual `from`. The block is the checkpoint's unless `source`
+ * is given. For Σ x², experts that received no token get substitute values (fillSquareSums).
  */
 export async function tapBlock(
   engine: Engine,

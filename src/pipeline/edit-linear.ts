@@ -1,5 +1,5 @@
-// From what an operator makes of a matrix to an edit of the tensor it is stored in: the checkpoint's dtype and order of
-// storage, +0 for every zero, and nothing that the dtype cannot hold.
+// Turns the result of an operator for a matrix into an edit of the stored tensor: in the checkpoint's dtype and order of
+// storage, with +0 for every zero. Values that the dtype cannot hold are refused.
 
 import { NumericError } from '../base/index.js';
 import { readTensor, type TensorToWrite } from '../checkpoint/index.js';
@@ -9,8 +9,8 @@ import type { Treatment } from '../records/index.js';
 import { type DType, findNonFinite, fromFloat32, LARGEST_NUMBER, toFloat32 } from '../tensor/index.js';
 
 /**
- * The edit of one linear's weights; they are read, treated and given when they are asked for.
- * @throws NumericError E_NUMERIC_WEIGHT where a weight is no number, E_NUMERIC_OVERFLOW where one becomes none in the dtype
+ * The edit of one linear's weights. Its `read` reads the weights and treats them.
+ * @throws NumericError E_NUMERIC_WEIGHT if a weight is NaN or infinite, E_NUMERIC_OVERFLOW if one becomes so in the dtype
  */
 export function editLinear(model: Model, linear: Linear, prepared: Prepared, treatment: Treatment): TensorToWrite {
   const { rows, columns } = linear;
@@ -30,7 +30,7 @@ export function editLinear(model: Model, linear: Linear, prepared: Prepared, tre
   return { name, dtype, shape, read };
 }
 
-/** An operator knows no names: its NumericError gets the linear's name, and what is broken. */
+/** Adds the linear's name to a NumericError of an operator, which knows no names. Blames the checkpoint if it is broken. */
 async function nameErrors<T>(model: Model, linear: Linear, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -39,7 +39,7 @@ async function nameErrors<T>(model: Model, linear: Linear, work: () => Promise<T
     await requireFiniteTensors(model, [weightName(linear)]);
     const { name, block } = linear;
     if (error.code === OVERFLOW) throw error;
-    const message = `Block ${block}, ${name}: its weights in the checkpoint are numbers. ${error.message}`;
+    const message = `Block ${block}, ${name}: its weights in the checkpoint are finite. ${error.message}`;
     throw new NumericError(error.code, message, { ...error.facts, block, linear: name }, { cause: error });
   }
 }
@@ -47,7 +47,7 @@ async function nameErrors<T>(model: Model, linear: Linear, work: () => Promise<T
 const OVERFLOW = 'E_NUMERIC_OVERFLOW';
 
 /**
- * Refuses what a solver made of W where it is no number in the dtype it is written in: F16 ends at 65504.
+ * Refuses weights of a solver that are NaN or infinite in the dtype of the tensor: F16 ends at 65504.
  * @throws NumericError E_NUMERIC_OVERFLOW
  */
 function requireStorable({ name, block }: Linear, { columns, data }: Matrix, stored: Uint8Array, dtype: DType): void {
@@ -60,15 +60,15 @@ function requireStorable({ name, block }: Linear, { columns, data }: Matrix, sto
   }
   const [count, largest, limit] = [nan + infinite, data[at]!, LARGEST_NUMBER[dtype]];
   const position = [Math.floor(at / columns), at % columns];
-  const wider = dtype === 'F16' ? 'Prune a copy of the checkpoint in BF16 or F32' : 'Give more calibration text';
+  const wider = dtype === 'F16' ? 'Prune a copy of the checkpoint in BF16 or F32' : 'Use more calibration text';
   throw new NumericError(
     OVERFLOW,
-    `Block ${block}, ${name}: ${count} of the weights that were repaired ${count === 1 ? 'is' : 'are'} beyond what ${dtype} holds (${limit}); the largest is ${largest}, at [${position.join(', ')}]. ${wider}, or use a criterion that repairs no weights, such as wanda.`,
+    `Block ${block}, ${name}: ${count} repaired ${count === 1 ? 'weight exceeds' : 'weights exceed'} the largest number of ${dtype} (${limit}); the largest is ${largest}, at [${position.join(', ')}]. ${wider}, or use a criterion that repairs no weights, such as wanda.`,
     { block, linear: name, tensor: weightName({ name }), dtype, count, largest, limit, position },
   );
 }
 
-/** Writes +0 where the mask is 1, and turns every −0 into +0: sparse kernels elsewhere choke on negative zeros. */
+/** Writes +0 where the mask is 1, and turns every −0 into +0: some sparse kernels mishandle negative zeros. */
 function zeroMasked(bytes: Uint8Array, dtype: DType, mask: Mask): void {
   if (dtype === 'F32') {
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset, mask.length);

@@ -1,5 +1,5 @@
-// Requests through the model: forest after forest, block after block, so that one block is resident and the residual stream
-// of one forest lies in memory.
+// Scores requests with a model: one forest after another, and block after block. Only one block is loaded at a time, and only
+// the residual stream of one forest is in memory.
 
 import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine, HostTensor } from '../engine/index.js';
@@ -14,16 +14,16 @@ import {
 } from '../zeroshot/index.js';
 import { blockFileSource, blockPath } from './block-file.js';
 
-/** A forest's residual stream has about this many bytes: it stays in memory, and loading its blocks costs little beside it. */
+/** About the bytes of a forest's residual stream: it fits in memory, and loading the blocks costs little in comparison. */
 const FOREST_BYTES = 1 << 29;
-/** Trees grow to this many tokens, and to a longer sequence where one is longer: attention costs a row's length per token. */
+/** The most tokens of a tree, unless one sequence is longer. Attention costs the length of a row per token. */
 const TREE_TOKENS = 512;
 
-/** How many steps of progress `scoreSequences` makes. */
+/** The number of progress steps of `scoreSequences`. */
 export const forestSteps = (model: Model, forests: readonly PrefixTreeBatch[]): number =>
   forests.length * model.config.blocks;
 
-/** The forests that the sequences of `items` make. */
+/** Packs the sequences of `items` into forests. */
 export function forestsOf(model: Model, items: readonly (readonly EncodedRequest[])[]): readonly PrefixTreeBatch[] {
   const longest = items.flat().reduce((most, { input }) => Math.max(most, input.length), 0);
   return packPrefixTrees(items, {
@@ -33,7 +33,7 @@ export function forestsOf(model: Model, items: readonly (readonly EncodedRequest
   });
 }
 
-/** The likelihood of each sequence, through the block files in `dir`; the checkpoint's blocks without. */
+/** The likelihood of each sequence, with the block files in `dir`, or with the checkpoint's blocks without `dir`. */
 export async function scoreSequences(
   engine: Engine,
   model: Model,
@@ -85,7 +85,7 @@ async function growBlock(
   });
 }
 
-/** What each chunk's rows look like to the block graph; the same for all blocks. */
+/** The tree inputs of the block graph for each chunk; the same for all blocks. */
 function treeInputs({ chunks, length: T }: Activations, { depths, subtreeEnds }: PrefixTreeBatch): TreeInputs[] {
   let row = 0;
   return chunks.map((count) => {

@@ -1,5 +1,5 @@
-// Shows one block of the dense model to the measures that are being collected: its weights from the checkpoint, its scores
-// as Wanda rounds them, its inputs at the sampled tokens.
+// Gives the collected measures access to one block of the dense model: its weights from the checkpoint, its scores with
+// Wanda's rounding, and its inputs at the sampled tokens.
 
 import { InternalError, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -9,14 +9,14 @@ import { type BlockInputs, type Collection, type SquareSums, sampleInputs } from
 import type { Activations } from '../stream/index.js';
 import { requireFinite } from './block-file.js';
 
-/** What calibration says of a block: the residual before it, and Σ x² at its taps. */
+/** Calibration data of a block: the residual before it, and Σ x² at its taps. */
 export type Calibrated = {
   readonly from: Activations;
   readonly squareSums: SquareSums;
   readonly sequences: number;
 };
 
-/** @throws NumericError E_NUMERIC_WEIGHT where a weight is broken */
+/** @throws NumericError E_NUMERIC_WEIGHT if a weight is NaN or infinite */
 export async function collectBlock(
   engine: Engine,
   model: Model,
@@ -26,7 +26,7 @@ export async function collectBlock(
 ): Promise<void> {
   const given = (): Calibrated => {
     if (calibrated) return calibrated;
-    throw new InternalError('E_INTERNAL_MEASURE', `${collection.names} were asked for without calibration text.`);
+    throw new InternalError('E_INTERNAL_MEASURE', `${collection.names} need calibration text; none was given.`);
   };
   const weights = async (linear: Linear): Promise<Float32Array> => {
     const W = await readLinear(model.checkpoint, linear);

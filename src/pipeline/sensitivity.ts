@@ -1,6 +1,6 @@
-// How much each linear matters on its own: mean token KL(dense ‖ dense with only that linear pruned at the target). One
-// sweep for all linears (variants.ts). A criterion that gives masks prunes each linear by statistics of the dense pass; a
-// solver by the Gram matrices of the dense calibration residual, which walks along: what it repairs need not be spared.
+// Measures how much each linear matters: mean token KL(dense ‖ dense with only that linear pruned at the target). One sweep
+// covers all linears (variants.ts). A mask criterion prunes each linear by statistics of the dense pass. A solver prunes by
+// Gram matrices of the dense calibration residual, which is run along: damage that the solver repairs does not count.
 
 import { InternalError, type OnProgress, type Own, settleAll, silent, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -18,7 +18,7 @@ export type SensitivityInput = Treating & {
   readonly onProgress?: OnProgress;
 };
 
-/** The divergence of every linear, nats per token, in the order of the model's linears; each treated as `plan` says. */
+/** The divergence of every linear under `plan`, nats per token, in the order of the model's linears. */
 export async function measureSensitivity(input: SensitivityInput, dense: DensePass, text: Text): Promise<number[]> {
   const { engine, model, onProgress = silent } = input;
   onProgress({ kind: 'stage', stage: 'sensitivity', total: model.config.blocks });
@@ -46,7 +46,7 @@ export async function measureSensitivity(input: SensitivityInput, dense: DensePa
   });
 }
 
-/** How a block of the dense model is treated; blocks are asked for in order. */
+/** Treats a block of the dense model. Must be called for the blocks in order. */
 type Treat = (block: number) => Promise<TreatedBlock>;
 
 async function createTreatment(own: Own, input: SensitivityInput, dense: DensePass): Promise<Treat> {

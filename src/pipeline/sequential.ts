@@ -1,7 +1,7 @@
-// Block-sequential pruning, as Wanda, SparseGPT and ATP do it: the statistics of block i are taken on the output of the
-// pruned blocks before it, with the block itself still whole; all its linears are pruned; its pruned output feeds block
-// i + 1. The validation windows travel along, so pruning and evaluation are one pass. A finished block is a file; a run
-// that was killed continues after the last one and comes to the same bytes.
+// Block-sequential pruning, as in Wanda, SparseGPT and ATP. The statistics of block i are taken on the output of the pruned
+// blocks before it, while the block itself is still dense. Then all its linears are pruned, and its pruned output feeds block
+// i + 1. The validation windows run along, so pruning and evaluation are one pass. A finished block is a file: a killed run
+// continues after the last one and produces the same bytes.
 
 import { mkdir } from 'node:fs/promises';
 import { fileError, handOver, NumericError, type OnProgress, withResources } from '../base/index.js';
@@ -20,7 +20,7 @@ export type SequentialInput = Treating & {
   readonly calibration: Text | undefined;
   readonly validation: Text | undefined;
   readonly trace: Trace | undefined;
-  /** Statistics of block 0, which nothing precedes; the same for every plan. */
+  /** Statistics of block 0, which are the same for every plan. */
   readonly firstSquareSums?: SquareSums | undefined;
   /** Where the block files go. */
   readonly dir: string;
@@ -34,7 +34,7 @@ export type SequentialResult = {
   readonly errors: readonly number[];
 };
 
-/** Prunes block after block into files in `dir` and scores the result on the validation windows. */
+/** Prunes all blocks into files in `dir` and scores the result on the validation windows. */
 export async function pruneSequentially(input: SequentialInput): Promise<SequentialResult> {
   const { engine, model, operator, calibration, validation, trace, dir, onProgress } = input;
   const { blocks } = model.config;
@@ -81,15 +81,19 @@ async function relativeError(trace: Trace, block: number, pruned: Activations): 
   }
   const error = Math.sqrt(difference / norm);
   if (!Number.isFinite(error)) {
-    throw new NumericError('E_NUMERIC_ERROR', `The reconstruction error of block ${block} is not a number.`, { block });
+    throw new NumericError(
+      'E_NUMERIC_ERROR',
+      `The reconstruction error of block ${block} is NaN or infinite. Check the checkpoint and the validation text.`,
+      { block },
+    );
   }
   return error;
 }
 
-/** Calls `use` with where a block's tensors lie; they need be there no longer. */
+/** Calls `use` with the source of a block's tensors. The source may be gone afterwards. */
 export type WithBlock = (block: number, use: (source: BlockSource) => Promise<void>) => Promise<void>;
 
-/** The residual after the last block on `text`, through the blocks that `withBlock` gives (the checkpoint's by default). */
+/** The residual after the last block on `text`, with the blocks of `withBlock` (by default the checkpoint's). */
 export async function runBlocks(
   engine: Engine,
   model: Model,
@@ -107,7 +111,7 @@ export async function runBlocks(
   });
 }
 
-/** The mean negative log-likelihood of each window, through the blocks that `withBlock` gives. */
+/** The mean negative log-likelihood of each window, with the blocks of `withBlock`. */
 export function scoreBlocks(
   engine: Engine,
   model: Model,
@@ -121,7 +125,7 @@ export function scoreBlocks(
   });
 }
 
-/** The mean negative log-likelihood of each window, through the block files in `dir`; the checkpoint's blocks without. */
+/** The mean negative log-likelihood of each window, with the block files in `dir`, or the checkpoint's blocks without. */
 export function scoreBlockFiles(
   engine: Engine,
   model: Model,

@@ -1,5 +1,5 @@
-// A cheap stand-in for a trial: masks from dense statistics instead of the pruned prefix's, no calibration passes, few
-// validation windows. It orders candidates; it never decides.
+// A cheap substitute for a trial: masks from dense statistics instead of those of the pruned blocks before, no calibration
+// passes, few validation windows. It orders candidates; it never decides.
 
 import { silent } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -12,11 +12,11 @@ import { withTreatedBlock } from './treated-block.js';
 export type SurrogateInput = Treating & {
   readonly engine: Engine;
   readonly calibration: Text | undefined;
-  /** Where a block too large for memory lies meanwhile. */
+  /** For temporary files of blocks that are too large for memory. */
   readonly dir: string;
 };
 
-/** Mean negative log-likelihood of each window of `text`, the operator at work on dense statistics. Leaves no files in `dir`. */
+/** Mean negative log-likelihood of each window of `text`, pruned by dense statistics. Leaves no files in `dir`. */
 export async function scoreSurrogate(input: SurrogateInput, dense: DensePass, text: Text): Promise<number[]> {
   const { engine, model, dir } = input;
   const sequences = input.calibration?.windows.windows.length ?? 0;

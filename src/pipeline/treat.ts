@@ -1,5 +1,5 @@
-// Treats a block of the checkpoint: what the operator needs to know of the block's inputs is measured, the operator is
-// prepared for each input once, and every linear that the plan names becomes an edit.
+// Treats a block of the checkpoint. Measures the inputs of the block as the operator needs, prepares the operator once for
+// each input, and makes an edit of every linear that the plan treats.
 
 import { InternalError, withResources } from '../base/index.js';
 import type { TensorEdit } from '../checkpoint/index.js';
@@ -15,7 +15,7 @@ import type { TreatedBlock } from './block-file.js';
 import { tapBlock } from './dense.js';
 import { editLinear } from './edit-linear.js';
 
-/** What a block is treated by. */
+/** How blocks are treated. */
 export type Treating = {
   readonly model: Model;
   readonly operator: Operator;
@@ -23,17 +23,17 @@ export type Treating = {
   readonly plan: Plan;
 };
 
-/** What was measured of a block's inputs, by input ("tap site"). */
+/** Measures of a block's inputs, by input ("tap site"). */
 export type BlockEvidence = {
   readonly squareSums?: SquareSums | undefined;
   readonly columnSums?: SquareSums | undefined;
   readonly grams?: Grams | undefined;
   readonly sequences: number;
-  /** Of the whole text, and undefined where sums of columns are not needed. */
+  /** Number of tokens in the whole text. */
   readonly tokens?: number;
 };
 
-/** Measures what `operator` needs on the residual `inputs` before a block, which is `text` behind whatever blocks come first. */
+/** Measures what `operator` needs on `inputs`, the residual of `text` before a block. */
 export async function measureEvidence(
   engine: Engine,
   model: Model,
@@ -59,7 +59,7 @@ export async function measureEvidence(
   return { ...counted, squareSums, columnSums, grams };
 }
 
-/** The edits of a block. `gemm` is there where the operator needs Gram matrices, which are given away. */
+/** The edits of a block. An operator that needs Gram matrices needs `gemm` too; it overwrites `evidence.grams`. */
 export async function treatBlock(
   { model, operator, plan }: Treating,
   block: number,
@@ -84,7 +84,7 @@ export async function treatBlock(
   return { edits, notes: { damping, unseen: columnSums || squareSums || grams ? unseen : [] } };
 }
 
-/** The inputs that a block's linears read; with Gram matrices in the order in which those were measured. */
+/** The inputs of a block's linears; with Gram matrices, in the order of their measurement. */
 function sitesOf(model: Model, block: number, grams: Grams | undefined): readonly string[] {
   const sites = [...new Set(model.linears[block]!.map(({ site }) => site as string))];
   if (!grams) return sites;
@@ -93,7 +93,7 @@ function sitesOf(model: Model, block: number, grams: Grams | undefined): readonl
   throw new InternalError('E_INTERNAL_EVIDENCE', `Block ${block} has Gram matrices of ${measured}, not of ${sites}.`);
 }
 
-/** What was measured of one input. Experts that no token was given to have no sums either: their number does not matter. */
+/** The measures of one input. An expert without tokens has substitute sums, so its number of tokens does not matter. */
 function evidenceAt({ grams, squareSums, columnSums, sequences, tokens }: BlockEvidence, site: string): Evidence {
   const expert = expertOf(site);
   const given = expert === undefined ? undefined : (grams ?? squareSums)?.[TOKENS_PER_EXPERT]?.[expert];

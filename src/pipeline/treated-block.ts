@@ -1,7 +1,7 @@
-// A treated block that is run and thrown away: its edits are in memory for as long as it is used, all else is the
-// checkpoint's, in place. A graph is one protobuf message, which ends at 2 GiB, and is copied on its way to the engine; so a
-// block whose edits take more than half of that lies in a file meanwhile, of the same bytes; so does one with an edit that
-// changes a shape or a dtype or removes a tensor, since the checkpoint's header says nothing true of it.
+// Runs a treated block and discards it. Its edits are held in memory while it runs; all other tensors are read from the
+// checkpoint in place. A graph is one protobuf message of at most 2 GiB, and the engine copies it. So a block whose edits
+// take more than half of that is written to a temporary file with the same bytes. So is a block with an edit that removes a
+// tensor or changes its shape or dtype, because the checkpoint's header no longer describes it.
 
 import { mkdir, rm } from 'node:fs/promises';
 import { fileError, withResources } from '../base/index.js';
@@ -10,7 +10,7 @@ import { blockFileSource, blockPath, type TreatedBlock, writeBlockFile } from '.
 
 const MOST_IN_MEMORY = 1 << 30;
 
-/** Does `use` on a treated block. Nothing stays of it, and nothing in `dir`, where a large one lies meanwhile. */
+/** Calls `use` with a treated block. A large block is written to `dir`, which is removed afterwards. */
 export async function withTreatedBlock<T>(
   model: Model,
   block: number,

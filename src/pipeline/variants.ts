@@ -1,7 +1,7 @@
-// What does one linear change? Many models that differ from a base in one linear each are scored in one sweep through
-// depth: at every block the streams of the variants met so far pass through the base's block, and each variant of this
-// block starts a new stream from the base's own. So a prefix is computed once for all variants behind it, only the suffix
-// is run for each, and one block's graph is resident at a time.
+// Scores many models that differ from a base in one linear each, in one sweep through the blocks. At every block, the streams
+// of earlier variants pass through the base's block, and each variant of this block starts a new stream from the base's own.
+// So the blocks before a variant run once for all variants, only the later blocks run for each, and one block's graph is
+// loaded at a time.
 
 import { type OnProgress, withResources } from '../base/index.js';
 import type { TensorToWrite } from '../checkpoint/index.js';
@@ -24,7 +24,7 @@ export type SweepInput = {
   readonly base: (block: number) => Promise<BlockSource>;
   /** The variants of a block's linears. */
   readonly variants: (block: number) => Promise<readonly Variant[]>;
-  /** The dense model's residual after the last block, on `text`; where absent the base's own is taken. */
+  /** The dense model's residual after the last block, on `text`. Defaults to the base's. */
   readonly reference?: Activations;
   readonly onProgress: OnProgress;
 };
@@ -36,7 +36,7 @@ export type SweepResult = {
   readonly variants: ReadonlyMap<string, readonly number[]>;
 };
 
-/** All streams together stay in memory up to this many bytes; what is more lies in scratch files. */
+/** All streams together take up to this many bytes of memory; the rest is in scratch files. */
 const STREAM_MEMORY = 1 << 30;
 
 /** Scores every variant against the reference. */
