@@ -1,4 +1,4 @@
-// What a run may try: plans of a policy, and the letters that ask for their trials.
+// What a run can try: plans with their hyperparameters, and the requests for their trials.
 
 import { digestOf } from '../base/index.js';
 import { linearUnits, type Model } from '../model/index.js';
@@ -9,10 +9,10 @@ import type { PruneSettings } from './settings.js';
 import type { PreparedTexts } from './texts.js';
 import type { TrialRequest } from './trial.js';
 
-/** A plan, and the policy's hyperparameters that it came from. */
+/** A plan, and the hyperparameters that it was made from. */
 export type Candidate = { readonly plan: Plan; readonly values: Values };
 
-/** A plan in whole weights, in numbers that the pattern can be filled with. */
+/** The plan in whole weights, with counts that the pattern can have. */
 export const realise = ({ budget }: Pick<PruneSettings, 'budget'>, model: Model, plan: Plan, pattern: Pattern): Plan =>
   realisePlan(plan, linearUnits(model), {
     counting: budget,
@@ -20,7 +20,7 @@ export const realise = ({ budget }: Pick<PruneSettings, 'budget'>, model: Model,
     of: pattern.kind === 'n:m' ? pattern.of : undefined,
   });
 
-/** The operator that stands in where the run's own is too dear, and its pattern: its own default unless that is n:m. */
+/** The cheaper stand-in for the run's operator, and its pattern: n:m if the run uses it, else the stand-in's default. */
 export function standIn({ criterion, pattern }: PruneSettings): {
   readonly operator: Operator;
   readonly pattern: Pattern;
@@ -30,7 +30,7 @@ export function standIn({ criterion, pattern }: PruneSettings): {
   return { operator, pattern: same ? pattern : parsePattern(operator.patterns[0]!) };
 }
 
-/** Makes the letters of a run's trials. */
+/** Makes the requests for a run's trials. */
 export type RequestOf = (plan: Plan, fidelity: TrialRequest['fidelity'], loss?: TrialRequest['loss']) => TrialRequest;
 
 export function createRequests(

@@ -38,7 +38,7 @@ export function conflict(option: string, other: string, why: string): never {
   });
 }
 
-/** @throws OptionError E_OPTION_… for an option that is needed and was not given */
+/** @throws OptionError E_OPTION_… for a required option that is missing */
 export function refuseMissing(option: string, expected: string): never {
   throw new OptionError(optionCode(option), `--${option}: expected ${expected}; it was not given.`, { option });
 }

@@ -1,4 +1,4 @@
-// How the plan is chosen: given, fixed by its hyperparameters, searched on validation text, or found as its policy judges.
+// Chooses the plan: the given one, the one of the given hyperparameters, or the best of a search.
 
 import { InternalError } from '../base/index.js';
 import type { Model } from '../model/index.js';
@@ -22,12 +22,12 @@ import type { PruneSettings } from './settings.js';
 import { createLedger, type Entry, noteTrial, sameTrial } from './trial-ledger.js';
 
 export type Choice = Entry & {
-  /** The uniform baseline; undefined where nothing is evaluated. */
+  /** The uniform baseline; undefined if nothing is evaluated. */
   readonly uniform: Entry | undefined;
-  /** Whether the chosen plan is uniform's in whole weights. */
+  /** Whether the chosen plan equals uniform in whole weights. */
   readonly isUniform: boolean;
   readonly entries: readonly Entry[];
-  /** What was tried by misalignment, not by loss. */
+  /** The candidates that were compared by misalignment, not by loss. */
   readonly judged: readonly Judged[];
   readonly method: string | undefined;
 };
@@ -39,7 +39,7 @@ export type ChoosingContext = {
   readonly requestOf: RequestOf;
   readonly target: number;
   readonly measured: Partial<Measured>;
-  /** Tokens in a validation window; 0 without validation text. */
+  /** Tokens per validation window; 0 without validation text. */
   readonly length: number;
 };
 
@@ -49,7 +49,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   const facts = factsOf(model);
   const uniform: Candidate = { plan: allocate(findPolicy('uniform'), { target, facts, counting }), values: {} };
   const uniformTrial = { request: requestOf(uniform.plan, 'exact') };
-  /** What was given is kept, whatever a search or a judgement asks for. */
+  /** Given hyperparameters override those of a search. */
   const candidateAt = (values: Values): Candidate => {
     const complete = completeValues(policy, { ...values, ...settings.values }, target, facts);
     return { plan: allocate(policy, { target, facts, counting, measured, values: complete }), values: complete };
@@ -73,7 +73,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
     return chosen(entry, { uniform: baseline, entries: [], judged, method });
   }
 
-  if (length === 0) throw new InternalError('E_INTERNAL_SEARCH', 'A search was begun without validation text.');
+  if (length === 0) throw new InternalError('E_INTERNAL_SEARCH', 'A search was started without validation text.');
   const first = candidateAt(firstPoint(space));
   const startsUniform = sameTrial({ request: requestOf(first.plan, 'exact') }, uniformTrial);
   const baseline = await ledger.run(startsUniform ? first : uniform);

@@ -1,6 +1,6 @@
-// What a search cost, in trials. One trial runs every block over the calibration windows twice (statistics, then the
-// pruned block's output) and over the validation windows once; everything else is counted in the same unit, a block run
-// over a window. The published grid is nine trials.
+// The cost of a search, in trials. A trial runs every block twice over the calibration windows (for statistics, then for the
+// pruned block's output) and once over the validation windows. Everything else is counted in the same unit: one block run
+// over one window. The published grid costs nine trials.
 
 import type { Model } from '../model/index.js';
 import type { Operator } from '../operators/index.js';
@@ -11,17 +11,17 @@ import type { PruneSettings } from './settings.js';
 import type { PreparedTexts } from './texts.js';
 import type { Entry } from './trial-ledger.js';
 
-/** Runs of a block over each window that a misalignment takes: taps of the dense block, of the pruned one, its output. */
+/** Block runs per window of a misalignment: taps of the dense block, taps of the pruned block, and its output. */
 const ALIGNMENT_RUNS = 3;
 
-/** What was tried, and what it came to. */
+/** What a search ran. */
 type Searched = {
   readonly isUniform: boolean;
   readonly entries: readonly Pick<Entry, 'trial'>[];
   readonly judged: readonly unknown[];
 };
 
-/** Trials besides uniform, with surrogates, misalignments, sensitivities and gradients at their share of one. */
+/** Trials besides uniform. Surrogates, misalignments, sensitivities and gradients count as fractions of a trial. */
 export function trialEquivalents(
   model: Model,
   texts: PreparedTexts,
@@ -29,7 +29,7 @@ export function trialEquivalents(
   { policy, criterion }: Pick<PruneSettings, 'policy' | 'criterion'>,
 ): number {
   const { blocks } = model.config;
-  // Without a search there is one trial, unless it is uniform.
+  // Without a search there is one trial, or none for uniform.
   const single = isUniform ? 0 : 1;
   const exact = entries.length > 0 ? entries.filter(({ trial }) => trial.exact).length - 1 : single;
   const surrogates = entries.filter(({ trial }) => !trial.exact);
@@ -42,11 +42,11 @@ export function trialEquivalents(
 
 const windowsOf = (text: PreparedTexts['validation']): number => text?.windows.windows.length ?? 0;
 
-/** Runs of a block over a window that one trial takes. */
+/** Block runs of one trial. */
 const trialCost = ({ config: { blocks } }: Model, { calibration, validation }: PreparedTexts): number =>
   blocks * (2 * windowsOf(calibration) + windowsOf(validation));
 
-/** Those that the measures beyond the dense pass take: each linear's suffix from its block on, and the prefix they share. */
+/** Block runs of the procedure measures: for each linear the blocks from its own on, and once the blocks before. */
 function measuresCost(
   model: Model,
   { calibration }: PreparedTexts,
@@ -55,7 +55,7 @@ function measuresCost(
 ): number {
   const { blocks } = model.config;
   const suffixes = model.linears.flat().reduce((sum, { block }) => sum + blocks - block, 0);
-  // Gram matrices take the calibration windows too, and so does the dense block's output behind them.
+  // Gram matrices and the dense output after them also run over the calibration windows.
   const walk = operator.needs.includes('gram') ? 2 * blocks * windowsOf(calibration) : 0;
   const sensitivity = needs.includes('sensitivity') ? (suffixes + blocks) * SENSITIVITY_WINDOWS + walk : 0;
   const gradient = needs.includes('gradient') ? (2 * suffixes + blocks) * GRADIENT_DRAWS : 0;

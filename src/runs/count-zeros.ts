@@ -1,4 +1,4 @@
-// The zeros of a checkpoint, and what in it is no number, counted from the bytes on disk.
+// Counts zeros, NaN and infinities in a checkpoint, from the bytes on disk.
 
 import { readTensor } from '../checkpoint/index.js';
 import { type LinearKind, type Model, weightName } from '../model/index.js';
@@ -12,14 +12,14 @@ export type LinearReport = {
   readonly columns: number;
   readonly dtype: string;
   readonly zeros: number;
-  /** Weights that are NaN, and that are ±infinity. */
+  /** The numbers of NaN and of ±infinity. */
   readonly nan: number;
   readonly infinite: number;
   /** zeros / (rows · columns). */
   readonly sparsity: number;
 };
 
-/** The zeros of every prunable linear, and what in it is no number, counted from the files. */
+/** Counts the zeros, NaN and infinities of every prunable linear. */
 export async function countZeros(model: Model): Promise<LinearReport[]> {
   const reports: LinearReport[] = [];
   for (const linear of model.linears.flat()) {

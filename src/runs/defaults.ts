@@ -1,4 +1,4 @@
-// What an option is where it is left out, said once: settings, help texts and the command in a record read it from here.
+// The defaults of the options, in one place: settings, help texts and the command in a record read them from here.
 
 export const DEFAULTS = {
   allocation: 'atp',

@@ -1,8 +1,8 @@
-// A candidate as people read it.
+// The name of a candidate in messages.
 
 import { describeValues } from '../words/index.js';
 import type { Candidate } from './candidate.js';
 
-/** Its values, else its policy's name. */
+/** Its values, or its policy's name if it has none. */
 export const describeCandidate = ({ plan, values }: Candidate): string =>
   describeValues(values) || (plan.from?.policy ?? 'the given plan');

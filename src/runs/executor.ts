@@ -1,5 +1,5 @@
-// Trials in this process, one at a time. What does not depend on the plan (texts, embeddings, the dense pass, samples) is
-// prepared once and shared. Outcomes are steps of the workspace; treated blocks lie in it until they are discarded.
+// Runs trials in this process, one at a time. Texts, embeddings, the dense pass and samples do not depend on the plan; they
+// are prepared once. Outcomes are stored as steps of the workspace, treated blocks as files in it until they are discarded.
 
 import { rm } from 'node:fs/promises';
 import type { OnProgress, Own } from '../base/index.js';
@@ -31,17 +31,17 @@ export type ExecutorContext = {
   readonly onProgress: OnProgress;
 };
 
-/** The treated blocks of exact trials, on disk. */
+/** Treated blocks of exact trials, on disk. */
 export interface BlockStore {
   dirOf(trial: Digest): string;
-  /** Makes sure that a finished trial's blocks are there and whole: a power cut may have lost an earlier attempt's. */
+  /** Makes missing or broken blocks of a finished trial again: a power cut may have destroyed them. */
   restore(request: TrialRequest, label: string): Promise<void>;
   discard(trial: Digest): Promise<void>;
 }
 
 export type LocalExecutor = Executor & { readonly blocks: BlockStore };
 
-/** An executor for as long as the scope is open. */
+/** An executor that lives as long as the scope `own`. */
 export function createLocalExecutor(own: Own, context: ExecutorContext): LocalExecutor {
   const { engine, model, workspace, calibration, validation, dense, onProgress } = context;
   const { blocks } = model.config;
@@ -57,7 +57,7 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   const sequenceOf = ({ plan, operator }: TrialRequest, dir: string) => ({
     ...{ engine, model, operator: findCriterion(operator), plan, calibration, dir, onProgress },
   });
-  /** Statistics of block 0, which are the same for all plans. */
+  /** Statistics of block 0, the same for all plans. */
   const firstOf = async ({ needs }: Operator): Promise<SquareSums | undefined> => {
     if (!needs.includes('squareSums') || needs.includes('gram')) return undefined;
     firstSquareSums ??= dense?.squareSums[0] ?? (await tapBlock(engine, model, 0, calibration!.embedded));

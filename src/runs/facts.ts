@@ -1,4 +1,4 @@
-// A model as policies see it.
+// The facts about a model that policies use.
 
 import { linearUnits, type Model } from '../model/index.js';
 import type { ModelFacts } from '../plan/index.js';

@@ -1,5 +1,5 @@
-// What a finished model scores: once at the end, on the test text and on the tasks. Neither chooses anything. Each is a step of
-// its own, so a run that was interrupted between them does not repeat the first.
+// Scores the finished model once, on the test text and on the tasks; neither influences any choice. Each score is its own
+// step, so an interrupted run does not repeat it.
 
 import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -16,10 +16,10 @@ import type { Workspace } from './workspace.js';
 
 export type FinalScores = { readonly test: Evaluation | null; readonly tasks?: TaskScores };
 
-/** What a model has that was not scored. */
+/** The scores of a model that was not scored. */
 export const UNSCORED: FinalScores = { test: null };
 
-/** A text's losses through the block files in `dir`; the checkpoint's blocks without. `stage` is for the progress alone. */
+/** The losses on a text with the block files in `dir`, or the checkpoint's blocks without. `stage` names the progress. */
 export function scoreText(
   engine: Engine,
   model: Model,
@@ -36,7 +36,7 @@ export function scoreText(
   });
 }
 
-/** Scores the block files in `dir`; the checkpoint's blocks without. */
+/** Scores the block files in `dir`, or the checkpoint's blocks without. */
 export async function scoreFinal(
   { engine, workspace }: { readonly engine: Engine; readonly workspace: Workspace },
   model: Model,

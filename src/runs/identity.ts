@@ -1,5 +1,5 @@
-// What makes a run the same run. An interrupted one is continued only by one that would come to the same bytes, so
-// everything counts but what is named here: a new setting is part of the identity without anyone's doing.
+// The identity of a run. An interrupted run is only continued by a run that would produce the same bytes. So every setting
+// counts except those listed here, and a new setting is part of the identity automatically.
 
 import { type OnProgress, VERSION } from '../base/index.js';
 import { hashCheckpoint } from '../checkpoint/index.js';
@@ -7,23 +7,23 @@ import type { Model } from '../model/index.js';
 import type { PreparedTexts } from './texts.js';
 import { openWorkspace, type Workspace } from './workspace.js';
 
-/** Settings that change no result: where and how fast, or what the hashes and the texts' records say better. */
+/** Settings that do not change the result, or that hashes and the records of texts describe more exactly. */
 const WITHOUT_EFFECT = new Set([
   ...['threads', 'onProgress', 'out', 'resume', 'push'],
   ...['checkpoint', 'calibration', 'validation', 'test', 'tasks'],
-  // These say how texts are cut, which the texts' records say where there is a text.
+  // These say how texts are cut; the records of the texts contain that.
   ...['calibrationSamples', 'calibrationOrder', 'sequenceLength'],
-  // These follow from the others.
+  // These follow from other settings.
   ...['searches', 'aligns'],
 ]);
 
-/** Policies, criteria and methods by their names. */
+/** Replaces policies, criteria and methods by their names. */
 function nameOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || !('name' in value)) return value;
   return (value as { readonly name: unknown }).name;
 }
 
-/** Everything that the result of `command` depends on. */
+/** Everything that determines the result of `command`. */
 export function identityOf(
   command: string,
   settings: Readonly<Record<string, unknown>>,
@@ -45,7 +45,7 @@ export function identityOf(
 }
 
 /**
- * The workspace of a run, its own or that of an earlier attempt, and the hashes of the checkpoint.
+ * Opens the workspace of a run, new or from an earlier attempt, and hashes the checkpoint.
  * @throws OptionError E_OPTION_RESUME, ResourceError
  */
 export async function openRun(

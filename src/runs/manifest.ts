@@ -1,4 +1,4 @@
-// The record of a run, from what the run came to. Nothing in it depends on when, where or how fast it ran.
+// Builds the record of a run. Nothing in it depends on when, where or how fast the run ran.
 
 import { VERSION } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -27,7 +27,7 @@ export type RunFacts = {
   readonly target: number;
   readonly choice: Choice;
   readonly zeros: readonly LinearReport[];
-  /** What the chosen blocks' files say of their making. */
+  /** The notes in the files of the chosen blocks. */
   readonly notes: readonly BlockNotes[];
   readonly denseValidation: Evaluation | null;
   readonly tasks: PreparedTasks | undefined;
@@ -113,8 +113,8 @@ function searchOf({ settings, model, texts, choice, finals: { chosen, uniform } 
 }
 
 /**
- * The command that repeats the run, so that the command line reads the same settings from it (test/cli/repeat.test.ts).
- * What does not change the result (threads, resume, the output's name) is left out.
+ * The command that repeats the run. The command line parses it to the same settings (test/cli/repeat.test.ts). Options that
+ * do not change the result (threads, resume, the output's name) are left out.
  */
 export function commandOf(settings: PruneSettings): string {
   const words = ['layerwise', 'prune', quote(settings.checkpoint)];
@@ -122,7 +122,7 @@ export function commandOf(settings: PruneSettings): string {
     if (value !== undefined) words.push(`--${option}`, quote(String(value)));
   };
   const { calibration } = settings;
-  /** Windowing is said where there is text to cut, or where it was asked for. */
+  /** Windowing options are included if there is text to cut or if they were given. */
   const addWindowing = (option: string, name: 'calibrationSamples' | 'calibrationOrder'): void =>
     add(option, calibration === undefined && settings[name] === DEFAULTS[name] ? undefined : settings[name]);
   if (settings.plan) words.push('--plan', '<plan.json>');

@@ -1,5 +1,5 @@
-// What policies need beyond the dense pass: measures that change one linear at a time and run the rest of the model. Each
-// is a step of the workspace, so an interrupted run takes it up again.
+// Measures beyond the dense pass: they change one linear at a time and run the rest of the model. Each is a step of the
+// workspace, so an interrupted run does not repeat it.
 
 import { digestOf, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -21,7 +21,7 @@ type Where = {
   readonly validation: Text | undefined;
 };
 
-/** Of `needs`, what does not depend on the target. */
+/** The measures of `needs` that do not depend on the target. */
 export async function measureOnce(
   needs: readonly MeasureName[],
   { seed, onProgress }: Pick<PruneSettings, 'seed' | 'onProgress'>,
@@ -38,7 +38,7 @@ export async function measureOnce(
   return { gradient };
 }
 
-/** Of what the policy needs, what depends on the target, the criterion and the pattern. */
+/** The policy's measures that depend on the target, the criterion and the pattern (today: sensitivity). */
 export async function measureAt(
   settings: PruneSettings,
   target: number,
@@ -47,9 +47,9 @@ export async function measureAt(
   const text = calibration ?? validation;
   if (!settings.policy.needs.includes('sensitivity') || !text || !dense) return {};
   const { criterion, pattern, onProgress } = settings;
-  // All linears at one rate, also where groups of M allow only whole M-ths.
+  // All linears get one rate. Groups of M allow only multiples of 1 / M.
   const rate = pattern.kind === 'n:m' ? wholeParts(target, pattern.of) : target;
-  // What needs more than dense statistics has a stand-in; with Gram matrices an operator prunes as it will.
+  // An operator with Gram matrices prunes itself. One that needs more than dense statistics uses its stand-in.
   const how = criterion.needs.includes('gram') ? { operator: criterion, pattern } : standIn(settings);
   const units = Object.fromEntries(model.linears.flat().map(({ name }) => [name, { zeros: { rate } }]));
   const even: Plan = { format: 'layerwise-plan', version: 2, units };
@@ -65,5 +65,5 @@ export async function measureAt(
   return { sensitivity };
 }
 
-/** The nearest whole number of M-ths that is neither nothing nor all. */
+/** The nearest multiple of 1 / M between 0 and 1, both exclusive. */
 const wholeParts = (rate: number, of: number): number => Math.min(of - 1, Math.max(1, Math.round(rate * of))) / of;

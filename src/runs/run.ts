@@ -1,5 +1,5 @@
-// What prune and plan have in common: from checked settings to the chosen plan. Everything that does not depend on the
-// rates (texts, embeddings, the dense pass) is prepared once; the engine lives as long as `use` does.
+// The common part of prune and plan: from checked settings to the chosen plan. Texts, embeddings and the dense pass do not
+// depend on the rates; they are prepared once. The engine lives as long as `use` runs.
 
 import { withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -31,7 +31,7 @@ export type Run = {
   readonly denseValidation: Evaluation | null;
 };
 
-/** Chooses the plan and hands the run to `use`. @throws as `prune` */
+/** Chooses the plan and calls `use` with the run. @throws as `prune` */
 export async function runToChoice<T>(
   settings: PruneSettings,
   model: Model,
@@ -41,7 +41,7 @@ export async function runToChoice<T>(
 ): Promise<T> {
   if (!settings.plan) requireCalibration(settings.policy, texts.calibration !== undefined);
   return await withResources(async (own) => {
-    // The engine first: a device that is not there should leave nothing behind.
+    // Create the engine first, so that a missing device leaves no workspace behind.
     const engine = await own(openEngine(model, settings));
     const { hashes, workspace } = await openRun('prune', settings, model, texts, tasks?.setup);
     await own(workspace);

@@ -1,15 +1,15 @@
-// How many windows the cheap judgements of a run look at.
+// The numbers of windows that a run's cheap estimates use.
 
-/** Windows that a surrogate scores. */
+/** Windows of a surrogate. */
 export const SURROGATE_WINDOWS = 32;
 
-/** Windows that each linear's sensitivity is measured on. */
+/** Windows of a sensitivity measurement. */
 export const SENSITIVITY_WINDOWS = 8;
 
-/** Windows that NeuronAl's candidates are judged on. */
+/** Windows of a misalignment of NeuronAl. */
 export const ALIGNMENT_WINDOWS = 8;
 
-/** The windows of a surrogate's sample, by their places among so many. */
+/** The indices of a surrogate's windows among all windows. */
 export const surrogateSample = (windows: number): readonly number[] => {
   const taken = Math.min(SURROGATE_WINDOWS, windows);
   return Array.from({ length: taken }, (_, i) => Math.floor((i * windows) / taken));

@@ -1,5 +1,5 @@
-// A saved profile in place of measuring: it has to hold what the policy needs, and to have been measured on this checkpoint
-// and, where they are given, on this text and these windows. What differs is named on both sides.
+// Uses a saved profile instead of measuring. It must contain what the policy needs and must have been measured on this
+// checkpoint and, if they are given, on this text and these windows. Errors name both sides of a difference.
 
 import { type OnProgress, OptionError, readDocument } from '../base/index.js';
 import { hashCheckpoint } from '../checkpoint/index.js';
@@ -19,7 +19,7 @@ import { conflict } from './checks.js';
 import type { PruneOptions } from './settings.js';
 import { readText } from './source.js';
 
-/** The measures that a profile may hold. */
+/** The measures that a profile can contain. */
 export const PROFILE_MEASURES: readonly MeasureName[] = [...COLLECTED, 'gradient'];
 
 /** Reads a profile. @throws OptionError E_OPTION_PROFILE, ResourceError */
@@ -33,7 +33,7 @@ type Asked = Pick<
 >;
 
 /**
- * Checks a profile against the policy and the options that were given, before any file of the checkpoint is looked at.
+ * Checks a profile against the policy and the given options, before any file of the checkpoint is read.
  * @throws OptionError E_OPTION_PROFILE, E_OPTION_CONFLICT
  */
 export function checkProfile(profile: Profile, policy: AllocationPolicy, asked: Asked): void {
@@ -43,7 +43,7 @@ export function checkProfile(profile: Profile, policy: AllocationPolicy, asked: 
     conflict(
       'profile',
       'allocation',
-      `${policy.name} needs ${unkept}, which depends on the sparsity and the criterion, so that no profile has it. Leave --profile out`,
+      `${policy.name} needs ${unkept}, which depends on the sparsity and the criterion, so a profile cannot contain it. Leave --profile out`,
     );
   }
   if (policy.needs.length === 0) {
@@ -53,7 +53,7 @@ export function checkProfile(profile: Profile, policy: AllocationPolicy, asked: 
     conflict(
       'profile',
       'validation',
-      `${policy.name} with a profile searches nothing, so that no validation text is read. Leave --validation out`,
+      `${policy.name} with a profile searches nothing, so it does not use the validation text. Leave --validation out`,
     );
   }
   const there = Object.keys(profile.measures);
@@ -88,8 +88,8 @@ function expectSame<T extends string | number>(option: string, measured: T, aske
 }
 
 /**
- * What the profile says of `model`.
- * @throws OptionError E_OPTION_PROFILE where it was measured on another checkpoint or on another text
+ * The profile's measures of `model`.
+ * @throws OptionError E_OPTION_PROFILE if it was measured on another checkpoint or another text
  */
 export async function measuresOf(
   profile: Profile,

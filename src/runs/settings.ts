@@ -1,5 +1,5 @@
-// The options of the jobs, completed and checked before a byte of weights is read. Every message names the option as the
-// command line spells it, what was expected, what came, and the next step.
+// Completes and checks the options of the jobs before any weight is read. Every message names the option as on the command
+// line, what was expected, what was given, and the next step.
 
 import { availableParallelism } from 'node:os';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
@@ -32,7 +32,7 @@ export type RunOptions = {
   readonly device?: string;
   /** Threads to compute with. Defaults to the number of processors. */
   readonly threads?: number;
-  /** Told where long work stands. Defaults to nobody. */
+  /** Receives the progress of long work. Defaults to none. */
   readonly onProgress?: OnProgress;
 };
 
@@ -71,7 +71,7 @@ export const normaliseWindowing = (options: WindowingOptions): WindowingSettings
   seed: wholeNumber('seed', options.seed ?? DEFAULTS.seed, 0, 2 ** 32 - 1),
 });
 
-/** What a plan is made from. */
+/** How a plan is made. */
 export type PlanOptions = {
   /** Target sparsity S over all prunable weights, 0 < S < 1. */
   readonly sparsity: number;
@@ -80,11 +80,11 @@ export type PlanOptions = {
   /** Short for `hyperparameters: { beta }`, ATP's common difference; searched on validation text where absent. */
   readonly beta?: number;
   /**
-   * Hyperparameters of the policy by name, such as `{ line: 0.2, gain: 0.5 }`; others are searched around them. Default to
-   * the published values, and are searched where there is none.
+   * Hyperparameters of the policy by name, such as `{ line: 0.2, gain: 0.5 }`. The others get their published values, or are
+   * searched if they have none.
    */
   readonly hyperparameters?: Values;
-  /** `exact` or `published`. Defaults to a given plan's own, else to `exact`. */
+  /** `exact` or `published`. Defaults to the counting of a given plan, else to `exact`. */
   readonly budget?: string;
 };
 
@@ -96,7 +96,7 @@ export type PackingOptions = {
   readonly values?: string;
   /** `auto` (per linear, by estimated time), `tiles` (sparse all of them) or `dense`. Defaults to `auto`. */
   readonly layout?: string;
-  /** Values of the embeddings and the LM head: `int8` or `f32`. Defaults to `f32` where the values are `f32`, else to `int8`. */
+  /** Values of the embeddings and the LM head: `int8` or `f32`. Defaults to `f32` if `values` is `f32`, else to `int8`. */
   readonly head?: string;
 };
 
@@ -125,11 +125,11 @@ export type PruneOptions = RunOptions &
     readonly maxTrials?: number;
     /** Continue a run that was interrupted. Defaults to false. */
     readonly resume?: boolean;
-    /** Pack the sparse checkpoint too, once it is there. Defaults to not. */
+    /** Also pack the sparse checkpoint once it is complete. Defaults to no packing. */
     readonly pack?: PackingOptions | undefined;
     /** Upload the output to this repository on the Hub, `org/name`, with a model card. Defaults to no upload. */
     readonly push?: string;
-    /** Whether a repository made for it is private. Defaults to what its owner has as default. */
+    /** Whether a new repository is private. Defaults to the owner's setting. */
     readonly private?: boolean;
   };
 
@@ -149,13 +149,13 @@ export type PruneSettings = RunSettings &
     readonly out: string;
     readonly sparsity: number | undefined;
     readonly policy: AllocationPolicy;
-    /** Hyperparameters of the policy that were given. */
+    /** The given hyperparameters of the policy. */
     readonly values: Values;
     readonly budget: Counting;
     readonly plan: Plan | undefined;
-    /** Whether the policy's numbers are to be found by validation loss: neither a plan nor they are given. */
+    /** Whether open hyperparameters are searched by validation loss. */
     readonly searches: boolean;
-    /** Whether they are to be found as the policy judges them, by the misalignment of activations. */
+    /** Whether open hyperparameters are chosen by the misalignment of activations. */
     readonly aligns: boolean;
     readonly criterion: Operator;
     readonly pattern: Pattern;
@@ -169,7 +169,7 @@ export type PruneSettings = RunSettings &
     readonly push: PushTarget | undefined;
   };
 
-/** Completes and checks what can be checked without looking at any file. @throws OptionError E_OPTION_… */
+/** Completes the options and checks all that needs no file. @throws OptionError E_OPTION_… */
 export function normalisePrune(options: PruneOptions): PruneSettings {
   const plan = options.plan && validatePlan(options.plan, '--plan');
   const policy = findPolicy(options.allocation ?? DEFAULTS.allocation);
@@ -206,7 +206,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     );
   }
   const texts = [options.calibration, options.validation];
-  // What the dense pass does not collect is measured on whatever text there is.
+  // Measures beyond the dense pass can use either text.
   const beyond = aligns || policy.needs.some((name) => !collectable([name]).includes(name));
   if (plan === undefined && beyond && texts.every((text) => text === undefined)) {
     throw new OptionError(
@@ -248,10 +248,10 @@ function targetOf({ push, private: hidden = false }: PruneOptions): PushTarget |
 export const normaliseLength = (length: number | undefined): number | undefined =>
   length === undefined ? undefined : wholeNumber('sequence-length', length, 2, 1 << 20);
 
-/** Longest window by default: attention and the published protocol make more of little use. */
+/** The longest default window, as in the published protocol; attention makes longer ones expensive. */
 const LONGEST_DEFAULT = 2048;
 
-/** The window length for a model. @throws OptionError E_OPTION_SEQUENCE_LENGTH beyond what the model computes. */
+/** The window length for a model. @throws OptionError E_OPTION_SEQUENCE_LENGTH beyond the model's positions. */
 export function windowLength(
   { config }: { readonly config: Pick<ModelConfig, 'maxPositions'> },
   asked: number | undefined,
@@ -268,7 +268,7 @@ export function windowLength(
   return length;
 }
 
-/** The hyperparameters that were given. @throws OptionError E_OPTION_CONFLICT where β was given twice */
+/** The given hyperparameters. @throws OptionError E_OPTION_CONFLICT if β is given twice */
 export function givenValues({ beta, hyperparameters = {} }: Partial<PlanOptions>): Values {
   if (beta === undefined) return hyperparameters;
   if (hyperparameters.beta !== undefined) conflict('beta', 'hyperparameters', 'both give beta');
@@ -285,7 +285,7 @@ const describeOpen = (open: readonly Named[]): string =>
 export const fixOpen = (open: readonly Named[]): string =>
   `${open.length === 1 ? 'it' : 'them'} with --hyperparameters ${open.map(({ name }) => `${name}=<number>`).join()}`;
 
-/** Where weights compete. @throws OptionError E_OPTION_PATTERN, E_OPTION_CONFLICT where the criterion cannot */
+/** Where weights compete. @throws OptionError E_OPTION_PATTERN; E_OPTION_CONFLICT if the criterion does not support it */
 function patternOf(criterion: Operator, asked: string | undefined): Pattern {
   const pattern = parsePattern(asked ?? criterion.patterns[0]!);
   if (criterion.patterns.includes(pattern.kind)) return pattern;
@@ -296,13 +296,13 @@ function patternOf(criterion: Operator, asked: string | undefined): Pattern {
   );
 }
 
-/** The rate of every linear that N:M asks for; undefined for other patterns. */
+/** The rate of every linear under a fixed N:M; undefined for other patterns. */
 const fixedRate = (pattern: Pattern): number | undefined =>
   pattern.kind === 'n:m' && pattern.kept !== undefined ? 1 - pattern.kept / pattern.of : undefined;
 
 const isRate = (asked: number, rate: number): boolean => Math.abs(asked - rate) < 1e-9;
 
-/** N:M leaves every linear N of M: target and policy have to say just that. @throws OptionError E_OPTION_… */
+/** A fixed N:M prunes the same share of every linear; checks that target and policy agree. @throws OptionError E_OPTION_… */
 function checkFixedPattern(pattern: Pattern, { sparsity, plan }: PruneOptions, policy: AllocationPolicy): void {
   const rate = fixedRate(pattern);
   if (rate === undefined || plan !== undefined) return;
@@ -319,7 +319,7 @@ function checkFixedPattern(pattern: Pattern, { sparsity, plan }: PruneOptions, p
 const fixedPatternHint = (pattern: Pattern, instead: string): string =>
   `${formatPattern(pattern)} keeps the same share of every linear. Use ${instead}, or a mixed pattern such as n:8`;
 
-/** Checks what depends on the model's headers: the ranges of hyperparameters, the plan's blocks and linears. */
+/** Checks the settings that depend on the model's headers: ranges of hyperparameters, the plan's blocks and linears. */
 export function checkAgainstModel(settings: PruneSettings, model: Model): void {
   const { plan, policy, values, sparsity, criterion, pattern } = settings;
   const uneven =
@@ -329,7 +329,7 @@ export function checkAgainstModel(settings: PruneSettings, model: Model): void {
   if (uneven && pattern.kind === 'n:m') {
     throw new OptionError(
       'E_OPTION_PATTERN',
-      `--pattern: with ${criterion.name}, ${pattern.of} has to divide the columns of every linear; ${uneven.name} has ${uneven.columns}. Use the criterion wanda or ria, or another pattern.`,
+      `--pattern: with ${criterion.name}, ${pattern.of} must divide the columns of every linear; ${uneven.name} has ${uneven.columns}. Use the criterion wanda or ria, or another pattern.`,
       { option: 'pattern', linear: uneven.name, columns: uneven.columns },
     );
   }
@@ -341,7 +341,7 @@ export function checkAgainstModel(settings: PruneSettings, model: Model): void {
   conflict('pattern', 'plan', fixedPatternHint(pattern, `a plan of ${rate} everywhere`));
 }
 
-/** @throws OptionError E_OPTION_PLAN where the plan does not fit the model, or says what the run does not make */
+/** @throws OptionError E_OPTION_PLAN if the plan does not fit the model, or if it contains what the run cannot make */
 function checkPlan(plan: Plan, { criterion, pattern }: PruneSettings, model: Model): void {
   const { makes } = criterion;
   const { blocks } = model.config;
@@ -362,7 +362,7 @@ function checkPlan(plan: Plan, { criterion, pattern }: PruneSettings, model: Mod
       { option: 'plan', expected: blocks, got: beyond },
     );
   }
-  // A plan that names blocks and leaves some out is more often wrong than meant: those say rate 0.
+  // A plan that names only some of the blocks is probably a mistake, so blocks to keep dense need the rate 0.
   if (listed.length > 0 && listed.length < blocks && listed.length === Object.keys(plan.units).length) {
     throw new OptionError(
       'E_OPTION_PLAN',
@@ -391,7 +391,7 @@ function checkPlan(plan: Plan, { criterion, pattern }: PruneSettings, model: Mod
     if (own === undefined || own === formatPattern(pattern)) continue;
     throw new OptionError(
       'E_OPTION_PLAN',
-      `--plan: ${id} asks for the pattern ${JSON.stringify(own)}; a run has one pattern for all, and this one's is ${formatPattern(pattern)}. Leave it out of the plan, and choose it with --pattern.`,
+      `--plan: ${id} asks for the pattern ${JSON.stringify(own)}; a run has one pattern for all linears, and this one's is ${formatPattern(pattern)}. Leave the pattern out of the plan and pass --pattern.`,
       { option: 'plan', got: own, expected: formatPattern(pattern) },
     );
   }

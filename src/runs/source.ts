@@ -1,4 +1,4 @@
-// Where every job's checkpoint and texts come from: a path on this machine, or a name on the Hub, which is then fetched.
+// The checkpoint and the texts of every job: a path on this machine, or a name on the Hub, which is downloaded.
 
 import { basename } from 'node:path';
 import type { OnProgress } from '../base/index.js';
@@ -6,7 +6,7 @@ import { describeSnapshot, resolveModel, resolveText, type TextRole } from '../h
 import { type Model, openModel } from '../model/index.js';
 import { type Corpus, readCorpus } from '../text/index.js';
 
-/** Opens a checkpoint by its directory or by its name on the Hub, and tells of its notes. @throws as `resolveModel` and `openModel` */
+/** Opens a checkpoint by its directory or its name on the Hub, and reports its notes. @throws as `resolveModel` and `openModel` */
 export async function openSource(checkpoint: string, onProgress: OnProgress): Promise<Model> {
   const model = await openModel(await resolveModel(checkpoint, { onProgress }));
   for (const text of model.notes) onProgress({ kind: 'note', text });
@@ -14,17 +14,17 @@ export async function openSource(checkpoint: string, onProgress: OnProgress): Pr
 }
 
 export type SourceName = {
-  /** The name on the Hub, or the directory's. */
+  /** The name on the Hub, or the name of the directory. */
   readonly name: string;
-  /** The commit on the Hub, where the checkpoint lies in the Hub's cache. */
+  /** The commit on the Hub, if the checkpoint is in the Hub's cache. */
   readonly commit?: string;
 };
 
-/** What records call a checkpoint: a snapshot in the Hub's cache has a better name than its directory. */
+/** The checkpoint's name in records: for a snapshot in the Hub's cache its name on the Hub. */
 export const nameSource = ({ checkpoint: { dir } }: Model): SourceName =>
   describeSnapshot(dir) ?? { name: basename(dir) };
 
-/** Reads a text by its path or by a data set's name; `name` is what records call it. */
+/** Reads a text by its path or the name of a data set. `name` is its name in records. */
 export async function readText(
   nameOrPath: string,
   role: TextRole,

@@ -1,4 +1,4 @@
-// Which zero-shot tasks a job scores, and how.
+// The options for zero-shot tasks.
 
 import { OptionError } from '../base/index.js';
 import { findSuite, findTask, type Suite, type Task } from '../zeroshot/index.js';
@@ -6,20 +6,19 @@ import { conflict, oneOf, wholeNumber } from './checks.js';
 import { DEFAULTS } from './defaults.js';
 
 export type TaskOptions = {
-  /** Folder of the tasks' items, a file of JSON lines, a JSON array or Parquet each (docs/reference/tasks.md). */
+  /** Folder with the tasks' items: one file of JSON lines, a JSON array or Parquet per task (docs/reference/tasks.md). */
   readonly data?: string;
   /** Names of tasks, such as `hellaswag`. */
   readonly tasks?: readonly string[];
-  /** Instead of tasks the average of a paper, by name: `atp` or `wanda`. */
+  /** The task average of a paper instead of `tasks`: `atp` or `wanda`. */
   readonly suite?: string;
-  /** Score only the first items of each task; of MMLU those of each subject. Defaults to all. */
+  /** Score only this many items of each task, from the first on (MMLU: of each subject). Defaults to all. */
   readonly limit?: number;
   /** Examples before each item. Defaults to 0. */
   readonly fewshot?: number;
   /**
-   * `tokenizer`: special tokens stand in front of a request where the tokenizer adds them to every text, as
-   * lm-evaluation-harness has it. `none`: none do, as in the papers' fork of it. Defaults to `none` for a suite, else to
-   * `tokenizer`.
+   * `tokenizer`: requests begin with the special tokens that the tokenizer adds to every text, as in lm-evaluation-harness.
+   * `none`: without them, as in the papers' fork of it. Defaults to `none` for a suite, else to `tokenizer`.
    */
   readonly specialTokens?: string;
 };
@@ -33,7 +32,7 @@ export type TaskSettings = {
   readonly specialTokens: boolean;
 };
 
-/** Undefined where no task is asked for. @throws OptionError E_OPTION_TASKS, E_OPTION_SUITE, E_OPTION_DATA, … */
+/** Undefined without tasks. @throws OptionError E_OPTION_TASKS, E_OPTION_SUITE, E_OPTION_DATA, … */
 export function normaliseTasks(options: TaskOptions): TaskSettings | undefined {
   const { data, tasks, suite: asked, limit, fewshot } = options;
   if (tasks === undefined && asked === undefined) {

@@ -1,4 +1,5 @@
-// Zero-shot tasks in a job: files → requests in tokens, checked before any weight is read, and the scores of a model on them.
+// Zero-shot tasks in a job: turns files into tokenised requests, checked before any weight is read, and scores a model on
+// them.
 
 import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -27,7 +28,7 @@ import type { TaskSettings } from './task-options.js';
 
 type Item = { readonly document: Document; readonly requests: readonly LikelihoodRequest[] };
 
-/** What is asked of a model, however it is run. */
+/** The requests to a model. */
 export type TaskRequests = {
   readonly settings: TaskSettings;
   readonly setup: TaskSetup;
@@ -36,11 +37,11 @@ export type TaskRequests = {
     readonly all: readonly Document[];
     readonly items: readonly Item[];
   }[];
-  /** Of all items of all tasks, in their order. */
+  /** The requests of all items of all tasks, in order. */
   readonly sequences: readonly (readonly EncodedRequest[])[];
 };
 
-/** The same for the engine. */
+/** The requests, packed for the engine. */
 export type PreparedTasks = TaskRequests & { readonly forests: readonly PrefixTreeBatch[] };
 
 type TaskRun<T> = Pick<RunSettings, 'onProgress'> & {
@@ -49,7 +50,7 @@ type TaskRun<T> = Pick<RunSettings, 'onProgress'> & {
   readonly seed: number;
 };
 
-/** The requests to a checkpoint; undefined where no task is asked for. @throws as `readRequests` */
+/** The requests to a checkpoint; undefined without tasks. @throws as `readRequests` */
 export async function prepareTasks(
   { tasks, ...run }: TaskRun<TaskSettings | undefined>,
   model: Model,
@@ -114,7 +115,7 @@ export async function readRequests(
   };
 }
 
-/** Scores the tasks through the block files in `dir`; the checkpoint's blocks without. `stage` is for the progress alone. */
+/** Scores the tasks with the block files in `dir`, or the checkpoint's blocks without. `stage` names the progress. */
 export async function scoreTasks(
   engine: Engine,
   model: Model,
@@ -140,7 +141,7 @@ export const resultOf = ({ setup, settings }: TaskRequests, outcomes: readonly O
   outcomes,
 });
 
-/** What the likelihoods of all items' requests come to, task by task. */
+/** The scores of each task, from the likelihoods of all requests. */
 export function outcomesOf(
   { lists }: TaskRequests,
   likelihoods: readonly (readonly Likelihood[])[],

@@ -1,4 +1,4 @@
-// Texts → windows of tokens, checked against the model's vocabulary before any weight is read.
+// Turns texts into windows of tokens and checks them against the model's vocabulary, before any weight is read.
 
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ import { type PruneSettings, type RunSettings, windowLength } from './settings.j
 import { readText } from './source.js';
 
 export type WindowRequest = {
-  /** A path, or a data set's name. */
+  /** A path, or the name of a data set. */
   readonly path: string;
   readonly role: TextRole;
   readonly length: number;
@@ -104,8 +104,8 @@ export async function prepareTexts(settings: TextSettings, model: Model): Promis
 const tokenCache = (): string => join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'layerwise', 'tokens');
 
 /**
- * Blocks up to this many weights run as several single-threaded workers side by side, larger ones as one worker with all
- * threads, which holds its weights once. On two cores the two are equally fast (docs/lab/performance.md).
+ * Blocks up to this many weights run on several single-threaded workers in parallel. Larger blocks run on one worker with
+ * all threads, so their weights are in memory once. On two cores both are equally fast (docs/lab/performance.md).
  */
 const SMALL_BLOCK = 4_000_000;
 

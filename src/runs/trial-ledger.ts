@@ -1,6 +1,5 @@
-// The trials of a search, in the order of its walk: what was tried, what it came to, whose treated blocks are still on disk.
-// Intervals are taken here, where the baseline is known. Searches are asked what they want to know and told what it came
-// to; how they choose is theirs.
+// The trials of a search in the order of its walk: candidates, outcomes, and whose treated blocks are still on disk. It
+// computes the intervals, because it knows the baseline. It asks a searcher for candidates and tells it the losses.
 
 import { InternalError, type OnProgress } from '../base/index.js';
 import { summarise } from '../evaluate/index.js';
@@ -18,11 +17,11 @@ export type TimedTrial = Trial & { readonly seconds: number };
 export type Entry = { readonly candidate: Candidate; readonly request: TrialRequest; readonly trial: TimedTrial };
 
 export type Ledger = {
-  /** Tries a candidate exactly; the first one is the baseline of all intervals. */
+  /** Runs an exact trial of a candidate. The first one is the baseline of all intervals. */
   run(candidate: Candidate): Promise<Entry>;
-  /** Walks to the end of a search; of equals the best is the earlier one. */
+  /** Runs a search to its end. Of equally good candidates the earlier one is the best. */
   search(searcher: Searcher, candidateAt: (values: Values) => Candidate): Promise<Entry>;
-  /** All that was tried. */
+  /** All trials. */
   readonly entries: readonly Entry[];
 };
 
@@ -30,7 +29,7 @@ export type LedgerContext = {
   readonly executor: LocalExecutor;
   readonly requestOf: RequestOf;
   readonly facts: ModelFacts;
-  /** Tokens in a window; 0 without validation text. */
+  /** Tokens per window; 0 without validation text. */
   readonly length: number;
   readonly onProgress: OnProgress;
 };
@@ -41,7 +40,7 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
   const outcomes = new Map<string, Promise<TrialOutcome>>();
   const running = new Set<Promise<void>>();
 
-  /** Starts a trial, or finds it begun. */
+  /** Starts a trial, or returns the running one. */
   const start = (request: TrialRequest, candidate: Candidate): Promise<TrialOutcome> => {
     const digest = requestDigest(request);
     const begun = outcomes.get(digest);
@@ -50,13 +49,13 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
     outcomes.set(digest, outcome);
     const ended = outcome.then(
       () => void running.delete(ended),
-      () => void running.delete(ended), // whoever waits for the outcome gets the error
+      () => void running.delete(ended), // the caller that awaits the outcome gets the error
     );
     running.add(ended);
     return outcome;
   };
 
-  /** Enters an outcome, once. */
+  /** Records an outcome, once. */
   const enter = (candidate: Candidate, request: TrialRequest, outcome: TrialOutcome): Entry => {
     const digest = requestDigest(request);
     const known = tried.get(digest);
@@ -86,7 +85,7 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
     return enter(candidate, request, await start(request, candidate));
   };
 
-  /** Follows a search to its end; what may be chosen comes to `eligible`. */
+  /** Runs a search to its end. Collects in `eligible` the entries that may be chosen. */
   const walk = async (
     searcher: Searcher,
     candidateAt: (values: Values) => Candidate,
@@ -101,19 +100,19 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
       const [next] = asks;
       if (!next) return;
       const { ask, candidate, request } = next;
-      // What the walk needs waits for a slot; what it may need takes only what is free.
+      // The walk's next ask waits for a slot. Asks that may follow use only free slots.
       while (!outcomes.has(requestDigest(request)) && running.size >= executor.slots) await Promise.race(running);
       const outcome = start(request, candidate);
       for (const other of asks.slice(1)) if (running.size < executor.slots) start(other.request, other.candidate);
       const isNew = !tried.has(requestDigest(request));
-      // Blocks on disk are those of the trial that was run; the plan is the one that was asked for.
+      // The blocks on disk are those of the trial that ran; the plan is that of this candidate.
       const entry = { ...enter(candidate, request, await outcome), candidate };
       searcher.tell(ask, lossOf(entry));
       if (ask.fidelity === 'surrogate') continue;
       if (isNew) noteTrial(entry, onProgress);
       const held = bestOf(eligible);
       if (!eligible.some((one) => sameTrial(one, entry))) eligible.push(entry);
-      // Only the baseline's and the best's treated blocks stay on disk.
+      // Only the treated blocks of the baseline and the best trial stay on disk.
       const loser = held && (bestOf(eligible) === held ? entry : held);
       if (loser && isNew && !(baseline && sameTrial(loser, baseline))) {
         await executor.blocks.discard(requestDigest(loser.request));
@@ -129,7 +128,7 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
       try {
         await walk(searcher, candidateAt, eligible);
       } finally {
-        // Nothing is under way any more when the run goes on, or fails.
+        // Wait for all running trials before the run continues or fails.
         await Promise.all(running);
       }
       for (const digest of outcomes.keys()) if (!tried.has(digest)) await executor.blocks.discard(digest);
@@ -151,5 +150,5 @@ export const sameTrial = (a: Pick<Entry, 'request'>, b: Pick<Entry, 'request'>):
 const bestOf = (entries: readonly Entry[]): Entry | undefined =>
   entries.reduce<Entry | undefined>((a, b) => (a && lossOf(a) <= lossOf(b) ? a : b), undefined);
 
-/** ln of the perplexity. */
+/** The logarithm of the perplexity. */
 const lossOf = ({ trial }: Entry): number => Math.log(trial.validation.perplexity);

@@ -1,6 +1,6 @@
-// A trial as a letter: JSON in, losses out. Whoever runs it needs the model and the texts that it names by digest and
-// nothing else of the run, so it may be another process. What two plans come to in whole weights is the plan of the letter:
-// two that round alike are one trial.
+// A trial as a request in JSON and an outcome with losses. The executor needs only the model and the texts that the request
+// names by digest, so it may be another process. The plan of a request is in whole weights: two plans that round to the same
+// counts are the same trial.
 
 import { digestOf } from '../base/index.js';
 import type { Plan } from '../records/index.js';
@@ -8,25 +8,25 @@ import type { Plan } from '../records/index.js';
 export type Digest = string;
 
 export type TrialRequest = {
-  /** Of the checkpoint's hashes. */
+  /** Digest of the checkpoint's hashes. */
   readonly model: Digest;
   /** In whole weights (plan/realise.ts). */
   readonly plan: Plan;
-  /** By name. */
+  /** The operator's name. */
   readonly operator: string;
-  /** Of the texts' records; absent where there is no such text. */
+  /** Digests of the records of the texts; absent without the text. */
   readonly calibration?: Digest;
   readonly validation?: Digest;
   readonly seed: number;
-  /** `surrogate`: the stand-in of the operator on dense statistics, and a sample of the windows. */
+  /** `surrogate`: the operator's stand-in with dense statistics, on a sample of the windows. */
   readonly fidelity: 'exact' | 'surrogate';
-  /** `likelihood`: of each validation window, in nats per token. `misalignment`: NeuronAl's, on calibration windows. */
+  /** `likelihood`: nats per token of each validation window. `misalignment`: NeuronAl's, on calibration windows. */
   readonly loss: 'likelihood' | 'misalignment';
 };
 
 export type TrialOutcome = {
   readonly request: Digest;
-  /** Engine and device: losses of two engines are not compared. */
+  /** Engine and device. Losses of different engines are not comparable. */
   readonly engine: string;
   readonly losses: readonly number[];
   /** Relative error of each block's output; empty for a surrogate. */
@@ -34,10 +34,10 @@ export type TrialOutcome = {
   readonly seconds: number;
 };
 
-/** How progress names a trial; no part of it. */
+/** The trial's name in progress messages; not part of the trial. */
 export type RunHints = { readonly label: string };
 
-/** Runs trials, as many at once as it has slots. */
+/** Runs trials, at most `slots` at once. */
 export interface Executor {
   readonly slots: number;
   run(request: TrialRequest, hints: RunHints): Promise<TrialOutcome>;

@@ -1,9 +1,9 @@
-// What a run says of experts that its calibration text did not reach.
+// Warns about experts that no token of the calibration text reached.
 
-/** As many are named one by one; layerwise.json names all. */
+/** Up to this many are named one by one; layerwise.json names all. */
 const NAMED = 8;
 
-/** That experts of some blocks were given no calibration token, in a sentence; undefined where there are none. */
+/** A sentence about experts without calibration tokens; undefined if there are none. */
 export function describeUnseen(unseen: readonly (readonly number[])[]): string | undefined {
   const blocks = unseen.flatMap((experts, block) => (experts.length > 0 ? [{ experts, block }] : []));
   if (blocks.length === 0) return undefined;

@@ -1,6 +1,6 @@
-// The folder beside the output where a run keeps what it has finished: `<out>.partial`. It says what the run is (so
-// that only the same command continues it), holds a record per finished step, and becomes the output by one rename. One
-// process at a time works in it (base/lock.ts). A record carries its own digest: one that is damaged is made anew.
+// The folder `<out>.partial`, where a run keeps its finished work. It identifies the run, so only the same command continues
+// it; it stores a record per finished step; and one rename turns it into the output. Only one process at a time uses it
+// (base/lock.ts). A record contains its own digest, and a damaged one is made again.
 
 import {
   access,
@@ -30,15 +30,15 @@ import {
 
 export type Workspace = {
   readonly path: string;
-  /** The step's result from an earlier attempt, or `make`'s, which is then kept. */
+  /** The step's result from an earlier attempt, else that of `make`, which is then stored. */
   step<T>(name: string, make: () => Promise<T>): Promise<T>;
-  /** Path of something inside. */
+  /** A path inside the folder. */
   at(...parts: readonly string[]): string;
   /** Moves the folder `final` to the output and removes the rest. */
   finish(): Promise<void>;
-  /** Removes what is left of a run whose output is there already. */
+  /** Removes the workspace of a run whose output is complete. */
   clear(): Promise<void>;
-  /** Lets others continue the run. */
+  /** Releases the lock, so that another process can continue the run. */
   close(): Promise<void>;
 };
 
@@ -50,7 +50,7 @@ const isThere = (path: string): Promise<boolean> =>
 
 const partialOf = (out: string): string => `${resolve(out)}.partial`;
 
-/** Whether a run was killed after its output had appeared and before its workspace was gone. */
+/** Whether a run was killed between making the output and removing the workspace. */
 export async function isOnlyToBeCleared(out: string): Promise<boolean> {
   const partial = partialOf(out);
   return (
@@ -59,7 +59,7 @@ export async function isOnlyToBeCleared(out: string): Promise<boolean> {
 }
 
 /**
- * Checks that `out`, what option `option` names, can be written, before anything is read or fetched.
+ * Checks that `out`, the value of `option`, can be written, before anything is read or downloaded.
  * @throws OptionError E_OPTION_OUT…, ResourceError
  */
 export async function checkOutPath(out: string, option = 'out'): Promise<void> {
@@ -76,29 +76,28 @@ export async function checkOutPath(out: string, option = 'out'): Promise<void> {
   });
 }
 
-/** As `checkOutPath`, and that no interrupted run is in the way. @throws also OptionError E_OPTION_OUT_PARTIAL */
+/** Like `checkOutPath`; also checks that no interrupted run is in the way. @throws also OptionError E_OPTION_OUT_PARTIAL */
 export async function checkOut(out: string, resume: boolean): Promise<void> {
   await checkOutPath(out);
   if (resume || !(await isThere(partialOf(out)))) return;
   throw new OptionError(
     'E_OPTION_OUT_PARTIAL',
-    `--out: ${out}.partial holds an interrupted run; add --resume to continue it, or remove it to start anew.`,
+    `--out: ${out}.partial holds an interrupted run; add --resume to continue it, or remove the folder to start over.`,
     { option: 'out', got: out },
   );
 }
 
-/** @throws OptionError E_OPTION_OUT where `out` lies inside `source`, the checkpoint */
+/** @throws OptionError E_OPTION_OUT if `out` is inside `source`, the checkpoint */
 export async function checkOutside(out: string, source: string, option = 'out'): Promise<void> {
   const parent = dirname(resolve(out));
   if (!`${await realpath(parent)}${sep}`.startsWith(`${await realpath(source)}${sep}`)) return;
-  throw new OptionError(
-    'E_OPTION_OUT',
-    `--${option}: ${out} lies inside the checkpoint itself; choose another place.`,
-    { option, got: out },
-  );
+  throw new OptionError('E_OPTION_OUT', `--${option}: ${out} is inside the checkpoint itself; choose another path.`, {
+    option,
+    got: out,
+  });
 }
 
-/** @throws ResourceError E_RESOURCE_DISK_FULL where the disk of `out` has less than `bytes` free; `what` takes them. */
+/** @throws ResourceError E_RESOURCE_DISK_FULL if the disk of `out` has less than `bytes` free for `what` */
 export async function checkSpace(
   out: string,
   bytes: number,
@@ -122,9 +121,8 @@ const FINAL = 'final';
 const LOCK = 'lock';
 
 /**
- * Opens the workspace of `out` for the run that `identity` describes (everything its result depends on).
- * @throws OptionError E_OPTION_RESUME where an interrupted run there is another one; ResourceError E_RESOURCE_LOCKED
- * where a process is at work on it
+ * Opens the workspace of `out` for the run that `identity` describes (everything that determines its result).
+ * @throws OptionError E_OPTION_RESUME if it belongs to another run; ResourceError E_RESOURCE_LOCKED if a process uses it
  */
 export async function openWorkspace(out: string, identity: unknown): Promise<Workspace> {
   const path = partialOf(out);
@@ -147,7 +145,7 @@ export async function openWorkspace(out: string, identity: unknown): Promise<Wor
     throw fileError(error, path);
   }
   const clear = async (): Promise<void> => {
-    // What says whose the workspace is goes last: until then the same command can clear it.
+    // Remove the mark of the run last: until then the same command can clear the folder.
     for (const name of await readdir(path)) {
       if (name !== MARKER && name !== LOCK) await rm(at(name), { recursive: true, force: true });
     }
@@ -176,7 +174,7 @@ export async function openWorkspace(out: string, identity: unknown): Promise<Wor
   return { path, step, at, finish, clear, close: unlock };
 }
 
-/** Marks the workspace as that of `identity`, or checks that it is. */
+/** Marks the workspace with `identity`, or checks the mark. */
 async function claim(path: string, marker: string, identity: unknown): Promise<void> {
   const fingerprint = digestOf(identity);
   if (!(await isThere(marker))) {
@@ -189,19 +187,19 @@ async function claim(path: string, marker: string, identity: unknown): Promise<v
   if ((found as { fingerprint?: unknown } | undefined)?.fingerprint === fingerprint) return;
   throw new OptionError(
     'E_OPTION_RESUME',
-    `--resume: ${path} was begun by another command, or from other files. Repeat that command, or remove the folder to start anew.`,
+    `--resume: ${path} was started by another command or with other files. Repeat that command, or remove the folder to start over.`,
     { option: 'resume', path },
   );
 }
 
-/** Files that a killed process was still writing. */
+/** Removes files that a killed process was still writing. */
 async function removeTemporaries(path: string): Promise<void> {
   for (const entry of await readdir(path, { withFileTypes: true, recursive: true })) {
     if (entry.isFile() && entry.name.endsWith('.tmp')) await rm(join(entry.parentPath, entry.name), { force: true });
   }
 }
 
-/** A step's result from its file: the digest, a line break, the result in JSON. Undefined where it is damaged. */
+/** A step's result from its file: digest, line break, result in JSON. Undefined if the file is damaged. */
 function parseStep(file: string): { readonly result: unknown } | undefined {
   const text = file.slice(65);
   return file.slice(0, 65) === `${sha256(text)}\n` ? { result: JSON.parse(text) } : undefined;

@@ -195,7 +195,7 @@ describe('refused', () => {
       'columns a solver cannot group',
       { criterion: 'sparsegpt', pattern: 'n:32', sparsity: 0.5, beta: 0 },
       'E_OPTION_PATTERN',
-      /32 has to divide the columns.*down_proj has 48/,
+      /32 must divide the columns.*down_proj has 48/,
     ],
     [
       'rows for a solver',
