@@ -1,4 +1,4 @@
-// How fast a packed model runs, against its dense twin in the same run: the same numbers, with their zeros.
+// Compares the speed of a packed model with its dense twin in the same run: the same numbers, zeros included.
 
 import { availableParallelism } from 'node:os';
 import { type OnProgress, silent } from '../base/index.js';
@@ -12,9 +12,9 @@ import { type Contender, measureSpeeds, type Speeds } from './measure-speed.js';
 export type BenchOptions = {
   /** A .lw file. */
   readonly model: string;
-  /** Defaults to the cores there are. */
+  /** Defaults to the number of cores. */
   readonly threads?: number;
-  /** Tokens decoded in each turn. Defaults to 32. */
+  /** Tokens to decode per turn. Defaults to 32. */
   readonly tokens?: number;
   /** Tokens of the prompt. Defaults to 256, or as many as the model has positions. */
   readonly promptTokens?: number;
@@ -63,7 +63,7 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
   }
 }
 
-/** What a bench's document says of the model, which takes `bytes` bytes. */
+/** The description of the model in a bench's document; the model takes `bytes` bytes. */
 export function describeBenched(
   { path, directory }: PackedModel,
   bytes: number,
@@ -73,7 +73,7 @@ export function describeBenched(
   return { bytes, bitsPerWeight: all.bits, floorBitsPerWeight: all.floor, sparsity };
 }
 
-/** A packed model as it is listed: its linears' layouts, and the bytes that a token reads. */
+/** The description of a packed model: the layouts of its linears, and the bytes read per token. */
 export function describeContender({ directory }: PackedModel, described: DescribedModel): Omit<Contender, 'decoder'> {
   const shares = expertShares(described);
   const linears = directory.tensors.filter(({ role }) => role === 'linear');
@@ -87,12 +87,12 @@ export function describeContender({ directory }: PackedModel, described: Describ
     values: directory.values,
     layout: [...layouts].sort().join(' and '),
     sparsity: 1 - nonzeros / weights,
-    // A tied table is the head too, which is read whole.
+    // A tied table is also the head, which is read completely.
     bytesPerToken: tied ? bytes : bytes - table.bytes,
   };
 }
 
-/** Of the tensors of experts: how many of them a token reads, as a share of all. */
+/** The share of the experts' tensors that one token reads. */
 function expertShares({ config, layout }: DescribedModel): ReadonlyMap<string, number> {
   return new Map(
     config.mixtures.flatMap((mixture, block) =>

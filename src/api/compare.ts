@@ -1,6 +1,6 @@
-// Many allocations for one checkpoint, on equal terms: one engine, one dense pass with all measures that any of them needs,
-// the same windows, the same budget of trials. A cell is one target and one policy; each is a record, so an interrupted
-// comparison continues. The test text is scored once per cell, for the plan that validation chose.
+// Compares many allocations for one checkpoint on equal terms: one engine, one dense pass with all measures that any of them
+// needs, the same windows and the same number of trials. A cell is one target and one policy. Each cell is a record, so an
+// interrupted comparison continues. The test text is scored once per cell, for the plan that validation chose.
 
 import { mkdir, rm } from 'node:fs/promises';
 import { OptionError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
@@ -57,7 +57,7 @@ export type CompareOptions = Omit<
 > & {
   /** Target sparsities. */
   readonly sparsities: readonly number[];
-  /** Names of policies; `uniform` is always among them. Defaults to all there are. */
+  /** Names of policies; `uniform` is always included. Defaults to all. */
   readonly allocations?: readonly string[];
   readonly validation: string;
 };
@@ -65,7 +65,7 @@ export type CompareOptions = Omit<
 export type CompareResult = {
   readonly out: string;
   readonly comparison: Comparison;
-  /** Seconds of each row, in its order; 0 where an earlier attempt had done it. */
+  /** Seconds per row, in the order of the rows; 0 for rows of an earlier attempt. */
   readonly rowSeconds: readonly number[];
   readonly seconds: number;
 };
@@ -79,7 +79,7 @@ type Cell = { readonly settings: PruneSettings; readonly name: string };
 export async function compare(options: CompareOptions): Promise<CompareResult> {
   const started = performance.now();
   const cells = cellsOf(options);
-  // Uniform needs no calibration text where the criterion does not; others may.
+  // Uniform needs calibration text only if the criterion does; other policies may need it too.
   const { settings } = cells.find((cell) => cell.settings.calibration !== undefined) ?? cells[0]!;
   await checkOut(settings.out, settings.resume);
   const model = await openSource(settings.checkpoint, settings.onProgress);
@@ -143,7 +143,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   }).catch((error) => blameWeights(model, error));
 }
 
-/** Every target with every policy; uniform and atp first, since the others are compared with them. */
+/** Every target with every policy. uniform and atp come first, because the others are compared with them. */
 function cellsOf({ sparsities, allocations = [...POLICIES.keys()], ...options }: CompareOptions): Cell[] {
   if (sparsities.length === 0) {
     throw new OptionError('E_OPTION_SPARSITY', '--sparsity: expected one or more numbers, such as 0.5,0.7; got none.');
@@ -189,7 +189,7 @@ async function runCell(
     const dir = executor.blocks.dirOf(trial);
     const final = await scoreFinal(context, model, texts.test, tasks, settings, trial, dir);
     const zeros = await countBlockZeros(model, dir);
-    // Uniform's blocks are what the other policies of this target are compared with.
+    // The other policies of this target are compared with uniform's blocks.
     if (!choice.isUniform) await executor.blocks.discard(trial);
     const { validation: score, errors } = choice.trial;
     const row = { validation: score, test: final.test };
@@ -212,7 +212,7 @@ async function runCell(
   });
 }
 
-/** The paired interval of a row's perplexity to another policy's at the same target; null where there is none, or itself. */
+/** The paired interval of a row's perplexity to another policy's at the same target; null for itself or without one. */
 function against(
   row: { readonly validation: Evaluation; readonly test: Evaluation | null },
   before: readonly ComparisonRow[],

@@ -1,6 +1,6 @@
-// Layer removal: a checkpoint and a number of blocks → the checkpoint without the blocks that a method chose, the others
-// numbered anew, and layerwise.json. What was written is what is scored. The stages stand in the order in which data passes
-// through them; a run that was interrupted continues after the last finished one.
+// Layer removal: writes a checkpoint without the blocks that a method chose, renumbers the others, and writes layerwise.json.
+// The scores are of the written checkpoint. The stages are in the order of the data flow. An interrupted run continues after
+// the last finished stage.
 
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -46,10 +46,10 @@ export type DropOptions = RunOptions &
     readonly blocks: number;
     /** `shortgpt`, `angular`, `deepest` or `perplexity`. */
     readonly method: string;
-    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`: what `shortgpt` and `angular` measure on, and what `perplexity` chooses by. */
+    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. `shortgpt` and `angular` measure on the first, `perplexity` chooses by the second. */
     readonly calibration?: string;
     readonly validation?: string;
-    /** Scored once, for the dense model and the smaller one; it chooses nothing. */
+    /** Scored once, with the dense and the smaller model. It does not influence the choice. */
     readonly test?: string;
     /** Continue a run that was interrupted. Defaults to false. */
     readonly resume?: boolean;
@@ -97,7 +97,7 @@ function normaliseDrop(options: DropOptions): DropSettings {
   if (method.needs !== undefined && options[method.needs] === undefined) {
     throw new OptionError(
       `E_OPTION_${method.needs.toUpperCase()}`,
-      `--${method.needs}: expected a text file; --method ${method.name} chooses blocks by it. Give one, or use --method deepest.`,
+      `--${method.needs}: expected a text file; --method ${method.name} chooses blocks by it. Pass one, or use --method deepest.`,
       { option: method.needs },
     );
   }
@@ -124,7 +124,7 @@ function refuseBlocks(got: number, blocks?: number): never {
   });
 }
 
-/** Removes what is left of a run that was killed after its output had appeared. */
+/** Removes the workspace of a run that was killed after its output was complete. */
 async function clearEarlier(settings: DropSettings, model: Model, texts: PreparedTexts): Promise<DropRecord> {
   const { workspace } = await openRun('drop', settings, model, texts);
   await workspace.clear();
@@ -134,7 +134,7 @@ async function clearEarlier(settings: DropSettings, model: Model, texts: Prepare
 
 async function run(settings: DropSettings, model: Model, texts: PreparedTexts): Promise<DropRecord> {
   return await withResources(async (own) => {
-    // The engine first: a device that is not there should leave nothing behind.
+    // Create the engine first, so that a missing device leaves no workspace behind.
     const engine = await own(openEngine(model, settings));
     const { hashes, workspace } = await openRun('drop', settings, model, texts);
     await own(workspace);
@@ -179,7 +179,7 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts): 
   });
 }
 
-/** Which blocks go, and what each was judged by. */
+/** The removed blocks, and the score of each block. */
 async function choose(
   settings: DropSettings,
   model: Model,

@@ -1,6 +1,6 @@
-// What a .lw file scores, through the runtime that runs it: the windows and the requests are those of the checkpoint it was
-// made from. Everything is read and checked before the weights are. Text and tasks are scored by a decoder each, which has as
-// many positions as it needs: there are few long windows and many short requests.
+// Scores a .lw file with its own runtime, on the same windows and requests as the source checkpoint. Everything is read and
+// checked before the weights. Text and tasks get separate decoders, each with as many positions as it needs: a text has few
+// long windows, tasks have many short requests.
 
 import { OptionError } from '../base/index.js';
 import { type OpenDecoder, openDecoder, readPackedModel } from '../decoder/index.js';
@@ -23,7 +23,7 @@ import {
 } from '../runs/index.js';
 import type { EncodedRequest, Likelihood, Outcome } from '../zeroshot/index.js';
 
-/** What a model is asked. */
+/** The text and the requests to score. */
 export type Asked = {
   readonly text: string | undefined;
   readonly tasks: TaskSettings | undefined;
@@ -33,9 +33,9 @@ export type Asked = {
 
 export type Scores = { readonly text: Evaluation | undefined; readonly tasks: TasksResult | undefined };
 
-/** Requests that are under way at once at most. */
+/** The most requests at once. */
 const SEQUENCES = 8;
-/** What their keys and values may take together, and of all bytes that a decoder can have. */
+/** The most bytes of all keys and values together, and of a whole decoder. */
 const CACHE_BYTES = 2 ** 29;
 const ALL_BYTES = 2 ** 32;
 
@@ -45,7 +45,7 @@ export async function evaluatePacked(path: string, asked: Asked, settings: RunSe
   if (device !== 'cpu') {
     throw new OptionError(
       'E_OPTION_DEVICE',
-      `--device: a .lw file runs on the cpu, got ${device}. Leave the option out, or give the checkpoint.`,
+      `--device: a .lw file runs on the cpu, got ${device}. Leave the option out, or score the checkpoint.`,
       { option: 'device', got: device },
     );
   }
@@ -111,8 +111,8 @@ async function scoreTasks(
 }
 
 /**
- * The numbers of the sequences that one decoder may score. Where a model turns all positions of a long sequence by other
- * frequencies (longrope), a decoder has those of the longest it was opened for.
+ * Groups sequences (by index) that one decoder may score. With longrope, the rotary frequencies of all positions depend on
+ * the length, and a decoder uses those of the longest sequence it was opened for.
  */
 function splitByRotation({ rope }: ModelConfig, all: readonly EncodedRequest[]): readonly (readonly number[])[] {
   const numbers = [...all.keys()];

@@ -1,5 +1,5 @@
-// What a checkpoint or a .lw file scores: perplexity on a text by the papers' protocol (evaluate/perplexity.ts), accuracy on
-// zero-shot tasks by lm-evaluation-harness's (docs/reference/tasks.md), or both, which is how the papers report a model.
+// Scores a checkpoint or a .lw file: perplexity on a text by the papers' protocol (evaluate/perplexity.ts), accuracy on
+// zero-shot tasks by that of lm-evaluation-harness (docs/reference/tasks.md), or both, as the papers report.
 
 import { withResources } from '../base/index.js';
 import type { Model } from '../model/index.js';
@@ -37,8 +37,8 @@ export type EvaluateOptions = RunOptions &
     /** Text file (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. */
     readonly text?: string;
     /**
-     * Most tokens the model reads at once. Defaults to the model's maximum, for a text at most 2048: that many are in a
-     * window.
+     * The most tokens that the model reads at once, which for a text is the length of a window. Defaults to the model's
+     * maximum, for a text at most 2048.
      */
     readonly sequenceLength?: number;
     /** Seed that draws few-shot examples. Defaults to 0. */

@@ -1,13 +1,13 @@
-// Text from a model, one prompt, one text.
+// Generates one text from one prompt.
 
 import { type Generated, generateText } from '../generation/index.js';
 import { realNumber, wholeNumber } from '../runs/index.js';
 import { normaliseOpening, type OpeningOptions, openModelForText } from './open-packed.js';
 
 export type GenerateOptions = OpeningOptions & {
-  /** Defaults to nothing: the text begins with the model's BOS token. */
+  /** Defaults to an empty prompt: the text begins with the model's BOS token. */
   readonly prompt?: string;
-  /** Tokens at most. Defaults to 200, or what the model has positions for. */
+  /** The most tokens. Defaults to 200, or fewer if the model has fewer positions. */
   readonly maxTokens?: number;
   /** 0 is greedy. Defaults to 0.8. */
   readonly temperature?: number;
@@ -18,13 +18,13 @@ export type GenerateOptions = OpeningOptions & {
   /** Defaults to 0. */
   readonly seed?: number;
   readonly signal?: AbortSignal;
-  /** Told the text as it comes. */
+  /** Receives the text as it is generated. */
   readonly onText?: (text: string) => void;
 };
 
 export type GenerateResult = Generated & { readonly prompt: string; readonly seed: number };
 
-/** Writes one text. @throws OptionError, CheckpointError, UnsupportedError, ResourceError, each with a stable `code` */
+/** Generates one text. @throws OptionError, CheckpointError, UnsupportedError, ResourceError, each with a stable `code` */
 export async function generate(options: GenerateOptions): Promise<GenerateResult> {
   const { maxTokens, prompt = '', onText, signal } = options;
   const opening = normaliseOpening(options);

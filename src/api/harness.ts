@@ -1,13 +1,13 @@
-// A folder in the shape that lm-evaluation-harness writes, which its tools read: results_<time>.json and a
-// samples_<task>_<time>.jsonl for each task. They take a file's age from its name, so the time is in the names; what is in the
-// files does not depend on it. The folder appears whole or not at all.
+// Writes a folder in the format of lm-evaluation-harness, for its tools: results_<time>.json and a samples_<task>_<time>.jsonl
+// for each task. The tools take a file's age from its name, so the names contain the time; the contents do not depend on it.
+// The folder appears whole or not at all.
 
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileError, VERSION, writeFileAtomic } from '../base/index.js';
 import { type HarnessRun, harnessResults, harnessSamples } from '../zeroshot/index.js';
 
-/** Writes to `out`, where nothing may be yet. @throws ResourceError E_RESOURCE_… */
+/** Writes to `out`, which must not exist. @throws ResourceError E_RESOURCE_… */
 export async function writeHarness(out: string, run: Omit<HarnessRun, 'version'>): Promise<void> {
   const time = new Date().toISOString().replace('Z', '').replaceAll(':', '-');
   const partial = `${resolve(out)}.${process.pid}.tmp`;

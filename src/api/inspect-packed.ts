@@ -1,7 +1,7 @@
-// What is in a .lw file, and how far its bytes are from the least that these values could take. The floor of a linear with
-// b-bit values is min(b · weights, (b + 4) · nonzeros) bits for int8 and int4 (dense, or each nonzero with a column number
-// of four bits, as in N:16 tiles) and min(32 · weights, 48 · nonzeros) for f32: no scales, no padding, no order of tiles.
-// Tables are b, routers and vectors 32 bits a weight.
+// Describes a .lw file and compares its bytes with the fewest that its values could take. The floor of a linear with b-bit
+// values is min(b · weights, (b + 4) · nonzeros) bits for int8 and int4 (dense, or each nonzero with a 4-bit column number, as
+// in N:16 tiles) and min(32 · weights, 48 · nonzeros) for f32. It has no scales, padding or order of tiles. Tables have a
+// floor of b bits per weight, routers and vectors of 32.
 
 import { type DescribedModel, readPackedModel } from '../decoder/index.js';
 import { type Directory, openPacked, type TensorEntry } from '../packed/index.js';
@@ -20,7 +20,7 @@ export type PartReport = {
 
 export type PackedLinearReport = {
   readonly name: string;
-  /** null outside the blocks: projections of the embeddings, which are never pruned. */
+  /** null for projections of the embeddings, which are outside the blocks and never pruned. */
   readonly block: number | null;
   readonly rows: number;
   readonly columns: number;
@@ -28,7 +28,7 @@ export type PackedLinearReport = {
   /** `dense`, `rows`, `tiles 4:16` or `tiles sorted`. */
   readonly layout: string;
   readonly nonzeros: number;
-  /** Weights of the checkpoint that were not zero and are now, being too small for their scale. */
+  /** Weights that are not zero in the checkpoint but became zero here, because they are too small for their scale. */
   readonly rounded: number;
   readonly bytes: number;
   readonly bits: number;
@@ -46,10 +46,10 @@ export type PackedReport = {
   readonly values: string;
   readonly head: string;
   readonly texts: readonly { readonly name: string; readonly bytes: number }[];
-  /** linears, embeddings, positions, head, routers, norms and biases: those that there are. */
+  /** linears, embeddings, positions, head, routers, norms and biases, if present. */
   readonly parts: readonly PartReport[];
   readonly all: PartReport;
-  /** Bytes of all linears by what they are for: values and columns, scales, order of tiles, padding. */
+  /** Bytes of all linears by purpose: values and columns, scales, order of tiles, padding. */
   readonly linearBytes: Readonly<Record<string, number>>;
   /** Zeros over all weights of the linears. */
   readonly sparsity: number;
@@ -73,7 +73,7 @@ export async function inspectPacked(path: string, verify = false): Promise<Packe
   }
 }
 
-/** What a directory says of a model whose tensors it was checked to have. */
+/** Describes a model from its directory, whose tensors were checked. */
 export function describePacked(
   file: string,
   fileBytes: number,
@@ -119,7 +119,7 @@ const weightsOf = ({ layout }: TensorEntry): number => layout.rows * layout.colu
 
 const BITS = { f32: 32, int8: 8, int4: 4 } as const;
 
-/** Bits that no layout of these values goes below. */
+/** The fewest bits of any layout of these values. */
 function floorBits({ role, nonzeros, layout }: TensorEntry): number {
   const { values, rows, columns } = layout;
   const dense = BITS[values] * rows * columns;
@@ -166,7 +166,7 @@ function nameLayout({ layout }: TensorEntry): string {
   return layout.form === 'fixed' ? `tiles ${layout.slots}:16` : 'tiles sorted';
 }
 
-/** Of the parts of linears, by name, what they are for; what is not named is values and columns. */
+/** The purposes of the parts of linears, by name. Other parts are values and columns. */
 const PURPOSES: Readonly<Record<string, string>> = {
   scales: 'scales',
   starts: 'order',

@@ -1,4 +1,4 @@
-// What is in a checkpoint: blocks, linears, bytes, zeros. Zeros are counted from the bytes on disk.
+// Describes a checkpoint: blocks, linears, bytes, zeros. Zeros are counted from the bytes on disk.
 
 import { type OnProgress, silent } from '../base/index.js';
 
@@ -11,7 +11,7 @@ export type CheckpointReport = {
   readonly blocks: number;
   readonly hidden: number;
   readonly intermediate: number;
-  /** What blocks with a mixture of experts have in place of an MLP, and how many such blocks there are; null without. */
+  /** The mixture of experts, and the number of blocks that have one instead of an MLP; null if there are none. */
   readonly experts: {
     readonly count: number;
     readonly perToken: number;
@@ -32,12 +32,12 @@ export type CheckpointReport = {
   /** Zeros over all prunable weights. */
   readonly sparsity: number;
   readonly blockSparsity: readonly number[];
-  /** NaN and infinities in all tensors that the model computes with, and where they are. */
+  /** NaN and infinities in all tensors that the model uses, with their places. */
   readonly nan: number;
   readonly infinite: number;
   readonly broken: readonly BrokenTensor[];
   readonly linears: readonly LinearReport[];
-  /** What was decided where config.json and the tensors differ. */
+  /** How differences between config.json and the tensors were resolved. */
   readonly notes: readonly string[];
 };
 
@@ -88,7 +88,7 @@ function describeExperts(mixtures: Model['config']['mixtures']): CheckpointRepor
   return { count: first.experts, perToken: first.perToken, width: first.width, blocks: 1 + others.length };
 }
 
-/** Linears were read already: only those that are broken are looked through once more, for the place. */
+/** Finds the places of NaN and infinities. Linears were counted before, so only broken ones are read again. */
 async function listBroken(model: Model, linears: readonly LinearReport[]): Promise<BrokenTensor[]> {
   const sound = new Set(linears.filter(({ nan, infinite }) => nan + infinite === 0).map(weightName));
   const broken: BrokenTensor[] = [];

@@ -1,6 +1,6 @@
-// How fast models decode and read prompts, measured side by side: contenders take turns, so that what else the machine does
-// falls on all of them, and the median of the turns counts. Every contender is warmed up first, since V8 compiles WebAssembly
-// in two tiers.
+// Measures side by side how fast models decode and read prompts. Contenders take turns, so other load on the machine affects
+// all of them, and the median of the turns counts. Every contender warms up first, because V8 compiles WebAssembly in two
+// tiers.
 
 import type { OnProgress } from '../base/index.js';
 import type { OpenDecoder } from '../decoder/index.js';
@@ -10,7 +10,7 @@ export type Contender = {
   readonly layout: string;
   /** Zeros over all weights of the linears. */
   readonly sparsity: number;
-  /** Bytes read for each token: all weights but the embedding's table, of which a token reads a row, and others' experts. */
+  /** Bytes read per token: all weights but unused experts and all rows but one of the embedding table. */
   readonly bytesPerToken: number;
   readonly decoder: OpenDecoder;
 };
@@ -19,21 +19,21 @@ type Named = Pick<Contender, 'values' | 'layout' | 'sparsity'>;
 export type DecodeSpeed = Named & {
   readonly tokensPerSecond: number;
   readonly bytesPerToken: number;
-  /** Bytes read a second over what the same threads read when they do nothing else. */
+  /** Bytes read per second as a share of what the same threads can read when they only read. */
   readonly bandwidthShare: number;
 };
 export type PrefillSpeed = Named & { readonly tokens: number; readonly tokensPerSecond: number };
 
 export type Speeds = {
   readonly threads: number;
-  /** 10⁹ bytes a second. */
+  /** 10⁹ bytes per second. */
   readonly bandwidthGBs: number;
   readonly decode: readonly DecodeSpeed[];
   readonly prefill: readonly PrefillSpeed[];
 };
 
 export type MeasureOptions = {
-  /** Tokens decoded in each turn. */
+  /** Tokens to decode per turn. */
   readonly tokens: number;
   /** Tokens of the prompt. */
   readonly prompt: number;
@@ -41,7 +41,7 @@ export type MeasureOptions = {
   readonly onProgress: OnProgress;
 };
 
-/** Positions in the cache before decoding begins. */
+/** Positions in the cache when decoding begins. */
 const CONTEXT = 16;
 
 export async function measureSpeeds(contenders: readonly Contender[], options: MeasureOptions): Promise<Speeds> {
@@ -81,7 +81,7 @@ export async function measureSpeeds(contenders: readonly Contender[], options: M
   };
 }
 
-/** Seconds for `count` tokens, one after the other, each with its logits. */
+/** Seconds to decode `count` tokens one after the other, each with its logits. */
 async function timeDecoding(decoder: OpenDecoder, sequence: number, count: number): Promise<number> {
   decoder.truncate(sequence, 0);
   await decoder.step([{ sequence, tokens: tokensFrom(decoder, 0, CONTEXT), logits: 'none' }]);
@@ -99,7 +99,7 @@ async function timePrefill(decoder: OpenDecoder, sequence: number, count: number
   return (performance.now() - started) / 1000;
 }
 
-/** Some tokens: which ones does not matter. */
+/** Arbitrary tokens. */
 const tokensFrom = ({ info }: OpenDecoder, from: number, count: number): number[] =>
   Array.from({ length: count }, (_, i) => ((from + i) * 7919) % info.vocabulary);
 

@@ -1,4 +1,4 @@
-// What generate and serve are told alike: the model, and how it is opened.
+// The options that generate and serve have in common: the model, and how it is opened.
 
 import { availableParallelism } from 'node:os';
 import { type OnProgress, silent } from '../base/index.js';
@@ -10,13 +10,13 @@ import { oneOf, wholeNumber } from '../runs/index.js';
 export type OpeningOptions = {
   /** A .lw file, the directory of a Hugging Face checkpoint, or its name on the Hub. */
   readonly model: string;
-  /** What a checkpoint's weights become in memory: `f32`, `int8` or `int4`. Defaults to `f32`. */
+  /** The type of a checkpoint's weights in memory: `f32`, `int8` or `int4`. Defaults to `f32`. */
   readonly values?: string;
-  /** Positions of a text, prompt and answer together. Defaults to the model's own, at most 2048. */
+  /** The most tokens of prompt and answer together. Defaults to the model's positions, at most 2048. */
   readonly positions?: number;
   /** Threads to compute with. Defaults to the number of processors. */
   readonly threads?: number;
-  /** Told where long work stands. Defaults to nobody. */
+  /** Receives the progress of long work. Defaults to none. */
   readonly onProgress?: OnProgress;
 };
 

@@ -1,5 +1,5 @@
-// A checkpoint → one .lw file: packed values, tokenizer and config, for the sparse runtime. Everything is checked before a
-// weight is read; the file appears whole or not at all.
+// Packs a checkpoint into one .lw file for the sparse runtime: packed values, tokenizer and config. Everything is checked
+// before a weight is read. The file appears whole or not at all.
 
 import { resolve } from 'node:path';
 import { type OnProgress, OptionError, silent } from '../base/index.js';
@@ -12,7 +12,7 @@ import { describePacked, type PackedReport } from './inspect-packed.js';
 export type PackOptions = PackingOptions & {
   /** Directory of a Hugging Face checkpoint, or its name on the Hub. */
   readonly checkpoint: string;
-  /** Told where long work stands. Defaults to nobody. */
+  /** Receives the progress of long work. Defaults to none. */
   readonly onProgress?: OnProgress;
 };
 
@@ -63,7 +63,7 @@ export async function checkPacking(model: Model, settings: PackingSettings, opti
   await checkSpace(settings.out, bytes, 'the packed file needs up to', option);
 }
 
-/** Bytes of a tensor where nothing is gained by its zeros. */
+/** The bytes of a tensor if its zeros save nothing. */
 function largestBytes({ role, rows, columns }: ModelTensor, { values, head, layout }: PackSettings): number {
   const bytesOf = { f32: 4, int8: 1, int4: 0.5 } as const;
   if (isExact(role)) return 4 * rows * columns;
@@ -71,7 +71,7 @@ function largestBytes({ role, rows, columns }: ModelTensor, { values, head, layo
   return rows * columns * bytesOf[values] * (layout === 'tiles' ? 2 : 1) + rows * Math.ceil(columns / 32);
 }
 
-/** Packs a model whose packing was checked. */
+/** Packs a model after `checkPacking`. */
 export async function packModel(model: Model, settings: PackingSettings, onProgress: OnProgress): Promise<PackResult> {
   const started = performance.now();
   const source = { checkpoint: model.checkpoint, tensors: describeTensors(model.config, model.tensorNames) };

@@ -1,6 +1,6 @@
-// A plan without a pruned checkpoint: the rates a policy gives. Where no number is open and nothing is measured only headers
-// are read; with a profile nothing is measured again; otherwise what it needs is measured, and open numbers are searched,
-// as prune does it, in a workspace that is thrown away.
+// Makes a plan without pruning: the rates that a policy gives. If nothing is searched or measured, only headers are read. A
+// profile replaces measuring. Otherwise the policy's measures are taken and open hyperparameters are searched, as in prune,
+// in a workspace that is removed afterwards.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -45,13 +45,13 @@ export type MakePlanOptions = Omit<
   PruneOptions,
   'out' | 'plan' | 'test' | 'resume' | 'push' | 'private' | keyof TaskOptions
 > & {
-  /** What was measured of this checkpoint, by `profile`, so that it is not measured again. Defaults to none. */
+  /** Measures of this checkpoint that `profile` wrote, to use instead of measuring. Defaults to none. */
   readonly profile?: Profile;
 };
 
 /**
- * The plan of a policy for a checkpoint, written to `out` where that is given. Numbers without a default are searched
- * where they are not given, which needs validation text and whatever the criterion needs.
+ * The plan of a policy for a checkpoint; also written to `out` if given. Hyperparameters with neither a given value nor a
+ * default are searched, which needs validation text and whatever the criterion needs.
  * @throws OptionError E_OPTION_…, CheckpointError E_CHECKPOINT_…; for a search as `prune`
  */
 export async function makePlan(options: MakePlanOptions, out?: string): Promise<Plan> {
@@ -71,7 +71,7 @@ async function planBy({ profile, ...options }: MakePlanOptions): Promise<Plan> {
 
 async function planFromProfile(options: MakePlanOptions, profile: Profile, policy: AllocationPolicy): Promise<Plan> {
   checkProfile(profile, policy, options);
-  // The options that measuring would take are checked as if it did, so that they are not given in vain.
+  // Also check the options of measuring, so that wrong ones are not silently ignored.
   const calibration = options.calibration ?? profile.calibration.name;
   const settings = normalisePrune({ ...options, calibration, out: '' });
   const model = await openSource(settings.checkpoint, settings.onProgress);

@@ -1,6 +1,6 @@
-// A profile: what policies allocate by and removals of blocks judge by, measured once and kept. The dense model walks over the
-// calibration text once; all measures are collected on the way, and the residual around each block is looked at. What has
-// a procedure of its own (gradient) follows.
+// Makes a profile: what policies allocate by and removals of blocks judge by, measured once and stored. The dense model runs
+// once over the calibration text; this pass collects all measures and compares the residual around each block. Measures with
+// their own procedure (gradient) follow.
 
 import { OptionError, ResourceError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
 import { hashCheckpoint } from '../checkpoint/index.js';
@@ -37,8 +37,8 @@ export type ProfileOptions = RunOptions &
     /** A text file (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. */
     readonly calibration: string;
     /**
-     * What is measured beside influence and angles: `outliers`, `scoreMoments`, `scores`, `lamp`, `alpha`, `redundancy`,
-     * and `gradient`, which takes passes of its own. Defaults to all that one pass collects: all but `gradient`.
+     * The measures besides influence and angles: `outliers`, `scoreMoments`, `scores`, `lamp`, `alpha`, `redundancy`, and
+     * `gradient`, which needs additional passes. Defaults to all but `gradient`.
      */
     readonly measures?: readonly string[];
     /** File to write; must not exist. Defaults to none. */
@@ -99,7 +99,7 @@ function normaliseProfile(options: ProfileOptions): ProfileSettings {
   return {
     ...normaliseRun(options),
     checkpoint: options.checkpoint,
-    // In one order, whatever that of the question: equal questions have equal answers.
+    // A fixed order, so that the order of the request does not change the profile.
     measures: PROFILE_MEASURES.filter((name) => asked.includes(name)),
     out: options.out,
     calibration: options.calibration,
@@ -142,7 +142,7 @@ async function measure(
   };
 }
 
-/** On one line: with a number a line it would be three times as long. */
+/** Written on one line: with one number per line it would be three times as long. */
 async function writeProfile(found: Profile, out: string): Promise<void> {
   const text = `${JSON.stringify(found)}\n`;
   if (text.length > PROFILE_CHARACTERS) {

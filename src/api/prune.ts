@@ -1,5 +1,5 @@
-// The main job: a checkpoint, a target and texts → a sparse checkpoint, its layerwise.json and report.html. The stages
-// stand in the order in which data passes through them; each is one function elsewhere.
+// The main job: from a checkpoint, a target and texts to a sparse checkpoint with its layerwise.json and report.html. The
+// stages are in the order of the data flow; each is one function elsewhere.
 
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -43,20 +43,20 @@ import { drawReport } from './report.js';
 export type PruneResult = {
   readonly out: string;
   readonly manifest: Manifest;
-  /** Every trial with its seconds (0 where only an earlier attempt's leftovers were cleared); the manifest's, timed. */
+  /** The manifest's trials with their seconds (0 if only the workspace of an earlier attempt was removed). */
   readonly trials: readonly TimedTrial[];
-  /** What was packed; null where nothing was to be. */
+  /** The packed file; null without `pack`. */
   readonly packed: PackResult | null;
   readonly seconds: number;
   readonly peakMemoryBytes: number;
-  /** Where the output was uploaded to, where that was asked for. */
+  /** The upload; null without `push`. */
   readonly pushed: PushResult | null;
 };
 
 /**
- * Prunes a checkpoint, and packs the sparse one where `pack` asks for it. Everything is checked before a weight is read;
- * the output directory appears whole or not at all, and the packed file after it; an interrupted run continues with
- * `resume`. An upload comes last, and one that fails leaves the output as it is.
+ * Prunes a checkpoint and, with `pack`, packs the result. Everything is checked before a weight is read. The output
+ * directory appears whole or not at all, and the packed file after it. `resume` continues an interrupted run. The upload
+ * comes last; if it fails, the output stays.
  * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, RemoteError, each with a stable `code`
  */
 export async function prune(options: PruneOptions): Promise<PruneResult> {
@@ -93,7 +93,7 @@ function refuseSamePlace(pack: string, out: string): void {
 
 async function pruneModel(settings: PruneSettings, model: Model, done: boolean): Promise<PruneResult> {
   const started = performance.now();
-  // Uniform, the best and the present trial, and the output.
+  // Space for uniform, the best trial, the running trial, and the output.
   if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
   const texts = await prepareTexts(settings, model);
   const tasks = await prepareTasks(settings, model);

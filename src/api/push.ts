@@ -1,5 +1,5 @@
-// A run's output to the Hub, with a model card made from its record. Also the second half of `prune` with `push`: by then
-// the output is complete, so a failure says how to go on and takes nothing away.
+// Uploads the output of a run to the Hub, with a model card made from its record. Also the last step of `prune` with `push`:
+// the output is complete by then, so a failure removes nothing and names the command to try again.
 
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ export type PushOptions = PushTarget & {
 };
 
 /**
- * Uploads the output of a run to a model's repository, which is made where there is none.
+ * Uploads the output of a run to a model repository. Creates the repository if it does not exist.
  * @throws OptionError E_OPTION_PUSH, E_OPTION_PRIVATE, E_OPTION_MANIFEST, E_OPTION_RECORD; RemoteError; ResourceError
  */
 export async function push({ run, onProgress = silent, ...target }: PushOptions): Promise<PushResult> {
@@ -31,7 +31,7 @@ export async function push({ run, onProgress = silent, ...target }: PushOptions)
   return await pushFolder(run, target, renderCard({ repo: target.repo, record, sourceCard }), onProgress);
 }
 
-/** `push` of a run that has just ended. @throws RemoteError E_REMOTE_PUSH with the command that tries again */
+/** Pushes a run that has just finished. @throws RemoteError E_REMOTE_PUSH with the command that tries again */
 export async function pushFinished(options: PushOptions): Promise<PushResult> {
   try {
     return await push(options);

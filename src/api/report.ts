@@ -5,7 +5,7 @@ import { readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
 import { type Comparison, type Manifest, parseManifest } from '../records/index.js';
 
 /**
- * Reads `<run>/layerwise.json` and writes the report of it: to `out`, where nothing may be yet, or anew to
+ * Writes the report of `<run>/layerwise.json` to `out`, which must not exist. Without `out` it replaces
  * `<run>/report.html`.
  * @throws OptionError E_OPTION_MANIFEST, E_OPTION_OUT_EXISTS, ResourceError
  */
@@ -21,7 +21,7 @@ export async function writeReport(
   return { path, manifest };
 }
 
-// The charting library takes half a second to load, so it is loaded where a page is drawn, not at the start of every command.
+// The charting library takes half a second to load, so it is loaded only when a page is drawn.
 
 export const drawReport = async (manifest: Manifest): Promise<string> =>
   (await import('../report/index.js')).renderReport(manifest);

@@ -1,4 +1,4 @@
-// A model behind HTTP until it is told to stop.
+// Serves a model over HTTP until it is stopped.
 
 import { basename, resolve } from 'node:path';
 import { OptionError } from '../base/index.js';
@@ -7,29 +7,29 @@ import { type ServerSettings, startServer } from '../server/index.js';
 import { normaliseOpening, type OpeningOptions, openModelForText } from './open-packed.js';
 
 export type ServeOptions = OpeningOptions & {
-  /** Defaults to 8080; 0 takes any that is free. */
+  /** Defaults to 8080; 0 takes any free port. */
   readonly port?: number;
-  /** Address to listen on. Defaults to 127.0.0.1: this machine alone. */
+  /** Address to listen on. Defaults to 127.0.0.1: only this machine. */
   readonly host?: string;
   /** The model's name for clients. Defaults to the last part of its path. */
   readonly name?: string;
-  /** Needed from clients where given. */
+  /** If given, clients must send it. */
   readonly apiKey?: string;
-  /** Texts written at once. Defaults to 4. */
+  /** Texts to generate at once. Defaults to 4. */
   readonly sequences?: number;
-  /** Texts that may wait. Defaults to 64. */
+  /** The most waiting texts. Defaults to 64. */
   readonly queue?: number;
-  /** Megabytes of a request's body. Defaults to 4. */
+  /** The most megabytes of a request's body. Defaults to 4. */
   readonly maxBody?: number;
   /** Seconds an answer may take. Defaults to 600. */
   readonly timeout?: number;
-  /** Seconds that answers have to finish when the server stops. Defaults to 10. */
+  /** Seconds that running answers get when the server stops. Defaults to 10. */
   readonly grace?: number;
-  /** Seed of the seeds of requests that bring none. Defaults to 0. */
+  /** Seed from which requests without a seed get theirs. Defaults to 0. */
   readonly seed?: number;
   /** Stops the server. */
   readonly stop: AbortSignal;
-  /** Told where it listens. */
+  /** Receives the address when the server listens. */
   readonly onListening?: (url: string) => void;
 };
 

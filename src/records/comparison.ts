@@ -19,14 +19,14 @@ const comparisonRowSchema = z.object({
   sparsity: z.object({ target: z.number(), realised: z.number() }),
   validation: evaluationSchema,
   test: evaluationSchema.nullable(),
-  /** Absent where no tasks were asked for. */
+  /** Absent without tasks. */
   tasks: taskScoresSchema.optional(),
   /** Relative reconstruction error of each block's output. */
   errors: z.array(z.number()),
-  /** Paired 95 % interval of the perplexity ratio to uniform, and to atp, at the same target: on test text where given. */
+  /** Paired 95 % interval of the perplexity ratio to uniform, and to atp, at the same target; on the test text if given. */
   versusUniform: interval.nullable(),
   versusAtp: interval.nullable(),
-  /** Exact trials besides uniform, and all the search cost in that unit. */
+  /** Exact trials besides uniform, and the whole cost of the search in that unit. */
   trials: z.number().int(),
   equivalents: z.number(),
 });
@@ -37,7 +37,7 @@ export const comparisonSchema = z.object({
   tool: z.object({ version: z.string(), engine: z.string(), device: z.string() }),
   source: modelSchema,
   texts: z.object({ calibration: textSchema.nullable(), validation: textSchema, test: textSchema.nullable() }),
-  /** The zero-shot tasks that the models were scored on; absent where none were asked for. */
+  /** The zero-shot tasks; absent without tasks. */
   tasks: taskSetupSchema.optional(),
   seed: z.number().int(),
   dense: z.object({

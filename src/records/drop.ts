@@ -6,7 +6,7 @@ import { textSchema } from './manifest.js';
 import { parseRecord } from './parse.js';
 
 const pairSchema = z.object({ before: z.number().int(), after: z.number().int() });
-/** Perplexities; null where no such text was given. */
+/** Perplexities; null without the text. */
 const perplexities = z.object({ validation: z.number().nullable(), test: z.number().nullable() });
 
 const dropRecordSchema = z.object({
@@ -22,18 +22,18 @@ const dropRecordSchema = z.object({
     test: textSchema.nullable(),
   }),
   method: z.string(),
-  /** The blocks that went, by their numbers in the source, ascending. */
+  /** The removed blocks, by their numbers in the source, ascending. */
   removed: z.array(z.number().int()),
   /**
-   * What each block of the source was judged by; null where it was not. shortgpt: its influence. angular: the distance across
-   * the run that begins with it. perplexity: that on validation text without it, when it went or, if it stayed, in the last
-   * round.
+   * The score of each block of the source; null if it has none. shortgpt: its influence. angular: the distance across the run
+   * that begins with it. perplexity: validation perplexity without it, in the round that removed it or, if it stayed, in the
+   * last round.
    */
   scores: z.array(z.number().nullable()),
   blocks: pairSchema,
   parameters: pairSchema,
   dense: perplexities,
-  /** Of the checkpoint that was written. */
+  /** Facts about the written checkpoint. */
   dropped: perplexities,
 });
 export type DropRecord = Readonly<z.infer<typeof dropRecordSchema>>;

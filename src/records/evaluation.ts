@@ -1,5 +1,5 @@
-// What a model scored on a text, and the trials of a search. Negative log-likelihoods are in nats per token, one mean
-// per window, so that every interval can be computed again from the record.
+// A model's scores on a text, and the trials of a search. Negative log-likelihoods are in nats per token, one mean per window,
+// so that every interval can be computed again from the record.
 
 import { z } from 'zod';
 
@@ -15,7 +15,7 @@ export const evaluationSchema = z.object({
 export type Evaluation = Readonly<z.infer<typeof evaluationSchema>>;
 
 export const trialSchema = z.object({
-  /** The searched number: ATP's common difference β; null for a plan without one. */
+  /** ATP's common difference β; null for a plan without one. */
   beta: z.number().nullable(),
   /** All of the policy's hyperparameters, by name. */
   hyperparameters: z.record(z.string(), z.number()).default({}),

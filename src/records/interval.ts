@@ -1,5 +1,5 @@
-// Telling two models apart by their losses on the same windows. Kept beside the records, since every interval can be
-// computed again from a record's losses.
+// Tells two models apart by their losses on the same windows. It is in this room because every interval can be computed again
+// from a record's losses.
 
 /**
  * The 95 % interval of perplexity(a) / perplexity(b), paired over the windows both were scored on: exp of the mean

@@ -27,11 +27,11 @@ export const textSchema = z.object({
   order: z.enum(['all', 'random', 'sequential']),
 });
 
-/** One line of the result table. `test` is null where no test text was given. */
+/** One line of the result table. `test` is null without test text. */
 const rowSchema = z.object({
   validation: evaluationSchema.nullable(),
   test: evaluationSchema.nullable(),
-  /** Absent where no tasks were asked for. */
+  /** Absent without tasks. */
   tasks: taskScoresSchema.optional(),
   /** Relative reconstruction error of each block's output; empty for the dense model. */
   errors: z.array(z.number()),
@@ -62,14 +62,14 @@ const manifestSchema = z.object({
     validation: textSchema.nullable(),
     test: textSchema.nullable(),
   }),
-  /** The zero-shot tasks that the models were scored on; absent where none were asked for. */
+  /** The zero-shot tasks; absent without tasks. */
   tasks: taskSetupSchema.optional(),
   seed: z.number().int(),
   criterion: z.string(),
   pattern: z.string(),
-  /** Share of the mean diagonal added to each Gram matrix, by block and tap site; only where a solver pruned. */
+  /** Share of the mean diagonal added to each Gram matrix, by block and tap site; only with a solver. */
   damping: z.array(z.record(z.string(), z.number())).optional(),
-  /** Experts, by block, that no calibration token was given to; where there are experts and the criterion looks at inputs. */
+  /** Experts without calibration tokens, by block; only if there are experts and the criterion measures inputs. */
   unseenExperts: z.array(z.array(z.number().int())).optional(),
   plan: planSchema,
   sparsity: z.object({
@@ -82,7 +82,7 @@ const manifestSchema = z.object({
   dense: rowSchema,
   uniform: rowSchema.nullable(),
   chosen: rowSchema,
-  /** What the search tried, in order; empty where nothing was searched. */
+  /** The trials of the search, in order; empty without a search. */
   trials: z.array(trialSchema),
   /**
    * How the choice was made, in a sentence or two; what it cost, in trials besides uniform (the published grid makes
@@ -92,7 +92,7 @@ const manifestSchema = z.object({
     .object({
       method: z.string(),
       equivalents: z.number(),
-      /** Where a policy judges its values by the misalignment of activations: all that it tried. */
+      /** All values that were tried, for a policy that chooses by the misalignment of activations. */
       misalignments: z
         .array(z.object({ hyperparameters: z.record(z.string(), z.number()), misalignment: z.number() }))
         .optional(),

@@ -1,4 +1,4 @@
-// JSON that comes from outside becomes a record, or an error that says where it is wrong and what was expected.
+// Turns external JSON into a record, or into an error that names the place and what was expected.
 
 import type { z } from 'zod';
 import { OptionError } from '../base/index.js';

@@ -1,21 +1,21 @@
-// A plan: what is done to each unit of a model. It is the one currency between policies, operators, trials and records.
-// Anyone can write one by hand: { "units": { "blocks.0": { "zeros": { "rate": 0.6 } } } }. A unit is a linear, by its name in
-// the checkpoint, or a block, `blocks.<number>`, whose linears all get its treatment unless they are named themselves.
-// What is not named stays as it is. Documents of version 1 (rates per block, or per linear) are read as version 2.
+// A plan: the treatment of each unit of a model. Policies, operators, trials and records exchange plans. Anyone can write one
+// by hand: { "units": { "blocks.0": { "zeros": { "rate": 0.6 } } } }. A unit is a linear, by its name in the checkpoint, or a
+// block, `blocks.<number>`, whose treatment applies to all its linears that are not named themselves. Units that are not
+// named stay unchanged. Documents of version 1 (rates per block, or per linear) are read as version 2.
 
 import { z } from 'zod';
 import { parseRecord, validateRecord } from './parse.js';
 
 const rate = z.number().min(0).max(1);
 
-/** What is decided for a unit; several things at once are one treatment. */
+/** The treatment of a unit; it may have several parts. */
 const treatmentSchema = z
   .strictObject({
-    /** The share of its weights that becomes zero, and where they compete; without a pattern the run's. */
+    /** The share of its weights that becomes zero, and where weights compete. Defaults to the run's pattern. */
     zeros: z.strictObject({ rate, pattern: z.string().optional() }).optional(),
     /** Bits per weight, and how many weights share a scale. */
     bits: z.strictObject({ bits: z.number().int().min(1).max(16), group: z.number().int().min(1) }).optional(),
-    /** How many of the unit's slices (heads, channels) stay. */
+    /** The number of the unit's slices (heads, channels) to keep. */
     keep: z.number().int().min(1).optional(),
     drop: z.literal(true).optional(),
   })
@@ -23,7 +23,7 @@ const treatmentSchema = z
 
 const budgetSchema = z.strictObject({
   of: z.enum(['zeros', 'bits', 'bytes', 'nanoseconds', 'parameters', 'blocks']),
-  /** Mean or sum that the treatments come to; absent where the plan was written by hand. */
+  /** The mean or sum of the treatments; absent from plans written by hand. */
   target: z.number().optional(),
   counting: z.enum(['exact', 'published']),
 });
@@ -55,7 +55,7 @@ export type Treatment = Readonly<z.infer<typeof treatmentSchema>>;
 export type Budget = Readonly<z.infer<typeof budgetSchema>>;
 export type Plan = Readonly<z.infer<typeof version2>>;
 
-/** The unit that a block is in a plan. */
+/** The name of a block as a unit. */
 export const blockId = (block: number): string => `blocks.${block}`;
 
 const isVersion1 = (value: unknown): boolean => {
@@ -79,7 +79,7 @@ function upgrade({ target, budget, policy, blocks, linears }: z.infer<typeof ver
   };
 }
 
-/** Reads both versions, and gives version 2. */
+/** Reads both versions and returns version 2. */
 export const planSchema = z.unknown().transform((value, context): Plan => {
   const old = isVersion1(value);
   const result = old ? version1.transform(upgrade).safeParse(value) : version2.safeParse(value);
@@ -95,7 +95,7 @@ export function parsePlan(text: string, path: string): Plan {
   return parseRecord(planSchema, text, path, 'E_OPTION_PLAN', 'a plan');
 }
 
-/** Checks a plan that is an object already. @throws OptionError E_OPTION_PLAN with the place and what was expected. */
+/** Checks a plan that is already an object. @throws OptionError E_OPTION_PLAN with the place and what was expected. */
 export function validatePlan(value: unknown, path: string): Plan {
   return validateRecord(planSchema, value, path, 'E_OPTION_PLAN', 'a plan');
 }

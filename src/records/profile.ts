@@ -1,7 +1,7 @@
-// What was measured of a model, per block or per linear, in the order of the model's linears. A policy names the measures
-// it needs; all that several policies need are collected together in one dense pass. A profile is the document that keeps
-// them, with what removals of blocks judge by. In it a histogram is the counts of its bins from bin 0 on, where −k stands
-// for k empty bins in a row: some thousands of numbers instead of 32,768.
+// Measures of a model, per block or per linear, in the order of the model's linears. A policy names the measures it needs;
+// one dense pass collects those of several policies together. A profile is the document that stores them, with the scores
+// for removing blocks. It stores a histogram as the counts of its bins from bin 0 on, with −k for k empty bins in a row: some
+// thousands of numbers instead of 32,768.
 
 import { z } from 'zod';
 import { modelSchema, textSchema } from './manifest.js';
@@ -60,7 +60,7 @@ const documentSchema = z.object({
   influence: numbers,
   /** angles[n − 1][l]: the angular distance of the last token across the n blocks from block l on, in halves of a turn. */
   angles: z.array(numbers),
-  /** What was asked for. */
+  /** The requested measures. */
   measures: z.object({
     outliers: z.record(z.string(), numbers).optional(),
     scoreMoments: z.array(z.object({ mean: z.number(), median: z.number(), logVariance: z.number() })).optional(),
@@ -69,7 +69,7 @@ const documentSchema = z.object({
     alpha: numbers.optional(),
     gradient: numbers.optional(),
     redundancy: z.object({ blocks: z.array(numbers), linears: z.array(z.array(numbers)) }).optional(),
-    // All there are but the one that depends on what is to be pruned: a new measure has its place here.
+    // All measures but sensitivity, which depends on the target and the criterion. Add a new measure here.
   } satisfies Readonly<Record<Exclude<MeasureName, 'sensitivity'>, z.ZodType>>),
 });
 
@@ -97,7 +97,7 @@ const profileSchema = documentSchema.superRefine((profile, context) => {
 
 export type Profile = Readonly<z.infer<typeof profileSchema>>;
 
-/** Distributions of many linears are long; more than this is no document any more. */
+/** The most characters of a profile; the distributions of many linears are long. */
 export const PROFILE_CHARACTERS = 256 * 1024 * 1024;
 
 /** Reads a profile. @throws OptionError E_OPTION_PROFILE with the place and what was expected. */
@@ -105,12 +105,12 @@ export function parseProfile(text: string, path: string): Profile {
   return parseRecord(profileSchema, text, path, 'E_OPTION_PROFILE', 'a profile', PROFILE_CHARACTERS);
 }
 
-/** Checks a profile that is an object already. @throws OptionError E_OPTION_PROFILE with the place and what was expected. */
+/** Checks a profile that is already an object. @throws OptionError E_OPTION_PROFILE with the place and what was expected. */
 export function validateProfile(value: unknown, path: string): Profile {
   return validateRecord(profileSchema, value, path, 'E_OPTION_PROFILE', 'a profile');
 }
 
-/** Measures as a profile keeps them; `sensitivity`, which depends on what is to be pruned, is not among those it can. */
+/** Measures in the form of a profile; without `sensitivity`, which depends on the target and the criterion. */
 export function packMeasures({ sensitivity: _, scores, lamp, ...others }: Partial<Measured>): Profile['measures'] {
   const packed = {
     ...others,
@@ -120,7 +120,7 @@ export function packMeasures({ sensitivity: _, scores, lamp, ...others }: Partia
   return packed as Profile['measures'];
 }
 
-/** The inverse of `packMeasures`: what policies allocate by. */
+/** The inverse of `packMeasures`. */
 export function unpackMeasures({ scores, lamp, ...others }: Profile['measures']): Partial<Measured> {
   const measured = {
     ...others,
