@@ -36,7 +36,11 @@ export function fileError(error: unknown, path: string): unknown {
 /** Reads a document of at most `limit` bytes as UTF-8. @throws ResourceError E_RESOURCE_LARGE, E_RESOURCE_… */
 export async function readDocument(path: string, limit = 64 << 20): Promise<string> {
   try {
-    const { size } = await stat(path);
+    const info = await stat(path);
+    if (!info.isFile() && !info.isFIFO()) {
+      throw new ResourceError('E_RESOURCE_KIND', `${path}: expected a file, got something else.`, { path });
+    }
+    const { size } = info;
     if (size > limit) {
       const message = `${path}: expected at most ${limit} bytes, got ${size}; this is not a document Layerwise wrote.`;
       throw new ResourceError('E_RESOURCE_LARGE', message, { path, limit, size });

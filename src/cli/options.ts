@@ -436,7 +436,14 @@ export function parseNumbers(text: string): Readonly<Record<string, number>> {
   const pairs = text.split(',').map((pair) => /^\s*([A-Za-z]\w*)\s*=\s*(\S+)\s*$/.exec(pair));
   const values = pairs.map((pair) => (pair ? ([pair[1]!, Number(pair[2])] as const) : undefined));
   if (values.every((value) => value !== undefined && !Number.isNaN(value[1]))) {
-    return Object.fromEntries(values as (readonly [string, number])[]);
+    const named = values as (readonly [string, number])[];
+    const twice = named.find(([name], i) => named.findIndex(([other]) => other === name) < i);
+    if (!twice) return Object.fromEntries(named);
+    throw new OptionError(
+      'E_OPTION_HYPERPARAMETERS',
+      `--hyperparameters: expected each name once, got ${twice[0]} twice in ${JSON.stringify(text)}.`,
+      { option: 'hyperparameters', got: text, name: twice[0] },
+    );
   }
   throw new OptionError(
     'E_OPTION_HYPERPARAMETERS',

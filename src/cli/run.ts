@@ -108,5 +108,6 @@ function fail(error: unknown, wantsJson: boolean): number {
 /** `layerwise … | head` is not an error. */
 function leaveOnClosedPipe(error: NodeJS.ErrnoException): void {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  process.stderr.write(`layerwise: standard output: ${error.message} (E_RESOURCE_OUTPUT)\n`);
+  process.exit(1);
 }

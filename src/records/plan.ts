@@ -1,7 +1,7 @@
 // A plan: the treatment of each unit of a model. Policies, operators, trials and records exchange plans. Anyone can write one
-// by hand: { "units": { "blocks.0": { "zeros": { "rate": 0.6 } } } }. A unit is a linear, by its name in the checkpoint, or a
-// block, `blocks.<number>`, whose treatment applies to all its linears that are not named themselves. Units that are not
-// named stay unchanged. Documents of version 1 (rates per block, or per linear) are read as version 2.
+// by hand: { "units": { "blocks.0": { "zeros": { "rate": 0.6 } }, … } }. A unit is a linear, by its name in the checkpoint, or a
+// block, `blocks.<number>`, whose treatment applies to all its linears that are not named themselves. Linears that are not
+// named stay unchanged; a plan of blocks alone names them all. Documents of version 1 (rates per block, or per linear) are read as version 2.
 
 import { z } from 'zod';
 import { parseRecord, validateRecord } from './parse.js';
@@ -28,22 +28,22 @@ const budgetSchema = z.strictObject({
   counting: z.enum(['exact', 'published']),
 });
 
-const version2 = z.object({
+const version2 = z.strictObject({
   format: z.literal('layerwise-plan').default('layerwise-plan'),
   version: z.literal(2).default(2),
   units: z.record(z.string(), treatmentSchema),
   budget: budgetSchema.optional(),
   /** The policy that made it, and its hyperparameters. */
-  from: z.object({ policy: z.string(), values: z.record(z.string(), z.number()) }).optional(),
+  from: z.strictObject({ policy: z.string(), values: z.record(z.string(), z.number()) }).optional(),
 });
 
 const version1 = z
-  .object({
+  .strictObject({
     format: z.literal('layerwise-plan').default('layerwise-plan'),
     version: z.literal(1).default(1),
     target: rate.optional(),
     budget: z.enum(['exact', 'published']).optional(),
-    policy: z.object({ name: z.string(), hyperparameters: z.record(z.string(), z.number()) }).optional(),
+    policy: z.strictObject({ name: z.string(), hyperparameters: z.record(z.string(), z.number()) }).optional(),
     blocks: z.array(rate).min(1).optional(),
     linears: z.record(z.string(), rate).optional(),
   })

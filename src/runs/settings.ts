@@ -396,6 +396,14 @@ function checkPlan(plan: Plan, { criterion, pattern }: PruneSettings, model: Mod
     );
   }
   const target = meanRate(plan, factsOf(model));
+  const { target: promised = target, counting = 'exact' } = plan.budget ?? {};
+  if (counting === 'exact' && Math.abs(promised - target) > 1e-6) {
+    throw new OptionError(
+      'E_OPTION_PLAN',
+      `--plan: its budget says a target of ${promised}, but on this checkpoint its rates have the mean ${target}. Use the checkpoint it was made for, or leave its budget out.`,
+      { option: 'plan', expected: promised, got: target },
+    );
+  }
   if (target > 0 && target < 1) return;
   throw new OptionError(
     'E_OPTION_PLAN',

@@ -111,7 +111,7 @@ export async function checkSpace(
   const megabytes = (n: number): string => `${Math.ceil(n / 1e6)} MB`;
   throw new ResourceError(
     'E_RESOURCE_DISK_FULL',
-    `${parent}: ${what} ${megabytes(bytes)}, ${megabytes(free)} are free. Free some space or choose another --${option}.`,
+    `${parent}: ${what} ${megabytes(bytes)}, ${Math.floor(free / 1e6)} MB are free. Free some space or choose another --${option}.`,
     { path: parent, needed: bytes, free },
   );
 }

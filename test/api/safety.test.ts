@@ -193,6 +193,12 @@ describe('refused before any work', () => {
       /blocks\.3 asks for the pattern "matrix"; .*this one's is row/,
     ],
     [
+      'a plan whose target is not the mean of its rates here, as one of another model',
+      units({ budget: { of: 'zeros', target: 0.6, counting: 'exact' } }, ...[0.5, 0.5, 0.5, 0.5].map(zeros)),
+      'E_OPTION_PLAN',
+      /target of 0\.6, but on this checkpoint its rates have the mean 0\.5/,
+    ],
+    [
       'a budget of what the criterion does not make',
       units({ budget: { of: 'bits', target: 4, counting: 'exact' } }, ...[0.5, 0.5, 0.5, 0.5].map(zeros)),
       'E_OPTION_PLAN',

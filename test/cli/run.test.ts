@@ -107,6 +107,11 @@ describe('a wrong call exits with 2, says what and what next, and writes nothing
     ],
     ['no text to search on', ['plan', model, '--sparsity', '0.7'], /beta in \[0, 0\.0666.*--validation text/],
     ['hyperparameters that are none', ['plan', model, '--sparsity', '0.7', '--hyperparameters', 'x'], /name=number/],
+    [
+      'a hyperparameter given twice',
+      ['plan', model, '--sparsity', '0.7', '--hyperparameters', 'beta=0.01,beta=0.02'],
+      /each name once, got beta twice/,
+    ],
     ['checksums of a checkpoint', ['inspect', model, '--verify'], /--verify only applies to a \.lw file/],
     [
       'tiles of f32',

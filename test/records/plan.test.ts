@@ -63,6 +63,9 @@ test.each([
   ['a rate above 1, version 2', { units: { 'blocks.0': { zeros: { rate: 1.5 } } } }, 'at units.blocks.0.zeros.rate'],
   ['a treatment that says nothing', { units: { 'blocks.0': {} } }, 'zeros, bits, keep or drop'],
   ['a treatment that nobody knows', { units: { 'blocks.0': { shrink: 1 } } }, 'shrink'],
+  ['a misspelt field', { units: {}, buget: {} }, 'buget'],
+  ['a misspelt field of version 1', { blocks: [0.5], taget: 0.5 }, 'taget'],
+  ['both versions at once', { blocks: [0.5], units: {} }, 'blocks'],
   ['a version of the future', { version: 3, units: {} }, 'version'],
   ['no object', [1], 'plan'],
 ])('%s is refused with its place', (_what, value, place) => {
