@@ -38,7 +38,11 @@ export async function readDocument(path: string, limit = 64 << 20): Promise<stri
   try {
     const info = await stat(path);
     if (!info.isFile() && !info.isFIFO()) {
-      throw new ResourceError('E_RESOURCE_KIND', `${path}: expected a file, got something else.`, { path });
+      throw new ResourceError(
+        'E_RESOURCE_NOT_FILE',
+        `${path}: expected a file, got a folder or a device; check the path.`,
+        { path },
+      );
     }
     const { size } = info;
     if (size > limit) {
