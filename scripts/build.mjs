@@ -3,20 +3,25 @@
 // changed; what a source that is gone had left in dist/ goes too, or the package would carry it.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { hashSources, RECORD } from './sources.mjs';
+import { changedSources, hashSources, RECORD } from './sources.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
 
 const sources = hashSources(root);
+/** Kernels take most of the time; they are built again only if a kernel, a compiler or a recipe changed. */
+const changed = changedSources(root);
+const keepsKernels =
+  changed?.every((path) => path.endsWith('.ts') && !path.endsWith('.as.ts')) &&
+  existsSync(join(root, 'dist/kernels/runtime.wasm'));
 mkdirSync(join(root, 'dist'), { recursive: true });
 rmSync(join(root, RECORD), { force: true });
 try {
   run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json');
-  run('scripts/build-kernels.mjs');
+  if (!keepsKernels) run('scripts/build-kernels.mjs');
 } catch (error) {
   // The compiler has said what is wrong.
   process.exit(error.status ?? 1);

@@ -6,7 +6,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Beside src/, what decides what the build makes of it. */
-const RECIPES = ['tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs', 'scripts/build-kernels.mjs'];
+const RECIPES = [
+  ...['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],
+  ...['scripts/build.mjs', 'scripts/build-kernels.mjs'],
+];
 
 /** Where the build writes it, relative to the root. */
 export const RECORD = 'dist/sources.json';
