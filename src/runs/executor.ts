@@ -46,12 +46,9 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   const { engine, model, workspace, calibration, validation, dense, onProgress } = context;
   const { blocks } = model.config;
   let firstSquareSums: SquareSums | undefined;
-  const samples = new Map<Text, Promise<Text>>();
-  const sampleOf = (text: Text, count: number): Promise<Text> => {
-    const made = samples.get(text) ?? sampleText(own, model, text, count).then((sample) => sample.text);
-    samples.set(text, made);
-    return made;
-  };
+  // Each estimate has a sample of its own: without calibration text both are of the validation text.
+  let surrogateText: Promise<Text> | undefined;
+  let alignmentText: Promise<Text> | undefined;
   const dirOf = (trial: Digest): string => workspace.at('trials', trial);
   const announce = (label: string): void => onProgress({ kind: 'stage', stage: `trial: ${label}`, total: blocks });
   const sequenceOf = ({ plan, operator }: TrialRequest, dir: string) => ({
@@ -74,13 +71,15 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   };
   const surrogate = async (request: TrialRequest): Promise<Scores> => {
     const input = sequenceOf(request, dirOf(`surrogate-${requestDigest(request)}`));
-    const text = await sampleOf(validation!, SURROGATE_WINDOWS);
+    surrogateText ??= sampleText(own, model, validation!, SURROGATE_WINDOWS);
+    const text = await surrogateText;
     const operator = standInOf(input.operator);
     return { losses: await scoreSurrogate({ ...input, operator }, dense!, text), errors: [] };
   };
   const misalignment = async (request: TrialRequest): Promise<Scores> => {
     const input = sequenceOf(request, dirOf(`alignment-${requestDigest(request)}`));
-    const text = await sampleOf((calibration ?? validation)!, ALIGNMENT_WINDOWS);
+    alignmentText ??= sampleText(own, model, (calibration ?? validation)!, ALIGNMENT_WINDOWS);
+    const text = await alignmentText;
     return { losses: [await measureMisalignment(input, text)], errors: [] };
   };
   return {

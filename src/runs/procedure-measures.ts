@@ -32,7 +32,7 @@ export async function measureOnce(
   const gradient = await workspace.step('gradient', () =>
     withResources(async (own) => {
       const sample = await sampleText(own, model, text, GRADIENT_DRAWS);
-      return await measureGradients(engine, model, sample.text, seed, onProgress);
+      return await measureGradients(engine, model, sample, seed, onProgress);
     }),
   );
   return { gradient };
@@ -59,7 +59,7 @@ export async function measureAt(
     withResources(async (own) => {
       const sample = await sampleText(own, model, text, SENSITIVITY_WINDOWS);
       const input = { engine, model, operator: how.operator, plan, calibration, onProgress };
-      return await measureSensitivity(input, dense, sample.text);
+      return await measureSensitivity(input, dense, sample);
     }),
   );
   return { sensitivity };

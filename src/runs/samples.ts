@@ -1,5 +1,7 @@
 // The numbers of windows that a run's cheap estimates use.
 
+import { spreadEvenly } from '../stream/index.js';
+
 /** Windows of a surrogate. */
 export const SURROGATE_WINDOWS = 32;
 
@@ -10,7 +12,4 @@ export const SENSITIVITY_WINDOWS = 8;
 export const ALIGNMENT_WINDOWS = 8;
 
 /** The indices of a surrogate's windows among all windows. */
-export const surrogateSample = (windows: number): readonly number[] => {
-  const taken = Math.min(SURROGATE_WINDOWS, windows);
-  return Array.from({ length: taken }, (_, i) => Math.floor((i * windows) / taken));
-};
+export const surrogateSample = (windows: number): readonly number[] => spreadEvenly(SURROGATE_WINDOWS, windows);

@@ -2,4 +2,4 @@ export { type Activations, chunkTensor, createActivations } from './activations.
 export { embedWindows } from './embed.js';
 export { type Move, passBlock, showMove, type VisitResidual } from './pass.js';
 export { inParallel, runBlock, runChunk, sameShape } from './stream.js';
-export { embedText, sampleText, type Text } from './text.js';
+export { embedText, sampleText, spreadEvenly, type Text } from './text.js';

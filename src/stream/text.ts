@@ -14,16 +14,15 @@ export async function embedText(own: Own, model: Model, { windows }: Pick<Text, 
   return { windows, embedded: await own(embedWindows(model, windows)) };
 }
 
-/** `count` windows spread evenly over a text; `own` closes their embeddings with its scope. */
-export async function sampleText(
-  own: Own,
-  model: Model,
-  from: Text,
-  count: number,
-): Promise<{ readonly text: Text; readonly indices: readonly number[] }> {
+/** The places of `count` things spread evenly over `of`, or of all of them if there are fewer. */
+export function spreadEvenly(count: number, of: number): readonly number[] {
+  const taken = Math.min(count, of);
+  return Array.from({ length: taken }, (_, i) => Math.floor((i * of) / taken));
+}
+
+/** `count` windows spread evenly over a text. The scope that `own` belongs to closes their embeddings. */
+export async function sampleText(own: Own, model: Model, from: Text, count: number): Promise<Text> {
   const all = from.windows.windows;
-  const taken = Math.min(count, all.length);
-  const indices = Array.from({ length: taken }, (_, i) => Math.floor((i * all.length) / taken));
-  const windows = { ...from.windows, windows: indices.map((i) => all[i]!) };
-  return { text: await embedText(own, model, { windows }), indices };
+  const windows = { ...from.windows, windows: spreadEvenly(count, all.length).map((i) => all[i]!) };
+  return await embedText(own, model, { windows });
 }

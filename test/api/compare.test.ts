@@ -62,6 +62,18 @@ describe('compare', () => {
     expect(page).not.toMatch(/NaN|undefined|<script/);
   });
 
+  test('a policy’s row does not depend on the policies before it, also where one text serves all samples', async () => {
+    const { calibration: _, ...others } = texts;
+    const rowOf = async (name: string, allocations: readonly string[]) => {
+      const { calibration: __, ...rest } = asked(name, { sparsities: [0.5], criterion: 'magnitude', allocations });
+      const { comparison } = await compare({ ...rest, ...others });
+      return comparison.rows.find(({ allocation }) => allocation === 'layerwise');
+    };
+    const alone = await rowOf('alone', ['layerwise']);
+    expect(alone!.equivalents).toBeGreaterThan(0);
+    expect(await rowOf('behind', ['neuronal', 'layerwise'])).toEqual({ ...alone, versusAtp: null });
+  });
+
   test('interrupted anywhere and resumed, it ends with the same bytes', async () => {
     class Interruption extends Error {}
     let left = 12;
