@@ -43,7 +43,6 @@ import {
   type PruneSettings,
   prepareTasks,
   prepareTexts,
-  requestDigest,
   scoreFinal,
   trialEquivalents,
   type Workspace,
@@ -184,7 +183,7 @@ async function runCell(
     const requestOf = createRequests(settings, model, hashes, texts);
     const { length } = validation.windows;
     const choice = await choosePlan(settings, model, { executor, requestOf, target, measured, length });
-    const trial = requestDigest(choice.request);
+    const { digest: trial } = choice;
     await executor.blocks.restore(choice.request, describeCandidate(choice.candidate));
     const dir = executor.blocks.dirOf(trial);
     const final = await scoreFinal(context, model, texts.test, tasks, settings, trial, dir);

@@ -29,7 +29,6 @@ import {
   type PruneSettings,
   prepareTasks,
   prepareTexts,
-  requestDigest,
   runToChoice,
   scoreFinal,
   type TimedTrial,
@@ -113,7 +112,7 @@ async function pruneModel(settings: PruneSettings, model: Model, done: boolean):
   return await runToChoice(settings, model, texts, tasks, async (run) => {
     const { workspace, engine, executor, choice } = run;
     const { blocks } = executor;
-    const dirOf = ({ request }: Pick<Entry, 'request'>): string => blocks.dirOf(requestDigest(request));
+    const dirOf = ({ digest }: Entry): string => blocks.dirOf(digest);
     const score = (name: string, dir: string | undefined): Promise<FinalScores> =>
       scoreFinal(run, model, texts.test, tasks, settings, name, dir);
     const dense = await score('dense', undefined);

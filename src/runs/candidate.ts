@@ -43,10 +43,9 @@ export function createRequests(
     ...(calibration ? { calibration: digestOf(calibration.record) } : {}),
     ...(validation ? { validation: digestOf(validation.record) } : {}),
   };
-  const { seed, criterion } = settings;
+  const shared = { model: digestOf(hashes), operator: settings.criterion.name, ...texts, seed: settings.seed };
   return (plan, fidelity, loss = 'likelihood') => {
     const pattern = fidelity === 'surrogate' ? standIn(settings).pattern : settings.pattern;
-    const realised = realise(settings, model, plan, pattern);
-    return { model: digestOf(hashes), plan: realised, operator: criterion.name, ...texts, seed, fidelity, loss };
+    return { ...shared, plan: realise(settings, model, plan, pattern), fidelity, loss };
   };
 }

@@ -19,7 +19,8 @@ import { describeCandidate } from './describe.js';
 import type { LocalExecutor } from './executor.js';
 import { factsOf } from './facts.js';
 import type { PruneSettings } from './settings.js';
-import { createLedger, type Entry, noteTrial, sameTrial } from './trial-ledger.js';
+import { requestDigest } from './trial.js';
+import { createLedger, type Entry, noteTrial } from './trial-ledger.js';
 
 export type Choice = Entry & {
   /** The uniform baseline; undefined if nothing is evaluated. */
@@ -48,7 +49,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   const { executor, requestOf, target, measured, length } = context;
   const facts = factsOf(model);
   const uniform: Candidate = { plan: allocate(findPolicy('uniform'), { target, facts, counting }), values: {} };
-  const uniformTrial = { request: requestOf(uniform.plan, 'exact') };
+  const uniformDigest = requestDigest(requestOf(uniform.plan, 'exact'));
   /** Given hyperparameters override those of a search. */
   const candidateAt = (values: Values): Candidate => {
     const complete = completeValues(policy, { ...values, ...settings.values }, target, facts);
@@ -58,7 +59,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   const chosen = (entry: Entry, rest: Omit<Choice, keyof Entry | 'isUniform'>): Choice => ({
     ...entry,
     ...rest,
-    isUniform: sameTrial(entry, uniformTrial),
+    isUniform: entry.digest === uniformDigest,
   });
   const space = settings.plan ? undefined : searchSpace(policy, settings.values, target, facts);
 
@@ -75,7 +76,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
 
   if (length === 0) throw new InternalError('E_INTERNAL_SEARCH', 'A search was started without validation text.');
   const first = candidateAt(firstPoint(space));
-  const startsUniform = sameTrial({ request: requestOf(first.plan, 'exact') }, uniformTrial);
+  const startsUniform = requestDigest(requestOf(first.plan, 'exact')) === uniformDigest;
   const baseline = await ledger.run(startsUniform ? first : uniform);
   noteTrial(baseline, onProgress);
   const { maxTrials } = settings;

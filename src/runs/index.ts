@@ -50,7 +50,6 @@ export {
   prepareTexts,
   type TextSettings,
 } from './texts.js';
-export { requestDigest } from './trial.js';
 export type { Entry, TimedTrial } from './trial-ledger.js';
 export { describeUnseen } from './unseen-experts.js';
 export { checkOut, checkOutPath, checkOutside, checkSpace, isOnlyToBeCleared, type Workspace } from './workspace.js';

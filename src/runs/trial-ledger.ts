@@ -10,11 +10,19 @@ import type { Candidate, RequestOf } from './candidate.js';
 import { describeCandidate } from './describe.js';
 import type { LocalExecutor } from './executor.js';
 import { surrogateSample } from './samples.js';
-import { requestDigest, type TrialOutcome, type TrialRequest } from './trial.js';
+import { type Digest, requestDigest, type TrialOutcome, type TrialRequest } from './trial.js';
 
 export type TimedTrial = Trial & { readonly seconds: number };
 
-export type Entry = { readonly candidate: Candidate; readonly request: TrialRequest; readonly trial: TimedTrial };
+export type Entry = {
+  readonly candidate: Candidate;
+  readonly request: TrialRequest;
+  /** Of the request: a plan of many experts is long, and this is asked for often. */
+  readonly digest: Digest;
+  readonly trial: TimedTrial;
+};
+
+type Asked = Omit<Entry, 'trial'>;
 
 export type Ledger = {
   /** Runs an exact trial of a candidate. The first one is the baseline of all intervals. */
@@ -40,9 +48,13 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
   const outcomes = new Map<string, Promise<TrialOutcome>>();
   const running = new Set<Promise<void>>();
 
+  const askedOf = (candidate: Candidate, fidelity: TrialRequest['fidelity']): Asked => {
+    const request = requestOf(candidate.plan, fidelity);
+    return { candidate, request, digest: requestDigest(request) };
+  };
+
   /** Starts a trial, or returns the running one. */
-  const start = (request: TrialRequest, candidate: Candidate): Promise<TrialOutcome> => {
-    const digest = requestDigest(request);
+  const start = ({ request, digest, candidate }: Asked): Promise<TrialOutcome> => {
     const begun = outcomes.get(digest);
     if (begun) return begun;
     const outcome = executor.run(request, { label: describeCandidate(candidate) });
@@ -56,8 +68,7 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
   };
 
   /** Records an outcome, once. */
-  const enter = (candidate: Candidate, request: TrialRequest, outcome: TrialOutcome): Entry => {
-    const digest = requestDigest(request);
+  const enter = ({ candidate, request, digest }: Asked, outcome: TrialOutcome): Entry => {
     const known = tried.get(digest);
     if (known) return known;
     const exact = request.fidelity === 'exact';
@@ -74,15 +85,15 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
       errors: [...errors],
       seconds,
     };
-    const entry = { candidate, request, trial };
+    const entry = { candidate, request, digest, trial };
     entries.push(entry);
     tried.set(digest, entry);
     return entry;
   };
 
   const run = async (candidate: Candidate): Promise<Entry> => {
-    const request = requestOf(candidate.plan, 'exact');
-    return enter(candidate, request, await start(request, candidate));
+    const asked = askedOf(candidate, 'exact');
+    return enter(asked, await start(asked));
   };
 
   /** Runs a search to its end. Collects in `eligible` the entries that may be chosen. */
@@ -93,30 +104,26 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
   ): Promise<void> => {
     const baseline = entries[0];
     for (;;) {
-      const asks = searcher.ask(executor.slots).map((ask) => {
-        const candidate = candidateAt(ask.values);
-        return { ask, candidate, request: requestOf(candidate.plan, ask.fidelity) };
-      });
-      const [next] = asks;
-      if (!next) return;
-      const { ask, candidate, request } = next;
+      const asks = searcher.ask(executor.slots);
+      const [ask] = asks;
+      if (!ask) return;
+      const asked = asks.map(({ values, fidelity }) => askedOf(candidateAt(values), fidelity));
+      const [next, ...others] = asked as [Asked, ...Asked[]];
       // The walk's next ask waits for a slot. Asks that may follow use only free slots.
-      while (!outcomes.has(requestDigest(request)) && running.size >= executor.slots) await Promise.race(running);
-      const outcome = start(request, candidate);
-      for (const other of asks.slice(1)) if (running.size < executor.slots) start(other.request, other.candidate);
-      const isNew = !tried.has(requestDigest(request));
+      while (!outcomes.has(next.digest) && running.size >= executor.slots) await Promise.race(running);
+      const outcome = start(next);
+      for (const other of others) if (running.size < executor.slots) start(other);
+      const isNew = !tried.has(next.digest);
       // The blocks on disk are those of the trial that ran; the plan is that of this candidate.
-      const entry = { ...enter(candidate, request, await outcome), candidate };
+      const entry = { ...enter(next, await outcome), candidate: next.candidate };
       searcher.tell(ask, lossOf(entry));
       if (ask.fidelity === 'surrogate') continue;
       if (isNew) noteTrial(entry, onProgress);
       const held = bestOf(eligible);
-      if (!eligible.some((one) => sameTrial(one, entry))) eligible.push(entry);
+      if (!eligible.some((one) => one.digest === entry.digest)) eligible.push(entry);
       // Only the treated blocks of the baseline and the best trial stay on disk.
       const loser = held && (bestOf(eligible) === held ? entry : held);
-      if (loser && isNew && !(baseline && sameTrial(loser, baseline))) {
-        await executor.blocks.discard(requestDigest(loser.request));
-      }
+      if (loser && isNew && loser.digest !== baseline?.digest) await executor.blocks.discard(loser.digest);
     }
   };
 
@@ -143,9 +150,6 @@ export function noteTrial({ candidate, trial }: Entry, onProgress: OnProgress): 
   const perplexity = trial.validation.perplexity.toPrecision(5);
   onProgress({ kind: 'note', text: `${describeCandidate(candidate)}: validation perplexity ${perplexity}` });
 }
-
-export const sameTrial = (a: Pick<Entry, 'request'>, b: Pick<Entry, 'request'>): boolean =>
-  requestDigest(a.request) === requestDigest(b.request);
 
 const bestOf = (entries: readonly Entry[]): Entry | undefined =>
   entries.reduce<Entry | undefined>((a, b) => (a && lossOf(a) <= lossOf(b) ? a : b), undefined);
