@@ -44,6 +44,7 @@ import {
   prepareTasks,
   prepareTexts,
   scoreFinal,
+  sharesOf,
   trialEquivalents,
   type Workspace,
 } from '../runs/index.js';
@@ -197,6 +198,7 @@ async function runCell(
       allocation: settings.policy.name,
       criterion: settings.criterion.name,
       pattern: formatPattern(settings.pattern),
+      ...(choice.candidate.target ? { target: sharesOf(choice.candidate.target) } : {}),
       hyperparameters: { ...choice.candidate.values },
       rates: blockRates(choice.candidate.plan, factsOf(model)),
       sparsity: { target, realised: zeros / model.prunable },

@@ -7,7 +7,7 @@ import { DEVICES } from '../engine/index.js';
 import { DATA_SETS } from '../hub/index.js';
 import { HEADS, LAYOUT_CHOICES, VALUES } from '../packed/index.js';
 import { COUNTINGS, DROP_METHODS } from '../plan/index.js';
-import { DEFAULTS, SPECIAL_TOKENS } from '../runs/index.js';
+import { DEFAULTS, optionCode, SPECIAL_TOKENS } from '../runs/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 
 export type OptionSpec = {
@@ -107,6 +107,20 @@ export const OPTIONS = {
     value: 'pattern',
     text: 'where weights compete, such as row, 2:4 or n:8; layerwise help patterns lists them',
     otherwise: 'the criterion’s own; layerwise help criteria lists them',
+  },
+  target: {
+    kind: 'text',
+    flag: '--target',
+    value: 'target',
+    text: 'own: each linear keeps its own output; stream: it follows the dense model and takes back what earlier blocks lost',
+    otherwise: DEFAULTS.target,
+  },
+  targetShares: {
+    kind: 'text',
+    flag: '--target-shares',
+    value: 'alpha=n,gamma=n',
+    text: 'how far --target stream follows: of a linear’s own input error and of the residual’s, 0 to 1',
+    otherwise: 'searched on validation text; 0.5 each without one',
   },
   blocks: {
     kind: 'number',
@@ -407,6 +421,8 @@ export const TASK_OPTIONS = [
 export const PRUNING_OPTIONS = [
   'criterion',
   'pattern',
+  'target',
+  'targetShares',
   'budget',
   'calibration',
   'validation',
@@ -431,8 +447,8 @@ type ValueOf<S extends OptionSpec> = S['kind'] extends 'number' ? number : S['ki
 /** The parsed values of some options; absent ones are undefined. */
 export type Values<K extends OptionName = OptionName> = { readonly [N in K]?: ValueOf<(typeof OPTIONS)[N]> };
 
-/** `name=number,name=number` as an object. @throws OptionError E_OPTION_HYPERPARAMETERS */
-export function parseNumbers(text: string): Readonly<Record<string, number>> {
+/** `name=number,name=number` as an object. @throws OptionError E_OPTION_… with the option’s name */
+export function parseNumbers(text: string, option = 'hyperparameters'): Readonly<Record<string, number>> {
   const pairs = text.split(',').map((pair) => /^\s*([A-Za-z]\w*)\s*=\s*(\S+)\s*$/.exec(pair));
   const values = pairs.map((pair) => (pair ? ([pair[1]!, Number(pair[2])] as const) : undefined));
   if (values.every((value) => value !== undefined && !Number.isNaN(value[1]))) {
@@ -440,17 +456,21 @@ export function parseNumbers(text: string): Readonly<Record<string, number>> {
     const twice = named.find(([name], i) => named.findIndex(([other]) => other === name) < i);
     if (!twice) return Object.fromEntries(named);
     throw new OptionError(
-      'E_OPTION_HYPERPARAMETERS',
-      `--hyperparameters: expected each name once, got ${twice[0]} twice in ${JSON.stringify(text)}.`,
-      { option: 'hyperparameters', got: text, name: twice[0] },
+      optionCode(option),
+      `--${option}: expected each name once, got ${twice[0]} twice in ${JSON.stringify(text)}.`,
+      { option, got: text, name: twice[0] },
     );
   }
   throw new OptionError(
-    'E_OPTION_HYPERPARAMETERS',
-    `--hyperparameters: expected name=number pairs separated by commas, such as line=0.2,gain=0.5, got ${JSON.stringify(text)}.`,
-    { option: 'hyperparameters', got: text },
+    optionCode(option),
+    `--${option}: expected name=number pairs separated by commas, such as line=0.2,gain=0.5, got ${JSON.stringify(text)}.`,
+    { option, got: text },
   );
 }
+
+/** `alpha=0.5,gamma=0.5`; undefined where the option is absent. */
+export const parseShares = (text: string | undefined): { readonly targetShares?: Readonly<Record<string, number>> } =>
+  text === undefined ? {} : { targetShares: parseNumbers(text, 'target-shares') };
 
 const splitNames = (names: string): readonly string[] => names.split(',').map((name) => name.trim());
 
@@ -471,9 +491,8 @@ export function parseNumber(flag: string, text: string): number {
   const value = text.trim() === '' ? Number.NaN : Number(text);
   if (!Number.isNaN(value)) return value;
   const name = flag.replace(/^--/, '');
-  throw new OptionError(
-    `E_OPTION_${name.toUpperCase().replaceAll('-', '_')}`,
-    `${flag}: expected a number, got ${JSON.stringify(text)}.`,
-    { option: name, got: text },
-  );
+  throw new OptionError(optionCode(name), `${flag}: expected a number, got ${JSON.stringify(text)}.`, {
+    option: name,
+    got: text,
+  });
 }

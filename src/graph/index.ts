@@ -10,4 +10,5 @@ export {
   type Node,
   text,
 } from './graph.js';
+export { keepOutputs } from './keep.js';
 export { serialiseOnnx } from './onnx.js';

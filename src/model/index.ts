@@ -17,6 +17,16 @@ export {
   type Model,
   openModel,
 } from './model.js';
+export {
+  crossOf,
+  PAIR_INPUTS,
+  type PairOptions,
+  pairGraph,
+  pullOf,
+  sumsOf,
+  type TargetShares,
+  writesAlone,
+} from './pair.js';
 export { mendConfig, mendingOf, renumberTensor } from './removal.js';
 export { longestAlike, type Rope } from './rope.js';
 export { blockTensors, inPlace, type Linear, linearsOf, modelTensors, tensorNamesOf } from './tensor-names.js';

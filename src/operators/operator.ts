@@ -40,8 +40,13 @@ export type MatrixEdit = { readonly zeroed: Mask; readonly weights?: Float32Arra
 export interface Prepared {
   /** The share of the mean diagonal that was added to the Gram matrix; for the record. */
   readonly damping?: number;
-  /** Carries out `treatment` on W without changing W itself. @throws NumericError */
-  apply(unit: Unit, W: Matrix, treatment: Treatment): Promise<MatrixEdit>;
+  /**
+   * Carries out `treatment` on W without changing W itself. `pull` [rows, columns] is (T − W·X̃)·X̃ᵀ where the linear should
+   * give T instead of W·X̃, in the units of the Gram matrix; an operator that needs `gram` then works on
+   * W* = W + pull·(H + λI)⁻¹. Others get none.
+   * @throws NumericError
+   */
+  apply(unit: Unit, W: Matrix, treatment: Treatment, pull?: Float32Array): Promise<MatrixEdit>;
 }
 
 export interface Operator {

@@ -15,6 +15,7 @@ export { type DensePass, runDense, tapBlock } from './dense.js';
 export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { measureSensitivity } from './sensitivity.js';
 export { pruneSequentially, runBlocks, scoreBlockFiles } from './sequential.js';
+export type { StreamTarget } from './stream-target.js';
 export { scoreSurrogate } from './surrogate.js';
 export { measureEvidence, treatBlock } from './treat.js';
 export { withTreatedBlock } from './treated-block.js';

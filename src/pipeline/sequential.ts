@@ -13,6 +13,7 @@ import type { SquareSums } from '../profile/index.js';
 import { type Activations, type Move, passBlock, sameShape, type Text } from '../stream/index.js';
 import { blockFileSource, blockPath, isWholeBlock, writeBlockFile } from './block-file.js';
 import { type Trace, traceIndex } from './dense.js';
+import { type StreamTarget, treatToStream } from './stream-target.js';
 import { measureEvidence, type Treating, treatBlock } from './treat.js';
 
 export type SequentialInput = Treating & {
@@ -22,6 +23,8 @@ export type SequentialInput = Treating & {
   readonly trace: Trace | undefined;
   /** Statistics of block 0, which are the same for every plan. */
   readonly firstSquareSums?: SquareSums | undefined;
+  /** Fits the treated linears to the dense stream; needs calibration text and an operator with a Gram matrix. */
+  readonly target?: StreamTarget | undefined;
   /** Where the block files go. */
   readonly dir: string;
   readonly onProgress: OnProgress;
@@ -36,7 +39,7 @@ export type SequentialResult = {
 
 /** Prunes all blocks into files in `dir` and scores the result on the validation windows. */
 export async function pruneSequentially(input: SequentialInput): Promise<SequentialResult> {
-  const { engine, model, operator, calibration, validation, trace, dir, onProgress } = input;
+  const { engine, model, operator, calibration, validation, trace, target, dir, onProgress } = input;
   const { blocks } = model.config;
   await mkdir(dir, { recursive: true }).catch((error) => {
     throw fileError(error, dir);
@@ -45,19 +48,32 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
     const statistics = operator.needs.length > 0 ? calibration : undefined;
     const calibrated = statistics && (await own(sameShape(statistics.embedded)));
     const seen = validation && (await own(sameShape(validation.embedded)));
+    const dense = target && statistics && (await own(sameShape(statistics.embedded)));
     const gemm = operator.needs.includes('gram') ? await own(createGemm(engine)) : undefined;
     const errors: number[] = [];
     for (let block = 0; block < blocks; block++) {
       const path = blockPath(dir, block);
       const first = block === 0;
-      if (!(await isWholeBlock(model, block, path))) {
+      const last = block === blocks - 1;
+      const whole = await isWholeBlock(model, block, path);
+      if (dense && !whole) {
+        const streams = {
+          treated: first ? statistics!.embedded : calibrated!,
+          dense: first ? statistics!.embedded : dense,
+          next: last ? undefined : dense,
+        };
+        const treated = await treatToStream(input, target, block, engine, streams, statistics!, gemm!);
+        await writeBlockFile(model, block, treated, path);
+      } else if (dense && !last) {
+        await passBlock(engine, model, block, [[first ? statistics!.embedded : dense, dense]]);
+      } else if (!whole) {
         const inputs = statistics && (first ? statistics.embedded : calibrated!);
         const known = first ? input.firstSquareSums : undefined;
         const evidence = await measureEvidence(engine, model, operator, block, inputs, calibration, known);
         await writeBlockFile(model, block, await treatBlock(input, block, evidence, gemm), path);
       }
       const moves: Move[] = [];
-      if (statistics && block < blocks - 1) moves.push([first ? statistics.embedded : calibrated!, calibrated!]);
+      if (statistics && !last) moves.push([first ? statistics.embedded : calibrated!, calibrated!]);
       if (validation) moves.push([first ? validation.embedded : seen!, seen!]);
       if (moves.length > 0) await passBlock(engine, model, block, moves, await blockFileSource(path));
       if (trace && seen) errors.push(await relativeError(trace, block, seen));

@@ -6,19 +6,27 @@
 // Memory: the four sums, and as much again for every worker: 0.7 GB each for LLaMA2-7B.
 
 import { InternalError } from '../base/index.js';
-import type { Engine, Session } from '../engine/index.js';
+import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { type Activations, inParallel, runChunk } from '../stream/index.js';
 
 /** Σ xᵀx over all tokens, [in, in] for each tap site. In a block with experts, also the number of tokens per expert. */
 export type Grams = Readonly<Record<string, Float32Array>>;
 
 /** Runs a block's Gram taps over all chunks of `from` and adds the results in the order of the chunks. */
-export async function measureGrams(engine: Engine, session: Session, from: Activations): Promise<Grams> {
+export const measureGrams = (engine: Engine, session: Session, from: Activations): Promise<Grams> =>
+  sumOverChunks(engine, from.chunks.length, (chunk) => runChunk(session, from, chunk));
+
+/** Adds the outputs of all runs in float32, in the order of the chunks. */
+export async function sumOverChunks(
+  engine: Engine,
+  chunks: number,
+  run: (chunk: number) => Promise<Readonly<Record<string, HostTensor>>>,
+): Promise<Grams> {
   let sums: Readonly<Record<string, Float32Array>> | undefined;
   // One round of workers at a time, so that no more matrices wait than there are workers.
-  for (let first = 0; first < from.chunks.length; first += engine.workers) {
-    const count = Math.min(engine.workers, from.chunks.length - first);
-    const outputs = await inParallel(engine.workers, count, (index) => runChunk(session, from, first + index));
+  for (let first = 0; first < chunks; first += engine.workers) {
+    const count = Math.min(engine.workers, chunks - first);
+    const outputs = await inParallel(engine.workers, count, (index) => run(first + index));
     for (const output of outputs) {
       const values = Object.fromEntries(Object.entries(output).map(([site, { data }]) => [site, data as Float32Array]));
       if (sums) for (const [site, sum] of Object.entries(sums)) addTo(sum, values[site]!);

@@ -2,7 +2,7 @@
 // or how fast the run went.
 
 import { z } from 'zod';
-import { evaluationSchema } from './evaluation.js';
+import { evaluationSchema, sharesSchema } from './evaluation.js';
 import { modelSchema, textSchema } from './manifest.js';
 import { taskScoresSchema, taskSetupSchema } from './tasks.js';
 
@@ -12,6 +12,7 @@ const comparisonRowSchema = z.object({
   allocation: z.string(),
   criterion: z.string(),
   pattern: z.string(),
+  target: sharesSchema.optional(),
   hyperparameters: z.record(z.string(), z.number()),
   /** Sparsity of each block. */
   rates: z.array(z.number()),

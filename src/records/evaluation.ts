@@ -14,11 +14,16 @@ export const evaluationSchema = z.object({
 });
 export type Evaluation = Readonly<z.infer<typeof evaluationSchema>>;
 
+/** α and γ of a stream target (docs/lab/theory.md). */
+export const sharesSchema = z.object({ alpha: z.number(), gamma: z.number() });
+
 export const trialSchema = z.object({
   /** ATP's common difference β; null for a plan without one. */
   beta: z.number().nullable(),
   /** All of the policy's hyperparameters, by name. */
   hyperparameters: z.record(z.string(), z.number()).default({}),
+  /** How far its treated linears follow the dense stream; absent where each keeps its own output. */
+  target: sharesSchema.optional(),
   /** Sparsity of each block. */
   rates: z.array(z.number()),
   /** true: the real sequential procedure on all validation windows. false: a surrogate (masks from dense statistics). */

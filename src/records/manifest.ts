@@ -2,7 +2,7 @@
 // the run went, so equal inputs give equal bytes; times are printed, not written.
 
 import { z } from 'zod';
-import { evaluationSchema, trialSchema } from './evaluation.js';
+import { evaluationSchema, sharesSchema, trialSchema } from './evaluation.js';
 import { parseRecord } from './parse.js';
 import { planSchema } from './plan.js';
 import { taskScoresSchema, taskSetupSchema } from './tasks.js';
@@ -67,6 +67,8 @@ const manifestSchema = z.object({
   seed: z.number().int(),
   criterion: z.string(),
   pattern: z.string(),
+  /** How far the chosen model's linears follow the dense stream; absent where each keeps its own output. */
+  target: sharesSchema.optional(),
   /** Share of the mean diagonal added to each Gram matrix, by block and tap site; only with a solver. */
   damping: z.array(z.record(z.string(), z.number())).optional(),
   /** Experts without calibration tokens, by block; only if there are experts and the criterion measures inputs. */

@@ -3,6 +3,7 @@
 import { digestOf } from '../base/index.js';
 import { linearUnits, type Model } from '../model/index.js';
 import { formatPattern, type Operator, type Pattern, parsePattern, standInOf } from '../operators/index.js';
+import type { StreamTarget } from '../pipeline/index.js';
 import { realisePlan, type Values } from '../plan/index.js';
 import type { Plan } from '../records/index.js';
 import type { PruneSettings } from './settings.js';
@@ -10,7 +11,12 @@ import type { PreparedTexts } from './texts.js';
 import type { TrialRequest } from './trial.js';
 
 /** A plan, and the hyperparameters that it was made from. */
-export type Candidate = { readonly plan: Plan; readonly values: Values };
+export type Candidate = {
+  readonly plan: Plan;
+  readonly values: Values;
+  /** How far it follows the dense stream; absent where each linear keeps its own output. */
+  readonly target?: StreamTarget;
+};
 
 /** The plan in whole weights, with counts that the pattern can have. */
 export const realise = ({ budget }: Pick<PruneSettings, 'budget'>, model: Model, plan: Plan, pattern: Pattern): Plan =>
@@ -31,7 +37,11 @@ export function standIn({ criterion, pattern }: PruneSettings): {
 }
 
 /** Makes the requests for a run's trials. */
-export type RequestOf = (plan: Plan, fidelity: TrialRequest['fidelity'], loss?: TrialRequest['loss']) => TrialRequest;
+export type RequestOf = (
+  candidate: Pick<Candidate, 'plan' | 'target'>,
+  fidelity: TrialRequest['fidelity'],
+  loss?: TrialRequest['loss'],
+) => TrialRequest;
 
 export function createRequests(
   settings: PruneSettings,
@@ -44,8 +54,10 @@ export function createRequests(
     ...(validation ? { validation: digestOf(validation.record) } : {}),
   };
   const shared = { model: digestOf(hashes), operator: settings.criterion.name, ...texts, seed: settings.seed };
-  return (plan, fidelity, loss = 'likelihood') => {
+  return ({ plan, target }, fidelity, loss = 'likelihood') => {
+    // Estimates are made without the streams: they order plans and never decide.
+    const follows = target && fidelity === 'exact' && loss === 'likelihood' ? { target } : {};
     const pattern = fidelity === 'surrogate' ? standIn(settings).pattern : settings.pattern;
-    return { ...shared, plan: realise(settings, model, plan, pattern), fidelity, loss };
+    return { ...shared, plan: realise(settings, model, plan, pattern), ...follows, fidelity, loss };
   };
 }

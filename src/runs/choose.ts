@@ -2,6 +2,7 @@
 
 import { InternalError } from '../base/index.js';
 import type { Model } from '../model/index.js';
+import type { StreamTarget } from '../pipeline/index.js';
 import {
   allocate,
   completeValues,
@@ -12,15 +13,16 @@ import {
   type Values,
 } from '../plan/index.js';
 import type { Measured } from '../records/index.js';
-import { createSearcher, walkGrid, walkInterval } from '../search/index.js';
+import { createSearcher, walkDescent, walkGrid, walkInterval } from '../search/index.js';
 import { symbolOf } from '../words/index.js';
 import type { Candidate, RequestOf } from './candidate.js';
 import { describeCandidate } from './describe.js';
 import type { LocalExecutor } from './executor.js';
 import { factsOf } from './facts.js';
 import type { PruneSettings } from './settings.js';
+import { DEFAULT_SHARES, openShares } from './stream-shares.js';
 import { requestDigest } from './trial.js';
-import { createLedger, type Entry, noteTrial } from './trial-ledger.js';
+import { createLedger, type Entry, type Ledger, noteTrial } from './trial-ledger.js';
 
 export type Choice = Entry & {
   /** The uniform baseline; undefined if nothing is evaluated. */
@@ -48,25 +50,32 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   const { policy, budget: counting, onProgress } = settings;
   const { executor, requestOf, target, measured, length } = context;
   const facts = factsOf(model);
-  const uniform: Candidate = { plan: allocate(findPolicy('uniform'), { target, facts, counting }), values: {} };
-  const uniformDigest = requestDigest(requestOf(uniform.plan, 'exact'));
+  const plain: Candidate = { plan: allocate(findPolicy('uniform'), { target, facts, counting }), values: {} };
   /** Given hyperparameters override those of a search. */
   const candidateAt = (values: Values): Candidate => {
     const complete = completeValues(policy, { ...values, ...settings.values }, target, facts);
     return { plan: allocate(policy, { target, facts, counting, measured, values: complete }), values: complete };
   };
   const ledger = createLedger({ executor, requestOf, facts, length, onProgress });
+  const space = settings.plan ? undefined : searchSpace(policy, settings.values, target, facts);
+  const searching = space?.kind === 'interval' || space?.kind === 'grid';
+  const judged = space?.kind === 'candidates' ? await judge(space.points.map(candidateAt), executor, requestOf) : [];
+  const fixed = (): Candidate =>
+    settings.plan
+      ? { plan: settings.plan, values: {} }
+      : candidateAt(leastMisaligned(judged)?.hyperparameters ?? settings.values);
+  const follow = await chooseShares(settings, searching ? plain : fixed(), plain, ledger, length);
+  const following = (candidate: Candidate): Candidate => (follow ? { ...candidate, target: follow } : candidate);
+  const uniform = following(plain);
+  const uniformDigest = requestDigest(requestOf(uniform, 'exact'));
   const chosen = (entry: Entry, rest: Omit<Choice, keyof Entry | 'isUniform'>): Choice => ({
     ...entry,
     ...rest,
     isUniform: entry.digest === uniformDigest,
   });
-  const space = settings.plan ? undefined : searchSpace(policy, settings.values, target, facts);
 
   if (space === undefined || space.kind === 'candidates') {
-    const judged = space ? await judge(space.points.map(candidateAt), executor, requestOf) : [];
-    const values = leastMisaligned(judged)?.hyperparameters ?? settings.values;
-    const candidate = settings.plan ? { plan: settings.plan, values: {} } : candidateAt(values);
+    const candidate = following(fixed());
     const evaluated = length > 0 || settings.test !== undefined || settings.tasks !== undefined;
     const baseline = evaluated ? await ledger.run(uniform) : undefined;
     const entry = { ...(await ledger.run(candidate)), candidate };
@@ -75,19 +84,52 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   }
 
   if (length === 0) throw new InternalError('E_INTERNAL_SEARCH', 'A search was started without validation text.');
-  const first = candidateAt(firstPoint(space));
-  const startsUniform = requestDigest(requestOf(first.plan, 'exact')) === uniformDigest;
+  const first = following(candidateAt(firstPoint(space)));
+  const startsUniform = requestDigest(requestOf(first, 'exact')) === uniformDigest;
   const baseline = await ledger.run(startsUniform ? first : uniform);
   noteTrial(baseline, onProgress);
-  const { maxTrials } = settings;
+  // Trials of shares count; the search of the plan keeps two at least.
+  const shares = settings.target.kind === 'stream' ? ledger.entries.filter(({ candidate }) => candidate.target) : [];
+  const maxTrials = Math.max(2, settings.maxTrials - shares.length);
   const searcher = createSearcher(() =>
     space.kind === 'grid'
       ? walkGrid({ ...space, startsUniform, maxTrials })
       : walkInterval({ ...space, startsUniform, maxTrials, surrogate: true }),
   );
-  const best = await ledger.search(searcher, candidateAt);
+  const best = await ledger.search(searcher, (values) => following(candidateAt(values)), [baseline.digest]);
   const method = describeSearch(space, startsUniform);
   return chosen(best, { uniform: baseline, entries: ledger.entries, judged: [], method });
+}
+
+/**
+ * How far the treated linears follow the dense stream, by the loss of `base`; undefined where each keeps its own output: that
+ * is a candidate too, so following is never worse on validation text. Without validation text the default stands.
+ */
+async function chooseShares(
+  { target, onProgress }: PruneSettings,
+  base: Candidate,
+  uniform: Candidate,
+  ledger: Ledger,
+  length: number,
+): Promise<StreamTarget | undefined> {
+  if (target.kind === 'own') return undefined;
+  const open = openShares(target);
+  if (!open || length === 0) return { ...DEFAULT_SHARES, ...target.shares };
+  await ledger.run(uniform);
+  const own = await ledger.run(base);
+  noteTrial(own, onProgress);
+  const at = (values: Values): Candidate => ({ ...base, target: { ...DEFAULT_SHARES, ...values } });
+  const best = await ledger.search(
+    createSearcher(() => walkDescent(open)),
+    at,
+    [own.digest],
+  );
+  if (best.trial.validation.perplexity < own.trial.validation.perplexity) return best.candidate.target;
+  onProgress({
+    kind: 'note',
+    text: 'Following the dense stream does not help here; every linear keeps its own output.',
+  });
+  return undefined;
 }
 
 /** The misalignment of each candidate. */
@@ -98,7 +140,7 @@ async function judge(
 ): Promise<readonly Judged[]> {
   const judged: Judged[] = [];
   for (const candidate of candidates) {
-    const request = requestOf(candidate.plan, 'exact', 'misalignment');
+    const request = requestOf(candidate, 'exact', 'misalignment');
     const { losses } = await executor.run(request, { label: describeCandidate(candidate) });
     judged.push({ hyperparameters: { ...candidate.values }, misalignment: losses[0]! });
   }

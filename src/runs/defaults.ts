@@ -4,6 +4,7 @@ export const DEFAULTS = {
   allocation: 'atp',
   criterion: 'wanda',
   budget: 'exact',
+  target: 'own',
   calibrationSamples: 128,
   calibrationOrder: 'random',
   seed: 0,

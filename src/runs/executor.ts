@@ -51,8 +51,8 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   let alignmentText: Promise<Text> | undefined;
   const dirOf = (trial: Digest): string => workspace.at('trials', trial);
   const announce = (label: string): void => onProgress({ kind: 'stage', stage: `trial: ${label}`, total: blocks });
-  const sequenceOf = ({ plan, operator }: TrialRequest, dir: string) => ({
-    ...{ engine, model, operator: findCriterion(operator), plan, calibration, dir, onProgress },
+  const sequenceOf = ({ plan, operator, target }: TrialRequest, dir: string) => ({
+    ...{ engine, model, operator: findCriterion(operator), plan, target, calibration, dir, onProgress },
   });
   /** Statistics of block 0, the same for all plans. */
   const firstOf = async ({ needs }: Operator): Promise<SquareSums | undefined> => {

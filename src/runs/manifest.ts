@@ -13,6 +13,7 @@ import { DEFAULTS } from './defaults.js';
 import type { FinalScores } from './final-scores.js';
 import type { PruneSettings } from './settings.js';
 import { nameSource } from './source.js';
+import { sharesOf } from './stream-shares.js';
 import type { TaskSettings } from './task-options.js';
 import type { PreparedTasks } from './tasks.js';
 import type { PreparedTexts } from './texts.js';
@@ -64,6 +65,7 @@ export function buildManifest(facts: RunFacts): Manifest {
     seed: settings.seed,
     criterion: settings.criterion.name,
     pattern: formatPattern(settings.pattern),
+    ...(choice.candidate.target ? { target: sharesOf(choice.candidate.target) } : {}),
     ...(facts.notes.some(({ damping }) => Object.keys(damping).length > 0)
       ? { damping: facts.notes.map(({ damping }) => damping) }
       : {}),
@@ -132,6 +134,9 @@ export function commandOf(settings: PruneSettings): string {
   add('hyperparameters', values.length > 0 ? values.join() : undefined);
   add('criterion', settings.criterion.name);
   add('pattern', formatPattern(settings.pattern));
+  if (settings.target.kind !== DEFAULTS.target) add('target', settings.target.kind);
+  const shares = Object.entries(settings.target.shares).map(([name, value]) => `${name}=${value}`);
+  add('target-shares', shares.length > 0 ? shares.join() : undefined);
   add('budget', settings.budget);
   add('calibration', calibration);
   addWindowing('calibration-samples', 'calibrationSamples');

@@ -24,6 +24,7 @@ import { type Plan, validatePlan } from '../records/index.js';
 import { conflict, oneOf, wholeNumber } from './checks.js';
 import { DEFAULTS } from './defaults.js';
 import { factsOf } from './facts.js';
+import { normaliseTarget, type Shares, type TargetSettings } from './stream-shares.js';
 import { normaliseTasks, type TaskOptions, type TaskSettings } from './task-options.js';
 
 /** Where and how anything runs. */
@@ -117,6 +118,13 @@ export type PruneOptions = RunOptions &
      * columns of every linear), or `n:4`, `n:8`, `n:16`, `n:32` (each linear its own n). Defaults to the criterion's own.
      */
     readonly pattern?: string;
+    /**
+     * What the treated linears aim at: `own`, their own output on their real input, or `stream`, the dense model's, which also
+     * takes back what earlier blocks lost. `stream` needs a criterion with a Gram matrix. Defaults to `own`.
+     */
+    readonly target?: string;
+    /** The shares α and γ of `target: 'stream'`, 0 to 1; searched on validation text where absent, else ½. */
+    readonly targetShares?: Partial<Shares>;
     /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. Validation chooses β; test is scored once, at the end. */
     readonly calibration?: string;
     readonly validation?: string;
@@ -159,6 +167,7 @@ export type PruneSettings = RunSettings &
     readonly aligns: boolean;
     readonly criterion: Operator;
     readonly pattern: Pattern;
+    readonly target: TargetSettings;
     readonly calibration: string | undefined;
     readonly validation: string | undefined;
     readonly test: string | undefined;
@@ -228,6 +237,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     aligns,
     criterion,
     pattern,
+    target: normaliseTarget(options, criterion),
     calibration: criterion.needs.length > 0 || policy.needs.length > 0 || aligns ? options.calibration : undefined,
     validation: options.validation,
     test: options.test,

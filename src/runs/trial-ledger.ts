@@ -10,6 +10,7 @@ import type { Candidate, RequestOf } from './candidate.js';
 import { describeCandidate } from './describe.js';
 import type { LocalExecutor } from './executor.js';
 import { surrogateSample } from './samples.js';
+import { sharesOf } from './stream-shares.js';
 import { type Digest, requestDigest, type TrialOutcome, type TrialRequest } from './trial.js';
 
 export type TimedTrial = Trial & { readonly seconds: number };
@@ -27,8 +28,11 @@ type Asked = Omit<Entry, 'trial'>;
 export type Ledger = {
   /** Runs an exact trial of a candidate. The first one is the baseline of all intervals. */
   run(candidate: Candidate): Promise<Entry>;
-  /** Runs a search to its end. Of equally good candidates the earlier one is the best. */
-  search(searcher: Searcher, candidateAt: (values: Values) => Candidate): Promise<Entry>;
+  /**
+   * Runs a search to its end. Of equally good candidates the earlier one is the best. The treated blocks of `keep`, of the
+   * baseline and of the best stay on disk.
+   */
+  search(searcher: Searcher, candidateAt: (values: Values) => Candidate, keep?: readonly Digest[]): Promise<Entry>;
   /** All trials. */
   readonly entries: readonly Entry[];
 };
@@ -49,7 +53,7 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
   const running = new Set<Promise<void>>();
 
   const askedOf = (candidate: Candidate, fidelity: TrialRequest['fidelity']): Asked => {
-    const request = requestOf(candidate.plan, fidelity);
+    const request = requestOf(candidate, fidelity);
     return { candidate, request, digest: requestDigest(request) };
   };
 
@@ -78,6 +82,7 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
     const trial = {
       beta: candidate.values.beta ?? null,
       hyperparameters: { ...candidate.values },
+      ...(candidate.target ? { target: sharesOf(candidate.target) } : {}),
       rates: blockRates(candidate.plan, facts),
       exact,
       validation: summarise(losses, length),
@@ -101,8 +106,9 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
     searcher: Searcher,
     candidateAt: (values: Values) => Candidate,
     eligible: Entry[],
+    keep: readonly Digest[],
   ): Promise<void> => {
-    const baseline = entries[0];
+    const kept = [entries[0]?.digest, ...keep];
     for (;;) {
       const asks = searcher.ask(executor.slots);
       const [ask] = asks;
@@ -121,19 +127,18 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
       if (isNew) noteTrial(entry, onProgress);
       const held = bestOf(eligible);
       if (!eligible.some((one) => one.digest === entry.digest)) eligible.push(entry);
-      // Only the treated blocks of the baseline and the best trial stay on disk.
       const loser = held && (bestOf(eligible) === held ? entry : held);
-      if (loser && isNew && loser.digest !== baseline?.digest) await executor.blocks.discard(loser.digest);
+      if (loser && isNew && !kept.includes(loser.digest)) await executor.blocks.discard(loser.digest);
     }
   };
 
   return {
     entries,
     run,
-    search: async (searcher, candidateAt) => {
+    search: async (searcher, candidateAt, keep = []) => {
       const eligible: Entry[] = [];
       try {
-        await walk(searcher, candidateAt, eligible);
+        await walk(searcher, candidateAt, eligible, keep);
       } finally {
         // Wait for all running trials before the run continues or fails.
         await Promise.all(running);

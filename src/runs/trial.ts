@@ -3,6 +3,7 @@
 // counts are the same trial.
 
 import { digestOf } from '../base/index.js';
+import type { StreamTarget } from '../pipeline/index.js';
 import type { Plan } from '../records/index.js';
 
 export type Digest = string;
@@ -17,6 +18,8 @@ export type TrialRequest = {
   /** Digests of the records of the texts; absent without the text. */
   readonly calibration?: Digest;
   readonly validation?: Digest;
+  /** How far the treated linears follow the dense stream; absent where each keeps its own output. */
+  readonly target?: StreamTarget;
   readonly seed: number;
   /** `surrogate`: the operator's stand-in with dense statistics, on a sample of the windows. */
   readonly fidelity: 'exact' | 'surrogate';

@@ -50,3 +50,36 @@ export function runChunk(session: Session, from: Activations, chunk: number): Pr
     return [inputs.x!.data as Float32Array, outputs];
   });
 }
+
+/** Runs a graph on the same chunk of two streams, `x` of `from` and `x_dense` of `dense`; a graph may read only one of them. */
+export function runPair(
+  session: Session,
+  from: Activations | undefined,
+  dense: Activations | undefined,
+  chunk: number,
+): Promise<Record<string, HostTensor>> {
+  if (!dense) return runChunk(session, from!, chunk);
+  if (from === dense) return runTwice(session, dense, chunk);
+  return dense.lend(chunk, async (beside) => {
+    if (!from) {
+      const { inputs, outputs } = await session.lend({ x_dense: chunkTensor(dense, chunk, beside) });
+      return [inputs.x_dense!.data as Float32Array, outputs];
+    }
+    return await from.lend(chunk, async (data) => {
+      const { inputs, outputs } = await session.lend({
+        x: chunkTensor(from, chunk, data),
+        x_dense: chunkTensor(dense, chunk, beside),
+      });
+      return [inputs.x!.data as Float32Array, [inputs.x_dense!.data as Float32Array, outputs] as const];
+    });
+  });
+}
+
+/** Both streams are one: each input needs a buffer of its own. */
+function runTwice(session: Session, from: Activations, chunk: number): Promise<Record<string, HostTensor>> {
+  return from.lend(chunk, async (data) => {
+    const beside = chunkTensor(from, chunk, data.slice());
+    const { inputs, outputs } = await session.lend({ x: chunkTensor(from, chunk, data), x_dense: beside });
+    return [inputs.x!.data as Float32Array, outputs];
+  });
+}

@@ -137,6 +137,7 @@ describe('the sweep', () => {
       columns,
       U: Float32Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1),
       dead: [],
+      scale: 1,
       damping: 0,
     };
     const W = { rows: 2, columns, data: new Float32Array(8).fill(-2) };
@@ -180,7 +181,7 @@ describe('the damping', () => {
 });
 
 describe('what does not fit is refused', () => {
-  const factor = { columns: 6, U: new Float32Array(36).fill(1), dead: [], damping: 0.01 };
+  const factor = { columns: 6, U: new Float32Array(36).fill(1), dead: [], scale: 1, damping: 0.01 };
   const W = { rows: 1, columns: 6, data: new Float32Array(6).fill(1) };
   const prune = (pattern: SparseGptPattern, how: { gemm: Gemm } = { gemm }) => pruneSparseGpt(W, pattern, factor, how);
 

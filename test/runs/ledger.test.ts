@@ -55,7 +55,7 @@ function makeExecutor(slots: number, failing?: string) {
   return { executor, ran, discarded, most: () => most };
 }
 
-const requestOf = (plan: Candidate['plan'], fidelity: TrialRequest['fidelity']): TrialRequest => ({
+const requestOf = ({ plan }: Pick<Candidate, 'plan'>, fidelity: TrialRequest['fidelity']): TrialRequest => ({
   model: 'a model',
   plan: realisePlan(plan, facts.linears, { counting: 'exact', pattern: 'row', of: undefined }),
   operator: 'wanda',
@@ -128,10 +128,16 @@ test('two plans that round alike are one trial, and order of keys does not make 
     version: 2,
     units: Object.fromEntries(facts.linears.map(({ block }) => [`blocks.${block}`, { zeros: { rate } }])),
   });
-  expect(requestDigest(requestOf(plan(0.5), 'exact'))).toBe(requestDigest(requestOf(plan(0.5 + 1e-9), 'exact')));
-  expect(requestDigest(requestOf(plan(0.5), 'exact'))).not.toBe(requestDigest(requestOf(plan(0.6), 'exact')));
-  expect(requestDigest(requestOf(plan(0.5), 'exact'))).not.toBe(requestDigest(requestOf(plan(0.5), 'surrogate')));
-  const request = requestOf(plan(0.5), 'exact');
+  expect(requestDigest(requestOf({ plan: plan(0.5) }, 'exact'))).toBe(
+    requestDigest(requestOf({ plan: plan(0.5 + 1e-9) }, 'exact')),
+  );
+  expect(requestDigest(requestOf({ plan: plan(0.5) }, 'exact'))).not.toBe(
+    requestDigest(requestOf({ plan: plan(0.6) }, 'exact')),
+  );
+  expect(requestDigest(requestOf({ plan: plan(0.5) }, 'exact'))).not.toBe(
+    requestDigest(requestOf({ plan: plan(0.5) }, 'surrogate')),
+  );
+  const request = requestOf({ plan: plan(0.5) }, 'exact');
   const turned = Object.fromEntries(Object.entries(request).reverse()) as unknown as TrialRequest;
   expect(requestDigest(turned)).toBe(requestDigest(request));
 });

@@ -4,7 +4,7 @@ import type { ComparisonRow } from '../../records/index.js';
 import { formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds, formatTable } from '../format.js';
-import { PRUNING_OPTIONS, parseList, parseTasks } from '../options.js';
+import { PRUNING_OPTIONS, parseList, parseShares, parseTasks } from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 
 export const compareCommand = defineCommand({
@@ -27,7 +27,11 @@ export const compareCommand = defineCommand({
         'layerwise compare ./my-model --sparsity 0.7 --allocations atp,owl,layerwise --criterion sparsegpt --calibration calibration.txt --validation validation.txt --out compared --json',
     },
   ],
-  run: async (checkpoint, { sparsities, allocations, validation, out, tasks, ...options }, onProgress) => {
+  run: async (
+    checkpoint,
+    { sparsities, allocations, validation, out, tasks, targetShares, ...options },
+    onProgress,
+  ) => {
     const names = allocations === undefined || allocations === 'all' ? {} : { allocations: allocations.split(',') };
     const { comparison, rowSeconds, seconds } = await compare({
       checkpoint,
@@ -35,6 +39,7 @@ export const compareCommand = defineCommand({
       ...names,
       ...options,
       ...parseTasks(tasks),
+      ...parseShares(targetShares),
       validation: validation!,
       out: out!,
       onProgress,

@@ -3,7 +3,7 @@ import { readProfile } from '../../runs/index.js';
 import { formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatBar, formatTable } from '../format.js';
-import { parseNumbers } from '../options.js';
+import { parseNumbers, parseShares } from '../options.js';
 
 export const planCommand = defineCommand({
   name: 'plan',
@@ -17,6 +17,8 @@ export const planCommand = defineCommand({
     'budget',
     'criterion',
     'pattern',
+    'target',
+    'targetShares',
     'profile',
     'calibration',
     'validation',
@@ -48,9 +50,10 @@ export const planCommand = defineCommand({
     },
     { what: 'A plan as JSON on stdout', command: 'layerwise plan ./my-model --sparsity 0.7 --beta 0.01 --json' },
   ],
-  run: async (checkpoint, { out, hyperparameters, profile, ...options }, onProgress) => {
+  run: async (checkpoint, { out, hyperparameters, targetShares, profile, ...options }, onProgress) => {
     const given = {
       ...(hyperparameters === undefined ? {} : { hyperparameters: parseNumbers(hyperparameters) }),
+      ...parseShares(targetShares),
       ...(profile === undefined ? {} : { profile: await readProfile(profile) }),
     };
     const plan = await makePlan({ checkpoint, ...options, ...given, onProgress }, out);

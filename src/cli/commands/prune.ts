@@ -11,6 +11,7 @@ import {
   PACKING_OPTIONS,
   PRUNING_OPTIONS,
   parseNumbers,
+  parseShares,
   parseTasks,
   type Values,
 } from '../options.js';
@@ -80,13 +81,14 @@ type PruneValues = Values<(typeof OPTION_NAMES)[number]>;
 
 /** Turns the values of the command line into options of `prune`. @throws OptionError E_OPTION_…, ResourceError */
 export async function pruneOptions(checkpoint: string, asked: PruneValues): Promise<PruneOptions> {
-  const { plan, out, hyperparameters, tasks, pack, values, layout, head, ...options } = asked;
+  const { plan, out, hyperparameters, targetShares, tasks, pack, values, layout, head, ...options } = asked;
   return {
     checkpoint,
     out: out!,
     ...options,
     ...parseTasks(tasks),
     ...(hyperparameters === undefined ? {} : { hyperparameters: parseNumbers(hyperparameters) }),
+    ...parseShares(targetShares),
     ...packingOf(pack, { values, layout, head }),
     ...(plan === undefined ? {} : { plan: await readPlan(plan) }),
   };
@@ -126,11 +128,13 @@ function toJson(result: PruneResult): unknown {
       beta: betaOf(result),
       hyperparameters: manifest.plan.from?.values ?? {},
       rates: manifest.sparsity.blocks,
+      ...(manifest.target ? { target: manifest.target } : {}),
       ...scores(manifest.chosen),
     },
-    trials: trials.map(({ beta, hyperparameters, validation, interval, exact, seconds }) => ({
+    trials: trials.map(({ beta, hyperparameters, target, validation, interval, exact, seconds }) => ({
       beta,
       hyperparameters,
+      ...(target ? { target } : {}),
       validation: validation.perplexity,
       interval,
       exact,

@@ -14,9 +14,9 @@ import { expertOf, linearRole, ROUTER, type TapSite } from './parts.js';
 
 /**
  * What the graph returns: the block’s output, the taps (Σ x²), or both; or, instead of these, the sums Σ x, the Gram
- * matrices XᵀX, or the linears’ inputs X themselves.
+ * matrices XᵀX, or the linears’ inputs X themselves. `nothing`: the values are only named, for who builds on them.
  */
-export type BlockOutputs = 'hidden' | 'taps' | 'both' | 'sums' | 'gram' | 'inputs';
+export type BlockOutputs = 'hidden' | 'taps' | 'both' | 'sums' | 'gram' | 'inputs' | 'nothing';
 
 /**
  * The extra output of blocks with experts: the number of tokens routed to each expert, [E], summed like a tap. With
@@ -44,20 +44,42 @@ export type BlockBuilderOptions = {
   readonly weightInput?: WeightInput | undefined;
   /** The tensor of a role's `weight` or `bias`; undefined where the block has none. */
   readonly tensor: (role: string) => TensorSource | undefined;
+  /** A graph that the block is added to, and the name of its input there. Defaults to a graph of its own, and `x`. */
+  readonly graph?: GraphBuilder | undefined;
+  readonly input?: string | undefined;
+};
+
+/** The values of a block that others can build on. */
+export type BlockValues = {
+  /** What linears read, [N, width], by site. */
+  readonly sites: ReadonlyMap<TapSite, string>;
+  /** The residual just before a linear's output is added to it, [B, T, D]; none where a norm stands between. */
+  readonly residuals: ReadonlyMap<LinearKind, string>;
+  /** The block's output, [B, T, D]. */
+  readonly y: string | undefined;
+  /** The number of tokens per expert, [E]. */
+  readonly tokensPerExpert: string | undefined;
 };
 
 export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   readonly x: string;
   readonly config: ModelConfig;
-  private readonly g = new GraphBuilder();
+  private readonly g: GraphBuilder;
   private readonly options: BlockBuilderOptions;
   private readonly trees: PrefixTreeRow | undefined;
   private turning: readonly [cos: string, sin: string, positions: string] | undefined;
+  private readonly sites = new Map<TapSite, string>();
+  private readonly residuals = new Map<LinearKind, string>();
+  /** The kind of the linear that made a value. */
+  private readonly made = new Map<string, LinearKind>();
+  private y: string | undefined;
+  private tokensPerExpert: string | undefined;
 
   constructor(options: BlockBuilderOptions) {
     this.options = options;
     this.config = options.config;
-    this.x = this.g.input('x', 'f32', ['B', options.length, options.config.hidden]);
+    this.g = options.graph ?? new GraphBuilder();
+    this.x = this.g.input(options.input ?? 'x', 'f32', ['B', options.length, options.config.hidden]);
     if (!options.trees) return;
     const positions = this.g.input('positions', 'i64', ['B', options.length]);
     this.trees = { positions, subtreeEnd: this.g.input('subtree_end', 'f32', ['B', 1, 1, options.length]) };
@@ -83,7 +105,14 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
     const shape = config.transposed ? own.shape.toReversed() : own.shape;
     const w = isInput ? this.g.input('w', 'f32', shape) : weight(this.g, own);
     const inputs = [x, w, ...(bias ? [weight(this.g, bias)] : [])];
-    return this.g.op('Gemm', inputs, { transB: int(stored ? 0 : 1) });
+    const made = this.g.op('Gemm', inputs, { transB: int(stored ? 0 : 1) });
+    if (expert === undefined) this.made.set(made, kind);
+    return made;
+  }
+
+  /** The block's values; complete once it is built. */
+  get values(): BlockValues {
+    return { sites: this.sites, residuals: this.residuals, y: this.y, tokensPerExpert: this.tokensPerExpert };
   }
 
   get mixture(): Mixture | undefined {
@@ -99,7 +128,8 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
     const { experts } = this.mixture!;
     if (outputs === 'inputs') g.output(routing.assigned, TOKENS_PER_EXPERT, [experts, 'N']);
     else if (outputs !== 'hidden') {
-      g.output(g.op('ReduceSum', [routing.assigned, g.shape([1])], { keepdims: int(0) }), TOKENS_PER_EXPERT, [experts]);
+      this.tokensPerExpert = g.op('ReduceSum', [routing.assigned, g.shape([1])], { keepdims: int(0) });
+      if (outputs !== 'nothing') g.output(this.tokensPerExpert, TOKENS_PER_EXPERT, [experts]);
     }
     return routing;
   }
@@ -121,6 +151,8 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   }
 
   add(residual: string, x: string): string {
+    const kind = this.made.get(x);
+    if (kind !== undefined) this.residuals.set(kind, residual);
     return this.g.op('Add', [residual, this.reshape(x, [-1, this.options.length, this.config.hidden])]);
   }
 
@@ -149,7 +181,8 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   tap(x: string, site: TapSite, width: number): void {
     const { g } = this;
     const { outputs } = this.options;
-    if (outputs === 'hidden') return;
+    this.sites.set(site, x);
+    if (outputs === 'hidden' || outputs === 'nothing') return;
     if (outputs === 'inputs') g.output(x, site, [expertOf(site) === undefined ? 'N' : `N_${site}`, width]);
     else if (outputs === 'gram') g.output(g.op('Gemm', [x, x], { transA: int(1) }), site, [width, width]);
     else if (outputs === 'sums') g.output(g.op('ReduceSum', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);
@@ -205,7 +238,8 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
 
   output(value: () => string): void {
     const { outputs, length, config } = this.options;
-    if (outputs === 'hidden' || outputs === 'both') this.g.output(value(), 'y', ['B', length, config.hidden]);
+    if (outputs === 'nothing') this.y = value();
+    else if (outputs === 'hidden' || outputs === 'both') this.g.output(value(), 'y', ['B', length, config.hidden]);
   }
 
   build(name: string, folder: string): Graph {

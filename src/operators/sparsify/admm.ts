@@ -85,6 +85,7 @@ async function pruneAdmm(
   pattern: Pattern,
   factor: AdmmFactor,
   gemm: Gemm,
+  pull: Float32Array | undefined,
 ): Promise<{ readonly weights: Float32Array; readonly mask: Mask }> {
   const { rows, columns } = W;
   const { norms } = factor;
@@ -95,6 +96,8 @@ async function pruneAdmm(
     gemm.multiply({ rows, columns, data }, { rows: columns, columns, data: by.slice() });
   let current: Float32Array = W.data.map((weight, i) => weight * norms[i % columns]!);
   const constant = await times(current.slice(), factor.H);
+  // With T·X̃ᵀ in place of W·H: the wanted output takes the place of the linear's own.
+  if (pull) for (let i = 0; i < pull.length; i++) constant[i]! += pull[i]! / norms[i % columns]!;
   const U = new Float32Array(W.data.length);
   const total = new Float32Array(W.data.length);
   const add = (): void => {
@@ -144,7 +147,7 @@ export const admm: SolverOperator = solverOperator({
     const factor = await factoriseAdmm(gram, columns, { gemm, name });
     return {
       damping: factor.damping,
-      solve: (W, count, pattern) => pruneAdmm(W, count, pattern, factor, gemm),
+      solve: (W, count, pattern, pull) => pruneAdmm(W, count, pattern, factor, gemm, pull),
     };
   },
 });

@@ -35,8 +35,13 @@ export type FactoriseOptions = {
 export type Solver = {
   /** The share of the mean diagonal that was added to the Gram matrix. */
   readonly damping: number;
-  /** Prunes exactly `count` weights. Does not change W itself. */
-  solve(W: Matrix, count: number, pattern: Pattern): Promise<{ readonly weights: Float32Array; readonly mask: Mask }>;
+  /** Prunes exactly `count` weights. Does not change W itself. `pull`: see Prepared.apply. */
+  solve(
+    W: Matrix,
+    count: number,
+    pattern: Pattern,
+    pull?: Float32Array,
+  ): Promise<{ readonly weights: Float32Array; readonly mask: Mask }>;
 };
 
 /** Prunes by the Gram matrix of the linear's input. */
@@ -83,9 +88,9 @@ export const solverOperator = (criterion: SolverCriterion): SolverOperator => ({
     const { damping, solve } = await criterion.factorise(gram, Math.sqrt(gram.length), options);
     return {
       damping,
-      apply: async (_unit, W, treatment) => {
+      apply: async (_unit, W, treatment, pull) => {
         const { count, pattern } = zerosOf(treatment, W);
-        const { weights, mask } = await solve(W, count, pattern);
+        const { weights, mask } = await solve(W, count, pattern, pull);
         return { zeroed: mask, weights };
       },
     };

@@ -9,7 +9,7 @@
 import { InternalError } from '../../base/index.js';
 import { type SolverOperator, solverOperator } from './criterion.js';
 import { refineMask } from './dsnot.js';
-import { factoriseGram } from './gram-factor.js';
+import { factoriseGram, retarget } from './gram-factor.js';
 import { selectMask } from './mask.js';
 import { diagonalOf, scoreSparseGpt } from './sparsegpt.js';
 import { scoreWanda, wanda } from './wanda.js';
@@ -23,12 +23,14 @@ export const dsnotSparsegpt: SolverOperator = solverOperator({
   patterns: ['row', 'matrix', 'n:m'],
   factorise: async (gram, columns, { statistics, ...options }) => {
     if (!statistics) throw new InternalError('E_INTERNAL_STATISTICS', 'DSnoT got no statistics.');
-    const { U, dead, damping } = await factoriseGram(gram, columns, options);
+    const factor = await factoriseGram(gram, columns, options);
+    const { U, dead, damping } = factor;
     // Only the diagonal of U is needed.
     const diagonal = diagonalOf({ rows: columns, columns, data: U });
     return {
       damping,
-      solve: async (W, count, pattern) => {
+      solve: async (given, count, pattern, pull) => {
+        const W = await retarget(given, pull, factor, options.gemm);
         const scores = scoreSparseGpt(W, diagonal);
         for (const j of dead) for (let at = j; at < scores.length; at += columns) scores[at] = 0;
         const start = selectMask({ ...W, data: scores }, count, pattern);

@@ -5,7 +5,7 @@
 // error. The damping used is returned for the record. Linears that read the same input use the same factor.
 
 import { NumericError } from '../../base/index.js';
-import { choleskyOfInverse, type Gemm } from '../../linalg/index.js';
+import { choleskyOfInverse, type Gemm, type Matrix } from '../../linalg/index.js';
 import type { Kernels } from '../../solver-kernels/index.js';
 
 /** λ = DAMPING · mean(diag H), as published. */
@@ -20,6 +20,8 @@ export type GramFactor = {
   readonly dead: readonly number[];
   /** λ as a share of the mean of H's diagonal. */
   readonly damping: number;
+  /** H = scale·Σ xᵀx. */
+  readonly scale: number;
 };
 
 export type GramFactorOptions = {
@@ -75,11 +77,29 @@ export async function factoriseGram(
     for (let j = 0; j < columns; j++) gram[j * columns + j] = diagonal[j]! + lambda;
     const H = { rows: columns, columns, data: gram };
     const failed = await choleskyOfInverse(H, gemm, kernels ? { kernels } : {});
-    if (failed < 0) return { columns, U: gram, dead, damping };
+    if (failed < 0) return { columns, U: gram, dead, damping, scale };
   }
   throw new NumericError(
     'E_NUMERIC_CHOLESKY',
     `The Gram matrix of ${name} is not positive definite, even with a damping of ${tried.at(-1)} (tried ${tried.join(', ')}). Use more calibration text, or another criterion.`,
     { name, tried },
   );
+}
+
+/**
+ * W* = W + scale·pull·(H + λI)⁻¹, (H + λI)⁻¹ = UᵀU: the weights whose output on the input is nearest to the wanted one
+ * (operator.ts). To prune or to round W* by H is to prune or to round W for that output. Returns W itself without a pull.
+ */
+export async function retarget(
+  W: Matrix,
+  pull: Float32Array | undefined,
+  { U, scale }: Pick<GramFactor, 'U' | 'scale'>,
+  gemm: Gemm,
+): Promise<Matrix> {
+  if (!pull) return W;
+  const { rows, columns, data } = W;
+  const factor = (): Matrix => ({ rows: columns, columns, data: U.slice() });
+  const half = await gemm.multiply({ rows, columns, data: pull.map((value) => value * scale) }, factor(), 'B');
+  const moved = await gemm.multiply({ rows, columns, data: half }, factor());
+  return { rows, columns, data: moved.map((value, i) => data[i]! + value) };
 }

@@ -1,5 +1,5 @@
 import { type SolverOperator, solverOperator } from './criterion.js';
-import { factoriseGram } from './gram-factor.js';
+import { factoriseGram, retarget } from './gram-factor.js';
 import { groupCounts } from './pattern.js';
 import { pruneSparseGpt } from './sparsegpt.js';
 import { wanda } from './wanda.js';
@@ -17,7 +17,8 @@ export const sparsegpt: SolverOperator = solverOperator({
     const factor = await factoriseGram(gram, columns, options);
     return {
       damping: factor.damping,
-      solve: (W, count, pattern) => {
+      solve: async (given, count, pattern, pull) => {
+        const W = await retarget(given, pull, factor, gemm);
         if (pattern.kind !== 'n:m') return pruneSparseGpt(W, { kind: 'panels', count }, factor, { gemm });
         // In `pruneSparseGpt`, n is the number of pruned weights.
         const { whole } = groupCounts(W.rows, W.columns, count, pattern.of);

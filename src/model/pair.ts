@@ -1,0 +1,124 @@
+// Two versions of one block in a graph, on two streams of the same tokens: `dense` runs the checkpoint's block on x, `treated`
+// runs an edited block on x̃. The outputs are the sums over tokens from which a linear is fitted to the dense stream: at each
+// site the Gram matrix, and how far the dense model's output is from what the linear would give now ("pull"):
+//   <site>        X̃ᵀX̃ [in, in]                        <site>.sums   Σ x̃ [in]
+//   <site>.cross  (X − X̃)ᵀX̃ [in, in], where several linears read; the pull of each is α·W·cross
+//   <site>.pull   (α·(X − X̃)Wᵀ + γ·r)ᵀX̃ [out, in], where one linear reads and writes into the residual; r is the dense residual
+//                 minus the treated one before its output is added; without r where a norm stands between (gemma)
+//   y             the dense block's output [B, T, D]
+// Experts see different tokens in the two streams. Their sites have a Gram matrix and sums alone.
+
+import { float, type Graph, GraphBuilder, int, keepOutputs } from '../graph/index.js';
+import { buildWith } from './blocks/architectures.js';
+import { type BlockValues, GraphBlockBuilder, TOKENS_PER_EXPERT } from './blocks/graph-block-builder.js';
+import { expertOf, type TapSite } from './blocks/parts.js';
+import { weightName } from './linear.js';
+import { type BlockSource, checkpointSource, type Model } from './model.js';
+import { type TensorSource, weight } from './nodes.js';
+import { blockTensors, type Linear } from './tensor-names.js';
+
+/** How much of the difference to the dense stream a linear takes over. */
+export type TargetShares = {
+  /** Of the error of its own input: 0 fits it to W·X̃, 1 to W·X. */
+  readonly alpha: number;
+  /** Of the error that the residual carries; for linears that write into it. */
+  readonly gamma: number;
+};
+
+export type PairOptions = {
+  readonly length: number;
+  readonly shares: TargetShares;
+  /** The sites whose sums are wanted. */
+  readonly sites: readonly TapSite[];
+  /** Whether the dense block's output is wanted too. */
+  readonly hidden: boolean;
+  /** Weights that were edited already, by tensor name, in the file's order and dtype. */
+  readonly edited: ReadonlyMap<string, Uint8Array>;
+  /** Weigh each token by 1 / mean(x²) of the dense residual before the block. */
+  readonly weighTokens?: boolean;
+};
+
+/** The names of the inputs: the treated stream and the dense one. */
+export const PAIR_INPUTS = { treated: 'x', dense: 'x_dense' } as const;
+
+const EDITED = ' (edited)'; // cannot end the name of a tensor that a checkpoint can have beside the original
+
+/** The graph of block `block`, dense and treated. Its inputs are those of PAIR_INPUTS that its outputs need. */
+export function pairGraph(model: Model, block: number, options: PairOptions): Graph {
+  const { config, tensorNames, checkpoint } = model;
+  const { length, shares, sites, hidden, edited } = options;
+  const { folder, find } = checkpointSource(checkpoint);
+  const g = new GraphBuilder();
+  const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
+  const versionOf = (input: string, source: BlockSource['find']): BlockValues => {
+    const tensor = (role: string): TensorSource | undefined => {
+      const name = names.get(role);
+      return name === undefined ? undefined : source(name);
+    };
+    const builder = new GraphBlockBuilder({ config, block, length, outputs: 'nothing', tensor, graph: g, input });
+    buildWith(config, builder);
+    return builder.values;
+  };
+  const treated = versionOf(PAIR_INPUTS.treated, (name) => {
+    const bytes = edited.get(name);
+    return bytes ? { ...find(name), name: name + EDITED, source: { kind: 'bytes', bytes } } : find(name);
+  });
+  const dense = versionOf(PAIR_INPUTS.dense, find);
+  const scale = options.weighTokens ? tokenWeights(g, config.hidden) : undefined;
+  const outputs: string[] = [];
+  const output = (value: string, name: string, shape: readonly (number | string)[]): void => {
+    g.output(value, name, shape);
+    outputs.push(name);
+  };
+  for (const site of sites) {
+    const linears = model.linears[block]!.filter((linear) => linear.site === site);
+    const { columns } = linears[0]!;
+    const Y = treated.sites.get(site)!;
+    const expert = expertOf(site) !== undefined;
+    const Yw = scale && !expert ? g.op('Mul', [Y, scale]) : Y;
+    const times = (A: string): string => g.op('Gemm', [A, Yw], { transA: int(1) });
+    output(times(Y), site, [columns, columns]);
+    output(g.op('ReduceSum', [Y, g.shape([0])], { keepdims: int(0) }), sumsOf(site), [columns]);
+    if (expert) continue;
+    const X = dense.sites.get(site)!;
+    const [only] = linears;
+    if (!writesAlone(linears)) {
+      if (shares.alpha !== 0) output(times(g.op('Sub', [X, Y])), crossOf(site), [columns, columns]);
+      continue;
+    }
+    const parts: string[] = [];
+    if (shares.alpha !== 0) {
+      const W = weight(g, find(weightName(only!)));
+      const transB = int(only!.transposed ? 0 : 1);
+      parts.push(g.op('Gemm', [g.op('Sub', [X, Y]), W], { transB, alpha: float(shares.alpha) }));
+    }
+    const [r, s] = [dense, treated].map(({ residuals }) => residuals.get(only!.kind));
+    if (shares.gamma !== 0 && r !== undefined && s !== undefined) {
+      const lost = g.op('Reshape', [g.op('Sub', [r, s]), g.shape([-1, config.hidden])]);
+      parts.push(g.op('Mul', [lost, g.constant('gamma', Float32Array.of(shares.gamma), [1])]));
+    }
+    if (parts.length === 0) continue;
+    const wanted = parts.length === 1 ? parts[0]! : g.op('Add', parts);
+    output(times(wanted), pullOf(site), [only!.rows, columns]);
+  }
+  if (treated.tokensPerExpert !== undefined && sites.some((site) => expertOf(site) !== undefined)) {
+    output(treated.tokensPerExpert, TOKENS_PER_EXPERT, [config.mixtures[block]!.experts]);
+  }
+  if (hidden) output(dense.y!, 'y', ['B', length, config.hidden]);
+  return keepOutputs(g.build(`block ${block}, dense and treated`, folder), outputs);
+}
+
+export const sumsOf = (site: string): string => `${site}.sums`;
+export const crossOf = (site: string): string => `${site}.cross`;
+export const pullOf = (site: string): string => `${site}.pull`;
+
+/** Whether the site is read by one linear, which writes into the residual. */
+export const writesAlone = (linears: readonly Linear[]): boolean =>
+  linears.length === 1 && linears[0]!.feeds === 'residual';
+
+/** 1 / mean(x²) of each token of the dense residual, [N, 1], with the mean over tokens left as it is. */
+function tokenWeights(g: GraphBuilder, hidden: number): string {
+  const rows = g.op('Reshape', [PAIR_INPUTS.dense, g.shape([-1, hidden])]);
+  const squares = g.op('ReduceSumSquare', [rows, g.shape([1])], { keepdims: int(1) });
+  return g.op('Div', [g.constant('hidden', Float32Array.of(hidden), [1]), squares]);
+}

@@ -1,0 +1,159 @@
+// Treats a block so that it follows the dense stream. Two streams of the same tokens run beside each other: x through the
+// checkpoint's blocks, x̃ through the treated ones. With X and X̃ the inputs of a linear in the two, and r the dense residual
+// minus the treated one just before the linear's output is added to it, an operator treats W as if it were
+//   W* = W + [α·W(X − X̃)X̃ᵀ + γ·r·X̃ᵀ]·(X̃X̃ᵀ + λI)⁻¹        γ for the linears that write into the residual, o and down
+// so o and down take back what earlier blocks lost (QEP, NeurIPS 2025; GPTAQ, ICML 2025; the term r is ours: docs/lab/theory.md).
+// The sites of a block are treated one after another: each sees what was treated before it.
+
+import { withResources } from '../base/index.js';
+import type { TensorEdit, TensorToWrite } from '../checkpoint/index.js';
+import type { Engine } from '../engine/index.js';
+import type { Gemm } from '../linalg/index.js';
+import {
+  crossOf,
+  expertOf,
+  type Linear,
+  pairGraph,
+  pullOf,
+  sumsOf,
+  type TapSite,
+  TOKENS_PER_EXPERT,
+  unitOf,
+  weightName,
+} from '../model/index.js';
+import type { Evidence, Matrix, Prepared } from '../operators/index.js';
+import { treatmentOf } from '../plan/index.js';
+import { fillGrams, type Grams, sumOverChunks, unseenExperts } from '../profile/index.js';
+import { type Activations, runPair, type Text } from '../stream/index.js';
+import type { TreatedBlock } from './block-file.js';
+import { editLinear } from './edit-linear.js';
+import type { Treating } from './treat.js';
+
+/** How far treated linears follow the dense stream; docs/lab/theory.md has what was measured. */
+export type StreamTarget = {
+  /** The share of the input's error, W(X − X̃), that a linear takes over; 0 to 1. */
+  readonly alpha: number;
+  /** The share of the residual's error that the linears that write into it take back; 0 to 1. */
+  readonly gamma: number;
+  /** `block`: all sites of a block are measured before any of them is treated. Faster, and worse. Defaults to `site`. */
+  readonly staging?: 'site' | 'block';
+  /** Weigh each token by 1 / mean(x²) of the dense residual. Defaults to false. */
+  readonly weighTokens?: boolean;
+};
+
+export type Streams = {
+  /** The residual before the block: treated, and dense. They may be one store. */
+  readonly treated: Activations;
+  readonly dense: Activations;
+  /** Receives the dense residual after the block; may be `dense`. */
+  readonly next: Activations | undefined;
+};
+
+/** Treats a block by two streams. Writes the dense stream after the block into `streams.next`. */
+export async function treatToStream(
+  { model, operator, plan }: Treating,
+  target: StreamTarget,
+  block: number,
+  engine: Engine,
+  { treated, dense, next }: Streams,
+  text: Text,
+  gemm: Gemm,
+): Promise<TreatedBlock> {
+  const linears = model.linears[block]!;
+  const edits = new Map<string, TensorEdit>();
+  const edited = new Map<string, Uint8Array>();
+  const damping: Record<string, number> = {};
+  let unseen: readonly number[] = [];
+  const sequences = text.windows.windows.length;
+  const tokens = sequences * text.windows.length;
+  const stages = stagesOf(linears, target.staging ?? 'site');
+  for (const [index, sites] of stages.entries()) {
+    const hidden = index === stages.length - 1 && next !== undefined;
+    const graph = pairGraph(model, block, {
+      ...{ length: treated.length, shares: target, sites, hidden, edited },
+      weighTokens: target.weighTokens ?? false,
+    });
+    const [readsTreated, readsDense] = ['x', 'x_dense'].map((name) =>
+      graph.inputs.some((input) => input.name === name),
+    );
+    const sums = await withResources(async (own) => {
+      const session = await own(engine.load(graph));
+      return await sumOverChunks(engine, treated.chunks.length, async (chunk) => {
+        const { y, ...rest } = await runPair(
+          session,
+          readsTreated ? treated : undefined,
+          readsDense ? dense : undefined,
+          chunk,
+        );
+        if (y && next) await next.write(chunk, y.data as Float32Array);
+        return rest;
+      });
+    });
+    const tokensPerExpert = sums[TOKENS_PER_EXPERT];
+    if (tokensPerExpert) {
+      const ofExperts = sites.filter((site) => expertOf(site) !== undefined);
+      const grams = Object.fromEntries([TOKENS_PER_EXPERT, ...ofExperts].map((site) => [site, sums[site]!]));
+      unseen = unseenExperts(grams);
+      fillGrams(grams);
+    }
+    for (const site of sites) {
+      const expert = expertOf(site);
+      const given = expert === undefined ? undefined : tokensPerExpert?.[expert];
+      const prepared = await operator.prepare(
+        `block ${block}, ${site}`,
+        { ...statisticsOf(sums, site), sequences, tokens: given || tokens },
+        { gemm },
+      );
+      if (prepared.damping !== undefined) damping[site] = prepared.damping;
+      for (const linear of linears.filter((one) => one.site === site)) {
+        const treatment = treatmentOf(plan, unitOf(linear));
+        if (!treatment) continue;
+        const pull = pullFor(linear, sums, target.alpha, gemm);
+        const edit = await computed(editLinear(model, linear, withPull(prepared, pull), treatment));
+        edits.set(weightName(linear), edit);
+        edited.set(weightName(linear), await edit.read());
+      }
+    }
+  }
+  return { edits, notes: { damping, unseen } };
+}
+
+/** The sites in the order in which they are treated; those of experts at once, since they have no dense counterpart. */
+function stagesOf(linears: readonly Linear[], staging: 'site' | 'block'): readonly (readonly TapSite[])[] {
+  const sites = [...new Set(linears.map(({ site }) => site))];
+  if (staging === 'block') return [sites];
+  const experts = sites.filter((site) => expertOf(site) !== undefined);
+  const stages = sites.filter((site) => !experts.includes(site)).map((site) => [site]);
+  return experts.length > 0 ? [...stages, experts] : stages;
+}
+
+/** Overwritten by the operator: the Gram matrix. Its diagonal is kept before. */
+function statisticsOf(sums: Grams, site: string): Pick<Evidence, 'gram' | 'squareSums' | 'columnSums'> {
+  const gram = sums[site]!;
+  const columns = Math.sqrt(gram.length);
+  const squareSums = Float64Array.from({ length: columns }, (_, j) => gram[j * (columns + 1)]!);
+  return { gram, squareSums, columnSums: Float64Array.from(sums[sumsOf(site)]!) };
+}
+
+type Pull = (W: Matrix) => Promise<Float32Array | undefined>;
+
+/** α·W(X − X̃)X̃ᵀ + γ·r·X̃ᵀ for a linear, [rows, columns]; undefined where its site has no dense counterpart. */
+function pullFor({ site }: Linear, sums: Grams, alpha: number, gemm: Gemm): Pull {
+  const [pull, cross] = [sums[pullOf(site)], sums[crossOf(site)]];
+  if (pull || !cross) return async () => pull;
+  return async ({ rows, columns, data }) => {
+    const scaled = data.map((weight) => alpha * weight);
+    return await gemm.multiply({ rows, columns, data: scaled }, { rows: columns, columns, data: cross.slice() });
+  };
+}
+
+const withPull = (prepared: Prepared, pull: Pull): Prepared => ({
+  ...prepared,
+  apply: async (unit, W, treatment) => await prepared.apply(unit, W, treatment, await pull(W)),
+});
+
+/** An edit with its bytes: the next site reads them, and so does the block's file. */
+async function computed(edit: TensorToWrite): Promise<TensorToWrite> {
+  const bytes = await edit.read();
+  return { ...edit, read: async () => bytes };
+}
