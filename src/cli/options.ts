@@ -108,6 +108,11 @@ export const OPTIONS = {
     text: 'where weights compete, such as row, 2:4 or n:8; layerwise help patterns lists them',
     otherwise: 'the criterion’s own; layerwise help criteria lists them',
   },
+  refit: {
+    kind: 'flag',
+    flag: '--refit',
+    text: 'fit the kept weights again by least squares on the mask, for criteria that only choose a mask',
+  },
   target: {
     kind: 'text',
     flag: '--target',
@@ -421,6 +426,7 @@ export const TASK_OPTIONS = [
 export const PRUNING_OPTIONS = [
   'criterion',
   'pattern',
+  'refit',
   'target',
   'targetShares',
   'budget',

@@ -8,7 +8,7 @@
 //   y             the dense block's output [B, T, D]
 // Experts see different tokens in the two streams. Their sites have a Gram matrix and sums alone.
 
-import { float, type Graph, GraphBuilder, int, keepOutputs } from '../graph/index.js';
+import { type Graph, GraphBuilder, int, keepOutputs } from '../graph/index.js';
 import { buildWith } from './blocks/architectures.js';
 import { type BlockValues, GraphBlockBuilder, TOKENS_PER_EXPERT } from './blocks/graph-block-builder.js';
 import { expertOf, type TapSite } from './blocks/parts.js';
@@ -89,13 +89,13 @@ export function pairGraph(model: Model, block: number, options: PairOptions): Gr
     const parts: string[] = [];
     if (shares.alpha !== 0) {
       const W = weight(g, find(weightName(only!)));
-      const transB = int(only!.transposed ? 0 : 1);
-      parts.push(g.op('Gemm', [g.op('Sub', [X, Y]), W], { transB, alpha: float(shares.alpha) }));
+      const y = g.op('Gemm', [g.op('Sub', [X, Y]), W], { transB: int(only!.transposed ? 0 : 1) });
+      parts.push(share(g, 'alpha', shares.alpha, y));
     }
     const [r, s] = [dense, treated].map(({ residuals }) => residuals.get(only!.kind));
     if (shares.gamma !== 0 && r !== undefined && s !== undefined) {
       const lost = g.op('Reshape', [g.op('Sub', [r, s]), g.shape([-1, config.hidden])]);
-      parts.push(g.op('Mul', [lost, g.constant('gamma', Float32Array.of(shares.gamma), [1])]));
+      parts.push(share(g, 'gamma', shares.gamma, lost));
     }
     if (parts.length === 0) continue;
     const wanted = parts.length === 1 ? parts[0]! : g.op('Add', parts);
@@ -111,6 +111,9 @@ export function pairGraph(model: Model, block: number, options: PairOptions): Gr
 export const sumsOf = (site: string): string => `${site}.sums`;
 export const crossOf = (site: string): string => `${site}.cross`;
 export const pullOf = (site: string): string => `${site}.pull`;
+
+const share = (g: GraphBuilder, name: keyof TargetShares, value: number, x: string): string =>
+  g.op('Mul', [x, g.constant(name, Float32Array.of(value), [1])]);
 
 /** Whether the site is read by one linear, which writes into the residual. */
 export const writesAlone = (linears: readonly Linear[]): boolean =>

@@ -1,10 +1,11 @@
 export { type Evidence, type Mask, type Matrix, type Operator, type Prepared, standInOf } from './operator.js';
 export { type MaskOperator, maskOperator, type SolverOperator, solverOperator } from './sparsify/criterion.js';
 export { refineMask } from './sparsify/dsnot.js';
-export { factoriseGram } from './sparsify/gram-factor.js';
+export { factoriseGram, retarget } from './sparsify/gram-factor.js';
 export { selectMask } from './sparsify/mask.js';
 export { formatPattern, PATTERNS, type Pattern, type PatternKind, parsePattern } from './sparsify/pattern.js';
-export { CRITERIA, findCriterion } from './sparsify/registry.js';
+export { refit } from './sparsify/refit.js';
+export { CRITERIA, findCriterion, refitCriterion } from './sparsify/registry.js';
 export { scoreRia } from './sparsify/ria.js';
 export { selectRank } from './sparsify/select.js';
 export { pruneSparseGpt, type SparseGptPattern } from './sparsify/sparsegpt.js';

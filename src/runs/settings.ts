@@ -6,7 +6,14 @@ import { type OnProgress, OptionError, silent } from '../base/index.js';
 import { DEVICES, type Device } from '../engine/index.js';
 import type { PushTarget } from '../hub/index.js';
 import { linearUnits, type Model, type ModelConfig } from '../model/index.js';
-import { findCriterion, formatPattern, type Operator, type Pattern, parsePattern } from '../operators/index.js';
+import {
+  findCriterion,
+  formatPattern,
+  type Operator,
+  type Pattern,
+  parsePattern,
+  refitCriterion,
+} from '../operators/index.js';
 import {
   type AllocationPolicy,
   COUNTINGS,
@@ -118,6 +125,8 @@ export type PruneOptions = RunOptions &
      * columns of every linear), or `n:4`, `n:8`, `n:16`, `n:32` (each linear its own n). Defaults to the criterion's own.
      */
     readonly pattern?: string;
+    /** Fit the kept weights again, by least squares on the mask; for criteria that only choose a mask. Defaults to false. */
+    readonly refit?: boolean;
     /**
      * What the treated linears aim at: `own`, their own output on their real input, or `stream`, the dense model's, which also
      * takes back what earlier blocks lost. `stream` needs a criterion with a Gram matrix. Defaults to `own`.
@@ -193,7 +202,8 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     }
   }
   if (options.sparsity !== undefined) validateTarget(options.sparsity);
-  const criterion = findCriterion(options.criterion ?? DEFAULTS.criterion);
+  const named = findCriterion(options.criterion ?? DEFAULTS.criterion);
+  const criterion = options.refit ? refitCriterion(named) : named;
   if (criterion.needs.length > 0 && options.calibration === undefined) {
     throw new OptionError(
       'E_OPTION_CALIBRATION',

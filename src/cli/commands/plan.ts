@@ -17,6 +17,7 @@ export const planCommand = defineCommand({
     'budget',
     'criterion',
     'pattern',
+    'refit',
     'target',
     'targetShares',
     'profile',
