@@ -9,6 +9,7 @@ export {
   int,
   type Node,
   text,
+  type ValueInfo,
 } from './graph.js';
 export { keepOutputs } from './keep.js';
 export { serialiseOnnx } from './onnx.js';

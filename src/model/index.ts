@@ -18,6 +18,8 @@ export {
   openModel,
 } from './model.js';
 export {
+  ATTENDED,
+  attendedWidth,
   crossOf,
   PAIR_INPUTS,
   type PairOptions,

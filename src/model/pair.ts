@@ -5,10 +5,10 @@
 //   <site>.cross  (X − X̃)ᵀX̃ [in, in], where several linears read; the pull of each is α·W·cross
 //   <site>.pull   (α·(X − X̃)Wᵀ + γ·r)ᵀX̃ [out, in], where one linear reads and writes into the residual; r is the dense residual
 //                 minus the treated one before its output is added; without r where a norm stands between (gemma)
-//   y             the dense block's output [B, T, D]
+//   y             the output of one of the two, [B, T, D]
 // Experts see different tokens in the two streams. Their sites have a Gram matrix and sums alone.
 
-import { type Graph, GraphBuilder, int, keepOutputs } from '../graph/index.js';
+import { type Graph, GraphBuilder, int, keepOutputs, type ValueInfo } from '../graph/index.js';
 import { buildWith } from './blocks/architectures.js';
 import { type BlockValues, GraphBlockBuilder, TOKENS_PER_EXPERT } from './blocks/graph-block-builder.js';
 import { expertOf, type TapSite } from './blocks/parts.js';
@@ -30,23 +30,26 @@ export type PairOptions = {
   readonly shares: TargetShares;
   /** The sites whose sums are wanted. */
   readonly sites: readonly TapSite[];
-  /** Whether the dense block's output is wanted too. */
-  readonly hidden: boolean;
+  /** Whose output `y` is wanted too. */
+  readonly hidden?: 'dense' | 'treated' | undefined;
+  /** What linears read at the end of attention is an output too ("keep"), or is given as an input, in both versions. */
+  readonly attended?: 'keep' | 'give' | undefined;
   /** Weights that were edited already, by tensor name, in the file's order and dtype. */
   readonly edited: ReadonlyMap<string, Uint8Array>;
   /** Weigh each token by 1 / mean(x²) of the dense residual before the block. */
   readonly weighTokens?: boolean;
 };
 
-/** The names of the inputs: the treated stream and the dense one. */
+/** The names of the inputs: the two streams, and what linears read at the end of attention where it is given. */
 export const PAIR_INPUTS = { treated: 'x', dense: 'x_dense' } as const;
+export const ATTENDED = { treated: 'attended', dense: 'attended_dense' } as const;
 
 const EDITED = ' (edited)'; // cannot end the name of a tensor that a checkpoint can have beside the original
 
-/** The graph of block `block`, dense and treated. Its inputs are those of PAIR_INPUTS that its outputs need. */
+/** The graph of block `block`, dense and treated. Its inputs are those of PAIR_INPUTS and ATTENDED that its outputs need. */
 export function pairGraph(model: Model, block: number, options: PairOptions): Graph {
   const { config, tensorNames, checkpoint } = model;
-  const { length, shares, sites, hidden, edited } = options;
+  const { length, shares, sites, hidden, attended, edited } = options;
   const { folder, find } = checkpointSource(checkpoint);
   const g = new GraphBuilder();
   const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
@@ -104,9 +107,23 @@ export function pairGraph(model: Model, block: number, options: PairOptions): Gr
   if (treated.tokensPerExpert !== undefined && sites.some((site) => expertOf(site) !== undefined)) {
     output(treated.tokensPerExpert, TOKENS_PER_EXPERT, [config.mixtures[block]!.experts]);
   }
-  if (hidden) output(dense.y!, 'y', ['B', length, config.hidden]);
-  return keepOutputs(g.build(`block ${block}, dense and treated`, folder), outputs);
+  if (hidden) output((hidden === 'dense' ? dense : treated).y!, 'y', ['B', length, config.hidden]);
+  const given = new Map<string, ValueInfo>();
+  for (const [version, { sites: values }] of [
+    ['treated', treated],
+    ['dense', dense],
+  ] as const) {
+    const [value, name] = [values.get('attention_out')!, ATTENDED[version]];
+    const info = { name, type: 'f32', shape: ['N', attendedWidth(model, block)] } as const;
+    if (attended === 'give') given.set(value, info);
+    else if (attended === 'keep') output(value, name, info.shape);
+  }
+  return keepOutputs(g.build(`block ${block}, dense and treated`, folder), outputs, given);
 }
+
+/** The width of what linears read at the end of attention. */
+export const attendedWidth = ({ linears }: Model, block: number): number =>
+  linears[block]!.find(({ site }) => site === 'attention_out')!.columns;
 
 export const sumsOf = (site: string): string => `${site}.sums`;
 export const crossOf = (site: string): string => `${site}.cross`;

@@ -60,7 +60,7 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
         const streams = {
           treated: first ? statistics!.embedded : calibrated!,
           dense: first ? statistics!.embedded : dense,
-          next: last ? undefined : dense,
+          next: last ? undefined : { treated: calibrated!, dense },
         };
         const treated = await treatToStream(input, target, block, engine, streams, statistics!, gemm!);
         await writeBlockFile(model, block, treated, path);
@@ -73,7 +73,8 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
         await writeBlockFile(model, block, await treatBlock(input, block, evidence, gemm), path);
       }
       const moves: Move[] = [];
-      if (statistics && !last) moves.push([first ? statistics.embedded : calibrated!, calibrated!]);
+      if (statistics && !last && (whole || !dense))
+        moves.push([first ? statistics.embedded : calibrated!, calibrated!]);
       if (validation) moves.push([first ? validation.embedded : seen!, seen!]);
       if (moves.length > 0) await passBlock(engine, model, block, moves, await blockFileSource(path));
       if (trace && seen) errors.push(await relativeError(trace, block, seen));

@@ -5,14 +5,18 @@
 // so o and down take back what earlier blocks lost (QEP, NeurIPS 2025; GPTAQ, ICML 2025; the term r is ours: docs/lab/theory.md).
 // The sites of a block are treated one after another: each sees what was treated before it.
 
-import { withResources } from '../base/index.js';
+import { type Own, withResources } from '../base/index.js';
 import type { TensorEdit, TensorToWrite } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Gemm } from '../linalg/index.js';
 import {
+  ATTENDED,
+  attendedWidth,
   crossOf,
   expertOf,
   type Linear,
+  type Model,
+  PAIR_INPUTS,
   pairGraph,
   pullOf,
   sumsOf,
@@ -24,7 +28,7 @@ import {
 import type { Evidence, Matrix, Prepared } from '../operators/index.js';
 import { treatmentOf } from '../plan/index.js';
 import { fillGrams, type Grams, sumOverChunks, unseenExperts } from '../profile/index.js';
-import { type Activations, runPair, type Text } from '../stream/index.js';
+import { type Activations, createActivations, type Feed, runChunks, type Text } from '../stream/index.js';
 import type { TreatedBlock } from './block-file.js';
 import { editLinear } from './edit-linear.js';
 import type { Treating } from './treat.js';
@@ -45,17 +49,17 @@ export type Streams = {
   /** The residual before the block: treated, and dense. They may be one store. */
   readonly treated: Activations;
   readonly dense: Activations;
-  /** Receives the dense residual after the block; may be `dense`. */
-  readonly next: Activations | undefined;
+  /** Receive the residuals after the block; each may be the store that is read. */
+  readonly next?: { readonly treated: Activations; readonly dense: Activations } | undefined;
 };
 
-/** Treats a block by two streams. Writes the dense stream after the block into `streams.next`. */
+/** Treats a block by two streams, and moves both behind it if there is a next block. */
 export async function treatToStream(
   { model, operator, plan }: Treating,
   target: StreamTarget,
   block: number,
   engine: Engine,
-  { treated, dense, next }: Streams,
+  streams: Streams,
   text: Text,
   gemm: Gemm,
 ): Promise<TreatedBlock> {
@@ -67,55 +71,91 @@ export async function treatToStream(
   const sequences = text.windows.windows.length;
   const tokens = sequences * text.windows.length;
   const stages = stagesOf(linears, target.staging ?? 'site');
-  for (const [index, sites] of stages.entries()) {
-    const hidden = index === stages.length - 1 && next !== undefined;
+  return await withResources(async (own) => {
+    const run = await createPairRun(own, engine, model, block, target, streams);
+    for (const [index, sites] of stages.entries()) {
+      const last = index === stages.length - 1;
+      const sums = await run(edited, sites, streams.next && last ? 'dense' : undefined);
+      const tokensPerExpert = sums[TOKENS_PER_EXPERT];
+      if (tokensPerExpert) {
+        const ofExperts = sites.filter((site) => expertOf(site) !== undefined);
+        const grams = Object.fromEntries([TOKENS_PER_EXPERT, ...ofExperts].map((site) => [site, sums[site]!]));
+        unseen = unseenExperts(grams);
+        fillGrams(grams);
+      }
+      for (const site of sites) {
+        const expert = expertOf(site);
+        const routed = expert === undefined ? undefined : tokensPerExpert?.[expert];
+        const evidence = { ...statisticsOf(sums, site), sequences, tokens: routed || tokens };
+        const prepared = await operator.prepare(`block ${block}, ${site}`, evidence, { gemm });
+        if (prepared.damping !== undefined) damping[site] = prepared.damping;
+        for (const linear of linears.filter((one) => one.site === site)) {
+          const treatment = treatmentOf(plan, unitOf(linear));
+          if (!treatment) continue;
+          const pull = pullFor(linear, sums, target.alpha, gemm);
+          const edit = await computed(editLinear(model, linear, withPull(prepared, pull), treatment));
+          edits.set(weightName(linear), edit);
+          edited.set(weightName(linear), await edit.read());
+        }
+      }
+    }
+    if (streams.next) await run(edited, [], 'treated');
+    return { edits, notes: { damping, unseen } };
+  });
+}
+
+type PairRun = (
+  edited: ReadonlyMap<string, Uint8Array>,
+  sites: readonly TapSite[],
+  hidden?: 'dense' | 'treated',
+) => Promise<Grams>;
+
+/**
+ * Runs the pair of a block over all chunks: stores what streams on and adds up the rest. Attention is computed once for each
+ * stream, when its linears are done; later runs are given what it made.
+ */
+async function createPairRun(
+  own: Own,
+  engine: Engine,
+  model: Model,
+  block: number,
+  target: StreamTarget,
+  { treated, dense, next }: Streams,
+): Promise<PairRun> {
+  const { chunks, length } = treated;
+  const width = attendedWidth(model, block);
+  const attended = {
+    treated: await own(createActivations(chunks, length, width)),
+    dense: await own(createActivations(chunks, length, width)),
+  };
+  const feeds: Readonly<Record<string, Feed>> = {
+    [PAIR_INPUTS.treated]: { from: treated },
+    [PAIR_INPUTS.dense]: { from: dense },
+    [ATTENDED.treated]: { from: attended.treated, flat: true },
+    [ATTENDED.dense]: { from: attended.dense, flat: true },
+  };
+  let given = false;
+  return async (edited, sites, hidden) => {
+    const keeps = target.staging !== 'block' && sites.includes('attention_out');
     const graph = pairGraph(model, block, {
-      ...{ length: treated.length, shares: target, sites, hidden, edited },
+      ...{ length, shares: target, sites, hidden, edited },
+      attended: given ? 'give' : keeps ? 'keep' : undefined,
       weighTokens: target.weighTokens ?? false,
     });
-    const [readsTreated, readsDense] = ['x', 'x_dense'].map((name) =>
-      graph.inputs.some((input) => input.name === name),
-    );
-    const sums = await withResources(async (own) => {
-      const session = await own(engine.load(graph));
-      return await sumOverChunks(engine, treated.chunks.length, async (chunk) => {
-        const { y, ...rest } = await runPair(
-          session,
-          readsTreated ? treated : undefined,
-          readsDense ? dense : undefined,
-          chunk,
-        );
-        if (y && next) await next.write(chunk, y.data as Float32Array);
+    const read = Object.fromEntries(graph.inputs.map(({ name }) => [name, feeds[name]!]));
+    const sums = await withResources(async (ownToo) => {
+      const session = await ownToo(engine.load(graph));
+      return await sumOverChunks(engine, chunks.length, async (chunk) => {
+        const { y, [ATTENDED.treated]: a, [ATTENDED.dense]: b, ...rest } = await runChunks(session, read, chunk);
+        if (y) await next![hidden!].write(chunk, y.data as Float32Array);
+        if (a) await attended.treated.write(chunk, a.data as Float32Array);
+        if (b) await attended.dense.write(chunk, b.data as Float32Array);
         return rest;
       });
     });
-    const tokensPerExpert = sums[TOKENS_PER_EXPERT];
-    if (tokensPerExpert) {
-      const ofExperts = sites.filter((site) => expertOf(site) !== undefined);
-      const grams = Object.fromEntries([TOKENS_PER_EXPERT, ...ofExperts].map((site) => [site, sums[site]!]));
-      unseen = unseenExperts(grams);
-      fillGrams(grams);
-    }
-    for (const site of sites) {
-      const expert = expertOf(site);
-      const given = expert === undefined ? undefined : tokensPerExpert?.[expert];
-      const prepared = await operator.prepare(
-        `block ${block}, ${site}`,
-        { ...statisticsOf(sums, site), sequences, tokens: given || tokens },
-        { gemm },
-      );
-      if (prepared.damping !== undefined) damping[site] = prepared.damping;
-      for (const linear of linears.filter((one) => one.site === site)) {
-        const treatment = treatmentOf(plan, unitOf(linear));
-        if (!treatment) continue;
-        const pull = pullFor(linear, sums, target.alpha, gemm);
-        const edit = await computed(editLinear(model, linear, withPull(prepared, pull), treatment));
-        edits.set(weightName(linear), edit);
-        edited.set(weightName(linear), await edit.read());
-      }
-    }
-  }
-  return { edits, notes: { damping, unseen } };
+    given ||= keeps;
+    return sums;
+  };
 }
 
 /** The sites in the order in which they are treated; those of experts at once, since they have no dense counterpart. */

@@ -1,5 +1,5 @@
 export { type Activations, chunkTensor, createActivations } from './activations.js';
 export { embedWindows } from './embed.js';
 export { type Move, passBlock, showMove, type VisitResidual } from './pass.js';
-export { inParallel, runBlock, runChunk, runPair, sameShape } from './stream.js';
+export { type Feed, inParallel, runBlock, runChunk, runChunks, sameShape } from './stream.js';
 export { embedText, sampleText, spreadEvenly, type Text } from './text.js';

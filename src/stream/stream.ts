@@ -1,7 +1,7 @@
 // Streams windows through the model, one graph at a time. As many runs proceed side by side as the engine has workers.
 
 import { settleAll } from '../base/index.js';
-import type { Engine, HostTensor, Session } from '../engine/index.js';
+import type { Engine, HostTensor, Lent, Session } from '../engine/index.js';
 import { type Activations, chunkTensor, createActivations } from './activations.js';
 
 /** Calls `work` for 0 … count−1, `limit` at a time; results in order. The first error ends it. */
@@ -51,35 +51,33 @@ export function runChunk(session: Session, from: Activations, chunk: number): Pr
   });
 }
 
-/** Runs a graph on the same chunk of two streams, `x` of `from` and `x_dense` of `dense`; a graph may read only one of them. */
-export function runPair(
+/** What a graph reads besides or instead of `x`: a store, and whether its windows lie one after another, [B·T, width]. */
+export type Feed = { readonly from: Activations; readonly flat?: boolean };
+
+/** Runs a graph on the same chunk of several stores, by the names of its inputs. The values are lent and come back. */
+export async function runChunks(
   session: Session,
-  from: Activations | undefined,
-  dense: Activations | undefined,
+  feeds: Readonly<Record<string, Feed>>,
   chunk: number,
 ): Promise<Record<string, HostTensor>> {
-  if (!dense) return runChunk(session, from!, chunk);
-  if (from === dense) return runTwice(session, dense, chunk);
-  return dense.lend(chunk, async (beside) => {
-    if (!from) {
-      const { inputs, outputs } = await session.lend({ x_dense: chunkTensor(dense, chunk, beside) });
-      return [inputs.x_dense!.data as Float32Array, outputs];
+  const names = Object.keys(feeds);
+  const lend = async (at: number, inputs: Record<string, HostTensor>): Promise<Lent> => {
+    const name = names[at];
+    if (name === undefined) return await session.lend(inputs);
+    const { from, flat } = feeds[name]!;
+    const tensorOf = (data: Float32Array): HostTensor => {
+      const [windows, length, width] = [from.chunks[chunk]!, from.length, from.width];
+      return { type: 'f32', shape: flat ? [windows * length, width] : [windows, length, width], data };
+    };
+    // A store that is read under two names lends its buffer once.
+    const again = names.slice(0, at).find((other) => feeds[other]!.from === from);
+    if (again !== undefined) {
+      return await lend(at + 1, { ...inputs, [name]: tensorOf((inputs[again]!.data as Float32Array).slice()) });
     }
     return await from.lend(chunk, async (data) => {
-      const { inputs, outputs } = await session.lend({
-        x: chunkTensor(from, chunk, data),
-        x_dense: chunkTensor(dense, chunk, beside),
-      });
-      return [inputs.x!.data as Float32Array, [inputs.x_dense!.data as Float32Array, outputs] as const];
+      const lent = await lend(at + 1, { ...inputs, [name]: tensorOf(data) });
+      return [lent.inputs[name]!.data as Float32Array, lent];
     });
-  });
-}
-
-/** Both streams are one: each input needs a buffer of its own. */
-function runTwice(session: Session, from: Activations, chunk: number): Promise<Record<string, HostTensor>> {
-  return from.lend(chunk, async (data) => {
-    const beside = chunkTensor(from, chunk, data.slice());
-    const { inputs, outputs } = await session.lend({ x: chunkTensor(from, chunk, data), x_dense: beside });
-    return [inputs.x!.data as Float32Array, outputs];
-  });
+  };
+  return (await lend(0, {})).outputs;
 }

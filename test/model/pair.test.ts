@@ -139,7 +139,7 @@ describe.each(Object.keys(FAMILY_CONFIGS))('%s', (family) => {
         await run(engine, blockGraph(model, block, { length: LENGTH, outputs: 'inputs', source }), { x: tensor(data) });
       const X = await inputsOf(dense, checkpointSource(model.checkpoint));
       const Y = await inputsOf(treated, treatedSource);
-      const graph = pairGraph(model, block, { length: LENGTH, shares: SHARES, sites, hidden: true, edited });
+      const graph = pairGraph(model, block, { length: LENGTH, shares: SHARES, sites, hidden: 'dense', edited });
       const got = await run(engine, graph, { x: tensor(treated), x_dense: tensor(dense) });
       const hidden = blockGraph(model, block, { length: LENGTH, outputs: 'hidden' });
       expectClose(got.y, (await run(engine, hidden, { x: tensor(dense) })).y!, 'the dense output');
@@ -197,12 +197,13 @@ async function lostAt(
 test('only the inputs that the outputs need are asked for', async () => {
   const model = await openModel(await makeFamily(join(scratch, 'inputs'), 'llama'));
   const edited = new Map<string, Uint8Array>();
-  const graph = (shares: typeof SHARES, hidden: boolean) =>
+  const graph = (shares: typeof SHARES, hidden: 'dense' | undefined) =>
     pairGraph(model, 0, { length: LENGTH, shares, sites: ['attention_in'], hidden, edited });
-  const names = (shares: typeof SHARES, hidden: boolean) => graph(shares, hidden).inputs.map(({ name }) => name);
-  expect(names({ alpha: 0, gamma: 0 }, false)).toEqual(['x']);
-  expect(names(SHARES, false)).toEqual(['x', 'x_dense']);
-  const small = graph({ alpha: 0, gamma: 0 }, false);
+  const names = (shares: typeof SHARES, hidden: 'dense' | undefined) =>
+    graph(shares, hidden).inputs.map(({ name }) => name);
+  expect(names({ alpha: 0, gamma: 0 }, undefined)).toEqual(['x']);
+  expect(names(SHARES, undefined)).toEqual(['x', 'x_dense']);
+  const small = graph({ alpha: 0, gamma: 0 }, undefined);
   const tensors = small.initializers.map(({ name }) => name);
   expect(tensors.some((name) => name.includes('down_proj'))).toBe(false);
 });
