@@ -23,6 +23,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   graph: 2,
   plan: 2,
   report: 2,
+  gguf: 3,
   kernels: 3,
   packed: 3,
   model: 3,
