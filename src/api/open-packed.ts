@@ -3,12 +3,11 @@
 import { availableParallelism } from 'node:os';
 import { type OnProgress, silent } from '../base/index.js';
 import { type OpenedDecoder, openForText } from '../generation/index.js';
-import { resolveModel } from '../hub/index.js';
 import { type StoredValues, VALUES } from '../packed/index.js';
-import { oneOf, wholeNumber } from '../runs/index.js';
+import { oneOf, resolveSource, wholeNumber } from '../runs/index.js';
 
 export type OpeningOptions = {
-  /** A .lw file, the directory of a Hugging Face checkpoint, or its name on the Hub. */
+  /** A .lw file, a GGUF file, the directory of a Hugging Face checkpoint, or its name on the Hub. */
   readonly model: string;
   /** The type of a checkpoint's weights in memory: `f32`, `int8` or `int4`. Defaults to `f32`. */
   readonly values?: string;
@@ -35,12 +34,12 @@ export const normaliseOpening = ({ values, positions, threads, onProgress }: Ope
   onProgress: onProgress ?? silent,
 });
 
-/** Opens the model. @throws as `resolveModel` and `openForText` */
+/** Opens the model. @throws as `resolveSource` and `openForText` */
 export async function openModelForText(
   model: string,
   settings: OpeningSettings,
   sequences: number,
 ): Promise<OpenedDecoder> {
-  const path = await resolveModel(model, { onProgress: settings.onProgress });
-  return await openForText(path, { ...settings, sequences });
+  const { path, origin } = await resolveSource(model, settings.onProgress);
+  return await openForText(path, { ...settings, origin, sequences });
 }

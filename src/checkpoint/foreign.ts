@@ -39,7 +39,7 @@ const KINDS: readonly Kind[] = [
     names: /\.(gguf|ggml)$/i,
     describe: (names) => ({
       got: `${list(names)}, a llama.cpp file`,
-      next: 'start from the safetensors checkpoint that it was made from',
+      next: 'give the path of the .gguf file itself',
     }),
   },
   {
@@ -100,7 +100,7 @@ export function describeContent(start: Uint8Array): Foreign | undefined {
   const again = 'download it again';
   if (isLfsPointer(start)) return { got: 'a Git LFS pointer', next: 'run `git lfs pull`' };
   if (text.startsWith('GGUF')) {
-    return { got: 'a GGUF file', next: 'start from the safetensors checkpoint that it was made from' };
+    return { got: 'a GGUF file', next: 'give its path instead of the folder, under a name that ends in .gguf' };
   }
   if (text.startsWith('PK\x03\x04') || (start[0] === 0x80 && start[1]! <= 5)) {
     return { got: 'a PyTorch pickle', next: 'export it as safetensors; renaming it is not enough' };

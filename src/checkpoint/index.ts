@@ -1,8 +1,9 @@
 export { allocate } from './allocate.js';
 export { describeForeign, findQuantised } from './foreign.js';
+export { isGgufPath } from './gguf-path.js';
 export { readFully, statIfThere, withFile, writeFully } from './io.js';
-export { type Checkpoint, openCheckpoint } from './open.js';
+export { type Checkpoint, givenPath, type Origin, openCheckpoint } from './open.js';
 export { hashCheckpoint, readRows, readTensor, readTensorFloat32, readTensorRange } from './read.js';
 export { writeRenamed } from './rewrite.js';
 export { readSafetensors, type TensorInfo } from './safetensors.js';
-export { type TensorEdit, type TensorToWrite, writeCheckpoint, writeSafetensors } from './write.js';
+export { type TensorEdit, type TensorInSlabs, type TensorToWrite, writeCheckpoint, writeSafetensors } from './write.js';

@@ -16,6 +16,12 @@ export const MAX_INDEX = 100_000_000;
 const SINGLE = 'model.safetensors';
 export const INDEX = 'model.safetensors.index.json';
 
+/** A GGUF file: its absolute path, and the SHA-256 of its bytes. */
+export type Origin = { readonly path: string; readonly sha256: string };
+
+/** What the user gave: a directory, or the file that the directory was made from. */
+export const givenPath = ({ dir, origin }: Pick<Checkpoint, 'dir' | 'origin'>): string => origin?.path ?? dir;
+
 /**
  * A checkpoint whose headers have been checked. `dir` is absolute; `tensors` are in the order of the shards and of the
  * data in them. `files` are the relative paths of everything that is copied byte for byte beside the weights: every
@@ -25,6 +31,8 @@ export const INDEX = 'model.safetensors.index.json';
  */
 export type Checkpoint = {
   readonly dir: string;
+  /** The file that this directory was made from, where the user gave one: what messages and records name. */
+  readonly origin?: Origin | undefined;
   readonly config: JsonObject;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly shards: readonly string[];
@@ -41,7 +49,7 @@ export type Checkpoint = {
  * format), E_CHECKPOINT_INDEX, E_CHECKPOINT_SHARD (index and shards disagree), E_CHECKPOINT_HEADER, E_CHECKPOINT_TENSOR
  * @throws ResourceError E_RESOURCE_… when a file cannot be read
  */
-export async function openCheckpoint(dir: string): Promise<Checkpoint> {
+export async function openCheckpoint(dir: string, origin?: Origin): Promise<Checkpoint> {
   const path = resolve(dir);
   const stats = await statIfThere(path);
   if (!stats?.isDirectory()) {
@@ -65,7 +73,7 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
   const shards = [...new Set([...tensors.values()].map((tensor) => tensor.file))];
   const files = await listFiles(path, new Set(single ? shards : [...shards, INDEX]));
   const notes = single ? await noteOtherWeights(path, names) : [];
-  return { dir: path, config, tensors, shards, files: indexed ? [...files, INDEX].sort() : files, notes };
+  return { dir: path, origin, config, tensors, shards, files: indexed ? [...files, INDEX].sort() : files, notes };
 }
 
 /** The index beside model.safetensors and its shards; probably one of the two is a leftover. */

@@ -6,7 +6,7 @@ import { bytesPerElement, toFloat32 } from '../tensor/index.js';
 import { allocate } from './allocate.js';
 import { readFully, withFile } from './io.js';
 import { show } from './json.js';
-import type { Checkpoint } from './open.js';
+import { type Checkpoint, givenPath } from './open.js';
 import type { TensorInfo } from './safetensors.js';
 
 const SLAB_BYTES = 32 << 20;
@@ -14,7 +14,7 @@ const SLAB_BYTES = 32 << 20;
 function find(checkpoint: Checkpoint, name: string): TensorInfo {
   const tensor = checkpoint.tensors.get(name);
   if (tensor) return tensor;
-  const message = `${checkpoint.dir}: expected a tensor ${show(name)}, got none; the checkpoint has ${checkpoint.tensors.size} others.`;
+  const message = `${givenPath(checkpoint)}: expected a tensor ${show(name)}, got none; the checkpoint has ${checkpoint.tensors.size} others.`;
   throw new CheckpointError('E_CHECKPOINT_MISSING', message, { file: checkpoint.dir, tensor: name });
 }
 
@@ -86,12 +86,15 @@ export async function readRows(
   });
 }
 
-/** SHA-256 in hexadecimal of every shard, of config.json and, where present, of the tokenizer's files, by file name. */
+/**
+ * SHA-256 in hexadecimal of every shard, of config.json and, where present, of the tokenizer's files, by file name; and, under
+ * `gguf`, of the file that the checkpoint was made from.
+ */
 export async function hashCheckpoint(checkpoint: Checkpoint): Promise<Record<string, string>> {
   const described = ['config.json', 'tokenizer.json', 'tokenizer_config.json'].filter((file) =>
     checkpoint.files.includes(file),
   );
-  const hashes: Record<string, string> = {};
+  const hashes: Record<string, string> = checkpoint.origin ? { gguf: checkpoint.origin.sha256 } : {};
   for (const file of [...described, ...checkpoint.shards]) hashes[file] = await hashFile(join(checkpoint.dir, file));
   return hashes;
 }

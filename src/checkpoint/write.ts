@@ -29,11 +29,14 @@ export type TensorToWrite = {
   read(): Promise<Uint8Array>;
 };
 
+/** A tensor that is too large to hold at once: its bytes come in slabs, in order. */
+export type TensorInSlabs = Omit<TensorToWrite, 'read'> & { slabs(): AsyncIterable<Uint8Array> };
+
 /** What becomes of a tensor: another content, which may have another dtype and shape, or none. */
 export type TensorEdit = TensorToWrite | { readonly name: string; readonly remove: true };
 
 /**
- * Writes a safetensors file, one tensor at a time in the order given, under a temporary name beside `path`, and renames it
+ * Writes a safetensors file, one tensor or slab at a time in the order given, under a temporary name beside `path`, and renames it
  * when it is complete.
  *
  * @throws InternalError E_INTERNAL_TENSOR for a name given twice or reserved, and for bytes that do not fit dtype and
@@ -42,25 +45,30 @@ export type TensorEdit = TensorToWrite | { readonly name: string; readonly remov
  */
 export async function writeSafetensors(
   path: string,
-  tensors: readonly TensorToWrite[],
+  tensors: readonly (TensorToWrite | TensorInSlabs)[],
   metadata?: Readonly<Record<string, string>>,
 ): Promise<void> {
   const header = formatHeader(path, tensors, metadata);
   await writeAtomically(path, async (handle) => {
     await writeFully(handle, header);
     for (const tensor of tensors) {
-      const bytes = await tensor.read();
-      checkLength(path, tensor.name, byteLength(tensor), bytes.length);
-      await writeFully(handle, bytes);
+      let written = 0;
+      for await (const bytes of 'slabs' in tensor ? tensor.slabs() : [tensor.read()]) {
+        await writeFully(handle, bytes);
+        written += bytes.length;
+      }
+      checkLength(path, tensor.name, byteLength(tensor), written);
     }
   });
 }
 
-const byteLength = (tensor: TensorToWrite): number => elementCount(tensor.shape) * bytesPerElement(tensor.dtype);
+type Sized = Omit<TensorToWrite, 'read'>;
+
+const byteLength = (tensor: Sized): number => elementCount(tensor.shape) * bytesPerElement(tensor.dtype);
 
 function formatHeader(
   path: string,
-  tensors: readonly TensorToWrite[],
+  tensors: readonly Sized[],
   metadata: Readonly<Record<string, string>> | undefined,
 ): Uint8Array {
   const names = new Set(['__metadata__', '__proto__']);

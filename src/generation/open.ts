@@ -2,6 +2,7 @@
 // which briefly needs twice its packed size. Problems with the text files are reported before weights are read.
 
 import { type OnProgress, OptionError } from '../base/index.js';
+import type { Origin } from '../checkpoint/index.js';
 import { openDecoder } from '../decoder/index.js';
 import { blameWeights, describeTensors, openModel } from '../model/index.js';
 import {
@@ -24,6 +25,8 @@ export type OpenOptions = {
   readonly positions?: number | undefined;
   /** How a checkpoint’s weights are packed; a .lw file has its own values. Defaults to f32. */
   readonly values?: StoredValues | undefined;
+  /** The GGUF file that a checkpoint's folder was made from. */
+  readonly origin?: Origin | undefined;
   readonly onProgress: OnProgress;
 };
 
@@ -35,7 +38,7 @@ export type OpenedForText = OpenedDecoder & { readonly tokenizer: HashedCodec };
  * @throws OptionError E_OPTION_VALUES, E_OPTION_POSITIONS; CheckpointError, UnsupportedError, ResourceError
  */
 export async function openForText(path: string, options: OpenOptions): Promise<OpenedForText> {
-  const { threads, sequences, positions, values, onProgress } = options;
+  const { threads, sequences, positions, values, origin, onProgress } = options;
   const isPacked = await isPackedPath(path);
   if (isPacked && values !== undefined) {
     throw new OptionError(
@@ -47,7 +50,7 @@ export async function openForText(path: string, options: OpenOptions): Promise<O
   onProgress({ kind: 'stage', stage: 'opening the model' });
   const { packed, language } = isPacked
     ? await openFile(path, onProgress)
-    : await packFolder(path, values ?? 'f32', onProgress);
+    : await packFolder(path, origin, values ?? 'f32', onProgress);
   try {
     const decoder = await openDecoder(packed, { threads, sequences, positions });
     return { ...decoder, ...language };
@@ -68,8 +71,13 @@ async function openFile(path: string, onProgress: OnProgress): Promise<Parts> {
   }
 }
 
-async function packFolder(path: string, values: StoredValues, onProgress: OnProgress): Promise<Parts> {
-  const model = await openModel(path);
+async function packFolder(
+  path: string,
+  origin: Origin | undefined,
+  values: StoredValues,
+  onProgress: OnProgress,
+): Promise<Parts> {
+  const model = await openModel(path, origin);
   for (const text of model.notes) onProgress({ kind: 'note', text });
   const { checkpoint, config, tensorNames } = model;
   const language = await loadLanguage(folderTexts(checkpoint.dir), onProgress);

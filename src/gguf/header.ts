@@ -4,7 +4,7 @@
 // alignment, apart from each other. The data stays on the disk.
 
 import { basename } from 'node:path';
-import { readFully, statIfThere, withFile } from '../checkpoint/index.js';
+import { statIfThere, withFile } from '../checkpoint/index.js';
 import { Cursor } from './cursor.js';
 import { refuseFile, refuseTensor, show, unsupportedGguf } from './refuse.js';
 import { BLOCK_TYPES, type BlockType, blockTypeOf, describeType } from './types.js';
@@ -34,15 +34,6 @@ export type GgufHeader = {
   /** In the order of the file's list. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 };
-
-/** Whether a file begins as GGUF files do; false where there is no file. */
-export async function isGguf(path: string): Promise<boolean> {
-  const stats = await statIfThere(path);
-  if (!stats?.isFile() || stats.size < 4) return false;
-  const start = new Uint8Array(4);
-  await withFile(path, (handle) => readFully(handle, start, 0, path));
-  return isMagic(start);
-}
 
 const isMagic = (start: Uint8Array): boolean => Buffer.from(start).toString('latin1') === 'GGUF';
 

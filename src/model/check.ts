@@ -3,7 +3,7 @@
 // transformers does, and a note says so.
 
 import { CheckpointError, UnsupportedError } from '../base/portable.js';
-import { type Checkpoint, findQuantised, readTensorRange, type TensorInfo } from '../checkpoint/index.js';
+import { type Checkpoint, findQuantised, givenPath, readTensorRange, type TensorInfo } from '../checkpoint/index.js';
 import { bytesPerElement, type DType, elementCount, toFloat32 } from '../tensor/index.js';
 import { findFamily, type ModelConfig } from './config.js';
 import { isBuffer, modelTensors, storedPair, type TensorNames } from './tensor-names.js';
@@ -61,21 +61,21 @@ export function checkTensors(config: ModelConfig, tensorNames: TensorNames, chec
     if (!info) {
       throw new CheckpointError(
         'E_CHECKPOINT_MISSING',
-        `${checkpoint.dir}: tensor ${name} is missing; config.json (${config.family}, ${config.blocks} blocks) requires it.${name === tensorNames.head ? untied(tensorNames) : ''}`,
+        `${givenPath(checkpoint)}: tensor ${name} is missing; config.json (${config.family}, ${config.blocks} blocks) requires it.${name === tensorNames.head ? untied(tensorNames) : ''}`,
         { tensor: name },
       );
     }
     if (info.shape.join() !== shape.join()) {
       throw new CheckpointError(
         'E_CHECKPOINT_SHAPE',
-        `${checkpoint.dir}: tensor ${name} has shape [${info.shape}]; config.json requires [${shape}].`,
+        `${givenPath(checkpoint)}: tensor ${name} has shape [${info.shape}]; config.json requires [${shape}].`,
         { tensor: name, expected: shape, got: info.shape },
       );
     }
     if (!COMPUTABLE.includes(info.dtype)) {
       throw new CheckpointError(
         'E_CHECKPOINT_DTYPE',
-        `${checkpoint.dir}: tensor ${name} has dtype ${info.dtype}; expected one of ${COMPUTABLE.join(', ')}. Start from an unquantised checkpoint.`,
+        `${givenPath(checkpoint)}: tensor ${name} has dtype ${info.dtype}; expected one of ${COMPUTABLE.join(', ')}. Start from an unquantised checkpoint.`,
         { tensor: name, got: info.dtype },
       );
     }
@@ -84,7 +84,7 @@ export function checkTensors(config: ModelConfig, tensorNames: TensorNames, chec
     if (!name.startsWith(tensorNames.blocks) || expected.has(name) || isBuffer(config, tensorNames, name)) continue;
     throw new CheckpointError(
       'E_CHECKPOINT_UNEXPECTED',
-      `${checkpoint.dir}: tensor ${name} is not part of a ${config.family} block as config.json describes it, so the model would compute something else. Check config.json.`,
+      `${givenPath(checkpoint)}: tensor ${name} is not part of a ${config.family} block as config.json describes it, so the model would compute something else. Check config.json.`,
       { tensor: name },
     );
   }
@@ -110,7 +110,7 @@ function refuseTwins({ family }: ModelConfig, checkpoint: Checkpoint): void {
     if (stored.length < 2) continue;
     throw new CheckpointError(
       'E_CHECKPOINT_UNEXPECTED',
-      `${checkpoint.dir}: tensors ${stored.join(' and ')} are both stored, but a ${family} model has only one of them. Export the checkpoint again with the right one.`,
+      `${givenPath(checkpoint)}: tensors ${stored.join(' and ')} are both stored, but a ${family} model has only one of them. Export the checkpoint again with the right one.`,
       { tensors: stored },
     );
   }

@@ -1,6 +1,6 @@
 // A checkpoint and what its config means: the graph of each block, the places of its tensors, the prunable linears.
 
-import { type Checkpoint, openCheckpoint } from '../checkpoint/index.js';
+import { type Checkpoint, type Origin, openCheckpoint } from '../checkpoint/index.js';
 import type { Graph } from '../graph/index.js';
 import { elementCount } from '../tensor/index.js';
 import { buildBlockGraph } from './block.js';
@@ -37,11 +37,11 @@ export type Model = {
 
 /**
  * Opens a checkpoint directory and checks that it is a model we can run. Reads headers only, with one exception: a stored
- * head that should be tied to the embeddings is compared with them.
+ * head that should be tied to the embeddings is compared with them. `origin` is the file that the directory was made from.
  * @throws CheckpointError E_CHECKPOINT_…, UnsupportedError E_UNSUPPORTED_…, ResourceError E_RESOURCE_…
  */
-export async function openModel(dir: string): Promise<Model> {
-  const checkpoint = await openCheckpoint(dir);
+export async function openModel(dir: string, origin?: Origin): Promise<Model> {
+  const checkpoint = await openCheckpoint(dir, origin);
   const { config, notes } = await settleTie(readModelConfig(checkpoint.config), checkpoint);
   const tensorNames = tensorNamesOf(config, (name) => checkpoint.tensors.has(name));
   checkTensors(config, tensorNames, checkpoint);

@@ -3,7 +3,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileError } from '../base/index.js';
-import { readFully, statIfThere } from '../checkpoint/index.js';
+import { isGgufPath, readFully, statIfThere } from '../checkpoint/index.js';
 import { packedError } from './format.js';
 import { sha256 } from './hash.js';
 import { type ByteSource, type PackedFile, readPacked } from './read.js';
@@ -26,9 +26,9 @@ export async function openPacked(path: string): Promise<PackedFile> {
   }
 }
 
-/** Whether a path is a .lw file, not a checkpoint's folder: whether it is a regular file. */
+/** Whether a path is a .lw file, not a checkpoint: whether it is a regular file, other than a GGUF file. */
 export async function isPackedPath(path: string): Promise<boolean> {
-  return (await statIfThere(path))?.isFile() ?? false;
+  return ((await statIfThere(path))?.isFile() ?? false) && !(await isGgufPath(path));
 }
 
 const fromFile = async (path: string, handle: FileHandle): Promise<ByteSource> => ({

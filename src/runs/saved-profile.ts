@@ -2,7 +2,7 @@
 // checkpoint and, if they are given, on this text and these windows. Errors name both sides of a difference.
 
 import { type OnProgress, OptionError, readDocument } from '../base/index.js';
-import { hashCheckpoint } from '../checkpoint/index.js';
+import { givenPath, hashCheckpoint } from '../checkpoint/index.js';
 import type { Model } from '../model/index.js';
 import type { AllocationPolicy } from '../plan/index.js';
 import { COLLECTED } from '../profile/index.js';
@@ -109,7 +109,7 @@ export async function measuresOf(
   const { name, hashes: measured } = profile.source;
   for (const file of new Set([...Object.keys(measured), ...Object.keys(hashes)])) {
     if (measured[file] === hashes[file]) continue;
-    refuse('a different checkpoint', name, measured[file], model.checkpoint.dir, hashes[file], file);
+    refuse('a different checkpoint', name, measured[file], givenPath(model.checkpoint), hashes[file], file);
   }
   return unpackMeasures(profile.measures);
 }

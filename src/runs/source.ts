@@ -1,28 +1,47 @@
-// The checkpoint and the texts of every job: a path on this machine, or a name on the Hub, which is downloaded.
+// The checkpoint and the texts of every job: a path on this machine, or a name on the Hub, which is downloaded. A GGUF file
+// becomes its twin here, and is a checkpoint to everything after.
 
 import { basename } from 'node:path';
 import type { OnProgress } from '../base/index.js';
+import { givenPath, isGgufPath, type Origin } from '../checkpoint/index.js';
+import { openTwin } from '../gguf/index.js';
 import { describeSnapshot, resolveModel, resolveText, type TextRole } from '../hub/index.js';
 import { type Model, openModel } from '../model/index.js';
 import { type Corpus, readCorpus } from '../text/index.js';
+import { cacheFolder } from './caches.js';
 
-/** Opens a checkpoint by its directory or its name on the Hub, and reports its notes. @throws as `resolveModel` and `openModel` */
+/** Where a model is: a .lw file or a checkpoint's directory, and the GGUF file that the latter was made from. */
+export type Source = { readonly path: string; readonly origin?: Origin };
+
+/** Finds a model by its path or its name on the Hub. @throws as `resolveModel` and `openTwin` */
+export async function resolveSource(nameOrPath: string, onProgress: OnProgress): Promise<Source> {
+  const path = await resolveModel(nameOrPath, { onProgress });
+  if (!(await isGgufPath(path))) return { path };
+  const { dir, ...origin } = await openTwin(path, cacheFolder('gguf'), onProgress);
+  return { path: dir, origin };
+}
+
+/**
+ * Opens a checkpoint by its directory, its GGUF file or its name on the Hub, and reports its notes.
+ * @throws as `resolveSource` and `openModel`
+ */
 export async function openSource(checkpoint: string, onProgress: OnProgress): Promise<Model> {
-  const model = await openModel(await resolveModel(checkpoint, { onProgress }));
+  const { path, origin } = await resolveSource(checkpoint, onProgress);
+  const model = await openModel(path, origin);
   for (const text of model.notes) onProgress({ kind: 'note', text });
   return model;
 }
 
 export type SourceName = {
-  /** The name on the Hub, or the name of the directory. */
+  /** The name on the Hub, or the name of the directory or the GGUF file. */
   readonly name: string;
   /** The commit on the Hub, if the checkpoint is in the Hub's cache. */
   readonly commit?: string;
 };
 
 /** The checkpoint's name in records: for a snapshot in the Hub's cache its name on the Hub. */
-export const nameSource = ({ checkpoint: { dir } }: Model): SourceName =>
-  describeSnapshot(dir) ?? { name: basename(dir) };
+export const nameSource = ({ checkpoint }: Model): SourceName =>
+  describeSnapshot(checkpoint.dir) ?? { name: basename(givenPath(checkpoint)) };
 
 /** Reads a text by its path or the name of a data set. `name` is its name in records. */
 export async function readText(

@@ -1,7 +1,5 @@
 // Turns texts into windows of tokens and checks them against the model's vocabulary, before any weight is read.
 
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import type { OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { createOrtEngine } from '../engine/index.js';
@@ -16,6 +14,7 @@ import {
   tokenizeCorpus,
   type Windows,
 } from '../text/index.js';
+import { cacheFolder } from './caches.js';
 import { type PruneSettings, type RunSettings, windowLength } from './settings.js';
 import { readText } from './source.js';
 
@@ -40,7 +39,7 @@ export async function prepareText(
 ): Promise<PreparedText> {
   const { path, role, length, order, count, seed, onProgress } = request;
   const { corpus, name } = await readText(path, role, onProgress);
-  const tokens = await tokenizeCorpus(tokenizer, corpus, { cacheDir: tokenCache() });
+  const tokens = await tokenizeCorpus(tokenizer, corpus, { cacheDir: cacheFolder('tokens') });
   const windows = makeWindows(tokens, { length, order, seed, ...(count === undefined ? {} : { count }) });
   checkVocabulary(windows, model.config.vocabulary);
   const record = {
@@ -100,8 +99,6 @@ export async function prepareTexts(settings: TextSettings, model: Model): Promis
     test: await whole(test, 'test'),
   };
 }
-
-const tokenCache = (): string => join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'layerwise', 'tokens');
 
 /**
  * Blocks up to this many weights run on several single-threaded workers in parallel. Larger blocks run on one worker with
