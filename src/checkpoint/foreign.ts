@@ -36,10 +36,17 @@ const KINDS: readonly Kind[] = [
     }),
   },
   {
-    names: /\.(gguf|ggml)$/i,
+    names: /\.gguf$/i,
     describe: (names) => ({
       got: `${list(names)}, a llama.cpp file`,
-      next: 'give the path of the .gguf file itself',
+      next: 'give the path of the .gguf file in place of the folder',
+    }),
+  },
+  {
+    names: /\.ggml$/i,
+    describe: (names) => ({
+      got: `${list(names)}, a file of an old llama.cpp`,
+      next: 'start from the safetensors checkpoint that it was made from',
     }),
   },
   {
@@ -100,7 +107,7 @@ export function describeContent(start: Uint8Array): Foreign | undefined {
   const again = 'download it again';
   if (isLfsPointer(start)) return { got: 'a Git LFS pointer', next: 'run `git lfs pull`' };
   if (text.startsWith('GGUF')) {
-    return { got: 'a GGUF file', next: 'give its path instead of the folder, under a name that ends in .gguf' };
+    return { got: 'a GGUF file', next: 'give the path of the file in place of the folder' };
   }
   if (text.startsWith('PK\x03\x04') || (start[0] === 0x80 && start[1]! <= 5)) {
     return { got: 'a PyTorch pickle', next: 'export it as safetensors; renaming it is not enough' };

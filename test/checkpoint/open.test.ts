@@ -146,7 +146,8 @@ describe('what people have instead of model.safetensors: the message says what i
       /pickle/,
     ],
     [['consolidated.00.pth', 'params.json'], /pickle/],
-    [['tiny.Q4_K_M.gguf'], /a llama\.cpp file; start from the safetensors checkpoint/],
+    [['tiny.Q4_K_M.gguf'], /a llama\.cpp file; give the path of the \.gguf file in place of the folder/],
+    [['tiny.ggml'], /an old llama\.cpp; start from the safetensors checkpoint/],
     [['model.onnx', 'model.onnx_data'], /an ONNX graph; start from/],
     [['tf_model.h5'], /TensorFlow, JAX or Rust; download the model\*\.safetensors/],
     [['flax_model.msgpack'], /TensorFlow, JAX or Rust/],
@@ -166,7 +167,7 @@ describe('what people have instead of model.safetensors: the message says what i
   test('the file itself in place of its folder', async () => {
     const dir = await makeCheckpoint({ ...single, 'tiny.gguf': 'GGUF', 'model.safetensors.index.json': '{}' });
     const messageOf = (name: string) => openCheckpoint(join(dir, name)).then(String, (error: Error) => error.message);
-    expect(await messageOf('tiny.gguf')).toMatch(/a llama\.cpp file; start from/);
+    expect(await messageOf('tiny.gguf')).toMatch(/a llama\.cpp file; give the path of the \.gguf file/);
     for (const name of ['model.safetensors', 'model.safetensors.index.json']) {
       expect(await messageOf(name)).toMatch(/give the folder that contains it/);
     }
@@ -183,7 +184,7 @@ describe('what people have instead of model.safetensors: the message says what i
       'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n',
       /a Git LFS pointer; run `git lfs pull`/,
     ],
-    ['GGUF', Buffer.from('GGUF\x03\0\0\0\x10\0\0\0'), /a GGUF file; start from/],
+    ['GGUF', Buffer.from('GGUF\x03\0\0\0\x10\0\0\0'), /a GGUF file; give the path of the file/],
     ['a zipped pickle', Buffer.from('PK\x03\x04\0\0\x08\x08\0\0\0\0'), /a PyTorch pickle; export it/],
     ['an old pickle', Buffer.from('\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P', 'latin1'), /a PyTorch pickle/],
     ['a page', '<!DOCTYPE html><html></html>', /a web page; download it again/],
