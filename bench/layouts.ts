@@ -26,10 +26,10 @@ import {
   encodeFixedTiles,
   encodeRows,
   encodeSortedTiles,
-  INT4_GROUP,
   type IntegerValues,
   layoutBytes,
   type QuantisedMatrix,
+  SCALE_GROUP,
 } from '#src/layouts';
 
 const { values } = parseArgs({
@@ -82,7 +82,7 @@ function keep(n: number): Int8Array {
   return q;
 }
 function matrix(kind: IntegerValues, q: Int8Array): QuantisedMatrix {
-  const scales = new Float32Array(kind === 'int8' ? rows : rows * Math.ceil(columns / INT4_GROUP)).fill(0.5);
+  const scales = new Float32Array(kind === 'int8' ? rows : rows * Math.ceil(columns / SCALE_GROUP)).fill(0.5);
   return { rows, columns, values: kind, q, scales };
 }
 

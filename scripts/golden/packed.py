@@ -31,7 +31,15 @@ def half(value):
     return float(numpy.float16(numpy.float32(value)))
 
 
-def quantise_int4(W):
+SHRINK = {
+    4: (1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7),
+    3: (1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5),
+    2: (1, 0.9, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3),
+}
+
+
+def quantise_small(W, bits):
+    L = 2 ** (bits - 1)
     groups = -(-W.shape[1] // 128)
     q = numpy.zeros(W.shape, numpy.int8)
     scales = numpy.zeros((W.shape[0], groups), numpy.float16)
@@ -40,7 +48,7 @@ def quantise_int4(W):
             w = [float(x) for x in row[g * 128 : (g + 1) * 128]]
 
             def whole(scale):
-                return [max(-7, min(7, rounded(x / scale))) for x in w]
+                return [max(-L, min(L - 1, rounded(x / scale))) for x in w]
 
             def error(scale):
                 total = 0.0
@@ -50,16 +58,14 @@ def quantise_int4(W):
                 return total
 
             largest = max(abs(x) for x in w)
-            if half(largest / 7) == 0:
+            sizes = [largest / (L - 1)] + [f * largest / L for f in SHRINK[bits]]
+            candidates = [half(sign * size) for size in sizes for sign in (1, -1)]
+            candidates = [scale for scale in candidates if scale != 0]
+            if not candidates:
                 continue
-            best = half(largest / 7)
-            for f in (0.95, 0.9, 0.85, 0.8, 0.75, 0.7):
-                scale = half(f * largest / 7)
-                if scale != 0 and error(scale) < error(best):
-                    best = scale
-            k = whole(best)
+            best = min(candidates, key=error)  # the first of equals
             products, squares = 0.0, 0
-            for x, n in zip(w, k):
+            for x, n in zip(w, whole(best)):
                 products += x * n
                 squares += n * n
             if squares and half(products / squares) != 0 and error(half(products / squares)) < error(best):
@@ -225,7 +231,7 @@ def main():
     rng = numpy.random.default_rng(4)
     weights = {"fixed": n_of_16(rng, 7), "sorted": unstructured(rng, 0.7), "dense": unstructured(rng, 0.1)}
     out = {}
-    for values, quantise in (("int8", quantise_int8), ("int4", quantise_int4)):
+    for values, quantise in (("int8", quantise_int8), ("int4", lambda W: quantise_small(W, 4))):
         for layout, encode in (("fixed", fixed), ("sorted", sorted_tiles), ("dense", dense)):
             W = weights[layout]
             q, scales = quantise(W)

@@ -8,9 +8,9 @@ import {
   decodeLinear,
   decodeQuantised,
   decodeScales,
-  INT4_GROUP,
   readTile,
   rowGroups,
+  SCALE_GROUP,
   scaleGroups,
   storedTiles,
   TILE_COLUMNS,
@@ -87,7 +87,7 @@ function sumInt4(encoded: EncodedLinear, x: Int8Array): Float32Array {
       readTile(bytes, slots, 'int4', (row, column, value) => {
         sums[row]! += value * (x[tile * TILE_COLUMNS + column] ?? 0);
       });
-      const scaleGroup = Math.floor((tile * TILE_COLUMNS) / INT4_GROUP);
+      const scaleGroup = Math.floor((tile * TILE_COLUMNS) / SCALE_GROUP);
       for (const [row, sum] of sums.entries()) add(group * TILE_ROWS + row, scaleGroup, sum);
     }
   } else {
@@ -95,8 +95,8 @@ function sumInt4(encoded: EncodedLinear, x: Int8Array): Float32Array {
     for (let row = 0; row < rows; row++) {
       for (let group = 0; group < groups; group++) {
         let sum = 0;
-        const end = Math.min((group + 1) * INT4_GROUP, columns);
-        for (let i = group * INT4_GROUP; i < end; i++) sum += q[row * columns + i]! * x[i]!;
+        const end = Math.min((group + 1) * SCALE_GROUP, columns);
+        for (let i = group * SCALE_GROUP; i < end; i++) sum += q[row * columns + i]! * x[i]!;
         add(row, group, sum);
       }
     }

@@ -6,6 +6,7 @@ import { toFloat32 } from '../tensor/index.js';
 import { layoutDense } from './dense.js';
 import { type EncodedLinear, type LinearLayout, type Part, type SortedTiles, viewOf } from './linear.js';
 import { layoutRows } from './rows.js';
+import { isScale } from './scales.js';
 import { rowGroups, TILE_COLUMNS, tilesPerRow } from './shape.js';
 import { tileBytes } from './slots.js';
 import { layoutFixedTiles, layoutSortedTiles } from './tiles.js';
@@ -62,8 +63,9 @@ export function checkLinear({ layout, parts }: EncodedLinear): void {
   if (layout.values !== 'f32') {
     const part = parts.at(-1)!;
     const scales = layout.values === 'int8' ? viewOf(part, Float32Array) : toFloat32(part, 'F16');
-    if (!scales.every((scale) => scale >= 0 && scale < Number.POSITIVE_INFINITY)) {
-      throw wrong('a scale is negative or not a number', layout);
+    const { values } = layout;
+    if (!scales.every((scale) => isScale(scale, values))) {
+      throw wrong(`a scale is ${values === 'int8' ? 'negative or ' : ''}not a number`, layout);
     }
   }
   if (layout.layout === 'rows') checkRows(parts, layout);

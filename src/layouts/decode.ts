@@ -3,7 +3,7 @@
 import { decodeDense, decodeDenseFloat } from './dense.js';
 import type { DenseLayout, EncodedLinear, FixedTiles, QuantisedMatrix, RowsLayout, SortedTiles } from './linear.js';
 import { decodeRows } from './rows.js';
-import { INT4_GROUP, scaleGroups } from './shape.js';
+import { SCALE_GROUP, scaleGroups } from './shape.js';
 import { decodeTiles } from './tiles.js';
 
 /** The integers and scales of an int8 or int4 linear, as they were encoded. */
@@ -22,7 +22,7 @@ export function decodeLinear(encoded: EncodedLinear): Float32Array {
   const data = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
-      const scale = values === 'int8' ? scales[row]! : scales[row * groups + Math.floor(column / INT4_GROUP)]!;
+      const scale = values === 'int8' ? scales[row]! : scales[row * groups + Math.floor(column / SCALE_GROUP)]!;
       const value = q[row * columns + column]!;
       data[row * columns + column] = value === 0 ? 0 : value * scale;
     }

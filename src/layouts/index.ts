@@ -8,8 +8,9 @@ export {
   type LinearLayout,
   layoutBytes,
   type QuantisedMatrix,
+  RANGES,
 } from './linear.js';
 export { encodeRows, layoutRows } from './rows.js';
-export { activationBytes, INT4_GROUP, scaleGroups } from './shape.js';
+export { activationBytes, SCALE_GROUP, scaleGroups } from './shape.js';
 export { tileBytes } from './slots.js';
 export { countSlots, encodeFixedTiles, encodeSortedTiles, layoutFixedTiles, layoutSortedTiles } from './tiles.js';

@@ -13,6 +13,11 @@ type Common = {
   readonly parts: readonly Part[];
 };
 export type IntegerValues = 'int8' | 'int4';
+/** The least and the largest integer of a type. */
+export const RANGES: Readonly<Record<IntegerValues, readonly [low: number, high: number]>> = {
+  int8: [-127, 127],
+  int4: [-8, 7],
+};
 export type DenseLayout = Common & { readonly layout: 'dense'; readonly values: 'f32' | IntegerValues };
 /** Every row has the same number of slots in every tile. */
 export type FixedTiles = Common & {
@@ -41,8 +46,9 @@ export type EncodedLinear<L extends LinearLayout = LinearLayout> = {
 export type FloatMatrix = Shape & { readonly data: Float32Array };
 
 /**
- * A matrix of integers with scales, W = q · scale, row-major. int8: q in [−127, 127], one scale per row. int4: q in
- * [−7, 7], scales [rows, ⌈columns / 128⌉] whose values are float16 numbers.
+ * A matrix of integers with scales, W = q · scale, row-major; q is in RANGES. int8: one scale ≥ 0 per row. int4: scales
+ * [rows, ⌈columns / 128⌉], float16 numbers of either sign: a negative one lets the largest weight of a group be positive
+ * and have the integer of the longer side.
  */
 export type QuantisedMatrix = Shape & {
   readonly values: IntegerValues;
@@ -74,7 +80,7 @@ export function checkQuantised(matrix: QuantisedMatrix): void {
   checkShape(matrix, matrix.values);
   const { rows, columns, values, q, scales } = matrix;
   const wanted = values === 'int8' ? rows : rows * scaleGroups(matrix);
-  const limit = values === 'int8' ? 127 : 7;
+  const [low, high] = RANGES[values];
   const wrong = (what: string): ShapeError =>
     new ShapeError('E_SHAPE_QUANTISED', `${values} matrix of ${rows} x ${columns}: ${what}.`, {
       rows,
@@ -83,8 +89,8 @@ export function checkQuantised(matrix: QuantisedMatrix): void {
     });
   if (q.length !== rows * columns) throw wrong(`expected ${rows * columns} integers, got ${q.length}`);
   if (scales.length !== wanted) throw wrong(`expected ${wanted} scales, got ${scales.length}`);
-  const outside = q.findIndex((value) => value > limit || value < -limit);
-  if (outside >= 0) throw wrong(`expected integers in [-${limit}, ${limit}], got ${q[outside]} at ${outside}`);
+  const outside = q.findIndex((value) => value > high || value < low);
+  if (outside >= 0) throw wrong(`expected integers in [${low}, ${high}], got ${q[outside]} at ${outside}`);
 }
 
 /** A view of a part as another type; copies only where the part is not aligned. */

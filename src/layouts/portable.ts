@@ -5,8 +5,8 @@ export { decodeScales } from './scales.js';
 export {
   activationBytes,
   denseRowBytes,
-  INT4_GROUP,
   rowGroups,
+  SCALE_GROUP,
   scaleGroups,
   TILE_COLUMNS,
   TILE_ROWS,

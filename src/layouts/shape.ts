@@ -5,7 +5,7 @@ export const TILE_ROWS = 8;
 /** Columns of a tile. */
 export const TILE_COLUMNS = 16;
 /** Columns that share a scale in int4. */
-export const INT4_GROUP = 128;
+export const SCALE_GROUP = 128;
 /** The sum of this many products of two numbers in [−127, 127] fits in 32 bits. */
 export const LARGEST_COLUMNS = 131072;
 /** A quantised activation vector is padded with zeros to a multiple of this. */
@@ -16,7 +16,7 @@ export type Shape = { readonly rows: number; readonly columns: number };
 export const roundUp = (n: number, multiple: number): number => Math.ceil(n / multiple) * multiple;
 export const rowGroups = ({ rows }: Shape): number => Math.ceil(rows / TILE_ROWS);
 export const tilesPerRow = ({ columns }: Shape): number => Math.ceil(columns / TILE_COLUMNS);
-export const scaleGroups = ({ columns }: Shape): number => Math.ceil(columns / INT4_GROUP);
+export const scaleGroups = ({ columns }: Shape): number => Math.ceil(columns / SCALE_GROUP);
 /** Bytes of one quantised activation vector, padding included. */
 export const activationBytes = (columns: number): number => roundUp(columns, ACTIVATION_PADDING);
 

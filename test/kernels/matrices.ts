@@ -12,6 +12,7 @@ import {
   type FloatMatrix,
   type IntegerValues,
   type QuantisedMatrix,
+  RANGES,
   scaleGroups,
 } from '../../src/layouts/index.js';
 import { fromFloat32, toFloat32 } from '../../src/tensor/index.js';
@@ -20,7 +21,7 @@ export type Case = {
   readonly rows: number;
   readonly columns: number;
   readonly density: number;
-  /** Every weight and activation is the largest there is. */
+  /** Every weight is the least integer, which is the largest, and every activation the largest there is. */
   readonly saturated: boolean;
   readonly seed: number;
 };
@@ -34,19 +35,20 @@ export const cases = fc.record({
   seed: fc.nat({ max: 2 ** 31 }),
 });
 
-/** Weights between empty and full rows; a fifth of the rows are empty. */
+/** Weights between empty and full rows, scales of either sign where the type has them; a fifth of the rows are empty. */
 export function quantised(c: Case, values: IntegerValues): QuantisedMatrix {
   const rng = createRng(c.seed);
-  const limit = values === 'int8' ? 127 : 7;
+  const [low, high] = RANGES[values];
   const q = new Int8Array(c.rows * c.columns);
   for (let row = 0; row < c.rows; row++) {
     if (!c.saturated && rng.below(5) === 0) continue;
     for (let i = row * c.columns; i < (row + 1) * c.columns; i++) {
-      if (rng.uniform() < c.density) q[i] = c.saturated ? limit : rng.below(2 * limit + 1) - limit;
+      if (rng.uniform() < c.density) q[i] = c.saturated ? low : low + rng.below(high - low + 1);
     }
   }
   const count = values === 'int8' ? c.rows : c.rows * scaleGroups(c);
-  const scales = Float32Array.from({ length: count }, () => rng.uniform() * 10 ** (rng.below(9) - 6));
+  const sign = (): number => (values === 'int8' || rng.below(2) === 0 ? 1 : -1);
+  const scales = Float32Array.from({ length: count }, () => sign() * rng.uniform() * 10 ** (rng.below(9) - 6));
   return { ...c, values, q, scales: values === 'int8' ? scales : toFloat32(fromFloat32(scales, 'F16'), 'F16') };
 }
 

@@ -98,12 +98,18 @@ describe('what cannot be encoded is refused by name', () => {
     ['a matrix of another size', () => encodeDense({ ...matrix, rows: 4 }), /expected 80 integers, got 60/],
     ['-128', () => encodeDense({ ...matrix, q: matrix.q.map(() => -128) }), /got -128/],
     ['8 in int4', () => encodeDense({ ...matrix, values: 'int4', q: matrix.q.map(() => 8) }), /got 8/],
+    ['-9 in int4', () => encodeDense({ ...matrix, values: 'int4', q: matrix.q.map(() => -9) }), /got -9/],
+    [
+      'an int4 scale that is not finite',
+      () => encodeDense({ ...matrix, values: 'int4', q: new Int8Array(60), scales: Float32Array.of(1, Infinity, 1) }),
+      /finite/,
+    ],
     [
       'an int4 scale that is no float16',
       () => encodeDense({ ...matrix, values: 'int4', q: new Int8Array(60), scales: Float32Array.of(1, 0.1, 1) }),
       /float16/,
     ],
-    ['a scale below zero', () => encodeDense({ ...matrix, scales: Float32Array.of(1, -1, 1) }), /at least zero/],
+    ['an int8 scale below zero', () => encodeDense({ ...matrix, scales: Float32Array.of(1, -1, 1) }), /at least zero/],
     ['no rows', () => encodeRows({ rows: 0, columns: 4, data: new Float32Array() }), /0 x 4/],
     [
       'rows of more than 65,536 columns',

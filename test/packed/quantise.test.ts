@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { type IntegerValues, RANGES } from '../../src/layouts/index.js';
 import { quantise } from '../../src/packed/index.js';
+import { nearestHalf } from '../../src/tensor/index.js';
 import { runs } from '../scale.js';
 import { randomMatrix } from './make.js';
 
@@ -53,7 +55,8 @@ test('int4: zeros stay, and the error is at most that of the largest weight’s 
         let [error, bound] = [0, 0];
         for (const [i, w] of own.entries()) {
           const q = matrix.q[group * 128 + i]!;
-          expect(Math.abs(q)).toBeLessThanOrEqual(7);
+          expect(q).toBeGreaterThanOrEqual(-8);
+          expect(q).toBeLessThanOrEqual(7);
           if (w === 0) expect(q).toBe(0);
           error += (w - matrix.scales[group]! * q) ** 2;
           bound += w === 0 ? 0 : ((plain! * 127) / 14) ** 2;
@@ -72,14 +75,52 @@ test('int4: the search pays on weights with an outlier', () => {
   W[17] = 2.2;
   const { matrix } = quantise('w', W, 1, 128, 'int4');
   const scale = matrix.scales[0]!;
-  expect(scale).toBeLessThan(2.2 / 7);
-  const errorOf = (s: number): number =>
-    W.reduce((sum, w) => sum + (w - s * Math.max(-7, Math.min(7, Math.round(w / s)))) ** 2, 0);
-  expect(errorOf(scale)).toBeLessThan(0.9 * errorOf(2.2 / 7));
+  expect(Math.abs(scale)).toBeLessThan(2.2 / 7);
+  expect(errorOf(W, scale, 'int4')).toBeLessThan(0.9 * errorOf(W, 2.2 / 7, 'int4'));
+});
+
+const SMALL = ['int4'] as const;
+/** The squared error of the weights that are not zero. */
+function errorOf(W: Float32Array, scale: number, values: IntegerValues): number {
+  const [low, high] = RANGES[values];
+  const q = (w: number): number =>
+    Math.max(low, Math.min(high, Math.sign(w / scale) * Math.round(Math.abs(w / scale))));
+  return W.reduce((sum, w) => sum + (w === 0 ? 0 : (w - scale * q(w)) ** 2), 0);
+}
+
+test.each(SMALL)('%s: the longer side of the grid is where the weights reach further', (values) => {
+  const [low] = RANGES[values];
+  for (const side of [1, -1]) {
+    const W = Float32Array.from({ length: 128 }, (_, i) => side * (i % (1 - low) === 0 ? -low : -(i % -low)));
+    const { matrix } = quantise('w', W, 1, 128, values);
+    expect(matrix.scales).toEqual(Float32Array.of(-side));
+    expect(matrix.q.map((q) => -side * q)).toEqual(Int8Array.from(W));
+  }
+});
+
+test.each(SMALL)('%s: no candidate is better than what is chosen, and none of a symmetric grid', (values) => {
+  const [low, high] = RANGES[values];
+  fc.assert(
+    fc.property(fc.array(fc.float({ noNaN: true, min: -4, max: 4 }), { minLength: 1, maxLength: 128 }), (row) => {
+      const W = Float32Array.from(row);
+      const max = W.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
+      const { matrix } = quantise('w', W, 1, W.length, values);
+      const chosen = matrix.scales[0]!;
+      if (chosen === 0) return;
+      const error = errorOf(W, chosen, values);
+      for (const f of [-low / high, 1, 0.95, 0.9, 0.8, 0.7]) {
+        for (const sign of [1, -1]) {
+          const scale = nearestHalf((sign * f * max) / -low);
+          if (scale !== 0) expect(error).toBeLessThanOrEqual(errorOf(W, scale, values) * (1 + 1e-12));
+        }
+      }
+    }),
+    { numRuns: runs(100) },
+  );
 });
 
 describe('numbers that are none', () => {
-  test.each(['int8', 'int4'] as const)('%s refuses NaN and infinity by the tensor’s name', (values) => {
+  test.each(['int8', ...SMALL] as const)('%s refuses NaN and infinity by the tensor’s name', (values) => {
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
       for (const place of [0, 5, 199]) {
         const W = randomMatrix(2, 100, { share: 0.5 });

@@ -55,7 +55,7 @@ export function oneInt4(
     let e1 = i32x4.splat(0);
     let t0 = i32x4.splat(0);
     let t1 = i32x4.splat(0);
-    let singles = i16x8.splat(0); // at most 8 · 7 · 127 each
+    let singles = i16x8.splat(0); // at most 8 · 8 · 127 each
     for (const end = tiles + <usize>steps * size; tiles < end; tiles += size) {
       const act = v128.load(at);
       at += 16;

@@ -162,19 +162,24 @@ export function firstValues(slots: v128): v128 {
 }
 
 /**
- * Four float16 numbers ≥ 0 as float32: moves their bits into place, then multiplies by the difference of the exponents'
- * offsets.
+ * Finite float16 numbers, extended with their signs to 32 bits, as float32: moves the bits into place, leaves one of the
+ * four signs, then multiplies by the difference of the exponents' offsets, 2^112.
  */
 @inline
-export function halves(at: usize): v128 {
-  return f32x4.mul(i32x4.shl(v128.load16x4_u(at), 13), f32x4.splat(5.192296858534828e33)); // 2^112
+function widen(bits: v128): v128 {
+  return f32x4.mul(v128.and(i32x4.shl(bits, 13), i32x4.splat(<i32>0x8fffffff)), f32x4.splat(5.192296858534828e33));
 }
 
-/** One float16 number ≥ 0 as float32, in all four lanes. */
+/** Four float16 numbers as float32. */
+@inline
+export function halves(at: usize): v128 {
+  return widen(v128.load16x4_s(at));
+}
+
+/** One float16 number as float32, in all four lanes. */
 @inline
 export function splatHalf(at: usize): v128 {
-  const bits = i32x4.extend_low_i16x8_u(v128.load16_splat(at));
-  return f32x4.mul(i32x4.shl(bits, 13), f32x4.splat(5.192296858534828e33));
+  return widen(i32x4.extend_low_i16x8_s(v128.load16_splat(at)));
 }
 
 /** y = sum · scale + bias for the existing rows of one group. `sums` has eight f32 numbers. `bias` is 0 for no bias. */

@@ -50,7 +50,7 @@ function run1(n: i32, listed: bool, tiles: usize, count: i32, order: usize, scal
     count -= steps;
     let s0 = i32x4.splat(0);
     let s1 = i32x4.splat(0);
-    let singles = i16x8.splat(0); // at most 8 · 7 · 127 each
+    let singles = i16x8.splat(0); // at most 8 · 8 · 127 each
     for (const end = tiles + <usize>steps * size; tiles < end; tiles += size) {
       const act = v128.load(at);
       at += 16;
