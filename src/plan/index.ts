@@ -1,8 +1,19 @@
 export { allocate, blockRates, completeValues, meanRate, validateValues } from './allocate.js';
 export { atpLine, maxBeta } from './atp.js';
+export {
+  allocateBits,
+  atpBits,
+  BIT_MENU,
+  type BitsInput,
+  type BitsRule,
+  continuousBits,
+  wholeBits,
+  widthGroups,
+} from './bits.js';
 export { countPruned, fitBudget, validateTarget } from './budget.js';
 export { DROP_METHODS, type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod } from './drop.js';
 export { countInGroups } from './groups.js';
+export { type Choices, type CostedItem, chooseItems } from './lagrange.js';
 export { type AllocationPolicy, COUNTINGS, type Counting, type ModelFacts, type Values } from './policy.js';
 export { realisePlan } from './realise.js';
 export { findPolicy, POLICIES } from './registry.js';
