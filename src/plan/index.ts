@@ -14,6 +14,7 @@ export { countPruned, fitBudget, validateTarget } from './budget.js';
 export { DROP_METHODS, type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod } from './drop.js';
 export { countInGroups } from './groups.js';
 export { type Choices, type CostedItem, chooseItems } from './lagrange.js';
+export { allocateMixed, type Bending, bendDamages, costRange, type MixedPlan } from './mixed.js';
 export { type AllocationPolicy, COUNTINGS, type Counting, type ModelFacts, type Values } from './policy.js';
 export { realisePlan } from './realise.js';
 export { findPolicy, POLICIES } from './registry.js';

@@ -17,4 +17,10 @@ export {
   unpackMeasures,
   validateProfile,
 } from './profile.js';
+export {
+  parseSensitivityTable,
+  type SensitivityItem,
+  type SensitivityTable,
+  validateSensitivityTable,
+} from './sensitivity-table.js';
 export type { Estimate, TaskScores, TaskSetup } from './tasks.js';

@@ -9,7 +9,7 @@ import { parseRecord, validateRecord } from './parse.js';
 const rate = z.number().min(0).max(1);
 
 /** The treatment of a unit; it may have several parts. */
-const treatmentSchema = z
+export const treatmentSchema = z
   .strictObject({
     /** The share of its weights that becomes zero, and where weights compete. Defaults to the run's pattern. */
     zeros: z.strictObject({ rate, pattern: z.string().optional() }).optional(),

@@ -1,0 +1,68 @@
+// A plan of mixed treatments (zeros, bits, both, or none) from a table of sensitivities: one item for each unit, the least
+// total damage within a budget of the table's cost (lagrange.ts). Damages of units treated alone are added as if units did
+// not influence each other; they do. So the damage may be bent by two numbers, as in the policy `layerwise`, to be searched
+// on validation text. With D_u = the geometric mean of the unit's damages above 0, C_u = its largest cost, r_u = D_u/C_u,
+// r̄ = the mean of r_u over units (geometric, weighted by C_u), i = block, L = blocks:
+//   d ← d · (r_u/r̄)^(gain − 1) · exp(line·(1 − 2i/(L−1))).
+// gain = 1, line = 0 is the table itself; gain = 0 forgets how units differ and keeps only how damage grows within one;
+// line > 0 spares early blocks, as ATP does.
+
+import type { Plan, SensitivityTable } from '../records/index.js';
+import { type Choices, chooseItems } from './lagrange.js';
+
+export type Bending = {
+  /** Share of the measured differences between units. Defaults to 1. */
+  readonly gain?: number;
+  /** Log-weight of the first block's damage; the last has its negative. Defaults to 0. */
+  readonly line?: number;
+};
+
+export type MixedPlan = Omit<Choices, 'picks'> & {
+  readonly plan: Plan;
+  /** The damage as measured, not bent. */
+  readonly measured: number;
+};
+
+/** The damages of a table, bent: for each unit, of each of its items. */
+export function bendDamages(table: SensitivityTable, { gain = 1, line = 0 }: Bending = {}): number[][] {
+  const units = Object.values(table.units);
+  const sizes = units.map(({ items }) => Math.max(...items.map(({ cost }) => cost)));
+  // A unit without damage, or without cost, has nothing to compare.
+  const logs = units.map(({ items }, u) => {
+    const above = items.map(({ damage }) => damage).filter((damage) => damage > 0);
+    if (above.length === 0 || sizes[u] === 0) return undefined;
+    return above.reduce((sum, damage) => sum + Math.log(damage), 0) / above.length - Math.log(sizes[u]!);
+  });
+  const total = sizes.reduce((sum, size, u) => sum + (logs[u] === undefined ? 0 : size), 0);
+  const mean = logs.reduce<number>((sum, log, u) => sum + (log === undefined ? 0 : (log * sizes[u]!) / total), 0);
+  return units.map(({ block, items }, u) => {
+    const depth = table.blocks > 1 ? 1 - (2 * block) / (table.blocks - 1) : 0;
+    const factor = Math.exp((gain - 1) * ((logs[u] ?? mean) - mean) + line * depth);
+    return items.map(({ damage }) => damage * factor);
+  });
+}
+
+/** The plan of least damage within a budget. @throws OptionError E_OPTION_BUDGET below the smallest possible cost */
+export function allocateMixed(table: SensitivityTable, budget: number, bending: Bending = {}): MixedPlan {
+  const entries = Object.entries(table.units);
+  const bent = bendDamages(table, bending);
+  const units = entries.map(([, { items }], u) => items.map(({ cost }, i) => ({ cost, damage: bent[u]![i]! })));
+  const { picks, ...chosen } = chooseItems(units, budget);
+  const taken = entries.map(([id, { items }], u) => [id, items[picks[u]!]!] as const);
+  const treated = taken.flatMap(([id, { treatment }]) => (treatment === null ? [] : [[id, treatment] as const]));
+  const plan: Plan = {
+    format: 'layerwise-plan',
+    version: 2,
+    units: Object.fromEntries(treated),
+    budget: { of: table.cost, target: budget, counting: 'exact' },
+    from: { policy: 'mixed', values: { gain: bending.gain ?? 1, line: bending.line ?? 0 } },
+  };
+  return { ...chosen, plan, measured: taken.reduce((sum, [, { damage }]) => sum + damage, 0) };
+}
+
+/** The smallest and the largest cost that a table allows. */
+export function costRange(table: SensitivityTable): readonly [smallest: number, largest: number] {
+  const each = Object.values(table.units).map(({ items }) => items.map(({ cost }) => cost));
+  const sum = (of: (costs: readonly number[]) => number): number => each.reduce((total, costs) => total + of(costs), 0);
+  return [sum((costs) => Math.min(...costs)), sum((costs) => Math.max(...costs))];
+}
