@@ -1,8 +1,9 @@
 // ATP (arXiv 2502.14770, §3.4, eq. 10). Sparsity rises with depth as an arithmetic progression:
-//   s_i = S − β(L−1)/2 + β·i,  i = 0 … L−1,  0 ≤ β ≤ min(2S, 2(1−S))/(L−1).
+//   s_i = S − β(L−1)/2 + β·i,  i = 0 … L−1,  |β| ≤ min(2S, 2(1−S))/(L−1).
 // S = target, L = number of blocks; β is the only number to search.
-// We differ: β = 0 (uniform) is allowed and always tried. If blocks differ in size, the line is shifted so that the
-// parameter-weighted mean is S.
+// We differ: β = 0 (uniform) is allowed and always tried. β < 0 is allowed: sparsity then falls with depth. It is searched
+// where weights are fitted to the dense stream, which takes from later blocks the errors of earlier ones (space.ts). If
+// blocks differ in size, the line is shifted so that the parameter-weighted mean is S.
 
 import type { AllocationPolicy } from './policy.js';
 
@@ -29,7 +30,8 @@ export const atp: AllocationPolicy = {
       name: 'beta',
       text: 'common difference of sparsity between neighbouring blocks',
       fallback: undefined,
-      range: (target, facts) => [0, maxBeta(target, facts.blocks)],
+      range: (target, facts) => [-maxBeta(target, facts.blocks) + 0, maxBeta(target, facts.blocks)],
+      neutral: 0,
     },
   ],
   allocate: ({ target, facts, values }) => atpLine(target, facts.blocks, values.beta!),

@@ -28,6 +28,11 @@ export type Hyperparameter = {
   /** The published default. If undefined, the number is given or searched (space.ts). */
   readonly fallback: number | undefined;
   range(target: number, facts: ModelFacts): readonly [low: number, high: number];
+  /**
+   * The value inside the range that means uniform, where the range goes to both sides of it. A search begins there and goes
+   * up, or to both sides if it is asked to. Otherwise the low end of the range is the beginning.
+   */
+  readonly neutral?: number;
   /** The legal values, if not every number in the range is legal. */
   readonly choices?: readonly number[];
 };

@@ -5,8 +5,14 @@ import { InternalError } from '../base/index.js';
 import type { AllocationPolicy, Grid, Hyperparameter, ModelFacts, Values } from './policy.js';
 
 export type SearchSpace =
-  /** One number between two bounds. */
-  | { readonly kind: 'interval'; readonly name: string; readonly low: number; readonly high: number }
+  /** One number between two bounds; with `mirrored` also below `low`, as far as `high` is above it. */
+  | {
+      readonly kind: 'interval';
+      readonly name: string;
+      readonly low: number;
+      readonly high: number;
+      readonly mirrored?: true;
+    }
   /** The points of a grid. The axis of a given number holds only that number. */
   | ({ readonly kind: 'grid' } & Grid)
   /** Points that are compared by the misalignment of activations. */
@@ -17,7 +23,8 @@ export const openHyperparameters = (policy: AllocationPolicy, given: Values): re
   policy.hyperparameters.filter(({ name, fallback }) => fallback === undefined && given[name] === undefined);
 
 /**
- * The space of the numbers that `given` leaves open; undefined if none is open.
+ * The space of the numbers that `given` leaves open; undefined if none is open. With `bothSides`, a number whose range goes to
+ * both sides of uniform is searched on both: for weights that are fitted to the dense stream.
  * @throws InternalError if a policy leaves several numbers open and has no grid for them
  */
 export function searchSpace(
@@ -25,6 +32,7 @@ export function searchSpace(
   given: Values,
   target: number,
   facts: ModelFacts,
+  bothSides = false,
 ): SearchSpace | undefined {
   const open = openHyperparameters(policy, given);
   if (open.length === 0) return undefined;
@@ -42,11 +50,13 @@ export function searchSpace(
     });
     return { kind: 'grid', axes: Object.fromEntries(kept), always };
   }
-  const [{ name, choices, range }, ...others] = open as [Hyperparameter, ...Hyperparameter[]];
+  const [{ name, choices, range, neutral }, ...others] = open as [Hyperparameter, ...Hyperparameter[]];
   if (others.length > 0) throw malformed(policy, `${open.map((one) => one.name).join(' and ')} need a grid`);
   if (choices) return { kind: 'grid', axes: { [name]: choices }, always: () => false };
-  const [low, high] = range(target, facts);
-  return { kind: 'interval', name, low, high };
+  const [least, high] = range(target, facts);
+  if (neutral === undefined) return { kind: 'interval', name, low: least, high };
+  const mirrored = bothSides && least < neutral ? { mirrored: true as const } : {};
+  return { kind: 'interval', name, low: neutral, high, ...mirrored };
 }
 
 /** The first point of a search: the lower end, or the first value on every axis. */

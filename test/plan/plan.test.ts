@@ -85,7 +85,9 @@ describe.each(CASES)('$policy.name', ({ policy, rises }) => {
         expect(rates).toHaveLength(facts.linears.length);
         for (const rate of rates) expect(rate >= 0 && rate <= 1).toBe(true);
         expect(weightedMean(rates, sizesOf(facts))).toBeCloseTo(S, 9);
-        if (rises) for (let i = 1; i < rates.length; i++) expect(rates[i]!).toBeGreaterThanOrEqual(rates[i - 1]!);
+        if (!rises) return;
+        const slope = (values.beta ?? values.lambda)! < 0 ? -1 : 1;
+        for (let i = 1; i < rates.length; i++) expect(slope * (rates[i]! - rates[i - 1]!)).toBeGreaterThanOrEqual(0);
       }),
       { numRuns: runs(100) },
     );
@@ -172,16 +174,23 @@ describe('atp', () => {
     expect(perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: 0.02 })[0]).toBeCloseTo(0.7 - (0.02 * 11) / 2, 12);
   });
 
-  test('at its bound the last block goes whole, and no further', () => {
-    const rates = perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: maxBeta(0.7, 12) });
-    expect(rates.at(-1)).toBe(1);
-    expect(() => perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: 0.0546 })).toThrowError(/\[0, 0\.0545/);
-    expect(() => perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: -0.001 })).toThrowError(
+  test('at its bounds the last or the first block goes whole, and no further', () => {
+    const high = maxBeta(0.7, 12);
+    expect(perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: high }).at(-1)).toBe(1);
+    expect(perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: -high })[0]).toBe(1);
+    expect(() => perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: 0.0546 })).toThrowError(/\[-0\.0545\d*, 0\.0545/);
+    expect(() => perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: -0.0546 })).toThrowError(
       expect.objectContaining({
         code: 'E_OPTION_HYPERPARAMETERS',
-        facts: expect.objectContaining({ name: 'beta', got: -0.001, low: 0, high: maxBeta(0.7, 12) }),
+        facts: expect.objectContaining({ name: 'beta', got: -0.0546, low: -high, high }),
       }),
     );
+  });
+
+  test('β < 0 is the mirror image: the rates of β > 0 from the last block to the first', () => {
+    const falling = perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: -0.02 });
+    const rising = perBlock(atp, 0.7, equalBlocks(12), 'exact', { beta: 0.02 });
+    for (const [i, rate] of falling.entries()) expect(rate).toBeCloseTo(rising[11 - i]!, 12);
   });
 
   test('a single block has only β = 0', () => {

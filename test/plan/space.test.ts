@@ -24,6 +24,14 @@ test('ATP has an interval of its own name and bounds, and nothing to find where 
   expect(searchSpace(findPolicy('atp'), { beta: 0.1 }, 0.7, facts)).toBeUndefined();
 });
 
+test('ATP is searched on both sides of uniform only where that is asked for; others have one side', () => {
+  const both = searchSpace(findPolicy('atp'), {}, 0.7, facts, true)!;
+  expect(both).toEqual({ ...searchSpace(findPolicy('atp'), {}, 0.7, facts), mirrored: true });
+  expect(firstPoint(both)).toEqual({ beta: 0 });
+  const layerwise = findPolicy('layerwise');
+  expect(searchSpace(layerwise, {}, 0.7, facts, true)).toEqual(searchSpace(layerwise, {}, 0.7, facts));
+});
+
 test('a given number has its axis to itself', () => {
   const space = searchSpace(findPolicy('layerwise'), { line: 0.15 }, 0.7, facts);
   expect(space).toMatchObject({ kind: 'grid', axes: { line: [0.15], gain: [0, 0.25, 0.5, 0.75, 1] } });

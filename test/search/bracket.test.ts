@@ -10,7 +10,7 @@ function run(loss: (beta: number) => number, surrogate?: (beta: number) => numbe
 }
 
 function within(
-  range: { readonly low: number; readonly high: number; readonly startsUniform: boolean },
+  range: { readonly low: number; readonly high: number; readonly startsUniform: boolean; readonly mirrored?: boolean },
   loss: (value: number) => number,
   surrogate: ((value: number) => number) | undefined,
   maxTrials: number,
@@ -107,5 +107,45 @@ describe('a range that does not begin with uniform', () => {
       6,
     );
     expect(low.value).toBe(-0.3);
+  });
+});
+
+describe('a mirrored interval', () => {
+  const both = { low: 0, high: 0.09, startsUniform: true, mirrored: true };
+
+  test('finds the best grid point or better on either side, from uniform, within six trials', () => {
+    fc.assert(
+      fc.property(fc.double({ min: -0.09, max: 0.09, noNaN: true }), (vertex) => {
+        const loss = (beta: number): number => (beta - vertex) ** 2;
+        const grid = Array.from({ length: 2 * GRID + 1 }, (_, j) => loss((0.09 * (j - GRID)) / GRID));
+        const found = within(both, loss, loss, 6);
+        expect(found.loss).toBeLessThanOrEqual(Math.min(...grid));
+        expect(found.asked[0]).toBe(0);
+        expect(found.asked.length).toBeLessThanOrEqual(7);
+      }),
+      { numRuns: runs(100) },
+    );
+  });
+
+  test('without the mirror nothing below the low end is asked for', () => {
+    const { asked } = within(
+      { ...both, mirrored: false },
+      (beta) => beta,
+      (beta) => beta,
+      6,
+    );
+    expect(Math.min(...asked)).toBe(0);
+  });
+
+  test('of equal losses the one nearer uniform wins, then the rising one', () => {
+    const { value } = within(
+      both,
+      () => 1,
+      () => 1,
+      6,
+    );
+    expect(value).toBe(0);
+    const valley = (beta: number): number => (Math.abs(Math.abs(beta) - 0.01) < 1e-9 ? 0 : 1);
+    expect(within(both, valley, valley, 6).value).toBeCloseTo(0.01, 12);
   });
 });

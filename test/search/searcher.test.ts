@@ -15,6 +15,11 @@ const WALKS: readonly (readonly [string, (maxTrials: number, startsUniform: bool
       walkInterval({ name: 'beta', low: 0, high: 0.09, startsUniform, maxTrials, surrogate: true }),
   ],
   [
+    'a mirrored interval',
+    (maxTrials, startsUniform) =>
+      walkInterval({ name: 'beta', low: 0, high: 0.09, mirrored: true, startsUniform, maxTrials, surrogate: true }),
+  ],
+  [
     'a grid',
     (maxTrials, startsUniform) => walkGrid({ axes, always: ({ gain }) => gain === 0, startsUniform, maxTrials }),
   ],
