@@ -8,7 +8,7 @@ import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { blameWeights } from '../model/index.js';
 import { runDense } from '../pipeline/index.js';
-import { COLLECTED, collectable, startAngles, startInfluence } from '../profile/index.js';
+import { COLLECTED_BY_DEFAULT, collectable, startAngles, startInfluence } from '../profile/index.js';
 import { type Measured, type MeasureName, PROFILE_CHARACTERS, type Profile, packMeasures } from '../records/index.js';
 import {
   checkOutPath,
@@ -37,8 +37,8 @@ export type ProfileOptions = RunOptions &
     /** A text file (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. */
     readonly calibration: string;
     /**
-     * The measures besides influence and angles: `outliers`, `scoreMoments`, `scores`, `lamp`, `alpha`, `redundancy`, and
-     * `gradient`, which needs additional passes. Defaults to all but `gradient`.
+     * The measures besides influence and angles: `outliers`, `scoreMoments`, `scores`, `lamp`, `alpha`, `redundancy`, `halfError`, and
+     * `gradient`, which needs additional passes. Defaults to all but `halfError` and `gradient`.
      */
     readonly measures?: readonly string[];
     /** File to write; must not exist. Defaults to none. */
@@ -90,7 +90,7 @@ export async function profile(options: ProfileOptions): Promise<ProfileResult> {
 }
 
 function normaliseProfile(options: ProfileOptions): ProfileSettings {
-  const asked = options.measures ?? COLLECTED;
+  const asked = options.measures ?? COLLECTED_BY_DEFAULT;
   for (const name of asked) {
     if (name === 'sensitivity') refuseSensitivity();
     oneOf('measures', name, PROFILE_MEASURES);

@@ -86,7 +86,7 @@ export const OPTIONS = {
     flag: '--measures',
     value: 'name,…',
     text: 'what to measure besides influence and angles, or none; layerwise help measures lists them',
-    otherwise: 'all but gradient, which needs extra passes',
+    otherwise: 'all but halfError and gradient, which take longest',
   },
   plan: {
     kind: 'text',

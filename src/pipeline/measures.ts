@@ -1,11 +1,19 @@
 // Gives the collected measures access to one block of the dense model: its weights from the checkpoint, its scores with
-// Wanda's rounding, and its inputs at the sampled tokens.
+// Wanda's rounding, and its inputs at the sampled tokens, and their Gram matrices.
 
 import { InternalError, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { blockGraph, type Linear, type Model, readLinear } from '../model/index.js';
 import { scoreWanda } from '../operators/index.js';
-import { type BlockInputs, type Collection, type SquareSums, sampleInputs } from '../profile/index.js';
+import {
+  type BlockInputs,
+  type Collection,
+  fillGrams,
+  type Grams,
+  measureGrams,
+  type SquareSums,
+  sampleInputs,
+} from '../profile/index.js';
 import type { Activations } from '../stream/index.js';
 import { requireFinite } from './block-file.js';
 
@@ -43,5 +51,13 @@ export async function collectBlock(
       const session = await own(engine.load(blockGraph(model, block, { length: from.length, outputs: 'inputs' })));
       return await sampleInputs(engine, session, from);
     });
-  await collection.block({ linears: model.linears[block]!, weights, scores, inputs });
+  const grams = (): Promise<Grams> =>
+    withResources(async (own) => {
+      const { from } = given();
+      const session = await own(engine.load(blockGraph(model, block, { length: from.length, outputs: 'gram' })));
+      const sums = await measureGrams(engine, session, from);
+      fillGrams(sums);
+      return sums;
+    });
+  await collection.block({ linears: model.linears[block]!, weights, scores, inputs, grams });
 }

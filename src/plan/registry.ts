@@ -10,6 +10,7 @@ import { erPlus } from './er-plus.js';
 import { global } from './global.js';
 import { lamp } from './lamp.js';
 import { layerwise } from './layerwise.js';
+import { lsa, lsaProjection } from './lsa.js';
 import { neuronal } from './neuronal.js';
 import { owl } from './owl.js';
 import type { AllocationPolicy } from './policy.js';
@@ -17,9 +18,24 @@ import { uniform } from './uniform.js';
 
 /** Every allocation policy, by name. */
 export const POLICIES: ReadonlyMap<string, AllocationPolicy> = new Map(
-  [uniform, atp, layerwise, owl, alphapruning, dlp, dsa, als, ecoflap, neuronal, global, lamp, er, erPlus].map(
-    (policy) => [policy.name, policy],
-  ),
+  [
+    uniform,
+    atp,
+    layerwise,
+    owl,
+    alphapruning,
+    dlp,
+    dsa,
+    als,
+    ecoflap,
+    neuronal,
+    lsa,
+    lsaProjection,
+    global,
+    lamp,
+    er,
+    erPlus,
+  ].map((policy) => [policy.name, policy]),
 );
 
 /** @throws OptionError E_OPTION_ALLOCATION, with the known names. */

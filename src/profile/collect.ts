@@ -6,6 +6,8 @@ import { OptionError } from '../base/index.js';
 import type { Linear } from '../model/index.js';
 import type { Measured, MeasureName } from '../records/index.js';
 import { alpha } from './alpha.js';
+import type { Grams } from './gram.js';
+import { halfError } from './half-error.js';
 import { lamp } from './lamp.js';
 import type { BlockInputs, Measure } from './measure.js';
 import { redundancy } from './redundancy.js';
@@ -13,11 +15,17 @@ import { outliers, scoreMoments, scores } from './scores.js';
 
 /** The measures that one walk over the dense model collects. The others have procedures of their own. */
 const MEASURES: ReadonlyMap<MeasureName, Measure> = new Map(
-  ([outliers, scoreMoments, scores, lamp, alpha, redundancy] as Measure[]).map((measure) => [measure.name, measure]),
+  ([outliers, scoreMoments, scores, lamp, alpha, redundancy, halfError] as Measure[]).map((measure) => [
+    measure.name,
+    measure,
+  ]),
 );
 
 /** All measures that the dense pass can collect. */
 export const COLLECTED: readonly MeasureName[] = [...MEASURES.keys()];
+
+/** Those that cost no more than reading the weights and a pass over them. */
+export const COLLECTED_BY_DEFAULT: readonly MeasureName[] = COLLECTED.filter((name) => name !== 'halfError');
 
 /** The measures among `names` that the dense pass collects. */
 export const collectable = (names: readonly MeasureName[]): readonly MeasureName[] =>
@@ -48,6 +56,8 @@ export type BlockReader = {
   /** |W_ij|·‖X_j‖₂. */
   readonly scores: (linear: Linear, weights: Float32Array) => Float32Array;
   readonly inputs: () => Promise<BlockInputs>;
+  /** Σ xᵀx of the inputs of the block’s linears, by site. */
+  readonly grams: () => Promise<Grams>;
 };
 
 export type Collection = {
@@ -67,12 +77,18 @@ export function startCollection(names: readonly MeasureName[]): Collection {
   const together = running.some(({ accumulator }) => accumulator.block);
   return {
     names: running.map(({ name }) => name),
-    block: async ({ linears, weights: read, scores: score, inputs }) => {
+    block: async ({ linears, weights: read, scores: score, inputs, grams: measureGrams }) => {
       const kept: Float32Array[] = [];
-      if (looksAt('weights') || looksAt('scores')) {
+      const grams = looksAt('grams') ? await measureGrams() : {};
+      if (looksAt('weights') || looksAt('scores') || looksAt('grams')) {
         for (const linear of linears) {
           const weights = await read(linear);
-          const view = { linear, weights, scores: looksAt('scores') ? score(linear, weights) : EMPTY };
+          const view = {
+            linear,
+            weights,
+            scores: looksAt('scores') ? score(linear, weights) : EMPTY,
+            gram: grams[linear.site] ?? EMPTY,
+          };
           for (const { accumulator } of running) accumulator.linear?.(view);
           if (together) kept.push(view.scores);
         }

@@ -2,6 +2,7 @@ export { lastTokens, measureAngles, startAngles } from './angles.js';
 export {
   type BlockReader,
   COLLECTED,
+  COLLECTED_BY_DEFAULT,
   type Collection,
   collectable,
   needCalibration,

@@ -11,6 +11,8 @@ export type LinearView = {
   readonly weights: Float32Array;
   /** |W_ij|·‖X_j‖₂, shaped like W; empty unless some measure looks at scores. */
   readonly scores: Float32Array;
+  /** Σ xᵀx of the linear's input, [columns, columns]; empty unless some measure looks at Gram matrices. */
+  readonly gram: Float32Array;
 };
 
 /** Activations of the sampled tokens, row-major [tokens, width]. */
@@ -31,7 +33,7 @@ export interface Accumulator<T> {
 
 export interface Measure<N extends MeasureName = MeasureName> {
   readonly name: N;
-  /** `scores` and `inputs` need calibration text. */
-  readonly looksAt: 'weights' | 'scores' | 'inputs';
+  /** All but `weights` need calibration text. */
+  readonly looksAt: 'weights' | 'scores' | 'inputs' | 'grams';
   start(): Accumulator<Measured[N]>;
 }

@@ -29,6 +29,8 @@ export type Measured = {
   readonly alpha: readonly number[];
   /** Mean token KL(dense ‖ dense with only this linear pruned at the target), nats: one number per linear. */
   readonly sensitivity: readonly number[];
+  /** LSA: Σ over calibration tokens of ‖W·x − Ŵ·x‖² without the half of each linear’s weights that matters least. */
+  readonly halfError: readonly number[];
   /** ECoFLaP: zeroth-order estimate of ‖∂loss/∂W‖_F of each linear. */
   readonly gradient: readonly number[];
   /** ALS: normalised ‖X_iᵀX_j‖²_F between the inputs of blocks i and j, and between a block's linears' inputs. */
@@ -67,6 +69,7 @@ const documentSchema = z.object({
     scores: z.array(packedHistogram).optional(),
     lamp: z.array(packedHistogram).optional(),
     alpha: numbers.optional(),
+    halfError: numbers.optional(),
     gradient: numbers.optional(),
     redundancy: z.object({ blocks: z.array(numbers), linears: z.array(z.array(numbers)) }).optional(),
     // All measures but sensitivity, which depends on the target and the criterion. Add a new measure here.
@@ -76,7 +79,7 @@ const documentSchema = z.object({
 const profileSchema = documentSchema.superRefine((profile, context) => {
   const { blocks } = profile.source;
   const linears = profile.linears.flat().length;
-  const { outliers = {}, scoreMoments, scores, lamp, alpha, gradient, redundancy } = profile.measures;
+  const { outliers = {}, scoreMoments, scores, lamp, alpha, halfError, gradient, redundancy } = profile.measures;
   const expectLength = (of: readonly unknown[] | undefined, length: number, each: string, ...path: string[]): void => {
     if (of === undefined || of.length === length) return;
     const message = `expected ${length} entries, one per ${each}, got ${of.length}`;
@@ -90,7 +93,7 @@ const profileSchema = documentSchema.superRefine((profile, context) => {
   expectLength(scoreMoments, blocks, 'block', 'measures', 'scoreMoments');
   expectLength(redundancy?.blocks, blocks, 'block', 'measures', 'redundancy', 'blocks');
   expectLength(redundancy?.linears, blocks, 'block', 'measures', 'redundancy', 'linears');
-  for (const [name, of] of Object.entries({ scores, lamp, alpha, gradient })) {
+  for (const [name, of] of Object.entries({ scores, lamp, alpha, halfError, gradient })) {
     expectLength(of, linears, 'linear', 'measures', name);
   }
 });

@@ -57,6 +57,7 @@ export function randomMeasured(facts: ModelFacts, seed: number): Measured {
     lamp: sizes.map((total) => histogram(rng, total)),
     alpha: perLinear().map((x) => 1 + 5 * x),
     sensitivity: perLinear(),
+    halfError: perLinear(),
     gradient: perLinear(),
     redundancy: {
       blocks: cosines(rng, facts.blocks),
@@ -77,6 +78,7 @@ export function permuteMeasured(measured: Measured, facts: ModelFacts, order: re
     scores: linears(measured.scores),
     lamp: linears(measured.lamp),
     alpha: linears(measured.alpha),
+    halfError: linears(measured.halfError),
     gradient: linears(measured.gradient),
   };
 }

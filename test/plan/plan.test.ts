@@ -55,7 +55,19 @@ const valuesAt = (policy: AllocationPolicy, S: number, facts: ModelFacts, f: num
   );
 
 /** Policies whose rates follow from what a block measures, wherever it stands. */
-const DEPTH_BLIND = ['uniform', 'owl', 'alphapruning', 'dlp', 'dsa', 'ecoflap', 'global', 'lamp', 'er'];
+const DEPTH_BLIND = [
+  'uniform',
+  'owl',
+  'alphapruning',
+  'dlp',
+  'dsa',
+  'ecoflap',
+  'lsa',
+  'lsa-projection',
+  'global',
+  'lamp',
+  'er',
+];
 const ALL = [...POLICIES.values()];
 
 /** One row per policy: what every allocation must keep, whatever it is made from. */

@@ -10,7 +10,7 @@ type Golden = {
   readonly target: number;
   readonly shapes: readonly (readonly (readonly [rows: number, columns: number])[])[];
   readonly tokens: number;
-  readonly measured: Omit<Measured, 'scores' | 'lamp' | 'sensitivity' | 'errorSlope'> & {
+  readonly measured: Omit<Measured, 'scores' | 'lamp' | 'sensitivity' | 'halfError'> & {
     readonly lamp: readonly (readonly number[])[];
   };
   readonly spectrum: { readonly eigenvalues: readonly number[]; readonly alpha: number };

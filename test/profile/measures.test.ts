@@ -4,8 +4,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { hillAlpha, smallerGram } from '../../src/profile/alpha.js';
 import { symmetricEigenvalues } from '../../src/profile/eigenvalues.js';
+import { errorOfHalf } from '../../src/profile/half-error.js';
 import { bitsOf, countBins, valueAtRank } from '../../src/profile/histogram.js';
 import { type BlockReader, collectable, requireCalibration, startCollection } from '../../src/profile/index.js';
+import type { Linear } from '../../src/model/index.js';
 import { lampScores } from '../../src/profile/lamp.js';
 import { HISTOGRAM_SHIFT, type Histogram, type Measured, type MeasureName } from '../../src/records/index.js';
 import { runs } from '../scale.js';
@@ -33,6 +35,45 @@ const filled = ({ counts, total }: Histogram): unknown => [total, ...[...counts.
 const plain = (measure: unknown): unknown =>
   Array.isArray(measure) ? measure.map((one) => (one?.counts ? filled(one) : one)) : measure;
 
+/** A positive definite H. */
+function makeGram(seed: number, columns: number): Float32Array {
+  const numbers = createNumbers(seed);
+  const X = Float64Array.from(numbers(2 * columns * columns));
+  return Float32Array.from({ length: columns * columns }, (_, at) => {
+    const [i, j] = [Math.floor(at / columns), at % columns];
+    let sum = 0;
+    for (let t = 0; t < 2 * columns; t++) sum += X[t * columns + i]! * X[t * columns + j]!;
+    return sum;
+  });
+}
+
+/** The H of a golden linear’s input: linears of one site read the same. */
+const gramOf = ({ block, site, columns }: Linear): Float32Array =>
+  makeGram(10 * block + ['attention_in', 'attention_out', 'mlp_in', 'mlp_out'].indexOf(site), columns);
+
+/** LSA’s error, with all of w_P·H_PP·w_Pᵀ computed again for every column that might go next. */
+function plainHalfError(W: Float32Array, rows: number, columns: number, H: Float32Array, group: number): number {
+  let total = 0;
+  for (let r = 0; r < rows; r++) {
+    const error = (gone: readonly number[]): number => {
+      let sum = 0;
+      for (const i of gone)
+        for (const j of gone) sum += W[r * columns + i]! * H[i * columns + j]! * W[r * columns + j]!;
+      return sum;
+    };
+    const gone: number[] = [];
+    for (let first = 0; first < columns; first += group) {
+      const own = Array.from({ length: Math.min(group, columns - first) }, (_, i) => first + i);
+      for (let n = 0; n < Math.floor(own.length / 2); n++) {
+        const open = own.filter((j) => !gone.includes(j));
+        gone.push(open.reduce((best, j) => (error([...gone, j]) < error([...gone, best]) ? j : best)));
+      }
+    }
+    total += error(gone);
+  }
+  return total;
+}
+
 /** The golden model, counting how often each weight is read. */
 function goldenReader(block: number, reads: string[]): BlockReader {
   const own = goldenLinears.filter((linear) => linear.block === block);
@@ -50,6 +91,7 @@ function goldenReader(block: number, reads: string[]): BlockReader {
       );
       return { block: goldenInputs[block]!, sites: Object.fromEntries(sites) };
     },
+    grams: async () => Object.fromEntries(own.map((linear) => [linear.site, gramOf(linear)])),
   };
 }
 
@@ -60,7 +102,7 @@ async function collect(names: readonly MeasureName[]): Promise<{ measured: Parti
   return { measured: collection.result(), reads };
 }
 
-const ALL: readonly MeasureName[] = ['outliers', 'scoreMoments', 'scores', 'lamp', 'alpha', 'redundancy'];
+const ALL: readonly MeasureName[] = ['outliers', 'scoreMoments', 'scores', 'lamp', 'alpha', 'redundancy', 'halfError'];
 
 describe('all measures together', async () => {
   const { measured, reads } = await collect(ALL);
@@ -113,6 +155,28 @@ describe('all measures together', async () => {
 
   test('α: numpy’s', () => {
     expectAll(measured.alpha!, golden.measured.alpha);
+  });
+
+  test('half errors: the plain sum over all pairs of weights that went', () => {
+    for (const [l, linear] of goldenLinears.entries()) {
+      const expected = plainHalfError(goldenWeights[l]!, linear.rows, linear.columns, gramOf(linear), 128);
+      expectAll([measured.halfError![l]!], [expected], 1e-9);
+    }
+  });
+
+  test('half errors in several groups, the last of them narrow: each is halved, knowing what went before', () => {
+    const [rows, columns] = [2, 128 + 21];
+    const W = Float32Array.from(createNumbers(5)(rows * columns));
+    const H = makeGram(9, columns);
+    expectAll([errorOfHalf(W, rows, columns, H)], [plainHalfError(W, rows, columns, H, 128)], 1e-9);
+  });
+
+  test('half errors of ties and dead columns: half of the weights go, and the dead ones cost nothing', () => {
+    const H = Float32Array.from({ length: 16 }, (_, i) => (i % 5 === 0 ? 1 : 0));
+    expect(errorOfHalf(Float32Array.of(2, 2, 2, 2), 1, 4, H)).toBe(8);
+    H[15] = 0;
+    expect(errorOfHalf(Float32Array.of(1, 2, 2, 9), 1, 4, H)).toBe(1);
+    expect(errorOfHalf(Float32Array.of(3), 1, 1, H)).toBe(0);
   });
 
   test('redundancy: numpy’s between blocks; within a block, one for linears that read the same', () => {
