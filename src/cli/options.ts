@@ -8,6 +8,8 @@ import { DATA_SETS } from '../hub/index.js';
 import { HEADS, LAYOUT_CHOICES, VALUES } from '../packed/index.js';
 import { COUNTINGS, DROP_METHODS } from '../plan/index.js';
 import { DEFAULTS, optionCode, SPECIAL_TOKENS } from '../runs/index.js';
+import { COUNTINGS, DROP_METHODS, EXPORTERS } from '../plan/index.js';
+import { DEFAULTS, SPECIAL_TOKENS } from '../runs/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 
 export type OptionSpec = {
@@ -58,7 +60,7 @@ export const OPTIONS = {
     kind: 'number',
     flag: '--beta',
     value: 'β',
-    text: "set ATP's constant difference of sparsity between neighbouring blocks; short for --hyperparameters beta=β",
+    text: "set ATP's constant difference of sparsity between neighbouring blocks; short for --hyperparameters beta=β; below 0 it falls with depth",
     otherwise: 'searched on validation text',
   },
   hyperparameters: {
@@ -93,6 +95,13 @@ export const OPTIONS = {
     flag: '--plan',
     value: 'plan.json',
     text: 'replay a plan (rates per block or per linear) instead of --sparsity and --allocation',
+  },
+  exportTo: {
+    kind: 'text',
+    flag: '--export',
+    value: listed(EXPORTERS.keys()),
+    text: `write the plan as another tool takes it. ${explained(EXPORTERS.values())}`,
+    otherwise: 'the plan itself, as JSON',
   },
   criterion: {
     kind: 'text',

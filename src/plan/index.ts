@@ -12,6 +12,8 @@ export {
 } from './bits.js';
 export { countPruned, fitBudget, validateTarget } from './budget.js';
 export { DROP_METHODS, type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod } from './drop.js';
+export { EXPORTERS, findExporter } from './export/registry.js';
+export type { Exporter, ExportLinear, ExportModel, PlanExport } from './export/target.js';
 export { countInGroups } from './groups.js';
 export { type Choices, type CostedItem, chooseItems } from './lagrange.js';
 export { allocateMixed, type Bending, bendDamages, costRange, type MixedPlan } from './mixed.js';

@@ -105,7 +105,7 @@ describe('a wrong call exits with 2, says what and what next, and writes nothing
       ['profile', model, '--calibration', 'x', '--measures', 'sensitivity'],
       /depends on the sparsity.*plan and prune measure it/,
     ],
-    ['no text to search on', ['plan', model, '--sparsity', '0.7'], /beta in \[0, 0\.0666.*--validation text/],
+    ['no text to search on', ['plan', model, '--sparsity', '0.7'], /beta in \[-0\.0666\d*, 0\.0666.*--validation text/],
     ['hyperparameters that are none', ['plan', model, '--sparsity', '0.7', '--hyperparameters', 'x'], /name=number/],
     [
       'a hyperparameter given twice',
