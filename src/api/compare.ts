@@ -57,7 +57,7 @@ export type CompareOptions = Omit<
 > & {
   /** Target sparsities. */
   readonly sparsities: readonly number[];
-  /** Names of policies; `uniform` is always included. Defaults to all. */
+  /** Names of policies; `uniform` is always included. Defaults to all but `evo`. */
   readonly allocations?: readonly string[];
   readonly validation: string;
 };
@@ -144,7 +144,10 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
 }
 
 /** Every target with every policy. uniform and atp come first, because the others are compared with them. */
-function cellsOf({ sparsities, allocations = [...POLICIES.keys()], ...options }: CompareOptions): Cell[] {
+/** All but those that take hundreds of estimates. */
+const BY_DEFAULT = [...POLICIES.values()].filter(({ levels }) => !levels).map(({ name }) => name);
+
+function cellsOf({ sparsities, allocations = BY_DEFAULT, ...options }: CompareOptions): Cell[] {
   if (sparsities.length === 0) {
     throw new OptionError('E_OPTION_SPARSITY', '--sparsity: expected one or more numbers, such as 0.5,0.7; got none.');
   }

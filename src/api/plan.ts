@@ -66,7 +66,9 @@ async function planBy({ profile, ...options }: MakePlanOptions): Promise<Plan> {
   if (profile) return await planFromProfile(options, profile, policy);
   const textGiven = options.validation !== undefined || (policy.candidates && options.calibration !== undefined);
   const searched = openHyperparameters(policy, givenValues(options)).length > 0 && textGiven;
-  return searched || policy.needs.length > 0 ? await searchPlan(options) : await planFromHeaders(options);
+  return searched || policy.levels || policy.needs.length > 0
+    ? await searchPlan(options)
+    : await planFromHeaders(options);
 }
 
 async function planFromProfile(options: MakePlanOptions, profile: Profile, policy: AllocationPolicy): Promise<Plan> {

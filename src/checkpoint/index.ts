@@ -6,6 +6,5 @@ export { type Checkpoint, givenPath, type Origin, openCheckpoint } from './open.
 export { hashCheckpoint, readRows, readTensor, readTensorFloat32, readTensorRange } from './read.js';
 export { writeRenamed } from './rewrite.js';
 export { readSafetensors, type TensorInfo } from './safetensors.js';
-export { type TensorEdit, type TensorInSlabs, type TensorToWrite, writeCheckpoint, writeSafetensors } from './write.js';
 export { type GridNumbers, type LinearGrid, readScales, SCALES_FILE, type ScalesFile, writeScales } from './scales.js';
-export { type TensorEdit, type TensorToWrite, writeCheckpoint, writeSafetensors } from './write.js';
+export { type TensorEdit, type TensorInSlabs, type TensorToWrite, writeCheckpoint, writeSafetensors } from './write.js';

@@ -6,10 +6,8 @@ import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
 import { DATA_SETS } from '../hub/index.js';
 import { HEADS, LAYOUT_CHOICES, VALUES } from '../packed/index.js';
-import { COUNTINGS, DROP_METHODS } from '../plan/index.js';
-import { DEFAULTS, optionCode, SPECIAL_TOKENS } from '../runs/index.js';
 import { COUNTINGS, DROP_METHODS, EXPORTERS } from '../plan/index.js';
-import { DEFAULTS, SPECIAL_TOKENS } from '../runs/index.js';
+import { DEFAULTS, optionCode, SPECIAL_TOKENS } from '../runs/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 
 export type OptionSpec = {
@@ -47,7 +45,7 @@ export const OPTIONS = {
     flag: '--allocations',
     value: 'name,…',
     text: 'policies to compare; layerwise help policies lists them',
-    otherwise: 'all',
+    otherwise: 'all but evo',
   },
   allocation: {
     kind: 'text',

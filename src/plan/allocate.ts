@@ -20,6 +20,8 @@ export type AllocateInput = {
   readonly counting: Counting;
   readonly measured?: Partial<Measured>;
   readonly values?: Values;
+  /** Of a policy with levels (policy.ts). */
+  readonly levels?: readonly number[];
 };
 
 /**
@@ -91,14 +93,14 @@ export function completeValues(policy: AllocationPolicy, values: Values, target:
  * @throws OptionError E_OPTION_SPARSITY, E_OPTION_…; InternalError if a measure is missing
  */
 export function allocate(policy: AllocationPolicy, input: AllocateInput): Plan {
-  const { target, facts, counting, measured = {}, values = {} } = input;
+  const { target, facts, counting, measured = {}, values = {}, levels } = input;
   validateTarget(target);
   const missing = policy.needs.filter((name) => measured[name] === undefined);
   if (missing.length > 0) {
     throw new InternalError('E_INTERNAL_ALLOCATION', `${policy.name} was asked for rates without ${missing}.`);
   }
   const complete = completeValues(policy, values, target, facts);
-  const raw = policy.allocate({ target, facts, measured, values: complete });
+  const raw = policy.allocate({ target, facts, measured, values: complete, ...(levels ? { levels } : {}) });
   if (!raw.every(Number.isFinite)) {
     throw new InternalError('E_INTERNAL_ALLOCATION', `${policy.name} returned rates that are NaN or infinite: ${raw}.`);
   }

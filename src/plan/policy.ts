@@ -47,6 +47,17 @@ export type AllocationInput = {
   readonly measured: Partial<Measured>;
   /** A value for every hyperparameter. */
   readonly values: Values;
+  /** Of a policy with levels: those of the linears, in their order; 0 everywhere if absent. */
+  readonly levels?: readonly number[];
+};
+
+/** A search for a whole number for each linear. The numbers add up to 0. */
+export type LevelSearch = {
+  /** The least and the largest level of each linear. */
+  readonly low: readonly number[];
+  readonly high: readonly number[];
+  readonly generations: number;
+  readonly offspring: number;
 };
 
 /** The points of a search over several hyperparameters. Neighbours differ by one step on one axis. */
@@ -68,6 +79,8 @@ export interface AllocationPolicy {
   readonly weighted?: true;
   /** For policies with several numbers to search. A single number is searched between the bounds of its range. */
   readonly grid?: Grid;
+  /** For policies that search a level for each linear, beside hyperparameters that all have a value. */
+  levels?(input: Omit<AllocationInput, 'measured' | 'levels'>): LevelSearch;
   /** The values to try, for policies that choose by the misalignment of activations. Of equals the first wins. */
   candidates?(target: number): readonly Values[];
   /**

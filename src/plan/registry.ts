@@ -7,6 +7,7 @@ import { dsa } from './dsa.js';
 import { ecoflap } from './ecoflap.js';
 import { er } from './er.js';
 import { erPlus } from './er-plus.js';
+import { evo } from './evo.js';
 import { global } from './global.js';
 import { lamp } from './lamp.js';
 import { layerwise } from './layerwise.js';
@@ -22,6 +23,7 @@ export const POLICIES: ReadonlyMap<string, AllocationPolicy> = new Map(
     uniform,
     atp,
     layerwise,
+    evo,
     owl,
     alphapruning,
     dlp,

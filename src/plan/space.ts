@@ -2,7 +2,8 @@
 // keeps the given values. Searches know a number only by the name and the bounds that the policy states.
 
 import { InternalError } from '../base/index.js';
-import type { AllocationPolicy, Grid, Hyperparameter, ModelFacts, Values } from './policy.js';
+import { completeValues } from './allocate.js';
+import type { AllocationPolicy, Grid, Hyperparameter, LevelSearch, ModelFacts, Values } from './policy.js';
 
 export type SearchSpace =
   /** One number between two bounds; with `mirrored` also below `low`, as far as `high` is above it. */
@@ -15,6 +16,8 @@ export type SearchSpace =
     }
   /** The points of a grid. The axis of a given number holds only that number. */
   | ({ readonly kind: 'grid' } & Grid)
+  /** A level for each linear. */
+  | ({ readonly kind: 'levels' } & LevelSearch)
   /** Points that are compared by the misalignment of activations. */
   | { readonly kind: 'candidates'; readonly points: readonly Values[] };
 
@@ -34,6 +37,12 @@ export function searchSpace(
   facts: ModelFacts,
   bothSides = false,
 ): SearchSpace | undefined {
+  if (policy.levels) {
+    return {
+      kind: 'levels',
+      ...policy.levels({ target, facts, values: completeValues(policy, given, target, facts) }),
+    };
+  }
   const open = openHyperparameters(policy, given);
   if (open.length === 0) return undefined;
   if (policy.candidates) {
@@ -59,9 +68,14 @@ export function searchSpace(
   return { kind: 'interval', name, low: neutral, high, ...mirrored };
 }
 
-/** The first point of a search: the lower end, or the first value on every axis. */
+/** Whether something is left to search: a hyperparameter without a value, or levels. */
+export const hasSearch = (policy: AllocationPolicy, given: Values): boolean =>
+  policy.levels !== undefined || openHyperparameters(policy, given).length > 0;
+
+/** The first point of a search: the lower end, the first value on every axis, or level 0 everywhere. */
 export function firstPoint(space: SearchSpace): Values {
   if (space.kind === 'interval') return { [space.name]: space.low };
+  if (space.kind === 'levels') return {};
   if (space.kind === 'candidates') return space.points[0]!;
   return Object.fromEntries(Object.entries(space.axes).map(([name, values]) => [name, values[0]!]));
 }

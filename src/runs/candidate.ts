@@ -41,6 +41,7 @@ export type RequestOf = (
   candidate: Pick<Candidate, 'plan' | 'target'>,
   fidelity: TrialRequest['fidelity'],
   loss?: TrialRequest['loss'],
+  windows?: number,
 ) => TrialRequest;
 
 export function createRequests(
@@ -54,10 +55,11 @@ export function createRequests(
     ...(validation ? { validation: digestOf(validation.record) } : {}),
   };
   const shared = { model: digestOf(hashes), operator: settings.criterion.name, ...texts, seed: settings.seed };
-  return ({ plan, target }, fidelity, loss = 'likelihood') => {
+  return ({ plan, target }, fidelity, loss = 'likelihood', windows) => {
     // Estimates are made without the streams: they order plans and never decide.
     const follows = target && fidelity === 'exact' && loss === 'likelihood' ? { target } : {};
     const pattern = fidelity === 'surrogate' ? standIn(settings).pattern : settings.pattern;
-    return { ...shared, plan: realise(settings, model, plan, pattern), ...follows, fidelity, loss };
+    const sample = windows === undefined ? {} : { windows };
+    return { ...shared, plan: realise(settings, model, plan, pattern), ...follows, fidelity, ...sample, loss };
   };
 }

@@ -1,6 +1,6 @@
 // Chooses the plan: the given one, the one of the given hyperparameters, or the best of a search.
 
-import { InternalError } from '../base/index.js';
+import { createRng, InternalError } from '../base/index.js';
 import type { Model } from '../model/index.js';
 import type { StreamTarget } from '../pipeline/index.js';
 import {
@@ -13,12 +13,21 @@ import {
   type Values,
 } from '../plan/index.js';
 import type { Measured } from '../records/index.js';
-import { createSearcher, walkDescent, walkGrid, walkInterval } from '../search/index.js';
+import {
+  createSearcher,
+  levelsOf,
+  type Searcher,
+  walkDescent,
+  walkGrid,
+  walkInterval,
+  walkLevels,
+} from '../search/index.js';
 import { symbolOf } from '../words/index.js';
 import type { Candidate, RequestOf } from './candidate.js';
 import { describeCandidate } from './describe.js';
 import type { LocalExecutor } from './executor.js';
 import { factsOf } from './facts.js';
+import { GENERATION_WINDOWS } from './samples.js';
 import type { PruneSettings } from './settings.js';
 import { DEFAULT_SHARES, openShares } from './stream-shares.js';
 import { requestDigest } from './trial.js';
@@ -51,14 +60,24 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   const { executor, requestOf, target, measured, length } = context;
   const facts = factsOf(model);
   const plain: Candidate = { plan: allocate(findPolicy('uniform'), { target, facts, counting }), values: {} };
-  /** Given hyperparameters override those of a search. */
+  /** Given hyperparameters override those of a search. Of a policy with levels, the search’s numbers are levels. */
   const candidateAt = (values: Values): Candidate => {
+    if (policy.levels) return candidateOfLevels(levelsOf(values, facts.linears.length));
     const complete = completeValues(policy, { ...values, ...settings.values }, target, facts);
     return { plan: allocate(policy, { target, facts, counting, measured, values: complete }), values: complete };
   };
+  const candidateOfLevels = (levels: readonly number[]): Candidate => {
+    const complete = completeValues(policy, settings.values, target, facts);
+    const plan = allocate(policy, { target, facts, counting, measured, values: complete, levels });
+    // Half of what the levels are away from 0 is what was moved.
+    const moved = levels.reduce((sum, level) => sum + Math.abs(level), 0) / 2;
+    return { plan, values: { ...complete, moved } };
+  };
   const ledger = createLedger({ executor, requestOf, facts, length, onProgress });
-  const space = settings.plan ? undefined : searchSpace(policy, settings.values, target, facts);
-  const searching = space?.kind === 'interval' || space?.kind === 'grid';
+  const space = settings.plan
+    ? undefined
+    : searchSpace(policy, settings.values, target, facts, settings.target.kind === 'stream');
+  const searching = space !== undefined && space.kind !== 'candidates';
   const judged = space?.kind === 'candidates' ? await judge(space.points.map(candidateAt), executor, requestOf) : [];
   const fixed = (): Candidate =>
     settings.plan
@@ -94,9 +113,12 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   const searcher = createSearcher(() =>
     space.kind === 'grid'
       ? walkGrid({ ...space, startsUniform, maxTrials })
-      : walkInterval({ ...space, startsUniform, maxTrials, surrogate: true }),
+      : space.kind === 'levels'
+        ? walkLevels({ ...space, windows: GENERATION_WINDOWS, maxTrials, draws: () => createRng(settings.seed).below })
+        : walkInterval({ ...space, startsUniform, maxTrials, surrogate: !space.mirrored }),
   );
-  const best = await ledger.search(searcher, (values) => following(candidateAt(values)), [baseline.digest]);
+  const told = space.kind === 'levels' ? reportEstimates(searcher, space.generations, settings) : searcher;
+  const best = await ledger.search(told, (values) => following(candidateAt(values)), [baseline.digest]);
   const method = describeSearch(space, startsUniform);
   return chosen(best, { uniform: baseline, entries: ledger.entries, judged: [], method });
 }
@@ -132,6 +154,27 @@ async function chooseShares(
   return undefined;
 }
 
+/** A search of hundreds of estimates, each of them silent: says how far it is. */
+function reportEstimates(searcher: Searcher, generations: number, { onProgress }: PruneSettings): Searcher {
+  // Each generation ends with estimates on the most windows.
+  const last = GENERATION_WINDOWS.at(-1);
+  let [estimates, ended, inLast] = [0, 0, false];
+  onProgress({ kind: 'stage', stage: 'evolution', total: generations, unit: 'generation' });
+  return {
+    ...searcher,
+    tell: (ask, loss) => {
+      searcher.tell(ask, loss);
+      if (ask.fidelity === 'exact') return;
+      estimates++;
+      if (inLast && ask.windows !== last) {
+        ended++;
+        onProgress({ kind: 'advance', detail: `generation ${ended} of ${generations}, ${estimates} estimates` });
+      }
+      inLast = ask.windows === last;
+    },
+  };
+}
+
 /** The misalignment of each candidate. */
 async function judge(
   candidates: readonly Candidate[],
@@ -150,12 +193,15 @@ async function judge(
 const leastMisaligned = (judged: readonly Judged[]): Judged | undefined =>
   judged.reduce<Judged | undefined>((a, b) => (a && a.misalignment <= b.misalignment ? a : b), undefined);
 
+const EVOLUTION_METHOD =
+  'Zeros are moved between linears at random. Of each generation’s plans those that do best on a few windows are estimated again on more (masks from dense statistics), and one that beats its parent there becomes the next. The last parent, and earlier ones while they are better, are tried exactly on all validation windows. The test text plays no part.';
 const ALIGNMENT_METHOD =
   'Each of the published values prunes the model on 8 windows of calibration text; the one whose pruned blocks read inputs most like the dense blocks’ is taken. No loss plays a part, and uniform is not a candidate.';
 
 /** How a search went, in a few sentences. */
 function describeSearch(space: Exclude<SearchSpace, { kind: 'candidates' }>, startsUniform: boolean): string {
   const uniform = startsUniform ? 'Uniform is a candidate.' : 'Uniform is the baseline, and no candidate.';
+  if (space.kind === 'levels') return EVOLUTION_METHOD;
   const how =
     space.kind === 'interval'
       ? `The published grid, scaled to the legal range of ${symbolOf(space.name)}, is ordered by a surrogate (masks from dense statistics, few windows); exact trials on all validation windows walk downhill from its best point until both neighbours are worse, and a parabola refines between grid points.`

@@ -47,7 +47,7 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   const { blocks } = model.config;
   let firstSquareSums: SquareSums | undefined;
   // Each estimate has a sample of its own: without calibration text both are of the validation text.
-  let surrogateText: Promise<Text> | undefined;
+  const surrogateTexts = new Map<number, Promise<Text>>();
   let alignmentText: Promise<Text> | undefined;
   const dirOf = (trial: Digest): string => workspace.at('trials', trial);
   const announce = (label: string): void => onProgress({ kind: 'stage', stage: `trial: ${label}`, total: blocks });
@@ -71,8 +71,10 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   };
   const surrogate = async (request: TrialRequest): Promise<Scores> => {
     const input = sequenceOf(request, dirOf(`surrogate-${requestDigest(request)}`));
-    surrogateText ??= sampleText(own, model, validation!, SURROGATE_WINDOWS);
-    const text = await surrogateText;
+    const count = request.windows ?? SURROGATE_WINDOWS;
+    const sample = surrogateTexts.get(count) ?? sampleText(own, model, validation!, count);
+    surrogateTexts.set(count, sample);
+    const text = await sample;
     const operator = standInOf(input.operator);
     return { losses: await scoreSurrogate({ ...input, operator }, dense!, text), errors: [] };
   };

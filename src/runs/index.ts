@@ -30,9 +30,8 @@ export {
   type WindowingOptions,
   windowLength,
 } from './settings.js';
-export { nameSource, openSource } from './source.js';
-export { type Shares, sharesOf, TARGETS } from './stream-shares.js';
 export { nameSource, openSource, resolveSource } from './source.js';
+export { type Shares, sharesOf, TARGETS } from './stream-shares.js';
 export { normaliseTasks, SPECIAL_TOKENS, type TaskOptions, type TaskSettings } from './task-options.js';
 export {
   outcomesOf,

@@ -5,6 +5,9 @@ import { spreadEvenly } from '../stream/index.js';
 /** Windows of a surrogate. */
 export const SURROGATE_WINDOWS = 32;
 
+/** Windows of the estimates of a generation, for searches that evolve. */
+export const GENERATION_WINDOWS: readonly number[] = [2, 8, SURROGATE_WINDOWS];
+
 /** Windows of a sensitivity measurement. */
 export const SENSITIVITY_WINDOWS = 8;
 
@@ -12,4 +15,5 @@ export const SENSITIVITY_WINDOWS = 8;
 export const ALIGNMENT_WINDOWS = 8;
 
 /** The indices of a surrogate's windows among all windows. */
-export const surrogateSample = (windows: number): readonly number[] => spreadEvenly(SURROGATE_WINDOWS, windows);
+export const surrogateSample = (windows: number, count = SURROGATE_WINDOWS): readonly number[] =>
+  spreadEvenly(count, windows);

@@ -19,6 +19,7 @@ import {
   COUNTINGS,
   type Counting,
   findPolicy,
+  hasSearch,
   meanRate,
   openHyperparameters,
   type Values,
@@ -216,11 +217,13 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
   const values = givenValues(options);
   const open = plan === undefined ? openHyperparameters(policy, values) : [];
   const aligns = open.length > 0 && policy.candidates !== undefined;
-  const searches = open.length > 0 && !aligns;
+  const searches = plan === undefined && hasSearch(policy, values) && !aligns;
   if (searches && options.validation === undefined) {
     throw new OptionError(
       'E_OPTION_VALIDATION',
-      `--validation: expected a text file, because ${describeOpen(open)} of ${policy.name} without a default, searched on validation text. Pass one, or fix ${fixOpen(open)}.`,
+      open.length === 0
+        ? `--validation: expected a text file, because the allocation ${policy.name} is searched on validation text. Pass one, or use another --allocation.`
+        : `--validation: expected a text file, because ${describeOpen(open)} of ${policy.name} without a default, searched on validation text. Pass one, or fix ${fixOpen(open)}.`,
       { option: 'validation', policy: policy.name },
     );
   }

@@ -52,8 +52,8 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
   const outcomes = new Map<string, Promise<TrialOutcome>>();
   const running = new Set<Promise<void>>();
 
-  const askedOf = (candidate: Candidate, fidelity: TrialRequest['fidelity']): Asked => {
-    const request = requestOf(candidate, fidelity);
+  const askedOf = (candidate: Candidate, fidelity: TrialRequest['fidelity'], windows?: number): Asked => {
+    const request = requestOf(candidate, fidelity, 'likelihood', windows);
     return { candidate, request, digest: requestDigest(request) };
   };
 
@@ -78,7 +78,7 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
     const exact = request.fidelity === 'exact';
     const { losses, errors, seconds } = outcome;
     const baseline = entries[0]?.trial.validation.nll ?? losses;
-    const paired = exact ? baseline : surrogateSample(baseline.length).map((i) => baseline[i]!);
+    const paired = exact ? baseline : surrogateSample(baseline.length, request.windows).map((i) => baseline[i]!);
     const trial = {
       beta: candidate.values.beta ?? null,
       hyperparameters: { ...candidate.values },
@@ -113,7 +113,7 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
       const asks = searcher.ask(executor.slots);
       const [ask] = asks;
       if (!ask) return;
-      const asked = asks.map(({ values, fidelity }) => askedOf(candidateAt(values), fidelity));
+      const asked = asks.map(({ values, fidelity, windows }) => askedOf(candidateAt(values), fidelity, windows));
       const [next, ...others] = asked as [Asked, ...Asked[]];
       // The walk's next ask waits for a slot. Asks that may follow use only free slots.
       while (!outcomes.has(next.digest) && running.size >= executor.slots) await Promise.race(running);

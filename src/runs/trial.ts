@@ -23,6 +23,8 @@ export type TrialRequest = {
   readonly seed: number;
   /** `surrogate`: the operator's stand-in with dense statistics, on a sample of the windows. */
   readonly fidelity: 'exact' | 'surrogate';
+  /** Of a surrogate: its windows, if they are fewer than usual. */
+  readonly windows?: number;
   /** `likelihood`: nats per token of each validation window. `misalignment`: NeuronAl's, on calibration windows. */
   readonly loss: 'likelihood' | 'misalignment';
 };

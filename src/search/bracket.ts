@@ -37,7 +37,8 @@ export function* walkInterval(input: IntervalInput): Walk {
 
   if (startsUniform || high === low) yield* evaluate(0);
   if (high > low) {
-    let best = Math.round(GRID / 3);
+    // Where weights follow the dense stream the best line is near uniform.
+    let best = mirrored ? 1 : Math.round(GRID / 3);
     if (surrogate) {
       // Estimate from the low end until the loss has risen twice; begin at the best estimate.
       const estimates = new Map<number, number>();

@@ -35,7 +35,20 @@ async function run(name: string, asked: Partial<PruneOptions>, stages: string[] 
   });
 }
 
-test.each(['owl', 'alphapruning', 'dlp', 'dsa', 'als', 'ecoflap', 'global', 'lamp', 'er', 'er-plus'])(
+test.each([
+  'owl',
+  'alphapruning',
+  'dlp',
+  'dsa',
+  'als',
+  'ecoflap',
+  'lsa',
+  'lsa-projection',
+  'global',
+  'lamp',
+  'er',
+  'er-plus',
+])(
   '%s without validation text: the zeros are the target’s to one weight, and not all rates are alike',
   async (allocation) => {
     const stages: string[] = [];
@@ -49,6 +62,30 @@ test.each(['owl', 'alphapruning', 'dlp', 'dsa', 'als', 'ecoflap', 'global', 'lam
     );
   },
 );
+
+test('evo: estimates on few windows, one exact trial or more besides uniform, and a plan that keeps the budget', async () => {
+  const asked = { allocation: 'evo', hyperparameters: { generations: 2, offspring: 4 }, ...texts, maxTrials: 2 };
+  const { out, manifest } = await run('evo', asked);
+  const { prunable, sparsity } = await inspect(out);
+  expect(Math.abs(sparsity * prunable - 0.6 * prunable)).toBeLessThanOrEqual(0.5 + 1e-6);
+  const exact = manifest.trials.filter((trial) => trial.exact);
+  expect(exact.length).toBeGreaterThanOrEqual(2);
+  expect(exact.length).toBeLessThanOrEqual(3);
+  expect(new Set(manifest.trials.map(({ validation }) => validation.windows)).size).toBeGreaterThan(1);
+  const { from } = manifest.plan;
+  expect(from).toEqual({ policy: 'evo', values: { generations: 2, offspring: 4, step: 0.035 } });
+  const again = await run('evo again', { ...asked, threads: 1 });
+  expect(again.manifest.plan).toEqual(manifest.plan);
+});
+
+test('evo without validation text is refused before anything is read', async () => {
+  await expect(run('evo alone', { allocation: 'evo', calibration: texts.calibration })).rejects.toThrow(
+    expect.objectContaining({ code: 'E_OPTION_VALIDATION' }),
+  );
+  await expect(makePlan({ checkpoint, sparsity: 0.6, allocation: 'evo' })).rejects.toThrow(
+    expect.objectContaining({ code: expect.stringMatching(/^E_OPTION_(VALIDATION|CALIBRATION)$/) }),
+  );
+});
 
 test('policies that see weights alone need no text', async () => {
   const { manifest } = await run('weights', { allocation: 'lamp', criterion: 'magnitude' });

@@ -12,6 +12,7 @@ import {
   fitBudget,
   type ModelFacts,
   POLICIES,
+  searchSpace,
   type Values,
   zeroRate,
 } from '../../src/plan/index.js';
@@ -50,6 +51,70 @@ const measured: Partial<Measured> = {
 };
 const goldenRates = (name: string, target = S, values: Values = {}): readonly number[] =>
   rawRates(findPolicy(name), target, goldenFacts, measured, values);
+
+describe('evo', () => {
+  const facts = groupedFacts(16, 8, [24, 40, 24]);
+  const evo = findPolicy('evo');
+  const total = facts.linears.reduce((sum, { weights }) => sum + weights, 0);
+
+  test.each([0.05, 0.5, 0.7, 0.985])(
+    'at %s, levels that add up to 0 keep the budget exactly, out to their bounds',
+    (S) => {
+      const space = searchSpace(evo, {}, S, facts);
+      if (space?.kind !== 'levels') throw new Error('evo has no levels');
+      const levels = facts.linears.map(() => 0);
+      // Takes from every linear what it can give, and gives it to those that can take it, from the last on.
+      let open = facts.linears.length - 1;
+      for (const [l, low] of space.low.entries()) {
+        while (levels[l]! > low && l < open) {
+          while (open > l && levels[open]! >= space.high[open]!) open--;
+          if (open <= l) break;
+          levels[l]!--;
+          levels[open]!++;
+        }
+      }
+      const plan = allocate(evo, { target: S, facts, counting: 'exact', levels });
+      const rates = facts.linears.map((linear) => zeroRate(plan, linear));
+      for (const rate of rates) expect(rate >= 0 && rate <= Math.max(0.98, S) + 1e-9).toBe(true);
+      const mean = rates.reduce((sum, rate, l) => sum + rate * facts.linears[l]!.weights, 0) / total;
+      expect(mean).toBeCloseTo(S, 12);
+      if (S < 0.98) expect(new Set(rates).size).toBeGreaterThan(2);
+    },
+  );
+
+  test('a level is the same number of weights for every linear', () => {
+    const levels = facts.linears.map((_, l) => (l === 0 ? 1 : l === 6 ? -1 : 0));
+    const rates = rawRates(evo, 0.5, facts, {}, {}).map((_, l) => {
+      return evo.allocate({ target: 0.5, facts, measured: {}, values: { step: 0.1 }, levels })[l]!;
+    });
+    const moved = rates.map((rate, l) => (rate - 0.5) * facts.linears[l]!.weights);
+    expect(moved[0]).toBeCloseTo((0.1 * total) / facts.linears.length, 9);
+    expect(moved[6]).toBeCloseTo(-moved[0]!, 9);
+  });
+});
+
+describe('lsa', () => {
+  // Mean errors of the blocks 1, 3, 2; I = 1 − E/ΣE = 5/6, 1/2, 2/3, scaled 1, 0, 1/2; d = 2λ of that, its mean λ.
+  const facts = blocksOf(10, 10, 10);
+
+  test('golden: E = 1, 3, 2, S = 0.7, λ = 0.15: the block with the largest error is the sparsest', () => {
+    expectAll(rawRates(findPolicy('lsa'), 0.7, facts, { halfError: [1, 3, 2] }), [0.55, 0.85, 0.7], 12);
+  });
+
+  test('golden over linears: the same shift in weights, so a small linear’s rate moves more', () => {
+    const sizes = blocksOf(10, 20, 30);
+    const rates = rawRates(findPolicy('lsa-projection'), 0.7, sizes, { halfError: [1, 3, 2] });
+    expectAll(rates, [0.7 - 0.07 * 2, 0.7 + 0.07, 0.7], 12);
+    const [a, b, c] = rates as [number, number, number];
+    expect((10 * a + 20 * b + 30 * c) / 60).toBeCloseTo(0.7, 12);
+  });
+
+  test('equal errors are uniform', () => {
+    for (const name of ['lsa', 'lsa-projection']) {
+      expectAll(rawRates(findPolicy(name), 0.6, facts, { halfError: [2, 2, 2] }), [0.6, 0.6, 0.6], 12);
+    }
+  });
+});
 
 describe('owl', () => {
   test('golden: D = 5, 3, 2, 1.5 %, S = 0.7, λ = 0.08', () => {

@@ -2,12 +2,12 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Linear } from '../../src/model/index.js';
 import { hillAlpha, smallerGram } from '../../src/profile/alpha.js';
 import { symmetricEigenvalues } from '../../src/profile/eigenvalues.js';
 import { errorOfHalf } from '../../src/profile/half-error.js';
 import { bitsOf, countBins, valueAtRank } from '../../src/profile/histogram.js';
 import { type BlockReader, collectable, requireCalibration, startCollection } from '../../src/profile/index.js';
-import type { Linear } from '../../src/model/index.js';
 import { lampScores } from '../../src/profile/lamp.js';
 import { HISTOGRAM_SHIFT, type Histogram, type Measured, type MeasureName } from '../../src/records/index.js';
 import { runs } from '../scale.js';

@@ -3,7 +3,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Ask, createSearcher, type Walk, walkGrid, walkInterval } from '../../src/search/index.js';
+import { createRng } from '../../src/base/index.js';
+import { type Ask, createSearcher, type Walk, walkGrid, walkInterval, walkLevels } from '../../src/search/index.js';
 import { runs } from '../scale.js';
 import { walkThrough } from './walk.js';
 
@@ -20,6 +21,19 @@ const WALKS: readonly (readonly [string, (maxTrials: number, startsUniform: bool
       walkInterval({ name: 'beta', low: 0, high: 0.09, mirrored: true, startsUniform, maxTrials, surrogate: true }),
   ],
   [
+    'levels',
+    (maxTrials) =>
+      walkLevels({
+        low: [-2, -2, -2, -2, -2, -2],
+        high: [2, 2, 2, 2, 2, 2],
+        generations: 3,
+        offspring: 5,
+        windows: [2, 8],
+        maxTrials,
+        draws: () => createRng(maxTrials).below,
+      }),
+  ],
+  [
     'a grid',
     (maxTrials, startsUniform) => walkGrid({ axes, always: ({ gain }) => gain === 0, startsUniform, maxTrials }),
   ],
@@ -28,9 +42,11 @@ const WALKS: readonly (readonly [string, (maxTrials: number, startsUniform: bool
 /** A loss that knows no shape, the same for the same ask. */
 const noise =
   (seed: number) =>
-  ({ values, fidelity }: Ask): number => {
-    let hash = seed + (fidelity === 'exact' ? 1 : 2);
-    for (const value of Object.values(values)) hash = Math.imul(hash ^ Math.round(value * 1e6), 0x9e3779b1) >>> 0;
+  ({ values, fidelity, windows = 0 }: Ask): number => {
+    let hash = seed + (fidelity === 'exact' ? 1 : 2) + windows;
+    for (const [name, value] of Object.entries(values)) {
+      hash = Math.imul(hash ^ (Math.round(value * 1e6) + name.length * Number.parseInt(name, 36)), 0x9e3779b1) >>> 0;
+    }
     return (hash % 1000) / 100;
   };
 
