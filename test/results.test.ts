@@ -57,7 +57,7 @@ function row(
 }
 
 function comparison(rows: readonly ComparisonRow[]): Comparison {
-  const text = { name: 'text', hash: '', tokens: 10, windows: 2, length: 5, order: 'all' as const };
+  const text = { name: 'text', hash: '', tokens: 10, windows: 2, length: 5, order: 'all' as const, bos: null };
   return {
     format: 'layerwise-comparison',
     version: 1,

@@ -8,7 +8,7 @@ import { summarise } from '../evaluate/index.js';
 import { loadLanguage, scoreRequests, scoreWindows } from '../generation/index.js';
 import { longestAlike, type ModelConfig } from '../model/index.js';
 import { openPacked, type PackedModel } from '../packed/index.js';
-import type { Evaluation } from '../records/index.js';
+import type { Evaluation, ManifestText } from '../records/index.js';
 import type { TaskSettings } from '../runs/index.js';
 import {
   outcomesOf,
@@ -21,6 +21,7 @@ import {
   type TasksResult,
   windowLength,
 } from '../runs/index.js';
+import type { WindowStart } from '../text/index.js';
 import type { EncodedRequest, Likelihood, Outcome } from '../zeroshot/index.js';
 
 /** The text and the requests to score. */
@@ -28,10 +29,16 @@ export type Asked = {
   readonly text: string | undefined;
   readonly tasks: TaskSettings | undefined;
   readonly sequenceLength: number | undefined;
+  readonly windowStart: WindowStart | undefined;
   readonly seed: number;
 };
 
-export type Scores = { readonly text: Evaluation | undefined; readonly tasks: TasksResult | undefined };
+export type Scores = {
+  readonly text: Evaluation | undefined;
+  /** The text that was scored, and how it was cut. */
+  readonly source: ManifestText | undefined;
+  readonly tasks: TasksResult | undefined;
+};
 
 /** The most requests at once. */
 const SEQUENCES = 8;
@@ -53,17 +60,18 @@ export async function evaluatePacked(path: string, asked: Asked, settings: RunSe
   try {
     const { config } = await readPackedModel(packed);
     const { tokenizer } = await loadLanguage(packed, onProgress);
-    const { text, tasks, ...run } = asked;
-    let windows: PreparedText['windows'] | undefined;
+    const { text, tasks, windowStart: start, ...run } = asked;
+    let prepared: PreparedText | undefined;
     if (text !== undefined) {
       onProgress({ kind: 'stage', stage: 'reading texts' });
       const length = windowLength({ config }, run.sequenceLength);
-      const common = { role: 'test', order: 'all', seed: 0, onProgress } as const;
-      windows = (await prepareText({ config }, tokenizer, { path: text, length, ...common })).windows;
+      const common = { role: 'test', order: 'all', start, seed: 0, onProgress } as const;
+      prepared = await prepareText({ config }, tokenizer, { path: text, length, ...common });
     }
     const requests = tasks && (await readRequests({ ...run, tasks, onProgress }, { config }, tokenizer));
     return {
-      text: windows && (await scoreText(packed, windows, settings)),
+      text: prepared && (await scoreText(packed, prepared.windows, settings)),
+      source: prepared?.record,
       tasks: requests && resultOf(requests, await scoreTasks(packed, config, requests, settings)),
     };
   } finally {

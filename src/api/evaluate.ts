@@ -10,6 +10,7 @@ import {
   checkOutside,
   normaliseLength,
   normaliseRun,
+  normaliseStart,
   normaliseTasks,
   openEngine,
   openSource,
@@ -41,6 +42,11 @@ export type EvaluateOptions = RunOptions &
      * maximum, for a text at most 2048.
      */
     readonly sequenceLength?: number;
+    /**
+     * `bos`: every window of the text begins with the tokenizer's BOS token. `none`: windows are contiguous pieces of it.
+     * Defaults to `bos` where the tokenizer puts BOS before a text, else to `none`.
+     */
+    readonly windowStart?: string;
     /** Seed that draws few-shot examples. Defaults to 0. */
     readonly seed?: number;
     /** Directory to write lm-evaluation-harness's results and samples to; must not exist. Defaults to none. */
@@ -58,12 +64,13 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   const { checkpoint, text, out } = options;
   const settings = normaliseRun(options);
   const sequenceLength = normaliseLength(options.sequenceLength);
+  const windowStart = normaliseStart(options.windowStart);
   const seed = wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1);
   const tasks = normaliseTasks(options);
   if (text === undefined && !tasks) refuseMissing('text', 'a text file, or --tasks or --suite');
   if (out !== undefined && !tasks) refuseMissing('tasks', 'tasks with --out, which receives their results and samples');
   if (out !== undefined) await checkOutPath(out);
-  const asked = { text, tasks, sequenceLength, seed };
+  const asked = { text, tasks, sequenceLength, windowStart, seed };
   const scores = (await isPackedPath(checkpoint))
     ? await evaluatePacked(checkpoint, asked, settings)
     : await evaluateCheckpoint(checkpoint, asked, out, settings);
@@ -73,19 +80,21 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
 
 async function evaluateCheckpoint(
   checkpoint: string,
-  { text: path, tasks, sequenceLength, seed }: Asked,
+  { text: path, tasks, sequenceLength, windowStart, seed }: Asked,
   out: string | undefined,
   settings: RunSettings,
 ): Promise<Scores> {
   const { onProgress } = settings;
   const model = await openSource(checkpoint, onProgress);
   if (out !== undefined) await checkOutside(out, model.checkpoint.dir);
-  const text = path === undefined ? undefined : await readWindows(model, path, sequenceLength, settings);
+  const text =
+    path === undefined ? undefined : await readWindows(model, path, { sequenceLength, windowStart }, settings);
   const prepared = await prepareTasks({ onProgress, tasks, sequenceLength, seed }, model);
   return await withResources(async (own) => {
     const engine = await own(openEngine(model, settings));
     return {
       text: text && (await scoreText(engine, model, undefined, text, 'evaluating', onProgress)),
+      source: text?.record,
       tasks: prepared && resultOf(prepared, await scoreTasks(engine, model, undefined, prepared, 'tasks', onProgress)),
     };
   }).catch((error) => blameWeights(model, error));
@@ -94,7 +103,7 @@ async function evaluateCheckpoint(
 async function readWindows(
   model: Model,
   path: string,
-  sequenceLength: number | undefined,
+  { sequenceLength, windowStart }: Pick<Asked, 'sequenceLength' | 'windowStart'>,
   { onProgress }: RunSettings,
 ): Promise<PreparedText> {
   onProgress({ kind: 'stage', stage: 'reading texts' });
@@ -104,6 +113,7 @@ async function readWindows(
     role: 'test',
     length: windowLength(model, sequenceLength),
     order: 'all',
+    start: windowStart,
     seed: 0,
     onProgress,
   });

@@ -7,7 +7,8 @@ import { DEVICES } from '../engine/index.js';
 import { DATA_SETS } from '../hub/index.js';
 import { HEADS, LAYOUT_CHOICES, VALUES } from '../packed/index.js';
 import { COUNTINGS, DROP_METHODS, EXPORTERS } from '../plan/index.js';
-import { DEFAULTS, optionCode, SPECIAL_TOKENS } from '../runs/index.js';
+import { DEFAULTS, SPECIAL_TOKENS, optionCode } from '../runs/index.js';
+import { WINDOW_STARTS } from '../text/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 
 export type OptionSpec = {
@@ -184,6 +185,13 @@ export const OPTIONS = {
     value: 'tokens',
     text: 'tokens in a window',
     otherwise: 'the model’s maximum, at most 2048',
+  },
+  windowStart: {
+    kind: 'text',
+    flag: '--window-start',
+    value: listed(WINDOW_STARTS),
+    text: 'what windows begin with. bos: the tokenizer’s BOS token, then text. none: windows are contiguous pieces of the text, as in the pruning papers',
+    otherwise: 'bos where the tokenizer puts BOS before a text, else none',
   },
   seed: {
     kind: 'number',
@@ -444,6 +452,7 @@ export const PRUNING_OPTIONS = [
   'calibrationSamples',
   'calibrationOrder',
   'sequenceLength',
+  'windowStart',
   'maxTrials',
   'seed',
   'device',

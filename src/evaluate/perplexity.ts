@@ -1,6 +1,7 @@
 // Perplexity by the protocol of the papers (Wanda, ATP): tokenise the whole text once, cut it into non-overlapping
 // windows, drop the tail, do not score the first token of a window, and take exp of the mean of the windows' means.
-// This is not lm-eval's word perplexity.
+// This is not lm-eval's word perplexity. Where windows begin with BOS, that is the unscored token: as many tokens are predicted
+// in a window, but the first of the text has BOS before it, so only results with the same start of windows are comparable.
 
 import type { Evaluation } from '../records/index.js';
 

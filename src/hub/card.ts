@@ -3,7 +3,7 @@
 // and no paths of this machine.
 
 import type { DropRecord, Manifest, ManifestText } from '../records/index.js';
-import { describeValues, formatPercent, formatPerplexity } from '../words/index.js';
+import { describeStart, describeValues, formatPercent, formatPerplexity } from '../words/index.js';
 
 export type CardInput = {
   /** The repository that the card is for. */
@@ -77,7 +77,7 @@ function describeRemoval(record: DropRecord, source: string): string[] {
 
 function perplexities(rows: string[][], validation: ManifestText | null, test: ManifestText | null): string[] {
   const protocol =
-    'Non-overlapping windows, the tail dropped, the first token of a window unscored, as in the pruning papers; it is not the word perplexity of lm-evaluation-harness.';
+    'Non-overlapping windows, the tail dropped, the first token of a window not predicted, as in the pruning papers; it is not the word perplexity of lm-evaluation-harness.';
   return [
     '## Perplexity',
     table(['', 'validation', 'test'], rows),
@@ -86,7 +86,9 @@ function perplexities(rows: string[][], validation: ManifestText | null, test: M
 }
 
 const describeText = (role: string, text: ManifestText | null): string[] =>
-  text ? [`${role}: ${plainText(text.name)}, ${text.windows} windows of ${text.length} tokens.`] : [];
+  text
+    ? [`${role}: ${plainText(text.name)}, ${text.windows} windows of ${text.length} tokens${describeStart(text.bos)}.`]
+    : [];
 
 const perplexity = (evaluation: { readonly perplexity: number } | null): string =>
   formatPerplexity(evaluation?.perplexity);

@@ -6,7 +6,7 @@ import { z } from 'zod';
 export const evaluationSchema = z.object({
   /** exp of the mean of the windows' mean negative log-likelihoods. */
   perplexity: z.number(),
-  /** Number of windows, and of tokens scored in them (the first of each window is not). */
+  /** Number of windows, and of tokens predicted in them: all but the first of each window, which is BOS or of the text. */
   windows: z.number().int(),
   tokens: z.number().int(),
   /** Mean negative log-likelihood of each window, nats per token. */

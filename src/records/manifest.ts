@@ -25,6 +25,11 @@ export const textSchema = z.object({
   windows: z.number().int(),
   length: z.number().int(),
   order: z.enum(['all', 'random', 'sequential']),
+  /**
+   * The token that every window begins with, before length − 1 tokens of the text; null where windows are contiguous pieces of
+   * the text.
+   */
+  bos: z.number().int().nullable().default(null),
 });
 
 /** One line of the result table. `test` is null without test text. */

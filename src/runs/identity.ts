@@ -12,7 +12,7 @@ const WITHOUT_EFFECT = new Set([
   ...['threads', 'onProgress', 'out', 'resume', 'push'],
   ...['checkpoint', 'calibration', 'validation', 'test', 'tasks'],
   // These say how texts are cut; the records of the texts contain that.
-  ...['calibrationSamples', 'calibrationOrder', 'sequenceLength'],
+  ...['calibrationSamples', 'calibrationOrder', 'sequenceLength', 'windowStart'],
   // These follow from other settings.
   ...['searches', 'aligns'],
 ]);

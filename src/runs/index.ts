@@ -20,6 +20,7 @@ export {
   normaliseLength,
   normalisePrune,
   normaliseRun,
+  normaliseStart,
   normaliseWindowing,
   type PackingOptions,
   type PlanOptions,

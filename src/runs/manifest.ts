@@ -142,6 +142,7 @@ export function commandOf(settings: PruneSettings): string {
   addWindowing('calibration-samples', 'calibrationSamples');
   addWindowing('calibration-order', 'calibrationOrder');
   add('sequence-length', settings.sequenceLength);
+  add('window-start', settings.windowStart);
   add('validation', settings.validation);
   add('test', settings.test);
   addTasks(settings.tasks, add);

@@ -29,7 +29,7 @@ export async function readProfile(path: string): Promise<Profile> {
 
 type Asked = Pick<
   PruneOptions,
-  'calibration' | 'calibrationSamples' | 'calibrationOrder' | 'sequenceLength' | 'seed' | 'validation'
+  'calibration' | 'calibrationSamples' | 'calibrationOrder' | 'sequenceLength' | 'windowStart' | 'seed' | 'validation'
 >;
 
 /**
@@ -63,6 +63,7 @@ export function checkProfile(profile: Profile, policy: AllocationPolicy, asked: 
   expectSame('calibration-samples', calibration.windows, asked.calibrationSamples);
   expectSame('calibration-order', calibration.order, asked.calibrationOrder);
   expectSame('sequence-length', calibration.length, asked.sequenceLength);
+  expectSame('window-start', calibration.bos === null ? 'none' : 'bos', asked.windowStart);
   expectSame('seed', seed, asked.seed);
 }
 

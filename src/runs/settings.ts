@@ -29,6 +29,7 @@ import {
 } from '../plan/index.js';
 import { collectable } from '../profile/index.js';
 import { type Plan, validatePlan } from '../records/index.js';
+import { WINDOW_STARTS, type WindowStart } from '../text/index.js';
 import { conflict, oneOf, wholeNumber } from './checks.js';
 import { DEFAULTS } from './defaults.js';
 import { factsOf } from './facts.js';
@@ -53,6 +54,11 @@ export type WindowingOptions = {
   readonly calibrationOrder?: string;
   /** Tokens in a window. Defaults to the model's maximum, at most 2048. */
   readonly sequenceLength?: number;
+  /**
+   * `bos`: every window begins with the tokenizer's BOS token. `none`: windows are contiguous pieces of the text, as in the
+   * pruning papers. Defaults to `bos` where the tokenizer puts BOS before a text, else to `none`.
+   */
+  readonly windowStart?: string;
   /** Seed of everything random. Defaults to 0. */
   readonly seed?: number;
 };
@@ -61,10 +67,11 @@ export type WindowingSettings = {
   readonly calibrationSamples: number;
   readonly calibrationOrder: 'random' | 'sequential';
   readonly sequenceLength: number | undefined;
+  readonly windowStart: WindowStart | undefined;
   readonly seed: number;
 };
 
-/** @throws OptionError E_OPTION_CALIBRATION_SAMPLES, E_OPTION_CALIBRATION_ORDER, E_OPTION_SEQUENCE_LENGTH, E_OPTION_SEED */
+/** @throws OptionError E_OPTION_CALIBRATION_SAMPLES, E_OPTION_CALIBRATION_ORDER, E_OPTION_SEQUENCE_LENGTH, E_OPTION_WINDOW_START, E_OPTION_SEED */
 export const normaliseWindowing = (options: WindowingOptions): WindowingSettings => ({
   calibrationSamples: wholeNumber(
     'calibration-samples',
@@ -77,6 +84,7 @@ export const normaliseWindowing = (options: WindowingOptions): WindowingSettings
     'sequential',
   ]),
   sequenceLength: normaliseLength(options.sequenceLength),
+  windowStart: normaliseStart(options.windowStart),
   seed: wholeNumber('seed', options.seed ?? DEFAULTS.seed, 0, 2 ** 32 - 1),
 });
 
@@ -270,6 +278,9 @@ function targetOf({ push, private: hidden = false }: PruneOptions): PushTarget |
 
 export const normaliseLength = (length: number | undefined): number | undefined =>
   length === undefined ? undefined : wholeNumber('sequence-length', length, 2, 1 << 20);
+
+export const normaliseStart = (start: string | undefined): WindowStart | undefined =>
+  start === undefined ? undefined : oneOf('window-start', start, WINDOW_STARTS);
 
 /** The longest default window, as in the published protocol; attention makes longer ones expensive. */
 const LONGEST_DEFAULT = 2048;

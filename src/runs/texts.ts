@@ -10,8 +10,10 @@ import {
   checkVocabulary,
   loadTokenizer,
   makeWindows,
+  startTokenOf,
   type Tokenizer,
   tokenizeCorpus,
+  type WindowStart,
   type Windows,
 } from '../text/index.js';
 import { cacheFolder } from './caches.js';
@@ -25,6 +27,8 @@ export type WindowRequest = {
   readonly length: number;
   readonly order: 'all' | 'random' | 'sequential';
   readonly count?: number;
+  /** What windows begin with. Undefined: as the tokenizer's texts do. */
+  readonly start: WindowStart | undefined;
   readonly seed: number;
   readonly onProgress: OnProgress;
 };
@@ -38,9 +42,14 @@ export async function prepareText(
   request: WindowRequest,
 ): Promise<PreparedText> {
   const { path, role, length, order, count, seed, onProgress } = request;
+  const start = startTokenOf(tokenizer, request.start);
   const { corpus, name } = await readText(path, role, onProgress);
-  const tokens = await tokenizeCorpus(tokenizer, corpus, { cacheDir: cacheFolder('tokens') });
-  const windows = makeWindows(tokens, { length, order, seed, ...(count === undefined ? {} : { count }) });
+  // Where each window has its own start, the text has none: its special tokens would stand in the first and the last alone.
+  const tokens = await tokenizeCorpus(tokenizer, corpus, {
+    cacheDir: cacheFolder('tokens'),
+    specialTokens: start === undefined,
+  });
+  const windows = makeWindows(tokens, { length, order, start, seed, ...(count === undefined ? {} : { count }) });
   checkVocabulary(windows, model.config.vocabulary);
   const record = {
     name,
@@ -49,6 +58,7 @@ export async function prepareText(
     windows: windows.windows.length,
     length,
     order,
+    bos: start ?? null,
   };
   return { windows, record };
 }
@@ -67,13 +77,14 @@ export type TextSettings = Pick<
   | 'calibrationSamples'
   | 'calibrationOrder'
   | 'sequenceLength'
+  | 'windowStart'
   | 'seed'
   | 'onProgress'
 >;
 
 /** Reads and cuts all texts of a run. @throws as `prepareText` */
 export async function prepareTexts(settings: TextSettings, model: Model): Promise<PreparedTexts> {
-  const { calibration, validation, test, seed, onProgress } = settings;
+  const { calibration, validation, test, windowStart: start, seed, onProgress } = settings;
   if (!calibration && !validation && !test) return { calibration: undefined, validation: undefined, test: undefined };
   onProgress({ kind: 'stage', stage: 'reading texts' });
   const length = windowLength(model, settings.sequenceLength);
@@ -81,7 +92,7 @@ export async function prepareTexts(settings: TextSettings, model: Model): Promis
   const whole = (path: string | undefined, role: TextRole) =>
     path === undefined
       ? undefined
-      : prepareText(model, tokenizer, { path, role, length, order: 'all', seed, onProgress });
+      : prepareText(model, tokenizer, { path, role, length, order: 'all', start, seed, onProgress });
   return {
     calibration:
       calibration === undefined
@@ -92,6 +103,7 @@ export async function prepareTexts(settings: TextSettings, model: Model): Promis
             length,
             order: settings.calibrationOrder,
             count: settings.calibrationSamples,
+            start,
             seed,
             onProgress,
           }),

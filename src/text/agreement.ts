@@ -16,6 +16,8 @@ export type Agreement = {
   readonly readsSpecial: boolean;
   /** Where the files disagree, and which is followed. */
   readonly notes: readonly string[];
+  /** The token named bos_token. */
+  readonly bosToken: number | undefined;
 };
 
 /** Adds to `added` what the configuration has. @throws CheckpointError E_TEXT_TOKENIZER */
@@ -38,6 +40,7 @@ export function agree(
   return {
     readsSpecial: config.flag('split_special_tokens', false),
     notes,
+    bosToken: tokenNamed(config, 'bos_token', tokenId),
   };
 }
 
@@ -107,8 +110,7 @@ function compareEnds(
     ['add_bos_token', 'bos_token', before],
     ['add_eos_token', 'eos_token', after],
   ] as const) {
-    const word = wordOf(config, name);
-    const id = word === undefined ? undefined : tokenId(word);
+    const id = tokenNamed(config, name, tokenId);
     if (!config.has(flag) || config.flag(flag) === (id !== undefined && ids.includes(id))) continue;
     const [asked, does] = config.flag(flag) ? ['asks for', 'adds no'] : ['asks for no', 'adds a'];
     notes.push(
@@ -117,7 +119,8 @@ function compareEnds(
   }
 }
 
-function wordOf(config: Part, name: string): string | undefined {
+function tokenNamed(config: Part, name: string, tokenId: (word: string) => number | undefined): number | undefined {
   const value = config.raw(name);
-  return value === undefined || typeof value === 'string' ? value : config.part(name)?.text('content');
+  const word = value === undefined || typeof value === 'string' ? value : config.part(name)?.text('content');
+  return word === undefined ? undefined : tokenId(word);
 }

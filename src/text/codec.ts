@@ -22,6 +22,10 @@ export interface Codec {
   readonly longestToken: number;
   /** Where tokenizer.json and tokenizer_config.json disagree, and which one is followed; a sentence each. */
   readonly notes: readonly string[];
+  /** The special tokens that `encode` puts before a text. */
+  readonly before: readonly number[];
+  /** The token that tokenizer_config.json names as the beginning of a text (bos_token); `encode` may not use it. */
+  readonly bosToken: number | undefined;
   /**
    * Token ids of a text. Unless `specialTokens` is false, special tokens are added around the whole text, as in
    * transformers.
@@ -71,7 +75,7 @@ export function codecOf(
   readAddedTokens(whole, added);
   const tokenId = (word: string): number | undefined => added.idOf(word) ?? model.words.get(word);
   const surround = readSurround(whole.part('post_processor'));
-  const { readsSpecial, notes } = agree(readPart(tokenizerConfig, configPath), added, tokenId, {
+  const { readsSpecial, notes, bosToken } = agree(readPart(tokenizerConfig, configPath), added, tokenId, {
     surround,
     addsSpace: addsSpaceOf(whole.part('pre_tokenizer')),
   });
@@ -108,6 +112,8 @@ export function codecOf(
   return {
     ...measure(spelling),
     notes,
+    before: surround.before,
+    bosToken,
     encode: (text, specialTokens = true) => {
       const ids = createIds();
       if (specialTokens) for (const id of surround.before) ids.push(id);

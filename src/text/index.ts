@@ -4,4 +4,5 @@ export { readParquetRows } from './parquet.js';
 export { createTokenizer, type HashedCodec, loadTokenizer, type Tokenizer } from './tokenizer.js';
 export { tokenizeCorpus } from './tokens.js';
 export { describeUnfit } from './unfit.js';
+export { startTokenOf, WINDOW_STARTS, type WindowStart } from './window-start.js';
 export { checkVocabulary, makeWindows, type Windows } from './windows.js';

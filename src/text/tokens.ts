@@ -12,20 +12,25 @@ import type { Tokenizer } from './tokenizer.js';
 const MAGIC = Buffer.from('LWTOKEN2');
 const DIGEST = 32;
 
-/** The token ids of a corpus. `cacheDir` keeps them for the next time; defaults to no cache. */
+/**
+ * The token ids of a corpus, by default with the special tokens that the tokenizer puts around a text. `cacheDir` keeps them
+ * for the next time; defaults to no cache.
+ */
 export async function tokenizeCorpus(
-  tokenizer: Tokenizer,
+  tokenizer: Pick<Tokenizer, 'hash' | 'encode'>,
   corpus: Corpus,
-  options: { readonly cacheDir?: string } = {},
+  options: { readonly cacheDir?: string; readonly specialTokens?: boolean } = {},
 ): Promise<Int32Array> {
-  if (options.cacheDir === undefined) return tokenizer.encode(corpus.text);
-  const key = sha256(Buffer.from([VERSION, tokenizer.hash, corpus.hash].join('\n'))).toString('hex');
-  const path = join(options.cacheDir, `${key}.tokens`);
+  const { cacheDir, specialTokens = true } = options;
+  if (cacheDir === undefined) return tokenizer.encode(corpus.text, specialTokens);
+  const parts = [VERSION, tokenizer.hash, corpus.hash, ...(specialTokens ? [] : ['without special tokens'])];
+  const key = sha256(Buffer.from(parts.join('\n'))).toString('hex');
+  const path = join(cacheDir, `${key}.tokens`);
   const cached = await readFile(path).then(parse, () => undefined);
   if (cached) return cached;
-  const tokens = tokenizer.encode(corpus.text);
+  const tokens = tokenizer.encode(corpus.text, specialTokens);
   const body = Buffer.from(tokens.buffer, tokens.byteOffset, tokens.byteLength);
-  await mkdir(options.cacheDir, { recursive: true })
+  await mkdir(cacheDir, { recursive: true })
     .then(() => writeFileAtomic(path, Buffer.concat([MAGIC, sha256(body), body])))
     .catch(() => {}); // a cache is a convenience: without it the next run only takes longer
   return tokens;

@@ -8,3 +8,4 @@ export {
   formatPerplexity,
   formatTarget,
 } from './numbers.js';
+export { describeStart } from './texts.js';

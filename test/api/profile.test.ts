@@ -215,6 +215,7 @@ describe('a plan from a profile', () => {
     );
     await refused({ calibrationOrder: 'sequential' }, /--calibration-order random, but .* is sequential/);
     await refused({ sequenceLength: 16 }, /--sequence-length 32, but .* is 16/);
+    await refused({ windowStart: 'bos' }, /--window-start none, but --window-start is bos/);
     await refused({ seed: 3 }, /--seed 0, but --seed is 3/);
   });
 

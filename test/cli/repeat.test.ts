@@ -56,6 +56,7 @@ const common = fc.record(
     calibrationSamples: fc.integer({ min: 1, max: 300 }),
     calibrationOrder: fc.constantFrom('random', 'sequential'),
     sequenceLength: fc.integer({ min: 2, max: 4096 }),
+    windowStart: fc.constantFrom('none', 'bos'),
     seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
     maxTrials: fc.integer({ min: 1, max: 12 }),
     budget: fc.constantFrom('exact', 'published'),

@@ -179,7 +179,7 @@ describe('inspect, plan, evaluate', () => {
     expect(JSON.parse(pruned.stdout).chosen.rates[0]).toBeCloseTo(0.51, 4);
   });
 
-  test('evaluate prints four numbers', async () => {
+  test('evaluate prints three numbers, and how the text was cut', async () => {
     const { stdout, stderr } = await layerwise(
       'evaluate',
       model,
@@ -190,7 +190,8 @@ describe('inspect, plan, evaluate', () => {
       '--json',
     );
     const document = JSON.parse(stdout);
-    expect(Object.keys(document)).toEqual(['perplexity', 'windows', 'tokens', 'seconds']);
+    expect(Object.keys(document)).toEqual(['perplexity', 'windows', 'tokens', 'text', 'seconds']);
+    expect(document.text).toMatchObject({ length: 32, order: 'all', bos: null });
     expect(document.tokens).toBe(document.windows * 31);
     expect(document.perplexity).toBeGreaterThan(1);
     expect(stderr).toContain('evaluating');

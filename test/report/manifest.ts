@@ -22,7 +22,15 @@ export function makeManifest(blocks: number, change: Partial<Manifest> = {}): Ma
     interval: [perplexity / 80 - 0.01, perplexity / 80 + 0.01] as [number, number],
     errors: exact ? errors(1) : [],
   });
-  const text = { name: 'novels.txt', hash: hash('a'), tokens: 99_011, windows: 6, length: 256, order: 'all' as const };
+  const text = {
+    name: 'novels.txt',
+    hash: hash('a'),
+    tokens: 99_011,
+    windows: 6,
+    length: 256,
+    order: 'all' as const,
+    bos: null,
+  };
   return {
     format: 'layerwise-run',
     version: 1,

@@ -156,6 +156,39 @@ describe('makeWindows', () => {
     );
   });
 
+  describe('with a start token', () => {
+    const BOS = 200;
+    const cut = (order: 'all' | 'random' | 'sequential', count?: number) =>
+      makeWindows(tokens, { length: 10, order, start: BOS, seed: 3, ...(count === undefined ? {} : { count }) })
+        .windows;
+
+    test('all and sequential: the token, then the next nine of the text; none is left out or used twice', () => {
+      const windows = cut('all');
+      expect(windows).toHaveLength(Math.floor(tokens.length / 9));
+      for (const [i, window] of windows.entries()) {
+        expect([...window]).toEqual([BOS, ...Array.from({ length: 9 }, (_, t) => 9 * i + t)]);
+      }
+      expect(cut('sequential', 4)).toEqual(windows.slice(0, 4));
+    });
+
+    test('random: every place that has nine tokens can come', () => {
+      const windows = cut('random', 4000);
+      for (const window of windows) {
+        expect(window[0]).toBe(BOS);
+        expect([...window.subarray(1)]).toEqual(Array.from({ length: 9 }, (_, t) => window[1]! + t));
+      }
+      expect(Math.min(...windows.map((window) => window[1]!))).toBe(0);
+      expect(Math.max(...windows.map((window) => window[9]!))).toBe(tokens.length - 1);
+    });
+
+    test('a text that is one token short of a window is refused', () => {
+      const make = (count: number) =>
+        makeWindows(tokens.slice(0, count), { length: 10, order: 'all', start: BOS, seed: 0 }).windows;
+      expect(make(9)).toHaveLength(1);
+      expect(() => make(8)).toThrowError(expect.objectContaining({ code: 'E_OPTION_TEXT_SHORT' }));
+    });
+  });
+
   test('a token outside the vocabulary is refused', () => {
     const windows = makeWindows(tokens, { length: 10, order: 'all', seed: 0 });
     expect(() => checkVocabulary(windows, 103)).not.toThrow();

@@ -23,6 +23,7 @@ export const dropCommand = defineCommand({
     'calibrationSamples',
     'calibrationOrder',
     'sequenceLength',
+    'windowStart',
     'seed',
     'device',
     'threads',

@@ -1,5 +1,5 @@
 import { type EvaluateResult, evaluate } from '../../api/index.js';
-import { formatPerplexity } from '../../words/index.js';
+import { describeStart, formatPerplexity } from '../../words/index.js';
 import { defineCommand, RUNNABLE } from '../command.js';
 import { formatSeconds } from '../format.js';
 import { parseTasks, TASK_OPTIONS } from '../options.js';
@@ -9,15 +9,15 @@ export const evaluateCommand = defineCommand({
   name: 'evaluate',
   summary: 'Perplexity of a model on a text, its accuracy on zero-shot tasks',
   argument: { ...RUNNABLE, name: 'checkpoint' },
-  options: ['text', ...TASK_OPTIONS, 'sequenceLength', 'seed', 'device', 'threads', 'out'],
+  options: ['text', ...TASK_OPTIONS, 'sequenceLength', 'windowStart', 'seed', 'device', 'threads', 'out'],
   details:
-    'With --text: perplexity by the pruning papers’ protocol. The whole text is tokenised once and cut into non-overlapping windows without the tail; the first token of a window is not scored; the result is exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/reference/tasks.md); --out then holds results and samples files that its tools can read. A .lw file is scored by our own decoder, on the cpu, on the same windows and requests.',
+    'With --text: perplexity by the pruning papers’ protocol. The whole text is tokenised once and cut into non-overlapping windows without the tail; the first token of a window is not predicted; windows begin with BOS where the tokenizer adds it, and --window-start none cuts them as the papers do (docs/guide/texts.md); the result is exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/reference/tasks.md); --out then holds results and samples files that its tools can read. A .lw file is scored by our own decoder, on the cpu, on the same windows and requests.',
   examples: [
     { what: 'Perplexity on a text', command: 'layerwise evaluate ./my-model-70 --text test.txt' },
     {
       what: 'As the papers do for LLaMA-2: perplexity and the average of seven tasks',
       command:
-        'layerwise evaluate ./llama-2-7b --text wikitext2-test.txt --sequence-length 2048 --suite atp --data tasks --json',
+        'layerwise evaluate ./llama-2-7b --text wikitext2-test.txt --sequence-length 2048 --window-start none --suite atp --data tasks --json',
     },
     {
       what: 'Two tasks with five examples each, results and samples for lm-evaluation-harness’s tools',
@@ -35,20 +35,23 @@ export const evaluateCommand = defineCommand({
   },
 });
 
-function toJson({ text, tasks, seconds }: EvaluateResult, out: string | undefined): unknown {
+function toJson({ text, source, tasks, seconds }: EvaluateResult, out: string | undefined): unknown {
   return {
-    ...(text ? { perplexity: text.perplexity, windows: text.windows, tokens: text.tokens } : {}),
+    ...(text ? { perplexity: text.perplexity, windows: text.windows, tokens: text.tokens, text: source } : {}),
     ...(tasks ? { tasks: { ...tasks.setup, ...tasks.scores, setup: tasks.setup.tasks } } : {}),
     seconds,
     ...(out === undefined ? {} : { out }),
   };
 }
 
-function toText({ text, tasks, seconds }: EvaluateResult, out: string | undefined): string {
+function toText({ text, source, tasks, seconds }: EvaluateResult, out: string | undefined): string {
   const lines: string[] = [];
   if (text) {
     const { perplexity, windows, tokens } = text;
-    lines.push(`perplexity ${formatPerplexity(perplexity)} over ${windows} windows, ${tokens} tokens scored`);
+    const start = describeStart(source!.bos);
+    lines.push(
+      `perplexity ${formatPerplexity(perplexity)} over ${windows} windows${start}, ${tokens} tokens predicted`,
+    );
   }
   if (tasks) lines.push(...(text ? [''] : []), taskTable(tasks.setup, tasks.scores), ...describeCuts(tasks.setup));
   if (tasks) lines.push('');

@@ -30,6 +30,7 @@ export const planCommand = defineCommand({
     'calibrationSamples',
     'calibrationOrder',
     'sequenceLength',
+    'windowStart',
     'maxTrials',
     'seed',
     'device',

@@ -1,6 +1,6 @@
 import { profile } from '../../api/index.js';
 import type { Profile } from '../../records/index.js';
-import { formatPercent } from '../../words/index.js';
+import { describeStart, formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { parseMeasures } from '../options.js';
@@ -15,6 +15,7 @@ export const profileCommand = defineCommand({
     'calibrationSamples',
     'calibrationOrder',
     'sequenceLength',
+    'windowStart',
     'seed',
     'device',
     'threads',
@@ -42,13 +43,13 @@ export const profileCommand = defineCommand({
   run: async (checkpoint, { calibration, measures, ...options }, onProgress) => {
     const asked = { checkpoint, calibration: calibration!, ...parseMeasures(measures), ...options, onProgress };
     const { profile: found, seconds } = await profile(asked);
-    const { windows, length, name } = found.calibration;
+    const { windows, length, name, bos } = found.calibration;
     const text = [
       formatTable(blockRows(found)),
       '',
       formatTable(runRows(found)),
       '',
-      `${windows} windows of ${length} tokens of ${name}; ${formatSeconds(seconds)}.`,
+      `${windows} windows of ${length} tokens of ${name}${describeStart(bos)}; ${formatSeconds(seconds)}.`,
       ...(options.out === undefined ? [] : [`profile  ${options.out}`]),
     ].join('\n');
     return { json: found, text };

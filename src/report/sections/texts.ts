@@ -7,7 +7,7 @@ import { escapeHtml, type Html, type Row, section, table } from '../html.js';
 export function textSection({ texts }: Manifest): Html {
   const rows = Object.entries(texts).flatMap(([use, text]): Row[] => (text ? [rowOf(use, text)] : []));
   if (rows.length === 0) return '';
-  const columns = ['', 'file', 'tokens', 'windows', 'length', 'order', 'SHA-256'];
+  const columns = ['', 'file', 'tokens', 'windows', 'length', 'begins with', 'order', 'SHA-256'];
   return section('texts', 'Texts', table('Texts', columns, rows));
 }
 
@@ -18,6 +18,7 @@ const rowOf = (use: string, text: ManifestText): Row => ({
     formatCount(text.tokens),
     formatCount(text.windows),
     formatCount(text.length),
+    text.bos === null ? '' : `BOS (${text.bos})`,
     text.order,
     `<code>${escapeHtml(text.hash.slice(0, 12))}</code>`,
   ],
