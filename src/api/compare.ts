@@ -29,6 +29,7 @@ import {
   createRequests,
   describeCandidate,
   factsOf,
+  gainsOf,
   type LocalExecutor,
   measureAt,
   measureOnce,
@@ -192,6 +193,7 @@ async function runCell(
     const dir = executor.blocks.dirOf(trial);
     const final = await scoreFinal(context, model, texts.test, tasks, settings, trial, dir);
     const zeros = await countBlockZeros(model, dir);
+    const gains = await gainsOf(executor, choice, texts, settings.onProgress);
     // The other policies of this target are compared with uniform's blocks.
     if (!choice.isUniform) await executor.blocks.discard(trial);
     const { validation: score, errors } = choice.trial;
@@ -208,6 +210,7 @@ async function runCell(
       validation: score,
       ...final,
       errors: [...errors],
+      ...(gains ? { gains } : {}),
       versusUniform: against(row, before, target, 'uniform'),
       versusAtp: against(row, before, target, 'atp'),
       trials: settings.searches ? choice.entries.filter(({ trial }) => trial.exact).length - 1 : fixed,

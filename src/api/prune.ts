@@ -21,6 +21,7 @@ import {
   describeUnseen,
   type Entry,
   type FinalScores,
+  gainsOf,
   isOnlyToBeCleared,
   normalisePrune,
   openRun,
@@ -121,6 +122,8 @@ async function pruneModel(settings: PruneSettings, model: Model, done: boolean):
     const uniform = choice.uniform ? await score('uniform', dirOf(choice.uniform)) : UNSCORED;
     const chosen = choice.uniform && choice.isUniform ? uniform : await score('chosen', dirOf(choice));
 
+    const gains = await gainsOf(executor, choice, texts, settings.onProgress);
+
     const notes = await settleAll(model.linears.map((_, block) => readNotes(blockPath(dirOf(choice), block))));
     const unseen = describeUnseen(notes.map(({ unseen }) => unseen));
     if (unseen !== undefined) settings.onProgress({ kind: 'note', text: unseen });
@@ -137,6 +140,7 @@ async function pruneModel(settings: PruneSettings, model: Model, done: boolean):
       zeros: await countZeros(await openModel(final)),
       notes,
       denseValidation: run.denseValidation,
+      gains,
       tasks,
       finals: { dense, uniform, chosen },
     });

@@ -7,7 +7,7 @@ import { DEVICES } from '../engine/index.js';
 import { DATA_SETS } from '../hub/index.js';
 import { HEADS, LAYOUT_CHOICES, VALUES } from '../packed/index.js';
 import { COUNTINGS, DROP_METHODS, EXPORTERS } from '../plan/index.js';
-import { DEFAULTS, SPECIAL_TOKENS, optionCode } from '../runs/index.js';
+import { DEFAULTS, JUDGES, optionCode, SPECIAL_TOKENS } from '../runs/index.js';
 import { WINDOW_STARTS } from '../text/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 
@@ -206,6 +206,13 @@ export const OPTIONS = {
     value: 'n',
     text: 'exact trials that the search may make besides uniform',
     otherwise: String(DEFAULTS.maxTrials),
+  },
+  judge: {
+    kind: 'text',
+    flag: '--judge',
+    value: listed(JUDGES),
+    text: 'texts that judge the plans of a search. both: validation text and a sample of the calibration windows',
+    otherwise: DEFAULTS.judge,
   },
   out: { kind: 'text', flag: '--out', value: 'path', text: 'where to write; must not exist yet' },
   resume: { kind: 'flag', flag: '--resume', text: 'continue an interrupted run of the same command' },
@@ -454,6 +461,7 @@ export const PRUNING_OPTIONS = [
   'sequenceLength',
   'windowStart',
   'maxTrials',
+  'judge',
   'seed',
   'device',
   'threads',

@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { evaluationSchema, sharesSchema } from './evaluation.js';
+import { gainsSchema } from './gains.js';
 import { modelSchema, textSchema } from './manifest.js';
 import { taskScoresSchema, taskSetupSchema } from './tasks.js';
 
@@ -27,6 +28,8 @@ const comparisonRowSchema = z.object({
   /** Paired 95 % interval of the perplexity ratio to uniform, and to atp, at the same target; on the test text if given. */
   versusUniform: interval.nullable(),
   versusAtp: interval.nullable(),
+  /** Gains over uniform on validation and on calibration text; absent without both, and for uniform. */
+  gains: gainsSchema.optional(),
   /** Exact trials besides uniform, and the whole cost of the search in that unit. */
   trials: z.number().int(),
   equivalents: z.number(),

@@ -29,6 +29,8 @@ export const trialSchema = z.object({
   /** true: the real sequential procedure on all validation windows. false: a surrogate (masks from dense statistics). */
   exact: z.boolean(),
   validation: evaluationSchema,
+  /** Scores on a sample of the calibration windows; only where both texts judge. */
+  calibration: evaluationSchema.optional(),
   /** Paired 95 % interval of perplexity(trial) / perplexity(uniform) over the same windows; [1, 1] for uniform. */
   interval: z.tuple([z.number(), z.number()]),
   /** Relative reconstruction error ‖X − X̃‖_F / ‖X‖_F of each block's output; empty for a surrogate. */

@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { evaluationSchema, sharesSchema, trialSchema } from './evaluation.js';
+import { gainsSchema } from './gains.js';
 import { parseRecord } from './parse.js';
 import { planSchema } from './plan.js';
 import { taskScoresSchema, taskSetupSchema } from './tasks.js';
@@ -91,6 +92,8 @@ const manifestSchema = z.object({
   chosen: rowSchema,
   /** The trials of the search, in order; empty without a search. */
   trials: z.array(trialSchema),
+  /** What the plan gains over uniform on validation and on calibration text; absent without both, and for uniform. */
+  gains: gainsSchema.optional(),
   /**
    * How the choice was made, in a sentence or two; what it cost, in trials besides uniform (the published grid makes
    * nine); whether it is distinguishable from uniform.

@@ -119,7 +119,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   );
   const told = space.kind === 'levels' ? reportEstimates(searcher, space.generations, settings) : searcher;
   const best = await ledger.search(told, (values) => following(candidateAt(values)), [baseline.digest]);
-  const method = describeSearch(space, startsUniform);
+  const method = describeSearch(space, startsUniform, baseline.trial.calibration !== undefined);
   return chosen(best, { uniform: baseline, entries: ledger.entries, judged: [], method });
 }
 
@@ -199,12 +199,19 @@ const ALIGNMENT_METHOD =
   'Each of the published values prunes the model on 8 windows of calibration text; the one whose pruned blocks read inputs most like the dense blocks’ is taken. No loss plays a part, and uniform is not a candidate.';
 
 /** How a search went, in a few sentences. */
-function describeSearch(space: Exclude<SearchSpace, { kind: 'candidates' }>, startsUniform: boolean): string {
+function describeSearch(
+  space: Exclude<SearchSpace, { kind: 'candidates' }>,
+  startsUniform: boolean,
+  both: boolean,
+): string {
   const uniform = startsUniform ? 'Uniform is a candidate.' : 'Uniform is the baseline, and no candidate.';
   if (space.kind === 'levels') return EVOLUTION_METHOD;
   const how =
     space.kind === 'interval'
       ? `The published grid, scaled to the legal range of ${symbolOf(space.name)}, is ordered by a surrogate (masks from dense statistics, few windows); exact trials on all validation windows walk downhill from its best point until both neighbours are worse, and a parabola refines between grid points.`
       : 'All points of the grid are ordered by a surrogate (masks from dense statistics, few windows); the best of them and the best of those the policy always tries are tried exactly on all validation windows, then the neighbours of the best point known, most promising first.';
-  return `${how} ${uniform} The test text plays no part.`;
+  const judges = both
+    ? ' Plans are judged by the mean of ln perplexity on the validation windows and on a sample of the calibration windows.'
+    : '';
+  return `${how} ${uniform}${judges} The test text plays no part.`;
 }

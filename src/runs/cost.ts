@@ -33,10 +33,13 @@ export function trialEquivalents(
   const single = isUniform ? 0 : 1;
   const exact = entries.length > 0 ? entries.filter(({ trial }) => trial.exact).length - 1 : single;
   const surrogates = entries.filter(({ trial }) => !trial.exact);
+  // Where calibration text judges too, each exact trial also runs its blocks over a sample of that.
+  const judging = entries.slice(1).reduce((sum, { trial }) => sum + blocks * (trial.calibration?.windows ?? 0), 0);
   const surrogate = surrogates.reduce((sum, { trial }) => sum + blocks * trial.validation.windows, 0);
   const alignment = judged.length * ALIGNMENT_RUNS * ALIGNMENT_WINDOWS * blocks;
   return (
-    exact + (surrogate + alignment + measuresCost(model, texts, policy.needs, criterion)) / trialCost(model, texts)
+    exact +
+    (surrogate + judging + alignment + measuresCost(model, texts, policy.needs, criterion)) / trialCost(model, texts)
   );
 }
 

@@ -12,12 +12,13 @@ import {
   isWholeBlock,
   measureMisalignment,
   pruneSequentially,
+  scoreBlockFiles,
   scoreSurrogate,
   tapBlock,
 } from '../pipeline/index.js';
 import type { SquareSums } from '../profile/index.js';
 import { sampleText, type Text } from '../stream/index.js';
-import { ALIGNMENT_WINDOWS, SURROGATE_WINDOWS } from './samples.js';
+import { ALIGNMENT_WINDOWS, JUDGED_CALIBRATION_WINDOWS, SURROGATE_WINDOWS } from './samples.js';
 import { type Digest, type Executor, requestDigest, type TrialOutcome, type TrialRequest } from './trial.js';
 import type { Workspace } from './workspace.js';
 
@@ -39,7 +40,11 @@ export interface BlockStore {
   discard(trial: Digest): Promise<void>;
 }
 
-export type LocalExecutor = Executor & { readonly blocks: BlockStore };
+export type LocalExecutor = Executor & {
+  readonly blocks: BlockStore;
+  /** The losses of a finished trial, or of the dense model, on a sample of the calibration windows, which there must be. */
+  scoreCalibration(request: TrialRequest | undefined, label: string): Promise<readonly number[]>;
+};
 
 /** An executor that lives as long as the scope `own`. */
 export function createLocalExecutor(own: Own, context: ExecutorContext): LocalExecutor {
@@ -60,14 +65,22 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
     firstSquareSums ??= dense?.squareSums[0] ?? (await tapBlock(engine, model, 0, calibration!.embedded));
     return firstSquareSums;
   };
-  type Scores = Pick<TrialOutcome, 'losses' | 'errors'>;
+  let judgedText: Promise<Text> | undefined;
+  const onCalibration = async (dir: string | undefined, label: string): Promise<readonly number[]> => {
+    judgedText ??= sampleText(own, model, calibration!, JUDGED_CALIBRATION_WINDOWS);
+    const text = await judgedText;
+    onProgress({ kind: 'stage', stage: `calibration text: ${label}`, total: blocks });
+    return await scoreBlockFiles(engine, model, dir, text, onProgress);
+  };
+  type Scores = Pick<TrialOutcome, 'losses' | 'calibrationLosses' | 'errors'>;
   const exact = async (request: TrialRequest, label: string): Promise<Scores> => {
     const input = sequenceOf(request, dirOf(requestDigest(request)));
     const known = await firstOf(input.operator);
     announce(label);
     const trace = dense?.trace;
     const { nll, errors } = await pruneSequentially({ ...input, validation, trace, firstSquareSums: known });
-    return { losses: nll, errors };
+    if (request.judge !== 'both') return { losses: nll, errors };
+    return { losses: nll, calibrationLosses: await onCalibration(input.dir, label), errors };
   };
   const surrogate = async (request: TrialRequest): Promise<Scores> => {
     const input = sequenceOf(request, dirOf(`surrogate-${requestDigest(request)}`));
@@ -84,35 +97,43 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
     const text = await alignmentText;
     return { losses: [await measureMisalignment(input, text)], errors: [] };
   };
+  const restore = async (request: TrialRequest, label: string): Promise<void> => {
+    const dir = dirOf(requestDigest(request));
+    for (let block = 0; block < blocks; block++) {
+      if (await isWholeBlock(model, block, blockPath(dir, block))) continue;
+      announce(label);
+      const alone = { validation: undefined, trace: undefined, firstSquareSums };
+      await pruneSequentially({ ...sequenceOf(request, dir), ...alone });
+      return;
+    }
+  };
   return {
     slots: 1,
     run: async (request, { label }) => {
       const digest = requestDigest(request);
       return await workspace.step(`trial-${digest}`, async () => {
         const started = performance.now();
-        const { losses, errors } =
+        const scores =
           request.loss === 'misalignment'
             ? await misalignment(request)
             : request.fidelity === 'surrogate'
               ? await surrogate(request)
               : await exact(request, label);
         const seconds = (performance.now() - started) / 1000;
-        return { request: digest, engine: `${engine.name} ${engine.device}`, losses, errors, seconds };
+        return { request: digest, engine: `${engine.name} ${engine.device}`, ...scores, seconds };
       });
     },
     blocks: {
       dirOf,
       discard: (trial) => rm(dirOf(trial), { recursive: true, force: true }),
-      restore: async (request, label) => {
-        const dir = dirOf(requestDigest(request));
-        for (let block = 0; block < blocks; block++) {
-          if (await isWholeBlock(model, block, blockPath(dir, block))) continue;
-          announce(label);
-          const alone = { validation: undefined, trace: undefined, firstSquareSums };
-          await pruneSequentially({ ...sequenceOf(request, dir), ...alone });
-          return;
-        }
-      },
+      restore,
+    },
+    scoreCalibration: async (request, label) => {
+      const trial = request && requestDigest(request);
+      return await workspace.step(`calibration-${trial ?? 'dense'}`, async () => {
+        if (request) await restore(request, label);
+        return await onCalibration(trial && dirOf(trial), label);
+      });
     },
   };
 }

@@ -3,11 +3,11 @@ export { oneOf, optionCode, realNumber, refuseMissing, wholeNumber } from './che
 export { choosePlan } from './choose.js';
 export { trialEquivalents } from './cost.js';
 export { countZeros, type LinearReport } from './count-zeros.js';
-export { DEFAULTS } from './defaults.js';
+export { DEFAULTS, JUDGES } from './defaults.js';
 export { describeCandidate } from './describe.js';
 export { createLocalExecutor, type LocalExecutor } from './executor.js';
 export { factsOf } from './facts.js';
-export { type FinalScores, scoreFinal, scoreText, UNSCORED } from './final-scores.js';
+export { type FinalScores, gainsOf, scoreFinal, scoreText, UNSCORED } from './final-scores.js';
 export { openRun } from './identity.js';
 export { buildManifest, commandOf } from './manifest.js';
 export { measureAt, measureOnce } from './procedure-measures.js';

@@ -5,7 +5,7 @@ import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { formatPattern } from '../operators/index.js';
 import type { BlockNotes } from '../pipeline/index.js';
-import { type Evaluation, type Manifest, pairedInterval, type Trial, verdictOf } from '../records/index.js';
+import { type Evaluation, type Gains, type Manifest, pairedInterval, type Trial, verdictOf } from '../records/index.js';
 import type { Choice } from './choose.js';
 import { trialEquivalents } from './cost.js';
 import type { LinearReport } from './count-zeros.js';
@@ -31,6 +31,7 @@ export type RunFacts = {
   /** The notes in the files of the chosen blocks. */
   readonly notes: readonly BlockNotes[];
   readonly denseValidation: Evaluation | null;
+  readonly gains: Gains | undefined;
   readonly tasks: PreparedTasks | undefined;
   readonly finals: Readonly<Record<'dense' | 'uniform' | 'chosen', FinalScores>>;
 };
@@ -85,6 +86,7 @@ export function buildManifest(facts: RunFacts): Manifest {
       : null,
     chosen: { validation: scored(choice.trial), ...finals.chosen, errors: choice.trial.errors },
     trials: choice.entries.map(({ trial }) => withoutTime(trial)),
+    ...(facts.gains ? { gains: facts.gains } : {}),
     search: searchOf(facts),
   };
 }
@@ -147,6 +149,7 @@ export function commandOf(settings: PruneSettings): string {
   add('test', settings.test);
   addTasks(settings.tasks, add);
   add('max-trials', settings.maxTrials === DEFAULTS.maxTrials ? undefined : settings.maxTrials);
+  add('judge', settings.judge === DEFAULTS.judge ? undefined : settings.judge);
   add('seed', settings.seed);
   add('device', settings.device);
   words.push('--out', '<dir>');

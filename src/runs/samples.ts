@@ -14,6 +14,9 @@ export const SENSITIVITY_WINDOWS = 8;
 /** Windows of a misalignment of NeuronAl. */
 export const ALIGNMENT_WINDOWS = 8;
 
+/** Calibration windows on which plans are judged too. */
+export const JUDGED_CALIBRATION_WINDOWS = 32;
+
 /** The indices of a surrogate's windows among all windows. */
 export const surrogateSample = (windows: number, count = SURROGATE_WINDOWS): readonly number[] =>
   spreadEvenly(count, windows);

@@ -31,7 +31,7 @@ import { collectable } from '../profile/index.js';
 import { type Plan, validatePlan } from '../records/index.js';
 import { WINDOW_STARTS, type WindowStart } from '../text/index.js';
 import { conflict, oneOf, wholeNumber } from './checks.js';
-import { DEFAULTS } from './defaults.js';
+import { DEFAULTS, JUDGES, type Judge } from './defaults.js';
 import { factsOf } from './facts.js';
 import { normaliseTarget, type Shares, type TargetSettings } from './stream-shares.js';
 import { normaliseTasks, type TaskOptions, type TaskSettings } from './task-options.js';
@@ -149,6 +149,8 @@ export type PruneOptions = RunOptions &
     readonly test?: string;
     /** Exact trials the search may make besides uniform. Defaults to 6. */
     readonly maxTrials?: number;
+    /** The texts that judge the plans of a search: `validation`, or `both` that and calibration text. Defaults to `validation`. */
+    readonly judge?: string;
     /** Continue a run that was interrupted. Defaults to false. */
     readonly resume?: boolean;
     /** Also pack the sparse checkpoint once it is complete. Defaults to no packing. */
@@ -192,6 +194,7 @@ export type PruneSettings = RunSettings &
     /** Zero-shot tasks that the finished models are scored on. */
     readonly tasks: TaskSettings | undefined;
     readonly maxTrials: number;
+    readonly judge: Judge;
     readonly resume: boolean;
     readonly push: PushTarget | undefined;
   };
@@ -235,6 +238,14 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
       { option: 'validation', policy: policy.name },
     );
   }
+  const judge = oneOf('judge', options.judge ?? DEFAULTS.judge, JUDGES);
+  if (searches && judge === 'both' && options.calibration === undefined) {
+    throw new OptionError(
+      'E_OPTION_CALIBRATION',
+      '--calibration: expected a text file, because --judge both chooses by calibration text too. Pass one, or use --judge validation.',
+      { option: 'calibration' },
+    );
+  }
   const texts = [options.calibration, options.validation];
   // Measures beyond the dense pass can use either text.
   const beyond = aligns || policy.needs.some((name) => !collectable([name]).includes(name));
@@ -259,12 +270,16 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     criterion,
     pattern,
     target: normaliseTarget(options, criterion),
-    calibration: criterion.needs.length > 0 || policy.needs.length > 0 || aligns ? options.calibration : undefined,
+    calibration:
+      criterion.needs.length > 0 || policy.needs.length > 0 || aligns || (searches && judge === 'both')
+        ? options.calibration
+        : undefined,
     validation: options.validation,
     test: options.test,
     tasks: normaliseTasks(options),
     ...normaliseWindowing(options),
     maxTrials: wholeNumber('max-trials', options.maxTrials ?? DEFAULTS.maxTrials, 1, 1000),
+    judge,
     resume: options.resume ?? false,
     push: targetOf(options),
   };

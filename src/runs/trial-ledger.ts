@@ -76,7 +76,7 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
     const known = tried.get(digest);
     if (known) return known;
     const exact = request.fidelity === 'exact';
-    const { losses, errors, seconds } = outcome;
+    const { losses, calibrationLosses, errors, seconds } = outcome;
     const baseline = entries[0]?.trial.validation.nll ?? losses;
     const paired = exact ? baseline : surrogateSample(baseline.length, request.windows).map((i) => baseline[i]!);
     const trial = {
@@ -86,6 +86,7 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
       rates: blockRates(candidate.plan, facts),
       exact,
       validation: summarise(losses, length),
+      ...(calibrationLosses ? { calibration: summarise(calibrationLosses, length) } : {}),
       interval: pairedInterval(losses, paired),
       errors: [...errors],
       seconds,
@@ -153,11 +154,15 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
 
 export function noteTrial({ candidate, trial }: Entry, onProgress: OnProgress): void {
   const perplexity = trial.validation.perplexity.toPrecision(5);
-  onProgress({ kind: 'note', text: `${describeCandidate(candidate)}: validation perplexity ${perplexity}` });
+  const other = trial.calibration ? `, calibration ${trial.calibration.perplexity.toPrecision(5)}` : '';
+  onProgress({ kind: 'note', text: `${describeCandidate(candidate)}: validation perplexity ${perplexity}${other}` });
 }
 
 const bestOf = (entries: readonly Entry[]): Entry | undefined =>
   entries.reduce<Entry | undefined>((a, b) => (a && lossOf(a) <= lossOf(b) ? a : b), undefined);
 
-/** The logarithm of the perplexity. */
-const lossOf = ({ trial }: Entry): number => Math.log(trial.validation.perplexity);
+/** The logarithm of the perplexity; where both texts judge, the mean of both logarithms, so that their gains count alike. */
+const lossOf = ({ trial: { validation, calibration } }: Entry): number => {
+  const loss = Math.log(validation.perplexity);
+  return calibration ? (loss + Math.log(calibration.perplexity)) / 2 : loss;
+};

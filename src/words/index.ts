@@ -1,3 +1,4 @@
+export { describeGains, warnOfGains } from './gains.js';
 export { describeValues, symbolOf } from './hyperparameters.js';
 export {
   formatAccuracy,

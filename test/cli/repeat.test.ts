@@ -60,6 +60,7 @@ const common = fc.record(
     seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
     maxTrials: fc.integer({ min: 1, max: 12 }),
     budget: fc.constantFrom('exact', 'published'),
+    judge: fc.constantFrom('validation', 'both'),
     device: fc.constantFrom('cpu', 'webgpu'),
     test: path,
   },

@@ -25,6 +25,7 @@ test.each<[string, Partial<PruneOptions>]>([
   ['pattern', { pattern: 'n:16' }],
   ['seed', { seed: 1 }],
   ['trials', { maxTrials: 3 }],
+  ['judge', { judge: 'both' }],
   ['device', { device: 'webgpu' }],
 ])('another %s is another run', (_what, options) => expect(identity(options)).not.toBe(identity({})));
 

@@ -32,6 +32,7 @@ export const planCommand = defineCommand({
     'sequenceLength',
     'windowStart',
     'maxTrials',
+    'judge',
     'seed',
     'device',
     'threads',

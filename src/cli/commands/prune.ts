@@ -3,7 +3,7 @@ import { type PruneResult, prune, readPlan } from '../../api/index.js';
 import { OptionError } from '../../base/index.js';
 import type { ResultRow } from '../../records/index.js';
 import type { PruneOptions } from '../../runs/index.js';
-import { describeValues, formatPercent, formatPerplexity } from '../../words/index.js';
+import { describeGains, describeValues, formatPercent, formatPerplexity, warnOfGains } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds, formatTable } from '../format.js';
 import {
@@ -140,6 +140,7 @@ function toJson(result: PruneResult): unknown {
       exact,
       seconds,
     })),
+    ...(manifest.gains ? { gains: manifest.gains } : {}),
     seconds,
     peakMemoryBytes,
     out,
@@ -172,6 +173,8 @@ function toText(result: PruneResult): string {
     ...(evaluated ? [formatTable(rows), ''] : []),
     ...(manifest.tasks ? [modelTable(manifest.tasks, models), ...describeCuts(manifest.tasks), ''] : []),
     ...(manifest.search ? [`${name} is ${VERDICTS[manifest.search.verdict]}.`] : []),
+    ...(manifest.gains ? [describeGains(manifest.gains)] : []),
+    ...(manifest.gains?.parted ? [warnOfGains(manifest.gains)] : []),
     `${formatPercent(manifest.sparsity.realised)} of the prunable weights are zero, counted from the files written; ${formatSeconds(seconds)}.`,
     `checkpoint  ${out}`,
     `report      ${join(out, 'report.html')}`,

@@ -1,7 +1,7 @@
 // The result table: the dense model, uniform and the chosen plan on each text they were scored on, with paired intervals.
 
 import type { Manifest, ResultRow } from '../../records/index.js';
-import { formatPerplexity } from '../../words/index.js';
+import { describeGains, formatPerplexity, warnOfGains } from '../../words/index.js';
 import { escapeHtml, type Html, note, type Row, section, table } from '../html.js';
 import { formatEstimate, formatRatios } from '../numbers.js';
 import { compare, describePlan, isUniform, scored, type Which } from '../reading.js';
@@ -50,10 +50,12 @@ function ratioCell({ row, compared }: Line, uniform: ResultRow | null, which: Wh
   return compared && interval ? formatEstimate(ratio, interval) : formatRatios([ratio])[0]!;
 }
 
-function caption({ chosen, search }: Manifest, texts: readonly Which[], compared: readonly Which[]): Html {
+function caption({ chosen, search, gains }: Manifest, texts: readonly Which[], compared: readonly Which[]): Html {
   const windows = compared.map((which) => `${chosen[which]!.windows} ${which} windows`).join(' and ');
   const paired = windows === '' ? '' : ` Intervals are paired over the ${windows}.`;
   const chose =
     search && texts.includes('test') ? ' Validation text chose the plan; test text was scored once, after that.' : '';
-  return note(`Lower is better.${paired}${chose}`);
+  const gained = gains ? ` ${escapeHtml(describeGains(gains))}` : '';
+  const parted = gains?.parted ? ` ${escapeHtml(warnOfGains(gains))}` : '';
+  return note(`Lower is better.${paired}${chose}${gained}${parted}`);
 }
