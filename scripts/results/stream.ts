@@ -68,6 +68,7 @@ await withResources(async (own) => {
       calibrationSamples: Number(values.samples),
       calibrationOrder: 'sequential',
       sequenceLength: values.length === undefined ? undefined : Number(values.length),
+      windowStart: undefined,
       seed: 0,
       onProgress: () => {},
     },
