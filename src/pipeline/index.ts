@@ -14,6 +14,7 @@ export {
 export { type DensePass, runDense, tapBlock } from './dense.js';
 export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { measureSensitivity } from './sensitivity.js';
+export { measureTable, type UnitDamages } from './sensitivity-table.js';
 export { pruneSequentially, runBlocks, scoreBlockFiles } from './sequential.js';
 export type { StreamTarget } from './stream-target.js';
 export { scoreSurrogate } from './surrogate.js';

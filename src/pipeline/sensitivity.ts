@@ -36,7 +36,8 @@ export async function measureSensitivity(input: SensitivityInput, dense: DensePa
             const edit = edits.get(weightName(linear));
             if (!edit || 'remove' in edit) throw new InternalError('E_INTERNAL_EDIT', `${linear.name} has no edit.`);
             const { dtype, shape } = edit;
-            return { linear: linear.name, weights: { dtype, shape, bytes: await edit.read() } };
+            const tensors = new Map([[edit.name, { dtype, shape, bytes: await edit.read() }]]);
+            return { id: linear.name, tensors };
           }),
         );
       },

@@ -59,6 +59,23 @@ export async function measureEvidence(
   return { ...counted, squareSums, columnSums, grams };
 }
 
+/** Prepares the operator for every input of a block. It overwrites `evidence.grams`. */
+export async function prepareSites(
+  model: Model,
+  operator: Operator,
+  block: number,
+  evidence: BlockEvidence,
+  gemm: Gemm | undefined,
+): Promise<ReadonlyMap<string, Prepared>> {
+  const { grams } = evidence;
+  if (grams) fillGrams(grams);
+  const prepared = new Map<string, Prepared>();
+  for (const site of sitesOf(model, block, grams)) {
+    prepared.set(site, await operator.prepare(`block ${block}, ${site}`, evidenceAt(evidence, site), { gemm }));
+  }
+  return prepared;
+}
+
 /** The edits of a block. An operator that needs Gram matrices needs `gemm` too; it overwrites `evidence.grams`. */
 export async function treatBlock(
   { model, operator, plan }: Treating,
@@ -68,14 +85,9 @@ export async function treatBlock(
 ): Promise<TreatedBlock> {
   const { grams, squareSums, columnSums } = evidence;
   const unseen = unseenExperts(grams ?? squareSums ?? {});
-  if (grams) fillGrams(grams);
-  const prepared = new Map<string, Prepared>();
+  const prepared = await prepareSites(model, operator, block, evidence, gemm);
   const damping: Record<string, number> = {};
-  for (const site of sitesOf(model, block, grams)) {
-    const ready = await operator.prepare(`block ${block}, ${site}`, evidenceAt(evidence, site), { gemm });
-    prepared.set(site, ready);
-    if (ready.damping !== undefined) damping[site] = ready.damping;
-  }
+  for (const [site, ready] of prepared) if (ready.damping !== undefined) damping[site] = ready.damping;
   const edits = new Map<string, TensorEdit>();
   for (const linear of model.linears[block]!) {
     const treatment = treatmentOf(plan, unitOf(linear));

@@ -47,7 +47,7 @@ test('every variant’s divergence is what the whole model gives with that linea
       await Promise.all(
         model.linears[block]!.map(async ({ name }) => {
           const { dtype, shape } = model.checkpoint.tensors.get(`${name}.weight`)!;
-          return { linear: name, weights: { dtype, shape, bytes: await thinned(name) } };
+          return { id: name, tensors: new Map([[`${name}.weight`, { dtype, shape, bytes: await thinned(name) }]]) };
         }),
       ),
     onProgress: silent,
@@ -84,7 +84,8 @@ test('a variant of another dtype counts as the numbers that it holds', async () 
       model,
       text,
       base: async () => checkpointSource(model.checkpoint),
-      variants: async (block) => (block === 1 ? [{ linear: name, weights: { dtype, shape, bytes } }] : []),
+      variants: async (block) =>
+        block === 1 ? [{ id: name, tensors: new Map([[`${name}.weight`, { dtype, shape, bytes }]]) }] : [],
       onProgress: silent,
     });
     return variants.get(name)!;
