@@ -38,7 +38,7 @@ import { embedText, type VisitResidual } from '../stream/index.js';
 
 export type DropOptions = RunOptions &
   WindowingOptions & {
-    /** Directory of a Hugging Face checkpoint, or its name on the Hub. */
+    /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub. */
     readonly checkpoint: string;
     /** Directory to write; must not exist. */
     readonly out: string;

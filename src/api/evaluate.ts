@@ -33,7 +33,7 @@ import { writeHarness } from './harness.js';
 
 export type EvaluateOptions = RunOptions &
   TaskOptions & {
-    /** Directory of a Hugging Face checkpoint, or its name on the Hub; or a .lw file, through the runtime. */
+    /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub; or a .lw file, through the runtime. */
     readonly checkpoint: string;
     /** Text file (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. */
     readonly text?: string;

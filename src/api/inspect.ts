@@ -42,7 +42,7 @@ export type CheckpointReport = {
 };
 
 /**
- * Opens a checkpoint, by its directory or its name on the Hub, and counts.
+ * Opens a checkpoint, by its directory, its .gguf file or its name on the Hub, and counts.
  * @throws CheckpointError E_CHECKPOINT_…, UnsupportedError, ResourceError, RemoteError
  */
 export async function inspect(

@@ -10,7 +10,7 @@ import { checkOutPath, checkOutside, checkSpace, oneOf, openSource } from '../ru
 import { describePacked, type PackedReport } from './inspect-packed.js';
 
 export type PackOptions = PackingOptions & {
-  /** Directory of a Hugging Face checkpoint, or its name on the Hub. */
+  /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub. */
   readonly checkpoint: string;
   /** Receives the progress of long work. Defaults to none. */
   readonly onProgress?: OnProgress;

@@ -32,7 +32,7 @@ import { embedText, type Text } from '../stream/index.js';
 
 export type ProfileOptions = RunOptions &
   WindowingOptions & {
-    /** Directory of a Hugging Face checkpoint, or its name on the Hub. */
+    /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub. */
     readonly checkpoint: string;
     /** A text file (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. */
     readonly calibration: string;

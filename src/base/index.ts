@@ -1,3 +1,4 @@
+export { cacheFolder } from './cache.js';
 export { countCharacters, trimEnd, trimStart } from './characters.js';
 export { digestOf, sha256 } from './digest.js';
 export {

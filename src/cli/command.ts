@@ -35,7 +35,7 @@ export type CommandSpec<K extends OptionName = OptionName> = {
 /** The argument of every command that reads a model. */
 export const CHECKPOINT = {
   name: 'checkpoint',
-  text: 'directory of a Hugging Face checkpoint, or a model on the Hub as org/name or org/name@revision (docs/guide/hub.md)',
+  text: 'directory of a Hugging Face checkpoint, a .gguf file (docs/guide/gguf.md), or a model on the Hub as org/name or org/name@revision (docs/guide/hub.md)',
 };
 
 /** The argument of every command that writes text. */

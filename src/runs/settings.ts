@@ -121,7 +121,7 @@ export type PruneOptions = RunOptions &
   WindowingOptions &
   TaskOptions &
   Partial<PlanOptions> & {
-    /** Directory of a Hugging Face checkpoint, or its name on the Hub: `org/name`, `org/name@revision`. */
+    /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub: `org/name`, `org/name@revision`. */
     readonly checkpoint: string;
     /** Directory to write; must not exist. */
     readonly out: string;

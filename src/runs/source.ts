@@ -2,13 +2,12 @@
 // becomes its twin here, and is a checkpoint to everything after.
 
 import { basename } from 'node:path';
-import type { OnProgress } from '../base/index.js';
+import { cacheFolder, type OnProgress } from '../base/index.js';
 import { givenPath, isGgufPath, type Origin } from '../checkpoint/index.js';
 import { openTwin } from '../gguf/index.js';
 import { describeSnapshot, resolveModel, resolveText, type TextRole } from '../hub/index.js';
 import { type Model, openModel } from '../model/index.js';
 import { type Corpus, readCorpus } from '../text/index.js';
-import { cacheFolder } from './caches.js';
 
 /** Where a model is: a .lw file or a checkpoint's directory, and the GGUF file that the latter was made from. */
 export type Source = { readonly path: string; readonly origin?: Origin };

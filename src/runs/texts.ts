@@ -1,6 +1,6 @@
 // Turns texts into windows of tokens and checks them against the model's vocabulary, before any weight is read.
 
-import type { OnProgress } from '../base/index.js';
+import { cacheFolder, type OnProgress } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { createOrtEngine } from '../engine/index.js';
 import type { TextRole } from '../hub/index.js';
@@ -16,7 +16,6 @@ import {
   type WindowStart,
   type Windows,
 } from '../text/index.js';
-import { cacheFolder } from './caches.js';
 import { type PruneSettings, type RunSettings, windowLength } from './settings.js';
 import { readText } from './source.js';
 
