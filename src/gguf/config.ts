@@ -143,7 +143,7 @@ function refuseUnknownKeys({ path, values }: GgufHeader, architecture: GgufArchi
     if (NEUTRAL.has(name) && NEUTRAL.get(name) === value) continue;
     const expected = NEUTRAL.has(name) ? `${key} to be ${NEUTRAL.get(name)}` : `no key ${key}`;
     const shown = ArrayBuffer.isView(value) || Array.isArray(value) ? 'a list' : show(value);
-    throw unsupportedGguf(path, `${key} = ${shown}, which may change the numbers`, expected, ORIGINAL);
+    throw unsupportedGguf(path, `${key} = ${shown} (it may change the numbers)`, expected, ORIGINAL);
   }
 }
 

@@ -38,7 +38,7 @@ export function planTensors({ path, tensors }: GgufHeader, shape: GgufShape): re
   }
   for (const name of tensors.keys()) {
     if (known.has(name)) continue;
-    const got = `tensor ${show(name)}, which may change the numbers`;
+    const got = `tensor ${show(name)} (it may change the numbers)`;
     const next = 'start from the safetensors checkpoint that it was made from';
     throw unsupportedGguf(path, got, `only tensors of ${shape.architecture} that we read`, next);
   }

@@ -109,7 +109,7 @@ function refuseUnknownKeys(facts: Facts, keys: Iterable<string>): void {
     if (KEYS.has(key) || (NEUTRAL.has(key) && NEUTRAL.get(key) === facts.raw(whole))) continue;
     const value = facts.raw(whole);
     const shown = ArrayBuffer.isView(value) || Array.isArray(value) ? 'a list' : show(value);
-    throw unsupportedGguf(facts.path, `${whole} = ${shown}, which may change the tokens`, `no key ${whole}`, ORIGINAL);
+    throw unsupportedGguf(facts.path, `${whole} = ${shown} (it may change the tokens)`, `no key ${whole}`, ORIGINAL);
   }
 }
 

@@ -14,7 +14,9 @@ export type Source = { readonly path: string; readonly origin?: Origin };
 
 /** Finds a model by its path or its name on the Hub. @throws as `resolveModel` and `openTwin` */
 export async function resolveSource(nameOrPath: string, onProgress: OnProgress): Promise<Source> {
-  const path = await resolveModel(nameOrPath, { onProgress });
+  // No name on the Hub: a file that is not there is no reason to ask for it.
+  const isFile = /\.gguf$/i.test(nameOrPath);
+  const path = isFile ? nameOrPath : await resolveModel(nameOrPath, { onProgress });
   if (!(await isGgufPath(path))) return { path };
   const { dir, ...origin } = await openTwin(path, cacheFolder('gguf'), onProgress);
   return { path: dir, origin };

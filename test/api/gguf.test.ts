@@ -38,6 +38,10 @@ async function tensorsOf(path: string): Promise<Record<string, string>> {
   return Object.fromEntries(await Promise.all(entries));
 }
 
+test('a file that is not there is not looked for on the Hub', async () => {
+  await expect(inspect('models/none.gguf')).rejects.toMatchObject({ code: 'E_CHECKPOINT_DIRECTORY' });
+});
+
 test('inspect', async () => {
   const [source, twin] = [await inspect(dir), await inspect(file)];
   expect({ ...twin, checkpoint: dir }).toEqual(source);

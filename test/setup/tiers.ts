@@ -7,6 +7,7 @@ export const SLOW: readonly string[] = [
   'test/decoder/**',
   'test/engine/**',
   'test/examples.test.ts',
+  'test/gguf/twin.test.ts',
   'test/hub/model.test.ts',
   'test/hub/push.test.ts',
   'test/api/**',
