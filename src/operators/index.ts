@@ -1,4 +1,16 @@
-export { type Evidence, type Mask, type Matrix, type Operator, type Prepared, standInOf } from './operator.js';
+export {
+  type Evidence,
+  type Mask,
+  type Matrix,
+  type MatrixGrid,
+  type Operator,
+  type Prepared,
+  standInOf,
+} from './operator.js';
+export { gptq, roundingTo } from './quantise/gptq.js';
+export { GRID_BITS, GRID_GROUPS, groupOf, LEAST_SQUARES, limitsOf, roundMatrix, weightsOf } from './quantise/grid.js';
+export { findQuantiser, QUANTISERS } from './quantise/registry.js';
+export { findOperator } from './registry.js';
 export { type MaskOperator, maskOperator, type SolverOperator, solverOperator } from './sparsify/criterion.js';
 export { refineMask } from './sparsify/dsnot.js';
 export { factoriseGram, retarget } from './sparsify/gram-factor.js';

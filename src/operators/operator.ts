@@ -34,8 +34,18 @@ export type Environment = {
   readonly gemm: Gemm | undefined;
 };
 
-/** The result for W. Without `weights`, the kept weights keep their bits. */
-export type MatrixEdit = { readonly zeroed: Mask; readonly weights?: Float32Array };
+/** Weights on a grid: weight = scale·q, one scale for each `group` consecutive columns of a row. */
+export type MatrixGrid = {
+  readonly bits: number;
+  readonly group: number;
+  /** Row-major like the matrix; 0 for every zeroed weight. */
+  readonly q: Int8Array;
+  /** [rows, ⌈columns / group⌉]; float16 numbers up to 4 bits. */
+  readonly scales: Float32Array;
+};
+
+/** The result for W. Without `weights`, the kept weights keep their bits. With `grid`, each of `weights` is scale·q. */
+export type MatrixEdit = { readonly zeroed: Mask; readonly weights?: Float32Array; readonly grid?: MatrixGrid };
 
 export interface Prepared {
   /** The share of the mean diagonal that was added to the Gram matrix; for the record. */
@@ -53,10 +63,10 @@ export interface Operator {
   readonly name: string;
   /** One line for help texts and tables. */
   readonly summary: string;
-  /** The part of a treatment that it carries out. */
-  readonly makes: keyof Treatment;
+  /** The parts of a treatment that it carries out, the main one first. */
+  readonly makes: readonly (keyof Treatment)[];
   readonly needs: readonly EvidenceName[];
-  /** Where weights may compete. The first is the default and is never `n:m`. */
+  /** Where weights may compete. The first is the default and is never `n:m`. Empty for one that makes no zeros. */
   readonly patterns: readonly PatternKind[];
   /** Whether `n:m` requires that M divides the number of columns. */
   readonly evenGroups?: true;

@@ -394,11 +394,12 @@ export function checkAgainstModel(settings: PruneSettings, model: Model): void {
 function checkPlan(plan: Plan, { criterion, pattern }: PruneSettings, model: Model): void {
   const { makes } = criterion;
   const { blocks } = model.config;
-  const of = plan.budget?.of ?? makes;
-  if (of !== makes) {
+  const of = plan.budget?.of ?? makes[0]!;
+  const alone = `${makes.join(' and ')} alone`;
+  if (!(makes as readonly string[]).includes(of)) {
     throw new OptionError(
       'E_OPTION_PLAN',
-      `--plan: its budget counts ${of}; the criterion ${criterion.name} makes ${makes} alone. Use a plan whose budget counts ${makes}, or leave the budget out.`,
+      `--plan: its budget counts ${of}; ${criterion.name} makes ${alone}. Use a plan whose budget counts ${makes[0]}, or leave the budget out.`,
       { option: 'plan', got: of, expected: makes },
     );
   }
@@ -428,11 +429,11 @@ function checkPlan(plan: Plan, { criterion, pattern }: PruneSettings, model: Mod
         { option: 'plan', got: id },
       );
     }
-    const other = Object.keys(treatment).find((part) => part !== makes);
+    const other = Object.keys(treatment).find((part) => !(makes as readonly string[]).includes(part));
     if (other !== undefined) {
       throw new OptionError(
         'E_OPTION_PLAN',
-        `--plan: ${id} asks for ${other}; the criterion ${criterion.name} makes ${makes} alone. Leave ${other} out of the plan.`,
+        `--plan: ${id} asks for ${other}; ${criterion.name} makes ${alone}. Leave ${other} out of the plan.`,
         { option: 'plan', got: other, expected: makes },
       );
     }

@@ -14,9 +14,9 @@ export type SweepPanel = {
   readonly columns: number;
   readonly from: number;
   readonly width: number;
-  /** Changed in place: pruned weights become +0, and the weights after them in the panel are updated. */
+  /** Changed in place: pruned weights become +0, others are rounded if asked; the weights after them in the panel are updated. */
   readonly W: Float32Array;
-  /** Receives the errors e = w_j / U_jj of pruned weights, 0 for the others. */
+  /** Receives the errors e = (w_j − ŵ_j) / U_jj, ŵ_j the final value: 0 for a weight that is neither pruned nor rounded. */
   readonly E: Float32Array;
   /** Upper triangular with H⁻¹ = Uᵀ·U. */
   readonly U: Float32Array;
@@ -27,6 +27,8 @@ export type SweepPanel = {
    * U_jj², using the weights as updated so far. Ties go to the lower column.
    */
   readonly choose?: { readonly n: number; readonly m: number } | undefined;
+  /** Rounds the weights that stay to scale·q, q whole in [low, high], with one scale per row [rows]. A scale of 0 gives +0. */
+  readonly round?: { readonly scales: Float32Array; readonly low: number; readonly high: number } | undefined;
 };
 
 export interface Kernels {
@@ -37,6 +39,6 @@ export interface Kernels {
   factorUpper(A: Float32Array, n: number): number;
   /** R [n, n] → R⁻¹ in place, R upper triangular. Writes zeros below the diagonal. n ≤ LARGEST_BLOCK. */
   invertUpper(R: Float32Array, n: number): void;
-  /** SparseGPT's inner loop over one panel of columns. width ≤ WIDEST_PANEL. */
+  /** The inner loop of SparseGPT and GPTQ over one panel of columns. width ≤ WIDEST_PANEL. */
   sweepPanel(panel: SweepPanel): void;
 }

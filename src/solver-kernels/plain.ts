@@ -34,20 +34,36 @@ function invertUpper(R: Float32Array, n: number): void {
 const { fround } = Math;
 
 function sweepPanel(panel: SweepPanel): void {
-  const { rows, columns, from, width, W, E, U, mask, choose } = panel;
+  const { rows, columns, from, width, W, E, U, mask, choose, round } = panel;
   const pivot = (j: number): number => U[(from + j) * columns + from + j]!;
   for (let row = 0; row < rows; row++) {
     const w = W.subarray(row * columns + from, row * columns + from + width);
     const gone = mask.subarray(row * width, (row + 1) * width);
     for (let j = 0; j < width; j++) {
       if (choose && j % choose.m === 0) chooseSmallest(w, gone, pivot, j, Math.min(j + choose.m, width), choose.n);
-      const error = gone[j] ? fround(w[j]! / pivot(j)) : 0;
+      const weight = w[j]!;
+      const kept = round ? nearestOnGrid(weight, round.scales[row]!, round.low, round.high) : weight;
+      const final = gone[j] ? 0 : kept;
+      const error = gone[j] || round ? fround(fround(weight - final) / pivot(j)) : 0;
       E[row * columns + from + j] = error;
-      if (gone[j]) w[j] = 0;
+      w[j] = final;
       for (let i = j + 1; i < width; i++) w[i] = w[i]! - fround(error * U[(from + j) * columns + from + i]!);
     }
   }
 }
+
+/** 1.5·2²³: a float32 of less than 2²² that is added to it loses its fraction, half to even. */
+const WHOLE = 12582912;
+
+/** q, the whole number in [low, high] nearest to weight / scale in float32, half to even; 0 where the scale is 0. */
+export function nearestCode(weight: number, scale: number, low: number, high: number): number {
+  if (scale === 0) return 0;
+  return fround(Math.max(low, Math.min(high, fround(weight / scale))) + WHOLE) - WHOLE;
+}
+
+/** scale·q in float32 for that q; never −0. */
+export const nearestOnGrid = (weight: number, scale: number, low: number, high: number): number =>
+  fround(nearestCode(weight, scale, low, high) * scale) + 0;
 
 function chooseSmallest(
   w: Float32Array,

@@ -1,6 +1,7 @@
-// AssemblyScript, compiled to dist/kernels/sweep.wasm: SparseGPT's inner loop over one panel of columns (arXiv
-// 2301.00774, algorithm 1). For each row, and for each column j in order, a pruned weight gives the error
-// e = w_j / U_jj and becomes +0; the later columns of the panel are updated: w_i -= e·U_ji.
+// AssemblyScript, compiled to dist/kernels/sweep.wasm: the inner loop of SparseGPT (arXiv 2301.00774, algorithm 1) and of GPTQ
+// (arXiv 2210.17323) over one panel of columns. For each row, and for each column j in order, a weight gets its final value
+// ŵ_j: +0 if it is pruned; where `rounds` is set, the nearest scale·q; else w_j itself. It leaves the error
+// e = (w_j − ŵ_j) / U_jj, and the later columns of the panel are updated: w_i -= e·U_ji.
 // W and E are [rows, PITCH] float32, mask [rows, PITCH] bytes, U [PITCH, PITCH]; values beyond the width are ignored.
 // Columns are taken in groups of eight, so a row is loaded and stored once per group. Each weight still sees the same
 // float32 operations in the same order, so the scalar twin (plain.ts) is equal to the last bit.
@@ -9,6 +10,13 @@
 const PITCH: i32 = 128;
 const ROW: usize = (<usize>PITCH) << 2;
 
+/** The value of scale·q nearest to `weight`, q whole in [low, high], half to even; +0 where the scale is 0, and never −0. */
+// @ts-expect-error: decorator
+function nearestOnGrid(weight: f32, scale: f32, low: f32, high: f32): f32 {
+  const q: f32 = nearest<f32>(max<f32>(low, min<f32>(high, weight / scale)));
+  return select<f32>(0, q * scale + 0, scale === 0);
+}
+
 /** The error of column j of a row: zero where the weight stays. */
 function takeError(w: usize, e: usize, mask: usize, u: usize, j: i32): f32 {
   const at = (<usize>j) << 2;
@@ -16,6 +24,18 @@ function takeError(w: usize, e: usize, mask: usize, u: usize, j: i32): f32 {
   const pruned = load<u8>(mask + <usize>j) !== 0;
   const error: f32 = select<f32>(weight / load<f32>(u + <usize>j * ROW + at), 0, pruned);
   store<f32>(w + at, select<f32>(0, weight, pruned));
+  store<f32>(e + at, error);
+  return error;
+}
+
+/** The same where the weights that stay are rounded. */
+function takeRoundingError(w: usize, e: usize, mask: usize, u: usize, j: i32, scale: f32, low: f32, high: f32): f32 {
+  const at = (<usize>j) << 2;
+  const weight = load<f32>(w + at);
+  const pruned = load<u8>(mask + <usize>j) !== 0;
+  const final: f32 = select<f32>(0, nearestOnGrid(weight, scale, low, high), pruned);
+  const error: f32 = (weight - final) / load<f32>(u + <usize>j * ROW + at);
+  store<f32>(w + at, final);
   store<f32>(e + at, error);
   return error;
 }
@@ -43,18 +63,33 @@ function chooseSmallest(w: usize, mask: usize, u: usize, from: i32, to: i32, n: 
 
 /**
  * Sweeps `rows` rows of a panel of `width` columns. Where n ≥ 0, it chooses n of every `group` consecutive columns from
- * the weights as updated so far, and writes the mask; otherwise it reads the mask, and group = width.
+ * the weights as updated so far, and writes the mask; otherwise it reads the mask, and group = width. Where `scales` is not
+ * 0, the weights that stay are rounded with the scale of their row, `rows` float32 from there on.
  */
-export function sweep(w: usize, e: usize, mask: usize, u: usize, rows: i32, width: i32, n: i32, group: i32): void {
+export function sweep(
+  w: usize,
+  e: usize,
+  mask: usize,
+  u: usize,
+  rows: i32,
+  width: i32,
+  n: i32,
+  group: i32,
+  scales: usize,
+  low: f32,
+  high: f32,
+): void {
   const end = (<usize>((width + 3) & ~3)) << 2;
+  const rounds = scales !== 0;
   for (let r = 0; r < rows; r++) {
+    const scale: f32 = rounds ? load<f32>(scales + ((<usize>r) << 2)) : 0;
     for (let from = 0; from < width; from += group) {
       const to = min(from + group, width);
       if (n >= 0) chooseSmallest(w, mask, u, from, to, n);
       for (let g = from; g < to; g += 8) {
         const next = min(g + 8, to);
         for (let j = g; j < next; j++) {
-          const error = takeError(w, e, mask, u, j);
+          const error = rounds ? takeRoundingError(w, e, mask, u, j, scale, low, high) : takeError(w, e, mask, u, j);
           const rowU = u + <usize>j * ROW;
           for (let i = j + 1; i < next; i++) {
             const at = (<usize>i) << 2;

@@ -27,7 +27,19 @@ type CholeskyExports = {
 };
 type SweepExports = {
   readonly memory: Memory;
-  sweep(w: number, e: number, mask: number, u: number, rows: number, width: number, n: number, group: number): void;
+  sweep(
+    w: number,
+    e: number,
+    mask: number,
+    u: number,
+    rows: number,
+    width: number,
+    n: number,
+    group: number,
+    scales: number,
+    low: number,
+    high: number,
+  ): void;
 };
 
 let loaded: Kernels | undefined;
@@ -102,8 +114,10 @@ function sweepKernel({ memory, sweep }: SweepExports) {
   const atMask = atE + 4 * rowsSize;
   const [u, w, e] = [floats(memory, atU, panelSize), floats(memory, atW, rowsSize), floats(memory, atE, rowsSize)];
   const gone = new Uint8Array(memory.buffer, atMask, rowsSize);
+  const atScales = atMask + rowsSize;
+  const scales = floats(memory, atScales, ROWS_PER_CALL);
 
-  const sweepPanel = ({ rows, columns, from, width, W, E, U, mask, choose }: SweepPanel): void => {
+  const sweepPanel = ({ rows, columns, from, width, W, E, U, mask, choose, round }: SweepPanel): void => {
     if (width > WIDEST_PANEL) throw new InternalError('E_INTERNAL_KERNEL', `A panel of ${width} columns is too wide.`);
     u.fill(0);
     for (let j = 0; j < width; j++) {
@@ -117,7 +131,9 @@ function sweepKernel({ memory, sweep }: SweepExports) {
         w.set(W.subarray(at, at + width), r * WIDEST_PANEL);
         if (!choose) gone.set(mask.subarray((row + r) * width, (row + r + 1) * width), r * WIDEST_PANEL);
       }
-      sweep(atW, atE, atMask, atU, count, width, choose?.n ?? -1, choose?.m ?? Math.max(width, 1));
+      if (round) scales.set(round.scales.subarray(row, row + count));
+      const choice = [choose?.n ?? -1, choose?.m ?? Math.max(width, 1)] as const;
+      sweep(atW, atE, atMask, atU, count, width, ...choice, round ? atScales : 0, round?.low ?? 0, round?.high ?? 0);
       for (let r = 0; r < count; r++) {
         const at = (row + r) * columns + from;
         const own = r * WIDEST_PANEL;

@@ -184,7 +184,7 @@ describe('refused before any work', () => {
       'a unit with what the criterion does not make',
       units({}, ...[0, 1, 2, 3].map(() => ({ ...zeros(0.5), bits: { bits: 4, group: 32 } }))),
       'E_OPTION_PLAN',
-      /blocks\.0 asks for bits; the criterion wanda makes zeros alone/,
+      /blocks\.0 asks for bits; wanda makes zeros alone/,
     ],
     [
       'a unit with a pattern of its own',
@@ -202,7 +202,7 @@ describe('refused before any work', () => {
       'a budget of what the criterion does not make',
       units({ budget: { of: 'bits', target: 4, counting: 'exact' } }, ...[0.5, 0.5, 0.5, 0.5].map(zeros)),
       'E_OPTION_PLAN',
-      /budget counts bits; the criterion wanda makes zeros alone/,
+      /budget counts bits; wanda makes zeros alone/,
     ],
     ['units that prune nothing', units({}, ...[0, 0, 0, 0].map(zeros)), 'E_OPTION_PLAN', /mean.*got 0/],
   ])('%s', async (_, changed, code, message) => {

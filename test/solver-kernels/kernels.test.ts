@@ -122,15 +122,35 @@ describe('sweepPanel', () => {
     density: fc.constantFrom(0, 0.5, 1),
   });
   type Shape = typeof shape extends fc.Arbitrary<infer T> ? T : never;
+  const groups = fc.integer({ min: 1, max: 20 }).chain((m) => fc.tuple(fc.nat({ max: m }), fc.constant(m)));
 
-  function panelOf({ rows, width, from, beyond, seed: s, scale, density }: Shape, choose?: SweepPanel['choose']) {
+  const limits = fc.constantFrom([-2, 1], [-4, 3], [-8, 7], [-127, 127], [-32768, 32767]);
+  /** Scales of both signs, some of them 0, so that some weights are clipped and most are not. */
+  function roundingOf({ rows, seed: s, scale }: Shape, [low, high]: readonly number[]): SweepPanel['round'] {
+    const scales = uniform(rows, s + 4, (2 * scale) / high!).map((value, i) => (i % 7 === 6 ? 0 : value));
+    return { scales, low: low!, high: high! };
+  }
+
+  function panelOf(
+    { rows, width, from, beyond, seed: s, scale, density }: Shape,
+    choose?: SweepPanel['choose'],
+    round?: SweepPanel['round'],
+  ) {
     const columns = from + width + beyond;
     const U = uniform(columns * columns, s, 0.3);
     for (let j = 0; j < columns; j++) U[j * columns + j] = 1 + Math.abs(U[j * columns + j]!);
     const rng = createRng(s + 1);
     const mask = Uint8Array.from({ length: rows * width }, () => (rng.uniform() < density ? 1 : 0));
     const [W, E] = [uniform(rows * columns, s + 2, scale), uniform(rows * columns, s + 3)];
-    return { rows, columns, from, width, W, E, U, mask, ...(choose ? { choose } : {}) };
+    return { rows, columns, from, width, W, E, U, mask, ...(choose ? { choose } : {}), ...(round ? { round } : {}) };
+  }
+
+  /** Whether a weight is scale·q, q whole within the limits; −0 is not. */
+  function isOnGrid(weight: number, { scales, low, high }: NonNullable<SweepPanel['round']>, row: number): boolean {
+    const scale = scales[row]!;
+    if (weight === 0) return Object.is(weight, 0);
+    const q = Math.round(weight / scale);
+    return q >= low && q <= high && Math.fround(q * scale) === weight;
   }
 
   function agree(panel: SweepPanel): void {
@@ -141,7 +161,8 @@ describe('sweepPanel', () => {
     for (const [i, gone] of got.mask.entries()) {
       const at = Math.floor(i / panel.width) * panel.columns + panel.from + (i % panel.width);
       if (gone) expect(Object.is(got.W[at], 0)).toBe(true);
-      else expect(got.E[at]).toBe(0);
+      else if (!panel.round) expect(got.E[at]).toBe(0);
+      else expect(isOnGrid(got.W[at]!, panel.round, Math.floor(i / panel.width))).toBe(true);
     }
   }
 
@@ -152,8 +173,24 @@ describe('sweepPanel', () => {
     );
   });
 
+  test('agrees with its twin where it rounds what stays', () => {
+    fc.assert(
+      fc.property(shape, limits, (s, of) => agree(panelOf(s, undefined, roundingOf(s, of)))),
+      { numRuns: runs(40) },
+    );
+  });
+
+  test('agrees with its twin where it chooses and rounds', () => {
+    fc.assert(
+      fc.property(shape, groups, limits, (s, [n, m], of) => {
+        const width = s.width - (s.width % m);
+        agree(panelOf({ ...s, width }, { n, m }, roundingOf(s, of)));
+      }),
+      { numRuns: runs(40) },
+    );
+  });
+
   test('agrees with its twin where it chooses n of every m itself', () => {
-    const groups = fc.integer({ min: 1, max: 20 }).chain((m) => fc.tuple(fc.nat({ max: m }), fc.constant(m)));
     fc.assert(
       fc.property(shape, groups, (s, [n, m]) => {
         const width = s.width - (s.width % m);
@@ -184,6 +221,16 @@ describe('sweepPanel', () => {
       [0, 7],
       [3, 0],
     ]);
+  });
+
+  test('by hand: rounding leaves an error too, half goes to even, and no weight leaves the grid', () => {
+    const U = Float32Array.of(2, 1, 0, 0, 4, 0, 0, 0, 1);
+    const [W, E] = [Float32Array.of(5, 10, -9), new Float32Array(3)];
+    const round = { scales: Float32Array.of(-2), low: -2, high: 1 };
+    wasm.sweepPanel({ rows: 1, columns: 3, from: 0, width: 3, W, E, U, mask: new Uint8Array(3), round });
+    // 5/−2 = −2.5 → −2: 4, error ½, so 10 becomes 9.5: clipped to −2: 4, error 5.5/4. −9/−2 is clipped to 1.
+    expect([...W]).toEqual([4, 4, -2]);
+    expect([...E]).toEqual([0.5, 1.375, -7]);
   });
 
   test('a panel that is too wide is refused', () => {

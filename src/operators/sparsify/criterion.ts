@@ -60,7 +60,7 @@ const statisticsOf = (evidence: Evidence): LinearStatistics | undefined =>
   evidence.squareSums && { ...evidence, squareSums: evidence.squareSums };
 
 /** The number of weights of W that a treatment zeroes, and the pattern. */
-function zerosOf({ zeros }: Treatment, { rows, columns }: Matrix): { count: number; pattern: Pattern } {
+export function zerosOf({ zeros }: Treatment, { rows, columns }: Matrix): { count: number; pattern: Pattern } {
   if (!zeros?.pattern) throw new InternalError('E_INTERNAL_TREATMENT', 'A criterion got a treatment without zeros.');
   return { count: countOf(zeros.rate, rows * columns), pattern: parsePattern(zeros.pattern) };
 }
@@ -68,7 +68,7 @@ function zerosOf({ zeros }: Treatment, { rows, columns }: Matrix): { count: numb
 /** A mask criterion as an operator. */
 export const maskOperator = (criterion: MaskCriterion): MaskOperator => ({
   ...criterion,
-  makes: 'zeros',
+  makes: ['zeros'],
   prepare: async (_site, evidence) => ({
     apply: async (_unit, W, treatment) => {
       const { count, pattern } = zerosOf(treatment, W);
@@ -80,7 +80,7 @@ export const maskOperator = (criterion: MaskCriterion): MaskOperator => ({
 /** A solver criterion as an operator. */
 export const solverOperator = (criterion: SolverCriterion): SolverOperator => ({
   ...criterion,
-  makes: 'zeros',
+  makes: ['zeros'],
   prepare: async (site, evidence, { gemm }) => {
     const { gram, sequences } = evidence;
     if (!gram || !gemm) throw new InternalError('E_INTERNAL_EVIDENCE', `${criterion.name} got no Gram matrix.`);

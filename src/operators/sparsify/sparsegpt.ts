@@ -5,12 +5,15 @@
 // updated in bulk when the sweep reaches the next stretch.
 // We differ: exactly k weights of a panel are pruned, ties row-major from the first row (the published code takes sorted[k]
 // and `<=`: one too many, and all ties). A linear's count is spread over its panels by largest remainder, so it is exact.
+// The same sweep rounds the weights that stay (`round`; quantise/gptq.ts): then each leaves the error (w − ŵ) / U_jj too. The
+// scale of a group of columns is found when the sweep reaches the group, from the weights as updated until then.
 
 import { InternalError, NumericError, OptionError } from '../../base/index.js';
 import { copyBlock, type Gemm, subtractBlock } from '../../linalg/index.js';
 import { type Kernels, loadKernels } from '../../solver-kernels/index.js';
 import type { Mask, Matrix } from '../operator.js';
 import type { GramFactor } from './gram-factor.js';
+import { selectMask } from './mask.js';
 import { PANEL_COLUMNS, type Panel, splitColumns, spreadCount } from './panels.js';
 import { markSmallest } from './select.js';
 
@@ -18,30 +21,45 @@ import { markSmallest } from './select.js';
 const PANELS_PER_STRETCH = 4;
 
 /**
- * The pruned weights: `count` in all, which compete within panels of columns, or n of every m consecutive columns, chosen
- * when the sweep reaches them, as published.
+ * The pruned weights: `count` in all, which compete within panels of columns; n of every m consecutive columns, chosen when
+ * the sweep reaches them, as published; or those of a mask.
  */
 export type SparseGptPattern =
   | { readonly kind: 'panels'; readonly count: number }
-  | { readonly kind: 'n:m'; readonly n: number; readonly m: number };
+  | { readonly kind: 'n:m'; readonly n: number; readonly m: number }
+  | { readonly kind: 'given'; readonly mask: Mask };
+
+/** How the weights that stay are rounded: to scale·q, q whole in [low, high]. */
+export type Rounding = {
+  /** Columns that share a scale: a divisor of 128, or all columns. */
+  readonly group: number;
+  readonly low: number;
+  readonly high: number;
+  /** The scale of each row of W for the columns of `panel`. `mask` [rows, width] is 1 for weights that will go. */
+  scalesOf(W: Matrix, panel: Panel, mask: Mask): Float32Array;
+};
 
 export type SparseGptResult = {
-  /** W with the mask's weights +0 and the others updated. */
+  /** W with the mask's weights +0 and the others updated, and rounded if asked. */
   readonly weights: Float32Array;
   readonly mask: Mask;
+  /** [rows, ⌈columns / group⌉]; empty without rounding. */
+  readonly scales: Float32Array;
 };
 
 export type SparseGptOptions = {
   readonly gemm: Gemm;
+  /** Defaults to no rounding. */
+  readonly round?: Rounding;
   /** Defaults to the compiled kernels. */
   readonly kernels?: Kernels;
 };
 
 /**
- * Prunes W with the factor of its input's Gram matrix. Does not change W itself. Weights of dead columns are 0 in the
- * result, whether the mask contains them or not.
- * @throws NumericError E_NUMERIC_SCORE if a weight is or becomes NaN or infinite
- * @throws OptionError E_OPTION_PATTERN if n:m does not fit the columns
+ * Prunes W with the factor of its input's Gram matrix, and rounds what stays if asked. Does not change W itself. Weights of
+ * dead columns are 0 in the result, whether the mask contains them or not.
+ * @throws NumericError E_NUMERIC_SCORE if a weight is or becomes NaN or infinite; what `scalesOf` throws
+ * @throws OptionError E_OPTION_PATTERN if n:m does not fit the columns, or the groups of the scales
  */
 export async function pruneSparseGpt(
   W: Matrix,
@@ -49,12 +67,14 @@ export async function pruneSparseGpt(
   factor: GramFactor,
   options: SparseGptOptions,
 ): Promise<SparseGptResult> {
-  const { gemm, kernels = loadKernels() } = options;
+  const { gemm, round, kernels = loadKernels() } = options;
   const { rows, columns } = W;
   const U: Matrix = { rows: columns, columns, data: factor.U };
   if (factor.columns !== columns || factor.U.length !== columns * columns) {
     throw new InternalError('E_INTERNAL_GRAM', `W has ${columns} columns, its Gram matrix ${factor.columns}.`);
   }
+  const group = round && round.group < columns ? round.group : undefined;
+  if (group !== undefined) requireFittingGroup(group, pattern);
   const panels = splitColumns(columns, panelWidth(pattern, columns));
   const counts = pattern.kind === 'panels' ? spreadCount(pattern.count, rows, panels) : undefined;
   const choose = pattern.kind === 'n:m' ? pattern : undefined;
@@ -62,34 +82,49 @@ export async function pruneSparseGpt(
   checkFinite(weights);
   for (const j of factor.dead) for (let row = 0; row < rows; row++) weights.data[row * columns + j] = 0;
   const E: Matrix = { rows, columns, data: new Float32Array(rows * columns) };
-  const mask = new Uint8Array(rows * columns);
+  const mask = pattern.kind === 'given' ? pattern.mask.slice() : new Uint8Array(rows * columns);
+  const whole = { left: 0, right: columns };
+  const groups = round ? Math.ceil(columns / (group ?? columns)) : 0;
+  const scales = new Float32Array(rows * groups);
+  // A scale for the whole row is found before the sweep.
+  const rowScales = round && group === undefined ? round.scalesOf(weights, whole, mask) : undefined;
+  if (rowScales) scales.set(rowScales);
 
   for (let first = 0; first < panels.length; first += PANELS_PER_STRETCH) {
     const stretch = panels.slice(first, first + PANELS_PER_STRETCH);
     const end = stretch.at(-1)!.right;
     await repair({ left: 0, right: stretch[0]!.left }, { left: stretch[0]!.left, right: end });
     for (const [index, panel] of stretch.entries()) {
-      const { left, right } = panel;
-      const width = right - left;
-      const gone = counts ? selectPanel(weights, panel, U, counts[first + index]!) : new Uint8Array(rows * width);
-      kernels.sweepPanel({
-        rows,
-        columns,
-        from: left,
-        width,
-        W: weights.data,
-        E: E.data,
-        U: U.data,
-        mask: gone,
-        choose,
-      });
-      for (let row = 0; row < rows; row++)
-        mask.set(gone.subarray(row * width, (row + 1) * width), row * columns + left);
-      await repair(panel, { left: right, right: end });
+      if (counts) pasteMask(mask, columns, panel, selectPanel(weights, panel, U, counts[first + index]!));
+      for (const part of group === undefined ? [panel] : splitPanel(panel, group)) {
+        sweepPart(part);
+        await repair(part, { left: part.right, right: panel.right });
+      }
+      await repair(panel, { left: panel.right, right: end });
     }
   }
   checkFinite(weights);
-  return { weights: weights.data, mask };
+  return { weights: weights.data, mask, scales };
+
+  /** Sweeps columns that have one scale in each row. */
+  function sweepPart(part: Panel): void {
+    const { left, right } = part;
+    const gone = cutMask(mask, columns, part);
+    const own = round && (rowScales ?? round.scalesOf(weights, part, choose ? foresee(part, choose) : gone));
+    if (own && group !== undefined)
+      for (let row = 0; row < rows; row++) scales[row * groups + left / group] = own[row]!;
+    const rounding = round && own ? { scales: own, low: round.low, high: round.high } : undefined;
+    const shape = { rows, columns, from: left, width: right - left };
+    kernels.sweepPanel({ ...shape, W: weights.data, E: E.data, U: U.data, mask: gone, choose, round: rounding });
+    if (choose) pasteMask(mask, columns, part, gone);
+  }
+
+  /** About the weights that n:m will prune, before the sweep moves them: the scales are of the others. */
+  function foresee(part: Panel, { n, m }: { readonly n: number; readonly m: number }): Mask {
+    const width = part.right - part.left;
+    const scores = { rows, columns: width, data: scoreSparseGpt(weights, diagonalOf(U, part), part) };
+    return selectMask(scores, (rows * width * n) / m, { kind: 'n:m', kept: m - n, of: m });
+  }
 
   /** Moves the weights of columns `to` by the errors of columns `from`. */
   async function repair(from: Panel, to: Panel): Promise<void> {
@@ -100,9 +135,43 @@ export async function pruneSparseGpt(
   }
 }
 
+/** A panel in groups of columns. Panels begin at multiples of the group. */
+const splitPanel = ({ left, right }: Panel, group: number): readonly Panel[] =>
+  splitColumns(right - left, group).map((part) => ({ left: left + part.left, right: left + part.right }));
+
+/** The mask of a panel [rows, width]. */
+function cutMask(mask: Mask, columns: number, { left, right }: Panel): Mask {
+  const width = right - left;
+  const part = new Uint8Array((mask.length / columns) * width);
+  for (let to = 0, from = left; to < part.length; to += width, from += columns) {
+    part.set(mask.subarray(from, from + width), to);
+  }
+  return part;
+}
+
+function pasteMask(mask: Mask, columns: number, { left, right }: Panel, part: Mask): void {
+  const width = right - left;
+  for (let from = 0, to = left; from < part.length; from += width, to += columns) {
+    mask.set(part.subarray(from, from + width), to);
+  }
+}
+
+/** @throws OptionError E_OPTION_PATTERN unless panels begin at multiples of the group, and n:m does not cross its end */
+function requireFittingGroup(group: number, pattern: SparseGptPattern): void {
+  if (PANEL_COLUMNS % group !== 0) {
+    throw new InternalError('E_INTERNAL_GROUP', `${group} does not divide ${PANEL_COLUMNS} columns.`, { group });
+  }
+  if (pattern.kind !== 'n:m' || group % pattern.m === 0) return;
+  throw new OptionError(
+    'E_OPTION_PATTERN',
+    `n:m: ${pattern.m} does not divide ${group}, the columns that share a scale. Use an M of 2, 4, 8, 16 or 32.`,
+    { m: pattern.m, group },
+  );
+}
+
 /** 128 columns, or the largest multiple of m below. */
 function panelWidth(pattern: SparseGptPattern, columns: number): number {
-  if (pattern.kind === 'panels') return PANEL_COLUMNS;
+  if (pattern.kind !== 'n:m') return PANEL_COLUMNS;
   const { n, m } = pattern;
   if (!(Number.isInteger(n) && Number.isInteger(m) && n >= 0 && n <= m && m >= 1 && m <= PANEL_COLUMNS)) {
     throw new OptionError('E_OPTION_PATTERN', `n:m: expected 0 ≤ n ≤ m ≤ ${PANEL_COLUMNS}, got ${n}:${m}.`, { n, m });

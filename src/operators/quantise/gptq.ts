@@ -1,0 +1,58 @@
+// GPTQ (arXiv 2210.17323): SparseGPT's sweep with rounding. Every weight becomes ŵ = scale·q, and all weights to its right in
+// the row move by −e·U_j·, e = (w − ŵ) / U_jj, which best repairs the row's output. H, its damping and U are those of
+// SparseGPT (sparsify/gram-factor.ts). The scale of a group of columns is found when the sweep reaches it, from the updated
+// weights. Where the treatment has zeros too, one sweep does both: SparseGPT chooses the mask, the pruned leave the error
+// w / U_jj, and what stays is rounded.
+// We differ: the grid (grid.ts) is symmetric with a signed scale of the least squared error, and no zero point; columns go in
+// their own order. Without zeros in the treatment a weight that is 0 stays 0, so that a sparse checkpoint stays sparse.
+
+import { InternalError } from '../../base/index.js';
+import type { Treatment } from '../../records/index.js';
+import type { Matrix, Operator } from '../operator.js';
+import { zerosOf } from '../sparsify/criterion.js';
+import { factoriseGram } from '../sparsify/gram-factor.js';
+import { groupCounts } from '../sparsify/pattern.js';
+import { pruneSparseGpt, type Rounding, type SparseGptPattern } from '../sparsify/sparsegpt.js';
+import { codesOf, groupOf, LEAST_SQUARES, limitsOf, scalesOfPanel } from './grid.js';
+import { bitsOf } from './rounding.js';
+import { rtn } from './rtn.js';
+
+/** Rounding of the sweep to `bits` bits, with a scale for each `group` columns. */
+export const roundingTo = (bits: number, group: number): Rounding => ({
+  group,
+  ...limitsOf(bits),
+  scalesOf: (W, panel, mask) => scalesOfPanel(W, panel, bits, LEAST_SQUARES, mask),
+});
+
+/** What the sweep prunes. */
+function patternOf(W: Matrix, treatment: Treatment): SparseGptPattern {
+  if (!treatment.zeros) return { kind: 'given', mask: Uint8Array.from(W.data, (weight) => (weight === 0 ? 1 : 0)) };
+  const { count, pattern } = zerosOf(treatment, W);
+  if (pattern.kind !== 'n:m') return { kind: 'panels', count };
+  // In `pruneSparseGpt`, n is the number of pruned weights.
+  return { kind: 'n:m', n: groupCounts(W.rows, W.columns, count, pattern.of).whole, m: pattern.of };
+}
+
+export const gptq: Operator = {
+  name: 'gptq',
+  summary: 'rounds column after column and repairs the others; makes zeros in the same sweep (arXiv 2210.17323)',
+  makes: ['bits', 'zeros'],
+  needs: ['gram'],
+  patterns: ['columns', 'n:m'],
+  evenGroups: true,
+  standIn: rtn,
+  prepare: async (site, { gram, sequences }, { gemm }) => {
+    if (!gram || !gemm) throw new InternalError('E_INTERNAL_EVIDENCE', 'gptq got no Gram matrix.');
+    const factor = await factoriseGram(gram, Math.sqrt(gram.length), { gemm, sequences, name: site });
+    return {
+      damping: factor.damping,
+      apply: async (_unit, W, treatment) => {
+        const { bits, group: asked } = bitsOf(treatment);
+        const group = groupOf(bits, asked, W.columns);
+        const round = roundingTo(bits, group);
+        const { weights, mask, scales } = await pruneSparseGpt(W, patternOf(W, treatment), factor, { gemm, round });
+        return { zeroed: mask, weights, grid: codesOf({ ...W, data: weights }, bits, group, scales) };
+      },
+    };
+  },
+};
