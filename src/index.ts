@@ -33,6 +33,8 @@ export {
   profile,
   prune,
   push,
+  type QuantiseResult,
+  quantise,
   type ServeOptions,
   type ServeResult,
   serve,
@@ -64,4 +66,12 @@ export {
   parseProfile,
   type Trial,
 } from './records/index.js';
-export type { LinearReport, PackingOptions, PlanOptions, PruneOptions, RunOptions, TimedTrial } from './runs/index.js';
+export type {
+  LinearReport,
+  PackingOptions,
+  PlanOptions,
+  PruneOptions,
+  QuantiseOptions,
+  RunOptions,
+  TimedTrial,
+} from './runs/index.js';

@@ -13,5 +13,6 @@ export { type MakePlanOptions, makePlan, readPlan } from './plan.js';
 export { type ProfileOptions, type ProfileResult, profile } from './profile.js';
 export { type PruneResult, prune } from './prune.js';
 export { type PushOptions, push } from './push.js';
+export { type QuantiseResult, quantise } from './quantise.js';
 export { writeReport } from './report.js';
 export { type ServeOptions, type ServeResult, serve } from './serve.js';

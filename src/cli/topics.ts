@@ -1,7 +1,7 @@
 // What `layerwise help <topic>` lists: the names that an option takes, one per line. In the option’s own help text they
 // would be a thousand characters; docs/reference/commands/help.md has them as tables.
 
-import { CRITERIA, PATTERNS } from '../operators/index.js';
+import { CRITERIA, PATTERNS, QUANTISERS } from '../operators/index.js';
 import { DROP_METHODS, POLICIES } from '../plan/index.js';
 import { PROFILE_MEASURES } from '../runs/index.js';
 
@@ -60,6 +60,12 @@ export const TOPICS: readonly Topic[] = [
     flag: '--method',
     text: 'which whole blocks layerwise drop removes',
     rows: [...DROP_METHODS.values()].map(row),
+  },
+  {
+    name: 'quantisers',
+    flag: '--method',
+    text: 'how layerwise quantise rounds weights',
+    rows: [...QUANTISERS.values()].map(row),
   },
   {
     name: 'measures',

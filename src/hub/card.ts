@@ -22,10 +22,10 @@ export function renderCard({ repo, record, sourceCard = '' }: CardInput): string
     pipeline_tag: 'text-generation',
     ...readFrontMatter(sourceCard),
     // The Hub has no relation for pruning; of those it has, this one means "the same model, changed weights".
-    ...(commit === undefined ? {} : { base_model: name, base_model_relation: 'finetune' }),
-    tags: [
-      ...new Set(['layerwise', ...(pruned ? ['pruned', 'sparse', record.criterion] : ['pruned', 'layer-removal'])]),
-    ],
+    ...(commit === undefined
+      ? {}
+      : { base_model: name, base_model_relation: pruned && record.bits ? 'quantized' : 'finetune' }),
+    tags: [...new Set(['layerwise', ...(pruned ? tagsOf(record) : ['pruned', 'layer-removal'])])],
   };
   const policy = pruned ? record.plan.from?.policy : undefined;
   if (policy) front.tags.push(policy);
@@ -34,24 +34,46 @@ export function renderCard({ repo, record, sourceCard = '' }: CardInput): string
   return `${['---', ...formatYaml(front), '---'].join('\n')}\n\n# ${repo.split('/').at(-1)}\n\n${body.join('\n\n')}\n`;
 }
 
+const tagsOf = ({ bits, sparsity, criterion }: Manifest): string[] => [
+  ...(bits ? ['quantized'] : []),
+  ...(bits && sparsity.target === 0 ? [] : ['pruned', 'sparse']),
+  criterion,
+];
+
+/** What was done to the weights, in a sentence or two. */
+function describeEdit(
+  { sparsity, bits, criterion, pattern, tool }: Manifest,
+  source: string,
+  allocation: string,
+): string {
+  if (bits) {
+    return `${source}, with the weights of its blocks' linears quantised to ${bits.stored.toFixed(2)} bits (scales counted) by Layerwise ${tool.version}: method ${criterion}, allocation ${allocation}; ${formatPercent(sparsity.realised)} of them are zero. Nothing was trained afterwards. It loads like its source: the files hold the quantised values in the source's dtype, and \`layerwise.scales\` what packing needs.`;
+  }
+  return `${source}, pruned to ${formatPercent(sparsity.realised)} zeros among the weights of its blocks' linears (target ${formatPercent(sparsity.target)}) by Layerwise ${tool.version}: criterion ${criterion}, pattern ${pattern}, allocation ${allocation}. Nothing was trained afterwards. It loads like its source; zeros alone make it neither smaller on disk nor faster.`;
+}
+
 function describePruning(record: Manifest, source: string): string[] {
-  const { sparsity, criterion, pattern, plan, dense, uniform, chosen, texts, command, tool, seed } = record;
+  const { sparsity, bits, criterion, plan, dense, uniform, chosen, texts, command, tool, seed } = record;
   const policy = plan.from?.policy ?? 'a plan of rates';
   const values = describeValues(plan.from?.values ?? {});
   const allocation = values === '' ? policy : `${policy}, ${values}`;
   const rows = [
     ['dense', dense] as const,
     ['uniform', uniform] as const,
-    ...(policy === 'uniform' ? [] : [[allocation, chosen] as const]),
+    ...(policy === 'uniform' && !bits ? [] : [[bits ? criterion : allocation, chosen] as const]),
   ].flatMap(([label, row]) => (row ? [[label, perplexity(row.validation), perplexity(row.test)]] : []));
   const damage = texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : [];
   return [
-    `${source}, pruned to ${formatPercent(sparsity.realised)} zeros among the weights of its blocks' linears (target ${formatPercent(sparsity.target)}) by Layerwise ${tool.version}: criterion ${criterion}, pattern ${pattern}, allocation ${allocation}. Nothing was trained afterwards. It loads like its source; zeros alone make it neither smaller on disk nor faster.`,
+    describeEdit(record, source, allocation),
     ...damage,
-    '## Sparsity by block',
+    bits ? '## Bits by block' : '## Sparsity by block',
     table(
-      ['block', 'zeros'],
-      sparsity.blocks.map((share, block) => [`${block}`, formatPercent(share)]),
+      ['block', ...(bits ? ['bits'] : []), 'zeros'],
+      sparsity.blocks.map((share, block) => [
+        `${block}`,
+        ...(bits ? [bits.blocks[block]!.toFixed(3)] : []),
+        formatPercent(share),
+      ]),
     ),
     '## How it was made',
     ...describeText('Calibration', texts.calibration),

@@ -1,5 +1,6 @@
 // One treated block as a safetensors file that holds all its tensors, edited or not. Graphs read it in place. A run that was
 // killed recognises its finished blocks by these files. Notes in the header say how the block was made and what was removed.
+// Of a quantised linear there are also the scales, `<name of its weights>.scales`, and a note of its bits.
 
 import { dirname, join } from 'node:path';
 import { InternalError, LayerwiseError } from '../base/index.js';
@@ -28,8 +29,16 @@ export type BlockNotes = {
   readonly unseen: readonly number[];
 };
 
+/** The scales of a linear whose weights are on a grid; the tensor has the name of the weights, and is read after them. */
+export type GridToWrite = { readonly bits: number; readonly scales: TensorToWrite };
+
 /** A block's edits, by tensor name. An edit is computed when it is read. */
-export type TreatedBlock = { readonly edits: ReadonlyMap<string, TensorEdit>; readonly notes: BlockNotes };
+export type TreatedBlock = {
+  readonly edits: ReadonlyMap<string, TensorEdit>;
+  /** Of the quantised linears. */
+  readonly grids?: readonly GridToWrite[];
+  readonly notes: BlockNotes;
+};
 
 export const blockPath = (dir: string, block: number): string =>
   join(dir, `block-${String(block).padStart(5, '0')}.safetensors`);
@@ -40,7 +49,8 @@ export async function isWholeBlock(model: Model, block: number, path: string): P
     const { tensors, metadata } = await readSafetensors(path);
     const notes = parseNotes(metadata);
     if (!notes) return false;
-    return blockTensorNames(model, block).every((name) => tensors.has(name) !== notes.removed.includes(name));
+    const whole = blockTensorNames(model, block).every((name) => tensors.has(name) !== notes.removed.includes(name));
+    return whole && Object.keys(notes.bits).every((name) => tensors.has(scalesName(name)));
   } catch (error) {
     if (error instanceof LayerwiseError && error.code.startsWith('E_CHECKPOINT')) return false;
     throw error;
@@ -92,7 +102,7 @@ export const requireFinite = (model: Model, block: number): Promise<void> =>
 export async function writeBlockFile(
   model: Model,
   block: number,
-  { edits, notes }: TreatedBlock,
+  { edits, grids = [], notes }: TreatedBlock,
   path: string,
 ): Promise<void> {
   const { checkpoint } = model;
@@ -107,30 +117,67 @@ export async function writeBlockFile(
     removed.push(name);
     return [];
   });
-  await writeSafetensors(path, tensors, {
+  const scales = grids.map((grid) => ({ ...grid.scales, name: scalesName(grid.scales.name) }));
+  const bits = Object.fromEntries(grids.map((grid) => [grid.scales.name, grid.bits]));
+  await writeSafetensors(path, [...tensors, ...scales], {
     format: 'pt',
+    ...(grids.length > 0 ? { [BITS_NOTE]: JSON.stringify(bits) } : {}),
     ...(Object.keys(notes.damping).length > 0 ? { [DAMPING_NOTE]: JSON.stringify(notes.damping) } : {}),
     ...(notes.unseen.length > 0 ? { [UNSEEN_NOTE]: JSON.stringify(notes.unseen) } : {}),
     ...(removed.length > 0 ? { [REMOVED_NOTE]: JSON.stringify(removed) } : {}),
   });
 }
 
+/** The scales of a quantised linear. */
+export type BlockScales = {
+  readonly name: string;
+  readonly bits: number;
+  readonly rows: number;
+  readonly scales: Float32Array;
+};
+
+/** The scales in a block file, in the order of its linears. */
+export async function readBlockScales(model: Model, path: string): Promise<readonly BlockScales[]> {
+  const { tensors, metadata } = await readSafetensors(path);
+  const source = { ...model.checkpoint, dir: dirname(path), tensors };
+  const all: BlockScales[] = [];
+  for (const [name, bits] of Object.entries(requireNotes(path, metadata).bits)) {
+    const tensor = tensors.get(scalesName(name));
+    if (!tensor) throw missing(path, scalesName(name));
+    const scales = toFloat32(await readTensor(source, tensor.name), tensor.dtype);
+    all.push({ name, bits, rows: tensor.shape[0]!, scales });
+  }
+  return all;
+}
+
+const scalesName = (weights: string): string => `${weights}.scales`;
+
 const DAMPING_NOTE = 'layerwise.damping';
+const BITS_NOTE = 'layerwise.bits';
 const UNSEEN_NOTE = 'layerwise.unseen';
 const REMOVED_NOTE = 'layerwise.removed';
 
 type Metadata = Readonly<Record<string, string>>;
 
+type Notes = BlockNotes & {
+  readonly removed: readonly string[];
+  /** Bits of the quantised linears, by the name of their weights. */
+  readonly bits: Readonly<Record<string, number>>;
+};
+
 /** The notes in a block file's header; undefined if one is malformed. */
-function parseNotes(metadata: Metadata): (BlockNotes & { readonly removed: readonly string[] }) | undefined {
-  const [damping, unseen, removed] = [DAMPING_NOTE, UNSEEN_NOTE, REMOVED_NOTE].map((note) => parse(metadata[note]));
-  const isDamping = (value: unknown): value is BlockNotes['damping'] =>
-    typeof value === 'object' && !Array.isArray(value) && isListOf('number', Object.values(value ?? [null]));
-  if (damping !== undefined && !isDamping(damping)) return undefined;
+function parseNotes(metadata: Metadata): Notes | undefined {
+  const notes = [DAMPING_NOTE, UNSEEN_NOTE, REMOVED_NOTE, BITS_NOTE].map((note) => parse(metadata[note]));
+  const [damping, unseen, removed, bits] = notes;
+  if (damping !== undefined && !isNumbers(damping)) return undefined;
   if (unseen !== undefined && !isListOf('number', unseen)) return undefined;
   if (removed !== undefined && !isListOf('string', removed)) return undefined;
-  return { damping: damping ?? {}, unseen: unseen ?? [], removed: removed ?? [] };
+  if (bits !== undefined && !isNumbers(bits)) return undefined;
+  return { damping: damping ?? {}, unseen: unseen ?? [], removed: removed ?? [], bits: bits ?? {} };
 }
+
+const isNumbers = (value: unknown): value is Readonly<Record<string, number>> =>
+  typeof value === 'object' && !Array.isArray(value) && isListOf('number', Object.values(value ?? [null]));
 
 /** The value of a note: undefined if there is no such note, null if it is not JSON. */
 function parse(note: string | undefined): unknown {
@@ -145,7 +192,7 @@ type Named = { readonly number: number; readonly string: string };
 const isListOf = <T extends keyof Named>(type: T, value: unknown): value is readonly Named[T][] =>
   Array.isArray(value) && value.every((one) => typeof one === type);
 
-function requireNotes(path: string, metadata: Metadata): NonNullable<ReturnType<typeof parseNotes>> {
+function requireNotes(path: string, metadata: Metadata): Notes {
   const notes = parseNotes(metadata);
   if (notes) return notes;
   const message = `${path}: expected notes that Layerwise wrote, got ${JSON.stringify(metadata)}; please report this.`;

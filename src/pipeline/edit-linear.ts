@@ -1,33 +1,56 @@
 // Turns the result of an operator for a matrix into an edit of the stored tensor: in the checkpoint's dtype and order of
-// storage, with +0 for every zero. Values that the dtype cannot hold are refused.
+// storage, with +0 for every zero. Values that the dtype cannot hold are refused. Weights on a grid have a second tensor,
+// their scales [rows, groups], from which the integers follow (checkpoint/scales.ts).
 
-import { NumericError } from '../base/index.js';
+import { InternalError, NumericError } from '../base/index.js';
 import { readTensor, type TensorToWrite } from '../checkpoint/index.js';
 import { type Linear, type Model, requireFiniteTensors, toRows, toStored, unitOf, weightName } from '../model/index.js';
-import type { Mask, Matrix, Prepared } from '../operators/index.js';
+import { gridShape, type Mask, type Matrix, type MatrixGrid, type Prepared } from '../operators/index.js';
 import type { Treatment } from '../records/index.js';
 import { type DType, findNonFinite, fromFloat32, LARGEST_NUMBER, toFloat32 } from '../tensor/index.js';
+
+/** What is stored of one linear. The tensors are read in this order. */
+export type LinearEdit = {
+  readonly weights: TensorToWrite;
+  /** The bits and the scales of weights on a grid; the tensor has the name of the weights. */
+  readonly grid?: { readonly bits: number; readonly scales: TensorToWrite };
+};
 
 /**
  * The edit of one linear's weights. Its `read` reads the weights and treats them.
  * @throws NumericError E_NUMERIC_WEIGHT if a weight is NaN or infinite, E_NUMERIC_OVERFLOW if one becomes so in the dtype
  */
-export function editLinear(model: Model, linear: Linear, prepared: Prepared, treatment: Treatment): TensorToWrite {
+export function editLinear(model: Model, linear: Linear, prepared: Prepared, treatment: Treatment): LinearEdit {
   const { rows, columns } = linear;
   const name = weightName(linear);
   const { dtype, shape } = model.checkpoint.tensors.get(name)!;
+  let made: MatrixGrid | undefined;
   const read = async (): Promise<Uint8Array> => {
     const bytes = await readTensor(model.checkpoint, name);
     const W = { rows, columns, data: toRows(linear, toFloat32(bytes, dtype)) };
     return await nameErrors(model, linear, async () => {
-      const { zeroed, weights } = await prepared.apply(unitOf(linear), W, treatment);
+      const { zeroed, weights, grid } = await prepared.apply(unitOf(linear), W, treatment);
+      made = grid && { ...grid, q: new Int8Array() };
       const stored = weights ? fromFloat32(toStored(linear, weights), dtype) : bytes;
       zeroMasked(stored, dtype, toStored(linear, zeroed));
       if (weights) requireStorable(linear, { ...W, data: weights }, stored, dtype);
       return stored;
     });
   };
-  return { name, dtype, shape, read };
+  const weights = { name, dtype, shape, read };
+  if (!treatment.bits) return { weights };
+  const { bits } = treatment.bits;
+  const { groups, halves } = gridShape(bits, treatment.bits.group, columns);
+  const scales: TensorToWrite = {
+    name,
+    dtype: halves ? 'F16' : 'F32',
+    shape: [rows, groups],
+    read: async () => {
+      if (made) return fromFloat32(made.scales, halves ? 'F16' : 'F32');
+      throw new InternalError('E_INTERNAL_EDIT', `The scales of ${name} were read before its weights.`);
+    },
+  };
+  return { weights, grid: { bits, scales } };
 }
 
 /** Adds the linear's name to a NumericError of an operator, which knows no names. Blames the checkpoint if it is broken. */

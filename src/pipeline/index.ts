@@ -1,12 +1,14 @@
 export { measureMisalignment } from './alignment.js';
 export {
   type BlockNotes,
+  type BlockScales,
   blockFileSource,
   blockPath,
   countBlockZeros,
   isWholeBlock,
   openBlockFile,
   readBlockFile,
+  readBlockScales,
   readNotes,
   type TreatedBlock,
   writeBlockFile,

@@ -53,7 +53,8 @@ export async function measureTable(input: TableInput, text: Text): Promise<reado
         const prepared = await prepareSites(model, operator, block, evidence, gemm);
         const replacedBy = async (index: number, treatment: Treatment): Promise<readonly [string, Replaced]> => {
           const linear = linears[index]!;
-          const { name, dtype, shape, read } = editLinear(model, linear, siteOf(prepared, linear.site), treatment);
+          const { weights } = editLinear(model, linear, siteOf(prepared, linear.site), treatment);
+          const { name, dtype, shape, read } = weights;
           return [name, { dtype, shape, bytes: await read() }];
         };
         const made: Variant[] = [];

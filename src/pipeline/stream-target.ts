@@ -29,7 +29,7 @@ import type { Evidence, Matrix, Prepared } from '../operators/index.js';
 import { treatmentOf } from '../plan/index.js';
 import { fillGrams, type Grams, sumOverChunks, unseenExperts } from '../profile/index.js';
 import { type Activations, createActivations, type Feed, runChunks, type Text } from '../stream/index.js';
-import type { TreatedBlock } from './block-file.js';
+import type { GridToWrite, TreatedBlock } from './block-file.js';
 import { editLinear } from './edit-linear.js';
 import type { Treating } from './treat.js';
 
@@ -65,6 +65,7 @@ export async function treatToStream(
 ): Promise<TreatedBlock> {
   const linears = model.linears[block]!;
   const edits = new Map<string, TensorEdit>();
+  const grids: GridToWrite[] = [];
   const edited = new Map<string, Uint8Array>();
   const damping: Record<string, number> = {};
   let unseen: readonly number[] = [];
@@ -93,14 +94,16 @@ export async function treatToStream(
           const treatment = treatmentOf(plan, unitOf(linear));
           if (!treatment) continue;
           const pull = pullFor(linear, sums, target.alpha, gemm);
-          const edit = await computed(editLinear(model, linear, withPull(prepared, pull), treatment));
+          const { weights, grid } = editLinear(model, linear, withPull(prepared, pull), treatment);
+          const edit = await computed(weights);
           edits.set(weightName(linear), edit);
           edited.set(weightName(linear), await edit.read());
+          if (grid) grids.push({ ...grid, scales: await computed(grid.scales) });
         }
       }
     }
     if (streams.next) await run(edited, [], 'treated');
-    return { edits, notes: { damping, unseen } };
+    return { edits, grids, notes: { damping, unseen } };
   });
 }
 

@@ -11,7 +11,7 @@ import { treatmentOf } from '../plan/index.js';
 import { fillGrams, type Grams, measureGrams, type SquareSums, unseenExperts } from '../profile/index.js';
 import type { Plan } from '../records/index.js';
 import type { Activations, Text } from '../stream/index.js';
-import type { TreatedBlock } from './block-file.js';
+import type { GridToWrite, TreatedBlock } from './block-file.js';
 import { tapBlock } from './dense.js';
 import { editLinear } from './edit-linear.js';
 
@@ -89,11 +89,15 @@ export async function treatBlock(
   const damping: Record<string, number> = {};
   for (const [site, ready] of prepared) if (ready.damping !== undefined) damping[site] = ready.damping;
   const edits = new Map<string, TensorEdit>();
+  const grids: GridToWrite[] = [];
   for (const linear of model.linears[block]!) {
     const treatment = treatmentOf(plan, unitOf(linear));
-    if (treatment) edits.set(weightName(linear), editLinear(model, linear, prepared.get(linear.site)!, treatment));
+    if (!treatment) continue;
+    const { weights, grid } = editLinear(model, linear, prepared.get(linear.site)!, treatment);
+    edits.set(weightName(linear), weights);
+    if (grid) grids.push(grid);
   }
-  return { edits, notes: { damping, unseen: columnSums || squareSums || grams ? unseen : [] } };
+  return { edits, grids, notes: { damping, unseen: columnSums || squareSums || grams ? unseen : [] } };
 }
 
 /** The inputs of a block's linears; with Gram matrices, in the order of their measurement. */

@@ -72,7 +72,8 @@ const manifestSchema = z.object({
   tasks: taskSetupSchema.optional(),
   seed: z.number().int(),
   criterion: z.string(),
-  pattern: z.string(),
+  /** Where weights competed; absent if the plan has no zeros. */
+  pattern: z.string().optional(),
   /** How far the chosen model's linears follow the dense stream; absent where each keeps its own output. */
   target: sharesSchema.optional(),
   /** Share of the mean diagonal added to each Gram matrix, by block and tap site; only with a solver. */
@@ -87,6 +88,17 @@ const manifestSchema = z.object({
     blocks: z.array(z.number()),
     linears: z.record(z.string(), z.object({ weights: z.number().int(), zeros: z.number().int() })),
   }),
+  /**
+   * Of a quantised model: bits per prunable weight with the scales, in all and by block, counted from the files written;
+   * bits of the integers and columns that share a scale, by linear (the dtype's bits and 0 where it is not quantised).
+   */
+  bits: z
+    .object({
+      stored: z.number(),
+      blocks: z.array(z.number()),
+      linears: z.record(z.string(), z.object({ weights: z.number().int(), bits: z.number(), group: z.number().int() })),
+    })
+    .optional(),
   dense: rowSchema,
   uniform: rowSchema.nullable(),
   chosen: rowSchema,

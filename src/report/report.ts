@@ -2,10 +2,12 @@
 // picture from elsewhere. Sections whose numbers are not in the record are left out. Equal records give equal bytes.
 
 import type { Manifest } from '../records/index.js';
+import { formatNumber } from '../words/index.js';
 import { escapeHtml } from './html.js';
 import { formatTarget } from './numbers.js';
 import { page } from './page.js';
 import { describePlan, policyName } from './reading.js';
+import { bitsSection } from './sections/bits.js';
 import { errorSection } from './sections/errors.js';
 import { originSection } from './sections/origin.js';
 import { perplexitySection } from './sections/perplexity.js';
@@ -18,19 +20,26 @@ import { verdictParagraph } from './sections/verdict.js';
 
 /** One self-contained HTML document: opens from disk, needs no network. Equal manifests give equal bytes. */
 export function renderReport(manifest: Manifest): string {
-  const { source, sparsity, criterion, tool } = manifest;
+  const { source, sparsity, bits, criterion, tool } = manifest;
   const name = escapeHtml(source.name);
-  const target = formatTarget(sparsity.target);
+  // A quantised model has a sparsity too where its plan has zeros.
+  const sparse = bits === undefined || sparsity.target > 0;
+  const aims = [
+    ...(bits ? [`${formatNumber(bits.stored)} bits`] : []),
+    ...(sparse ? [formatTarget(sparsity.target)] : []),
+  ];
+  const target = aims.join(', ');
   const made = `${escapeHtml(describePlan(manifest))} · ${escapeHtml(criterion)}`;
   const panels = [
-    sparsitySection(manifest),
+    sparse ? sparsitySection(manifest) : '',
+    bitsSection(manifest),
     errorSection(manifest),
     searchSection(manifest),
-    sizeSection(manifest),
+    bits ? '' : sizeSection(manifest),
   ].filter((part) => part !== '');
   const parts = [
     `<header>
-<h1>${name} <span class="target">at ${target} sparsity</span></h1>
+<h1>${name} <span class="target">at ${target}${bits ? '' : ' sparsity'}</span></h1>
 <p class="made">${made} · ${source.blocks} blocks, ${escapeHtml(source.family)}, ${escapeHtml(source.dtype)}</p>
 </header>`,
     verdictParagraph(manifest),

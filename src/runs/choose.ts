@@ -59,7 +59,11 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   const { policy, budget: counting, onProgress } = settings;
   const { executor, requestOf, target, measured, length } = context;
   const facts = factsOf(model);
-  const plain: Candidate = { plan: allocate(findPolicy('uniform'), { target, facts, counting }), values: {} };
+  // There is a uniform plan to compare with where the plan is about zeros.
+  const plain: Candidate | undefined =
+    settings.criterion.makes[0] === 'zeros'
+      ? { plan: allocate(findPolicy('uniform'), { target, facts, counting }), values: {} }
+      : undefined;
   /** Given hyperparameters override those of a search. Of a policy with levels, the search’s numbers are levels. */
   const candidateAt = (values: Values): Candidate => {
     if (policy.levels) return candidateOfLevels(levelsOf(values, facts.linears.length));
@@ -83,10 +87,10 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
     settings.plan
       ? { plan: settings.plan, values: {} }
       : candidateAt(leastMisaligned(judged)?.hyperparameters ?? settings.values);
-  const follow = await chooseShares(settings, searching ? plain : fixed(), plain, ledger, length);
+  const follow = await chooseShares(settings, (searching && plain) || fixed(), plain, ledger, length);
   const following = (candidate: Candidate): Candidate => (follow ? { ...candidate, target: follow } : candidate);
-  const uniform = following(plain);
-  const uniformDigest = requestDigest(requestOf(uniform, 'exact'));
+  const uniform = plain && following(plain);
+  const uniformDigest = uniform && requestDigest(requestOf(uniform, 'exact'));
   const chosen = (entry: Entry, rest: Omit<Choice, keyof Entry | 'isUniform'>): Choice => ({
     ...entry,
     ...rest,
@@ -96,13 +100,18 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   if (space === undefined || space.kind === 'candidates') {
     const candidate = following(fixed());
     const evaluated = length > 0 || settings.test !== undefined || settings.tasks !== undefined;
-    const baseline = evaluated ? await ledger.run(uniform) : undefined;
+    const baseline = evaluated && uniform ? await ledger.run(uniform) : undefined;
     const entry = { ...(await ledger.run(candidate)), candidate };
     const method = space ? ALIGNMENT_METHOD : undefined;
     return chosen(entry, { uniform: baseline, entries: [], judged, method });
   }
 
-  if (length === 0) throw new InternalError('E_INTERNAL_SEARCH', 'A search was started without validation text.');
+  if (length === 0 || !uniform) {
+    throw new InternalError(
+      'E_INTERNAL_SEARCH',
+      'A search was started without validation text, or of other than zeros.',
+    );
+  }
   const first = following(candidateAt(firstPoint(space)));
   const startsUniform = requestDigest(requestOf(first, 'exact')) === uniformDigest;
   const baseline = await ledger.run(startsUniform ? first : uniform);
@@ -130,14 +139,14 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
 async function chooseShares(
   { target, onProgress }: PruneSettings,
   base: Candidate,
-  uniform: Candidate,
+  uniform: Candidate | undefined,
   ledger: Ledger,
   length: number,
 ): Promise<StreamTarget | undefined> {
   if (target.kind === 'own') return undefined;
   const open = openShares(target);
   if (!open || length === 0) return { ...DEFAULT_SHARES, ...target.shares };
-  await ledger.run(uniform);
+  if (uniform) await ledger.run(uniform);
   const own = await ledger.run(base);
   noteTrial(own, onProgress);
   const at = (values: Values): Candidate => ({ ...base, target: { ...DEFAULT_SHARES, ...values } });

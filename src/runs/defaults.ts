@@ -7,6 +7,8 @@ export type Judge = (typeof JUDGES)[number];
 export const DEFAULTS = {
   allocation: 'atp',
   criterion: 'wanda',
+  quantiser: 'gptq',
+  group: 128,
   budget: 'exact',
   target: 'own',
   calibrationSamples: 128,

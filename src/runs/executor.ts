@@ -5,7 +5,7 @@ import { rm } from 'node:fs/promises';
 import type { OnProgress, Own } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
-import { findCriterion, type Operator, standInOf } from '../operators/index.js';
+import { findOperator, type Operator, standInOf } from '../operators/index.js';
 import {
   blockPath,
   type DensePass,
@@ -57,7 +57,7 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   const dirOf = (trial: Digest): string => workspace.at('trials', trial);
   const announce = (label: string): void => onProgress({ kind: 'stage', stage: `trial: ${label}`, total: blocks });
   const sequenceOf = ({ plan, operator, target }: TrialRequest, dir: string) => ({
-    ...{ engine, model, operator: findCriterion(operator), plan, target, calibration, dir, onProgress },
+    ...{ engine, model, operator: findOperator(operator), plan, target, calibration, dir, onProgress },
   });
   /** Statistics of block 0, the same for all plans. */
   const firstOf = async ({ needs }: Operator): Promise<SquareSums | undefined> => {

@@ -2,6 +2,7 @@ export { createRequests } from './candidate.js';
 export { oneOf, optionCode, realNumber, refuseMissing, wholeNumber } from './checks.js';
 export { choosePlan } from './choose.js';
 export { trialEquivalents } from './cost.js';
+export { countBits } from './count-bits.js';
 export { countZeros, type LinearReport } from './count-zeros.js';
 export { DEFAULTS, JUDGES } from './defaults.js';
 export { describeCandidate } from './describe.js';
@@ -11,6 +12,7 @@ export { type FinalScores, gainsOf, scoreFinal, scoreText, UNSCORED } from './fi
 export { openRun } from './identity.js';
 export { buildManifest, commandOf } from './manifest.js';
 export { measureAt, measureOnce } from './procedure-measures.js';
+export { normaliseQuantise, type QuantiseOptions, withUniformBits } from './quantise-settings.js';
 export { runToChoice } from './run.js';
 export { checkProfile, measuresOf, PROFILE_MEASURES, readProfile } from './saved-profile.js';
 export {

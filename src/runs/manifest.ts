@@ -8,6 +8,7 @@ import type { BlockNotes } from '../pipeline/index.js';
 import { type Evaluation, type Gains, type Manifest, pairedInterval, type Trial, verdictOf } from '../records/index.js';
 import type { Choice } from './choose.js';
 import { trialEquivalents } from './cost.js';
+import type { BitsReport } from './count-bits.js';
 import type { LinearReport } from './count-zeros.js';
 import { DEFAULTS } from './defaults.js';
 import type { FinalScores } from './final-scores.js';
@@ -28,6 +29,8 @@ export type RunFacts = {
   readonly target: number;
   readonly choice: Choice;
   readonly zeros: readonly LinearReport[];
+  /** Of a quantised model. */
+  readonly bits: readonly BitsReport[] | undefined;
   /** The notes in the files of the chosen blocks. */
   readonly notes: readonly BlockNotes[];
   readonly denseValidation: Evaluation | null;
@@ -65,7 +68,7 @@ export function buildManifest(facts: RunFacts): Manifest {
     ...(tasks ? { tasks: tasks.setup } : {}),
     seed: settings.seed,
     criterion: settings.criterion.name,
-    pattern: formatPattern(settings.pattern),
+    ...(hasZeros(settings) ? { pattern: formatPattern(settings.pattern) } : {}),
     ...(choice.candidate.target ? { target: sharesOf(choice.candidate.target) } : {}),
     ...(facts.notes.some(({ damping }) => Object.keys(damping).length > 0)
       ? { damping: facts.notes.map(({ damping }) => damping) }
@@ -80,6 +83,7 @@ export function buildManifest(facts: RunFacts): Manifest {
       blocks: model.linears.map((_, block) => share(zeros.filter((linear) => linear.block === block))),
       linears: Object.fromEntries(zeros.map((l) => [l.name, { weights: l.rows * l.columns, zeros: l.zeros }])),
     },
+    ...(facts.bits ? { bits: bitsOf(facts.bits, model.config.blocks) } : {}),
     dense: { validation: facts.denseValidation, ...finals.dense, errors: [] },
     uniform: choice.uniform
       ? { validation: scored(choice.uniform.trial), ...finals.uniform, errors: choice.uniform.trial.errors }
@@ -88,6 +92,21 @@ export function buildManifest(facts: RunFacts): Manifest {
     trials: choice.entries.map(({ trial }) => withoutTime(trial)),
     ...(facts.gains ? { gains: facts.gains } : {}),
     search: searchOf(facts),
+  };
+}
+
+/** Whether the run makes zeros: prune does, and a plan with zeros. */
+const hasZeros = ({ command, plan }: PruneSettings): boolean =>
+  plan ? Object.values(plan.units).some(({ zeros }) => zeros !== undefined) : command === 'prune';
+
+function bitsOf(reports: readonly BitsReport[], blocks: number): Manifest['bits'] {
+  const mean = (some: readonly BitsReport[]): number =>
+    some.reduce((sum, { weights, stored }) => sum + weights * stored, 0) /
+    some.reduce((sum, { weights }) => sum + weights, 0);
+  return {
+    stored: mean(reports),
+    blocks: Array.from({ length: blocks }, (_, block) => mean(reports.filter((one) => one.block === block))),
+    linears: Object.fromEntries(reports.map(({ name, weights, bits, group }) => [name, { weights, bits, group }])),
   };
 }
 
@@ -121,7 +140,7 @@ function searchOf({ settings, model, texts, choice, finals: { chosen, uniform } 
  * do not change the result (threads, resume, the output's name) are left out.
  */
 export function commandOf(settings: PruneSettings): string {
-  const words = ['layerwise', 'prune', quote(settings.checkpoint)];
+  const words = ['layerwise', settings.command, quote(settings.checkpoint)];
   const add = (option: string, value: string | number | undefined): void => {
     if (value !== undefined) words.push(`--${option}`, quote(String(value)));
   };
@@ -129,17 +148,21 @@ export function commandOf(settings: PruneSettings): string {
   /** Windowing options are included if there is text to cut or if they were given. */
   const addWindowing = (option: string, name: 'calibrationSamples' | 'calibrationOrder'): void =>
     add(option, calibration === undefined && settings[name] === DEFAULTS[name] ? undefined : settings[name]);
-  if (settings.plan) words.push('--plan', '<plan.json>');
+  const { bits } = settings;
+  if (settings.plan && !bits) words.push('--plan', '<plan.json>');
+  add('bits', bits?.bits);
+  add('group', bits?.bits === 8 ? undefined : bits?.group);
   add('sparsity', settings.sparsity);
-  if (!settings.plan) add('allocation', settings.policy.name);
+  const prunes = settings.command === 'prune';
+  if (prunes && !settings.plan) add('allocation', settings.policy.name);
   const values = Object.entries(settings.values).map(([name, value]) => `${name}=${value}`);
   add('hyperparameters', values.length > 0 ? values.join() : undefined);
-  add('criterion', settings.criterion.name);
-  add('pattern', formatPattern(settings.pattern));
+  add(prunes ? 'criterion' : 'method', settings.criterion.name);
+  if (hasZeros(settings)) add('pattern', formatPattern(settings.pattern));
   if (settings.target.kind !== DEFAULTS.target) add('target', settings.target.kind);
   const shares = Object.entries(settings.target.shares).map(([name, value]) => `${name}=${value}`);
   add('target-shares', shares.length > 0 ? shares.join() : undefined);
-  add('budget', settings.budget);
+  if (prunes) add('budget', settings.budget);
   add('calibration', calibration);
   addWindowing('calibration-samples', 'calibrationSamples');
   addWindowing('calibration-order', 'calibrationOrder');

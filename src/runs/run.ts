@@ -43,7 +43,7 @@ export async function runToChoice<T>(
   return await withResources(async (own) => {
     // Create the engine first, so that a missing device leaves no workspace behind.
     const engine = await own(openEngine(model, settings));
-    const { hashes, workspace } = await openRun('prune', settings, model, texts, tasks?.setup);
+    const { hashes, workspace } = await openRun(settings.command, settings, model, texts, tasks?.setup);
     await own(workspace);
     const embed = async (text: PreparedText | undefined): Promise<Text | undefined> =>
       text && (await embedText(own, model, text));

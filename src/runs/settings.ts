@@ -30,6 +30,7 @@ import {
 import { collectable } from '../profile/index.js';
 import { type Plan, validatePlan } from '../records/index.js';
 import { WINDOW_STARTS, type WindowStart } from '../text/index.js';
+import { checkBits } from './check-bits.js';
 import { conflict, oneOf, wholeNumber } from './checks.js';
 import { DEFAULTS, JUDGES, type Judge } from './defaults.js';
 import { factsOf } from './facts.js';
@@ -161,6 +162,9 @@ export type PruneOptions = RunOptions &
     readonly private?: boolean;
   };
 
+/** Bits of every linear, and the columns that share a scale. */
+export type UniformBits = { readonly bits: number; readonly group: number | 'row' };
+
 export type RunSettings = { readonly device: Device; readonly threads: number; readonly onProgress: OnProgress };
 
 export function normaliseRun(options: RunOptions): RunSettings {
@@ -171,8 +175,12 @@ export function normaliseRun(options: RunOptions): RunSettings {
   };
 }
 
+/** The settings of prune and of quantise. */
 export type PruneSettings = RunSettings &
   WindowingSettings & {
+    readonly command: 'prune' | 'quantise';
+    /** The same bits for all linears; `plan` has them too, once the model is known. */
+    readonly bits: UniformBits | undefined;
     readonly checkpoint: string;
     readonly out: string;
     readonly sparsity: number | undefined;
@@ -186,6 +194,7 @@ export type PruneSettings = RunSettings &
     /** Whether open hyperparameters are chosen by the misalignment of activations. */
     readonly aligns: boolean;
     readonly criterion: Operator;
+    /** Where weights compete; without effect where the plan has no zeros. */
     readonly pattern: Pattern;
     readonly target: TargetSettings;
     readonly calibration: string | undefined;
@@ -258,6 +267,8 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
   }
   return {
     ...normaliseRun(options),
+    command: 'prune',
+    bits: undefined,
     checkpoint: options.checkpoint,
     out: options.out,
     sparsity: options.sparsity,
@@ -335,14 +346,12 @@ export const fixOpen = (open: readonly Named[]): string =>
   `${open.length === 1 ? 'it' : 'them'} with --hyperparameters ${open.map(({ name }) => `${name}=<number>`).join()}`;
 
 /** Where weights compete. @throws OptionError E_OPTION_PATTERN; E_OPTION_CONFLICT if the criterion does not support it */
-function patternOf(criterion: Operator, asked: string | undefined): Pattern {
-  const pattern = parsePattern(asked ?? criterion.patterns[0]!);
-  if (criterion.patterns.includes(pattern.kind)) return pattern;
-  return conflict(
-    'pattern',
-    'criterion',
-    `${criterion.name} lets weights compete by ${criterion.patterns.join(' or ')}`,
-  );
+export function patternOf(criterion: Operator, asked: string | undefined, option = 'criterion'): Pattern {
+  const [own] = criterion.patterns;
+  if (own === undefined && asked !== undefined) conflict('pattern', option, `${criterion.name} makes no zeros`);
+  const pattern = parsePattern(asked ?? own ?? 'row');
+  if (own === undefined || criterion.patterns.includes(pattern.kind)) return pattern;
+  return conflict('pattern', option, `${criterion.name} lets weights compete by ${criterion.patterns.join(' or ')}`);
 }
 
 /** The rate of every linear under a fixed N:M; undefined for other patterns. */
@@ -385,6 +394,7 @@ export function checkAgainstModel(settings: PruneSettings, model: Model): void {
   if (plan === undefined) validateValues(policy, values, sparsity!, factsOf(model));
   if (plan === undefined) return;
   checkPlan(plan, settings, model);
+  if (criterion.makes.includes('bits')) checkBits(plan, settings, model);
   const rate = fixedRate(pattern);
   if (rate === undefined || linearUnits(model).every((unit) => isRate(zeroRate(plan, unit), rate))) return;
   conflict('pattern', 'plan', fixedPatternHint(pattern, `a plan of ${rate} everywhere`));
@@ -445,6 +455,7 @@ function checkPlan(plan: Plan, { criterion, pattern }: PruneSettings, model: Mod
       { option: 'plan', got: own, expected: formatPattern(pattern) },
     );
   }
+  if (makes[0] !== 'zeros') return;
   const target = meanRate(plan, factsOf(model));
   const { target: promised = target, counting = 'exact' } = plan.budget ?? {};
   if (counting === 'exact' && Math.abs(promised - target) > 1e-6) {

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import type { PruneOptions } from '../../src/runs/index.js';
+import type { PruneOptions, QuantiseOptions } from '../../src/runs/index.js';
 
 export type Fault = {
   readonly as: 'kill' | 'stop' | 'ENOSPC';
@@ -30,10 +30,16 @@ export type Child = {
   kill(signal: NodeJS.Signals): void;
 };
 
-/** Starts prune; `killAfter` (milliseconds) sends SIGKILL from outside. */
-export function startRun(options: PruneOptions, log: string, fault?: Fault, killAfter?: number): Child {
+/** Starts prune or quantise; `killAfter` (milliseconds) sends SIGKILL from outside. */
+export function startRun(
+  options: PruneOptions | QuantiseOptions,
+  log: string,
+  fault?: Fault,
+  killAfter?: number,
+  command: 'prune' | 'quantise' = 'prune',
+): Child {
   const script = fileURLToPath(new URL('./runner.mjs', import.meta.url));
-  const child = spawn(process.execPath, [script, JSON.stringify({ options, log, fault })], {
+  const child = spawn(process.execPath, [script, JSON.stringify({ command, options, log, fault })], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const timer = killAfter === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), killAfter);

@@ -25,7 +25,7 @@ async function run(asked: Partial<PruneOptions>): Promise<{ model: Model; patter
   const out = join(folder, `out-${count++}`);
   const common = { checkpoint, sequenceLength: LENGTH, calibrationSamples: 16, threads: 2 };
   const { manifest } = await prune({ ...common, calibration: texts.calibration, ...asked, out });
-  return { model: await openModel(out), pattern: manifest.pattern, command: manifest.command };
+  return { model: await openModel(out), pattern: manifest.pattern!, command: manifest.command };
 }
 
 /** Of each linear, how many of every `of` columns of a row are zero: all that occur in whole groups, and in shorter ones. */

@@ -1,4 +1,4 @@
-// Runs the library's prune in a process of its own, where a test can have it killed, stopped or denied the disk at a
+// Runs the library's prune, or another `command`, in a process of its own, where a test can have it killed, stopped or denied the disk at a
 // chosen moment. argv[2] is a JSON document: options (of prune), log (a file that says where it is, at any time) and,
 // optionally, fault: `as` kill | stop | ENOSPC, at the nth file operation of a kind (`op`, any where absent) on a path
 // that contains `path`, or at the nth progress event whose text begins with `event`. Prints one line of JSON.
@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 
-const { options, log, fault } = JSON.parse(process.argv[2]);
+const { command = 'prune', options, log, fault } = JSON.parse(process.argv[2]);
 const original = { open: fsp.open, rename: fsp.rename, rm: fsp.rm, mkdir: fsp.mkdir };
 let stage = 'start';
 let operations = 0;
@@ -73,9 +73,9 @@ function onProgress(event) {
   if (fault?.event !== undefined && text.startsWith(fault.event) && ++hits === fault.nth) strike();
 }
 
-const { prune } = await import('../../dist/index.js');
+const { [command]: run } = await import('../../dist/index.js');
 try {
-  await prune({ ...options, onProgress });
+  await run({ ...options, onProgress });
   console.log(JSON.stringify({ code: 'done', message: '', operations }));
 } catch (error) {
   console.log(JSON.stringify({ code: error.code ?? 'none', message: error.message, operations }));

@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { parseCall, pruneOptions } from '../../src/cli/index.js';
-import { CRITERIA } from '../../src/operators/index.js';
+import { parseCall, pruneOptions, quantiseOptions } from '../../src/cli/index.js';
+import { CRITERIA, QUANTISERS } from '../../src/operators/index.js';
 import { type AllocationPolicy, POLICIES } from '../../src/plan/index.js';
 import { validatePlan } from '../../src/records/index.js';
-import type { PruneOptions } from '../../src/runs/index.js';
-import { commandOf, normalisePrune, type PruneSettings } from '../../src/runs/index.js';
+import type { PruneOptions, QuantiseOptions } from '../../src/runs/index.js';
+import { commandOf, normalisePrune, normaliseQuantise, type PruneSettings } from '../../src/runs/index.js';
 import { runs } from '../scale.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'layerwise-repeat-'));
@@ -30,9 +30,10 @@ async function repeat(settings: PruneSettings): Promise<PruneSettings> {
   const words = execFileSync('sh', ['-c', `printf '%s\\0' ${command}`], { encoding: 'utf8' })
     .split('\0')
     .slice(0, -1);
-  expect(words.slice(0, 2)).toEqual(['layerwise', 'prune']);
+  expect(words.slice(0, 2)).toEqual(['layerwise', settings.command]);
   const { spec, argument, values } = await parseCall(words.slice(1));
-  expect(spec.name).toBe('prune');
+  expect(spec.name).toBe(settings.command);
+  if (settings.command === 'quantise') return normaliseQuantise(await quantiseOptions(argument, values));
   return normalisePrune(await pruneOptions(argument, values));
 }
 
@@ -156,4 +157,33 @@ test('so are those of a plan, of a fixed N:M, and of a run with every default', 
     const settings = normalisePrune(one);
     expect(essence(await repeat(settings))).toEqual(essence(settings));
   }
+});
+
+test('so are those of quantise, whatever was given', async () => {
+  const plan = validatePlan({ units: { 'blocks.0': { bits: { bits: 3, group: 64 }, zeros: { rate: 0.5 } } } }, 'plan');
+  writeFileSync(planPath, JSON.stringify(plan));
+  const how = fc.oneof(
+    fc.record(
+      { bits: fc.constantFrom(2, 3, 4), group: fc.constantFrom(32, 64, 128, 'row' as const) },
+      { requiredKeys: ['bits'] },
+    ),
+    fc.constant({ bits: 8 }),
+    fc.constant({ plan }),
+    fc.constant({ plan, pattern: '2:4', method: 'gptq' }),
+  );
+  const options = fc.tuple(common, tasks, how, fc.constantFrom(...QUANTISERS.keys()), path, path).map(
+    ([{ maxTrials: _, budget: __, ...some }, scored, given, method, calibration, validation]): QuantiseOptions => ({
+      ...{ checkpoint: 'org/name@main', out: 'out', calibration, validation },
+      ...some,
+      ...scored,
+      ...{ method, ...given },
+    }),
+  );
+  await fc.assert(
+    fc.asyncProperty(options, async (asked) => {
+      const settings = normaliseQuantise(asked);
+      expect(essence(await repeat(settings))).toEqual(essence(settings));
+    }),
+    { numRuns: runs(25) },
+  );
 });

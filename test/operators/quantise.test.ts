@@ -128,9 +128,10 @@ const asked = fc.record({
   seed: fc.nat({ max: 1e6 }),
   zeros: fc.constantFrom(0, 0.4, 1),
 });
-type Asked = typeof asked extends fc.Arbitrary<infer T> ? T : never;
 
-function matrixOf({ rows, columns, seed, zeros }: Pick<Asked, 'rows' | 'columns' | 'seed' | 'zeros'>): Matrix {
+type Random = Readonly<Record<'rows' | 'columns' | 'seed' | 'zeros', number>>;
+
+function matrixOf({ rows, columns, seed, zeros }: Random): Matrix {
   const rng = createRng(seed);
   const data = random(rows * columns, seed).map((w) => (rng.uniform() < zeros ? 0 : w ** 3));
   return { rows, columns, data };

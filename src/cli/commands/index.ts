@@ -10,12 +10,14 @@ import { planCommand } from './plan.js';
 import { profileCommand } from './profile.js';
 import { pruneCommand } from './prune.js';
 import { pushCommand } from './push.js';
+import { quantiseCommand } from './quantise.js';
 import { reportCommand } from './report.js';
 import { serveCommand } from './serve.js';
 
 /** Every command, in the order of the help text. */
 export const COMMANDS: readonly CommandSpec[] = [
   pruneCommand,
+  quantiseCommand,
   compareCommand,
   dropCommand,
   packCommand,

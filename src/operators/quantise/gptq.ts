@@ -10,7 +10,7 @@ import { InternalError } from '../../base/index.js';
 import type { Treatment } from '../../records/index.js';
 import type { Matrix, Operator } from '../operator.js';
 import { zerosOf } from '../sparsify/criterion.js';
-import { factoriseGram } from '../sparsify/gram-factor.js';
+import { factoriseGram, retarget } from '../sparsify/gram-factor.js';
 import { groupCounts } from '../sparsify/pattern.js';
 import { pruneSparseGpt, type Rounding, type SparseGptPattern } from '../sparsify/sparsegpt.js';
 import { codesOf, groupOf, LEAST_SQUARES, limitsOf, scalesOfPanel } from './grid.js';
@@ -46,7 +46,8 @@ export const gptq: Operator = {
     const factor = await factoriseGram(gram, Math.sqrt(gram.length), { gemm, sequences, name: site });
     return {
       damping: factor.damping,
-      apply: async (_unit, W, treatment) => {
+      apply: async (_unit, given, treatment, pull) => {
+        const W = await retarget(given, pull, factor, gemm);
         const { bits, group: asked } = bitsOf(treatment);
         const group = groupOf(bits, asked, W.columns);
         const round = roundingTo(bits, group);

@@ -28,6 +28,12 @@ export const limitsOf = (bits: number): { readonly low: number; readonly high: n
 export const groupOf = (bits: number, group: number, columns: number): number =>
   bits > SEARCHED_BITS ? columns : Math.min(group, columns);
 
+/** The scales of a row of `columns`, and whether they are float16 numbers. */
+export const gridShape = (bits: number, group: number, columns: number) => ({
+  groups: Math.ceil(columns / groupOf(bits, group, columns)),
+  halves: bits <= SEARCHED_BITS,
+});
+
 /** The loss of the first `count` weights under a scale. */
 type Loss = (weights: Float64Array, count: number, scale: number, low: number, high: number) => number;
 

@@ -3,7 +3,7 @@
 import type { Manifest } from '../../records/index.js';
 import { escapeHtml, type Html, list, section, table } from '../html.js';
 
-export function originSection({ command, tool, seed, criterion, pattern, plan, source }: Manifest): Html {
+export function originSection({ command, tool, seed, criterion, pattern, plan, source, bits }: Manifest): Html {
   const hashes = Object.entries(source.hashes);
   return section(
     'origin',
@@ -12,8 +12,8 @@ export function originSection({ command, tool, seed, criterion, pattern, plan, s
     list([
       ['tool', `layerwise ${escapeHtml(tool.version)}, Node ${escapeHtml(tool.node.replace(/^v/, ''))}`],
       ['engine', `${escapeHtml(tool.engine)}, ${escapeHtml(tool.device)}`],
-      ['criterion', escapeHtml(criterion)],
-      ['pattern', escapeHtml(pattern)],
+      [bits ? 'method' : 'criterion', escapeHtml(criterion)],
+      ['pattern', pattern && escapeHtml(pattern)],
       ['budget', plan.budget?.counting],
       ['seed', String(seed)],
     ]),

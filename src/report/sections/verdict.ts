@@ -1,7 +1,7 @@
 // The result of the run in plain words, computed from the losses in the record; empty where nothing was scored.
 
 import type { Manifest } from '../../records/index.js';
-import { describeValues, formatPerplexity } from '../../words/index.js';
+import { describeValues, formatNumber, formatPerplexity } from '../../words/index.js';
 import { escapeHtml, type Html } from '../html.js';
 import { formatPercent, formatRatios } from '../numbers.js';
 import { type Comparison, compare, decisiveText, isUniform, policyName, scored } from '../reading.js';
@@ -26,16 +26,19 @@ export function verdictParagraph(manifest: Manifest): Html {
   if (same && manifest.search) sentences.push('The search found <b>nothing better than uniform</b>.');
   const dense = manifest.dense[which];
   const zeros = formatPercent(manifest.sparsity.realised);
+  const { bits } = manifest;
+  const stored = bits ? `a weight now takes ${formatNumber(bits.stored)} bits with its scale, and ` : '';
+  const made = `${stored}${zeros} of the prunable weights are now zero.`;
   sentences.push(
     scored(dense)
-      ? `The dense model has ${formatPerplexity(dense.perplexity)}; ${zeros} of the prunable weights are now zero.`
-      : `${zeros} of the prunable weights are now zero.`,
+      ? `The dense model has ${formatPerplexity(dense.perplexity)}; ${made}`
+      : `${made[0]!.toUpperCase()}${made.slice(1)}`,
   );
   return `<p class="verdict ${comparison?.verdict ?? 'plain'}">${sentences.join(' ')}</p>`;
 }
 
 function subject(manifest: Manifest, same: boolean): Html {
-  if (same) return 'Uniform sparsity';
+  if (same) return manifest.bits ? 'Quantising all linears alike' : 'Uniform sparsity';
   const name = manifest.plan.from ? escapeHtml(policyName(manifest)) : 'The given plan';
   const values = describeValues(manifest.plan.from?.values ?? {});
   return values === '' ? name : `${name} with ${escapeHtml(values)}`;

@@ -1,0 +1,172 @@
+// The common part of prune and quantise, from checked settings to the finished directory: texts, the choice of a plan, scores,
+// the edited checkpoint with its layerwise.json and report.html. The stages are in the order of the data flow; each is one
+// function elsewhere.
+
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileError, readDocument, settleAll, writeFileAtomic } from '../base/index.js';
+import { writeCheckpoint, writeScales } from '../checkpoint/index.js';
+import { blameWeights, blockTensorNames, type Model, openModel, weightName } from '../model/index.js';
+import { blockPath, openBlockFile, readBlockScales, readNotes } from '../pipeline/index.js';
+import { type Manifest, parseManifest } from '../records/index.js';
+import {
+  buildManifest,
+  checkAgainstModel,
+  checkOut,
+  checkOutside,
+  checkSpace,
+  countBits,
+  countZeros,
+  describeCandidate,
+  describeUnseen,
+  type Entry,
+  type FinalScores,
+  gainsOf,
+  isOnlyToBeCleared,
+  openRun,
+  openSource,
+  type PruneSettings,
+  prepareTasks,
+  prepareTexts,
+  runToChoice,
+  scoreFinal,
+  type TimedTrial,
+  UNSCORED,
+  type Workspace,
+} from '../runs/index.js';
+import { drawReport } from './report.js';
+
+export type EditResult = {
+  readonly out: string;
+  readonly manifest: Manifest;
+  /** The manifest's trials with their seconds (0 if only the workspace of an earlier attempt was removed). */
+  readonly trials: readonly TimedTrial[];
+  readonly seconds: number;
+  readonly peakMemoryBytes: number;
+};
+
+/** What a command does between opening the model and reading its weights. */
+export type Preparation = {
+  /** Checks that need no model. */
+  readonly checkBefore?: (() => Promise<void>) | undefined;
+  /** Settings that depend on the model. */
+  readonly complete?: ((settings: PruneSettings, model: Model) => PruneSettings) | undefined;
+  readonly check?: ((model: Model) => Promise<void>) | undefined;
+};
+
+/**
+ * Makes the edited checkpoint. Everything is checked before a weight is read. The output directory appears whole or not at
+ * all; `resume` continues an interrupted run.
+ */
+export async function editCheckpoint(given: PruneSettings, prepare: Preparation = {}): Promise<EditResult> {
+  const { out, resume, onProgress } = given;
+  const done = resume && (await isOnlyToBeCleared(out));
+  if (!done) await checkOut(out, resume);
+  await prepare.checkBefore?.();
+  const model = await openSource(given.checkpoint, onProgress);
+  const settings = prepare.complete?.(given, model) ?? given;
+  checkAgainstModel(settings, model);
+  if (!done) await checkOutside(out, model.checkpoint.dir);
+  await prepare.check?.(model);
+  return await editModel(settings, model, done).catch((error) => blameWeights(model, error));
+}
+
+async function editModel(settings: PruneSettings, model: Model, done: boolean): Promise<EditResult> {
+  const started = performance.now();
+  // Space for uniform, the best trial, the running trial, and the output.
+  if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
+  const texts = await prepareTexts(settings, model);
+  const tasks = await prepareTasks(settings, model);
+  if (done) {
+    const { workspace } = await openRun(settings.command, settings, model, texts, tasks?.setup);
+    await workspace.clear();
+    const source = join(settings.out, 'layerwise.json');
+    const manifest = parseManifest(await readDocument(source), source);
+    return resultOf(
+      settings,
+      manifest,
+      manifest.trials.map((trial) => ({ ...trial, seconds: 0 })),
+      started,
+    );
+  }
+
+  return await runToChoice(settings, model, texts, tasks, async (run) => {
+    const { workspace, engine, executor, choice } = run;
+    const { blocks } = executor;
+    const dirOf = ({ digest }: Entry): string => blocks.dirOf(digest);
+    const score = (name: string, dir: string | undefined): Promise<FinalScores> =>
+      scoreFinal(run, model, texts.test, tasks, settings, name, dir);
+    const dense = await score('dense', undefined);
+    if ((texts.test || tasks) && choice.uniform) await blocks.restore(choice.uniform.request, 'uniform');
+    await blocks.restore(choice.request, describeCandidate(choice.candidate));
+    const uniform = choice.uniform ? await score('uniform', dirOf(choice.uniform)) : UNSCORED;
+    const chosen = choice.uniform && choice.isUniform ? uniform : await score('chosen', dirOf(choice));
+
+    const gains = await gainsOf(executor, choice, texts, settings.onProgress);
+    const notes = await settleAll(model.linears.map((_, block) => readNotes(blockPath(dirOf(choice), block))));
+    const unseen = describeUnseen(notes.map(({ unseen }) => unseen));
+    if (unseen !== undefined) settings.onProgress({ kind: 'note', text: unseen });
+    settings.onProgress({ kind: 'stage', stage: 'writing' });
+    const final = await assemble(model, workspace, dirOf(choice));
+    const edited = await openModel(final);
+    const manifest = buildManifest({
+      settings,
+      model,
+      engine,
+      hashes: run.hashes,
+      texts,
+      target: run.target,
+      choice,
+      zeros: await countZeros(edited),
+      bits: await countBits(edited),
+      notes,
+      denseValidation: run.denseValidation,
+      tasks,
+      finals: { dense, uniform, chosen },
+      gains,
+    });
+    await writeFileAtomic(`${final}/layerwise.json`, `${JSON.stringify(manifest, null, 2)}\n`);
+    await writeFileAtomic(`${final}/report.html`, await drawReport(manifest));
+    await workspace.finish();
+    return resultOf(
+      settings,
+      manifest,
+      choice.entries.map(({ trial }) => trial),
+      started,
+    );
+  });
+}
+
+function resultOf(
+  { out }: PruneSettings,
+  manifest: Manifest,
+  trials: readonly TimedTrial[],
+  started: number,
+): EditResult {
+  const seconds = (performance.now() - started) / 1000;
+  const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
+  return { out, manifest, trials, seconds, peakMemoryBytes };
+}
+
+/** Writes the chosen blocks over a copy of the checkpoint, in the workspace. */
+async function assemble(model: Model, workspace: Workspace, dir: string): Promise<string> {
+  const final = workspace.at('final');
+  await rm(final, { recursive: true, force: true });
+  await mkdir(final).catch((error) => {
+    throw fileError(error, final);
+  });
+  const paths = model.linears.map((_, block) => blockPath(dir, block));
+  const files = await settleAll(paths.map((path) => openBlockFile(model, path)));
+  // Every tensor of a block, not only its linears: a block file holds edits of biases and norms too.
+  const editOf = new Map(files.flatMap((file, block) => blockTensorNames(model, block).map((name) => [name, file])));
+  await writeCheckpoint(model.checkpoint, final, (name) => editOf.get(name)?.(name));
+  const scales = (await settleAll(paths.map((path) => readBlockScales(model, path)))).flat();
+  if (scales.length > 0) {
+    const columns = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.columns]));
+    await writeScales(
+      final,
+      scales.map((linear) => ({ ...linear, columns: columns.get(linear.name)! })),
+    );
+  }
+  return final;
+}

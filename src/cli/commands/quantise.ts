@@ -1,0 +1,119 @@
+import { join } from 'node:path';
+import { type QuantiseResult, quantise, readPlan } from '../../api/index.js';
+import type { ResultRow } from '../../records/index.js';
+import type { QuantiseOptions } from '../../runs/index.js';
+import { formatPercent, formatPerplexity } from '../../words/index.js';
+import { CHECKPOINT, defineCommand } from '../command.js';
+import { formatSeconds, formatTable } from '../format.js';
+import { type OptionName, parseNumber, parseShares, parseTasks, TASK_OPTIONS, type Values } from '../options.js';
+import { describeCuts, modelTable } from '../tasks.js';
+
+const OPTION_NAMES = [
+  'bits',
+  'group',
+  'quantiser',
+  'bitsPlan',
+  'zerosPattern',
+  'target',
+  'targetShares',
+  'calibration',
+  'validation',
+  'test',
+  ...TASK_OPTIONS,
+  'calibrationSamples',
+  'calibrationOrder',
+  'sequenceLength',
+  'windowStart',
+  'seed',
+  'device',
+  'threads',
+  'out',
+  'resume',
+] as const satisfies readonly OptionName[];
+
+export const quantiseCommand = defineCommand({
+  name: 'quantise',
+  summary: 'Put the weights of a checkpoint on few levels, and measure what it costs',
+  argument: CHECKPOINT,
+  options: OPTION_NAMES,
+  required: ['out'],
+  details:
+    'Writes a plain Hugging Face checkpoint whose weights are scale·q, q a whole number of few bits, in the dtype of its source; `layerwise.scales` has the scales, for packing. Beside it are `layerwise.json` (the record of the run) and `report.html`. With 2 to 4 bits the scale is a float16 number for each group of columns, with 8 bits a float32 number per row. A weight that is zero stays zero. gptq reads calibration text and repairs later weights for the errors of earlier ones; rtn and hqq need no text. A plan may also ask for zeros, which gptq makes in the same sweep. The output appears whole or not at all; the same command with --resume continues an interrupted run and ends with the same bytes.',
+  examples: [
+    {
+      what: 'GPTQ to 3 bits, a scale for every 128 columns',
+      command: 'layerwise quantise ./my-model --bits 3 --calibration calibration.txt --test test.txt --out my-model-3',
+    },
+    {
+      what: 'Without text',
+      command: 'layerwise quantise ./my-model --bits 4 --method hqq --group 64 --out my-model-4',
+    },
+    {
+      what: 'A plan of bits and zeros, half of every 16 columns',
+      command:
+        'layerwise quantise ./my-model --plan plan.json --pattern 8:16 --calibration calibration.txt --out my-model-sparse-4',
+    },
+  ],
+  run: async (checkpoint, values, onProgress) => {
+    const result = await quantise({ ...(await quantiseOptions(checkpoint, values)), onProgress });
+    return { json: toJson(result), text: toText(result) };
+  },
+});
+
+type QuantiseValues = Values<(typeof OPTION_NAMES)[number]>;
+
+/** Turns the values of the command line into options of `quantise`. @throws OptionError E_OPTION_…, ResourceError */
+export async function quantiseOptions(checkpoint: string, asked: QuantiseValues): Promise<QuantiseOptions> {
+  const { group, quantiser, bitsPlan, zerosPattern, targetShares, out, tasks, ...options } = asked;
+  return {
+    checkpoint,
+    out: out!,
+    ...options,
+    ...parseTasks(tasks),
+    ...parseShares(targetShares),
+    ...(group === undefined ? {} : { group: group === 'row' ? group : parseNumber('--group', group) }),
+    ...(quantiser === undefined ? {} : { method: quantiser }),
+    ...(zerosPattern === undefined ? {} : { pattern: zerosPattern }),
+    ...(bitsPlan === undefined ? {} : { plan: await readPlan(bitsPlan) }),
+  };
+}
+
+const scores = (row: ResultRow) => ({
+  validation: row.validation?.perplexity ?? null,
+  test: row.test?.perplexity ?? null,
+  ...(row.tasks ? { tasks: row.tasks } : {}),
+});
+
+function toJson({ manifest, seconds, peakMemoryBytes, out }: QuantiseResult): unknown {
+  const { bits, sparsity, criterion, dense, chosen } = manifest;
+  return {
+    method: criterion,
+    bits: { stored: bits?.stored, blocks: bits?.blocks },
+    sparsity: { target: sparsity.target, realised: sparsity.realised },
+    dense: scores(dense),
+    chosen: scores(chosen),
+    seconds,
+    peakMemoryBytes,
+    out,
+  };
+}
+
+function toText({ manifest, seconds, out }: QuantiseResult): string {
+  const { dense, chosen, criterion, bits, sparsity, tasks } = manifest;
+  const row = (label: string, { validation, test }: ResultRow): string[] => [
+    label,
+    formatPerplexity(validation?.perplexity),
+    formatPerplexity(test?.perplexity),
+  ];
+  const models = [['dense', dense] as const, [criterion, chosen] as const];
+  const evaluated = chosen.validation || chosen.test;
+  return [
+    ...(evaluated
+      ? [formatTable([['perplexity', 'validation', 'test'], ...models.map(([label, of]) => row(label, of))]), '']
+      : []),
+    ...(tasks ? [modelTable(tasks, models), ...describeCuts(tasks), ''] : []),
+    `${bits!.stored.toFixed(3)} bits a weight of the linears with their scales, ${formatPercent(sparsity.realised)} of them zero, counted from the files written; ${formatSeconds(seconds)}.`,
+    `checkpoint  ${out}`,
+    `report      ${join(out, 'report.html')}`,
+  ].join('\n');
+}

@@ -1,0 +1,135 @@
+// The options of quantise, completed and checked before any weight is read.
+
+import { OptionError } from '../base/index.js';
+import { linearUnits, type Model } from '../model/index.js';
+import { findQuantiser, GRID_BITS, GRID_GROUPS } from '../operators/index.js';
+import { findPolicy } from '../plan/index.js';
+import { blockId, type Plan, type Treatment, validatePlan } from '../records/index.js';
+import { conflict } from './checks.js';
+import { DEFAULTS } from './defaults.js';
+import {
+  normaliseRun,
+  normaliseWindowing,
+  type PruneSettings,
+  patternOf,
+  type RunOptions,
+  type UniformBits,
+  type WindowingOptions,
+} from './settings.js';
+import { normaliseTarget, type Shares } from './stream-shares.js';
+import { normaliseTasks, type TaskOptions } from './task-options.js';
+
+export type QuantiseOptions = RunOptions &
+  WindowingOptions &
+  TaskOptions & {
+    /** Directory of a Hugging Face checkpoint, or its name on the Hub: `org/name`, `org/name@revision`. */
+    readonly checkpoint: string;
+    /** Directory to write; must not exist. */
+    readonly out: string;
+    /** Bits of every weight of the blocks' linears: 2, 3, 4 or 8. */
+    readonly bits?: number;
+    /** Columns that share a scale: 32, 64, 128 or `row`. With 8 bits it is always the row. Defaults to 128. */
+    readonly group?: number | 'row';
+    /** A plan with bits, and for `gptq` also zeros, instead of `bits`. */
+    readonly plan?: Plan;
+    /** `gptq`, `rtn` or `hqq`. Defaults to `gptq`. */
+    readonly method?: string;
+    /** Where weights compete, for a plan with zeros: `columns`, `2:4` and the like, or `n:4`, `n:8`, `n:16`, `n:32`. */
+    readonly pattern?: string;
+    /** What the treated linears aim at, `own` or `stream`, as in prune; only for `gptq`. Defaults to `own`. */
+    readonly target?: string;
+    /** The shares α and γ of `target: 'stream'`; searched on validation text where absent, else ½. */
+    readonly targetShares?: Partial<Shares>;
+    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. Only `gptq` needs calibration. */
+    readonly calibration?: string;
+    readonly validation?: string;
+    readonly test?: string;
+    /** Continue a run that was interrupted. Defaults to false. */
+    readonly resume?: boolean;
+  };
+
+/** Completes the options and checks all that needs no file. @throws OptionError E_OPTION_… */
+export function normaliseQuantise(options: QuantiseOptions): PruneSettings {
+  const plan = options.plan && validatePlan(options.plan, '--plan');
+  const bits = bitsOf(options);
+  const method = findQuantiser(options.method ?? DEFAULTS.quantiser);
+  if (method.needs.length > 0 && options.calibration === undefined) {
+    throw new OptionError(
+      'E_OPTION_CALIBRATION',
+      `--calibration: expected a text file, because the method ${method.name} needs activations. Pass one, or use --method rtn or hqq.`,
+      { option: 'calibration' },
+    );
+  }
+  if (options.pattern !== undefined && plan === undefined) {
+    conflict('pattern', 'bits', 'it says where zeros go, which only a plan asks for');
+  }
+  return {
+    ...normaliseRun(options),
+    command: 'quantise',
+    bits,
+    checkpoint: options.checkpoint,
+    out: options.out,
+    sparsity: undefined,
+    policy: findPolicy('uniform'),
+    values: {},
+    budget: plan?.budget?.counting ?? DEFAULTS.budget,
+    plan,
+    searches: false,
+    aligns: false,
+    criterion: method,
+    pattern: patternOf(method, options.pattern, 'method'),
+    target: normaliseTarget(options, method),
+    judge: DEFAULTS.judge,
+    calibration: method.needs.length > 0 ? options.calibration : undefined,
+    validation: options.validation,
+    test: options.test,
+    tasks: normaliseTasks(options),
+    ...normaliseWindowing(options),
+    maxTrials: DEFAULTS.maxTrials,
+    resume: options.resume ?? false,
+    push: undefined,
+  };
+}
+
+/** The same bits for all, undefined with a plan. @throws OptionError E_OPTION_BITS, E_OPTION_GROUP, E_OPTION_CONFLICT */
+function bitsOf({ bits, group, plan }: QuantiseOptions): UniformBits | undefined {
+  if (plan !== undefined) {
+    if (bits !== undefined) conflict('bits', 'plan', 'a plan already says how many bits each linear has');
+    if (group !== undefined) conflict('group', 'plan', 'a plan already says which columns share a scale');
+    return undefined;
+  }
+  const known = GRID_BITS.join(', ');
+  if (bits === undefined) {
+    throw new OptionError('E_OPTION_BITS', `Expected --bits (${known}) or --plan; neither was given.`, {
+      option: 'bits',
+    });
+  }
+  if (!(GRID_BITS as readonly number[]).includes(bits)) {
+    throw new OptionError('E_OPTION_BITS', `--bits: expected one of ${known}, got ${bits}.`, {
+      option: 'bits',
+      expected: GRID_BITS,
+      got: bits,
+    });
+  }
+  if (bits === 8 && group !== undefined && group !== 'row') {
+    conflict('group', 'bits', '8 bits always have a scale per row; leave --group out');
+  }
+  const asked = group ?? (bits === 8 ? 'row' : DEFAULTS.group);
+  if (asked === 'row' || (GRID_GROUPS as readonly number[]).includes(asked)) return { bits, group: asked };
+  throw new OptionError('E_OPTION_GROUP', `--group: expected one of ${GRID_GROUPS.join(', ')}, row, got ${asked}.`, {
+    option: 'group',
+    expected: [...GRID_GROUPS, 'row'],
+    got: asked,
+  });
+}
+
+/** The settings with the plan of `bits` for this model. */
+export function withUniformBits(settings: PruneSettings, model: Model): PruneSettings {
+  if (!settings.bits) return settings;
+  const { bits, group } = settings.bits;
+  const units: Record<string, Treatment> = {};
+  if (group === 'row') for (const { id, columns } of linearUnits(model)) units[id] = { bits: { bits, group: columns } };
+  else for (let block = 0; block < model.config.blocks; block++) units[blockId(block)] = { bits: { bits, group } };
+  const plan: Plan = { format: 'layerwise-plan', version: 2, units, from: { policy: 'uniform', values: {} } };
+  return { ...settings, plan };
+}
