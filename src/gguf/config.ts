@@ -118,7 +118,7 @@ function refuseOtherFiles({ path, tensors }: GgufHeader, facts: Facts): void {
   if (kind !== 'model') throw unsupportedGguf(path, `a file of type ${show(kind)}`, 'a model', 'give the model itself');
   const parts = facts.whole('split.count', 0, 0);
   if (parts > 1) {
-    const next = 'join the parts first with llama.cpp: llama-gguf-split --merge FIRST-PART.gguf MODEL.gguf';
+    const next = "merge them into one file first with llama.cpp's llama-gguf-split";
     throw unsupportedGguf(path, `one of ${parts} parts of a model`, 'the whole model in one file', next);
   }
   const version = facts.whole('general.quantization_version', 0, 2);

@@ -59,7 +59,7 @@ export async function readGguf(path: string): Promise<GgufHeader> {
 function refuseSplit(path: string): void {
   const parts = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/i.exec(basename(path));
   if (!parts || Number(parts[3]) === 1) return;
-  const next = `join the parts first with llama.cpp: llama-gguf-split --merge ${parts[1]}-00001-of-${parts[3]}.gguf ${parts[1]}.gguf`;
+  const next = `merge them into ${parts[1]}.gguf first with llama.cpp's llama-gguf-split, from ${parts[1]}-00001-of-${parts[3]}.gguf on`;
   throw unsupportedGguf(path, `one of ${Number(parts[3])} parts of a model`, 'the whole model in one file', next);
 }
 

@@ -175,7 +175,9 @@ test('no file, a folder, another file, and one of several parts', async () => {
   expect(await codeOf(readGguf(join(path, '..', 'nothing')))).toBe('E_CHECKPOINT_GGUF');
   const part = join(path, '..', 'model-00001-of-00003.gguf');
   await writeFile(part, bytes);
-  await expect(readGguf(part)).rejects.toThrow(/one of 3 parts .* --merge model-00001-of-00003\.gguf model\.gguf/);
+  await expect(readGguf(part)).rejects.toThrow(
+    /one of 3 parts .* merge them into model\.gguf .* from model-00001-of-00003\.gguf on/,
+  );
   const whole = join(path, '..', 'model-00001-of-00001.gguf');
   await writeFile(whole, bytes);
   expect(await codeOf(readGguf(whole))).toBe('no error');

@@ -220,7 +220,7 @@ describe('what would change the numbers is refused by name', () => {
     ['llama', 'general.architecture', value('text', 'mamba'), /UNSUPPORTED.*architecture "mamba"/],
     ['llama', 'general.architecture', undefined, /UNSUPPORTED.*architecture null/],
     ['llama', 'general.type', value('text', 'adapter'), /UNSUPPORTED.*type "adapter"/],
-    ['llama', 'split.count', value('u16', 4), /UNSUPPORTED.*one of 4 parts.*--merge/],
+    ['llama', 'split.count', value('u16', 4), /UNSUPPORTED.*one of 4 parts.*merge them/],
     ['llama', 'llama.expert_count', value('u32', 8), /UNSUPPORTED.*llama\.expert_count = 8/],
     ['llama', 'llama.attention.sliding_window', value('u32', 8), /UNSUPPORTED.*llama\.attention\.sliding_window = 8/],
     ['qwen2', 'qwen2.final_logit_softcapping', value('f32', 30), /UNSUPPORTED.*softcapping = 30/],
