@@ -10,20 +10,20 @@ import type { TensorInfo } from './safetensors.js';
 /** What an index counts of a tensor: its name, bytes and shape. */
 export type Outline = { readonly name: string; readonly length: number; readonly shape: readonly number[] };
 
-/** The source's index with what `outlineOf` makes of its tensors; totals are counted again where they were given. */
+/** The source's index with what `outlinesOf` makes of its tensors; totals are counted again where they were given. */
 export async function formatIndex(
   source: Checkpoint,
-  outlineOf: (tensor: TensorInfo) => Outline | undefined,
+  outlinesOf: (tensor: TensorInfo) => readonly Outline[],
 ): Promise<string> {
   const index = JSON.parse(await readDocument(join(source.dir, INDEX), MAX_INDEX)) as JsonObject;
   const map: Record<string, string> = {};
   let [bytes, parameters] = [0, 0];
   for (const tensor of source.tensors.values()) {
-    const outline = outlineOf(tensor);
-    if (!outline) continue;
-    map[outline.name] = tensor.file;
-    bytes += outline.length;
-    parameters += elementCount(outline.shape);
+    for (const { name, length, shape } of outlinesOf(tensor)) {
+      map[name] = tensor.file;
+      bytes += length;
+      parameters += elementCount(shape);
+    }
   }
   const totals = new Map([
     ['total_size', bytes],

@@ -118,7 +118,7 @@ export async function writeCheckpoint(
     const target = join(outDir, file);
     if (file !== INDEX || keeps) await copyWhole(join(source.dir, file), target);
     else {
-      const index = await formatIndex(source, (tensor) => outlineOf(tensor, edits.get(tensor.name)));
+      const index = await formatIndex(source, (tensor) => outlinesOf(tensor, edits.get(tensor.name)));
       await writeFileAtomic(target, index);
     }
   }
@@ -130,10 +130,10 @@ type Edits = ReadonlyMap<string, TensorEdit | undefined>;
 const keepsOutline = ({ dtype, shape }: TensorInfo, edit: TensorEdit | undefined): boolean =>
   edit === undefined || (!('remove' in edit) && edit.dtype === dtype && String(edit.shape) === String(shape));
 
-/** What an index says of a tensor after an edit; undefined where it is gone. */
-function outlineOf(tensor: TensorInfo, edit: TensorEdit | undefined): Outline | undefined {
-  if (edit === undefined) return tensor;
-  return 'remove' in edit ? undefined : { name: tensor.name, length: byteLength(edit), shape: edit.shape };
+/** What an index says of a tensor after an edit; nothing where it is gone. */
+function outlinesOf(tensor: TensorInfo, edit: TensorEdit | undefined): readonly Outline[] {
+  if (edit === undefined) return [tensor];
+  return 'remove' in edit ? [] : [{ name: tensor.name, length: byteLength(edit), shape: edit.shape }];
 }
 
 /** Flushes `dir` and the folders below it in which `files` lie. */
