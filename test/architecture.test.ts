@@ -29,6 +29,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   model: 3,
   engine: 3,
   hub: 3,
+  formats: 4,
   threads: 4,
   stream: 4,
   linalg: 4,

@@ -3,6 +3,7 @@ export { type CompareOptions, type CompareResult, compare } from './compare.js';
 export { type DropOptions, type DropResult, drop } from './drop.js';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate.js';
 export { type ExportPlanOptions, exportPlan } from './export-plan.js';
+export { EXPORT_FORMATS, type ExportOptions, type ExportResult, exportModel } from './export.js';
 export { type GenerateOptions, type GenerateResult, generate } from './generate.js';
 export { type CheckpointReport, inspect } from './inspect.js';
 export { inspectPacked, type PackedLinearReport, type PackedReport, type PartReport } from './inspect-packed.js';

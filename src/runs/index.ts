@@ -1,5 +1,5 @@
 export { createRequests } from './candidate.js';
-export { oneOf, optionCode, realNumber, refuseMissing, wholeNumber } from './checks.js';
+export { conflict, oneOf, optionCode, realNumber, refuseMissing, wholeNumber } from './checks.js';
 export { choosePlan } from './choose.js';
 export { trialEquivalents } from './cost.js';
 export { countBits } from './count-bits.js';

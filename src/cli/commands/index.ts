@@ -3,6 +3,7 @@ import { benchCommand } from './bench.js';
 import { compareCommand } from './compare.js';
 import { dropCommand } from './drop.js';
 import { evaluateCommand } from './evaluate.js';
+import { exportCommand } from './export.js';
 import { generateCommand } from './generate.js';
 import { inspectCommand } from './inspect.js';
 import { packCommand } from './pack.js';
@@ -21,6 +22,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   compareCommand,
   dropCommand,
   packCommand,
+  exportCommand,
   benchCommand,
   generateCommand,
   serveCommand,

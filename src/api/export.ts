@@ -1,0 +1,164 @@
+// Export: a checkpoint in a form that other programs load: compressed-tensors, or a plain Hugging Face directory.
+// Everything is checked before a weight is read. The output appears whole or not at all.
+
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { type OnProgress, OptionError, silent, VERSION } from '../base/index.js';
+import { type GridInfo, openGrids, writeCheckpoint } from '../checkpoint/index.js';
+import { planCompressed, writeCompressed, writeFolder, type ZeroCounts } from '../formats/index.js';
+import { blameWeights, type Model, weightName } from '../model/index.js';
+import {
+  checkOutPath,
+  checkOutside,
+  checkSpace,
+  conflict,
+  nameSource,
+  oneOf,
+  openSource,
+  refuseMissing,
+  wholeNumber,
+} from '../runs/index.js';
+
+export const EXPORT_FORMATS = ['compressed-tensors', 'hf'] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+
+export type ExportOptions = {
+  /** Directory of a Hugging Face checkpoint, the output of a run among them, or its name on the Hub. */
+  readonly checkpoint: string;
+  /** `compressed-tensors` or `hf`. */
+  readonly to: string;
+  /** Directory to write; must not exist. */
+  readonly out: string;
+  /** compressed-tensors: 4 or 8 bits to round a dense checkpoint to. Not for one that has layerwise.scales. */
+  readonly bits?: number;
+  /** compressed-tensors: columns that share a scale, where `bits` is given. Defaults to 128. */
+  readonly group?: number;
+  /** Receives the progress of long work. Defaults to none. */
+  readonly onProgress?: OnProgress;
+};
+
+/** What was written, in words. */
+export type ExportedType = { readonly type: string; readonly tensors: number };
+
+export type ExportResult = {
+  readonly out: string;
+  readonly to: ExportFormat;
+  /** How the linears of the blocks are stored, most tensors first. */
+  readonly types: readonly ExportedType[];
+  /** Zeros of the blocks' linears before and after, and how many of those before are still zeros. */
+  readonly zeros: ZeroCounts | null;
+  /** What another program will not load, or not exactly. */
+  readonly notes: readonly string[];
+  readonly seconds: number;
+  readonly peakMemoryBytes: number;
+};
+
+type Written = Pick<ExportResult, 'types' | 'zeros' | 'notes'>;
+
+/**
+ * Exports a checkpoint.
+ * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, each with a stable `code`
+ */
+export async function exportModel(options: ExportOptions): Promise<ExportResult> {
+  const started = performance.now();
+  const settings = normaliseExport(options);
+  const { onProgress } = settings;
+  await checkOutPath(settings.out);
+  const model = await openSource(settings.checkpoint, onProgress);
+  await checkOutside(settings.out, model.checkpoint.dir);
+  const grids = await openModelGrids(model);
+  const written = await write(model, grids, settings).catch((error) => blameWeights(model, error));
+  return {
+    out: settings.out,
+    to: settings.to,
+    ...written,
+    seconds: (performance.now() - started) / 1000,
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+  };
+}
+
+type Settings = {
+  readonly checkpoint: string;
+  readonly to: ExportFormat;
+  readonly out: string;
+  readonly round: { readonly bits: number; readonly group: number } | undefined;
+  readonly onProgress: OnProgress;
+};
+
+function normaliseExport({ checkpoint, to, out, bits, group, onProgress = silent }: ExportOptions): Settings {
+  const format = oneOf('to', to, EXPORT_FORMATS);
+  if (bits !== undefined && format !== 'compressed-tensors') conflict('bits', `to ${format}`, 'it holds other numbers');
+  if (bits === undefined && group !== undefined) refuseMissing('bits', '4 or 8, because --group is given');
+  if (bits !== undefined && bits !== 4 && bits !== 8) {
+    throw new OptionError('E_OPTION_BITS', `--bits: expected 4 or 8, got ${bits}.`, { option: 'bits', got: bits });
+  }
+  const round = bits === undefined ? undefined : { bits, group: wholeNumber('group', group ?? 128, 1, 2 ** 20) };
+  return { checkpoint, to: format, out, round, onProgress };
+}
+
+/** The grids of the model's linears, where it was quantised. */
+async function openModelGrids(model: Model): Promise<ReadonlyMap<string, GridInfo>> {
+  const shapes = new Map(model.linears.flat().map((linear) => [weightName(linear), linear]));
+  return await openGrids(model.checkpoint.dir, (name) => {
+    const linear = shapes.get(name);
+    return linear && [linear.rows, linear.columns];
+  });
+}
+
+async function write(model: Model, grids: ReadonlyMap<string, GridInfo>, settings: Settings): Promise<Written> {
+  switch (settings.to) {
+    case 'compressed-tensors':
+      return await exportCompressed(model, grids, settings);
+    case 'hf':
+      return await exportPlain(model, settings);
+    default:
+      return settings.to satisfies never;
+  }
+}
+
+async function exportCompressed(
+  model: Model,
+  grids: ReadonlyMap<string, GridInfo>,
+  { out, round, onProgress }: Settings,
+): Promise<Written> {
+  if (round && grids.size > 0) {
+    const message = `--bits: ${model.checkpoint.dir} is quantised already (layerwise.scales), and its own bits are exact. Leave --bits out.`;
+    throw new OptionError('E_OPTION_BITS', message, { option: 'bits', got: round.bits });
+  }
+  if (!round && grids.size === 0) {
+    refuseMissing('bits', '4 or 8, because this checkpoint is not quantised (it has no layerwise.scales)');
+  }
+  const plan = planCompressed(model, grids, round);
+  await checkSpace(out, model.bytes, 'the checkpoint needs up to');
+  for (const text of plan.notes) onProgress({ kind: 'note', text });
+  const zeros = await writeFolder(resolve(out), async (dir) => {
+    const counts = await writeCompressed(model, plan, dir, onProgress);
+    await writeFile(join(dir, 'layerwise-export.json'), formatRecord(model, 'compressed-tensors', counts, plan.notes));
+    return counts;
+  });
+  const dense = model.linears.flat().length - plan.modules.size;
+  const types = [...plan.modules.values()].map(({ bits, group }) => `${bits} bits in groups of ${group}`);
+  return { types: tally([...types, ...Array.from({ length: dense }, () => 'dense')]), zeros, notes: plan.notes };
+}
+
+/** A plain checkpoint: the same tensors, without what only Layerwise reads. */
+async function exportPlain(model: Model, { out, onProgress }: Settings): Promise<Written> {
+  await checkSpace(out, model.bytes, 'the checkpoint needs up to');
+  onProgress({ kind: 'stage', stage: 'copying' });
+  await writeFolder(resolve(out), (dir) => writeCheckpoint(model.checkpoint, dir, () => undefined));
+  const types = model.linears.flat().map((linear) => model.checkpoint.tensors.get(weightName(linear))!.dtype);
+  return { types: tally(types), zeros: null, notes: [] };
+}
+
+function tally(types: readonly string[]): readonly ExportedType[] {
+  const counts = new Map<string, number>();
+  for (const type of types) counts.set(type, (counts.get(type) ?? 0) + 1);
+  return [...counts].map(([type, tensors]) => ({ type, tensors })).sort((a, b) => b.tensors - a.tensors);
+}
+
+/** What is put beside an exported checkpoint: which one it was, and what became of its zeros. */
+function formatRecord(model: Model, to: ExportFormat, zeros: ZeroCounts, notes: readonly string[]): string {
+  const source = nameSource(model);
+  const record = { format: 'layerwise-export', version: 1, tool: { version: VERSION }, source, to, zeros, notes };
+  return `${JSON.stringify(record, null, 2)}\n`;
+}

@@ -1,0 +1,3 @@
+export { type CompressedPlan, planCompressed, writeCompressed } from './compressed-tensors.js';
+export { writeFolder } from './folder.js';
+export type { ZeroCounts } from './zeros.js';
