@@ -12,7 +12,7 @@ const SHRINK: Readonly<Record<number, readonly number[]>> = {
   2: [1, 2, 0.9, 0.8, 0.7],
   3: [1, 4 / 3, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7],
   4: [1, 8 / 7, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7],
-  6: [1, 0.98, 0.95, 0.9],
+  6: [0, -8, -6, -4, -2, 2, 4, 6, 8, 10].map((tenths) => 32 / (32 + tenths / 10)),
   8: [1, 128 / 127],
 };
 
@@ -30,19 +30,13 @@ export function bestScale(W: Float32Array, from: number, to: number, bits: numbe
   const high = 2 ** (bits - 1) - 1;
   let largest = 0;
   for (let i = from; i < to; i++) if (Math.abs(W[i]!) > Math.abs(largest)) largest = W[i]!;
-  let [best, least] = [0, Number.POSITIVE_INFINITY];
-  const consider = (exact: number): void => {
-    const scale = nearest(exact);
-    if (scale === 0 || !Number.isFinite(scale)) return;
-    let error = 0;
-    for (let i = from; i < to; i++) {
-      const rest = W[i]! - scale * roundTo(W[i]!, scale, high);
-      error += rest * rest;
-    }
-    if (error < least) [best, least] = [scale, error];
-  };
   if (largest === 0) return 0;
-  for (const shrink of SHRINK[bits]!) consider((shrink * largest) / (-high - 1));
+  let [best, least] = [0, Number.POSITIVE_INFINITY];
+  for (const shrink of SHRINK[bits]!) {
+    const scale = nearest((shrink * largest) / (-high - 1));
+    const error = squaredError(W, from, to, scale, high);
+    if (error < least) [best, least] = [scale, error];
+  }
   if (best === 0) return 0;
   let [products, squares] = [0, 0];
   for (let i = from; i < to; i++) {
@@ -50,8 +44,24 @@ export function bestScale(W: Float32Array, from: number, to: number, bits: numbe
     products += W[i]! * value;
     squares += value * value;
   }
-  if (squares > 0) consider(products / squares);
-  return best;
+  const refined = squares > 0 ? nearest(products / squares) : best;
+  return squaredError(W, from, to, refined, high) < least ? refined : best;
+}
+
+/** Infinite for a scale that is none. */
+function squaredError(W: Float32Array, from: number, to: number, scale: number, high: number): number {
+  if (scale === 0 || !Number.isFinite(scale)) return Number.POSITIVE_INFINITY;
+  const [inverse, low] = [1 / scale, -high - 1];
+  let error = 0;
+  for (let i = from; i < to; i++) {
+    const w = W[i]!;
+    let q = Math.round(w * inverse);
+    if (q > high) q = high;
+    else if (q < low) q = low;
+    const rest = w - scale * q;
+    error += rest * rest;
+  }
+  return error;
 }
 
 /** w / scale, rounded and clipped to [−high − 1, high]. */
@@ -94,7 +104,9 @@ export function requireScalable(
   let largest = 0;
   for (let i = from; i < to; i++) {
     const size = Math.abs(W[i]!);
-    if (!(size <= largest)) largest = size; // NaN too
+    if (size <= largest) continue;
+    largest = size;
+    if (Number.isNaN(size)) break;
   }
   if (Number.isFinite(nearest(largest / (high + 1)))) return;
   const expected = Number.isFinite(largest) ? 'weights that a scale can reach' : 'finite weights';

@@ -61,6 +61,12 @@ export function nearestHalf(value: number): number {
   return scratch[0];
 }
 
+/** The bits of `nearestHalf`. */
+export function halfBits(value: number): number {
+  scratch[0] = value;
+  return roundToHalf(scratchBits[0]!);
+}
+
 /** BF16 bits nearest to the float32 with bits `x`. */
 function roundToBrain(x: number): number {
   if ((x & 0x7fffffff) > 0x7f800000) return (x >>> 16) & 0x7f ? x >>> 16 : (x >>> 16) | 0x40;
