@@ -1,11 +1,20 @@
-// Export: a checkpoint in a form that other programs load: compressed-tensors, or a plain Hugging Face directory.
+// Export: a checkpoint in a form that other programs load: GGUF, compressed-tensors, or a plain Hugging Face directory.
 // Everything is checked before a weight is read. The output appears whole or not at all.
 
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type OnProgress, OptionError, silent, VERSION } from '../base/index.js';
 import { type GridInfo, openGrids, writeCheckpoint } from '../checkpoint/index.js';
-import { planCompressed, writeCompressed, writeFolder, type ZeroCounts } from '../formats/index.js';
+import {
+  GGUF_TYPES,
+  type GgufType,
+  planCompressed,
+  planGguf,
+  writeCompressed,
+  writeFolder,
+  writeModel,
+  type ZeroCounts,
+} from '../formats/index.js';
 import { blameWeights, type Model, weightName } from '../model/index.js';
 import {
   checkOutPath,
@@ -19,16 +28,18 @@ import {
   wholeNumber,
 } from '../runs/index.js';
 
-export const EXPORT_FORMATS = ['compressed-tensors', 'hf'] as const;
+export const EXPORT_FORMATS = ['gguf', 'compressed-tensors', 'hf'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 export type ExportOptions = {
   /** Directory of a Hugging Face checkpoint, the output of a run among them, or its name on the Hub. */
   readonly checkpoint: string;
-  /** `compressed-tensors` or `hf`. */
+  /** `gguf`, `compressed-tensors` or `hf`. */
   readonly to: string;
-  /** Directory to write; must not exist. */
+  /** File (gguf) or directory to write; must not exist. */
   readonly out: string;
+  /** gguf: `f16`, `bf16`, `q8_0`, `q4_0`, `q6_k` or `q4_k`, the type of the linears. Defaults to `q8_0`. */
+  readonly type?: string;
   /** compressed-tensors: 4 or 8 bits to round a dense checkpoint to. Not for one that has layerwise.scales. */
   readonly bits?: number;
   /** compressed-tensors: columns that share a scale, where `bits` is given. Defaults to 128. */
@@ -81,19 +92,21 @@ type Settings = {
   readonly checkpoint: string;
   readonly to: ExportFormat;
   readonly out: string;
+  readonly type: GgufType;
   readonly round: { readonly bits: number; readonly group: number } | undefined;
   readonly onProgress: OnProgress;
 };
 
-function normaliseExport({ checkpoint, to, out, bits, group, onProgress = silent }: ExportOptions): Settings {
+function normaliseExport({ checkpoint, to, out, bits, group, type, onProgress = silent }: ExportOptions): Settings {
   const format = oneOf('to', to, EXPORT_FORMATS);
+  if (type !== undefined && format !== 'gguf') conflict('type', `to ${format}`, 'it is a type of GGUF');
   if (bits !== undefined && format !== 'compressed-tensors') conflict('bits', `to ${format}`, 'it holds other numbers');
   if (bits === undefined && group !== undefined) refuseMissing('bits', '4 or 8, because --group is given');
   if (bits !== undefined && bits !== 4 && bits !== 8) {
     throw new OptionError('E_OPTION_BITS', `--bits: expected 4 or 8, got ${bits}.`, { option: 'bits', got: bits });
   }
   const round = bits === undefined ? undefined : { bits, group: wholeNumber('group', group ?? 128, 1, 2 ** 20) };
-  return { checkpoint, to: format, out, round, onProgress };
+  return { checkpoint, to: format, out, type: oneOf('type', type ?? 'q8_0', GGUF_TYPES), round, onProgress };
 }
 
 /** The grids of the model's linears, where it was quantised. */
@@ -109,6 +122,8 @@ async function write(model: Model, grids: ReadonlyMap<string, GridInfo>, setting
   switch (settings.to) {
     case 'compressed-tensors':
       return await exportCompressed(model, grids, settings);
+    case 'gguf':
+      return await exportGguf(model, grids, settings);
     case 'hf':
       return await exportPlain(model, settings);
     default:
@@ -139,6 +154,20 @@ async function exportCompressed(
   const dense = model.linears.flat().length - plan.modules.size;
   const types = [...plan.modules.values()].map(({ bits, group }) => `${bits} bits in groups of ${group}`);
   return { types: tally([...types, ...Array.from({ length: dense }, () => 'dense')]), zeros, notes: plan.notes };
+}
+
+async function exportGguf(
+  model: Model,
+  grids: ReadonlyMap<string, GridInfo>,
+  { out, type, onProgress }: Settings,
+): Promise<Written> {
+  const plan = await planGguf(model, nameSource(model).name, grids, type);
+  await checkSpace(out, plan.bytes, 'the file needs up to');
+  for (const text of plan.notes) onProgress({ kind: 'note', text });
+  const { zeros } = await writeModel(resolve(out), model, plan, onProgress);
+  const linears = plan.tensors.filter(({ kind }) => kind === 'linear');
+  const types = linears.map((tensor) => (tensor.grid ? `${tensor.type}, exact` : tensor.type));
+  return { types: tally(types), zeros, notes: plan.notes };
 }
 
 /** A plain checkpoint: the same tensors, without what only Layerwise reads. */

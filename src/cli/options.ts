@@ -2,7 +2,6 @@
 // the parsed values all come from here. A key is the name that the library’s functions use. This file only parses; the API
 // validates.
 
-import { EXPORT_FORMATS } from '../api/index.js';
 import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
 import { DATA_SETS } from '../hub/index.js';
@@ -12,6 +11,7 @@ import { DEFAULTS, JUDGES, optionCode, SPECIAL_TOKENS } from '../runs/index.js';
 import { WINDOW_STARTS } from '../text/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 import { QUANTISE_OPTIONS } from './quantise-options.js';
+import { EXPORT_OPTIONS } from './export-options.js';
 
 export type OptionSpec = {
   readonly kind: 'number' | 'text' | 'flag';
@@ -246,20 +246,7 @@ export const OPTIONS = {
     text: 'how the embeddings and the LM head are stored',
     otherwise: 'f32 with --values f32, else int8',
   },
-  exportTo: { kind: 'text', flag: '--to', value: listed(EXPORT_FORMATS), text: 'what to write' },
-  bits: {
-    kind: 'number',
-    flag: '--bits',
-    value: '4|8',
-    text: 'compressed-tensors: round a dense checkpoint to this many bits; one with layerwise.scales has its own',
-  },
-  group: {
-    kind: 'number',
-    flag: '--group',
-    value: 'columns',
-    text: 'columns that share a scale, with --bits',
-    otherwise: '128',
-  },
+  ...EXPORT_OPTIONS,
   tokens: { kind: 'number', flag: '--tokens', value: 'n', text: 'tokens decoded in each turn', otherwise: '32' },
   promptTokens: { kind: 'number', flag: '--prompt-tokens', value: 'n', text: 'tokens of the prompt', otherwise: '256' },
   turns: {

@@ -30,7 +30,7 @@ export {
   writesAlone,
 } from './pair.js';
 export { mendConfig, mendingOf, renumberTensor } from './removal.js';
-export { longestAlike, type Rope } from './rope.js';
+export { longestAlike, type Rope, ropeFactors } from './rope.js';
 export { blockTensors, inPlace, type Linear, linearsOf, modelTensors, tensorNamesOf } from './tensor-names.js';
 export { describeTensors, type ModelTensor } from './tensors.js';
 export { linearUnits, unitOf } from './units.js';

@@ -53,6 +53,13 @@ export function ropeTables(
   return { cos, sin };
 }
 
+/** What the scaling divides each frequency by, for sequences of up to the original length. */
+export const ropeFactors = (rope: Rope): Float32Array =>
+  Float32Array.from({ length: rope.dims / 2 }, (_, i) => {
+    const frequency = 1 / rope.theta ** ((2 * i) / rope.dims);
+    return frequency / scaledFrequency(frequency, rope.scaling, i, 0);
+  });
+
 /**
  * Sequences longer than this use other frequencies at all positions than shorter ones (longrope); ∞ where length does not
  * matter.

@@ -7,7 +7,7 @@ export const exportCommand = defineCommand({
   name: 'export',
   summary: 'Write a checkpoint in a form that other programs load',
   argument: CHECKPOINT,
-  options: ['exportTo', 'bits', 'group', 'out'],
+  options: ['exportTo', 'type', 'bits', 'group', 'out'],
   required: ['exportTo', 'out'],
   details:
     'compressed-tensors: packed integers that transformers, vLLM and SGLang load. A checkpoint that was quantised here (it has `layerwise.scales`) keeps its own integers, scales and bits for each linear; a dense one is rounded to `--bits`. hf: the plain checkpoint, without what only Layerwise reads. The output appears whole or not at all, and zeros are counted before and after.',
@@ -23,13 +23,12 @@ export const exportCommand = defineCommand({
   },
 });
 
-function describeResult({ out, types, zeros, notes, seconds }: ExportResult): string {
+function describeResult({ out, types, zeros, seconds }: ExportResult): string {
   const rows = types.map(({ type, tensors }) => [type, `${tensors} ${tensors === 1 ? 'linear' : 'linears'}`]);
   return [
     formatTable(rows),
     '',
     ...(zeros ? [describeZeros(zeros), ''] : []),
-    ...notes.flatMap((note) => [note, '']),
     `exported  ${out}, ${formatSeconds(seconds)}`,
   ].join('\n');
 }

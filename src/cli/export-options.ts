@@ -1,0 +1,28 @@
+// The options of `layerwise export` alone, in a file of their own because options.ts is long.
+
+import { EXPORT_FORMATS } from '../api/index.js';
+import { GGUF_TYPES } from '../formats/index.js';
+
+export const EXPORT_OPTIONS = {
+  exportTo: { kind: 'text', flag: '--to', value: EXPORT_FORMATS.join('|'), text: 'what to write' },
+  type: {
+    kind: 'text',
+    flag: '--type',
+    value: GGUF_TYPES.join('|'),
+    text: 'gguf: how the linears are stored',
+    otherwise: 'q8_0',
+  },
+  bits: {
+    kind: 'number',
+    flag: '--bits',
+    value: '4|8',
+    text: 'compressed-tensors: round a dense checkpoint to this many bits; one with layerwise.scales has its own',
+  },
+  group: {
+    kind: 'number',
+    flag: '--group',
+    value: 'columns',
+    text: 'columns that share a scale, with --bits',
+    otherwise: '128',
+  },
+} as const;
