@@ -1,7 +1,10 @@
 // FEATURES.md, from the table that the tests walk over.
 
+import { GGUF_FAMILIES } from '#src/formats';
 import { coverPairs } from './cover.js';
 import { type Cell, valuesOf } from './matrix.js';
+
+const formatList = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(', ');
 
 /** The Markdown of FEATURES.md. */
 export function renderFeatures(cells: readonly Cell[]): string {
@@ -39,6 +42,9 @@ ${table}
 
 Every family can be packed and run, mixtures of experts too: \`pack\`, \`generate\`, \`serve\`, \`bench\` and \`evaluate\` take its
 models, and the runtime's logits equal those of transformers (\`test/decoder/decoder.test.ts\`).
+
+\`export\` writes ${formatList(GGUF_FAMILIES)} as GGUF (\`test/formats/gguf.test.ts\`), and every family but gpt2 and the mixtures
+as compressed-tensors (\`test/formats/compressed-tensors.test.ts\`).
 
 In a mixture of experts, each expert is pruned by the tokens that reach it. The router is not pruned. For an expert that no
 calibration token reached, all inputs count equally; \`prune\` warns of it, and \`layerwise.json\` lists it under \`unseenExperts\`.

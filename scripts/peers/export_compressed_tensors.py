@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
@@ -46,38 +47,40 @@ def quantise(source, out):
     save_file(scales, f"{out}/layerwise.scales", {"format": "layerwise-scales 1", "bits": json.dumps(bits)})
 
 
-def reference(exported, dtype):
-    """The tensors of the exported directory with q * scale in place of packed modules."""
+def reference(exported, dtype, out):
+    """A copy of the exported directory with q * scale in place of packed modules."""
     config = json.load(open(f"{exported}/config.json"))
-    groups = config["quantization_config"]["config_groups"].values()
-    weights = {m: g["weights"] for g in groups for m in g["targets"]}
+    groups = config.pop("quantization_config")["config_groups"].values()
+    tail = lambda name: name.split("layers.")[-1]  # the file may have older names than the module
+    weights = {tail(m): g["weights"] for g in groups for m in g["targets"]}
     files = [f for f in sorted(os.listdir(exported)) if f.endswith(".safetensors")]
     tensors = {k: v for f in files for k, v in load_file(f"{exported}/{f}").items()}
     plain = {k: v for k, v in tensors.items() if not k.endswith(("weight_packed", "weight_scale", "weight_shape"))}
+    modules = [k[: -len(".weight_packed")] for k in tensors if k.endswith(".weight_packed")]
+    assert {tail(m) for m in modules} == set(weights) and len(modules) == len(weights)
     negative = 0
-    for m, w in weights.items():
+    for m in modules:
+        w = weights[tail(m)]
         packed, scale, shape = (tensors[f"{m}.weight_{part}"] for part in ("packed", "scale", "shape"))
         q = unpack_from_int32(packed, w["num_bits"], shape)
         assert torch.equal(pack_to_int32(q, w["num_bits"]), packed), m
         negative += (scale < 0).sum().item()
         scale = scale.to(dtype)  # as transformers loads it
-        plain[f"{m}.weight"] = (q.view(*scale.shape, -1).to(dtype) * scale[..., None]).view(q.shape)
-    print(len(weights), "modules,", sorted({w["num_bits"] for w in weights.values()}), "bits,", negative, "negative scales")
-    return plain
+        plain[f"{m}.weight"] = (q.view(*scale.shape, -1).to(dtype) * scale[..., None]).view(*shape.tolist())
+    save_file(plain, f"{out}/model.safetensors", {"format": "pt"})
+    json.dump(config, open(f"{out}/config.json", "w"))
+    bits = sorted({w["num_bits"] for w in weights.values()})
+    print(len(weights), "modules,", bits, "bits,", negative, "negative scales")
 
 
 def judge(exported, checkpoint, dtype):
-    model = AutoModelForCausalLM.from_pretrained(exported, dtype=dtype).eval()
-    config = model.config
-    twin = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
-    if getattr(config, "quantization_config", None) is not None:
-        del twin.config.quantization_config
-    missing, unexpected = twin.load_state_dict({k: v.to(dtype) for k, v in reference(exported, dtype).items()}, strict=False)
-    print("dtype", dtype, "missing", missing, "unexpected", unexpected)
-    ids = torch.arange(1, 65)[None] % config.vocab_size
+    with tempfile.TemporaryDirectory() as out:
+        reference(exported, dtype, out)
+        model, twin = (AutoModelForCausalLM.from_pretrained(d, dtype=dtype).eval() for d in (exported, out))
+    ids = torch.arange(1, 65)[None] % model.get_input_embeddings().weight.shape[0]
     with torch.no_grad():
         logits, expected = model(ids).logits, twin(ids).logits
-    print("largest difference to q * scale", (logits - expected).abs().max().item(), "of", expected.abs().max().item())
+    print(dtype, "largest difference to q * scale", (logits - expected).abs().max().item(), "of", expected.abs().max().item())
     if checkpoint:
         source = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype).eval()
         with torch.no_grad():

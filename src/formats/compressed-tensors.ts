@@ -4,7 +4,8 @@
 // [i·b, (i+1)·b) of a little-endian stream of 32-bit words, and a row ends with its last word. W = q·scale, whatever the sign
 // of the scale. All else stays as it was: norms, biases, the embeddings and the head.
 
-import { type OnProgress, UnsupportedError } from '../base/index.js';
+import { join } from 'node:path';
+import { type OnProgress, readDocument, UnsupportedError } from '../base/index.js';
 import {
   type Grid,
   type GridInfo,
@@ -53,6 +54,8 @@ export function planCompressed(
   if (model.config.transposed) {
     throw unfit(family.modelType, 'linears that are [out, in] matrices (nn.Linear)', 'transposed ones (Conv1D)');
   }
+  // transformers 5 joins the experts of a block when it loads them; 4-bit ones then gave logits 0.2 % beside q·scale.
+  if (family.mixture) throw unfit(family.modelType, 'dense MLPs', 'a mixture of experts', 'export it as hf');
   const rename = canonicalName(model);
   const modules = new Map<string, PackedModule>();
   for (const linear of model.linears.flat()) {
@@ -158,9 +161,16 @@ export async function writeCompressed(
       return grid;
     });
   };
-  const config = { ...model.checkpoint.config, quantization_config: formatConfig(plan) };
-  await writeReplaced(model.checkpoint, outDir, become, { 'config.json': `${JSON.stringify(config, null, 2)}\n` });
+  const config = await readDocument(join(model.checkpoint.dir, 'config.json'));
+  await writeReplaced(model.checkpoint, outDir, become, { 'config.json': addToConfig(config, formatConfig(plan)) });
   return counts;
+}
+
+/** Text after text: parsing and printing would turn 4.0 into 4, which transformers refuses where it wants a float. */
+function addToConfig(config: string, quantisation: object): string {
+  const open = config.trimEnd().slice(0, -1).trimEnd();
+  const added = JSON.stringify(quantisation, null, 2).replaceAll('\n', '\n  ');
+  return `${open},\n  "quantization_config": ${added}\n}\n`;
 }
 
 async function gridOf(

@@ -2,7 +2,7 @@
 // what is refused. scripts/peers/export_compressed_tensors.py loads such directories in transformers.
 
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { exportModel } from '../../src/api/index.js';
@@ -103,6 +103,18 @@ describe('a quantised checkpoint', () => {
     },
   );
 
+  test('keeps config.json as it is written: 10000.0 is no integer for transformers', async () => {
+    const [dir, out] = [fresh(), fresh()];
+    await makeQuantised(dir, 'F32', choose);
+    const text = await readFile(join(dir, 'config.json'), 'utf8');
+    const own = text.trimEnd().replace(/^\{/, '{ "rope_theta": 10000.0,');
+    await writeFile(join(dir, 'config.json'), own);
+    await exportModel({ checkpoint: dir, to: 'compressed-tensors', out });
+    const made = await readFile(join(out, 'config.json'), 'utf8');
+    expect(made.startsWith(own.slice(0, -1).trimEnd())).toBe(true);
+    expect(JSON.parse(made)).toMatchObject(JSON.parse(own));
+  });
+
   test('whose weights changed since is refused', async () => {
     const dir = fresh();
     const grids = new Map(await makeQuantised(dir, 'F32', choose));
@@ -180,7 +192,9 @@ describe('a dense checkpoint', () => {
     expect(await refusal({ bits: 4, group: 32 })).toBe('E_UNSUPPORTED_EXPORT');
     expect(await refusal({ bits: 4, group: 16, to: 'onnx' })).toBe('E_OPTION_TO');
     expect(await refusal({ bits: 4, group: 16, to: 'hf' })).toBe('E_OPTION_CONFLICT');
-    expect(await refusal({ checkpoint: goldenDir('gpt2'), bits: 4, group: 16 })).toBe('E_UNSUPPORTED_EXPORT');
+    for (const name of ['gpt2', 'mixtral', 'qwen3_moe']) {
+      expect(await refusal({ checkpoint: goldenDir(name), bits: 4, group: 4 })).toBe('E_UNSUPPORTED_EXPORT');
+    }
     expect(existsSync(join(folder, 'never'))).toBe(false);
   });
 });

@@ -10,12 +10,14 @@ export const exportCommand = defineCommand({
   options: ['exportTo', 'type', 'bits', 'group', 'out'],
   required: ['exportTo', 'out'],
   details:
-    'compressed-tensors: packed integers that transformers, vLLM and SGLang load. A checkpoint that was quantised here (it has `layerwise.scales`) keeps its own integers, scales and bits for each linear; a dense one is rounded to `--bits`. hf: the plain checkpoint, without what only Layerwise reads. The output appears whole or not at all, and zeros are counted before and after.',
+    'gguf: one file for llama.cpp, Ollama and LM Studio; families llama, mistral, qwen2, qwen3, gemma3_text and gemma3. compressed-tensors: packed integers that transformers, vLLM and SGLang load. hf: the plain checkpoint, without what only Layerwise reads. A checkpoint that was quantised here (it has `layerwise.scales`) keeps its own integers and scales: in compressed-tensors always, in GGUF with q8_0, and with q4_0 up to 4 bits. What another program would compute differently is refused by name; what it does less well is a note. Zeros are counted before and after. The output appears whole or not at all, and the same checkpoint and options give the same bytes. docs/guide/export.md says which form loads where.',
   examples: [
+    { what: 'For llama.cpp', command: 'layerwise export ./my-model-50 --to gguf --type q4_0 --out my-model-50.gguf' },
     {
-      what: 'For vLLM',
-      command: 'layerwise export ./my-model --to compressed-tensors --bits 4 --out my-model-w4a16',
+      what: 'For vLLM: 4 bits in groups of 128 columns',
+      command: 'layerwise export ./my-model-50 --to compressed-tensors --bits 4 --out my-model-50-w4a16',
     },
+    { what: 'A copy without our own files', command: 'layerwise export ./my-model-50 --to hf --out my-model-50-plain' },
   ],
   run: async (checkpoint, { exportTo, out, ...options }, onProgress) => {
     const result = await exportModel({ checkpoint, to: exportTo!, out: out!, ...options, onProgress });
