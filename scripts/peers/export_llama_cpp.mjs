@@ -11,9 +11,10 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
+const PEER = 'node-llama-cpp'; // not one of our own packages
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const require = createRequire(`${root}bench/peers/llama-cpp/package.json`);
-const { getLlama } = await import(pathToFileURL(require.resolve('node-llama-cpp')).href);
+const { getLlama } = await import(pathToFileURL(require.resolve(PEER)).href);
 const { openForText, scoreToken } = await import(`${root}dist/generation/index.js`);
 
 const [checkpoint, ...files] = process.argv.slice(2);

@@ -14,7 +14,7 @@ export type OnGrid = {
 };
 
 /** The grid of a linear: random integers, a third of them zeros, and signed scales. */
-export function drawGrid(seed: number, count: number, columns: number, bits: number, group: number): OnGrid {
+function drawGrid(seed: number, count: number, columns: number, bits: number, group: number): OnGrid {
   const rng = createRng(seed);
   const half = 2 ** (bits - 1);
   const q = Int8Array.from({ length: count }, () =>
