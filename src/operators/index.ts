@@ -7,17 +7,8 @@ export {
   type Prepared,
   standInOf,
 } from './operator.js';
-export { gptq, roundingTo } from './quantise/gptq.js';
-export {
-  GRID_BITS,
-  GRID_GROUPS,
-  gridShape,
-  groupOf,
-  LEAST_SQUARES,
-  limitsOf,
-  roundMatrix,
-  weightsOf,
-} from './quantise/grid.js';
+export { roundingTo } from './quantise/gptq.js';
+export { GRID_BITS, GRID_GROUPS, gridShape, groupOf } from './quantise/grid.js';
 export { findQuantiser, QUANTISERS } from './quantise/registry.js';
 export { findOperator } from './registry.js';
 export { type MaskOperator, maskOperator, type SolverOperator, solverOperator } from './sparsify/criterion.js';

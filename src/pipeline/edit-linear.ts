@@ -33,7 +33,7 @@ export function editLinear(model: Model, linear: Linear, prepared: Prepared, tre
       made = grid && { ...grid, q: new Int8Array() };
       const stored = weights ? fromFloat32(toStored(linear, weights), dtype) : bytes;
       zeroMasked(stored, dtype, toStored(linear, zeroed));
-      if (weights) requireStorable(linear, { ...W, data: weights }, stored, dtype);
+      if (weights) requireStorable(linear, { ...W, data: weights }, stored, dtype, treatment);
       return stored;
     });
   };
@@ -73,7 +73,13 @@ const OVERFLOW = 'E_NUMERIC_OVERFLOW';
  * Refuses weights of a solver that are NaN or infinite in the dtype of the tensor: F16 ends at 65504.
  * @throws NumericError E_NUMERIC_OVERFLOW
  */
-function requireStorable({ name, block }: Linear, { columns, data }: Matrix, stored: Uint8Array, dtype: DType): void {
+function requireStorable(
+  { name, block }: Linear,
+  { columns, data }: Matrix,
+  stored: Uint8Array,
+  dtype: DType,
+  treatment: Treatment,
+): void {
   const { nan, infinite, first } = findNonFinite(stored, dtype);
   if (first < 0) return;
   let at = data.findIndex((weight) => Number.isNaN(weight));
@@ -83,10 +89,13 @@ function requireStorable({ name, block }: Linear, { columns, data }: Matrix, sto
   }
   const [count, largest, limit] = [nan + infinite, data[at]!, LARGEST_NUMBER[dtype]];
   const position = [Math.floor(at / columns), at % columns];
-  const wider = dtype === 'F16' ? 'Prune a copy of the checkpoint in BF16 or F32' : 'Use more calibration text';
+  const wider = dtype === 'F16' ? 'Use a copy of the checkpoint in BF16 or F32' : 'Use more calibration text';
+  const other = treatment.bits
+    ? 'method that repairs no weights, such as rtn'
+    : 'criterion that repairs no weights, such as wanda';
   throw new NumericError(
     OVERFLOW,
-    `Block ${block}, ${name}: ${count} repaired ${count === 1 ? 'weight exceeds' : 'weights exceed'} the largest number of ${dtype} (${limit}); the largest is ${largest}, at [${position.join(', ')}]. ${wider}, or use a criterion that repairs no weights, such as wanda.`,
+    `Block ${block}, ${name}: ${count} repaired ${count === 1 ? 'weight exceeds' : 'weights exceed'} the largest number of ${dtype} (${limit}); the largest is ${largest}, at [${position.join(', ')}]. ${wider}, or use a ${other}.`,
     { block, linear: name, tensor: weightName({ name }), dtype, count, largest, limit, position },
   );
 }

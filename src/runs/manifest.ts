@@ -96,8 +96,10 @@ export function buildManifest(facts: RunFacts): Manifest {
 }
 
 /** Whether the run makes zeros: prune does, and a plan with zeros. */
-const hasZeros = ({ command, plan }: PruneSettings): boolean =>
-  plan ? Object.values(plan.units).some(({ zeros }) => zeros !== undefined) : command === 'prune';
+const hasZeros = ({ command, plan, criterion }: PruneSettings): boolean =>
+  plan && criterion.makes.includes('bits')
+    ? criterion.makes.includes('zeros') && Object.values(plan.units).some(({ zeros }) => zeros !== undefined)
+    : command === 'prune';
 
 function bitsOf(reports: readonly BitsReport[], blocks: number): Manifest['bits'] {
   const mean = (some: readonly BitsReport[]): number =>

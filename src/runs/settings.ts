@@ -385,9 +385,12 @@ export function checkAgainstModel(settings: PruneSettings, model: Model): void {
       ? model.linears.flat().find(({ columns }) => columns % pattern.of !== 0)
       : undefined;
   if (uneven && pattern.kind === 'n:m') {
+    const instead = criterion.makes.includes('bits')
+      ? 'another pattern'
+      : 'the criterion wanda or ria, or another pattern';
     throw new OptionError(
       'E_OPTION_PATTERN',
-      `--pattern: with ${criterion.name}, ${pattern.of} must divide the columns of every linear; ${uneven.name} has ${uneven.columns}. Use the criterion wanda or ria, or another pattern.`,
+      `--pattern: with ${criterion.name}, ${pattern.of} must divide the columns of every linear; ${uneven.name} has ${uneven.columns}. Use ${instead}.`,
       { option: 'pattern', linear: uneven.name, columns: uneven.columns },
     );
   }

@@ -62,7 +62,7 @@ export function nearestCode(weight: number, scale: number, low: number, high: nu
 }
 
 /** scale·q in float32 for that q; never −0. */
-export const nearestOnGrid = (weight: number, scale: number, low: number, high: number): number =>
+const nearestOnGrid = (weight: number, scale: number, low: number, high: number): number =>
   fround(nearestCode(weight, scale, low, high) * scale) + 0;
 
 function chooseSmallest(

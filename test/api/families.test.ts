@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { drop, evaluate, inspect, prune } from '../../src/api/index.js';
+import { drop, evaluate, inspect, prune, quantise } from '../../src/api/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
 import { checkpointSource, FAMILIES, type Model, openModel } from '../../src/model/index.js';
 import { parseManifest } from '../../src/records/index.js';
@@ -44,6 +44,16 @@ describe.each([...FAMILIES.keys()])('%s', (family) => {
   let checkpoint: string;
   beforeAll(async () => {
     checkpoint = await makeFamily(join(folder, family), family, { dtype: 'F16', blocks: 3 });
+  });
+
+  test('is quantised, every weight on its grid, and what was written is what was scored', async () => {
+    const out = join(folder, `${family}-quantised`);
+    const common = { checkpoint, sequenceLength: LENGTH, calibrationSamples: 16, threads: 2 };
+    const { manifest } = await quantise({ ...common, ...texts, out, bits: 3, group: 32 }); // reads the grids back
+    expect(Object.values(manifest.bits!.linears).every(({ bits }) => bits === 3)).toBe(true);
+    const scored = await evaluate({ checkpoint: out, text: texts.test, sequenceLength: LENGTH, threads: 2 });
+    expect(scored.text!.perplexity).toBe(manifest.chosen.test!.perplexity);
+    expect(scored.text!.perplexity).not.toBe(manifest.dense.test!.perplexity);
   });
 
   test('is pruned, and what was written is what was scored', async () => {

@@ -1,4 +1,3 @@
-import type { CommandSpec } from '../command.js';
 import { benchCommand } from './bench.js';
 import { compareCommand } from './compare.js';
 import { dropCommand } from './drop.js';
@@ -16,7 +15,7 @@ import { reportCommand } from './report.js';
 import { serveCommand } from './serve.js';
 
 /** Every command, in the order of the help text. */
-export const COMMANDS: readonly CommandSpec[] = [
+export const COMMANDS = [
   pruneCommand,
   quantiseCommand,
   compareCommand,
@@ -32,4 +31,4 @@ export const COMMANDS: readonly CommandSpec[] = [
   evaluateCommand,
   reportCommand,
   pushCommand,
-];
+] as const;
