@@ -4,7 +4,7 @@ import { EXPORT_FORMATS } from '../api/index.js';
 import { GGUF_TYPES } from '../formats/index.js';
 
 export const EXPORT_OPTIONS = {
-  exportTo: { kind: 'text', flag: '--to', value: EXPORT_FORMATS.join('|'), text: 'what to write' },
+  format: { kind: 'text', flag: '--to', value: EXPORT_FORMATS.join('|'), text: 'what to write' },
   type: {
     kind: 'text',
     flag: '--type',
@@ -12,13 +12,13 @@ export const EXPORT_OPTIONS = {
     text: 'gguf: how the linears are stored',
     otherwise: 'q8_0',
   },
-  bits: {
+  exportBits: {
     kind: 'number',
     flag: '--bits',
     value: '4|8',
     text: 'compressed-tensors: round a dense checkpoint to this many bits; one with layerwise.scales has its own',
   },
-  group: {
+  exportGroup: {
     kind: 'number',
     flag: '--group',
     value: 'columns',

@@ -10,8 +10,8 @@ import { COUNTINGS, DROP_METHODS, EXPORTERS } from '../plan/index.js';
 import { DEFAULTS, JUDGES, optionCode, SPECIAL_TOKENS } from '../runs/index.js';
 import { WINDOW_STARTS } from '../text/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
-import { QUANTISE_OPTIONS } from './quantise-options.js';
 import { EXPORT_OPTIONS } from './export-options.js';
+import { QUANTISE_OPTIONS } from './quantise-options.js';
 
 export type OptionSpec = {
   readonly kind: 'number' | 'text' | 'flag';
