@@ -4,7 +4,10 @@ export {
   type CheckpointReport,
   type CompareOptions,
   type CompareResult,
+  type CompressForecast,
+  type CompressResult,
   compare,
+  compress,
   type DropOptions,
   type DropResult,
   drop,
@@ -57,6 +60,7 @@ export {
   UnsupportedError,
   VERSION,
 } from './base/index.js';
+export type { CompressOptions } from './compress/index.js';
 export { type PushResult, resolveModel } from './hub/index.js';
 export {
   type DropRecord,

@@ -11,6 +11,7 @@ import { blockPath, openBlockFile, readBlockScales, readNotes } from '../pipelin
 import { type Manifest, parseManifest } from '../records/index.js';
 import {
   buildManifest,
+  type ChoosePlan,
   checkAgainstModel,
   checkOut,
   checkOutside,
@@ -28,6 +29,7 @@ import {
   type PruneSettings,
   prepareTasks,
   prepareTexts,
+  type Run,
   runToChoice,
   scoreFinal,
   type TimedTrial,
@@ -52,6 +54,10 @@ export type Preparation = {
   /** Settings that depend on the model. */
   readonly complete?: ((settings: PruneSettings, model: Model) => PruneSettings) | undefined;
   readonly check?: ((model: Model) => Promise<void>) | undefined;
+  /** Chooses the plan. Defaults to the search of prune. */
+  readonly choose?: ChoosePlan | undefined;
+  /** Writes more files into the finished directory. */
+  readonly beside?: ((final: string) => Promise<void>) | undefined;
 };
 
 /**
@@ -68,10 +74,15 @@ export async function editCheckpoint(given: PruneSettings, prepare: Preparation 
   checkAgainstModel(settings, model);
   if (!done) await checkOutside(out, model.checkpoint.dir);
   await prepare.check?.(model);
-  return await editModel(settings, model, done).catch((error) => blameWeights(model, error));
+  return await editModel(settings, model, done, prepare).catch((error) => blameWeights(model, error));
 }
 
-async function editModel(settings: PruneSettings, model: Model, done: boolean): Promise<EditResult> {
+async function editModel(
+  settings: PruneSettings,
+  model: Model,
+  done: boolean,
+  { choose, beside }: Preparation,
+): Promise<EditResult> {
   const started = performance.now();
   // Space for uniform, the best trial, the running trial, and the output.
   if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
@@ -90,7 +101,7 @@ async function editModel(settings: PruneSettings, model: Model, done: boolean): 
     );
   }
 
-  return await runToChoice(settings, model, texts, tasks, async (run) => {
+  const finish = async (run: Run): Promise<EditResult> => {
     const { workspace, engine, executor, choice } = run;
     const { blocks } = executor;
     const dirOf = ({ digest }: Entry): string => blocks.dirOf(digest);
@@ -127,6 +138,7 @@ async function editModel(settings: PruneSettings, model: Model, done: boolean): 
     });
     await writeFileAtomic(`${final}/layerwise.json`, `${JSON.stringify(manifest, null, 2)}\n`);
     await writeFileAtomic(`${final}/report.html`, await drawReport(manifest));
+    await beside?.(final);
     await workspace.finish();
     return resultOf(
       settings,
@@ -134,7 +146,8 @@ async function editModel(settings: PruneSettings, model: Model, done: boolean): 
       choice.entries.map(({ trial }) => trial),
       started,
     );
-  });
+  };
+  return await runToChoice(settings, model, texts, tasks, finish, choose);
 }
 
 function resultOf(

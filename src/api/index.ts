@@ -1,5 +1,6 @@
 export { bench, describeBenched, describeContender } from './bench.js';
 export { type CompareOptions, type CompareResult, compare } from './compare.js';
+export { type CompressForecast, type CompressResult, compress } from './compress.js';
 export { type DropOptions, type DropResult, drop } from './drop.js';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate.js';
 export { EXPORT_FORMATS, type ExportOptions, type ExportResult, exportModel } from './export.js';

@@ -10,6 +10,7 @@ import { COUNTINGS, DROP_METHODS, EXPORTERS } from '../plan/index.js';
 import { DEFAULTS, JUDGES, optionCode, SPECIAL_TOKENS } from '../runs/index.js';
 import { WINDOW_STARTS } from '../text/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
+import { COMPRESS_OPTIONS } from './compress-options.js';
 import { EXPORT_OPTIONS } from './export-options.js';
 import { QUANTISE_OPTIONS } from './quantise-options.js';
 
@@ -31,6 +32,7 @@ const explained = (things: Iterable<{ readonly name: string; readonly summary: s
 const TEXT = `file|${listed(Object.keys(DATA_SETS))}`;
 
 export const OPTIONS = {
+  ...COMPRESS_OPTIONS,
   ...QUANTISE_OPTIONS,
   sparsity: {
     kind: 'number',

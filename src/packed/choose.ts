@@ -81,6 +81,21 @@ export function chooseFloat(
   return choose([candidate(layoutRows(shape, nonzeros), 'rows', nonzeros / RATES.rows), dense]);
 }
 
+export type Estimate = { readonly bytes: number; readonly seconds: number };
+
+/** A dense matrix: bytes, and seconds of one core for one token. */
+export function estimateDense(
+  { rows, columns }: { readonly rows: number; readonly columns: number },
+  values: 'f32' | IntegerValues,
+): Estimate {
+  const { layout, seconds } = candidate(
+    layoutDense({ rows, columns }, values),
+    'dense',
+    (rows * columns) / RATES.dense[values],
+  );
+  return { bytes: layoutBytes(layout), seconds };
+}
+
 function candidate(layout: LinearLayout, what: string, compute: number): LayoutCandidate {
   return { layout, what, seconds: Math.max(layoutBytes(layout) / RATES.memory, compute) };
 }

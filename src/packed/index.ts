@@ -1,8 +1,9 @@
 export { openPackedBytes, type PackedBytes } from './bytes.js';
-export { LAYOUT_CHOICES } from './choose.js';
+export { type Estimate, estimateDense, LAYOUT_CHOICES } from './choose.js';
 export {
   type Directory,
   HEADS,
+  type HeadValues,
   isExact,
   partOffsets,
   type StoredValues,
@@ -10,6 +11,7 @@ export {
   VALUES,
 } from './directory.js';
 export { headFor, type PackSettings } from './encode.js';
+export { estimateTable, estimateTensor } from './estimate.js';
 export { isPackedPath, openPacked } from './open.js';
 export { type PackedModel, readPackedConfig, requireTensors } from './packed.js';
 export { quantise } from './quantise.js';

@@ -136,8 +136,8 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
  * How far the treated linears follow the dense stream, by the loss of `base`; undefined where each keeps its own output: that
  * is a candidate too, so following is never worse on validation text. Without validation text the default stands.
  */
-async function chooseShares(
-  { target, onProgress }: PruneSettings,
+export async function chooseShares(
+  { target, onProgress }: Pick<PruneSettings, 'target' | 'onProgress'>,
   base: Candidate,
   uniform: Candidate | undefined,
   ledger: Ledger,

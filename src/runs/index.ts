@@ -1,6 +1,6 @@
-export { createRequests } from './candidate.js';
+export { type Candidate, createRequests } from './candidate.js';
 export { conflict, oneOf, optionCode, realNumber, refuseMissing, wholeNumber } from './checks.js';
-export { choosePlan } from './choose.js';
+export { type Choice, type ChoosingContext, choosePlan, chooseShares } from './choose.js';
 export { trialEquivalents } from './cost.js';
 export { countBits } from './count-bits.js';
 export { countZeros, type LinearReport } from './count-zeros.js';
@@ -13,7 +13,7 @@ export { openRun } from './identity.js';
 export { buildManifest, commandOf } from './manifest.js';
 export { measureAt, measureOnce } from './procedure-measures.js';
 export { normaliseQuantise, type QuantiseOptions, withUniformBits } from './quantise-settings.js';
-export { runToChoice } from './run.js';
+export { type ChoosePlan, type Measuring, type Run, runToChoice } from './run.js';
 export { checkProfile, measuresOf, PROFILE_MEASURES, readProfile } from './saved-profile.js';
 export {
   checkAgainstModel,
@@ -28,13 +28,14 @@ export {
   type PlanOptions,
   type PruneOptions,
   type PruneSettings,
+  patternOf,
   type RunOptions,
   type RunSettings,
   type WindowingOptions,
   windowLength,
 } from './settings.js';
 export { nameSource, openSource, resolveSource } from './source.js';
-export { type Shares, sharesOf, TARGETS } from './stream-shares.js';
+export { normaliseTarget, type Shares, sharesOf, TARGETS } from './stream-shares.js';
 export { normaliseTasks, SPECIAL_TOKENS, type TaskOptions, type TaskSettings } from './task-options.js';
 export {
   outcomesOf,
@@ -54,6 +55,6 @@ export {
   prepareTexts,
   type TextSettings,
 } from './texts.js';
-export type { Entry, TimedTrial } from './trial-ledger.js';
+export { createLedger, type Entry, noteTrial, type TimedTrial } from './trial-ledger.js';
 export { describeUnseen } from './unseen-experts.js';
 export { checkOut, checkOutPath, checkOutside, checkSpace, isOnlyToBeCleared, type Workspace } from './workspace.js';

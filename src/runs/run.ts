@@ -1,7 +1,7 @@
 // The common part of prune and plan: from checked settings to the chosen plan. Texts, embeddings and the dense pass do not
 // depend on the rates; they are prepared once. The engine lives as long as `use` runs.
 
-import { withResources } from '../base/index.js';
+import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
@@ -11,7 +11,7 @@ import { collectable, needCalibration, requireCalibration } from '../profile/ind
 import type { Evaluation } from '../records/index.js';
 import { embedText, type Text } from '../stream/index.js';
 import { createRequests } from './candidate.js';
-import { type Choice, choosePlan } from './choose.js';
+import { type Choice, type ChoosingContext, choosePlan } from './choose.js';
 import { createLocalExecutor, type LocalExecutor } from './executor.js';
 import { factsOf } from './facts.js';
 import { openRun } from './identity.js';
@@ -20,6 +20,23 @@ import type { PruneSettings } from './settings.js';
 import type { PreparedTasks } from './tasks.js';
 import { openEngine, type PreparedText, type PreparedTexts } from './texts.js';
 import type { Workspace } from './workspace.js';
+
+/** What a choice may measure with, besides the executor. */
+export type Measuring = {
+  readonly engine: Engine;
+  readonly workspace: Workspace;
+  readonly calibration: Text | undefined;
+  readonly validation: Text | undefined;
+  readonly hashes: Readonly<Record<string, string>>;
+  readonly onProgress: OnProgress;
+};
+
+export type ChoosePlan = (
+  settings: PruneSettings,
+  model: Model,
+  context: ChoosingContext,
+  measuring: Measuring,
+) => Promise<Choice>;
 
 export type Run = {
   readonly hashes: Readonly<Record<string, string>>;
@@ -38,6 +55,7 @@ export async function runToChoice<T>(
   texts: PreparedTexts,
   tasks: PreparedTasks | undefined,
   use: (run: Run) => Promise<T>,
+  choose: ChoosePlan = choosePlan,
 ): Promise<T> {
   if (!settings.plan) requireCalibration(settings.policy, texts.calibration !== undefined);
   return await withResources(async (own) => {
@@ -66,7 +84,7 @@ export async function runToChoice<T>(
     const { onProgress } = settings;
     const where = { engine, model, workspace, calibration, validation, dense, onProgress };
     const executor = createLocalExecutor(own, where);
-    const target = settings.plan ? meanRate(settings.plan, factsOf(model)) : settings.sparsity!;
+    const target = settings.plan ? meanRate(settings.plan, factsOf(model)) : (settings.sparsity ?? 0);
     const measured = {
       ...dense?.measured,
       ...(settings.plan ? {} : await measureOnce(settings.policy.needs, settings, where)),
@@ -74,7 +92,12 @@ export async function runToChoice<T>(
     };
     const requestOf = createRequests(settings, model, hashes, texts);
     const length = validation?.windows.length ?? 0;
-    const choice = await choosePlan(settings, model, { executor, requestOf, target, measured, length });
+    const choice = await choose(
+      settings,
+      model,
+      { executor, requestOf, target, measured, length },
+      { ...where, hashes },
+    );
     const denseValidation = dense && validation ? summarise(dense.nll, validation.windows.length) : null;
     return await use({ hashes, workspace, engine, executor, target, choice, denseValidation });
   });

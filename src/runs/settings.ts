@@ -175,10 +175,17 @@ export function normaliseRun(options: RunOptions): RunSettings {
   };
 }
 
-/** The settings of prune and of quantise. */
+/** The settings of prune, quantise and compress. */
 export type PruneSettings = RunSettings &
   WindowingSettings & {
-    readonly command: 'prune' | 'quantise';
+    readonly command: 'prune' | 'quantise' | 'compress';
+    /** The budget of compress. */
+    readonly compress?: {
+      readonly kind: string;
+      readonly value: number;
+      readonly allow: readonly string[];
+      readonly head: string;
+    };
     /** The same bits for all linears; `plan` has them too, once the model is known. */
     readonly bits: UniformBits | undefined;
     readonly checkpoint: string;

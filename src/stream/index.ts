@@ -1,4 +1,4 @@
-export { type Activations, chunkTensor, createActivations } from './activations.js';
+export { type Activations, chunksOf, chunkTensor, createActivations } from './activations.js';
 export { embedWindows } from './embed.js';
 export { type Move, passBlock, showMove, type VisitResidual } from './pass.js';
 export { type Feed, inParallel, runBlock, runChunk, runChunks, sameShape } from './stream.js';

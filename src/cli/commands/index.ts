@@ -1,5 +1,6 @@
 import { benchCommand } from './bench.js';
 import { compareCommand } from './compare.js';
+import { compressCommand } from './compress.js';
 import { dropCommand } from './drop.js';
 import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
@@ -16,6 +17,7 @@ import { serveCommand } from './serve.js';
 
 /** Every command, in the order of the help text. */
 export const COMMANDS = [
+  compressCommand,
   pruneCommand,
   quantiseCommand,
   compareCommand,

@@ -1,0 +1,173 @@
+import { join } from 'node:path';
+import { type CompressForecast, type CompressResult, compress } from '../../api/index.js';
+import { OptionError } from '../../base/index.js';
+import type { CompressOptions } from '../../compress/index.js';
+import type { ResultRow } from '../../records/index.js';
+import { describeValues, formatBytes, formatPerplexity } from '../../words/index.js';
+import { CHECKPOINT, defineCommand } from '../command.js';
+import { formatSeconds, formatTable } from '../format.js';
+import { type OptionName, parseShares, parseTasks, TASK_OPTIONS, type Values } from '../options.js';
+import { describeCuts, modelTable } from '../tasks.js';
+
+const OPTION_NAMES = [
+  'averageBits',
+  'size',
+  'tokensPerSecond',
+  'allow',
+  'head',
+  'calibration',
+  'validation',
+  'test',
+  'target',
+  'targetShares',
+  'sensitivities',
+  ...TASK_OPTIONS,
+  'calibrationSamples',
+  'calibrationOrder',
+  'sequenceLength',
+  'windowStart',
+  'maxTrials',
+  'seed',
+  'device',
+  'threads',
+  'out',
+  'resume',
+  'dryRun',
+] as const satisfies readonly OptionName[];
+
+export const compressCommand = defineCommand({
+  name: 'compress',
+  summary: 'Make a model as small or as fast as you say; the widths of its linears are chosen for you',
+  argument: CHECKPOINT,
+  options: OPTION_NAMES,
+  required: ['out'],
+  details:
+    'One model, one budget: --bits, --size or --tokens-per-second. The sensitivity of every linear to every width is measured (KL to the dense model, with only that linear rounded), a Lagrange multiplier chooses the widths within the budget, and GPTQ rounds the weights so that they follow the dense model (--target). Two numbers that bend the table, and the shares of the stream, are found on validation text; the widest plan of one width that fits is a candidate too. `--out model.lw` writes one packed file, with its record, report and table beside it; `--out <dir>` writes a checkpoint with `layerwise.scales`, for `layerwise pack` and `layerwise export`. The table is `sensitivities.json`: with --sensitivities any other budget takes minutes. --target is `stream` by default here.',
+  examples: [
+    {
+      what: 'Three and a half bits a weight, packed',
+      command:
+        'layerwise compress ./my-model --bits 3.5 --calibration calibration.txt --validation validation.txt --test test.txt --out my-model.lw',
+    },
+    {
+      what: 'A file of 80 megabytes',
+      command:
+        'layerwise compress ./my-model --size 80MB --calibration calibration.txt --validation validation.txt --out my-model-80.lw',
+    },
+    {
+      what: 'What it would do, and how long',
+      command:
+        'layerwise compress ./my-model --bits 3 --calibration calibration.txt --validation validation.txt --out my-model.lw --dry-run',
+    },
+  ],
+  run: async (checkpoint, values, onProgress) => {
+    const options = { ...compressOptions(checkpoint, values), onProgress };
+    if (values.dryRun) {
+      const planned = await compress({ ...options, dryRun: true });
+      return { json: planned, text: describeForecast(planned) };
+    }
+    const result = await compress(options);
+    return { json: toJson(result), text: toText(result) };
+  },
+});
+
+type CompressValues = Values<(typeof OPTION_NAMES)[number]>;
+
+function compressOptions(checkpoint: string, asked: CompressValues): CompressOptions {
+  const { averageBits, size, allow, tasks, targetShares, out, dryRun: _, ...options } = asked;
+  return {
+    checkpoint,
+    out: out!,
+    ...options,
+    ...(averageBits === undefined ? {} : { bits: averageBits }),
+    ...(size === undefined ? {} : { size: parseSize(size) }),
+    ...(allow === undefined ? {} : { allow: allow.split(',').map((name) => name.trim()) }),
+    ...parseTasks(tasks),
+    ...parseShares(targetShares),
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, kB: 1e3, KB: 1e3, MB: 1e6, GB: 1e9 };
+
+/** `80MB` in bytes. @throws OptionError E_OPTION_SIZE */
+function parseSize(text: string): number {
+  const [, number, unit = ''] = /^\s*([\d.]+)\s*([kKMG]?B?)\s*$/.exec(text) ?? [];
+  const factor = UNITS[unit];
+  const value = number === undefined || factor === undefined ? Number.NaN : Number(number) * factor;
+  if (value > 0) return Math.floor(value);
+  throw new OptionError(
+    'E_OPTION_SIZE',
+    `--size: expected a size such as 80MB or 1.5GB, got ${JSON.stringify(text)}.`,
+    {
+      option: 'size',
+      got: text,
+    },
+  );
+}
+
+function describeForecast({ units, treatments, trials, seconds, memory, out }: CompressForecast): string {
+  return [
+    `${units} units (q, k and v; o; gate and up; down) with ${treatments} treatments each are measured once,`,
+    `then at most ${trials} exact trials, then ${out}.`,
+    `About ${formatSeconds(seconds)} on this machine, and ${formatBytes(memory)} of memory. Nothing was written.`,
+  ].join('\n');
+}
+
+const scores = (row: ResultRow | null) => ({
+  validation: row?.validation?.perplexity ?? null,
+  test: row?.test?.perplexity ?? null,
+  ...(row?.tasks ? { tasks: row.tasks } : {}),
+});
+
+function toJson({ manifest, trials, packed, seconds, peakMemoryBytes, out }: CompressResult): unknown {
+  return {
+    bits: manifest.bits?.stored,
+    dense: scores(manifest.dense),
+    uniform: scores(manifest.uniform),
+    chosen: {
+      hyperparameters: manifest.plan.from?.values ?? {},
+      ...(manifest.target ? { target: manifest.target } : {}),
+      ...scores(manifest.chosen),
+    },
+    trials: trials.map(({ hyperparameters, target, validation, interval, seconds: took }) => ({
+      hyperparameters,
+      ...(target ? { target } : {}),
+      validation: validation.perplexity,
+      interval,
+      seconds: took,
+    })),
+    seconds,
+    peakMemoryBytes,
+    out,
+    packed,
+  };
+}
+
+function toText({ manifest, out, packed, seconds }: CompressResult): string {
+  const { bits, plan, target } = manifest;
+  const follows = target ? `, stream α = ${target.alpha}, γ = ${target.gamma}` : '';
+  const chosen = `${plan.from?.policy === 'uniform' ? 'one width' : `mixed, ${describeValues(plan.from?.values ?? {})}`}${follows}`;
+  const models: (readonly [label: string, row: ResultRow])[] = [['dense', manifest.dense]];
+  if (manifest.uniform && plan.from?.policy !== 'uniform') models.push(['one width', manifest.uniform]);
+  models.push([chosen, manifest.chosen]);
+  const rows = models.map(([label, of]) => [
+    label,
+    formatPerplexity(of.validation?.perplexity),
+    formatPerplexity(of.test?.perplexity),
+  ]);
+  const counts = new Map<number, number>();
+  for (const { bits: width, weights } of Object.values(bits?.linears ?? {})) {
+    counts.set(width, (counts.get(width) ?? 0) + weights);
+  }
+  const total = [...counts.values()].reduce((a, b) => a + b, 0);
+  const widths = [...counts].sort(([a], [b]) => a - b);
+  return [
+    formatTable([['perplexity', 'validation', 'test'], ...rows]),
+    '',
+    ...(manifest.tasks ? [modelTable(manifest.tasks, models), ...describeCuts(manifest.tasks), ''] : []),
+    `${bits?.stored.toFixed(2)} bits per weight of the linears with scales: ${widths.map(([width, weights]) => `${((100 * weights) / total).toFixed(0)} % in ${width} bits`).join(', ')}; ${formatSeconds(seconds)}.`,
+    ...(packed
+      ? [`packed      ${out}, ${formatBytes(packed.fileBytes)}`, `report      ${out}.html`]
+      : [`checkpoint  ${out}`, `report      ${join(out, 'report.html')}`]),
+  ].join('\n');
+}
