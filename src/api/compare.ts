@@ -191,9 +191,9 @@ async function runCell(
     const { digest: trial } = choice;
     await executor.blocks.restore(choice.request, describeCandidate(choice.candidate));
     const dir = executor.blocks.dirOf(trial);
+    const gains = await gainsOf(executor, choice, texts, settings.onProgress);
     const final = await scoreFinal(context, model, texts.test, tasks, settings, trial, dir);
     const zeros = await countBlockZeros(model, dir);
-    const gains = await gainsOf(executor, choice, texts, settings.onProgress);
     // The other policies of this target are compared with uniform's blocks.
     if (!choice.isUniform) await executor.blocks.discard(trial);
     const { validation: score, errors } = choice.trial;

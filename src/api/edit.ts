@@ -107,13 +107,13 @@ async function editModel(
     const dirOf = ({ digest }: Entry): string => blocks.dirOf(digest);
     const score = (name: string, dir: string | undefined): Promise<FinalScores> =>
       scoreFinal(run, model, texts.test, tasks, settings, name, dir);
+    const gains = await gainsOf(executor, choice, texts, settings.onProgress);
     const dense = await score('dense', undefined);
     if ((texts.test || tasks) && choice.uniform) await blocks.restore(choice.uniform.request, 'uniform');
     await blocks.restore(choice.request, describeCandidate(choice.candidate));
     const uniform = choice.uniform ? await score('uniform', dirOf(choice.uniform)) : UNSCORED;
     const chosen = choice.uniform && choice.isUniform ? uniform : await score('chosen', dirOf(choice));
 
-    const gains = await gainsOf(executor, choice, texts, settings.onProgress);
     const notes = await settleAll(model.linears.map((_, block) => readNotes(blockPath(dirOf(choice), block))));
     const unseen = describeUnseen(notes.map(({ unseen }) => unseen));
     if (unseen !== undefined) settings.onProgress({ kind: 'note', text: unseen });

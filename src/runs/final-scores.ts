@@ -13,7 +13,6 @@ import { embedText } from '../stream/index.js';
 import { warnOfGains } from '../words/index.js';
 import { scoresOf } from '../zeroshot/index.js';
 import type { Choice } from './choose.js';
-import { describeCandidate } from './describe.js';
 import type { LocalExecutor } from './executor.js';
 import type { RunSettings } from './settings.js';
 import { type PreparedTasks, scoreTasks } from './tasks.js';
@@ -76,9 +75,7 @@ export async function gainsOf(
   const dense = await executor.scoreCalibration(undefined, 'dense');
   // Where both texts judge, the trials have these losses already.
   const before = uniform.trial.calibration?.nll ?? (await executor.scoreCalibration(uniform.request, 'uniform'));
-  const after =
-    choice.trial.calibration?.nll ??
-    (await executor.scoreCalibration(choice.request, describeCandidate(choice.candidate)));
+  const after = choice.trial.calibration?.nll ?? (await executor.scoreCalibration(choice.request, 'chosen'));
   const onValidation = gainOf(choice.trial.validation.nll, uniform.trial.validation.nll);
   const onCalibration = gainOf(after, before);
   const { length } = calibration.windows;
