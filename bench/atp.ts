@@ -74,6 +74,7 @@ async function runOurs() {
     calibration: calibration!,
     validation: validation!,
     calibrationOrder: 'sequential',
+    windowStart: 'none', // as in the windows that the peer gets
     calibrationSamples: SAMPLES,
     budget: 'published',
     threads,

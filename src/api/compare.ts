@@ -50,6 +50,7 @@ import {
   type Workspace,
 } from '../runs/index.js';
 import { embedText, type Text } from '../stream/index.js';
+import { describeGains } from '../words/index.js';
 import { drawComparison } from './report.js';
 
 export type CompareOptions = Omit<
@@ -233,11 +234,12 @@ function against(
     : pairedInterval(row.validation.nll, other.validation.nll);
 }
 
-function describeRow({ allocation, sparsity, validation, test, tasks }: ComparisonRow): string {
+function describeRow({ allocation, sparsity, validation, test, tasks, gains }: ComparisonRow): string {
   const scores = [
     `validation ${validation.perplexity.toPrecision(5)}`,
     test && `test ${test.perplexity.toPrecision(5)}`,
     tasks?.average && `average accuracy ${(100 * tasks.average.value).toFixed(2)} %`,
   ];
-  return `${allocation} at ${sparsity.target}: ${scores.filter(Boolean).join(', ')}`;
+  const gained = gains ? `. ${describeGains(gains)}` : '';
+  return `${allocation} at ${sparsity.target}: ${scores.filter(Boolean).join(', ')}${gained}`;
 }
