@@ -1,10 +1,11 @@
 """Writes test/golden/gptq: weights of GPTQ, and of GPTQ with zeros in the same sweep, in numpy float64, from the equations.
 
 Column by column as arXiv 2210.17323 and 2301.00774 describe it, every error carried to all columns at once, with the factor
-taken the long way: invert H, then U upper with inv(H) = U^T U. The scales are searched again here (SmallestLoss), so that a
+taken the long way: invert H, then U upper with inv(H) = U^T U. The scales are searched again here, so that a
 mistake in the search of the library shows too: a candidate is the share f of max|w| / 2^(b-1) with either sign, f from
 2^(b-1) / (2^(b-1) - 1) down to 0.4, 0.55 or 0.65 (2, 3, 4 bits) in 16 equal steps, rounded to float16; then three times the
-least-squares scale of the codes; the first smallest sum of squared errors wins. 8 bits: max|w| / 127 of the row, float32.
+least-squares scale of the codes; the first smallest sum of (w - scale q)^2 / U_jj^2 wins. 8 bits: max|w| / 127 of the row,
+float32.
 
   pip install numpy && python scripts/golden/gptq.py
 
@@ -17,8 +18,8 @@ golden.safetensors  for each <case>, float32 unless said:
 golden.json         of each case bits, group, pattern, sequences, dead columns, damping
 
 A case's seed is the first for which no decision is close: no quotient within 2e-3 of a half (inside the limits), no pruned
-score within 1e-4 of a kept one, and no two candidates for a scale whose losses differ by less than 1e-5 of them. So a float32
-implementation can be asked for the same integers.
+score within 1e-4 of a kept one, no two candidates for a scale whose losses differ by less than 1e-5 of them, and no scale
+within 1e-5 of another float16 number's half. So a float32 implementation can be asked for the same integers.
 """
 
 import argparse
@@ -78,9 +79,10 @@ def half(x: float) -> float:
     return float(np.float16(np.float32(x)))
 
 
-def scale_of(w: np.ndarray, bits: int) -> float:
+def scale_of(w: np.ndarray, importance: np.ndarray, bits: int) -> float:
     high = 2 ** (bits - 1) - 1
     low = -high - 1 if bits <= 4 else -high
+    importance = importance[w != 0]
     w = w[w != 0]
     largest = np.abs(w).max() if len(w) else 0
     if largest == 0:
@@ -89,22 +91,26 @@ def scale_of(w: np.ndarray, bits: int) -> float:
         return float(np.float32(largest / high))
 
     def loss(scale: float) -> float:
-        return float(((w - scale * codes(w, scale, low, high)) ** 2).sum())
+        return float((importance * (w - scale * codes(w, scale, low, high)) ** 2).sum())
 
     tried: dict[float, float] = {}
+    exact: dict[float, float] = {}  # before rounding
     first = -low / high
     for step in range(16):
-        size = half((first + (SMALLEST[bits] - first) * step / 15) * largest / -low)
-        for scale in (size, -size):
+        size = (first + (SMALLEST[bits] - first) * step / 15) * largest / -low
+        for scale in (half(size), -half(size)):
             if scale:
                 tried.setdefault(scale, loss(scale))
+                exact.setdefault(scale, math.copysign(size, scale))
     # The best of the search, and least squares from it.
     scale = best = min(tried, key=tried.get)
     for _ in range(3):
         q = codes(w, scale, low, high)
         if not (q**2).sum():
             break
-        new = half((w * q).sum() / (q**2).sum())
+        fitted = (importance * w * q).sum() / (importance * q**2).sum()
+        new = half(fitted)
+        exact.setdefault(new, fitted)
         if new == scale:
             break
         tried.setdefault(new, loss(new))
@@ -113,6 +119,8 @@ def scale_of(w: np.ndarray, bits: int) -> float:
             best = new
     ordered = sorted(tried.values())
     if len(ordered) > 1 and ordered[1] - ordered[0] < 1e-5 * ordered[1]:
+        raise Close
+    if half(exact[best] * (1 - 1e-5)) != half(exact[best] * (1 + 1e-5)):
         raise Close
     return best
 
@@ -166,7 +174,7 @@ def gptq(W, gram, sequences, bits, group, pattern):
                 score = W[:, part] ** 2 / pivots[part] ** 2
                 gone = first_of_sort(score.reshape(-1, m), pattern["n"]).reshape(score.shape)
             for row in range(rows):
-                scales[row, j // group] = scale_of(np.where(gone[row], 0, W[row, part]), bits)
+                scales[row, j // group] = scale_of(np.where(gone[row], 0, W[row, part]), pivots[part] ** -2.0, bits)
         if pattern and pattern["kind"] == "n:m" and j % pattern["m"] == 0:
             some = slice(j, j + pattern["m"])
             mask[:, some] = first_of_sort(W[:, some] ** 2 / pivots[some] ** 2, pattern["n"])

@@ -1,10 +1,10 @@
 // GPTQ (arXiv 2210.17323): SparseGPT's sweep with rounding. Every weight becomes ŵ = scale·q, and all weights to its right in
 // the row move by −e·U_j·, e = (w − ŵ) / U_jj, which best repairs the row's output. H, its damping and U are those of
 // SparseGPT (sparsify/gram-factor.ts). The scale of a group of columns is found when the sweep reaches it, from the updated
-// weights. Where the treatment has zeros too, one sweep does both: SparseGPT chooses the mask, the pruned leave the error
+// weights; it minimises Σ e², the error that the sweep will leave, as if no weight of the group moved any more. Where the treatment has zeros too, one sweep does both: SparseGPT chooses the mask, the pruned leave the error
 // w / U_jj, and what stays is rounded.
-// We differ: the grid (grid.ts) is symmetric with a signed scale of the least squared error, and no zero point; columns go in
-// their own order. Without zeros in the treatment a weight that is 0 stays 0, so that a sparse checkpoint stays sparse.
+// We differ: the grid (grid.ts) is symmetric with a signed scale and no zero point; the published code takes the scale of the
+// smallest and the largest weight, or of the least Σ |w − ŵ|^2.4. Columns go in their own order. Without zeros in the treatment a weight that is 0 stays 0, so that a sparse checkpoint stays sparse.
 
 import { InternalError } from '../../base/index.js';
 import type { Treatment } from '../../records/index.js';
@@ -21,7 +21,11 @@ import { rtn } from './rtn.js';
 export const roundingTo = (bits: number, group: number): Rounding => ({
   group,
   ...limitsOf(bits),
-  scalesOf: (W, panel, mask) => scalesOfPanel(W, panel, bits, LEAST_SQUARES, mask),
+  scalesOf: (W, panel, mask, diagonal) => {
+    // In units of the first column's, so that equal columns count 1 exactly.
+    const importance = Float64Array.from(diagonal, (pivot) => (diagonal[0]! / pivot) ** 2);
+    return scalesOfPanel(W, panel, bits, LEAST_SQUARES, mask, importance);
+  },
 });
 
 /** What the sweep prunes. */

@@ -34,21 +34,15 @@ export const gridShape = (bits: number, group: number, columns: number) => ({
   halves: bits <= SEARCHED_BITS,
 });
 
-/** The loss of the first `count` weights under a scale. */
-type Loss = (weights: Float64Array, count: number, scale: number, low: number, high: number) => number;
+/** The weights of a group, and how much an error of each counts. Only the first `count` of both are the group's. */
+export type Group = { readonly weights: Float64Array; readonly importance: Float64Array; readonly count: number };
 
 /** How the scales of at most 4 bits are searched. */
 export type ScaleSearch = {
-  readonly loss: Loss;
+  /** The loss of a group under a scale. */
+  readonly loss: (group: Group, scale: number, low: number, high: number) => number;
   /** A better scale near `scale`, which is tried if it is another; called up to `turns` times. */
-  readonly refine: (
-    weights: Float64Array,
-    count: number,
-    scale: number,
-    low: number,
-    high: number,
-    turn: number,
-  ) => number;
+  readonly refine: (group: Group, scale: number, low: number, high: number, turn: number) => number;
   readonly turns: number;
 };
 
@@ -64,41 +58,41 @@ const WHOLE = 6755399441055744;
 export const wholeIn = (x: number, low: number, high: number): number =>
   x <= low ? low : x >= high ? high : x + WHOLE - WHOLE;
 
-/** The least squared error, then least-squares scales of the codes. */
+/** The least (weighted) squared error, then least-squares scales of the codes. */
 export const LEAST_SQUARES: ScaleSearch = {
-  loss: (weights, count, scale, low, high) => {
+  loss: ({ weights, importance, count }, scale, low, high) => {
     const inverse = 1 / scale;
     let sum = 0;
     for (let i = 0; i < count; i++) {
       const w = weights[i]!;
       const rest = w - scale * wholeIn(w * inverse, low, high);
-      sum += rest * rest;
+      sum += importance[i]! * rest * rest;
     }
     return sum;
   },
-  refine: (weights, count, scale, low, high) => {
+  refine: ({ weights, importance, count }, scale, low, high) => {
     const inverse = 1 / scale;
     let [products, squares] = [0, 0];
     for (let i = 0; i < count; i++) {
       const w = weights[i]!;
       const q = wholeIn(w * inverse, low, high);
-      products += w * q;
-      squares += q * q;
+      products += importance[i]! * w * q;
+      squares += importance[i]! * q * q;
     }
     return squares > 0 ? products / squares : scale;
   },
   turns: 3,
 };
 
-/** The scale for the first `count` weights, the largest of which is ±`max`. */
-function findScale(weights: Float64Array, count: number, max: number, bits: number, search: ScaleSearch): number {
+/** The scale for a group whose largest weight is ±`max`. */
+function findScale(group: Group, max: number, bits: number, search: ScaleSearch): number {
   const { low, high } = limitsOf(bits);
   if (bits > SEARCHED_BITS) return Math.fround(max / high);
   let best = 0;
   let least = Number.POSITIVE_INFINITY;
   const consider = (scale: number): boolean => {
     if (scale === 0 || !Number.isFinite(scale)) return false;
-    const loss = search.loss(weights, count, scale, low, high);
+    const loss = search.loss(group, scale, low, high);
     if (!(loss < least)) return false;
     [best, least] = [scale, loss];
     return true;
@@ -111,7 +105,7 @@ function findScale(weights: Float64Array, count: number, max: number, bits: numb
     consider(-size);
   }
   for (let turn = 0, scale = best; best !== 0 && turn < search.turns; turn++) {
-    const next = nearestHalf(search.refine(weights, count, scale, low, high, turn));
+    const next = nearestHalf(search.refine(group, scale, low, high, turn));
     if (next === scale) break;
     consider(next);
     scale = next;
@@ -120,7 +114,8 @@ function findScale(weights: Float64Array, count: number, max: number, bits: numb
 }
 
 /**
- * The scale of each row of W for the columns of `panel`. Weights that are 1 in `mask` [rows, width] do not count.
+ * The scale of each row of W for the columns of `panel`. Weights that are 1 in `mask` [rows, width] do not count; the error of
+ * one in column j counts `columnImportance[j]` times, once by default.
  * @throws NumericError E_NUMERIC_WEIGHT for a weight that is not finite, or too large for a float16 scale
  */
 export function scalesOfPanel(
@@ -129,22 +124,25 @@ export function scalesOfPanel(
   bits: number,
   search: ScaleSearch,
   mask?: Mask,
+  columnImportance?: Float64Array,
 ): Float32Array {
   const { rows, columns, data } = W;
   const width = right - left;
   const gathered = new Float64Array(width);
+  const importance = new Float64Array(width).fill(1);
   const scales = new Float32Array(rows);
   for (let row = 0; row < rows; row++) {
     let [count, max] = [0, 0];
     for (let j = 0, at = row * columns + left; j < width; j++, at++) {
       const w = data[at]!;
       if (w === 0 || mask?.[row * width + j] === 1) continue;
+      if (columnImportance) importance[count] = columnImportance[j]!;
       gathered[count++] = w;
       const size = Math.abs(w);
       if (!(size <= max)) max = Number.isNaN(size) ? Number.POSITIVE_INFINITY : size; // refused below
     }
     requireScale(max, bits, row, left);
-    if (count > 0) scales[row] = findScale(gathered, count, max, bits, search);
+    if (count > 0) scales[row] = findScale({ weights: gathered, importance, count }, max, bits, search);
   }
   return scales;
 }

@@ -11,7 +11,7 @@ const BETA = 10;
 const GROWTH = 1.01;
 
 const HALF_QUADRATIC: ScaleSearch = {
-  loss: (weights, count, scale, low, high) => {
+  loss: ({ weights, count }, scale, low, high) => {
     const inverse = 1 / scale;
     let sum = 0;
     for (let i = 0; i < count; i++) {
@@ -21,7 +21,7 @@ const HALF_QUADRATIC: ScaleSearch = {
     }
     return sum;
   },
-  refine: (weights, count, scale, low, high, turn) => {
+  refine: ({ weights, count }, scale, low, high, turn) => {
     const inverse = 1 / scale;
     const beta = BETA * GROWTH ** turn;
     let [products, squares] = [0, 0];

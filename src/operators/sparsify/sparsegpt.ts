@@ -35,8 +35,11 @@ export type Rounding = {
   readonly group: number;
   readonly low: number;
   readonly high: number;
-  /** The scale of each row of W for the columns of `panel`. `mask` [rows, width] is 1 for weights that will go. */
-  scalesOf(W: Matrix, panel: Panel, mask: Mask): Float32Array;
+  /**
+   * The scale of each row of W for the columns of `panel`. `mask` [rows, width] is 1 for weights that will go, `diagonal` is
+   * U_jj of each column.
+   */
+  scalesOf(W: Matrix, panel: Panel, mask: Mask, diagonal: Float32Array): Float32Array;
 };
 
 export type SparseGptResult = {
@@ -87,7 +90,7 @@ export async function pruneSparseGpt(
   const groups = round ? Math.ceil(columns / (group ?? columns)) : 0;
   const scales = new Float32Array(rows * groups);
   // A scale for the whole row is found before the sweep.
-  const rowScales = round && group === undefined ? round.scalesOf(weights, whole, mask) : undefined;
+  const rowScales = round && group === undefined ? round.scalesOf(weights, whole, mask, diagonalOf(U)) : undefined;
   if (rowScales) scales.set(rowScales);
 
   for (let first = 0; first < panels.length; first += PANELS_PER_STRETCH) {
@@ -110,7 +113,8 @@ export async function pruneSparseGpt(
   function sweepPart(part: Panel): void {
     const { left, right } = part;
     const gone = cutMask(mask, columns, part);
-    const own = round && (rowScales ?? round.scalesOf(weights, part, choose ? foresee(part, choose) : gone));
+    const own =
+      round && (rowScales ?? round.scalesOf(weights, part, choose ? foresee(part, choose) : gone, diagonalOf(U, part)));
     if (own && group !== undefined)
       for (let row = 0; row < rows; row++) scales[row * groups + left / group] = own[row]!;
     const rounding = round && own ? { scales: own, low: round.low, high: round.high } : undefined;
