@@ -42,8 +42,9 @@ const LEVELS: Readonly<Record<string, number>> = {
   generation: 7,
   runs: 8,
   server: 8,
-  api: 9,
-  cli: 10,
+  compress: 9,
+  api: 10,
+  cli: 11,
 };
 
 /** The one room that may import a dependency. zod describes documents wherever they come in. */

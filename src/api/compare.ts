@@ -9,7 +9,7 @@ import { summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
 import { blameWeights } from '../model/index.js';
 import { formatPattern } from '../operators/index.js';
-import { countBlockZeros, type DensePass, runDense } from '../pipeline/index.js';
+import { countBlockZeros, type DensePass, runDense, sharesOf } from '../pipeline/index.js';
 import { blockRates, POLICIES } from '../plan/index.js';
 import { collectable, requireCalibration } from '../profile/index.js';
 import {
@@ -45,7 +45,6 @@ import {
   prepareTasks,
   prepareTexts,
   scoreFinal,
-  sharesOf,
   trialEquivalents,
   type Workspace,
 } from '../runs/index.js';

@@ -18,7 +18,7 @@ export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { measureSensitivity } from './sensitivity.js';
 export { measureTable, type UnitDamages } from './sensitivity-table.js';
 export { pruneSequentially, runBlocks, scoreBlockFiles } from './sequential.js';
-export type { StreamTarget } from './stream-target.js';
+export { type StreamTarget, sharesOf } from './stream-target.js';
 export { scoreSurrogate } from './surrogate.js';
 export { measureEvidence, treatBlock } from './treat.js';
 export { withTreatedBlock } from './treated-block.js';

@@ -45,6 +45,9 @@ export type StreamTarget = {
   readonly weighTokens?: boolean;
 };
 
+/** The two numbers of a target, for records. */
+export const sharesOf = ({ alpha, gamma }: StreamTarget): Pick<StreamTarget, 'alpha' | 'gamma'> => ({ alpha, gamma });
+
 export type Streams = {
   /** The residual before the block: treated, and dense. They may be one store. */
   readonly treated: Activations;

@@ -18,8 +18,6 @@ export type TargetSettings = {
 
 export type Shares = Pick<StreamTarget, 'alpha' | 'gamma'>;
 
-export const sharesOf = ({ alpha, gamma }: StreamTarget): Shares => ({ alpha, gamma });
-
 /** Half of both: full shares bend to the calibration text where its tokens are few (docs/lab/theory.md). */
 export const DEFAULT_SHARES: Shares = { alpha: 0.5, gamma: 0.5 };
 

@@ -3,6 +3,7 @@
 
 import { InternalError, type OnProgress } from '../base/index.js';
 import { summarise } from '../evaluate/index.js';
+import { sharesOf } from '../pipeline/index.js';
 import { blockRates, type ModelFacts, type Values } from '../plan/index.js';
 import { pairedInterval, type Trial } from '../records/index.js';
 import type { Searcher } from '../search/index.js';
@@ -10,7 +11,6 @@ import type { Candidate, RequestOf } from './candidate.js';
 import { describeCandidate } from './describe.js';
 import type { LocalExecutor } from './executor.js';
 import { surrogateSample } from './samples.js';
-import { sharesOf } from './stream-shares.js';
 import { type Digest, requestDigest, type TrialOutcome, type TrialRequest } from './trial.js';
 
 export type TimedTrial = Trial & { readonly seconds: number };
