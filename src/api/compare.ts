@@ -29,6 +29,7 @@ import {
   createRequests,
   describeCandidate,
   factsOf,
+  fidelityOf,
   gainsOf,
   type LocalExecutor,
   measureAt,
@@ -36,6 +37,7 @@ import {
   nameSource,
   normalisePrune,
   openEngine,
+  openReference,
   openRun,
   openSource,
   type PreparedTasks,
@@ -108,8 +110,9 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     const { onProgress } = settings;
     const where = { engine, model, workspace, calibration, validation, dense, onProgress };
     const executor = createLocalExecutor(own, where);
-    const context: Context = { ...where, validation, dense, executor, hashes, texts, tasks, measured };
-    const denseScores = await scoreFinal(context, model, texts.test, tasks, settings, 'dense', undefined);
+    const reference = openReference(own, { ...settings, engine, model, workspace }, texts);
+    const context: Context = { ...where, validation, dense, reference, executor, hashes, texts, tasks, measured };
+    const denseScores = await scoreFinal(context, tasks, settings, 'dense', undefined);
 
     const rows: ComparisonRow[] = [];
     const rowSeconds: number[] = [];
@@ -172,6 +175,7 @@ type Context = {
   readonly calibration: Text | undefined;
   readonly validation: Text;
   readonly dense: DensePass;
+  readonly reference: ReturnType<typeof openReference>;
   readonly measured: Partial<Measured>;
 };
 
@@ -192,7 +196,7 @@ async function runCell(
     await executor.blocks.restore(choice.request, describeCandidate(choice.candidate));
     const dir = executor.blocks.dirOf(trial);
     const gains = await gainsOf(executor, choice, texts, settings.onProgress);
-    const final = await scoreFinal(context, model, texts.test, tasks, settings, trial, dir);
+    const { compared, ...final } = await scoreFinal(context, tasks, settings, trial, dir);
     const zeros = await countBlockZeros(model, dir);
     // The other policies of this target are compared with uniform's blocks.
     if (!choice.isUniform) await executor.blocks.discard(trial);
@@ -209,6 +213,7 @@ async function runCell(
       sparsity: { target, realised: zeros / model.prunable },
       validation: score,
       ...final,
+      ...(await fidelityOf(context, compared)),
       errors: [...errors],
       ...(gains ? { gains } : {}),
       versusUniform: against(row, before, target, 'uniform'),

@@ -16,18 +16,21 @@ import {
   checkOut,
   checkOutside,
   checkSpace,
+  fidelityOf,
   isOnlyToBeCleared,
   nameSource,
+  normaliseGreedy,
   normaliseRun,
   normaliseWindowing,
   openEngine,
+  openReference,
   openRun,
   openSource,
-  type PreparedText,
   type PreparedTexts,
   prepareTexts,
   type RunOptions,
   type RunSettings,
+  scoreAgainst,
   scoreText,
   type TextSettings,
   type WindowingOptions,
@@ -51,6 +54,8 @@ export type DropOptions = RunOptions &
     readonly validation?: string;
     /** Scored once, with the dense and the smaller model. It does not influence the choice. */
     readonly test?: string;
+    /** Tokens of each greedy text whose first divergence from the dense model's is measured; 0 measures none. Defaults to 64. */
+    readonly greedyTokens?: number;
     /** Continue a run that was interrupted. Defaults to false. */
     readonly resume?: boolean;
   };
@@ -63,6 +68,7 @@ type DropSettings = RunSettings &
     readonly out: string;
     readonly blocks: number;
     readonly method: DropMethod;
+    readonly greedyTokens: number;
     readonly resume: boolean;
   };
 
@@ -111,6 +117,7 @@ function normaliseDrop(options: DropOptions): DropSettings {
     validation: options.validation,
     test: options.test,
     ...normaliseWindowing(options),
+    greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
   };
 }
@@ -138,23 +145,34 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts): 
     const engine = await own(openEngine(model, settings));
     const { hashes, workspace } = await openRun('drop', settings, model, texts);
     await own(workspace);
-    const scoreOf = async (name: string, scored: Model, text: PreparedText | undefined): Promise<number | null> => {
-      if (!text) return null;
-      const stage = name.replace('-', ': ');
-      return await workspace.step(
+    const { onProgress } = settings;
+    const reference = openReference(own, { ...settings, engine, model, workspace }, texts);
+    // Blocks go, the head stays: the dense model's reads both residuals.
+    const context = { engine, model, workspace, reference };
+    const scoresOf = async (name: string, smaller: Model | undefined) => {
+      const { evaluation, compared } = await scoreAgainst(context, smaller, undefined, {
         name,
-        async () => (await scoreText(engine, scored, undefined, text, stage, settings.onProgress)).perplexity,
-      );
+        losses: true,
+        onProgress,
+      });
+      const perplexityOf = async (text: 'validation' | 'test'): Promise<number | null> => {
+        if (!texts[text]) return null;
+        if (reference?.text === text) return evaluation!.perplexity;
+        const score = () =>
+          scoreText(engine, smaller ?? model, undefined, texts[text]!, `${text}: ${name}`, onProgress);
+        return (await workspace.step(`${text}-${name}`, score)).perplexity;
+      };
+      return {
+        perplexities: { validation: await perplexityOf('validation'), test: await perplexityOf('test') },
+        compared,
+      };
     };
-    const scoresOf = async (name: string, scored: Model) => ({
-      validation: await scoreOf(`validation-${name}`, scored, texts.validation),
-      test: await scoreOf(`test-${name}`, scored, texts.test),
-    });
-    const dense = await scoresOf('dense', model);
+    const { perplexities: dense } = await scoresOf('dense', undefined);
     const choice = await choose(settings, model, texts, engine, workspace);
-    settings.onProgress({ kind: 'stage', stage: 'writing' });
+    onProgress({ kind: 'stage', stage: 'writing' });
     const final = await assemble(model, workspace, new Set(choice.removed));
     const smaller = await openModel(final);
+    const { perplexities: dropped, compared } = await scoresOf('dropped', smaller);
     const record: DropRecord = {
       format: 'layerwise-drop',
       version: 1,
@@ -171,7 +189,8 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts): 
       blocks: { before: model.config.blocks, after: smaller.config.blocks },
       parameters: { before: model.parameters, after: smaller.parameters },
       dense,
-      dropped: await scoresOf('dropped', smaller),
+      dropped,
+      ...(await fidelityOf(context, compared, { model: smaller, settings })),
     };
     await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
     await workspace.finish();

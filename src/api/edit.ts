@@ -21,7 +21,7 @@ import {
   describeCandidate,
   describeUnseen,
   type Entry,
-  type FinalScores,
+  fidelityOf,
   gainsOf,
   isOnlyToBeCleared,
   openRun,
@@ -105,11 +105,11 @@ async function editModel(
     const { workspace, engine, executor, choice } = run;
     const { blocks } = executor;
     const dirOf = ({ digest }: Entry): string => blocks.dirOf(digest);
-    const score = (name: string, dir: string | undefined): Promise<FinalScores> =>
-      scoreFinal(run, model, texts.test, tasks, settings, name, dir);
+    const score = (name: string, dir: string | undefined): ReturnType<typeof scoreFinal> =>
+      scoreFinal(run, tasks, settings, name, dir);
     const gains = await gainsOf(executor, choice, texts, settings.onProgress);
     const dense = await score('dense', undefined);
-    if ((texts.test || tasks) && choice.uniform) await blocks.restore(choice.uniform.request, 'uniform');
+    if ((run.reference || tasks) && choice.uniform) await blocks.restore(choice.uniform.request, 'uniform');
     await blocks.restore(choice.request, describeCandidate(choice.candidate));
     const uniform = choice.uniform ? await score('uniform', dirOf(choice.uniform)) : UNSCORED;
     const chosen = choice.uniform && choice.isUniform ? uniform : await score('chosen', dirOf(choice));
@@ -120,6 +120,8 @@ async function editModel(
     settings.onProgress({ kind: 'stage', stage: 'writing' });
     const final = await assemble(model, workspace, dirOf(choice));
     const edited = await openModel(final);
+    const { compared: _, ...uniformScores } = uniform;
+    const { compared, ...chosenScores } = chosen;
     const manifest = buildManifest({
       settings,
       model,
@@ -133,7 +135,11 @@ async function editModel(
       notes,
       denseValidation: run.denseValidation,
       tasks,
-      finals: { dense, uniform, chosen },
+      finals: {
+        dense,
+        uniform: { ...uniformScores, ...(await fidelityOf(run, uniform.compared)) },
+        chosen: { ...chosenScores, ...(await fidelityOf(run, compared, { model: edited, settings })) },
+      },
       gains,
     });
     await writeFileAtomic(`${final}/layerwise.json`, `${JSON.stringify(manifest, null, 2)}\n`);

@@ -2,15 +2,24 @@
 // checked before the weights. Text and tasks get separate decoders, each with as many positions as it needs: a text has few
 // long windows, tasks have many short requests.
 
-import { OptionError } from '../base/index.js';
+import { OptionError, withResources } from '../base/index.js';
 import { type OpenDecoder, openDecoder, readPackedModel } from '../decoder/index.js';
-import { summarise } from '../evaluate/index.js';
-import { loadLanguage, scoreRequests, scoreWindows } from '../generation/index.js';
-import { longestAlike, type ModelConfig } from '../model/index.js';
+import { emptyFidelity, summarise } from '../evaluate/index.js';
+import {
+  argmax,
+  loadLanguage,
+  readWindows,
+  scoreRequests,
+  scoreWindows,
+  type VisitLogits,
+  writeGreedily,
+} from '../generation/index.js';
+import { longestAlike, type Model, type ModelConfig } from '../model/index.js';
 import { openPacked, type PackedModel } from '../packed/index.js';
-import type { Evaluation, ManifestText } from '../records/index.js';
+import type { Evaluation, Fidelity, ManifestText } from '../records/index.js';
 import type { TaskSettings } from '../runs/index.js';
 import {
+  openEngine,
   outcomesOf,
   type PreparedText,
   prepareText,
@@ -20,9 +29,19 @@ import {
   type TaskRequests,
   type TasksResult,
   windowLength,
+  writeDenseTexts,
 } from '../runs/index.js';
-import type { WindowStart } from '../text/index.js';
+import { loadTokenizer, type Windows, type WindowStart } from '../text/index.js';
 import type { EncodedRequest, Likelihood, Outcome } from '../zeroshot/index.js';
+import {
+  collectFidelity,
+  type DenseSettings,
+  fidelityOf,
+  greedyOf,
+  openDense,
+  requireSameWindows,
+  runDense,
+} from './dense-model.js';
 
 /** The text and the requests to score. */
 export type Asked = {
@@ -31,14 +50,29 @@ export type Asked = {
   readonly sequenceLength: number | undefined;
   readonly windowStart: WindowStart | undefined;
   readonly seed: number;
+  /** The original checkpoint to compare with. */
+  readonly dense: string | undefined;
+  readonly greedyTokens: number;
 };
 
 export type Scores = {
   readonly text: Evaluation | undefined;
   /** The text that was scored, and how it was cut. */
   readonly source: ManifestText | undefined;
+  /** How far the predictions are from the dense model's; undefined without one. */
+  readonly fidelity: Fidelity | undefined;
   readonly tasks: TasksResult | undefined;
 };
+
+export const NO_TEXT = { text: undefined, source: undefined, fidelity: undefined } as const;
+
+/** The length of the windows that both models can read. @throws OptionError E_OPTION_SEQUENCE_LENGTH */
+export function longestWindow(model: WithConfig, dense: WithConfig | undefined, asked: number | undefined): number {
+  const length = windowLength(model, asked);
+  return dense ? Math.min(length, windowLength(dense, asked)) : length;
+}
+
+type WithConfig = { readonly config: ModelConfig };
 
 /** The most requests at once. */
 const SEQUENCES = 8;
@@ -60,18 +94,22 @@ export async function evaluatePacked(path: string, asked: Asked, settings: RunSe
   try {
     const { config } = await readPackedModel(packed);
     const { tokenizer } = await loadLanguage(packed, onProgress);
-    const { text, tasks, windowStart: start, ...run } = asked;
+    const { text, tasks, windowStart: start, dense: original, greedyTokens, ...run } = asked;
+    const dense = original === undefined ? undefined : await openDense(original, config, settings);
     let prepared: PreparedText | undefined;
     if (text !== undefined) {
       onProgress({ kind: 'stage', stage: 'reading texts' });
-      const length = windowLength({ config }, run.sequenceLength);
-      const common = { role: 'test', order: 'all', start, seed: 0, onProgress } as const;
-      prepared = await prepareText({ config }, tokenizer, { path: text, length, ...common });
+      const length = longestWindow({ config }, dense, run.sequenceLength);
+      const request = { path: text, length, role: 'test', order: 'all', start, seed: 0, onProgress } as const;
+      prepared = await prepareText({ config }, tokenizer, request);
+      if (dense) {
+        const denseTokenizer = await loadTokenizer(dense.checkpoint.dir, onProgress);
+        requireSameWindows(prepared.windows, (await prepareText(dense, denseTokenizer, request)).windows);
+      }
     }
     const requests = tasks && (await readRequests({ ...run, tasks, onProgress }, { config }, tokenizer));
     return {
-      text: prepared && (await scoreText(packed, prepared.windows, settings)),
-      source: prepared?.record,
+      ...(prepared ? await scoreText(packed, prepared, dense, { ...settings, greedyTokens }) : NO_TEXT),
       tasks: requests && resultOf(requests, await scoreTasks(packed, config, requests, settings)),
     };
   } finally {
@@ -79,11 +117,54 @@ export async function evaluatePacked(path: string, asked: Asked, settings: RunSe
   }
 }
 
-function scoreText(packed: PackedModel, windows: PreparedText['windows'], settings: RunSettings): Promise<Evaluation> {
+/** The losses on a text, and the comparison with the dense model if there is one. */
+function scoreText(
+  packed: PackedModel,
+  { windows, record }: PreparedText,
+  dense: Model | undefined,
+  settings: DenseSettings,
+): Promise<Pick<Scores, 'text' | 'source' | 'fidelity'>> {
   const { onProgress } = settings;
-  return withDecoder(packed, { positions: windows.length, sequences: 1 }, settings, async (decoder) => {
-    onProgress({ kind: 'stage', stage: 'evaluating', total: windows.windows.length, unit: 'window' });
-    return summarise(await scoreWindows(decoder, windows, onProgress), windows.length);
+  return withResources(async (own) => {
+    const engine = dense && (await own(openEngine(dense, settings)));
+    const stream = engine && (await runDense(own, engine, dense!, windows, 'the dense model', settings));
+    const collected = stream && (await collectFidelity(own, engine, dense!, stream, windows));
+    const nll = await withDecoder(packed, { positions: windows.length, sequences: 1 }, settings, async (decoder) => {
+      onProgress({ kind: 'stage', stage: 'evaluating', total: windows.windows.length, unit: 'window' });
+      return await scoreWindows(decoder, windows, onProgress, collected?.visit);
+    });
+    const greedy = dense && (await compareGreedily(packed, dense, windows, settings));
+    const fidelity = collected && fidelityOf(collected.tokens, greedy ?? null);
+    return { text: summarise(nll, windows.length), source: record, fidelity };
+  });
+}
+
+/** Where a packed model parts from the dense model's greedy texts. */
+async function compareGreedily(
+  packed: PackedModel,
+  dense: Model,
+  { windows, length }: Windows,
+  settings: DenseSettings,
+): Promise<Fidelity['greedy']> {
+  const texts = await writeDenseTexts(dense, { windows, length }, settings.greedyTokens, settings);
+  if (!texts) return null;
+  const T = texts.windows.length;
+  return await withDecoder(packed, { positions: T, sequences: 1 }, settings, async (decoder) => {
+    const { onProgress } = settings;
+    const { vocabulary } = decoder.info;
+    const tokens = emptyFidelity(texts.windows.windows.length, T - 1);
+    const visit: VisitLogits = (window, first, logits) => {
+      for (let row = 0; row * vocabulary < logits.length; row++) {
+        const at = window * (T - 1) + first + row;
+        tokens.choice[at] = argmax(logits.subarray(row * vocabulary, (row + 1) * vocabulary));
+        tokens.denseChoice[at] = texts.windows.windows[window]![first + row + 1]!;
+      }
+    };
+    onProgress({ kind: 'stage', stage: 'greedy texts', total: texts.windows.windows.length, unit: 'window' });
+    await readWindows(decoder, texts.windows, visit, onProgress);
+    const goOn = async (prompt: readonly number[], count: number): Promise<readonly number[]> =>
+      (await writeGreedily(decoder, [prompt], count))[0]!;
+    return await greedyOf(texts, tokens, dense.checkpoint.dir, goOn);
   });
 }
 

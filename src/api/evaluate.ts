@@ -2,12 +2,15 @@
 // zero-shot tasks by that of lm-evaluation-harness (docs/reference/tasks.md), or both, as the papers report.
 
 import { withResources } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
+import { scoreWindows, summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
 import { blameWeights } from '../model/index.js';
 import { isPackedPath } from '../packed/index.js';
 import {
   checkOutPath,
   checkOutside,
+  normaliseGreedy,
   normaliseLength,
   normaliseRun,
   normaliseStart,
@@ -22,13 +25,12 @@ import {
   refuseMissing,
   resultOf,
   scoreTasks,
-  scoreText,
   type TaskOptions,
   wholeNumber,
-  windowLength,
 } from '../runs/index.js';
-import { loadTokenizer } from '../text/index.js';
-import { type Asked, evaluatePacked, type Scores } from './evaluate-packed.js';
+import { loadTokenizer, type WindowStart } from '../text/index.js';
+import { compareCheckpoints, type DenseSettings, openDense, requireSameWindows, runDense } from './dense-model.js';
+import { type Asked, evaluatePacked, longestWindow, NO_TEXT, type Scores } from './evaluate-packed.js';
 import { writeHarness } from './harness.js';
 
 export type EvaluateOptions = RunOptions &
@@ -47,6 +49,13 @@ export type EvaluateOptions = RunOptions &
      * Defaults to `bos` where the tokenizer puts BOS before a text, else to `none`.
      */
     readonly windowStart?: string;
+    /**
+     * The checkpoint that the model was made from, as a directory or a name on the Hub: how far the model's predictions on the
+     * text are from its. Defaults to no comparison.
+     */
+    readonly dense?: string;
+    /** Tokens of each greedy text whose first divergence from the dense model's is measured; 0 measures none. Defaults to 64. */
+    readonly greedyTokens?: number;
     /** Seed that draws few-shot examples. Defaults to 0. */
     readonly seed?: number;
     /** Directory to write lm-evaluation-harness's results and samples to; must not exist. Defaults to none. */
@@ -61,16 +70,22 @@ export type EvaluateResult = Scores & { readonly seconds: number };
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
   const started = performance.now();
-  const { checkpoint, text, out } = options;
+  const { checkpoint, text, out, dense } = options;
   const settings = normaliseRun(options);
   const sequenceLength = normaliseLength(options.sequenceLength);
   const windowStart = normaliseStart(options.windowStart);
   const seed = wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1);
   const tasks = normaliseTasks(options);
   if (text === undefined && !tasks) refuseMissing('text', 'a text file, or --tasks or --suite');
+  if (dense !== undefined && text === undefined)
+    refuseMissing('text', 'a text with --dense, on which the two are compared');
+  if (options.greedyTokens !== undefined && dense === undefined) {
+    refuseMissing('dense', 'the original checkpoint with --greedy-tokens, whose texts are compared with');
+  }
+  const greedyTokens = normaliseGreedy(options.greedyTokens);
   if (out !== undefined && !tasks) refuseMissing('tasks', 'tasks with --out, which receives their results and samples');
   if (out !== undefined) await checkOutPath(out);
-  const asked = { text, tasks, sequenceLength, windowStart, seed };
+  const asked = { text, tasks, sequenceLength, windowStart, seed, dense, greedyTokens };
   const scores = (await isPackedPath(checkpoint))
     ? await evaluatePacked(checkpoint, asked, settings)
     : await evaluateCheckpoint(checkpoint, asked, out, settings);
@@ -80,30 +95,48 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
 
 async function evaluateCheckpoint(
   checkpoint: string,
-  { text: path, tasks, sequenceLength, windowStart, seed }: Asked,
+  { text: path, tasks, sequenceLength, windowStart, seed, dense: original, greedyTokens }: Asked,
   out: string | undefined,
   settings: RunSettings,
 ): Promise<Scores> {
   const { onProgress } = settings;
   const model = await openSource(checkpoint, onProgress);
   if (out !== undefined) await checkOutside(out, model.checkpoint.dir);
-  const text =
-    path === undefined ? undefined : await readWindows(model, path, { sequenceLength, windowStart }, settings);
+  const dense = original === undefined ? undefined : await openDense(original, model.config, settings);
+  const cut = { length: longestWindow(model, dense, sequenceLength), start: windowStart };
+  const text = path === undefined ? undefined : await readWindows(model, path, cut, settings);
+  if (dense) requireSameWindows(text!.windows, (await readWindows(dense, path!, cut, settings)).windows);
   const prepared = await prepareTasks({ onProgress, tasks, sequenceLength, seed }, model);
   return await withResources(async (own) => {
     const engine = await own(openEngine(model, settings));
     return {
-      text: text && (await scoreText(engine, model, undefined, text, 'evaluating', onProgress)),
-      source: text?.record,
+      ...(text ? await scoreWithDense(engine, model, text, dense, { ...settings, greedyTokens }) : NO_TEXT),
       tasks: prepared && resultOf(prepared, await scoreTasks(engine, model, undefined, prepared, 'tasks', onProgress)),
     };
   }).catch((error) => blameWeights(model, error));
 }
 
+/** The losses on a text, and the comparison with the dense model if there is one. */
+function scoreWithDense(
+  engine: Engine,
+  model: Model,
+  text: PreparedText,
+  dense: Model | undefined,
+  settings: DenseSettings,
+): Promise<Pick<Scores, 'text' | 'source' | 'fidelity'>> {
+  const { windows, record } = text;
+  return withResources(async (own) => {
+    const stream = await runDense(own, engine, model, windows, 'evaluating', settings);
+    const evaluation = summarise(await scoreWindows(engine, model, stream, windows), windows.length);
+    const fidelity = dense && (await compareCheckpoints(engine, model, stream, dense, text, settings));
+    return { text: evaluation, source: record, fidelity };
+  });
+}
+
 async function readWindows(
   model: Model,
   path: string,
-  { sequenceLength, windowStart }: Pick<Asked, 'sequenceLength' | 'windowStart'>,
+  cut: { readonly length: number; readonly start: WindowStart | undefined },
   { onProgress }: RunSettings,
 ): Promise<PreparedText> {
   onProgress({ kind: 'stage', stage: 'reading texts' });
@@ -111,9 +144,8 @@ async function readWindows(
   return await prepareText(model, tokenizer, {
     path,
     role: 'test',
-    length: windowLength(model, sequenceLength),
     order: 'all',
-    start: windowStart,
+    ...cut,
     seed: 0,
     onProgress,
   });

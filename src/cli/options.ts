@@ -219,6 +219,19 @@ export const OPTIONS = {
     text: 'texts that judge the plans of a search. both: validation text and a sample of the calibration windows',
     otherwise: DEFAULTS.judge,
   },
+  dense: {
+    kind: 'text',
+    flag: '--dense',
+    value: 'checkpoint',
+    text: 'the original that the model was made from (a directory, or a name on the Hub): how far the predictions on the text are from its',
+  },
+  greedyTokens: {
+    kind: 'number',
+    flag: '--greedy-tokens',
+    value: 'n',
+    text: 'tokens of each greedy text whose first difference from the dense model’s is measured; 0 measures none',
+    otherwise: String(DEFAULTS.greedyTokens),
+  },
   out: { kind: 'text', flag: '--out', value: 'path', text: 'where to write; must not exist yet' },
   resume: { kind: 'flag', flag: '--resume', text: 'continue an interrupted run of the same command' },
   pack: {
@@ -468,6 +481,7 @@ export const PRUNING_OPTIONS = [
   'windowStart',
   'maxTrials',
   'judge',
+  'greedyTokens',
   'seed',
   'device',
   'threads',

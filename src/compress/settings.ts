@@ -7,6 +7,7 @@ import { findPolicy } from '../plan/index.js';
 import type { Treatment } from '../records/index.js';
 import {
   DEFAULTS,
+  normaliseGreedy,
   normaliseRun,
   normaliseTarget,
   normaliseTasks,
@@ -52,6 +53,8 @@ export type CompressOptions = RunOptions &
     readonly sensitivities?: string;
     /** Exact trials the search may make. Defaults to 6. */
     readonly maxTrials?: number;
+    /** Tokens of each greedy text whose first divergence from the dense model's is measured; 0 measures none. Defaults to 64. */
+    readonly greedyTokens?: number;
     /** Continue a run that was interrupted. Defaults to false. */
     readonly resume?: boolean;
     /** Check everything, say what would be done, and stop. Defaults to false. */
@@ -115,6 +118,7 @@ export function normaliseCompress(options: CompressOptions): PruneSettings & Com
     ...normaliseWindowing(options),
     maxTrials: wholeNumber('max-trials', options.maxTrials ?? DEFAULTS.maxTrials, 1, 1000),
     judge: DEFAULTS.judge,
+    greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
     push: undefined,
     compress: { ...budget, allow, head: oneOf('head', options.head ?? 'int8', HEADS) },

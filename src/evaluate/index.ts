@@ -1,2 +1,13 @@
+export {
+  compareModels,
+  compareRows,
+  compareStreams,
+  emptyFidelity,
+  openLogits,
+  rowsPerRun,
+  setToken,
+  summariseFidelity,
+  type TokenFidelity,
+} from './fidelity.js';
 export { summarise } from './perplexity.js';
 export { LOGITS_PER_RUN, scoreDivergences, scoreWindows } from './score.js';

@@ -3,12 +3,13 @@ export { type Completion, type CompletionPiece, complete, type PlacedToken } fro
 export { createDetokeniser, createTextStream } from './detokenise.js';
 export { folderTexts, loadLanguage } from './folder.js';
 export { type Generated, generateText } from './generate.js';
+export { writeGreedily } from './greedy.js';
 export { readJson as readChatJson } from './jinja/json.js';
 export type { ModelFileName, ModelFiles } from './language.js';
 export { scoreRequests } from './likelihoods.js';
 export { openForText } from './open.js';
 export { encodePrompt, type OpenedDecoder, startSomewhere } from './opened.js';
-export { scoreWindows } from './perplexity.js';
+export { readWindows, scoreWindows, type VisitLogits } from './perplexity.js';
 export type { Finish, SequenceRequest } from './request.js';
 export { argmax, createSampler, type Sampling } from './sampler.js';
 export { createScheduler, type Scheduler } from './scheduler.js';

@@ -3,6 +3,8 @@
 //   nll: with `target` [N, 1], the next token of each row: −log p(target), [N, 1], nats.
 //   choices: the same `nll`, and `lead` [N, 1]: the largest log-probability minus that of the target.
 //   divergence: with `reference` [N, D], rows of another residual: KL(p_reference ‖ p_x), [N, 1], nats.
+//   fidelity: the same `divergence`, and `choice` and `referenceChoice` [N, 1]: the likeliest token by each of the two, the
+//     lowest of equals. They are float32, which holds every number up to 2^24.
 //   logits: [N, V].
 
 import { type Graph, GraphBuilder, int } from '../graph/index.js';
@@ -10,7 +12,7 @@ import type { ModelConfig } from './config.js';
 import { normalise, softCap, type TensorSource, weight } from './nodes.js';
 import type { TensorNames } from './tensor-names.js';
 
-export type HeadOutput = 'nll' | 'choices' | 'divergence' | 'logits';
+export type HeadOutput = 'nll' | 'choices' | 'divergence' | 'fidelity' | 'logits';
 
 export function buildHeadGraph(
   config: ModelConfig,
@@ -54,10 +56,15 @@ export function buildHeadGraph(
       g.output(g.op('Sub', [largest, chosen]), 'lead', ['N', 1]);
       break;
     }
-    case 'divergence': {
-      const q = softened(logitsOf(g.input('reference', 'f32', ['N', config.hidden])));
+    case 'divergence':
+    case 'fidelity': {
+      const reference = logitsOf(g.input('reference', 'f32', ['N', config.hidden]));
+      const q = softened(reference);
       const terms = g.op('Mul', [g.op('Exp', [q]), g.op('Sub', [q, softened(logits)])]);
       g.output(g.op('ReduceSum', [terms, g.shape([1])], { keepdims: int(1) }), 'divergence', ['N', 1]);
+      if (options.outputs === 'divergence') break;
+      g.output(likeliest(g, logits), 'choice', ['N', 1]);
+      g.output(likeliest(g, reference), 'referenceChoice', ['N', 1]);
       break;
     }
     default:
@@ -65,3 +72,7 @@ export function buildHeadGraph(
   }
   return g.build('head', options.folder);
 }
+
+/** The number of the largest logit of each row, as float32. */
+const likeliest = (g: GraphBuilder, logits: string): string =>
+  g.op('Cast', [g.op('ArgMax', [logits], { axis: int(1), keepdims: int(1) })], { to: int(1) });

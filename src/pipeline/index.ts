@@ -17,7 +17,7 @@ export { type DensePass, runDense, tapBlock } from './dense.js';
 export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { measureSensitivity } from './sensitivity.js';
 export { measureTable, type UnitDamages } from './sensitivity-table.js';
-export { pruneSequentially, runBlocks, scoreBlockFiles } from './sequential.js';
+export { pruneSequentially, runBlockFiles, runBlocks, scoreBlockFiles } from './sequential.js';
 export { type StreamTarget, sharesOf } from './stream-target.js';
 export { scoreSurrogate } from './surrogate.js';
 export { measureEvidence, treatBlock } from './treat.js';

@@ -142,6 +142,17 @@ export function scoreBlocks(
   });
 }
 
+/** The residual after the last block on `text`, with the block files in `dir`, or the checkpoint's blocks without. */
+export function runBlockFiles(
+  engine: Engine,
+  model: Model,
+  dir: string | undefined,
+  text: Text,
+  onProgress: OnProgress,
+): Promise<Activations> {
+  return runBlocks(engine, model, text, onProgress, withFilesOf(dir));
+}
+
 /** The mean negative log-likelihood of each window, with the block files in `dir`, or the checkpoint's blocks without. */
 export function scoreBlockFiles(
   engine: Engine,
@@ -150,6 +161,8 @@ export function scoreBlockFiles(
   text: Text,
   onProgress: OnProgress,
 ): Promise<number[]> {
-  const withFile: WithBlock = async (block, use) => await use(await blockFileSource(blockPath(dir!, block)));
-  return scoreBlocks(engine, model, text, onProgress, dir === undefined ? undefined : withFile);
+  return scoreBlocks(engine, model, text, onProgress, withFilesOf(dir));
 }
+
+const withFilesOf = (dir: string | undefined): WithBlock | undefined =>
+  dir === undefined ? undefined : async (block, use) => await use(await blockFileSource(blockPath(dir, block)));

@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { evaluationSchema, sharesSchema } from './evaluation.js';
+import { fidelitySchema } from './fidelity.js';
 import { gainsSchema } from './gains.js';
 import { modelSchema, textSchema } from './manifest.js';
 import { taskScoresSchema, taskSetupSchema } from './tasks.js';
@@ -23,6 +24,8 @@ const comparisonRowSchema = z.object({
   test: evaluationSchema.nullable(),
   /** Absent without tasks. */
   tasks: taskScoresSchema.optional(),
+  /** How far it is from the dense model on the test text, else on the validation text; absent in older records. */
+  fidelity: fidelitySchema.optional(),
   /** Relative reconstruction error of each block's output. */
   errors: z.array(z.number()),
   /** Paired 95 % interval of the perplexity ratio to uniform, and to atp, at the same target; on the test text if given. */

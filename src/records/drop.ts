@@ -2,6 +2,7 @@
 // that depends on when, where or how fast the run went, so equal inputs give equal bytes.
 
 import { z } from 'zod';
+import { fidelitySchema } from './fidelity.js';
 import { textSchema } from './manifest.js';
 import { parseRecord } from './parse.js';
 
@@ -35,6 +36,8 @@ const dropRecordSchema = z.object({
   dense: perplexities,
   /** Facts about the written checkpoint. */
   dropped: perplexities,
+  /** How far it is from the dense model on the test text, else on the validation text; absent in older records. */
+  fidelity: fidelitySchema.optional(),
 });
 export type DropRecord = Readonly<z.infer<typeof dropRecordSchema>>;
 

@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { evaluationSchema, sharesSchema, trialSchema } from './evaluation.js';
+import { fidelitySchema } from './fidelity.js';
 import { gainsSchema } from './gains.js';
 import { parseRecord } from './parse.js';
 import { planSchema } from './plan.js';
@@ -39,6 +40,8 @@ const rowSchema = z.object({
   test: evaluationSchema.nullable(),
   /** Absent without tasks. */
   tasks: taskScoresSchema.optional(),
+  /** How far it is from the dense model on the test text, else on the validation text; absent in older records. */
+  fidelity: fidelitySchema.optional(),
   /** Relative reconstruction error of each block's output; empty for the dense model. */
   errors: z.array(z.number()),
 });

@@ -16,6 +16,7 @@ export const DEFAULTS = {
   seed: 0,
   maxTrials: 6,
   judge: 'validation',
+  greedyTokens: 64,
   device: 'cpu',
   fewshot: 0,
 } as const;

@@ -1,25 +1,39 @@
-// Scores the finished model once, on the test text and on the tasks; neither influences any choice. And what the plan gains
-// over uniform on validation text, which chose it, and on calibration text, which did not (or not alone): a plan that gains on
-// one of them alone may fit that text's form, its line breaks, its case, its domain. Each score is its own step, so an
-// interrupted run does not repeat it.
+// Scores the finished model once, on the test text and on the tasks, and compares it with the dense model; none of it
+// influences any choice. And what the plan gains over uniform on validation text, which chose it, and on calibration text,
+// which did not (or not alone): a plan that gains on one of them alone may fit that text's form, its line breaks, its case, its
+// domain. Each score is its own step, so an interrupted run does not repeat it.
 
 import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { summarise } from '../evaluate/index.js';
+import { scoreWindows, summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
-import { scoreBlockFiles } from '../pipeline/index.js';
-import { type Evaluation, type Gains, gainOf, havePartedGains, type TaskScores } from '../records/index.js';
+import { runBlockFiles, scoreBlockFiles } from '../pipeline/index.js';
+import {
+  type Evaluation,
+  type Fidelity,
+  type Gains,
+  gainOf,
+  havePartedGains,
+  type TaskScores,
+} from '../records/index.js';
 import { embedText } from '../stream/index.js';
 import { warnOfGains } from '../words/index.js';
 import { scoresOf } from '../zeroshot/index.js';
 import type { Choice } from './choose.js';
+import { type Compared, compareWithDense, type DenseReference } from './dense-reference.js';
 import type { LocalExecutor } from './executor.js';
+import { continueCheckpoint, describeParting } from './greedy.js';
 import type { RunSettings } from './settings.js';
 import { type PreparedTasks, scoreTasks } from './tasks.js';
 import type { PreparedText, PreparedTexts } from './texts.js';
 import type { Workspace } from './workspace.js';
 
-export type FinalScores = { readonly test: Evaluation | null; readonly tasks?: TaskScores };
+export type FinalScores = {
+  readonly test: Evaluation | null;
+  readonly tasks?: TaskScores;
+  /** Absent for the dense model, and without text. */
+  readonly compared?: Compared;
+};
 
 /** The scores of a model that was not scored. */
 export const UNSCORED: FinalScores = { test: null };
@@ -41,21 +55,32 @@ export function scoreText(
   });
 }
 
-/** Scores the block files in `dir`, or the checkpoint's blocks without. */
+/** Where a run scores its models. */
+export type ScoringContext = {
+  readonly engine: Engine;
+  readonly workspace: Workspace;
+  /** The dense model, whose head all models of the run share. */
+  readonly model: Model;
+  readonly reference: DenseReference | undefined;
+};
+
+/** Scores the block files in `dir`, or the dense model without. */
 export async function scoreFinal(
-  { engine, workspace }: { readonly engine: Engine; readonly workspace: Workspace },
-  model: Model,
-  test: PreparedText | undefined,
+  context: ScoringContext,
   tasks: PreparedTasks | undefined,
   { onProgress }: Pick<RunSettings, 'onProgress'>,
   name: string,
   dir: string | undefined,
 ): Promise<FinalScores> {
-  const perplexity = (): Promise<Evaluation> => scoreText(engine, model, dir, test!, `test: ${name}`, onProgress);
+  const { engine, workspace, model } = context;
   const accuracy = async (): Promise<TaskScores> =>
     scoresOf(await scoreTasks(engine, model, dir, tasks!, `tasks: ${name}`, onProgress), tasks!.settings.suite);
+  const edited = dir === undefined ? undefined : model;
+  const losses = context.reference?.text === 'test';
+  const { evaluation, compared } = await scoreAgainst(context, edited, dir, { name, losses, onProgress });
   return {
-    test: test ? await workspace.step(`test-${name}`, perplexity) : null,
+    test: evaluation,
+    ...(compared ? { compared } : {}),
     ...(tasks ? { tasks: await workspace.step(`tasks-${name}`, accuracy) } : {}),
   };
 }
@@ -91,4 +116,66 @@ export async function gainsOf(
   };
   if (gains.parted) onProgress({ kind: 'note', text: warnOfGains(gains) });
   return gains;
+}
+
+/**
+ * The losses on the reference's text, if they are asked for, and the comparison with the dense model, from one pass. `edited`
+ * runs with the block files in `dir`, or its own blocks without; undefined is the dense model.
+ */
+export async function scoreAgainst(
+  { engine, workspace, model, reference }: ScoringContext,
+  edited: Model | undefined,
+  dir: string | undefined,
+  options: { readonly name: string; readonly losses: boolean; readonly onProgress: OnProgress },
+): Promise<{ readonly evaluation: Evaluation | null; readonly compared?: Compared }> {
+  if (!reference) return { evaluation: null };
+  const { name, onProgress } = options;
+  const { text, prepared } = reference;
+  const { windows } = prepared;
+  return await withResources(async (own) => {
+    const run: Parameters<typeof compareWithDense>[3] = async (forText, some) => {
+      const embedded = await embedText(forText, edited!, { windows: some });
+      return await forText(runBlockFiles(engine, edited!, dir, embedded, onProgress));
+    };
+    const begin = (): ReturnType<DenseReference['residual']> => {
+      if (!edited) return reference.residual();
+      onProgress({ kind: 'stage', stage: `${text}: ${name}`, total: edited.config.blocks });
+      return run(own, windows);
+    };
+    let begun: ReturnType<typeof begin> | undefined;
+    const stream = (): ReturnType<typeof begin> => {
+      begun ??= begin();
+      return begun;
+    };
+    const losses = async (): Promise<Evaluation> =>
+      summarise(await scoreWindows(engine, model, await stream(), windows), windows.length);
+    return {
+      evaluation: options.losses ? await workspace.step(`${text}-${name}`, losses) : null,
+      ...(edited
+        ? {
+            compared: await workspace.step(`fidelity-${name}`, async () =>
+              compareWithDense({ engine, model }, reference, await stream(), run),
+            ),
+          }
+        : {}),
+    };
+  });
+}
+
+/** A comparison for a record. With `written`, the finished checkpoint, it holds the text that parts first. */
+export async function fidelityOf(
+  { workspace, reference }: Pick<ScoringContext, 'workspace' | 'reference'>,
+  compared: Compared | undefined,
+  written?: { readonly model: Model; readonly settings: Pick<RunSettings, 'threads' | 'onProgress'> },
+): Promise<{ readonly fidelity?: Fidelity }> {
+  if (!compared) return {};
+  const { first, ...fidelity } = compared;
+  const { greedy } = fidelity;
+  if (!greedy || !first || !written) return { fidelity };
+  const { model, settings } = written;
+  const texts = (await reference!.greedy())!;
+  const worst = await workspace.step('greedy-worst', () =>
+    describeParting(texts, first, model.checkpoint.dir, continueCheckpoint(model, settings)),
+  );
+  return { fidelity: { ...fidelity, greedy: { ...greedy, worst } } };
 }

@@ -5,10 +5,12 @@ export { trialEquivalents } from './cost.js';
 export { countBits } from './count-bits.js';
 export { countZeros, type LinearReport } from './count-zeros.js';
 export { DEFAULTS, JUDGES } from './defaults.js';
+export { type Compared, openReference } from './dense-reference.js';
 export { describeCandidate } from './describe.js';
 export { createLocalExecutor, type LocalExecutor } from './executor.js';
 export { factsOf } from './facts.js';
-export { type FinalScores, gainsOf, scoreFinal, scoreText, UNSCORED } from './final-scores.js';
+export { fidelityOf, gainsOf, scoreAgainst, scoreFinal, scoreText, UNSCORED } from './final-scores.js';
+export { continueCheckpoint, describeParting, type GreedyTexts, partingOf, writeDenseTexts } from './greedy.js';
 export { openRun } from './identity.js';
 export { buildManifest, commandOf } from './manifest.js';
 export { measureAt, measureOnce } from './procedure-measures.js';
@@ -19,6 +21,7 @@ export {
   checkAgainstModel,
   fixOpen,
   givenValues,
+  normaliseGreedy,
   normaliseLength,
   normalisePrune,
   normaliseRun,

@@ -7,6 +7,15 @@ import { formatPattern } from '../operators/index.js';
 import type { BlockNotes } from '../pipeline/index.js';
 import { sharesOf } from '../pipeline/index.js';
 import { type Evaluation, type Gains, type Manifest, pairedInterval, type Trial, verdictOf } from '../records/index.js';
+import {
+  type Evaluation,
+  type Fidelity,
+  type Gains,
+  type Manifest,
+  pairedInterval,
+  type Trial,
+  verdictOf,
+} from '../records/index.js';
 import type { Choice } from './choose.js';
 import { trialEquivalents } from './cost.js';
 import type { BitsReport } from './count-bits.js';
@@ -19,6 +28,9 @@ import type { TaskSettings } from './task-options.js';
 import type { PreparedTasks } from './tasks.js';
 import type { PreparedTexts } from './texts.js';
 import type { TimedTrial } from './trial-ledger.js';
+
+/** Scores as a row of the record has them. */
+type RecordedScores = Omit<FinalScores, 'compared'> & { readonly fidelity?: Fidelity };
 
 export type RunFacts = {
   readonly settings: PruneSettings;
@@ -36,7 +48,7 @@ export type RunFacts = {
   readonly denseValidation: Evaluation | null;
   readonly gains: Gains | undefined;
   readonly tasks: PreparedTasks | undefined;
-  readonly finals: Readonly<Record<'dense' | 'uniform' | 'chosen', FinalScores>>;
+  readonly finals: Readonly<Record<'dense' | 'uniform' | 'chosen', RecordedScores>>;
 };
 
 export function buildManifest(facts: RunFacts): Manifest {
@@ -179,6 +191,7 @@ export function commandOf(settings: PruneSettings): string {
   addTasks(settings.tasks, add);
   add('max-trials', settings.maxTrials === DEFAULTS.maxTrials ? undefined : settings.maxTrials);
   add('judge', settings.judge === DEFAULTS.judge ? undefined : settings.judge);
+  add('greedy-tokens', settings.greedyTokens === DEFAULTS.greedyTokens ? undefined : settings.greedyTokens);
   add('seed', settings.seed);
   add('device', settings.device);
   words.push('--out', '<dir>');

@@ -8,6 +8,7 @@ import { blockId, type Plan, type Treatment, validatePlan } from '../records/ind
 import { conflict } from './checks.js';
 import { DEFAULTS } from './defaults.js';
 import {
+  normaliseGreedy,
   normaliseRun,
   normaliseWindowing,
   type PruneSettings,
@@ -44,6 +45,8 @@ export type QuantiseOptions = RunOptions &
     readonly calibration?: string;
     readonly validation?: string;
     readonly test?: string;
+    /** Tokens of each greedy text whose first divergence from the dense model's is measured; 0 measures none. Defaults to 64. */
+    readonly greedyTokens?: number;
     /** Continue a run that was interrupted. Defaults to false. */
     readonly resume?: boolean;
   };
@@ -86,6 +89,7 @@ export function normaliseQuantise(options: QuantiseOptions): PruneSettings {
     tasks: normaliseTasks(options),
     ...normaliseWindowing(options),
     maxTrials: DEFAULTS.maxTrials,
+    greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
     push: undefined,
   };

@@ -12,6 +12,7 @@ import type { Evaluation } from '../records/index.js';
 import { embedText, type Text } from '../stream/index.js';
 import { createRequests } from './candidate.js';
 import { type Choice, type ChoosingContext, choosePlan } from './choose.js';
+import { type DenseReference, openReference } from './dense-reference.js';
 import { createLocalExecutor, type LocalExecutor } from './executor.js';
 import { factsOf } from './facts.js';
 import { openRun } from './identity.js';
@@ -42,6 +43,9 @@ export type Run = {
   readonly hashes: Readonly<Record<string, string>>;
   readonly workspace: Workspace;
   readonly engine: Engine;
+  readonly model: Model;
+  /** What the finished models are compared with; undefined without test and validation text. */
+  readonly reference: DenseReference | undefined;
   readonly executor: LocalExecutor;
   readonly target: number;
   readonly choice: Choice;
@@ -99,6 +103,7 @@ export async function runToChoice<T>(
       { ...where, hashes },
     );
     const denseValidation = dense && validation ? summarise(dense.nll, validation.windows.length) : null;
-    return await use({ hashes, workspace, engine, executor, target, choice, denseValidation });
+    const reference = openReference(own, { ...settings, engine, model, workspace }, texts);
+    return await use({ hashes, workspace, engine, model, reference, executor, target, choice, denseValidation });
   });
 }

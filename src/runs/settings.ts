@@ -152,6 +152,8 @@ export type PruneOptions = RunOptions &
     readonly maxTrials?: number;
     /** The texts that judge the plans of a search: `validation`, or `both` that and calibration text. Defaults to `validation`. */
     readonly judge?: string;
+    /** Tokens of each greedy text whose first divergence from the dense model's is measured; 0 measures none. Defaults to 64. */
+    readonly greedyTokens?: number;
     /** Continue a run that was interrupted. Defaults to false. */
     readonly resume?: boolean;
     /** Also pack the sparse checkpoint once it is complete. Defaults to no packing. */
@@ -211,6 +213,7 @@ export type PruneSettings = RunSettings &
     readonly tasks: TaskSettings | undefined;
     readonly maxTrials: number;
     readonly judge: Judge;
+    readonly greedyTokens: number;
     readonly resume: boolean;
     readonly push: PushTarget | undefined;
   };
@@ -298,6 +301,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     ...normaliseWindowing(options),
     maxTrials: wholeNumber('max-trials', options.maxTrials ?? DEFAULTS.maxTrials, 1, 1000),
     judge,
+    greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
     push: targetOf(options),
   };
@@ -308,6 +312,10 @@ function targetOf({ push, private: hidden = false }: PruneOptions): PushTarget |
   if (!hidden) return undefined;
   throw new OptionError('E_OPTION_PRIVATE', '--private only applies together with --push.', { option: 'private' });
 }
+
+/** @throws OptionError E_OPTION_GREEDY_TOKENS */
+export const normaliseGreedy = (tokens: number = DEFAULTS.greedyTokens): number =>
+  wholeNumber('greedy-tokens', tokens, 0, 4096);
 
 export const normaliseLength = (length: number | undefined): number | undefined =>
   length === undefined ? undefined : wholeNumber('sequence-length', length, 2, 1 << 20);

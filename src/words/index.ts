@@ -4,6 +4,7 @@ export {
   formatAccuracy,
   formatBytes,
   formatCount,
+  formatNats,
   formatNumber,
   formatPercent,
   formatPerplexity,

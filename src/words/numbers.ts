@@ -21,6 +21,10 @@ export function formatPerplexity(value: number | undefined | null): string {
   return value.toFixed(value < 1000 ? 3 : 1);
 }
 
+/** Nats as in a divergence: three decimals, or three significant digits below 0.1. */
+export const formatNats = (value: number): string =>
+  value >= 0.1 ? value.toFixed(3) : String(Number(value.toPrecision(3)));
+
 /** An accuracy and its standard error in percent: `62.10` and `± 1.20`, which is empty where there is none. */
 export function formatAccuracy(
   estimate: { readonly value: number; readonly stderr: number | null } | undefined | null,

@@ -169,6 +169,15 @@ function twoLargest(): Case {
   return { name: 'TopK: values and places', graph: g.build('TopK', undefined), inputs: { x } };
 }
 
+/** The place of the largest value of each row, the first of equals, as the head asks for it. */
+function argMax(keep: boolean): Case {
+  const g = new GraphBuilder();
+  const x = f32([3, 4], Float32Array.of(1, 3, 3, 2, -1, -1, -1, -1, 0, -2, 5, 5));
+  const places = g.op('ArgMax', [g.input('x', 'f32', [3, 4])], { axis: int(1), keepdims: int(keep ? 1 : 0) });
+  g.output(g.op('Cast', [places], { to: int(1) }), 'places', keep ? [3, 1] : [3]);
+  return { name: `ArgMax: ties, keepdims ${keep}`, graph: g.build('ArgMax', undefined), inputs: { x } };
+}
+
 function oneHot(): Case {
   const g = new GraphBuilder();
   const values = g.constant('values', Float32Array.of(-1, 3), [2]);
@@ -305,6 +314,8 @@ export const opCases: readonly Case[] = [
   shaped('CumSum', random([7]), [[0]], [7]),
   exclusiveSum(),
   twoLargest(),
+  argMax(true),
+  argMax(false),
   oneHot(),
   groups([3, 0, 2]),
   groups([0, 5, 0]),
@@ -473,6 +484,11 @@ export async function writeHeadCases(dir: string): Promise<readonly Case[]> {
     {
       name: 'head: divergence from another residual',
       graph: headGraph(model, 'divergence'),
+      inputs: { x, reference: random([N, D]) },
+    },
+    {
+      name: 'head: divergence, and the choices of both residuals',
+      graph: headGraph(model, 'fidelity'),
       inputs: { x, reference: random([N, D]) },
     },
     {

@@ -31,6 +31,12 @@ describe('ops by hand', () => {
     expect(y).toEqual({ shape: [2, 3], data: [11, 22, 33, 13, 24, 37] });
   });
 
+  test('ArgMax takes the first of equal largest values', async () => {
+    const x = f32([2, 3], Float32Array.of(1, 5, 5, -2, -2, -3));
+    expect(await evaluate('ArgMax', [x], { axis: int(1) })).toEqual({ shape: [2, 1], data: [1, 0] });
+    expect((await evaluate('ArgMax', [x], { axis: int(-1), keepdims: int(0) })).shape).toEqual([2]);
+  });
+
   test('RMSNormalization puts epsilon under the root', async () => {
     const y = await evaluate('RMSNormalization', [row(3, 4), f32([2], Float32Array.of(1, 2))], {
       axis: int(-1),

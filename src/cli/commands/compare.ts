@@ -3,6 +3,7 @@ import { compare } from '../../api/index.js';
 import type { ComparisonRow } from '../../records/index.js';
 import { formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
+import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { PRUNING_OPTIONS, parseList, parseShares, parseTasks } from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
@@ -52,8 +53,9 @@ export const compareCommand = defineCommand({
         ...(dense.tasks ? { tasks: dense.tasks } : {}),
       },
       ...(comparison.tasks ? { tasks: comparison.tasks } : {}),
-      rows: rows.map(({ errors: _, ...row }, i) => ({
+      rows: rows.map(({ errors: _, fidelity, ...row }, i) => ({
         ...row,
+        ...fidelityJson(fidelity),
         validation: row.validation.perplexity,
         test: row.test?.perplexity ?? null,
         seconds: rowSeconds[i],
@@ -80,6 +82,7 @@ export const compareCommand = defineCommand({
     const models = [['dense', dense] as const, ...rows.map((row) => [labelOf(row), row] as const)];
     const text = [
       formatTable([head, denseLine, ...lines]),
+      ...['', ...fidelityTable(rows.map((row) => [labelOf(row), row.fidelity]))].slice(0, -1),
       ...(comparison.tasks ? ['', modelTable(comparison.tasks, models), ...describeCuts(comparison.tasks)] : []),
       '',
       formatSeconds(seconds),

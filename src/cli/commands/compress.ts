@@ -5,6 +5,7 @@ import type { CompressOptions } from '../../compress/index.js';
 import type { ResultRow } from '../../records/index.js';
 import { describeValues, formatBytes, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
+import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { type OptionName, parseShares, parseTasks, TASK_OPTIONS, type Values } from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
@@ -27,6 +28,7 @@ const OPTION_NAMES = [
   'sequenceLength',
   'windowStart',
   'maxTrials',
+  'greedyTokens',
   'seed',
   'device',
   'threads',
@@ -117,6 +119,7 @@ const scores = (row: ResultRow | null) => ({
   validation: row?.validation?.perplexity ?? null,
   test: row?.test?.perplexity ?? null,
   ...(row?.tasks ? { tasks: row.tasks } : {}),
+  ...fidelityJson(row?.fidelity),
 });
 
 function toJson({ manifest, trials, packed, seconds, peakMemoryBytes, out }: CompressResult): unknown {
@@ -164,6 +167,7 @@ function toText({ manifest, out, packed, seconds }: CompressResult): string {
   return [
     formatTable([['perplexity', 'validation', 'test'], ...rows]),
     '',
+    ...fidelityTable(models.map(([label, of]) => [label, of.fidelity])),
     ...(manifest.tasks ? [modelTable(manifest.tasks, models), ...describeCuts(manifest.tasks), ''] : []),
     `${bits?.stored.toFixed(2)} bits per weight of the linears with scales: ${widths.map(([width, weights]) => `${((100 * weights) / total).toFixed(0)} % in ${width} bits`).join(', ')}; ${formatSeconds(seconds)}.`,
     ...(packed

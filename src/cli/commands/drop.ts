@@ -1,6 +1,7 @@
 import { drop } from '../../api/index.js';
 import { formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
+import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 
 /** The meaning of a score, by method. */
@@ -24,6 +25,7 @@ export const dropCommand = defineCommand({
     'calibrationOrder',
     'sequenceLength',
     'windowStart',
+    'greedyTokens',
     'seed',
     'device',
     'threads',
@@ -57,6 +59,7 @@ export const dropCommand = defineCommand({
       parameters,
       dense,
       dropped,
+      ...fidelityJson(record.fidelity),
       seconds,
       out: result.out,
     };
@@ -77,6 +80,7 @@ export const dropCommand = defineCommand({
       ...(evaluated
         ? [formatTable([['perplexity', 'validation', 'test'], row('dense', dense), row(record.method, dropped)]), '']
         : []),
+      ...fidelityTable([[record.method, record.fidelity]]),
       `${record.blocks.after} of ${record.blocks.before} blocks and ${formatPercent(parameters.after / parameters.before)} of the parameters are left; ${formatSeconds(seconds)}.`,
       `checkpoint  ${result.out}`,
     ].join('\n');

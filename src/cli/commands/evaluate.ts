@@ -1,6 +1,7 @@
 import { type EvaluateResult, evaluate } from '../../api/index.js';
 import { describeStart, formatPerplexity } from '../../words/index.js';
 import { defineCommand, RUNNABLE } from '../command.js';
+import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds } from '../format.js';
 import { parseTasks, TASK_OPTIONS } from '../options.js';
 import { describeCuts, taskTable } from '../tasks.js';
@@ -9,9 +10,20 @@ export const evaluateCommand = defineCommand({
   name: 'evaluate',
   summary: 'Perplexity of a model on a text, its accuracy on zero-shot tasks',
   argument: { ...RUNNABLE, name: 'checkpoint' },
-  options: ['text', ...TASK_OPTIONS, 'sequenceLength', 'windowStart', 'seed', 'device', 'threads', 'out'],
+  options: [
+    'text',
+    'dense',
+    ...TASK_OPTIONS,
+    'sequenceLength',
+    'windowStart',
+    'greedyTokens',
+    'seed',
+    'device',
+    'threads',
+    'out',
+  ],
   details:
-    'With --text: perplexity by the pruning papers’ protocol. The whole text is tokenised once and cut into non-overlapping windows without the tail; the first token of a window is not predicted; windows begin with BOS where the tokenizer adds it, and --window-start none cuts them as the papers do (docs/guide/texts.md); the result is exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/reference/tasks.md); --out then holds results and samples files that its tools can read. A .lw file is scored by our own decoder, on the cpu, on the same windows and requests.',
+    'With --text: perplexity by the pruning papers’ protocol. The whole text is tokenised once and cut into non-overlapping windows without the tail; the first token of a window is not predicted; windows begin with BOS where the tokenizer adds it, and --window-start none cuts them as the papers do (docs/guide/texts.md); the result is exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/reference/tasks.md); --out then holds results and samples files that its tools can read. With --dense the predictions on the text are compared with those of the original: the mean KL divergence of the next token’s distribution and its 99.9th percentile over tokens, the share of tokens for which both find the same one likeliest, and how many tokens of a greedy text come before the first difference (docs/guide/fidelity.md). A .lw file is scored by our own decoder, on the cpu, on the same windows and requests.',
   examples: [
     { what: 'Perplexity on a text', command: 'layerwise evaluate ./my-model-70 --text test.txt' },
     {
@@ -25,6 +37,10 @@ export const evaluateCommand = defineCommand({
         'layerwise evaluate ./my-model --tasks hellaswag,arc_challenge --data tasks --fewshot 5 --out evaluations/my-model',
     },
     {
+      what: 'How far a packed model is from the original',
+      command: 'layerwise evaluate ./my-model-70.lw --dense ./my-model --text test.txt',
+    },
+    {
       what: 'What packing cost: the same for a packed model',
       command: 'layerwise evaluate ./my-model-70.lw --text test.txt --tasks hellaswag,arc_challenge --data tasks',
     },
@@ -35,16 +51,17 @@ export const evaluateCommand = defineCommand({
   },
 });
 
-function toJson({ text, source, tasks, seconds }: EvaluateResult, out: string | undefined): unknown {
+function toJson({ text, source, fidelity, tasks, seconds }: EvaluateResult, out: string | undefined): unknown {
   return {
     ...(text ? { perplexity: text.perplexity, windows: text.windows, tokens: text.tokens, text: source } : {}),
+    ...fidelityJson(fidelity),
     ...(tasks ? { tasks: { ...tasks.setup, ...tasks.scores, setup: tasks.setup.tasks } } : {}),
     seconds,
     ...(out === undefined ? {} : { out }),
   };
 }
 
-function toText({ text, source, tasks, seconds }: EvaluateResult, out: string | undefined): string {
+function toText({ text, source, fidelity, tasks, seconds }: EvaluateResult, out: string | undefined): string {
   const lines: string[] = [];
   if (text) {
     const { perplexity, windows, tokens } = text;
@@ -52,6 +69,7 @@ function toText({ text, source, tasks, seconds }: EvaluateResult, out: string | 
     lines.push(
       `perplexity ${formatPerplexity(perplexity)} over ${windows} windows${start}, ${tokens} tokens predicted`,
     );
+    if (fidelity) lines.push('', ...fidelityTable([['model', fidelity]]).slice(0, 1));
   }
   if (tasks) lines.push(...(text ? [''] : []), taskTable(tasks.setup, tasks.scores), ...describeCuts(tasks.setup));
   if (tasks) lines.push('');

@@ -5,6 +5,7 @@ import type { ResultRow } from '../../records/index.js';
 import type { PruneOptions } from '../../runs/index.js';
 import { describeGains, describeValues, formatPercent, formatPerplexity, warnOfGains } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
+import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import {
   type OptionName,
@@ -113,6 +114,7 @@ const scores = (row: ResultRow | null) => ({
   validation: row?.validation?.perplexity ?? null,
   test: row?.test?.perplexity ?? null,
   ...(row?.tasks ? { tasks: row.tasks } : {}),
+  ...fidelityJson(row?.fidelity),
 });
 
 /** ATP's β; null where the plan has none. */
@@ -171,6 +173,7 @@ function toText(result: PruneResult): string {
   const evaluated = manifest.dense.validation || manifest.dense.test || manifest.chosen.validation;
   return [
     ...(evaluated ? [formatTable(rows), ''] : []),
+    ...fidelityTable(models.map(([label, of]) => [label, of.fidelity])),
     ...(manifest.tasks ? [modelTable(manifest.tasks, models), ...describeCuts(manifest.tasks), ''] : []),
     ...(manifest.search ? [`${name} is ${VERDICTS[manifest.search.verdict]}.`] : []),
     ...(manifest.gains ? [describeGains(manifest.gains)] : []),

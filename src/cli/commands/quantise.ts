@@ -4,6 +4,7 @@ import type { ResultRow } from '../../records/index.js';
 import type { QuantiseOptions } from '../../runs/index.js';
 import { formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
+import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { type OptionName, parseNumber, parseShares, parseTasks, TASK_OPTIONS, type Values } from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
@@ -24,6 +25,7 @@ const OPTION_NAMES = [
   'calibrationOrder',
   'sequenceLength',
   'windowStart',
+  'greedyTokens',
   'seed',
   'device',
   'threads',
@@ -82,6 +84,7 @@ const scores = (row: ResultRow) => ({
   validation: row.validation?.perplexity ?? null,
   test: row.test?.perplexity ?? null,
   ...(row.tasks ? { tasks: row.tasks } : {}),
+  ...fidelityJson(row.fidelity),
 });
 
 function toJson({ manifest, seconds, peakMemoryBytes, out }: QuantiseResult): unknown {
@@ -111,6 +114,7 @@ function toText({ manifest, seconds, out }: QuantiseResult): string {
     ...(evaluated
       ? [formatTable([['perplexity', 'validation', 'test'], ...models.map(([label, of]) => row(label, of))]), '']
       : []),
+    ...fidelityTable(models.map(([label, of]) => [label, of.fidelity])),
     ...(tasks ? [modelTable(tasks, models), ...describeCuts(tasks), ''] : []),
     `${bits!.stored.toFixed(3)} bits a weight of the linears with their scales, ${formatPercent(sparsity.realised)} of them zero, counted from the files written; ${formatSeconds(seconds)}.`,
     `checkpoint  ${out}`,

@@ -20,13 +20,14 @@ import {
 } from './elementwise.js';
 import { Gemm } from './linear.js';
 import { LayerNormalization, LogSoftmax, ReduceMax, ReduceSum, ReduceSumSquare, RMSNormalization } from './reduce.js';
-import { CumSum, Gather, NonZero, OneHot, Split, TopK } from './routing.js';
+import { ArgMax, CumSum, Gather, NonZero, OneHot, Split, TopK } from './routing.js';
 import { Concat, Expand, GatherElements, Reshape, Shape, Slice } from './shapes.js';
 import type { Op } from './value.js';
 
 export const OPS: ReadonlyMap<string, Op> = new Map(
   Object.entries({
     Add,
+    ArgMax,
     Attention,
     Cast,
     Concat,

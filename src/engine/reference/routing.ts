@@ -116,6 +116,17 @@ export const OneHot: Op = {
   run: ([indices, depth, values], attributes) =>
     oneHot(indices!, depth!.data[0]!, [...values!.data], scalar(attributes, 'axis', -1)),
 };
+/** The index of the largest value along an axis, the lowest of equals. */
+export const ArgMax: Op = {
+  attributes: ['axis', 'keepdims'],
+  inputs: [1, 1],
+  run: ([x], attributes) => {
+    const axis = axisOf(scalar(attributes, 'axis', 0), x!.shape.length);
+    const [, indices] = topK(x!, 1, axis);
+    const keep = scalar(attributes, 'keepdims', 1) !== 0;
+    return keep ? indices : { ...indices, shape: indices.shape.toSpliced(axis, 1) };
+  },
+};
 export const NonZero: Op = { attributes: [], inputs: [1, 1], run: ([x]) => nonZero(x!) };
 export const CumSum: Op = {
   attributes: ['exclusive'],

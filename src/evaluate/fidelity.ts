@@ -1,0 +1,221 @@
+// How far an edited model's predictions are from the dense model's, token by token: KL(dense ‖ edited) of the next token's
+// distribution in nats, and whether both find the same token likeliest. Counted are the T − 1 positions of a window that
+// perplexity scores. One value per token is kept; logits live for one run of the head.
+// Two ways, judged against each other: models with one head between them run one graph on two residuals; otherwise the logits
+// of both come here, and the plain code below computes the same in double precision.
+
+import { NumericError, type Own, withResources } from '../base/index.js';
+import type { Engine, HostTensor, Session } from '../engine/index.js';
+import { headGraph, type Model } from '../model/index.js';
+import { type Activations, inParallel } from '../stream/index.js';
+import { LOGITS_PER_RUN } from './score.js';
+
+/** The comparison of the T − 1 scored tokens of each window, window after window. */
+export type TokenFidelity = {
+  /** Scored tokens of each window. */
+  readonly perWindow: number;
+  /** KL(dense ‖ edited), nats. */
+  readonly divergence: Float32Array;
+  /** The likeliest token by each model, the lowest of equals. */
+  readonly denseChoice: Int32Array;
+  readonly choice: Int32Array;
+};
+
+export type FidelitySummary = {
+  readonly windows: number;
+  readonly tokens: number;
+  readonly divergence: number[];
+  readonly tail: number;
+  readonly agreement: number[];
+};
+
+export function emptyFidelity(windows: number, perWindow: number): TokenFidelity {
+  const tokens = windows * perWindow;
+  return {
+    perWindow,
+    divergence: new Float32Array(tokens),
+    denseChoice: new Int32Array(tokens),
+    choice: new Int32Array(tokens),
+  };
+}
+
+/**
+ * Compares two residual streams after the last block, for models that share the head of `model`.
+ * @throws NumericError E_NUMERIC_LOSS
+ */
+export async function compareStreams(
+  engine: Engine,
+  model: Model,
+  stream: Activations,
+  dense: Activations,
+): Promise<TokenFidelity> {
+  return await withResources(async (own) => {
+    const session = await own(engine.load(headGraph(model, 'fidelity')));
+    return await compareSlabs(
+      engine,
+      model,
+      stream,
+      async (x, reference, set) => {
+        const results = await session.run({ x, reference }, true);
+        const [divergence, choice, denseChoice] = (['divergence', 'choice', 'referenceChoice'] as const).map(
+          (name) => results[name]!.data as Float32Array,
+        );
+        for (let row = 0; row < divergence!.length; row++)
+          set(row, divergence![row]!, denseChoice![row]!, choice![row]!);
+      },
+      dense,
+    );
+  });
+}
+
+/**
+ * Compares the residual streams after the last block of two models with heads of their own.
+ * @throws NumericError E_NUMERIC_LOSS
+ */
+export async function compareModels(
+  engine: Engine,
+  edited: { readonly model: Model; readonly stream: Activations },
+  dense: { readonly model: Model; readonly stream: Activations },
+): Promise<TokenFidelity> {
+  return await withResources(async (own) => {
+    const session = await own(engine.load(headGraph(edited.model, 'logits')));
+    const denseSession = await own(engine.load(headGraph(dense.model, 'logits')));
+    return await compareSlabs(
+      engine,
+      dense.model,
+      edited.stream,
+      async (x, reference, set) => {
+        const q = await logitsOf(denseSession, reference);
+        const p = await logitsOf(session, x);
+        const rows = x.shape[0]!;
+        const vocabulary = q.length / rows;
+        for (let row = 0; row < rows; row++) {
+          const [from, to] = [row * vocabulary, (row + 1) * vocabulary];
+          const { divergence, denseChoice, choice } = compareRows(q.subarray(from, to), p.subarray(from, to));
+          set(row, divergence, denseChoice, choice);
+        }
+      },
+      dense.stream,
+    );
+  });
+}
+
+const logitsOf = async (session: Session, x: HostTensor): Promise<Float32Array> =>
+  (await session.run({ x }, true)).logits!.data as Float32Array;
+
+/** Rows of a residual that the head reads at once, so that its logits fit. */
+export const rowsPerRun = (vocabulary: number): number => Math.max(1, Math.floor(LOGITS_PER_RUN / vocabulary));
+
+/** Logits of rows `first`, `first + 1`, … of a window's residual after the last block; `own` closes the session. */
+export async function openLogits(
+  own: Own,
+  engine: Engine,
+  model: Model,
+  stream: Activations,
+): Promise<(window: number, first: number, count: number) => Promise<Float32Array>> {
+  const session = await own(engine.load(headGraph(model, 'logits')));
+  const { chunks, length: T, width } = stream;
+  const places = chunks.flatMap((count, chunk) => Array.from({ length: count }, (_, at) => ({ chunk, at })));
+  return async (window, first, count) => {
+    const { chunk, at } = places[window]!;
+    const from = (at * T + first) * width;
+    const data = (await stream.read(chunk)).slice(from, from + count * width);
+    return await logitsOf(session, { type: 'f32', shape: [count, width], data });
+  };
+}
+
+type SetRow = (row: number, divergence: number, denseChoice: number, choice: number) => void;
+type CompareSlab = (x: HostTensor, reference: HostTensor, set: SetRow) => Promise<void>;
+
+/** Runs `compare` on slabs of both streams, as many at once as the engine has workers. */
+async function compareSlabs(
+  engine: Engine,
+  { config }: Model,
+  stream: Activations,
+  compare: CompareSlab,
+  dense: Activations,
+): Promise<TokenFidelity> {
+  const { chunks, length: T } = stream;
+  const windows = chunks.reduce((a, b) => a + b, 0);
+  const result = emptyFidelity(windows, T - 1);
+  const most = rowsPerRun(config.vocabulary);
+  const firsts = chunks.map((_, chunk) => chunks.slice(0, chunk).reduce((a, b) => a + b, 0));
+  await inParallel(engine.concurrency, chunks.length, async (chunk) => {
+    const [x, reference] = [await stream.read(chunk), await dense.read(chunk)];
+    const slab = (data: Float32Array, width: number, row: number, count: number): HostTensor => ({
+      type: 'f32',
+      shape: [count, width],
+      data: data.slice(row * width, (row + count) * width),
+    });
+    const rows = chunks[chunk]! * T;
+    for (let row = 0; row < rows; row += most) {
+      const count = Math.min(most, rows - row);
+      const set: SetRow = (at, divergence, denseChoice, choice) => {
+        const [window, t] = [firsts[chunk]! + Math.floor((row + at) / T), (row + at) % T];
+        // What follows a window's last token is not in the window, and perplexity does not score it.
+        if (t < T - 1) setToken(result, window * (T - 1) + t, { divergence, denseChoice, choice });
+      };
+      await compare(slab(x, stream.width, row, count), slab(reference, dense.width, row, count), set);
+    }
+  });
+  return result;
+}
+
+export type RowComparison = { readonly divergence: number; readonly denseChoice: number; readonly choice: number };
+
+/** @throws NumericError E_NUMERIC_LOSS for a divergence that is not a number */
+export function setToken(result: TokenFidelity, at: number, row: RowComparison): void {
+  if (!Number.isFinite(row.divergence)) {
+    const window = Math.floor(at / result.perWindow);
+    throw new NumericError(
+      'E_NUMERIC_LOSS',
+      `The divergence from the dense model on window ${window} is ${row.divergence}. Check the text and both checkpoints.`,
+      { window },
+    );
+  }
+  // A divergence is never below 0; rounding can make it −1e-7.
+  result.divergence[at] = Math.max(0, row.divergence);
+  result.denseChoice[at] = row.denseChoice;
+  result.choice[at] = row.choice;
+}
+
+/** Compares two rows of logits over one vocabulary, in double precision. */
+export function compareRows(dense: Float32Array, edited: Float32Array): RowComparison {
+  const [q, p] = [normaliser(dense), normaliser(edited)];
+  let divergence = 0;
+  for (let i = 0; i < dense.length; i++) {
+    const logQ = dense[i]! - q.log;
+    divergence += Math.exp(logQ) * (logQ - (edited[i]! - p.log));
+  }
+  return { divergence, denseChoice: q.choice, choice: p.choice };
+}
+
+/** The number of the largest logit, the lowest of equals, and ln Σ exp(logit). */
+function normaliser(logits: Float32Array): { readonly choice: number; readonly log: number } {
+  let choice = 0;
+  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[choice]!) choice = i;
+  const largest = logits[choice]!;
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i]! - largest);
+  return { choice, log: largest + Math.log(sum) };
+}
+
+/** Means of each window, and the 99.9th percentile over all tokens. */
+export function summariseFidelity({ perWindow, divergence, denseChoice, choice }: TokenFidelity): FidelitySummary {
+  const tokens = divergence.length;
+  const windows = tokens / perWindow;
+  const meanOver = (window: number, value: (at: number) => number): number => {
+    let sum = 0;
+    for (let t = 0; t < perWindow; t++) sum += value(window * perWindow + t);
+    return sum / perWindow;
+  };
+  const each = (value: (at: number) => number): number[] =>
+    Array.from({ length: windows }, (_, window) => meanOver(window, value));
+  return {
+    windows,
+    tokens,
+    divergence: each((at) => divergence[at]!),
+    tail: Float32Array.from(divergence).sort()[tokens - Math.floor(tokens / 1000) - 1]!,
+    agreement: each((at) => (choice[at] === denseChoice[at] ? 1 : 0)),
+  };
+}
