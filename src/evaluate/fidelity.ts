@@ -40,7 +40,8 @@ export function emptyFidelity(windows: number, perWindow: number): TokenFidelity
 }
 
 /**
- * Compares two residual streams after the last block, for models that share the head of `model`.
+ * Compares two residual streams after the last block, for models that share the head of `model`. A run of the head makes at
+ * most `logits` logits of each.
  * @throws NumericError E_NUMERIC_LOSS
  */
 export async function compareStreams(
@@ -48,55 +49,48 @@ export async function compareStreams(
   model: Model,
   stream: Activations,
   dense: Activations,
+  logits = LOGITS_PER_RUN,
 ): Promise<TokenFidelity> {
   return await withResources(async (own) => {
     const session = await own(engine.load(headGraph(model, 'fidelity')));
-    return await compareSlabs(
-      engine,
-      model,
-      stream,
-      async (x, reference, set) => {
-        const results = await session.run({ x, reference }, true);
-        const [divergence, choice, denseChoice] = (['divergence', 'choice', 'referenceChoice'] as const).map(
-          (name) => results[name]!.data as Float32Array,
-        );
-        for (let row = 0; row < divergence!.length; row++)
-          set(row, divergence![row]!, denseChoice![row]!, choice![row]!);
-      },
-      dense,
-    );
+    const rows = rowsPerRun(model, logits);
+    return await compareSlabs(engine, { stream, dense, rows }, async (x, reference, set) => {
+      const results = await session.run({ x, reference }, true);
+      const [divergence, choice, denseChoice] = ['divergence', 'choice', 'referenceChoice'].map(
+        (name) => results[name]!.data as Float32Array,
+      ) as [Float32Array, Float32Array, Float32Array];
+      for (const [row, value] of divergence.entries()) {
+        set(row, { divergence: value, denseChoice: denseChoice[row]!, choice: choice[row]! });
+      }
+    });
   });
 }
 
 /**
- * Compares the residual streams after the last block of two models with heads of their own.
+ * Compares the residual streams after the last block of two models with heads of their own. A run of a head makes at most
+ * `logits` logits.
  * @throws NumericError E_NUMERIC_LOSS
  */
 export async function compareModels(
   engine: Engine,
   edited: { readonly model: Model; readonly stream: Activations },
   dense: { readonly model: Model; readonly stream: Activations },
+  logits = LOGITS_PER_RUN,
 ): Promise<TokenFidelity> {
   return await withResources(async (own) => {
     const session = await own(engine.load(headGraph(edited.model, 'logits')));
     const denseSession = await own(engine.load(headGraph(dense.model, 'logits')));
-    return await compareSlabs(
-      engine,
-      dense.model,
-      edited.stream,
-      async (x, reference, set) => {
-        const q = await logitsOf(denseSession, reference);
-        const p = await logitsOf(session, x);
-        const rows = x.shape[0]!;
-        const vocabulary = q.length / rows;
-        for (let row = 0; row < rows; row++) {
-          const [from, to] = [row * vocabulary, (row + 1) * vocabulary];
-          const { divergence, denseChoice, choice } = compareRows(q.subarray(from, to), p.subarray(from, to));
-          set(row, divergence, denseChoice, choice);
-        }
-      },
-      dense.stream,
-    );
+    const streams = { stream: edited.stream, dense: dense.stream, rows: rowsPerRun(dense.model, logits) };
+    return await compareSlabs(engine, streams, async (x, reference, set) => {
+      const q = await logitsOf(denseSession, reference);
+      const p = await logitsOf(session, x);
+      const count = x.shape[0]!;
+      const vocabulary = q.length / count;
+      for (let row = 0; row < count; row++) {
+        const [from, to] = [row * vocabulary, (row + 1) * vocabulary];
+        set(row, compareRows(q.subarray(from, to), p.subarray(from, to)));
+      }
+    });
   });
 }
 
@@ -104,7 +98,7 @@ const logitsOf = async (session: Session, x: HostTensor): Promise<Float32Array> 
   (await session.run({ x }, true)).logits!.data as Float32Array;
 
 /** Rows of a residual that the head reads at once, so that its logits fit. */
-export const rowsPerRun = (vocabulary: number): number => Math.max(1, Math.floor(LOGITS_PER_RUN / vocabulary));
+const rowsPerRun = ({ config }: Model, logits: number): number => Math.max(1, Math.floor(logits / config.vocabulary));
 
 /** Logits of rows `first`, `first + 1`, … of a window's residual after the last block; `own` closes the session. */
 export async function openLogits(
@@ -124,21 +118,19 @@ export async function openLogits(
   };
 }
 
-type SetRow = (row: number, divergence: number, denseChoice: number, choice: number) => void;
+type SetRow = (row: number, compared: RowComparison) => void;
 type CompareSlab = (x: HostTensor, reference: HostTensor, set: SetRow) => Promise<void>;
+type Streams = { readonly stream: Activations; readonly dense: Activations; readonly rows: number };
 
-/** Runs `compare` on slabs of both streams, as many at once as the engine has workers. */
+/** Runs `compare` on slabs of both streams of at most `rows` rows, as many at once as the engine has workers. */
 async function compareSlabs(
   engine: Engine,
-  { config }: Model,
-  stream: Activations,
+  { stream, dense, rows: most }: Streams,
   compare: CompareSlab,
-  dense: Activations,
 ): Promise<TokenFidelity> {
   const { chunks, length: T } = stream;
   const windows = chunks.reduce((a, b) => a + b, 0);
   const result = emptyFidelity(windows, T - 1);
-  const most = rowsPerRun(config.vocabulary);
   const firsts = chunks.map((_, chunk) => chunks.slice(0, chunk).reduce((a, b) => a + b, 0));
   await inParallel(engine.concurrency, chunks.length, async (chunk) => {
     const [x, reference] = [await stream.read(chunk), await dense.read(chunk)];
@@ -150,10 +142,10 @@ async function compareSlabs(
     const rows = chunks[chunk]! * T;
     for (let row = 0; row < rows; row += most) {
       const count = Math.min(most, rows - row);
-      const set: SetRow = (at, divergence, denseChoice, choice) => {
+      const set: SetRow = (at, compared) => {
         const [window, t] = [firsts[chunk]! + Math.floor((row + at) / T), (row + at) % T];
         // What follows a window's last token is not in the window, and perplexity does not score it.
-        if (t < T - 1) setToken(result, window * (T - 1) + t, { divergence, denseChoice, choice });
+        if (t < T - 1) setToken(result, window * (T - 1) + t, compared);
       };
       await compare(slab(x, stream.width, row, count), slab(reference, dense.width, row, count), set);
     }

@@ -4,7 +4,6 @@ export {
   compareStreams,
   emptyFidelity,
   openLogits,
-  rowsPerRun,
   setToken,
   summariseFidelity,
   type TokenFidelity,
