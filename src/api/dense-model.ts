@@ -12,20 +12,18 @@ import {
   summariseFidelity,
   type TokenFidelity,
 } from '../evaluate/index.js';
-import type { VisitLogits } from '../generation/index.js';
-import type { Model, ModelConfig } from '../model/index.js';
-import { runBlocks } from '../pipeline/index.js';
-import type { Fidelity } from '../records/index.js';
 import {
   continueCheckpoint,
   describeParting,
   type GreedyTexts,
-  openSource,
-  type PreparedText,
   partingOf,
-  type RunSettings,
+  type VisitLogits,
   writeDenseTexts,
-} from '../runs/index.js';
+} from '../generation/index.js';
+import type { Model, ModelConfig } from '../model/index.js';
+import { runBlocks } from '../pipeline/index.js';
+import type { Fidelity } from '../records/index.js';
+import { openSource, type PreparedText, type RunSettings } from '../runs/index.js';
 import { type Activations, embedText } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 

@@ -12,12 +12,12 @@ import {
   scoreRequests,
   scoreWindows,
   type VisitLogits,
+  writeDenseTexts,
   writeGreedily,
 } from '../generation/index.js';
 import { longestAlike, type Model, type ModelConfig } from '../model/index.js';
 import { openPacked, type PackedModel } from '../packed/index.js';
 import type { Evaluation, Fidelity, ManifestText } from '../records/index.js';
-import type { TaskSettings } from '../runs/index.js';
 import {
   openEngine,
   outcomesOf,
@@ -27,11 +27,11 @@ import {
   readRequests,
   resultOf,
   type TaskRequests,
+  type TaskSettings,
   type TasksResult,
   windowLength,
-  writeDenseTexts,
 } from '../runs/index.js';
-import { loadTokenizer, type Windows, type WindowStart } from '../text/index.js';
+import { loadTokenizer, type WindowStart, type Windows } from '../text/index.js';
 import type { EncodedRequest, Likelihood, Outcome } from '../zeroshot/index.js';
 import {
   collectFidelity,
@@ -61,6 +61,8 @@ export type Scores = {
   readonly source: ManifestText | undefined;
   /** How far the predictions are from the dense model's; undefined without one. */
   readonly fidelity: Fidelity | undefined;
+  /** The calibration text of the scored model's record; undefined where it names none. */
+  readonly calibration: ManifestText | undefined;
   readonly tasks: TasksResult | undefined;
 };
 
@@ -110,6 +112,7 @@ export async function evaluatePacked(path: string, asked: Asked, settings: RunSe
     const requests = tasks && (await readRequests({ ...run, tasks, onProgress }, { config }, tokenizer));
     return {
       ...(prepared ? await scoreText(packed, prepared, dense, { ...settings, greedyTokens }) : NO_TEXT),
+      calibration: packed.directory.calibration,
       tasks: requests && resultOf(requests, await scoreTasks(packed, config, requests, settings)),
     };
   } finally {

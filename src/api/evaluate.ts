@@ -2,10 +2,10 @@
 // zero-shot tasks by that of lm-evaluation-harness (docs/reference/tasks.md), or both, as the papers report.
 
 import { withResources } from '../base/index.js';
+import { calibrationOf } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows, summarise } from '../evaluate/index.js';
-import type { Model } from '../model/index.js';
-import { blameWeights } from '../model/index.js';
+import { blameWeights, type Model } from '../model/index.js';
 import { isPackedPath } from '../packed/index.js';
 import {
   checkOutPath,
@@ -111,6 +111,7 @@ async function evaluateCheckpoint(
     const engine = await own(openEngine(model, settings));
     return {
       ...(text ? await scoreWithDense(engine, model, text, dense, { ...settings, greedyTokens }) : NO_TEXT),
+      calibration: await calibrationOf(model.checkpoint.dir),
       tasks: prepared && resultOf(prepared, await scoreTasks(engine, model, undefined, prepared, 'tasks', onProgress)),
     };
   }).catch((error) => blameWeights(model, error));

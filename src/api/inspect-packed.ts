@@ -5,6 +5,7 @@
 
 import { type DescribedModel, readPackedModel } from '../decoder/index.js';
 import { type Directory, openPacked, type TensorEntry } from '../packed/index.js';
+import type { ManifestText } from '../records/index.js';
 
 /** A part of the weights: bytes with all padding, bits a weight, and those of the floor. */
 export type PartReport = {
@@ -45,6 +46,8 @@ export type PackedReport = {
   readonly tied: boolean;
   readonly values: string;
   readonly head: string;
+  /** The calibration text of the checkpoint that was packed; null where its record names none. */
+  readonly calibration: ManifestText | null;
   readonly texts: readonly { readonly name: string; readonly bytes: number }[];
   /** linears, embeddings, positions, head, routers, norms and biases, if present. */
   readonly parts: readonly PartReport[];
@@ -77,7 +80,7 @@ export async function inspectPacked(path: string, verify = false): Promise<Packe
 export function describePacked(
   file: string,
   fileBytes: number,
-  { tensors, files, layerwise, values, head }: Directory,
+  { tensors, files, layerwise, values, head, calibration }: Directory,
   { config, tensors: described }: Pick<DescribedModel, 'config' | 'tensors'>,
 ): PackedReport {
   const blockOf = new Map(described.map(({ name, block }) => [name, block ?? null]));
@@ -96,6 +99,7 @@ export function describePacked(
     tied: config.tied,
     values,
     head,
+    calibration: calibration ?? null,
     texts: files.map(({ name, bytes }) => ({ name, bytes })),
     parts,
     all: partReport('all weights', tensors),

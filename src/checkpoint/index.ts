@@ -1,4 +1,5 @@
 export { allocate } from './allocate.js';
+export { calibrationOf } from './calibration.js';
 export { describeForeign, findQuantised } from './foreign.js';
 export { isGgufPath } from './gguf-path.js';
 export { type Grid, type GridInfo, openGrids, readGrid } from './grids.js';

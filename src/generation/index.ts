@@ -4,6 +4,14 @@ export { createDetokeniser, createTextStream } from './detokenise.js';
 export { folderTexts, loadLanguage } from './folder.js';
 export { type Generated, generateText } from './generate.js';
 export { writeGreedily } from './greedy.js';
+export {
+  continueCheckpoint,
+  describeParting,
+  type GreedyTexts,
+  type Parting,
+  partingOf,
+  writeDenseTexts,
+} from './greedy-texts.js';
 export { readJson as readChatJson } from './jinja/json.js';
 export type { ModelFileName, ModelFiles } from './language.js';
 export { scoreRequests } from './likelihoods.js';

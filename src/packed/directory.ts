@@ -67,11 +67,23 @@ const tensorSchema = z.strictObject({
   layout: layoutSchema,
 });
 
+const textSchema = z.strictObject({
+  name: words,
+  hash,
+  tokens: count,
+  windows: count,
+  length: count,
+  order: z.enum(['all', 'random', 'sequential']),
+  bos: count.nullable().default(null),
+});
+
 const directorySchema = z.strictObject({
   /** The version of Layerwise that wrote the file. */
   layerwise: words,
   values: z.enum(VALUES),
   head: z.enum(HEADS),
+  /** The calibration text of the checkpoint's record; absent where the checkpoint has none, and in older files. */
+  calibration: textSchema.optional(),
   files: z.array(z.strictObject({ name: z.enum(TEXT_FILES), offset: count, bytes: count.max(MAX_TEXT), sha256: hash })),
   weights: z.strictObject({ offset: count, bytes: count }),
   tensors: z.array(tensorSchema).min(1),

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { CheckpointError, InternalError, type OnProgress, VERSION, writeAtomically } from '../base/index.js';
-import { allocate, readFully, statIfThere, withFile, writeFully } from '../checkpoint/index.js';
+import { allocate, calibrationOf, readFully, statIfThere, withFile, writeFully } from '../checkpoint/index.js';
 import { type Directory, MAX_TEXT, paddedBytes, TEXT_FILES, type TensorEntry, type TextEntry } from './directory.js';
 import { encodeTensor, type PackSettings } from './encode.js';
 import { align, formatPreamble, MAX_DIRECTORY, PREAMBLE_BYTES, packedError, WEIGHTS_ALIGNMENT } from './format.js';
@@ -135,7 +135,16 @@ async function pack(
     return entry;
   });
   const weights = { offset: align(offset, WEIGHTS_ALIGNMENT), bytes: end };
-  return { layerwise: VERSION, values: settings.values, head: settings.head, files, weights, tensors };
+  const calibration = await calibrationOf(source.checkpoint.dir);
+  return {
+    layerwise: VERSION,
+    values: settings.values,
+    head: settings.head,
+    ...(calibration ? { calibration } : {}),
+    files,
+    weights,
+    tensors,
+  };
 }
 
 async function packTensor(

@@ -1,3 +1,4 @@
+export { readCalibration } from './calibration.js';
 export { type Comparison, type ComparisonRow, comparisonSchema } from './comparison.js';
 export { type DropRecord, parseDropRecord } from './drop.js';
 export type { Evaluation, Trial } from './evaluation.js';

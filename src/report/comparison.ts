@@ -4,6 +4,7 @@
 import type { Comparison, ComparisonRow } from '../records/index.js';
 import { describeValues, formatPerplexity } from '../words/index.js';
 import { drawLines } from './charts.js';
+import { fidelityTable } from './fidelity.js';
 import { escapeHtml, figure, type Html, note, section, table } from './html.js';
 import { keyOfLines } from './key.js';
 import { formatPercent, formatRatios, formatTarget } from './numbers.js';
@@ -132,6 +133,14 @@ function targetSection({ rows, dense, tasks }: Comparison, target: number): Html
     note(
       `Lower is better. Intervals are of the perplexity ratio, paired over the ${tested ? 'test' : 'validation'} windows, 95 %: one that holds 1 is a tie. Trials count everything a search cost, in trials besides uniform; the published grid of ATP makes nine. Validation text chose; test text was scored once per row.`,
     ),
+    fidelityTable(
+      here.map((row) => ({ name: escapeHtml(row.allocation), fidelity: row.fidelity, chosen: score(row) === best })),
+    ),
+    here.some(({ fidelity }) => fidelity)
+      ? note(
+          `Distance to the dense model on the ${tested ? 'test' : 'validation'} windows: KL(dense ‖ pruned) of the next token’s distribution in nats, and the share of tokens with the same likeliest token.`,
+        )
+      : '',
     tasks
       ? taskTable(tasks, [
           { name: 'dense', scores: dense.tasks },

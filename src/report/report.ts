@@ -9,6 +9,7 @@ import { page } from './page.js';
 import { describePlan, policyName } from './reading.js';
 import { bitsSection } from './sections/bits.js';
 import { errorSection } from './sections/errors.js';
+import { fidelitySection } from './sections/fidelity.js';
 import { originSection } from './sections/origin.js';
 import { perplexitySection } from './sections/perplexity.js';
 import { searchSection } from './sections/search.js';
@@ -44,6 +45,7 @@ export function renderReport(manifest: Manifest): string {
 </header>`,
     verdictParagraph(manifest),
     perplexitySection(manifest),
+    fidelitySection(manifest),
     taskSection(manifest),
     `<div class="panels">\n${panels.join('\n')}\n</div>`,
     textSection(manifest),

@@ -186,7 +186,10 @@ describe('results and samples for the harness’s tools', () => {
     const sample = JSON.parse(lines[1]!);
     const [requests, likelihoods] = [
       (await goldenDemo()).tasks.winogrande!.items[1]!.requests,
-      likelihoodsOf({ text: undefined, source: undefined, fidelity: undefined, tasks, seconds: 0 }, 'winogrande')[1]!,
+      likelihoodsOf(
+        { text: undefined, source: undefined, fidelity: undefined, calibration: undefined, tasks, seconds: 0 },
+        'winogrande',
+      )[1]!,
     ];
     expect(lines).toHaveLength(3);
     expect(sample).toMatchObject({

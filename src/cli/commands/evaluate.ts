@@ -51,10 +51,14 @@ export const evaluateCommand = defineCommand({
   },
 });
 
-function toJson({ text, source, fidelity, tasks, seconds }: EvaluateResult, out: string | undefined): unknown {
+function toJson(
+  { text, source, fidelity, calibration, tasks, seconds }: EvaluateResult,
+  out: string | undefined,
+): unknown {
   return {
     ...(text ? { perplexity: text.perplexity, windows: text.windows, tokens: text.tokens, text: source } : {}),
     ...fidelityJson(fidelity),
+    ...(calibration ? { calibration } : {}),
     ...(tasks ? { tasks: { ...tasks.setup, ...tasks.scores, setup: tasks.setup.tasks } } : {}),
     seconds,
     ...(out === undefined ? {} : { out }),

@@ -86,6 +86,9 @@ export function describePacked(report: PackedReport, linears: boolean): string {
     ['family', `${report.family}, ${report.blocks} blocks${report.tied ? ', head tied to the embeddings' : ''}`],
     ['values', `${report.values}; embeddings and head ${report.head}`],
     ['file', `${formatBytes(report.fileBytes)}, packed by Layerwise ${report.layerwise}`],
+    ...(report.calibration
+      ? [['calibration', `${report.calibration.name}, SHA-256 ${report.calibration.hash.slice(0, 12)}…`] as const]
+      : []),
     ['texts', report.texts.map(({ name }) => name).join(', ')],
     ['zeros in the linears', formatPercent(report.sparsity)],
     ['checksums', report.verified ? 'all compared: undamaged' : 'of the directory and config.json compared'],

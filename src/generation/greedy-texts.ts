@@ -6,11 +6,12 @@
 import { type OnProgress, ResourceError, UnsupportedError } from '../base/index.js';
 import { openDecoder } from '../decoder/index.js';
 import type { TokenFidelity } from '../evaluate/index.js';
-import { folderTexts, loadLanguage, writeGreedily } from '../generation/index.js';
 import { blameWeights, describeTensors, type Model } from '../model/index.js';
 import { packInMemory } from '../packed/index.js';
 import type { GreedyDivergence } from '../records/index.js';
 import type { Windows } from '../text/index.js';
+import { folderTexts, loadLanguage } from './folder.js';
+import { writeGreedily } from './greedy.js';
 
 /** Prompts, and the tokens of each. */
 const PROMPTS = 8;
