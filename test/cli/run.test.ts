@@ -4,7 +4,7 @@ import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/cli/index.js';
@@ -179,7 +179,7 @@ describe('inspect, plan, evaluate', () => {
     expect(JSON.parse(pruned.stdout).chosen.rates[0]).toBeCloseTo(0.51, 4);
   });
 
-  test('evaluate prints three numbers, and how the text was cut', async () => {
+  test('evaluate prints its numbers and names the text', async () => {
     const { stdout, stderr } = await layerwise(
       'evaluate',
       model,
@@ -191,7 +191,8 @@ describe('inspect, plan, evaluate', () => {
     );
     const document = JSON.parse(stdout);
     expect(Object.keys(document)).toEqual(['perplexity', 'windows', 'tokens', 'text', 'seconds']);
-    expect(document.text).toMatchObject({ length: 32, order: 'all', bos: null });
+    const hash = expect.stringMatching(/^[0-9a-f]{64}$/);
+    expect(document.text).toMatchObject({ name: basename(texts.test), hash, length: 32, order: 'all', bos: null });
     expect(document.tokens).toBe(document.windows * 31);
     expect(document.perplexity).toBeGreaterThan(1);
     expect(stderr).toContain('evaluating');
@@ -233,6 +234,7 @@ test('drop: a document, a page, and a checkpoint that other commands read', asyn
     'parameters',
     'dense',
     'dropped',
+    'fidelity',
     'seconds',
     'out',
   ]);
@@ -245,7 +247,10 @@ test('drop: a document, a page, and a checkpoint that other commands read', asyn
     out,
   });
   expect(document.scores).toHaveLength(10);
-  const { seconds: _, out: __, ...recorded } = document;
+  const { seconds: _, out: __, fidelity, ...recorded } = document;
+  expect(fidelity).toMatchObject({ text: 'test', divergence: expect.any(Number), agreement: expect.any(Number) });
+  expect(fidelity.greedy.same).toHaveLength(Math.min(8, fidelity.windows));
+  expect(first.stderr).toContain('writing greedy texts');
   expect(JSON.parse(await readFile(join(out, 'layerwise.json'), 'utf8'))).toMatchObject({
     format: 'layerwise-drop',
     ...recorded,
@@ -427,6 +432,7 @@ describe('prune', () => {
     const words = (device: string): string[] => [
       ...['prune', model, '--sparsity', '0.5', '--beta', '0.01', '--calibration', texts.calibration],
       ...['--validation', texts.validation, '--device', device, '--out', join(dir, device), '--json', ...SMALL],
+      ...['--greedy-tokens', '0'], // each shader of the other length would be compiled too
     ];
     const gpu = await layerwiseIn(environment, words('webgpu'));
     expect(gpu.stderr).not.toMatch(/layerwise:/);

@@ -151,10 +151,10 @@ describe('evaluate --dense', () => {
       const options = { text: await shortText(), dense: demo, sequenceLength: golden.length, threads: 2 };
       const results = [];
       for (const checkpoint of [join(folder, 'edited'), packed]) {
-        const { text: scores, fidelity, record } = await evaluate({ checkpoint, ...options });
+        const { text: scores, fidelity, source } = await evaluate({ checkpoint, ...options });
         expectGolden(fidelity!);
         for (const [w, loss] of golden.nll.entries()) expect(scores!.nll[w]).toBeCloseTo(loss, 4);
-        expect(record).toMatchObject({ name: 'short.txt', hash: expect.stringMatching(/^[0-9a-f]{64}$/) });
+        expect(source).toMatchObject({ name: 'short.txt', hash: expect.stringMatching(/^[0-9a-f]{64}$/) });
         const alone = await evaluate({ ...options, checkpoint, dense: undefined } as never);
         expect(alone.text).toEqual(scores);
         results.push(fidelity!.greedy!);
