@@ -60,6 +60,7 @@ const common = fc.record(
     windowStart: fc.constantFrom('none', 'bos'),
     seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
     maxTrials: fc.integer({ min: 1, max: 12 }),
+    greedyTokens: fc.integer({ min: 0, max: 200 }),
     budget: fc.constantFrom('exact', 'published'),
     judge: fc.constantFrom('validation', 'both'),
     device: fc.constantFrom('cpu', 'webgpu'),
