@@ -143,14 +143,14 @@ export async function scoreAgainst(
   const { text, prepared } = reference;
   const { windows } = prepared;
   return await withResources(async (own) => {
-    const run: Parameters<typeof compareWithDense>[3] = async (forText, some) => {
+    const run = async (forText: Own, some: Windows, stage: string): Promise<Activations> => {
+      onProgress({ kind: 'stage', stage, total: edited!.config.blocks });
       const embedded = await embedText(forText, edited!, { windows: some });
       return await forText(runBlockFiles(engine, edited!, dir, embedded, onProgress));
     };
     const begin = (): ReturnType<DenseReference['residual']> => {
       if (!edited) return reference.residual();
-      onProgress({ kind: 'stage', stage: `${text}: ${name}`, total: edited.config.blocks });
-      return run(own, windows);
+      return run(own, windows, `${text}: ${name}`);
     };
     let begun: ReturnType<typeof begin> | undefined;
     const stream = (): ReturnType<typeof begin> => {
@@ -164,7 +164,9 @@ export async function scoreAgainst(
       ...(edited
         ? {
             compared: await workspace.step(`fidelity-${name}`, async () =>
-              compareWithDense({ engine, model }, reference, await stream(), run),
+              compareWithDense({ engine, model }, reference, await stream(), (forText, texts) =>
+                run(forText, texts, `greedy texts: ${name}`),
+              ),
             ),
           }
         : {}),
@@ -217,9 +219,9 @@ export function openReference(own: Own, context: ReferenceContext, texts: Prepar
   const prepared = texts[text];
   if (!prepared) return undefined;
   const { engine, model, workspace, greedyTokens, onProgress } = context;
-  const residualOf = (windows: Windows): Promise<Activations> =>
+  const residualOf = (windows: Windows, stage: string): Promise<Activations> =>
     withResources(async (forText) => {
-      onProgress({ kind: 'stage', stage: `${text}: dense`, total: model.config.blocks });
+      onProgress({ kind: 'stage', stage, total: model.config.blocks });
       const embedded = await embedText(forText, model, { windows });
       return await own(runBlockFiles(engine, model, undefined, embedded, onProgress));
     });
@@ -242,9 +244,9 @@ export function openReference(own: Own, context: ReferenceContext, texts: Prepar
   return {
     text,
     prepared,
-    residual: once(() => residualOf(prepared.windows)),
+    residual: once(() => residualOf(prepared.windows, `${text}: dense`)),
     greedy: greedyTexts,
-    greedyResidual: once(async () => await residualOf((await greedyTexts())!.windows)),
+    greedyResidual: once(async () => await residualOf((await greedyTexts())!.windows, 'greedy texts: dense')),
   };
 }
 

@@ -2,9 +2,10 @@
 // inspect says of the result.
 
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { inspect, inspectPacked, type PackOptions, pack, prune } from '../../src/api/index.js';
@@ -14,7 +15,7 @@ import { codeOf } from '../checkpoint/make.js';
 import { goldenCases, goldenDir } from '../model/golden.js';
 import { directoryOf, withDirectory } from '../packed/make.js';
 import { startRun } from './child.js';
-import { makeFolder, makeTiny, useOwnCache } from './make.js';
+import { LENGTH, makeFolder, makeTiny, stutter, useOwnCache } from './make.js';
 
 let folder: string;
 let checkpoint: string;
@@ -144,6 +145,27 @@ test('a process that leaves while it writes leaves nothing', async () => {
   const code = await new Promise((resolve) => child.once('exit', resolve));
   expect(code).toBe(130);
   expect(await readdir(join(out, '..'))).toEqual([]);
+});
+
+test('the file names and hashes the calibration text of the checkpoint’s record', async () => {
+  const out = await fresh();
+  const calibration = `${out}.txt`;
+  await writeFile(calibration, stutter(5, 40 * LENGTH));
+  const options = { checkpoint, sparsity: 0.5, beta: 0, calibrationSamples: 8, sequenceLength: LENGTH, threads: 1 };
+  const { manifest } = await prune({ ...options, calibration, out: `${out}.sparse` });
+  const { calibration: named } = await pack({ checkpoint: `${out}.sparse`, out });
+  const hash = createHash('sha256')
+    .update(await readFile(calibration))
+    .digest('hex');
+  expect(named).toMatchObject({ name: basename(calibration), hash, windows: 8, length: LENGTH });
+  expect(named).toEqual(manifest.texts.calibration);
+  expect((await inspectPacked(out)).calibration).toEqual(named);
+  // A checkpoint without a record, or with a document of another kind, has none.
+  const dense = await fresh();
+  expect((await pack({ checkpoint, out: dense })).calibration).toBeNull();
+  await writeFile(join(`${out}.sparse`, 'layerwise.json'), '{"texts":{"calibration":3}}');
+  const other = await fresh();
+  expect((await pack({ checkpoint: `${out}.sparse`, out: other })).calibration).toBeNull();
 });
 
 describe('prune with pack', () => {

@@ -4,12 +4,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { inspect, makePlan, prune, readPlan } from '../../src/api/index.js';
+import { evaluate, inspect, makePlan, prune, readPlan } from '../../src/api/index.js';
 import type { ProgressEvent } from '../../src/base/index.js';
 import { readSafetensors } from '../../src/checkpoint/index.js';
 import { type Linear, openModel } from '../../src/model/index.js';
 import { blockId, type Manifest, type Plan, parseManifest, parsePlan } from '../../src/records/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
+import { DIVERGENCE } from '../tolerances.js';
 import {
   differences,
   LENGTH,
@@ -332,8 +333,41 @@ describe('the test text', () => {
     const stages: string[] = [];
     const onProgress = (event: ProgressEvent): void => void (event.kind === 'stage' && stages.push(event.stage));
     await run({ sparsity: 0.6, ...texts, maxTrials: 1, onProgress });
-    expect(stages.slice(-4)).toEqual(['test: dense', 'test: uniform', 'test: chosen', 'writing']);
-    expect(stages.filter((stage) => stage.startsWith('test'))).toHaveLength(3);
+    const scoring = ['test: dense', 'test: uniform', 'test: chosen'];
+    expect(stages.filter((stage) => stage.startsWith('test'))).toEqual(scoring);
+    const trials = stages.findLastIndex((stage) => stage.startsWith('trial'));
+    const after = stages.slice(trials + 1).filter((stage) => [...scoring, 'writing'].includes(stage));
+    expect(after).toEqual([...scoring, 'writing']);
+  });
+});
+
+describe('the distance to the dense model', () => {
+  test.each(['test', 'validation'] as const)('is measured on the %s text, for uniform and chosen', async (on) => {
+    const { calibration, validation, test } = texts;
+    const given = { calibration, validation, ...(on === 'test' ? { test } : {}) };
+    const { manifest, out } = await run({ sparsity: 0.6, beta: 0.1, ...given });
+    const { dense, uniform, chosen } = manifest;
+    expect(dense.fidelity).toBeUndefined();
+    for (const row of [uniform!, chosen]) {
+      const { text, windows, tokens, divergence, agreement, greedy } = row.fidelity!;
+      expect(text).toBe(on);
+      expect([windows, tokens]).toEqual([row[on]!.windows, row[on]!.tokens]);
+      expect(divergence).toHaveLength(windows);
+      expect(agreement).toHaveLength(windows);
+      expect(greedy!.same).toHaveLength(8);
+    }
+    expect(uniform!.fidelity!.greedy!.worst).toBeNull();
+    // The written checkpoint has the same numbers, through heads of its own.
+    const path = given[on]!;
+    const { fidelity } = await evaluate({ checkpoint: out, dense: checkpoint, text: path, sequenceLength: LENGTH });
+    const { text: _, divergence, tail, ...same } = fidelity!;
+    expect(chosen.fidelity).toMatchObject(same);
+    expect(Math.abs(tail - chosen.fidelity!.tail)).toBeLessThanOrEqual(DIVERGENCE * 10);
+    for (const [w, value] of divergence.entries()) {
+      expect(Math.abs(value - chosen.fidelity!.divergence[w]!)).toBeLessThanOrEqual(DIVERGENCE);
+    }
+    const { manifest: without } = await run({ sparsity: 0.6, beta: 0.1, ...given, greedyTokens: 0 });
+    expect(without.chosen.fidelity).toEqual({ ...chosen.fidelity, greedy: null });
   });
 });
 

@@ -41,6 +41,44 @@ test('a searched run has every section, in order', () => {
   expect(html).toContain('layerwise prune ./model</span> <span>--sparsity 0.7</span> <span>--out &lt;dir&gt;');
 });
 
+describe('the distance to the dense model', () => {
+  const greedy = {
+    ...{ prompt: 32, tokens: 64, same: [64, 12] },
+    worst: { prompt: 'Once', same: ' upon', dense: ' a time', edited: ' <b>' },
+  };
+  const fidelity = {
+    ...{ text: 'test' as const, windows: 2, tokens: 510, tail: 9.87 },
+    ...{ divergence: [0.1, 0.2], agreement: [0.9, 0.8], greedy },
+  };
+  const { uniform, chosen } = makeManifest(4);
+  test('is a row for each model, a sentence, and the text that parts first', () => {
+    const manifest = makeManifest(4, {
+      uniform: { ...uniform!, fidelity: { ...fidelity, tail: 12.5, greedy: { ...greedy, worst: null } } },
+      chosen: { ...chosen, fidelity },
+    });
+    expect(parseManifest(JSON.stringify(manifest), 'layerwise.json')).toEqual(manifest);
+    const html = renderReport(manifest);
+    expect(titles(html).slice(0, 2)).toEqual(['Perplexity', 'Distance to the dense model']);
+    // 0.15 ± 1.96 · 0.05
+    expect(html).toContain(
+      '<td>0.150 <span class="interval">[0.052, 0.248]</span></td><td>9.870</td><td>85.0\u202f%</td>',
+    );
+    expect(html).toContain('<td>12.500</td>');
+    expect(html).toContain('<td>38.0 of 64</td>');
+    expect(html).toContain('of 2 greedy texts of 64 tokens 1 is the same to the end');
+    expect(html).toContain('<code> &lt;b&gt;</code>');
+  });
+
+  test('without greedy texts has no column for them', () => {
+    const without = { ...fidelity, greedy: null };
+    const manifest = makeManifest(4, { uniform: null, chosen: { ...chosen, fidelity: without } });
+    const html = renderReport(manifest);
+    expect(html).toContain('likeliest as the dense model.</p>');
+    expect(html).not.toContain('first difference');
+    expect(html).not.toContain('The text that parts first');
+  });
+});
+
 describe('the verdict', () => {
   const of = (chosen: ReturnType<typeof evaluation>) =>
     verdict(renderReport(makeManifest(4, { chosen: { ...nothing, test: chosen } })));
