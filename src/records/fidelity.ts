@@ -4,7 +4,7 @@
 import { z } from 'zod';
 
 /** Greedy texts of the dense model, and how long the edited model writes the same. */
-export const greedySchema = z.object({
+const greedySchema = z.object({
   /** Tokens of each prompt, and tokens written after it. */
   prompt: z.number().int(),
   tokens: z.number().int(),
@@ -46,7 +46,7 @@ type MeanEstimate = { readonly mean: number; readonly interval: readonly [low: n
  * The mean over windows and its 95 % interval: ± 1.96 standard errors. One window gives a point. The two models see the
  * same windows, so this interval is paired.
  */
-export function meanOf(windows: readonly number[]): MeanEstimate {
+function meanOf(windows: readonly number[]): MeanEstimate {
   const n = windows.length;
   const mean = windows.reduce((a, b) => a + b, 0) / n;
   const variance = n < 2 ? 0 : windows.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);

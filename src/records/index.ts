@@ -2,7 +2,7 @@ export { readCalibration } from './calibration.js';
 export { type Comparison, type ComparisonRow, comparisonSchema } from './comparison.js';
 export { type DropRecord, parseDropRecord } from './drop.js';
 export type { Evaluation, Trial } from './evaluation.js';
-export { type Fidelity, type FidelityNumbers, type GreedyDivergence, meanOf, readFidelity } from './fidelity.js';
+export { type Fidelity, type FidelityNumbers, type GreedyDivergence, readFidelity } from './fidelity.js';
 export { type Gain, type Gains, gainOf, havePartedGains } from './gains.js';
 export { pairedInterval, verdictOf } from './interval.js';
 export { type Manifest, type ManifestText, parseManifest, type ResultRow } from './manifest.js';
