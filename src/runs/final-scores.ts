@@ -1,7 +1,5 @@
 // Scores the finished model once, on the test text and on the tasks, and compares it with the dense model; none of it
-// influences any choice. And what the plan gains over uniform on validation text, which chose it, and on calibration text,
-// which did not (or not alone): a plan that gains on one of them alone may fit that text's form, its line breaks, its case, its
-// domain. Each score is its own step, so an interrupted run does not repeat it.
+// influences any choice. Each score is its own step, so an interrupted run does not repeat it.
 // The comparison is on the test text if there is one, else on the validation text. The dense model's last residual is computed
 // when it is first needed and kept for all models, in memory or in a scratch file (stream/activations.ts); so each model costs
 // one pass over the windows, which scoring needs anyway.
@@ -19,20 +17,10 @@ import {
 } from '../generation/index.js';
 import type { Model } from '../model/index.js';
 import { runBlockFiles, scoreBlockFiles } from '../pipeline/index.js';
-import {
-  type Evaluation,
-  type Fidelity,
-  type Gains,
-  gainOf,
-  havePartedGains,
-  type TaskScores,
-} from '../records/index.js';
+import type { Evaluation, Fidelity, TaskScores } from '../records/index.js';
 import { type Activations, embedText } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
-import { warnOfGains } from '../words/index.js';
 import { scoresOf } from '../zeroshot/index.js';
-import type { Choice } from './choose.js';
-import type { LocalExecutor } from './executor.js';
 import type { RunSettings } from './settings.js';
 import { type PreparedTasks, scoreTasks } from './tasks.js';
 import type { PreparedText, PreparedTexts } from './texts.js';
@@ -93,39 +81,6 @@ export async function scoreFinal(
     ...(compared ? { compared } : {}),
     ...(tasks ? { tasks: await workspace.step(`tasks-${name}`, accuracy) } : {}),
   };
-}
-
-/**
- * The gains of a choice; undefined without a validation or calibration text, without uniform, and for uniform itself. Runs the
- * dense, the uniform and the chosen model over a sample of the calibration windows. A note says where the gains have parted.
- */
-export async function gainsOf(
-  executor: LocalExecutor,
-  choice: Choice,
-  { calibration, validation }: Pick<PreparedTexts, 'calibration' | 'validation'>,
-  onProgress: OnProgress,
-): Promise<Gains | undefined> {
-  const { uniform } = choice;
-  if (!calibration || !validation || !uniform || choice.isUniform) return undefined;
-  const dense = await executor.scoreCalibration(undefined, 'dense');
-  // Where both texts judge, the trials have these losses already.
-  const before = uniform.trial.calibration?.nll ?? (await executor.scoreCalibration(uniform.request, 'uniform'));
-  const after = choice.trial.calibration?.nll ?? (await executor.scoreCalibration(choice.request, 'chosen'));
-  const onValidation = gainOf(choice.trial.validation.nll, uniform.trial.validation.nll);
-  const onCalibration = gainOf(after, before);
-  const { length } = calibration.windows;
-  const gains: Gains = {
-    calibration: {
-      dense: summarise(dense, length),
-      uniform: summarise(before, length),
-      chosen: summarise(after, length),
-    },
-    onValidation,
-    onCalibration,
-    parted: havePartedGains(onValidation, onCalibration),
-  };
-  if (gains.parted) onProgress({ kind: 'note', text: warnOfGains(gains) });
-  return gains;
 }
 
 /**
