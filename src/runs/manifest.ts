@@ -4,16 +4,8 @@ import { VERSION } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { formatPattern } from '../operators/index.js';
-import type { BlockNotes } from '../pipeline/index.js';
-import { sharesOf } from '../pipeline/index.js';
-import { type Evaluation, 
-  type Evaluation,
-  type Fidelity,type Gains, 
-  type Gains,type Manifest, 
-  type Manifest,pairedInterval, 
-  pairedInterval,type Trial, 
-  type Trial,verdictOf, 
-  verdictOf,} from '../records/index.js';
+import { type BlockNotes, sharesOf } from '../pipeline/index.js';
+import { type Evaluation, type Gains, type Manifest, pairedInterval, type Trial, verdictOf } from '../records/index.js';
 import type { Choice } from './choose.js';
 import { trialEquivalents } from './cost.js';
 import type { BitsReport } from './count-bits.js';
