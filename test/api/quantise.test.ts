@@ -14,6 +14,7 @@ import { openModel, readLinear, weightName } from '../../src/model/index.js';
 import { type Plan, parseManifest, type Treatment } from '../../src/records/index.js';
 import type { PruneOptions, QuantiseOptions } from '../../src/runs/index.js';
 import { limit } from '../scale.js';
+import { DIVERGENCE } from '../tolerances.js';
 import { type Fault, startRun } from './child.js';
 import { differences, LENGTH, makeFolder, makeTexts, makeTiny, readTree, type Texts, useOwnCache } from './make.js';
 
@@ -89,8 +90,16 @@ describe('what it writes', () => {
     expect(manifest.chosen.test!.perplexity).toBeGreaterThan(1);
     expect(parseManifest(await readFile(join(out, 'layerwise.json'), 'utf8'), out)).toEqual(manifest);
     // Scored from the finished files, it is the model that the run scored.
-    const again = await evaluate({ checkpoint: out, text: texts.test, sequenceLength: LENGTH, threads: 1 });
+    const scored = { text: texts.test, dense: checkpoint, sequenceLength: LENGTH, threads: 1 };
+    const again = await evaluate({ checkpoint: out, ...scored });
     expect(again.text!.perplexity).toBeCloseTo(manifest.chosen.test!.perplexity, 10);
+    // And it is as far from the dense model.
+    const { divergence, tail, ...same } = again.fidelity!;
+    expect(manifest.chosen.fidelity).toMatchObject(same);
+    expect(Math.abs(tail - manifest.chosen.fidelity!.tail)).toBeLessThanOrEqual(DIVERGENCE * 10);
+    for (const [w, value] of divergence.entries()) {
+      expect(Math.abs(value - manifest.chosen.fidelity!.divergence[w]!)).toBeLessThanOrEqual(DIVERGENCE);
+    }
     // Everything else is the source's.
     const source = await openModel(checkpoint);
     const quantised = new Set(all.map(({ linear }) => weightName(linear)));

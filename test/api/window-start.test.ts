@@ -124,6 +124,33 @@ describe('the losses of a small checkpoint', () => {
   });
 });
 
+describe('the comparison with the dense model', () => {
+  test('reads both models’ windows with the same start, and the prompts of greedy texts begin with it too', async () => {
+    const packed = join(folder, 'to-compare.lw');
+    await pack({ checkpoint, values: 'f32', out: packed });
+    for (const edited of [checkpoint, packed]) {
+      for (const [windowStart, bos] of [
+        ['bos', BOS],
+        ['none', null],
+      ] as const) {
+        const asked = { checkpoint: edited, dense: checkpoint, windowStart, greedyTokens: 4 };
+        const { source, text, fidelity } = await evaluate(options(asked));
+        expect(source!.bos).toBe(bos);
+        expect(fidelity).toMatchObject({ windows: text!.windows, tokens: text!.tokens });
+        expect(Math.max(...fidelity!.divergence)).toBeLessThan(1e-6);
+        expect(Math.min(...fidelity!.agreement)).toBe(1);
+        expect(fidelity!.greedy!.same.every((count) => count === 4)).toBe(true);
+      }
+    }
+  });
+
+  test('refuses a dense model whose tokenizer begins windows otherwise', async () => {
+    const asked = { checkpoint: without, dense: checkpoint, greedyTokens: 0 };
+    expect(await codeOf(evaluate(options(asked)))).toBe('E_OPTION_DENSE');
+    expect(await codeOf(evaluate(options({ ...asked, windowStart: 'bos' })))).toBe('E_OPTION_WINDOW_START');
+  });
+});
+
 describe('records and identity', () => {
   const common = () => ({ ...texts, checkpoint, sequenceLength: LENGTH, calibrationSamples: 8, threads: 2 });
   const starts = ({ texts: named }: { texts: Record<string, { bos: number | null } | null> }) =>
