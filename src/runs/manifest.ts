@@ -5,7 +5,15 @@ import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { formatPattern } from '../operators/index.js';
 import { type BlockNotes, sharesOf } from '../pipeline/index.js';
-import { type Evaluation, type Gains, type Manifest, pairedInterval, type Trial, verdictOf } from '../records/index.js';
+import {
+  type Evaluation,
+  type Fidelity,
+  type Gains,
+  type Manifest,
+  pairedInterval,
+  type Trial,
+  verdictOf,
+} from '../records/index.js';
 import type { Choice } from './choose.js';
 import { trialEquivalents } from './cost.js';
 import type { BitsReport } from './count-bits.js';
