@@ -43,7 +43,12 @@ const row = (share: number): Zeros => ({ kind: 'row', share });
 const ANCHOR = entry('int8 4:16', of16(4), 'int8', 'tiles');
 const GROUPS: readonly (readonly Entry[])[] = [
   [entry('int8 dense', NONE, 'int8', 'dense'), entry('int4 4:16', of16(4), 'int4', 'tiles')],
-  [entry('int8 8:16', of16(8), 'int8', 'tiles'), entry('int4 dense', NONE, 'int4', 'dense')],
+  [entry('int8 8:16', of16(8), 'int8', 'tiles')],
+  [
+    entry('int4 dense', NONE, 'int4', 'dense'),
+    entry('int3 dense', NONE, 'int3', 'dense'),
+    entry('int2 dense', NONE, 'int2', 'dense'),
+  ],
   [
     entry('int8 unstructured 70 %', row(0.7), 'int8', 'auto'),
     entry('int8 unstructured 80 %', row(0.8), 'int8', 'auto'),

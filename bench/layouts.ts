@@ -29,6 +29,7 @@ import {
   type IntegerValues,
   layoutBytes,
   type QuantisedMatrix,
+  RANGES,
   SCALE_GROUP,
 } from '#src/layouts';
 
@@ -70,9 +71,9 @@ const sums = take(sumsBytes(columns, most));
 new Float32Array(memory.buffer, x.address, columns * most).set(Float32Array.from({ length: columns * most }, random));
 kernels.quantise({ x, y: quantised, count: columns, from: 0, to: most });
 
-const value = (): number => 1 + rng.below(7);
-const unstructured = (zeros: number): Int8Array =>
-  Int8Array.from({ length: weights }, () => (rng.uniform() < zeros ? 0 : value()));
+const value = (high = 7): number => 1 + rng.below(high);
+const unstructured = (zeros: number, high?: number): Int8Array =>
+  Int8Array.from({ length: weights }, () => (rng.uniform() < zeros ? 0 : value(high)));
 function keep(n: number): Int8Array {
   const q = new Int8Array(weights);
   for (let first = 0; first < weights; first += 16) {
@@ -114,6 +115,8 @@ for (const kind of ['int8', 'int4'] as const) {
     add(`${kind} sorted, ${100 * zeros} % zeros, ${mean.toFixed(1)} slots a tile`, encodeSortedTiles(sparse));
   }
 }
+for (const kind of ['int3', 'int2'] as const)
+  add(`${kind} dense`, encodeDense(matrix(kind, unstructured(0, RANGES[kind][1]))));
 add('f32 dense', encodeDenseFloat({ rows, columns, data: Float32Array.from({ length: weights }, random) }));
 for (const zeros of [0.5, 0.7, 0.9]) {
   add(`f32 rows, ${100 * zeros} % zeros`, encodeRows({ rows, columns, data: Float32Array.from(unstructured(zeros)) }));

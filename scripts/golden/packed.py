@@ -199,6 +199,31 @@ def dense(q, int8):
     return {"values": values}
 
 
+def few(q, bits):
+    rows, columns = -(-q.shape[0] // 8) * 8, -(-q.shape[1] // 128) * 128
+    padded = numpy.zeros((rows, columns), numpy.int64)
+    padded[: q.shape[0], : q.shape[1]] = q
+    fields = padded + (4 if bits == 3 else 2)
+    values = bytearray()
+    for group in range(0, rows, 8):
+        for first in range(0, columns, 32):
+            vectors = numpy.zeros((bits, 8, 4), numpy.int64)
+            for row in range(8):
+                for b in range(4):
+                    f = [int(fields[group + row, first + 4 * s + b]) for s in range(8)]
+                    if bits == 2:
+                        for v in range(2):
+                            vectors[v, row, b] = sum(f[4 * v + k] << 2 * k for k in range(4))
+                    else:
+                        for v in range(3):
+                            vectors[v, row, b] = f[2 * v] | f[2 * v + 1] << 3
+                        vectors[0, row, b] |= (f[6] & 3) << 6
+                        vectors[1, row, b] |= (f[7] & 3) << 6
+                        vectors[2, row, b] |= (f[6] >> 2) << 6 | (f[7] >> 2) << 7
+            values += vectors.astype(numpy.uint8).tobytes()
+    return {"values": bytes(values)}
+
+
 def rows_f32(W):
     offsets = numpy.concatenate([[0], numpy.cumsum((W != 0).sum(1))]).astype(numpy.uint32)
     return {
@@ -240,6 +265,13 @@ def main():
             for name, part in encode(q, values == "int8").items():
                 out[f"{case}.{name}"] = numpy.frombuffer(part, numpy.uint8)
             out[f"{case}.scales"] = scale_part(scales)
+    for bits in (3, 2):
+        W = weights["dense"]
+        q, scales = quantise_small(W, bits)
+        out[f"int{bits}-dense.weights"] = W
+        for name, part in few(q, bits).items():
+            out[f"int{bits}-dense.{name}"] = numpy.frombuffer(part, numpy.uint8)
+        out[f"int{bits}-dense.scales"] = scale_part(scales)
     W = weights["sorted"]
     out["f32-rows.weights"] = W
     for name, part in rows_f32(W).items():

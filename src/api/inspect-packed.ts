@@ -1,7 +1,7 @@
 // Describes a .lw file and compares its bytes with the fewest that its values could take. The floor of a linear with b-bit
-// values is min(b · weights, (b + 4) · nonzeros) bits for int8 and int4 (dense, or each nonzero with a 4-bit column number, as
-// in N:16 tiles) and min(32 · weights, 48 · nonzeros) for f32. It has no scales, padding or order of tiles. Tables have a
-// floor of b bits per weight, routers and vectors of 32.
+// integers is min(b · weights, (b + 4) · nonzeros, weights + b · nonzeros) bits (dense, or each nonzero with a 4-bit column
+// number, as in N:16 tiles, or with a bit for every weight), and for f32 min(32 · weights, 48 · nonzeros). It has no scales,
+// padding or order of tiles. Tables have a floor of b bits per weight, routers and vectors of 32.
 
 import { type DescribedModel, readPackedModel } from '../decoder/index.js';
 import { type Directory, openPacked, type TensorEntry } from '../packed/index.js';
@@ -121,13 +121,16 @@ const PART_NAMES = {
 
 const weightsOf = ({ layout }: TensorEntry): number => layout.rows * layout.columns;
 
-const BITS = { f32: 32, int8: 8, int4: 4 } as const;
+const BITS = { f32: 32, int8: 8, int4: 4, int3: 3, int2: 2 } as const;
 
 /** The fewest bits of any layout of these values. */
 function floorBits({ role, nonzeros, layout }: TensorEntry): number {
   const { values, rows, columns } = layout;
-  const dense = BITS[values] * rows * columns;
-  return role === 'linear' ? Math.min(dense, (BITS[values] + (values === 'f32' ? 16 : 4)) * nonzeros) : dense;
+  const bits = BITS[values];
+  const weights = rows * columns;
+  if (role !== 'linear') return bits * weights;
+  if (values === 'f32') return Math.min(32 * weights, 48 * nonzeros);
+  return Math.min(bits * weights, (bits + 4) * nonzeros, weights + bits * nonzeros);
 }
 
 function partReport(part: string, tensors: readonly TensorEntry[]): PartReport {

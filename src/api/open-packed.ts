@@ -9,7 +9,7 @@ import { oneOf, resolveSource, wholeNumber } from '../runs/index.js';
 export type OpeningOptions = {
   /** A .lw file, a GGUF file, the directory of a Hugging Face checkpoint, or its name on the Hub. */
   readonly model: string;
-  /** The type of a checkpoint's weights in memory: `f32`, `int8` or `int4`. Defaults to `f32`. */
+  /** The type of a checkpoint's weights in memory: `f32`, `int8`, `int4`, `int3` or `int2`. Defaults to `f32`. */
   readonly values?: string;
   /** The most tokens of prompt and answer together. Defaults to the model's positions, at most 2048. */
   readonly positions?: number;

@@ -29,10 +29,11 @@ export function normalisePacking(options: PackingOptions): PackingSettings {
   const values = oneOf('values', options.values ?? 'int8', VALUES);
   const layout = oneOf('layout', options.layout ?? 'auto', LAYOUT_CHOICES);
   const head = oneOf('head', options.head ?? headFor(values), HEADS);
-  if (values === 'f32' && layout === 'tiles') {
+  if (values !== 'int8' && values !== 'int4' && layout === 'tiles') {
+    const expected = values === 'f32' ? 'auto (rows where they are quicker) or dense' : 'auto or dense';
     throw new OptionError(
       'E_OPTION_LAYOUT',
-      '--layout: tiles hold int8 or int4 values, and --values is f32; expected auto (rows where they are quicker) or dense.',
+      `--layout: tiles hold int8 or int4 values, and --values is ${values}; expected ${expected}.`,
       { option: 'layout', got: layout, values },
     );
   }
@@ -65,10 +66,12 @@ export async function checkPacking(model: Model, settings: PackingSettings, opti
 
 /** The bytes of a tensor if its zeros save nothing. */
 function largestBytes({ role, rows, columns }: ModelTensor, { values, head, layout }: PackSettings): number {
-  const bytesOf = { f32: 4, int8: 1, int4: 0.5 } as const;
+  const bytesOf = { f32: 4, int8: 1, int4: 0.5, int3: 0.375, int2: 0.25 } as const;
   if (isExact(role)) return 4 * rows * columns;
   if (role !== 'linear') return rows * (columns * bytesOf[head] + 4);
-  return rows * columns * bytesOf[values] * (layout === 'tiles' ? 2 : 1) + rows * Math.ceil(columns / 32);
+  // Rows of int3 and int2 are whole groups of 128 columns.
+  const stored = rows * Math.ceil(columns / 128) * 128 * bytesOf[values];
+  return stored * (layout === 'tiles' ? 2 : 1) + rows * Math.ceil(columns / 32);
 }
 
 /** Packs a model after `checkPacking`. */

@@ -245,7 +245,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--values',
     value: listed(VALUES),
-    text: 'how the weights of the blocks are stored. int8: a scale for each row. int4: a scale for each 128 columns of a row. f32: exact',
+    text: 'how the weights of the blocks are stored. int8: a scale for each row. int4, int3, int2: a scale for each 128 columns of a row. f32: exact. Linears that the checkpoint has quantised (layerwise.scales) keep their integers, except with f32',
     otherwise: 'int8',
   },
   layout: {

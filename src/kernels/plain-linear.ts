@@ -1,9 +1,9 @@
 // Scalar twins of the kernels that multiply a linear by activations, in plain TypeScript on the stored layouts. Integer
 // layouts round where the kernels round, and the kernels must match them to the last bit: int8 sums whole rows in
-// integers; int4 sums the columns that share a scale (in sorted tiles: one tile) in integers, multiplies by the scale,
-// and adds these in float32 in storage order. Float layouts sum in double precision.
+// integers; int4, int3 and int2 sum the columns that share a scale (in sorted tiles: one tile) in integers, multiply by the scale,
+// and add these in float32 in storage order. Float layouts sum in double precision.
 
-import type { EncodedLinear, FixedTiles, SortedTiles } from '../layouts/portable.js';
+import type { EncodedLinear, FixedTiles, IntegerValues, SortedTiles } from '../layouts/portable.js';
 import {
   decodeLinear,
   decodeQuantised,
@@ -53,9 +53,9 @@ export function plainMultiply(encoded: EncodedLinear, x: Float32Array, bias?: Fl
   });
 }
 
-/** y = W·x + bias for an int8 or int4 layout. */
+/** y = W·x + bias for a layout of integers. */
 export function plainMultiplyQuantised(encoded: EncodedLinear, x: QuantisedVector, bias?: Float32Array): Float32Array {
-  const sums = encoded.layout.values === 'int8' ? sumInt8(encoded, x.q) : sumInt4(encoded, x.q);
+  const sums = encoded.layout.values === 'int8' ? sumInt8(encoded, x.q) : sumGroups(encoded, x.q);
   return sums.map((sum, row) => {
     const y = fround(sum * x.scale);
     return bias ? fround(y + bias[row]!) : y;
@@ -72,12 +72,13 @@ function sumInt8(encoded: EncodedLinear, x: Int8Array): Float32Array {
   });
 }
 
-function sumInt4(encoded: EncodedLinear, x: Int8Array): Float32Array {
+/** Σ q·x of the columns that share a scale in integers, times that scale, added in float32. */
+function sumGroups(encoded: EncodedLinear, x: Int8Array): Float32Array {
   const { layout } = encoded;
   const { rows, columns } = layout;
   const groups = scaleGroups(layout);
   const y = new Float32Array(rowGroups(layout) * TILE_ROWS);
-  const scales = decodeScales(layout, 'int4', encoded.parts.at(-1)! as Uint8Array<ArrayBuffer>);
+  const scales = decodeScales(layout, layout.values as IntegerValues, encoded.parts.at(-1)! as Uint8Array<ArrayBuffer>);
   const add = (row: number, group: number, sum: number): void => {
     if (row < rows) y[row] = fround(y[row]! + fround(sum * scales[row * groups + group]!));
   };

@@ -7,7 +7,14 @@
 // and ignore those bytes.
 
 import type { LinearLayout } from '../layouts/portable.js';
-import { activationBytes, denseRowBytes, rowGroups, TILE_COLUMNS, tilesPerRow } from '../layouts/portable.js';
+import {
+  activationBytes,
+  denseRowBytes,
+  rowGroups,
+  scaleGroups,
+  TILE_COLUMNS,
+  tilesPerRow,
+} from '../layouts/portable.js';
 import { instantiateRuntime, type RuntimeExports, type RuntimeMemory, type RuntimeModule } from './runtime-module.js';
 
 /** Rows of float32 numbers, `stride` bytes from one to the next. */
@@ -18,16 +25,18 @@ export type Range = { readonly from: number; readonly to: number };
 /** Either kind of rows. A linear's `quantised` says which kind it takes. */
 export type LinearInput = Rows & { readonly scales?: number };
 
-/** Scratch bytes of one thread for a multiplication of up to three tokens. */
+/** Scratch bytes of one thread for the sums and masks of every multiplication. */
 export const SUMS_BYTES = 192;
 /**
  * Scratch bytes of one thread for a multiplication of up to `tokens` tokens, of up to `columns` columns. The contents
  * are described in runtime/bytes.as.ts with relaxed SIMD, and in runtime/many.as.ts without it, from 24 tokens on.
  */
 export function sumsBytes(columns: number, tokens: number): number {
-  if (tokens < 4) return SUMS_BYTES;
+  // Combined activations of up to three tokens (runtime/dense-few.as.ts).
+  const few = SUMS_BYTES + 336 * scaleGroups({ rows: 1, columns }) * Math.min(tokens, 3);
+  if (tokens < 4) return few;
   const tiles = activationBytes(columns) / TILE_COLUMNS;
-  const bytes = 10816 + 128 * tiles * Math.ceil(Math.min(tokens, 128) / 8);
+  const bytes = Math.max(few, 10816 + 128 * tiles * Math.ceil(Math.min(tokens, 128) / 8));
   if (tokens < 24) return bytes;
   const block = 1024 * tiles;
   return Math.max(bytes, 14336 + Math.max(block, Math.min(Math.ceil(tokens / 32) * block, 2 ** 18)));
@@ -110,12 +119,13 @@ export interface RuntimeKernels {
   /** y += x, numbers [from, to). */
   add(call: { readonly y: number; readonly x: number } & Range): void;
   /**
-   * y = the rows of a table that `tokens` (i32) name, for rows [from, to). int8 takes the two parts of a dense linear.
+   * y = the rows of a table that `tokens` (i32) name, for rows [from, to). int8 and int4 take the two parts of a dense
+   * linear.
    * Tokens must be valid rows of the table.
    */
   look(
     call: {
-      readonly values: 'f32' | 'f16' | 'int8';
+      readonly values: 'f32' | 'f16' | 'int8' | 'int4';
       readonly table: number;
       readonly scales?: number;
       readonly tokens: number;
@@ -172,8 +182,9 @@ export function createRuntimeKernels(module: RuntimeModule, memory: RuntimeMemor
       if (values === 'f32') wasm.lookFloat(table, tokens, y.address, y.stride, count, from, to);
       else if (values === 'f16') wasm.lookHalf(table, tokens, y.address, y.stride, count, from, to);
       else {
-        const width = denseRowBytes(count, 'int8');
-        wasm.lookInt8(table, width, scales, tokens, y.address, y.stride, count, from, to);
+        const width = denseRowBytes(count, values);
+        if (values === 'int8') wasm.lookInt8(table, width, scales, tokens, y.address, y.stride, count, from, to);
+        else wasm.lookInt4(table, width / 16, scales, tokens, y.address, y.stride, count, from, to);
       }
     },
     read: ({ from, to }) => wasm.read(from, to),
@@ -231,6 +242,8 @@ function chooseKernel(
   if (layout.layout === 'dense') {
     if (layout.values === 'f32') return [wasm.multiplyDenseFloat, [columns]];
     const width = denseRowBytes(columns, layout.values);
+    if (layout.values === 'int3') return [wasm.multiplyDenseInt3, [scaleGroups(layout)]];
+    if (layout.values === 'int2') return [wasm.multiplyDenseInt2, [scaleGroups(layout)]];
     return layout.values === 'int8' ? [wasm.multiplyDenseInt8, [width]] : [wasm.multiplyDenseInt4, [width / 16]];
   }
   const perRow = tilesPerRow(layout);

@@ -5,6 +5,7 @@
 
 export { touched } from './runtime/ahead.as';
 export { attend } from './runtime/attention.as';
+export { multiplyDenseInt2, multiplyDenseInt3 } from './runtime/dense-few.as';
 export { multiplyDenseFloat } from './runtime/dense-float.as';
 export { multiplyDenseInt4 } from './runtime/dense-int4.as';
 export { multiplyDenseInt8 } from './runtime/dense-int8.as';
@@ -13,6 +14,7 @@ export {
   add,
   lookFloat,
   lookHalf,
+  lookInt4,
   lookInt8,
   normalise,
   normaliseLayer,

@@ -4,7 +4,7 @@
 import { CheckpointError } from '../base/portable.js';
 import { toFloat32 } from '../tensor/index.js';
 import { layoutDense } from './dense.js';
-import { type EncodedLinear, type LinearLayout, type Part, type SortedTiles, viewOf } from './linear.js';
+import { type EncodedLinear, type LinearLayout, type Part, RANGES, type SortedTiles, viewOf } from './linear.js';
 import { layoutRows } from './rows.js';
 import { isScale } from './scales.js';
 import { rowGroups, TILE_COLUMNS, tilesPerRow } from './shape.js';
@@ -32,7 +32,7 @@ export function checkLayout(layout: LinearLayout): void {
   if (!Number.isInteger(slots) || slots < 1 || slots > TILE_COLUMNS)
     throw wrong(`expected 1 to 16 slots, got ${slots}`, layout);
   let expected: readonly Part[];
-  if (layout.layout === 'dense' && ['f32', 'int8', 'int4'].includes(layout.values)) {
+  if (layout.layout === 'dense' && (layout.values === 'f32' || Object.hasOwn(RANGES, layout.values))) {
     expected = layoutDense(layout, layout.values).parts;
   } else if (layout.layout === 'rows' && layout.values === 'f32') {
     expected = layoutRows(layout, sizeOf('columns') / 2).parts;

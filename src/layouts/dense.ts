@@ -2,8 +2,9 @@
 // row in its group, 16 bytes]. The blocks of eight rows alternate, so that a kernel reads one stream; beyond the matrix
 // are zeros. An int8 block holds sixteen columns. An int4 block holds 32 columns in eight 16-bit lanes of four nibbles:
 // nibble k (from the lowest) of lane l is column 8k + l of the block in two's complement, so that shifting the lanes
-// gives eight neighbouring columns at once.
+// gives eight neighbouring columns at once. int3 and int2 are in dense-few.ts.
 
+import { packFew, unpackFew } from './dense-few.js';
 import {
   bytesOf,
   checkQuantised,
@@ -31,12 +32,16 @@ export function encodeDenseFloat({ rows, columns, data }: FloatMatrix): EncodedL
   return { layout: layoutDense({ rows, columns }, 'f32'), parts: [bytesOf(data.slice())] };
 }
 
-/** Every weight, as int8 or int4. */
+/** Every weight, as integers. */
 export function encodeDense(matrix: QuantisedMatrix): EncodedLinear<DenseLayout> {
   checkQuantised(matrix);
   const { rows, columns, values, q } = matrix;
   const layout = layoutDense(matrix, values);
   const bytes = new Uint8Array(layout.parts[0]!.bytes);
+  if (values === 'int3' || values === 'int2') {
+    packFew(matrix, values, q, bytes);
+    return { layout, parts: [bytes, encodeScales(matrix)] };
+  }
   const rowBytes = denseRowBytes(columns, values);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
@@ -48,12 +53,16 @@ export function encodeDense(matrix: QuantisedMatrix): EncodedLinear<DenseLayout>
   return { layout, parts: [bytes, encodeScales(matrix)] };
 }
 
-/** The integers and scales of a dense int8 or int4 linear. */
+/** The integers and scales of a dense linear. */
 export function decodeDense({ layout, parts }: EncodedLinear<DenseLayout>): QuantisedMatrix {
   const { rows, columns, values } = layout;
   if (values === 'f32') throw new TypeError('decodeDense reads integers');
-  const rowBytes = denseRowBytes(columns, values);
+  const scales = decodeScales(layout, values, parts[1]!);
   const bytes = parts[0]!;
+  if (values === 'int3' || values === 'int2') {
+    return { rows, columns, values, q: unpackFew(layout, values, bytes), scales };
+  }
+  const rowBytes = denseRowBytes(columns, values);
   const q = new Int8Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
@@ -61,7 +70,7 @@ export function decodeDense({ layout, parts }: EncodedLinear<DenseLayout>): Quan
       q[row * columns + column] = values === 'int8' ? found : signed(found >> shiftOf(column));
     }
   }
-  return { rows, columns, values, q, scales: decodeScales(layout, values, parts[1]!) };
+  return { rows, columns, values, q, scales };
 }
 
 export const decodeDenseFloat = ({ parts }: EncodedLinear<DenseLayout>): Float32Array =>

@@ -9,6 +9,7 @@ export {
   layoutBytes,
   type QuantisedMatrix,
   RANGES,
+  type TileValues,
 } from './linear.js';
 export { encodeRows, layoutRows } from './rows.js';
 export { activationBytes, SCALE_GROUP, scaleGroups } from './shape.js';

@@ -12,25 +12,29 @@ type Common = {
   /** Every list of parts has this order. */
   readonly parts: readonly Part[];
 };
-export type IntegerValues = 'int8' | 'int4';
+export type IntegerValues = 'int8' | 'int4' | 'int3' | 'int2';
+/** Types that tiles can have. */
+export type TileValues = 'int8' | 'int4';
 /** The least and the largest integer of a type. */
 export const RANGES: Readonly<Record<IntegerValues, readonly [low: number, high: number]>> = {
   int8: [-127, 127],
   int4: [-8, 7],
+  int3: [-4, 3],
+  int2: [-2, 1],
 };
 export type DenseLayout = Common & { readonly layout: 'dense'; readonly values: 'f32' | IntegerValues };
 /** Every row has the same number of slots in every tile. */
 export type FixedTiles = Common & {
   readonly layout: 'tiles';
   readonly form: 'fixed';
-  readonly values: IntegerValues;
+  readonly values: TileValues;
   readonly slots: number;
 };
 /** Each tile has as many slots per row as its fullest row needs. The tiles of a row group are sorted by that number. */
 export type SortedTiles = Common & {
   readonly layout: 'tiles';
   readonly form: 'sorted';
-  readonly values: IntegerValues;
+  readonly values: TileValues;
 };
 export type RowsLayout = Common & { readonly layout: 'rows'; readonly values: 'f32' };
 /** The layout of one linear, as in JSON. */
@@ -46,7 +50,7 @@ export type EncodedLinear<L extends LinearLayout = LinearLayout> = {
 export type FloatMatrix = Shape & { readonly data: Float32Array };
 
 /**
- * A matrix of integers with scales, W = q · scale, row-major; q is in RANGES. int8: one scale ≥ 0 per row. int4: scales
+ * A matrix of integers with scales, W = q · scale, row-major; q is in RANGES. int8: one scale ≥ 0 per row. Others: scales
  * [rows, ⌈columns / 128⌉], float16 numbers of either sign: a negative one lets the largest weight of a group be positive
  * and have the integer of the longer side.
  */

@@ -1,5 +1,5 @@
 // The scales of quantised linears. int8: `scales`, float32, one per row, for rows rounded up to whole groups of eight.
-// int4: `scales`, float16 of either sign [row group, column group, row in its group], so that the eight a kernel needs at
+// int4, int3 and int2: `scales`, float16 of either sign [row group, column group, row in its group], so that the eight a kernel needs at
 // once are adjacent.
 
 import { ShapeError } from '../base/portable.js';
@@ -54,7 +54,12 @@ export function decodeScales(shape: Shape, values: IntegerValues, part: Uint8Arr
   );
 }
 
-const SCALES_OF = { int8: 'of at least zero', int4: 'that are finite' } as const;
+const SCALES_OF = {
+  int8: 'of at least zero',
+  int4: 'that are finite',
+  int3: 'that are finite',
+  int2: 'that are finite',
+} as const;
 
 const scaleError = (what: string, facts: { at: number }): ShapeError =>
   new ShapeError('E_SHAPE_SCALE', `Scales: ${what} at ${facts.at}.`, facts);

@@ -6,26 +6,26 @@
 //   then two   sixteen bytes: even bytes for rows 0–3, odd bytes for rows 4–7, each row's two slots in turn
 //   then one   eight bytes, one for each row
 
-import type { IntegerValues } from './linear.js';
+import type { TileValues } from './linear.js';
 import { TILE_COLUMNS, TILE_ROWS } from './shape.js';
 
 /** For each slot, at index row·n + slot: the byte of its value, the byte of its column, and the shift of that nibble. */
 export type SlotPlaces = { readonly value: Uint8Array; readonly column: Uint8Array; readonly shift: Uint8Array };
 
 /** Bytes of a tile with n slots per row. */
-export const tileBytes = (n: number, values: IntegerValues): number => (values === 'int8' ? 12 : 8) * n;
+export const tileBytes = (n: number, values: TileValues): number => (values === 'int8' ? 12 : 8) * n;
 
 const known = new Map<string, SlotPlaces>();
 
 /** The positions of the slots in a tile with n ≤ 16 slots per row. */
-export function slotPlaces(n: number, values: IntegerValues): SlotPlaces {
+export function slotPlaces(n: number, values: TileValues): SlotPlaces {
   const key = `${values} ${n}`;
   const places = known.get(key) ?? computePlaces(n, values);
   known.set(key, places);
   return places;
 }
 
-function computePlaces(n: number, values: IntegerValues): SlotPlaces {
+function computePlaces(n: number, values: TileValues): SlotPlaces {
   const size = TILE_ROWS * n;
   const places = { value: new Uint8Array(size), column: new Uint8Array(size), shift: new Uint8Array(size) };
   for (let row = 0; row < TILE_ROWS; row++) {
@@ -78,7 +78,7 @@ function placeInt4(n: number, row: number, slot: number): Place {
 export function readTile(
   tile: Uint8Array,
   n: number,
-  values: IntegerValues,
+  values: TileValues,
   visit: (row: number, column: number, value: number) => void,
 ): void {
   const { value, column, shift } = slotPlaces(n, values);
@@ -96,7 +96,7 @@ export function writeSlot(
   slot: number,
   column: number,
   value: number,
-  values: IntegerValues,
+  values: TileValues,
 ): void {
   const at = places.value[slot]!;
   if (values === 'int8') tile[at] = value;

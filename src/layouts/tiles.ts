@@ -7,16 +7,16 @@
 // `tiles` (in bytes / 4); `counts` u16 [row groups, 16], the number of tiles with 1, 2, … 16 slots; `order` u16, each
 // tile's position along the columns; `tiles`.
 
-import { ShapeError } from '../base/portable.js';
+import { ShapeError, UnsupportedError } from '../base/portable.js';
 import {
   bytesOf,
   checkQuantised,
   checkShape,
   type EncodedLinear,
   type FixedTiles,
-  type IntegerValues,
   type QuantisedMatrix,
   type SortedTiles,
+  type TileValues,
   viewOf,
 } from './linear.js';
 import { decodeScales, encodeScales, scaleBytes } from './scales.js';
@@ -40,7 +40,7 @@ export function countSlots({ rows, columns, q }: Shape & { readonly q: Int8Array
 }
 
 /** The description of fixed tiles, without their bytes. */
-export function layoutFixedTiles({ rows, columns }: Shape, values: IntegerValues, slots: number): FixedTiles {
+export function layoutFixedTiles({ rows, columns }: Shape, values: TileValues, slots: number): FixedTiles {
   checkShape({ rows, columns }, values);
   const count = rowGroups({ rows, columns }) * tilesPerRow({ rows, columns });
   return {
@@ -58,7 +58,7 @@ export function layoutFixedTiles({ rows, columns }: Shape, values: IntegerValues
 }
 
 /** The description of sorted tiles for the result of countSlots, without their bytes. */
-export function layoutSortedTiles({ rows, columns }: Shape, values: IntegerValues, slots: Uint8Array): SortedTiles {
+export function layoutSortedTiles({ rows, columns }: Shape, values: TileValues, slots: Uint8Array): SortedTiles {
   checkShape({ rows, columns }, values);
   const groups = rowGroups({ rows, columns });
   let [used, bytes] = [0, 0];
@@ -82,32 +82,40 @@ export function layoutSortedTiles({ rows, columns }: Shape, values: IntegerValue
   };
 }
 
+/** Checks a matrix for tiles. @throws UnsupportedError E_UNSUPPORTED_TILES; as `checkQuantised` */
+function tileValues(matrix: QuantisedMatrix): TileValues {
+  checkQuantised(matrix);
+  const { values } = matrix;
+  if (values === 'int8' || values === 'int4') return values;
+  const message = `Tiles of ${values}: expected int8 or int4, which tiles can hold; store this linear dense.`;
+  throw new UnsupportedError('E_UNSUPPORTED_TILES', message, { values });
+}
+
 /**
  * Tiles with `slots` slots per row. Defaults to the need of the fullest tile, at least one.
  * @throws ShapeError E_SHAPE_SLOTS where a row has more weights in a tile than slots
  */
 export function encodeFixedTiles(matrix: QuantisedMatrix, slots?: number): EncodedLinear<FixedTiles> {
-  checkQuantised(matrix);
+  const values = tileValues(matrix);
   const needed = countSlots(matrix).reduce((most, n) => Math.max(most, n), 1);
   const n = slots ?? needed;
   if (n < needed || n > TILE_COLUMNS || !Number.isInteger(n)) {
     const message = `Fixed tiles of ${n} slots: expected a whole number from ${needed}, the need of the fullest row of a tile, to 16.`;
     throw new ShapeError('E_SHAPE_SLOTS', message, { slots: n, needed });
   }
-  const layout = layoutFixedTiles(matrix, matrix.values, n);
+  const layout = layoutFixedTiles(matrix, values, n);
   const bytes = new Uint8Array(layout.parts[0]!.bytes);
   const tiles = tilesPerRow(matrix);
-  const size = tileBytes(n, matrix.values);
+  const size = tileBytes(n, values);
   for (let at = 0; at * size < bytes.length; at++) {
-    writeTile(bytes.subarray(at * size, (at + 1) * size), matrix, Math.floor(at / tiles), at % tiles, n);
+    writeTile(bytes.subarray(at * size, (at + 1) * size), matrix, values, Math.floor(at / tiles), at % tiles, n);
   }
   return { layout, parts: [bytes, encodeScales(matrix)] };
 }
 
 /** Tiles with as many slots as each needs, sorted by that number within a row group. */
 export function encodeSortedTiles(matrix: QuantisedMatrix): EncodedLinear<SortedTiles> {
-  checkQuantised(matrix);
-  const { values } = matrix;
+  const values = tileValues(matrix);
   const slots = countSlots(matrix);
   const layout = layoutSortedTiles(matrix, values, slots);
   const [groups, tiles] = [rowGroups(matrix), tilesPerRow(matrix)];
@@ -123,7 +131,7 @@ export function encodeSortedTiles(matrix: QuantisedMatrix): EncodedLinear<Sorted
         if (slots[group * tiles + tile] !== n) continue;
         counts[group * TILE_COLUMNS + n - 1]!++;
         order[entry++] = tile;
-        writeTile(bytes.subarray(at, at + tileBytes(n, values)), matrix, group, tile, n);
+        writeTile(bytes.subarray(at, at + tileBytes(n, values)), matrix, values, group, tile, n);
         at += tileBytes(n, values);
       }
     }
@@ -132,8 +140,15 @@ export function encodeSortedTiles(matrix: QuantisedMatrix): EncodedLinear<Sorted
   return { layout, parts: [bytesOf(starts), bytesOf(counts), bytesOf(order), bytes, encodeScales(matrix)] };
 }
 
-function writeTile(to: Uint8Array, matrix: QuantisedMatrix, group: number, tile: number, n: number): void {
-  const { rows, columns, values, q } = matrix;
+function writeTile(
+  to: Uint8Array,
+  matrix: QuantisedMatrix,
+  values: TileValues,
+  group: number,
+  tile: number,
+  n: number,
+): void {
+  const { rows, columns, q } = matrix;
   const places = slotPlaces(n, values);
   const first = tile * TILE_COLUMNS;
   const end = Math.min(first + TILE_COLUMNS, columns);

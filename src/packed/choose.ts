@@ -26,7 +26,7 @@ const RATES = {
   /** Bytes per second that one core reads while all cores read. */
   memory: 14e9,
   /** Weights per second, apart from reading them. */
-  dense: { f32: 11e9, int8: 24e9, int4: 22e9 },
+  dense: { f32: 11e9, int8: 24e9, int4: 22e9, int3: 19e9, int2: 25e9 },
   /** Nanoseconds per tile, and per slot for all eight rows; an odd number of slots ends in a single one. */
   fixed: { int8: { tile: 0.2, slot: 0.56, odd: 0.9 }, int4: { tile: 0.4, slot: 0.5, odd: 0.3 } },
   sorted: { int8: { tile: 0.9, slot: 0.63 }, int4: { tile: 2.8, slot: 0.6 } },
@@ -37,13 +37,17 @@ const RATES = {
 export type LayoutCandidate = { readonly layout: LinearLayout; readonly what: string; readonly seconds: number };
 export type ChosenLayout = { readonly chosen: LayoutCandidate; readonly reason: string };
 
-/** Chooses for int8 or int4, from the slots that each tile needs (countSlots). */
+/** Chooses for integers, from the slots that each tile needs (countSlots). */
 export function chooseTiles(
   shape: { readonly rows: number; readonly columns: number },
   values: IntegerValues,
   slots: Uint8Array,
   asked: LayoutChoice,
 ): ChosenLayout {
+  const dense = candidate(layoutDense(shape, values), 'dense', (shape.rows * shape.columns) / RATES.dense[values]);
+  if (values === 'int3' || values === 'int2')
+    return { chosen: dense, reason: `${values} is dense; ${describe(dense)}` };
+  if (asked === 'dense') return { chosen: dense, reason: `asked for; ${describe(dense)}` };
   const fullest = Math.max(
     1,
     slots.reduce((most, n) => Math.max(most, n), 0),
@@ -54,7 +58,6 @@ export function chooseTiles(
     sum += n;
   }
   const [perFixed, perSorted] = [RATES.fixed[values], RATES.sorted[values]];
-  const dense = candidate(layoutDense(shape, values), 'dense', (shape.rows * shape.columns) / RATES.dense[values]);
   const fixed = candidate(
     layoutFixedTiles(shape, values, fullest),
     `${fullest}:16 tiles`,
@@ -65,7 +68,6 @@ export function chooseTiles(
     'tiles sorted by count',
     (used * perSorted.tile + sum * perSorted.slot) * 1e-9,
   );
-  if (asked === 'dense') return { chosen: dense, reason: `asked for; ${describe(dense)}` };
   return choose(asked === 'tiles' ? [fixed, sorted] : [fixed, sorted, dense]);
 }
 

@@ -27,15 +27,15 @@ export type Role = (typeof ROLES)[number];
 /** Whether a role is always stored in float32. */
 export const isExact = (role: Role): boolean => role === 'vector' || role === 'positions' || role === 'router';
 
-export const VALUES = ['int8', 'int4', 'f32'] as const;
+export const VALUES = ['int8', 'int4', 'int3', 'int2', 'f32'] as const;
 export type StoredValues = (typeof VALUES)[number];
-export const HEADS = ['int8', 'f32'] as const;
+export const HEADS = ['int8', 'int4', 'f32'] as const;
 export type HeadValues = (typeof HEADS)[number];
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const words = z.string().max(1000);
-const integers = z.enum(['int8', 'int4']);
+const tileValues = z.enum(['int8', 'int4']);
 const shaped = {
   rows: count.min(1),
   columns: count.min(1),
@@ -46,8 +46,8 @@ const shaped = {
 const layoutSchema = z.union([
   z.strictObject({ layout: z.literal('dense'), values: z.enum(VALUES), ...shaped }),
   z.strictObject({ layout: z.literal('rows'), values: z.literal('f32'), ...shaped }),
-  z.strictObject({ layout: z.literal('tiles'), form: z.literal('fixed'), values: integers, slots: count, ...shaped }),
-  z.strictObject({ layout: z.literal('tiles'), form: z.literal('sorted'), values: integers, ...shaped }),
+  z.strictObject({ layout: z.literal('tiles'), form: z.literal('fixed'), values: tileValues, slots: count, ...shaped }),
+  z.strictObject({ layout: z.literal('tiles'), form: z.literal('sorted'), values: tileValues, ...shaped }),
 ]);
 
 const tensorSchema = z.strictObject({
@@ -101,11 +101,13 @@ export type Directory = Omit<Deep<z.infer<typeof directorySchema>>, 'tensors'> &
  * @throws CheckpointError E_CHECKPOINT_PACKED, E_CHECKPOINT_PACKED_TENSOR
  */
 export function parseDirectory(bytes: Uint8Array, preamble: Preamble, path: string): Directory {
-  const parsed = directorySchema.safeParse(parseJsonObject(bytes, path, 'E_CHECKPOINT_PACKED'));
+  const json = parseJsonObject(bytes, path, 'E_CHECKPOINT_PACKED');
+  const parsed = directorySchema.safeParse(json);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
     const place = issue.path.map(String).join('.').slice(0, 80);
-    throw packedError(path, 'a sound directory', `at ${place || 'its top'}: ${issue.message.slice(0, 200)}`);
+    const got = `at ${place || 'its top'}: ${issue.message.slice(0, 200)}${describeLayout(json, issue.path)}`;
+    throw packedError(path, 'a directory that this version knows', got);
   }
   const directory = parsed.data;
   checkTexts(directory, path);
@@ -115,6 +117,14 @@ export function parseDirectory(bytes: Uint8Array, preamble: Preamble, path: stri
     throw packedError(path, `weights up to the directory at ${preamble.directoryOffset}`, `up to ${end}`);
   }
   return directory;
+}
+
+/** Names the layout at a place of the directory, which may be one of a later version. */
+function describeLayout(json: unknown, place: readonly PropertyKey[]): string {
+  if (place.at(-1) !== 'layout') return '';
+  const found = place.reduce((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], json);
+  const { layout, values, form, columns } = (found ?? {}) as Record<string, unknown>;
+  return `: ${JSON.stringify({ layout, values, form, columns }).slice(0, 200)}`;
 }
 
 function checkTexts({ files, weights }: Directory, path: string): void {
@@ -148,6 +158,10 @@ function checkTensors({ tensors, weights }: Directory, path: string): void {
     if (nonzeros + rounded > weightCount) throw refuse(`at most ${weightCount} weights`, nonzeros + rounded);
     if (role === 'vector' && layout.rows !== 1) throw refuse('a vector to have one row', layout.rows);
     if (isExact(role) && layout.values !== 'f32') throw refuse(`${role} in f32`, layout.values);
+    const isTable = role === 'embedding' || role === 'head';
+    if (isTable && !HEADS.some((values) => values === layout.values)) {
+      throw refuse(`${role} in ${HEADS.join(', ')}`, layout.values);
+    }
     if (role !== 'linear' && layout.layout !== 'dense') throw refuse(`dense ${role}`, layout.layout);
     const wanted = paddedBytes(layout);
     if (offset !== end || bytes !== wanted) {

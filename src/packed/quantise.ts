@@ -13,7 +13,7 @@ import { type IntegerValues, type QuantisedMatrix, RANGES, SCALE_GROUP } from '.
 import { nearestHalf } from '../tensor/index.js';
 
 /** The fewer bits, the more it pays to clip. */
-const SHRINK: Readonly<Record<string, readonly number[]>> = {
+const SHRINK: Readonly<Record<SmallValues, readonly number[]>> = {
   int4: [1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7],
   int3: [1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5],
   int2: [1, 0.9, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3],
@@ -83,7 +83,7 @@ function smallScale(
   }
   let count = 0;
   for (let i = from; i < to; i++) if (W[i] !== 0) gathered[count++] = W[i]!;
-  const sizes = [max / high, ...SHRINK[values]!.map((shrink) => (shrink * max) / -low)];
+  const sizes = [max / high, ...SHRINK[values].map((shrink) => (shrink * max) / -low)];
   return bestScale(gathered, count, sizes, low, high);
 }
 

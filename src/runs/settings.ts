@@ -110,11 +110,14 @@ export type PlanOptions = {
 export type PackingOptions = {
   /** File to write; must not exist. */
   readonly out: string;
-  /** Values of the blocks' linears: `int8`, `int4`, or `f32`, which is exact. Defaults to `int8`. */
+  /**
+   * Values of the blocks' linears: `int8`, `int4`, `int3`, `int2`, or `f32`, which is exact. Linears that the checkpoint has
+   * scales of (layerwise.scales) keep their own integers, except with `f32`. Defaults to `int8`.
+   */
   readonly values?: string;
   /** `auto` (per linear, by estimated time), `tiles` (sparse all of them) or `dense`. Defaults to `auto`. */
   readonly layout?: string;
-  /** Values of the embeddings and the LM head: `int8` or `f32`. Defaults to `f32` if `values` is `f32`, else to `int8`. */
+  /** Values of the embeddings and the LM head: `int8`, `int4` or `f32`. Defaults to `f32` if `values` is `f32`, else to `int8`. */
   readonly head?: string;
 };
 

@@ -35,9 +35,10 @@ beforeAll(async () => {
 describe('every family', () => {
   test('is packed with all its tensors, and its config still says what it is', async () => {
     for (const name of goldenCases) {
-      for (const values of ['int8', 'int4', 'f32']) {
+      for (const values of ['int8', 'int4', 'int2', 'f32']) {
         const out = await fresh();
-        const result = await pack({ checkpoint: goldenDir(name), values, out });
+        const head = values === 'int2' ? 'int4' : undefined;
+        const result = await pack({ checkpoint: goldenDir(name), values, out, ...(head && { head }) });
         const { verified, ...report } = await inspectPacked(out, true);
         expect(verified, name).toBe(true);
         expect(result, name).toMatchObject(report);
@@ -89,7 +90,8 @@ describe('refused before anything is read', () => {
     ['values', { values: 'int2' }, 'E_OPTION_VALUES'],
     ['layout', { layout: 'csr' }, 'E_OPTION_LAYOUT'],
     ['tiles of f32', { values: 'f32', layout: 'tiles' }, 'E_OPTION_LAYOUT'],
-    ['head', { head: 'int4' }, 'E_OPTION_HEAD'],
+    ['head', { head: 'int3' }, 'E_OPTION_HEAD'],
+    ['tiles of int3', { values: 'int3', layout: 'tiles' }, 'E_OPTION_LAYOUT'],
     ['no checkpoint', { checkpoint: '/nowhere/at/all' }, 'E_CHECKPOINT_DIRECTORY'],
     ['no folder', { out: '/nowhere/at/all/model.lw' }, 'E_RESOURCE_NOT_FOUND'],
   ])('%s', async (_, changed, code) => {

@@ -38,7 +38,9 @@ describe.each(['llama', 'qwen3', 'gpt_neox', 'gemma2', 'mixtral', 'qwen3_moe'])(
   test.each([
     ['f32', EXACT],
     ['int8', INT8],
-    ['int4', { ...INT8, values: 'int4' }],
+    ['int4', { ...INT8, values: 'int4', head: 'int4' }],
+    ['int3', { ...INT8, values: 'int3' }],
+    ['int2', { ...INT8, values: 'int2', head: 'int4' }],
   ] as const)(
     'in %s, gives the same bits with 1, 2 and 3 threads, and however its tokens are spread over steps',
     async (_, settings) => {

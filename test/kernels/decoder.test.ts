@@ -13,10 +13,11 @@ import {
   plainRotate,
   scoresBytes,
 } from '../../src/kernels/index.js';
-import { activationBytes, encodeDense } from '../../src/layouts/index.js';
+import { activationBytes, decodeLinear, encodeDense } from '../../src/layouts/index.js';
 import { fromFloat32, toFloat32 } from '../../src/tensor/index.js';
 import { runs } from '../scale.js';
 import { DECODER } from '../tolerances.js';
+import { quantised } from './matrices.js';
 import { createPlace } from './place.js';
 
 const seed = fc.nat({ max: 2 ** 31 });
@@ -214,7 +215,7 @@ test('rows of a table: float32, float16 with all its values, int8', () => {
     fc.property(fc.integer({ min: 1, max: 70 }), seed, (count, n) => {
       const rng = createRng(n);
       const names = Array.from({ length: 4 }, () => rng.below(19));
-      const look = (values: 'f32' | 'f16' | 'int8', parts: readonly ArrayBufferView[]): Float32Array => {
+      const look = (values: 'f32' | 'f16' | 'int8' | 'int4', parts: readonly ArrayBufferView[]): Float32Array => {
         const place = createPlace();
         const [table, scales] = parts.map(place.put);
         const y = rowsOf(place, new Float32Array(4 * count), count);
@@ -232,6 +233,8 @@ test('rows of a table: float32, float16 with all its values, int8', () => {
       const scales = uniform(19, n).map(Math.abs);
       const { parts } = encodeDense({ rows: 19, columns: count, values: 'int8', q, scales });
       expect(look('int8', parts)).toEqual(expected(Float32Array.from(q, (v, i) => v * scales[Math.floor(i / count)]!)));
+      const four = encodeDense(quantised({ rows: 19, columns: count, density: 1, saturated: false, seed: n }, 'int4'));
+      expect(look('int4', four.parts)).toEqual(expected(decodeLinear(four)));
     }),
     { numRuns: runs(100) },
   );

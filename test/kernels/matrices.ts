@@ -64,6 +64,7 @@ export function floats(c: Case): FloatMatrix {
 /** An integer matrix in each layout that takes it. */
 export function integerLayouts(c: Case, values: IntegerValues): readonly EncodedLinear[] {
   const matrix = quantised(c, values);
+  if (values === 'int3' || values === 'int2') return [encodeDense(matrix)];
   return [encodeDense(matrix), encodeFixedTiles(matrix), encodeSortedTiles(matrix)];
 }
 

@@ -48,8 +48,9 @@ afterAll(async () => {
 });
 
 /** Every layout, and as many slots as a tile may have. */
-const linears = (['int8', 'int4'] as const).flatMap((values) => {
+const linears = (['int8', 'int4', 'int3', 'int2'] as const).flatMap((values) => {
   const whole = quantised({ rows: 21, columns: 300, density: 1, saturated: false, seed: 4 }, values);
+  if (values === 'int3' || values === 'int2') return [encodeDense(whole)];
   const sparse = quantised({ rows: 21, columns: 300, density: 0.25, saturated: false, seed: 5 }, values);
   const slots = Array.from({ length: 16 }, (_, i) => i + 1);
   const some = (n: number) => ({ ...whole, q: whole.q.map((q, i) => ((i % 300) % 16 < n ? q : 0)) });

@@ -21,7 +21,7 @@ import {
 import { type Case, cases, floatLayouts, floats, integerLayouts, quantised } from '../kernels/matrices.js';
 import { runs } from '../scale.js';
 
-const values = fc.constantFrom('int8' as const, 'int4' as const);
+const values = fc.constantFrom('int8' as const, 'int4' as const, 'int3' as const, 'int2' as const);
 
 test('every layout gives back what was encoded, and passes its check', () => {
   fc.assert(
@@ -50,6 +50,7 @@ test('a description survives JSON, and says how many bytes there are', () => {
         expect(layout.parts.map(({ bytes }) => bytes)).toEqual(parts.map(({ byteLength }) => byteLength));
         expect(layoutBytes(layout)).toBe(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
       }
+      if (type === 'int3' || type === 'int2') return;
       const matrix = quantised(c, type);
       expect(layoutSortedTiles(c, type, countSlots(matrix))).toEqual(encodeSortedTiles(matrix).layout);
     }),
@@ -76,6 +77,33 @@ test('one tile of two slots, by hand', () => {
   q[7 * 16 + 15] = 7;
   const small = encodeFixedTiles({ rows: 8, columns: 16, values: 'int4', q, scales: new Float32Array(8) }).parts[0]!;
   expect([...small]).toEqual([0x52, 0, 0xd7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 0, 0]);
+});
+
+test.each([
+  ['int3', 3.125],
+  ['int2', 2.125],
+] as const)('dense %s costs %d bits a weight', (type, bits) => {
+  const c: Case = { rows: 64, columns: 4096, density: 1, saturated: false, seed: 1 };
+  expect((layoutBytes(encodeDense(quantised(c, type)).layout) * 8) / (64 * 4096)).toBe(bits);
+});
+
+test('a row of int2 and one of int3, by hand', () => {
+  const q = new Int8Array(128);
+  q.set([1, -1], 0);
+  q[4] = -2; // step 1
+  q[31] = 1; // step 7, byte 3
+  const encode = (values: 'int3' | 'int2') =>
+    encodeDense({ rows: 1, columns: 128, values, q, scales: Float32Array.of(1) }).parts[0]!;
+  const two = encode('int2');
+  expect([...two.slice(0, 4), two[32 + 3]]).toEqual([0b10100011, 0b10101001, 0b10101010, 0b10101010, 0b11101010]);
+  expect(two.filter((byte) => byte !== 0b10101010).length).toBe(3);
+  q.set([3, -4], 24); // step 6: 111 and 000
+  q.set([-3, 2], 28); // step 7: 001 and 110
+  const three = encode('int3');
+  const at = (vector: number): readonly number[] => [...three.slice(vector * 32, vector * 32 + 3)];
+  expect(at(0)).toEqual([0b11_010_101, 0b00_100_011, 0b00_100_100]);
+  expect(at(1)).toEqual([0b01_100_100, 0b10_100_100, 0b00_100_100]);
+  expect(at(2)).toEqual([0b01_100_100, 0b10_100_100, 0b11_100_100]);
 });
 
 test('tiles of one row group are ordered by slots, empty ones left out', () => {
@@ -109,6 +137,11 @@ describe('what cannot be encoded is refused by name', () => {
       () => encodeDense({ ...matrix, values: 'int4', q: new Int8Array(60), scales: Float32Array.of(1, 0.1, 1) }),
       /float16/,
     ],
+    [
+      'tiles of int3',
+      () => encodeSortedTiles(quantised({ rows: 3, columns: 20, density: 1, saturated: true, seed: 1 }, 'int3')),
+      /int3: expected/,
+    ],
     ['an int8 scale below zero', () => encodeDense({ ...matrix, scales: Float32Array.of(1, -1, 1) }), /at least zero/],
     ['no rows', () => encodeRows({ rows: 0, columns: 4, data: new Float32Array() }), /0 x 4/],
     [
@@ -127,7 +160,10 @@ describe('what cannot be encoded is refused by name', () => {
 
 describe('a damaged file', () => {
   const base: Case = { rows: 20, columns: 90, density: 0.4, saturated: false, seed: 3 };
-  const all = [...integerLayouts(base, 'int8'), ...integerLayouts(base, 'int4'), ...floatLayouts(base)];
+  const all = [
+    ...(['int8', 'int4', 'int3', 'int2'] as const).flatMap((values) => integerLayouts(base, values)),
+    ...floatLayouts(base),
+  ];
 
   test('with a part of another size, or another description, is refused', () => {
     for (const { layout, parts } of all) {
@@ -147,7 +183,7 @@ describe('a damaged file', () => {
         { layout: 'other' },
         { parts: [] },
       ];
-      for (const change of [...changes, { values: 'int2' }, { slots: 17 }, { form: 'other' }]) {
+      for (const change of [...changes, { values: 'int5' }, { slots: 17 }, { form: 'other' }]) {
         if ('form' in change && layout.layout !== 'tiles') continue;
         if ('slots' in change && !('slots' in layout)) continue;
         expect(() => checkLayout({ ...layout, ...change } as LinearLayout), JSON.stringify(change)).toThrow();

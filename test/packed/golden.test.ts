@@ -20,6 +20,8 @@ const CASES: readonly [values: PackSettings['values'], layout: string][] = [
   ['int4', 'fixed'],
   ['int4', 'sorted'],
   ['int4', 'dense'],
+  ['int3', 'dense'],
+  ['int2', 'dense'],
   ['f32', 'rows'],
 ];
 

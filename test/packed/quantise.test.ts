@@ -79,7 +79,7 @@ test('int4: the search pays on weights with an outlier', () => {
   expect(errorOf(W, scale, 'int4')).toBeLessThan(0.9 * errorOf(W, 2.2 / 7, 'int4'));
 });
 
-const SMALL = ['int4'] as const;
+const SMALL = ['int4', 'int3', 'int2'] as const;
 /** The squared error of the weights that are not zero. */
 function errorOf(W: Float32Array, scale: number, values: IntegerValues): number {
   const [low, high] = RANGES[values];

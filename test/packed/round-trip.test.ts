@@ -67,7 +67,8 @@ const matrices: readonly Matrix[] = shapes.flatMap(([rows, columns], s) =>
 );
 
 describe.each(['auto', 'tiles', 'dense'] as const)('layout %s', (layout) => {
-  test.each(['int8', 'int4'] as const)('%s: the integers and scales of the quantiser', async (values) => {
+  const types = ['int8', 'int4', ...(layout === 'tiles' ? [] : (['int3', 'int2'] as const))] as const;
+  test.each(types)('%s: the integers and scales of the quantiser', async (values) => {
     const packed = await openPacked(await packMatrices(matrices, { values, layout, head: 'int8' }));
     const take = await load(packed);
     for (const { name, rows, columns, data } of matrices) {
@@ -205,12 +206,12 @@ test('a table in slabs is the table at once', async () => {
   const data = randomMatrix(rows, columns, { share: 0.1 });
   const { encodeTensor } = await import('../../src/packed/encode.js');
   const source = await makeSource([{ name: 'table', rows, columns, data, role: 'embedding' }]);
-  for (const head of ['int8', 'f32'] as const) {
+  for (const head of ['int8', 'int4', 'f32'] as const) {
     const [tensor] = source.tensors;
     const whole = await encodeTensor(source.checkpoint, tensor!, { ...INT8, head });
-    const slabs = await encodeTensor(source.checkpoint, tensor!, { ...INT8, head }, 3 * 4 * columns);
+    const slabs = await encodeTensor(source.checkpoint, tensor!, { ...INT8, head }, undefined, 3 * 4 * columns);
     expect(slabs).toEqual(whole);
     if (head === 'f32') expect(decodeLinear(whole.encoded)).toEqual(data);
-    else expect(decodeQuantised(whole.encoded)).toEqual(quantise('table', data, rows, columns, 'int8').matrix);
+    else expect(decodeQuantised(whole.encoded)).toEqual(quantise('table', data, rows, columns, head).matrix);
   }
 });

@@ -12,7 +12,7 @@ export const inspectCommand = defineCommand({
   argument: { ...CHECKPOINT, text: `${CHECKPOINT.text}, or a .lw file` },
   options: ['linears', 'verify'],
   details:
-    'Zeros of a checkpoint are counted from the bytes on disk. Sparsity is over the prunable linears of the blocks; embeddings, norms and the LM head are never pruned. For a `.lw` file it prints bits per weight by part, and a floor: for a linear with b-bit values min(b × weights, (b + 4) × nonzeros) for int8 and int4 (four bits say in which of sixteen columns a nonzero is), min(32 × weights, 48 × nonzeros) for f32; for everything else the bits of its values. Scales, padding and the order of tiles come on top.',
+    'Zeros of a checkpoint are counted from the bytes on disk. Sparsity is over the prunable linears of the blocks; embeddings, norms and the LM head are never pruned. For a `.lw` file it prints bits per weight by part, and a floor: for a linear with b-bit integers min(b × weights, (b + 4) × nonzeros, weights + b × nonzeros) (four bits say in which of sixteen columns a nonzero is, or one bit for each column whether there is one), min(32 × weights, 48 × nonzeros) for f32; for everything else the bits of its values. Scales, padding and the order of tiles come on top.',
   examples: [
     { what: 'What is in a checkpoint', command: 'layerwise inspect ./my-model' },
     {

@@ -1,6 +1,8 @@
 // Binds operations to addresses and kernels, for one thread: what each reads and writes, how threads divide it, and its
 // run. Linears, attention and experts have their own files; all others are divided by rows.
 
+import { InternalError } from '../../base/portable.js';
+import type { LinearLayout } from '../../layouts/portable.js';
 import type { Operation } from '../program.js';
 import { bindAttend, bindRotate, bindStore } from './bind-attention.js';
 import { bindCombine, bindExperts, bindGather, bindRoute } from './bind-experts.js';
@@ -123,11 +125,17 @@ function bindActivate(binding: Binding, operation: OperationOf<'activate'>): Bou
   };
 }
 
+/** Files with other tables are refused when they are opened. */
+function tableValues(table: string, { values }: LinearLayout): 'f32' | 'int8' | 'int4' {
+  if (values === 'f32' || values === 'int8' || values === 'int4') return values;
+  throw new InternalError('E_INTERNAL_PROGRAM', `Table ${table} is stored in ${values}; please report this.`);
+}
+
 function bindLook(binding: Binding, operation: OperationOf<'look'>): BoundOperation {
   const { placement, kernels } = binding;
   const { layout, parts } = placement.tensors[operation.table]!;
   const call = {
-    values: layout.values === 'int8' ? ('int8' as const) : ('f32' as const),
+    values: tableValues(operation.table, layout),
     table: parts[0]!,
     scales: parts[1] ?? 0,
     tokens: operation.by === 'token' ? placement.tokenIds : placement.tokenPlaces,

@@ -218,7 +218,7 @@ function turnRecords(count: i32, blocks: i32, sums: usize): void {
  * or, with scales, as float32.
  */
 @inline
-function addBlocks(scaled: bool, row: usize, some: i32, first: i32, count: i32, blocks: i32, sums: usize): void {
+export function addBlocks(scaled: bool, row: usize, some: i32, first: i32, count: i32, blocks: i32, sums: usize): void {
   const step = stepsAt(sums);
   const by = raise(sums);
   const rowBytes = <usize>some * BLOCK;

@@ -111,7 +111,7 @@ function row1(row: usize, blocks: i32, x: usize, stride: usize, top: v128): v128
 }
 
 /** Multiplies eight rows by four vectors. `sums` is f32 [row, vector] until the end, then [vector, row]. */
-function rows8x4(row: usize, blocks: i32, scales: usize, x: usize, stride: usize, sums: usize): void {
+export function rows8x4(row: usize, blocks: i32, scales: usize, x: usize, stride: usize, sums: usize): void {
   const top = topMask(sums);
   while (blocks > 0) {
     const steps = min(blocks, SHARING);

@@ -330,6 +330,34 @@ export function lookInt8(
   }
 }
 
+/** The same for an int4 table: a dense linear of `blocks` blocks of 32 columns. */
+export function lookInt4(
+  table: usize,
+  blocks: i32,
+  scales: usize,
+  tokens: usize,
+  y: usize,
+  pitch: usize,
+  count: i32,
+  from: i32,
+  to: i32,
+): void {
+  const groups = <usize>((blocks + 3) >> 2);
+  for (let row = from; row < to; row++) {
+    const token = <usize>load<i32>(tokens + ((<usize>row) << 2));
+    const source = table + (token >> 3) * ((<usize>blocks) << 7) + ((token & 7) << 4);
+    const target = y + <usize>row * pitch;
+    const own = scales + (((token >> 3) * groups) << 4) + ((token & 7) << 1);
+    for (let i = 0; i < count; i++) {
+      const lane = <i32>load<i16>(source + ((<usize>(i >> 5)) << 7) + ((<usize>(i & 7)) << 1));
+      const value = <f32>((lane << (28 - 4 * ((i >> 3) & 3))) >> 28);
+      const bits = (<i32>load<i16>(own + ((<usize>(i >> 7)) << 4)) << 13) & <i32>0x8fffffff;
+      const scale = reinterpret<f32>(bits) * <f32>5.192296858534828e33;
+      store<f32>(target + ((<usize>i) << 2), value == 0 ? 0 : value * scale);
+    }
+  }
+}
+
 /**
  * Reads bytes [from, to), multiples of 64, and returns a number made of all of them, to measure how fast memory can be
  * read.
