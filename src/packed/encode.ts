@@ -1,8 +1,10 @@
 // Encodes one tensor of a checkpoint for a .lw file. Vectors, routers and learned positions are float32. Embeddings and
-// the head are dense, and encoded in slabs of rows. Linears are quantised and get the chosen layout. −0 becomes +0
-// where zeros are not stored.
+// the head are dense, and encoded in slabs of rows. Linears are quantised and get the chosen layout; those that the
+// checkpoint has on a grid already (layerwise.scales) keep its integers and scales. −0 becomes +0 where zeros are not
+// stored.
 
-import { type Checkpoint, readRows, readTensorFloat32 } from '../checkpoint/index.js';
+import { UnsupportedError } from '../base/index.js';
+import { type Checkpoint, readRows, readTensorFloat32, type ScalesFile } from '../checkpoint/index.js';
 import {
   countSlots,
   type EncodedLinear,
@@ -11,14 +13,14 @@ import {
   encodeFixedTiles,
   encodeRows,
   encodeSortedTiles,
-  type IntegerValues,
   layoutDense,
   type QuantisedMatrix,
 } from '../layouts/index.js';
 import { bytesPerElement, transpose } from '../tensor/index.js';
 import { type ChosenLayout, chooseFloat, chooseTiles, type LayoutChoice } from './choose.js';
 import type { HeadValues, StoredValues } from './directory.js';
-import { quantise, requireFinite } from './quantise.js';
+import { takeGrid } from './grid.js';
+import { type Quantised, quantise, requireFinite } from './quantise.js';
 import type { PackedTensor } from './source.js';
 
 export type PackSettings = {
@@ -48,6 +50,7 @@ export async function encodeTensor(
   checkpoint: Checkpoint,
   tensor: PackedTensor,
   { values, layout, head }: PackSettings,
+  scales?: ScalesFile,
   slabBytes: number = SLAB_BYTES,
 ): Promise<EncodedTensor> {
   if (tensor.role === 'embedding' || tensor.role === 'head') return encodeTable(checkpoint, tensor, head, slabBytes);
@@ -55,20 +58,19 @@ export async function encodeTensor(
   const stored = await readTensorFloat32(checkpoint, name);
   const data = tensor.transposed ? transpose(stored, columns, rows) : stored;
   if (tensor.role !== 'linear') return { ...encodeFloat(name, data, rows, columns), reason: `${tensor.role} in f32` };
-  return values === 'f32'
-    ? encodeFloatLinear(name, data, rows, columns, layout)
-    : encodeIntegerLinear(name, data, rows, columns, values, layout);
+  if (values === 'f32') return encodeFloatLinear(name, data, rows, columns, layout);
+  const found = scales?.grids.has(name)
+    ? takeGrid(await scales.read(name, data, checkpoint.tensors.get(name)!.dtype), scales.path)
+    : quantise(name, data, rows, columns, values);
+  return encodeIntegerLinear(name, found, layout);
 }
 
-function encodeIntegerLinear(
-  name: string,
-  data: Float32Array,
-  rows: number,
-  columns: number,
-  values: IntegerValues,
-  asked: LayoutChoice,
-): EncodedTensor {
-  const { matrix, ...counts } = quantise(name, data, rows, columns, values);
+function encodeIntegerLinear(name: string, { matrix, ...counts }: Quantised, asked: LayoutChoice): EncodedTensor {
+  const { values } = matrix;
+  if (asked === 'tiles' && (values === 'int3' || values === 'int2')) {
+    const message = `${name}: tiles hold int8 or int4, and this linear is ${values}; use --layout auto or dense.`;
+    throw new UnsupportedError('E_UNSUPPORTED_TILES', message, { tensor: name, values });
+  }
   const { chosen, reason } = chooseTiles(matrix, values, countSlots(matrix), asked);
   return { encoded: encodeAs(chosen.layout, matrix), ...counts, reason };
 }

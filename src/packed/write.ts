@@ -6,6 +6,15 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { CheckpointError, InternalError, type OnProgress, VERSION, writeAtomically } from '../base/index.js';
 import { allocate, calibrationOf, readFully, statIfThere, withFile, writeFully } from '../checkpoint/index.js';
+import {
+  allocate,
+  readFully,
+  readScales,
+  type ScalesFile,
+  statIfThere,
+  withFile,
+  writeFully,
+} from '../checkpoint/index.js';
 import { type Directory, MAX_TEXT, paddedBytes, TEXT_FILES, type TensorEntry, type TextEntry } from './directory.js';
 import { encodeTensor, type PackSettings } from './encode.js';
 import { align, formatPreamble, MAX_DIRECTORY, PREAMBLE_BYTES, packedError, WEIGHTS_ALIGNMENT } from './format.js';
@@ -119,11 +128,13 @@ async function pack(
   onProgress: OnProgress,
 ): Promise<Directory> {
   const blocks = new Set(source.tensors.map(({ block }) => block).filter((block) => block !== undefined));
+  const linears = source.tensors.filter(({ role }) => role === 'linear');
+  const scales = await readScales(source.checkpoint, linears);
   onProgress({ kind: 'stage', stage: 'packing', total: blocks.size });
   const tensors: TensorEntry[] = [];
   let end = 0;
   for (const [i, tensor] of source.tensors.entries()) {
-    const entry = await packTensor(source, tensor, settings, end, sink);
+    const entry = await packTensor(source, tensor, settings, scales, end, sink);
     tensors.push(entry);
     end += entry.bytes;
     if (tensor.block !== undefined && source.tensors[i + 1]?.block !== tensor.block) onProgress({ kind: 'advance' });
@@ -151,10 +162,11 @@ async function packTensor(
   { checkpoint }: PackSource,
   tensor: PackedTensor,
   settings: PackSettings,
+  scales: ScalesFile | undefined,
   offset: number,
   sink: Sink,
 ): Promise<TensorEntry> {
-  const { encoded, nonzeros, rounded, reason } = await encodeTensor(checkpoint, tensor, settings);
+  const { encoded, nonzeros, rounded, reason } = await encodeTensor(checkpoint, tensor, settings, scales);
   const hash = createHash('sha256');
   const give = async (bytes: Uint8Array): Promise<void> => {
     if (bytes.length === 0) return;
