@@ -5,9 +5,9 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { CheckpointError, InternalError, type OnProgress, VERSION, writeAtomically } from '../base/index.js';
-import { allocate, calibrationOf, readFully, statIfThere, withFile, writeFully } from '../checkpoint/index.js';
 import {
   allocate,
+  calibrationOf,
   readFully,
   readScales,
   type ScalesFile,
