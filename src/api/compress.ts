@@ -12,6 +12,7 @@ import {
   type Forecast,
   forecast,
   normaliseCompress,
+  requireRoom,
 } from '../compress/index.js';
 import { linearUnits, type Model, openModel } from '../model/index.js';
 import type { SensitivityTable } from '../records/index.js';
@@ -45,9 +46,14 @@ export async function compress(options: CompressOptions): Promise<CompressResult
     (model: Model, fileBytes: number): Parameters<typeof chooseMixed>[1] =>
     (units) =>
       costing(model, units, settings.compress, { head, threads, fileBytes });
+  // Refuses a budget that cannot be met before any work.
+  const checkBudget = (model: Model, fileBytes: number): void => {
+    const units = linearUnits(model);
+    requireRoom(units, settings.treatments, costsOf(model, fileBytes)(units));
+  };
   if (options.dryRun) {
     const model = await openSource(settings.checkpoint, onProgress);
-    costsOf(model, await textBytes(model))(linearUnits(model));
+    checkBudget(model, await textBytes(model));
     const texts = await prepareTexts(settings, model);
     return { ...(await forecast(settings, model, texts)), out: options.out };
   }
@@ -63,8 +69,7 @@ export async function compress(options: CompressOptions): Promise<CompressResult
     check: async (model) => {
       if (packing) await checkOutside(packing.out, model.checkpoint.dir);
       fileBytes = await textBytes(model);
-      // Refuses a budget that cannot be met before any work.
-      costsOf(model, fileBytes)(linearUnits(model));
+      checkBudget(model, fileBytes);
     },
     choose,
     beside: async (final) => {

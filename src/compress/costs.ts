@@ -4,7 +4,7 @@
 import { OptionError } from '../base/index.js';
 import { describeTensors, type Model } from '../model/index.js';
 import { estimateTable, estimateTensor, type HeadValues } from '../packed/index.js';
-import { type LinearUnit, widthGroups } from '../plan/index.js';
+import { chooseItems, type LinearUnit, widthGroups } from '../plan/index.js';
 import type { Treatment } from '../records/index.js';
 import { formatBytes } from '../words/index.js';
 
@@ -76,3 +76,15 @@ export function costing(
 /** The linears of each unit: q, k and v; gate and up; others alone. */
 export const unitsOf = (linears: readonly LinearUnit[]): readonly (readonly LinearUnit[])[] =>
   widthGroups(linears, true).map((members) => members.map((index) => linears[index]!));
+
+/** @throws OptionError E_OPTION_BUDGET where even the cheapest treatments of all units cost more than the budget */
+export function requireRoom(
+  units: readonly LinearUnit[],
+  treatments: readonly Treatment[],
+  { costOf, limit }: Costing,
+): void {
+  const items = unitsOf(units).map((group) =>
+    treatments.map((treatment) => ({ cost: costOf(group, treatment), damage: 0 })),
+  );
+  chooseItems(items, limit);
+}
