@@ -3,6 +3,17 @@ export { type Comparison, type ComparisonRow, comparisonSchema } from './compari
 export { type DropRecord, parseDropRecord } from './drop.js';
 export type { Evaluation, Trial } from './evaluation.js';
 export { type Fidelity, type FidelityNumbers, type GreedyDivergence, readFidelity } from './fidelity.js';
+export { findFront } from './front.js';
+export {
+  CONTENDER_KINDS,
+  type ContenderKind,
+  type Frontier,
+  type FrontierContender,
+  type FrontierForm,
+  parseFrontier,
+  readContender,
+  standForms,
+} from './frontier.js';
 export { type Gain, type Gains, gainOf, havePartedGains } from './gains.js';
 export { pairedInterval, verdictOf } from './interval.js';
 export { type Manifest, type ManifestText, parseManifest, type ResultRow } from './manifest.js';
