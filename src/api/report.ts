@@ -1,8 +1,8 @@
-// Pages from records: report.html of a run, compare.html of a comparison.
+// Pages from records: report.html of a run, compare.html of a comparison, frontier.html of a frontier.
 
 import { join } from 'node:path';
 import { readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
-import { type Comparison, type Manifest, parseManifest } from '../records/index.js';
+import { type Comparison, type Frontier, type Manifest, parseManifest } from '../records/index.js';
 
 /**
  * Writes the report of `<run>/layerwise.json` to `out`, which must not exist. Without `out` it replaces
@@ -28,3 +28,9 @@ export const drawReport = async (manifest: Manifest): Promise<string> =>
 
 export const drawComparison = async (comparison: Comparison): Promise<string> =>
   (await import('../report/index.js')).renderComparison(comparison);
+
+/** The page of a frontier, and its picture as an SVG file of its own. */
+export async function drawFrontier(frontier: Frontier): Promise<{ readonly page: string; readonly picture: string }> {
+  const { frontierPicture, renderFrontier } = await import('../report/index.js');
+  return { page: renderFrontier(frontier), picture: frontierPicture(frontier) };
+}

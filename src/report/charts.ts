@@ -322,3 +322,93 @@ export function drawSearch(points: readonly TrialPoint[], quantity: string | und
     label,
   );
 }
+
+export type FrontPoint = {
+  readonly x: number;
+  readonly loss: number;
+  /** Its number in the table. */
+  readonly number: number;
+  readonly mark: { readonly symbol: string; readonly color: string };
+  readonly front: boolean;
+};
+
+/** A loss below this is drawn on the lower end of the axis: a model without one would flatten the others. */
+const LEAST_LOSS = 1e-5;
+
+/**
+ * Losses over a cost or a rate, both logarithmic. Points on the front are filled and joined, the others hollow; each has its
+ * number. Losses below the scale are drawn on its lower end.
+ */
+export function drawFront(
+  points: readonly FrontPoint[],
+  quantity: string,
+  format: (x: number) => string,
+  label: string,
+): Html {
+  const real = points.filter(({ loss }) => loss >= LEAST_LOSS).map(({ loss }) => loss);
+  const [least, most] = real.length > 0 ? [Math.min(...real), Math.max(...real)] : [LEAST_LOSS, 1];
+  const [bottom, top] = [least / 1.6, most * 1.6];
+  const xs = points.map(({ x }) => x);
+  const [left, right] = [Math.min(...xs) / 1.12, Math.max(...xs) * 1.12];
+  const spot = ({ x, loss }: FrontPoint): [number, number] => [Math.log(x), Math.log(Math.max(loss, bottom))];
+  const front = points.filter((point) => point.front).sort((a, b) => a.x - b.x);
+  const ticksOf = (low: number, high: number): { ticks: number[]; label: (value: number) => string } => {
+    const ticks = ratioTicks(low, high);
+    return { ticks, label: labelTicks(ticks) };
+  };
+  const [across, up] = [ticksOf(left, right), ticksOf(bottom, top)];
+  const logarithmic = (low: number, high: number, ticks: readonly number[], text: (value: number) => string) => ({
+    ...valueAxis((value) => text(Math.exp(value))),
+    min: Math.log(low),
+    max: Math.log(high),
+    axisTick: { show: false, customValues: ticks.map(Math.log) },
+    axisLabel: { ...TEXT, formatter: (value: number) => text(Math.exp(value)), customValues: ticks.map(Math.log) },
+  });
+  return draw(
+    () => ({
+      xAxis: {
+        ...logarithmic(left, right, across.ticks, format),
+        name: quantity,
+        nameLocation: 'middle',
+        nameGap: 28,
+        nameTextStyle: TEXT,
+        axisLine: { onZero: false, show: true, lineStyle: { color: axis.light } },
+        splitLine: { show: false },
+      },
+      yAxis: logarithmic(bottom, top, up.ticks, up.label),
+      series: [
+        {
+          ...still,
+          type: 'line',
+          data: front.map(spot),
+          symbol: 'none',
+          lineStyle: { color: axis.light, width: 1.5 },
+          z: 1,
+        },
+        ...points.map((point) => ({
+          ...still,
+          type: 'scatter',
+          data: [spot(point)],
+          symbol: point.mark.symbol,
+          symbolSize: 9,
+          itemStyle: {
+            opacity: 1,
+            color: point.front ? point.mark.color : paper.light,
+            borderColor: point.mark.color,
+            borderWidth: 1.5,
+          },
+          label: {
+            show: true,
+            position: 'right',
+            distance: 3,
+            fontSize: 10,
+            color: quiet.light,
+            formatter: String(point.number),
+          },
+          z: point.front ? 3 : 2,
+        })),
+      ],
+    }),
+    label,
+  );
+}

@@ -2,7 +2,7 @@
 // a picture.
 
 import type { Html } from './html.js';
-import { lineStyle, PALETTE } from './palette.js';
+import { FORM_MARKS, lineStyle, PALETTE } from './palette.js';
 
 const { chosen, uniform, surrogate, axis, ink, paper } = PALETTE;
 
@@ -37,6 +37,28 @@ export function keyOf(entries: readonly KeyEntry[]): Html {
   const items = entries.map(
     ({ mark, text }) =>
       `<li><svg class="mark" viewBox="0 0 30 14" aria-hidden="true">${MARKS[mark]}</svg><span>${text}</span></li>`,
+  );
+  return `<ul class="key" aria-label="Key">${items.join('')}</ul>`;
+}
+
+const SHAPES: Readonly<Record<string, string>> = {
+  rect: '<rect x="10.5" y="2.5" width="9" height="9"',
+  diamond: '<path d="M15 1.5L20.5 7L15 12.5L9.5 7Z"',
+  circle: '<circle cx="15" cy="7" r="4.5"',
+  triangle: '<path d="M15 2L20 12H10Z"',
+};
+
+/** The mark of a kind of form, as markup of 30 × 14. */
+export function markOfForm(kind: keyof typeof FORM_MARKS): string {
+  const { symbol, color } = FORM_MARKS[kind];
+  return `${SHAPES[symbol]} fill="${color}"/>`;
+}
+
+/** One entry per kind of form; texts are HTML. */
+export function keyOfForms(entries: readonly (readonly [kind: keyof typeof FORM_MARKS, text: Html])[]): Html {
+  const items = entries.map(
+    ([kind, text]) =>
+      `<li><svg class="mark" viewBox="0 0 30 14" aria-hidden="true">${markOfForm(kind)}</svg><span>${text}</span></li>`,
   );
   return `<ul class="key" aria-label="Key">${items.join('')}</ul>`;
 }

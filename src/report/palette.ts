@@ -25,6 +25,17 @@ export function lineStyle(n: number): { readonly color: string; readonly dashes:
   return { color, dashes: dashes[Math.floor(n / colours.length) % dashes.length]! };
 }
 
+/** The mark of each kind of form in a frontier. */
+export const FORM_MARKS = {
+  dense: { symbol: 'rect', color: PALETTE.axis.light },
+  plain: { symbol: 'rect', color: PALETTE.uniform.light },
+  gptq: { symbol: 'diamond', color: PALETTE.surrogate.light },
+  stream: { symbol: 'circle', color: PALETTE.chosen.light },
+  mixed: { symbol: 'triangle', color: PALETTE.fifth.light },
+  sparse: { symbol: 'triangle', color: PALETTE.sixth.light },
+  gguf: { symbol: 'diamond', color: PALETTE.fourth.light },
+} as const;
+
 export type Role = keyof typeof PALETTE;
 
 const roles = Object.keys(PALETTE) as Role[];
