@@ -5,6 +5,8 @@ export { type DropOptions, type DropResult, drop } from './drop.js';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate.js';
 export { EXPORT_FORMATS, type ExportOptions, type ExportResult, exportModel } from './export.js';
 export { type ExportPlanOptions, exportPlan } from './export-plan.js';
+export { type FrontierOptions, type FrontierResult, frontier } from './frontier.js';
+export { CONTENDERS } from './frontier-contenders.js';
 export { type GenerateOptions, type GenerateResult, generate } from './generate.js';
 export { type CheckpointReport, inspect } from './inspect.js';
 export { inspectPacked, type PackedLinearReport, type PackedReport, type PartReport } from './inspect-packed.js';

@@ -42,7 +42,7 @@ export type MeasureOptions = {
 };
 
 /** Positions in the cache when decoding begins. */
-const CONTEXT = 16;
+export const DECODE_CONTEXT = 16;
 
 export async function measureSpeeds(contenders: readonly Contender[], options: MeasureOptions): Promise<Speeds> {
   const { tokens, prompt, turns, onProgress } = options;
@@ -84,10 +84,10 @@ export async function measureSpeeds(contenders: readonly Contender[], options: M
 /** Seconds to decode `count` tokens one after the other, each with its logits. */
 async function timeDecoding(decoder: OpenDecoder, sequence: number, count: number): Promise<number> {
   decoder.truncate(sequence, 0);
-  await decoder.step([{ sequence, tokens: tokensFrom(decoder, 0, CONTEXT), logits: 'none' }]);
+  await decoder.step([{ sequence, tokens: tokensFrom(decoder, 0, DECODE_CONTEXT), logits: 'none' }]);
   const started = performance.now();
   for (let i = 0; i < count; i++) {
-    await decoder.step([{ sequence, tokens: tokensFrom(decoder, CONTEXT + i, 1), logits: 'last' }]);
+    await decoder.step([{ sequence, tokens: tokensFrom(decoder, DECODE_CONTEXT + i, 1), logits: 'last' }]);
   }
   return (performance.now() - started) / 1000;
 }

@@ -12,6 +12,7 @@ import { WINDOW_STARTS } from '../text/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 import { COMPRESS_OPTIONS } from './compress-options.js';
 import { EXPORT_OPTIONS } from './export-options.js';
+import { FRONTIER_OPTIONS } from './frontier-options.js';
 import { QUANTISE_OPTIONS } from './quantise-options.js';
 import { SERVE_OPTIONS } from './serve-options.js';
 
@@ -263,6 +264,7 @@ export const OPTIONS = {
     otherwise: 'f32 with --values f32, else int8',
   },
   ...EXPORT_OPTIONS,
+  ...FRONTIER_OPTIONS,
   tokens: { kind: 'number', flag: '--tokens', value: 'n', text: 'tokens decoded in each turn', otherwise: '32' },
   promptTokens: { kind: 'number', flag: '--prompt-tokens', value: 'n', text: 'tokens of the prompt', otherwise: '256' },
   turns: {

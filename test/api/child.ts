@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import type { FrontierOptions } from '../../src/api/index.js';
 import type { PruneOptions, QuantiseOptions } from '../../src/runs/index.js';
 
 export type Fault = {
@@ -30,13 +31,13 @@ export type Child = {
   kill(signal: NodeJS.Signals): void;
 };
 
-/** Starts prune or quantise; `killAfter` (milliseconds) sends SIGKILL from outside. */
+/** Starts a command; `killAfter` (milliseconds) sends SIGKILL from outside. */
 export function startRun(
-  options: PruneOptions | QuantiseOptions,
+  options: PruneOptions | QuantiseOptions | FrontierOptions,
   log: string,
   fault?: Fault,
   killAfter?: number,
-  command: 'prune' | 'quantise' = 'prune',
+  command: 'prune' | 'quantise' | 'frontier' = 'prune',
 ): Child {
   const script = fileURLToPath(new URL('./runner.mjs', import.meta.url));
   const child = spawn(process.execPath, [script, JSON.stringify({ command, options, log, fault })], {

@@ -4,6 +4,7 @@ import { compressCommand } from './compress.js';
 import { dropCommand } from './drop.js';
 import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
+import { frontierCommand } from './frontier.js';
 import { generateCommand } from './generate.js';
 import { inspectCommand } from './inspect.js';
 import { packCommand } from './pack.js';
@@ -21,6 +22,7 @@ export const COMMANDS = [
   pruneCommand,
   quantiseCommand,
   compareCommand,
+  frontierCommand,
   dropCommand,
   packCommand,
   exportCommand,
