@@ -366,6 +366,8 @@ export function drawFront(
   });
   return draw(
     () => ({
+      // Small losses have long labels.
+      grid: { ...GRID, left: 62 },
       xAxis: {
         ...logarithmic(left, right, across.ticks, format),
         name: quantity,

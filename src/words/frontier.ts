@@ -34,9 +34,9 @@ export function frontierTable(contenders: readonly Numbers[]): readonly (readonl
   const made = contenders.flatMap(({ form }) => (form ? [form] : []));
   const greedy = made.some(({ same }) => same);
   const head = [
-    ...['', 'file', 'bits', 'perplexity', 'over dense (95 %)', 'KL (95 %)', 'KL p99.9', 'same top-1'],
+    ...['', 'file', 'bits', 'tokens/s', 'on the front of', 'KL (95 %)', 'KL p99.9', 'same top-1'],
+    ...['perplexity', 'over dense (95 %)'],
     ...(greedy ? ['first difference'] : []),
-    ...['tokens/s', 'on the front of'],
   ];
   const rows = contenders.map(({ name, form, skipped }, i) => {
     const label = `${i + 1} ${name}`;
@@ -46,14 +46,14 @@ export function frontierTable(contenders: readonly Numbers[]): readonly (readonl
       label,
       formatBytes(form.bytes),
       form.bitsPerWeight.toFixed(2),
-      formatPerplexity(form.perplexity),
-      form.ratio.map((ratio) => (ratio >= 1e4 ? ratio.toExponential(1) : ratio.toFixed(4))).join(' … '),
+      form.tokensPerSecond === null ? '–' : formatRate(form.tokensPerSecond),
+      nameFronts(form.fronts) || '–',
       `${formatDivergence(form.divergence)} (${low} … ${high})`,
       formatDivergence(form.tail),
       formatPercent(form.agreement, 1),
+      formatPerplexity(form.perplexity),
+      form.ratio.map((ratio) => (ratio >= 1e4 ? ratio.toExponential(1) : ratio.toFixed(4))).join(' … '),
       ...(greedy ? [form.same ? `${form.same[0].toFixed(1)} of ${form.same[1]}` : '–'] : []),
-      form.tokensPerSecond === null ? '–' : formatRate(form.tokensPerSecond),
-      nameFronts(form.fronts) || '–',
     ];
   });
   return [head, ...rows];

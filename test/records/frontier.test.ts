@@ -119,8 +119,8 @@ test('the table has a row for each form, and the reason of one that was skipped'
   const rows = frontierTable(makeFrontier().contenders.map(readContender));
   expect(rows.map(([label]) => label)).toEqual(['', '1 dense', '2 int4-stream', '3 q4_0', '4 q4_k']);
   expect(rows[2]).toEqual([
-    ...['2 int4-stream', '2.00 MB', '4.16', '11.000', '1.1000 … 1.1000', '0.02 (0.0182 … 0.0218)', '0.500', '90.0 %'],
-    ...['48.0 of 64', '40.0', 'bytes, speed'],
+    ...['2 int4-stream', '2.00 MB', '4.16', '40.0', 'bytes, speed', '0.02 (0.0182 … 0.0218)', '0.500', '90.0 %'],
+    ...['11.000', '1.1000 … 1.1000', '48.0 of 64'],
   ]);
   expect(rows[4]![1]).toBe('skipped: opt is no family of GGUF | sorry');
   const lines = markdownTable(rows).split('\n');
