@@ -61,7 +61,7 @@ export async function makeForm(
     if (!(await statIfThere(path))) await exportModel({ checkpoint, to: 'gguf', type, out: path, onProgress });
     // A twin of its own: the user's cache would keep one.
     const { dir } = await openTwin(path, workspace.at('work', 'twins'), onProgress);
-    return { file: 'gguf', chosen: '', ...(await measureGguf(path)), ...(await score(dir)) };
+    return { file: 'gguf', ...(await measureGguf(path)), ...(await score(dir)) };
   }
   const path = packedPath(workspace, contender);
   const chosen = await makePacked(making, path, workspace.at('work', name), blocks, settings, workspace);
@@ -70,8 +70,8 @@ export async function makeForm(
   return { file: 'lw', ...{ chosen, bytes, bitsPerWeight }, ...(await score(path)) };
 }
 
-/** The bytes of the file, and the bits of the weights of its blocks' linears. */
-async function measureGguf(path: string): Promise<Pick<MadeForm, 'bytes' | 'bitsPerWeight'>> {
+/** The bytes of the file, the bits of the weights of its blocks' linears, and their types where there are several. */
+async function measureGguf(path: string): Promise<Pick<MadeForm, 'bytes' | 'bitsPerWeight' | 'chosen'>> {
   const { tensors } = await readGguf(path);
   // Routers are float32 in every type.
   const linears = [...tensors.values()].filter(
@@ -79,7 +79,10 @@ async function measureGguf(path: string): Promise<Pick<MadeForm, 'bytes' | 'bits
   );
   const weights = linears.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const bits = 8 * linears.reduce((sum, { length }) => sum + length, 0);
-  return { bytes: (await statIfThere(path))!.size, bitsPerWeight: bits / weights };
+  const counts = new Map<string, number>();
+  for (const { type } of linears) counts.set(type.name, (counts.get(type.name) ?? 0) + 1);
+  const chosen = counts.size < 2 ? '' : [...counts].map(([type, count]) => `${count} linears in ${type}`).join(', ');
+  return { bytes: (await statIfThere(path))!.size, bitsPerWeight: bits / weights, chosen };
 }
 
 type Packing = Exclude<Making, { readonly by: 'export' }>;

@@ -150,9 +150,16 @@ async function refusalsOf(model: Model, contenders: readonly Contender[]): Promi
   const found = new Map<string, string>();
   for (const { name, making } of contenders) {
     if (making.by !== 'export') continue;
-    await planGguf(model, nameSource(model).name, new Map(), making.type).catch((error) => {
-      found.set(name, reasonOf(error));
-    });
+    const type = making.type.toUpperCase();
+    await planGguf(model, nameSource(model).name, new Map(), making.type).then(
+      ({ tensors, notes }) => {
+        // Rows that its blocks do not divide get another type; where all do, it would be that type under a wrong name.
+        if (!tensors.some((tensor) => tensor.kind === 'linear' && tensor.type === type)) {
+          found.set(name, `No linear can be ${type}. ${notes.find((text) => text.includes('multiple')) ?? ''}`.trim());
+        }
+      },
+      (error) => void found.set(name, reasonOf(error)),
+    );
   }
   return found;
 }

@@ -133,6 +133,16 @@ describe('frontier', () => {
       expect(record.contenders[i]!.form!.bitsPerWeight).toBeLessThanOrEqual(most);
   });
 
+  test('a type of GGUF that would be another under its name is skipped', async () => {
+    // Rows of 32 and 48 columns: blocks of 256 do not divide them.
+    const { frontier: record } = await frontier(asked('named', { contenders: ['q4_k'], greedyTokens: 0 }));
+    expect(record.contenders[0]).toMatchObject({
+      form: null,
+      skipped: expect.stringContaining('No linear can be Q4_K'),
+    });
+    expect(record.speeds).toBeNull();
+  });
+
   test('what GGUF cannot hold is skipped with its reason, and the others are measured', async () => {
     const other = await makeTiny(join(folder, 'lowercase'), { blocks: 1 });
     const lowercase = { ...byteTokenizer(), normalizer: { type: 'Lowercase' } };
