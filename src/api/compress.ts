@@ -2,9 +2,10 @@
 // follows the dense stream. The result is a checkpoint with its scales, layerwise.json, sensitivities.json and report.html, or
 // a .lw file with the same three beside it.
 
-import { copyFile, readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileError, writeFileAtomic } from '../base/index.js';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { digestOf, type OnProgress, OptionError, writeFileAtomic } from '../base/index.js';
+import { hashCheckpoint, statIfThere } from '../checkpoint/index.js';
 import {
   type CompressOptions,
   chooseMixed,
@@ -12,13 +13,24 @@ import {
   type Forecast,
   forecast,
   normaliseCompress,
-  requireRoom,
+  readDamages,
 } from '../compress/index.js';
 import { linearUnits, type Model, openModel } from '../model/index.js';
 import type { SensitivityTable } from '../records/index.js';
-import { type ChoosePlan, checkOutPath, checkOutside, openSource, prepareTexts } from '../runs/index.js';
-import { type EditResult, editCheckpoint } from './edit.js';
-import { normalisePacking, type PackResult, packModel } from './pack.js';
+import {
+  type ChoosePlan,
+  checkOut,
+  checkOutPath,
+  checkOutside,
+  commandOf,
+  isOnlyToBeCleared,
+  openSource,
+  type PruneSettings,
+  prepareTexts,
+} from '../runs/index.js';
+import { type EditResult, editCheckpoint, readResult } from './edit.js';
+import { inspectPacked } from './inspect-packed.js';
+import { checkPacking, normalisePacking, type PackingSettings, type PackResult, packModel } from './pack.js';
 
 export type CompressResult = EditResult & {
   /** The packed file; null where the output is a directory. */
@@ -36,54 +48,54 @@ export type CompressForecast = Forecast & { readonly out: string };
 export async function compress(options: CompressOptions & { readonly dryRun: true }): Promise<CompressForecast>;
 export async function compress(options: CompressOptions): Promise<CompressResult>;
 export async function compress(options: CompressOptions): Promise<CompressResult | CompressForecast> {
+  const started = performance.now();
   const packs = options.out.endsWith('.lw');
   const given = normaliseCompress(options);
   const settings = packs ? { ...given, out: `${options.out}.run` } : given;
-  const { head } = settings.compress;
-  const { onProgress, threads } = settings;
-  const packing = packs ? normalisePacking({ out: options.out, values: 'int8', head }) : undefined;
-  const costsOf =
-    (model: Model, fileBytes: number): Parameters<typeof chooseMixed>[1] =>
-    (units) =>
-      costing(model, units, settings.compress, { head, threads, fileBytes });
-  // Refuses a budget that cannot be met before any work.
-  const checkBudget = (model: Model, fileBytes: number): void => {
-    const units = linearUnits(model);
-    requireRoom(units, settings.treatments, costsOf(model, fileBytes)(units));
+  const { compress: budget, treatments, sensitivities, onProgress } = settings;
+  const packing = packs ? normalisePacking({ out: options.out, values: 'int8', head: budget.head }) : undefined;
+  const checkBefore = async (): Promise<void> => {
+    if (packing) await checkPacked(packing.out, settings);
+  };
+  /** Refuses a budget that cannot be met, and a table of another checkpoint, before any work. */
+  const readCosts = async (model: Model): Promise<Parameters<typeof chooseMixed>[1]> => {
+    if (packing) await checkPacking(model, packing);
+    const facts = { treatments, head: budget.head, fileBytes: await textBytes(model) };
+    const cost = costing(model, linearUnits(model), budget, facts);
+    if (sensitivities === undefined) return { cost, read: undefined };
+    return { cost, read: await readDamages(sensitivities, model, await hashCheckpoint(model.checkpoint), treatments) };
   };
   if (options.dryRun) {
+    await checkBefore();
+    await checkOut(settings.out, settings.resume);
     const model = await openSource(settings.checkpoint, onProgress);
-    checkBudget(model, await textBytes(model));
+    await checkOutside(settings.out, model.checkpoint.dir);
+    await readCosts(model);
     const texts = await prepareTexts(settings, model);
     return { ...(await forecast(settings, model, texts)), out: options.out };
   }
+  const finished = packing && (await readFinished(packing.out, settings, started));
   let table: SensitivityTable | undefined;
-  let fileBytes = 0;
+  let costs: Parameters<typeof chooseMixed>[1] | undefined;
   const choose: ChoosePlan = async (_, model, context, measuring) => {
-    const choice = await chooseMixed(settings, costsOf(model, fileBytes), model, context, measuring);
+    const choice = await chooseMixed(settings, costs!, model, context, measuring);
     table = choice.table;
     return choice;
   };
-  const result = await editCheckpoint(settings, {
-    ...(packing ? { checkBefore: () => checkOutPath(packing.out) } : {}),
-    check: async (model) => {
-      if (packing) await checkOutside(packing.out, model.checkpoint.dir);
-      fileBytes = await textBytes(model);
-      checkBudget(model, fileBytes);
-    },
-    choose,
-    beside: async (final) => {
-      if (table) await writeFileAtomic(join(final, 'sensitivities.json'), `${JSON.stringify(table, null, 1)}\n`);
-    },
-  });
+  if (!finished) await checkBefore();
+  const result =
+    finished ??
+    (await editCheckpoint(settings, {
+      check: async (model) => {
+        costs = await readCosts(model);
+      },
+      choose,
+      beside: async (final) => {
+        if (table) await writeFileAtomic(join(final, 'sensitivities.json'), `${JSON.stringify(table, null, 1)}\n`);
+      },
+    }));
   if (!packing) return { ...result, packed: null };
-  const packed = await packModel(await openModel(settings.out), packing, onProgress);
-  for (const [name, ending] of BESIDE) {
-    await copyFile(join(settings.out, name), `${packing.out}${ending}`).catch((error) => {
-      throw fileError(error, `${packing.out}${ending}`);
-    });
-  }
-  await rm(settings.out, { recursive: true, force: true });
+  const packed = await packRun(settings.out, packing, started, onProgress);
   return { ...result, out: packing.out, packed };
 }
 
@@ -92,6 +104,78 @@ const BESIDE = [
   ['report.html', '.html'],
   ['sensitivities.json', '.sensitivities.json'],
 ] as const;
+
+/** What the names of all files end with, after that of the packed one. */
+const ENDINGS: readonly string[] = ['', ...BESIDE.map(([, ending]) => ending)];
+
+/**
+ * Checks the paths of a packed file and of what comes beside it.
+ * @throws OptionError E_OPTION_OUT…, ResourceError
+ */
+async function checkPacked(out: string, { out: run, resume }: { readonly out: string; readonly resume: boolean }) {
+  if (!resume && (await statIfThere(run))) {
+    throw new OptionError(
+      'E_OPTION_OUT_PARTIAL',
+      `--out: ${run} holds a run that was not packed; add --resume to continue it, or remove the folder to start over.`,
+      { option: 'out', got: out },
+    );
+  }
+  // What lies beside may be there from an earlier attempt.
+  for (const ending of resume ? [''] : ENDINGS) await checkOutPath(`${out}${ending}`);
+}
+
+/**
+ * The result of a run that was interrupted after its checkpoint was finished: only the packed file is missing, or the
+ * checkpoint is still there beside it. Undefined where there is more to do.
+ * @throws OptionError E_OPTION_RESUME if the checkpoint is another run's
+ */
+async function readFinished(out: string, settings: PruneSettings, started: number): Promise<EditResult | undefined> {
+  const { out: run, resume } = settings;
+  if (!resume || !(await statIfThere(run)) || (await isOnlyToBeCleared(run))) return undefined;
+  // Files beside the packed one are written before it, and the checkpoint is removed after it.
+  const record = (await statIfThere(out)) ? `${out}.json` : join(run, 'layerwise.json');
+  const result = await readResult(run, record, started);
+  const { checkpoint } = await openSource(settings.checkpoint, settings.onProgress);
+  const { command, source } = result.manifest;
+  if (command === commandOf(settings) && digestOf(source.hashes) === digestOf(await hashCheckpoint(checkpoint))) {
+    return result;
+  }
+  throw new OptionError(
+    'E_OPTION_RESUME',
+    `--resume: ${run} was made by another command or from another checkpoint. Repeat that command, or remove the folder to start over.`,
+    { option: 'resume', path: run },
+  );
+}
+
+/** Packs the checkpoint of a finished run, copies what comes beside, and removes the checkpoint. The packed file comes last. */
+async function packRun(
+  run: string,
+  packing: PackingSettings,
+  started: number,
+  onProgress: OnProgress,
+): Promise<PackResult> {
+  const { out } = packing;
+  let packed: PackResult;
+  if (await statIfThere(out)) {
+    const seconds = (performance.now() - started) / 1000;
+    packed = { ...(await inspectPacked(out)), out, seconds, peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
+  } else {
+    await removeTemporaries(out);
+    for (const [name, ending] of BESIDE) await writeFileAtomic(`${out}${ending}`, await readFile(join(run, name)));
+    packed = await packModel(await openModel(run), packing, onProgress);
+  }
+  await rm(run, { recursive: true, force: true });
+  return packed;
+}
+
+/** Removes what a killed process was still writing to `out` and beside it. */
+async function removeTemporaries(out: string): Promise<void> {
+  const [dir, name] = [dirname(resolve(out)), basename(out)];
+  for (const found of await readdir(dir)) {
+    const [, stem] = /^(.*)\.\d+\.tmp$/.exec(found) ?? [];
+    if (ENDINGS.some((ending) => stem === `${name}${ending}`)) await rm(join(dir, found), { force: true });
+  }
+}
 
 /** Bytes of the texts that a packed file carries: the tokenizer and the configuration. */
 async function textBytes({ checkpoint }: Model): Promise<number> {

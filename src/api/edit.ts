@@ -91,14 +91,7 @@ async function editModel(
   if (done) {
     const { workspace } = await openRun(settings.command, settings, model, texts, tasks?.setup);
     await workspace.clear();
-    const source = join(settings.out, 'layerwise.json');
-    const manifest = parseManifest(await readDocument(source), source);
-    return resultOf(
-      settings,
-      manifest,
-      manifest.trials.map((trial) => ({ ...trial, seconds: 0 })),
-      started,
-    );
+    return await readResult(settings.out, join(settings.out, 'layerwise.json'), started);
   }
 
   const finish = async (run: Run): Promise<EditResult> => {
@@ -147,7 +140,7 @@ async function editModel(
     await beside?.(final);
     await workspace.finish();
     return resultOf(
-      settings,
+      settings.out,
       manifest,
       choice.entries.map(({ trial }) => trial),
       started,
@@ -156,12 +149,18 @@ async function editModel(
   return await runToChoice(settings, model, texts, tasks, finish, choose);
 }
 
-function resultOf(
-  { out }: PruneSettings,
-  manifest: Manifest,
-  trials: readonly TimedTrial[],
-  started: number,
-): EditResult {
+/** The result of a run that is finished, from its record. */
+export async function readResult(out: string, record: string, started: number): Promise<EditResult> {
+  const manifest = parseManifest(await readDocument(record), record);
+  return resultOf(
+    out,
+    manifest,
+    manifest.trials.map((trial) => ({ ...trial, seconds: 0 })),
+    started,
+  );
+}
+
+function resultOf(out: string, manifest: Manifest, trials: readonly TimedTrial[], started: number): EditResult {
   const seconds = (performance.now() - started) / 1000;
   const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
   return { out, manifest, trials, seconds, peakMemoryBytes };

@@ -1,4 +1,5 @@
 export type { CommandSpec } from './command.js';
+export { compressOptions } from './commands/compress.js';
 export { COMMANDS } from './commands/index.js';
 export { pruneOptions } from './commands/prune.js';
 export { quantiseOptions } from './commands/quantise.js';

@@ -20,7 +20,7 @@ import {
 import { createSearcher, walkDescent } from '../search/index.js';
 import { type Costing, unitsOf } from './costs.js';
 import type { CompressSettings } from './settings.js';
-import { linearsOfUnit, measureDamages, readDamages, tableOf } from './table.js';
+import { type Damages, linearsOfUnit, measureDamages, tableOf } from './table.js';
 
 /** Where the search for the two numbers begins, and where it may go. */
 const AXES = { gain: [0, 0.5, 1, 1.5], line: [-1, -0.5, 0, 0.5, 1] } as const;
@@ -32,20 +32,17 @@ const STARTS = [
 /** A choice, and the table that it was made from. */
 export type MixedChoice = Choice & { readonly table: SensitivityTable };
 
+/** Chooses within the budget of `cost`, from damages that were `read`, or else measures them. */
 export async function chooseMixed(
   settings: PruneSettings & CompressSettings,
-  costs: (units: readonly LinearUnit[]) => Costing,
+  { cost, read }: { readonly cost: Costing; readonly read: Damages | undefined },
   model: Model,
   { executor, requestOf, length }: ChoosingContext,
   measuring: Measuring,
 ): Promise<MixedChoice> {
-  const { onProgress, treatments, sensitivities } = settings;
+  const { onProgress, treatments } = settings;
   const units = linearUnits(model);
-  const cost = costs(units);
-  const damages =
-    sensitivities === undefined
-      ? await measureDamages(model, settings.criterion.name, treatments, measuring)
-      : await readDamages(sensitivities, model, measuring.hashes, treatments);
+  const damages = read ?? (await measureDamages(model, settings.criterion.name, treatments, measuring));
   const table = tableOf(model, measuring.hashes, damages, cost);
   const candidateAt = (values: Readonly<Record<string, number>>): Candidate => {
     const { gain = 1, line = 0 } = values;

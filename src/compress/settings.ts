@@ -76,7 +76,8 @@ const SPARSE = { rate: 0.5, pattern: '8:16' } as const;
 
 /** @throws OptionError E_OPTION_… */
 export function normaliseCompress(options: CompressOptions): PruneSettings & CompressSettings {
-  const budget = budgetOf(options);
+  const run = normaliseRun(options);
+  const budget = budgetOf(options, run.threads);
   const allow = (options.allow ?? ['bits']).map((one) => oneOf('allow', one, ALLOWED));
   if (!allow.includes('bits')) {
     throw new OptionError(
@@ -96,7 +97,7 @@ export function normaliseCompress(options: CompressOptions): PruneSettings & Com
   const dense = WIDTHS.map((bits): Treatment => ({ bits: { bits, group: GROUP } }));
   const sparse = SPARSE_WIDTHS.map((bits): Treatment => ({ bits: { bits, group: GROUP }, zeros: SPARSE }));
   return {
-    ...normaliseRun(options),
+    ...run,
     command: 'compress',
     bits: undefined,
     checkpoint: options.checkpoint,
@@ -127,10 +128,8 @@ export function normaliseCompress(options: CompressOptions): PruneSettings & Com
   };
 }
 
-const LEAST_BITS = 2.125;
-
 /** @throws OptionError E_OPTION_BITS, E_OPTION_SIZE, E_OPTION_TOKENS_PER_SECOND, E_OPTION_CONFLICT */
-function budgetOf({ bits, size, tokensPerSecond }: CompressOptions): CompressBudget {
+function budgetOf({ bits, size, tokensPerSecond }: CompressOptions, threads: number): CompressBudget {
   const given = Object.entries({ bits, size, 'tokens-per-second': tokensPerSecond }).filter(
     (entry): entry is [CompressBudget['kind'], number] => entry[1] !== undefined,
   );
@@ -144,6 +143,8 @@ function budgetOf({ bits, size, tokensPerSecond }: CompressOptions): CompressBud
     );
   }
   const [kind, value] = first;
-  if (kind === 'bits') return { kind, value: realNumber('bits', value, LEAST_BITS, 16) };
-  return { kind, value: realNumber(kind, value, kind === 'size' ? 1 : 1e-6, Number.MAX_SAFE_INTEGER) };
+  if (kind === 'bits') return { kind, value: realNumber('bits', value, 2, 16) };
+  if (kind === 'size') return { kind, value: realNumber(kind, value, 1, Number.MAX_SAFE_INTEGER) };
+  // The speed is that of so many threads, so the result depends on them.
+  return { kind, value: realNumber(kind, value, 1e-6, Number.MAX_SAFE_INTEGER), threads };
 }

@@ -23,7 +23,7 @@ export const linearsOfUnit = (id: string): readonly string[] => id.split('+');
 export type Damages = {
   readonly text: string;
   readonly treatments: readonly Treatment[];
-  readonly units: readonly UnitDamages[];
+  readonly units: readonly Pick<UnitDamages, 'block' | 'damages'>[];
 };
 
 /** The damages of all units, measured as a step of the workspace. */
@@ -98,7 +98,7 @@ export async function readDamages(
     );
   };
   if (table.model !== digestOf(hashes)) refuse('a table of this checkpoint', 'one of another');
-  const units = unitsOf(linearUnits(model)).map((members, u): UnitDamages => {
+  const units = unitsOf(linearUnits(model)).map((members) => {
     const id = idOf(members.map((unit) => unit.id));
     const unit = table.units[id];
     if (!unit) return refuse(`the unit ${id}`, 'none');
@@ -106,7 +106,7 @@ export async function readDamages(
       const item = unit.items.find((one) => digestOf(one.treatment) === digestOf(treatment));
       return item ? item.damage : refuse(`${id} with ${JSON.stringify(treatment)}`, 'no such item');
     });
-    return { linears: [u], block: members[0]!.block, damages };
+    return { block: members[0]!.block, damages };
   });
   return { text: table.texts.measured, treatments, units };
 }

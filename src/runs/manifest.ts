@@ -164,9 +164,13 @@ export function commandOf(settings: PruneSettings): string {
   if (settings.plan && !bits) words.push('--plan', '<plan.json>');
   add('bits', bits?.bits);
   add('group', bits?.bits === 8 ? undefined : bits?.group);
-  if (settings.compress) add(settings.compress.kind, settings.compress.value);
-  if (settings.compress) add('allow', settings.compress.allow.join());
-  if (settings.compress) add('head', settings.compress.head);
+  const { compress } = settings;
+  if (compress) {
+    add(compress.kind, compress.value);
+    add('threads', compress.threads);
+    add('allow', compress.allow.join());
+    add('head', compress.head);
+  }
   add('sparsity', settings.sparsity);
   const prunes = settings.command === 'prune';
   if (prunes && !settings.plan) add('allocation', settings.policy.name);

@@ -188,6 +188,8 @@ export type PruneSettings = RunSettings &
     readonly compress?: {
       readonly kind: string;
       readonly value: number;
+      /** Where the value is a speed: that of so many threads. */
+      readonly threads?: number;
       readonly allow: readonly string[];
       readonly head: string;
     };

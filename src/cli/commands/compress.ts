@@ -75,7 +75,7 @@ export const compressCommand = defineCommand({
 
 type CompressValues = Values<(typeof OPTION_NAMES)[number]>;
 
-function compressOptions(checkpoint: string, asked: CompressValues): CompressOptions {
+export function compressOptions(checkpoint: string, asked: CompressValues): CompressOptions {
   const { averageBits, size, allow, tasks, targetShares, out, dryRun: _, ...options } = asked;
   return {
     checkpoint,
