@@ -5,12 +5,15 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { FrontierOptions } from '../../src/api/index.js';
+import type { CompressOptions } from '../../src/compress/index.js';
 import type { PruneOptions, QuantiseOptions } from '../../src/runs/index.js';
 
 export type Fault = {
   readonly as: 'kill' | 'stop' | 'ENOSPC';
   readonly op?: 'open' | 'write' | 'sync' | 'rename' | 'renamed' | 'rm' | 'mkdir';
   readonly path?: string;
+  /** What the path ends with. */
+  readonly end?: string;
   readonly event?: string;
   readonly nth: number;
 };
@@ -33,11 +36,11 @@ export type Child = {
 
 /** Starts a command; `killAfter` (milliseconds) sends SIGKILL from outside. */
 export function startRun(
-  options: PruneOptions | QuantiseOptions | FrontierOptions,
+  options: PruneOptions | QuantiseOptions | FrontierOptions | CompressOptions,
   log: string,
   fault?: Fault,
   killAfter?: number,
-  command: 'prune' | 'quantise' | 'frontier' = 'prune',
+  command: 'prune' | 'quantise' | 'frontier' | 'compress' = 'prune',
 ): Child {
   const script = fileURLToPath(new URL('./runner.mjs', import.meta.url));
   const child = spawn(process.execPath, [script, JSON.stringify({ command, options, log, fault })], {

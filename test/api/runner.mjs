@@ -1,7 +1,7 @@
 // Runs the library's prune, or another `command`, in a process of its own, where a test can have it killed, stopped or denied the disk at a
 // chosen moment. argv[2] is a JSON document: options (of prune), log (a file that says where it is, at any time) and,
 // optionally, fault: `as` kill | stop | ENOSPC, at the nth file operation of a kind (`op`, any where absent) on a path
-// that contains `path`, or at the nth progress event whose text begins with `event`. Prints one line of JSON.
+// that contains `path` and ends with `end`, or at the nth progress event whose text begins with `event`. Prints one line of JSON.
 
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
@@ -25,6 +25,7 @@ async function operation(op, path, half = async () => {}) {
   if (!fault || fault.event !== undefined) return;
   if (fault.op !== undefined && fault.op !== op) return;
   if (fault.path !== undefined && !path.includes(fault.path)) return;
+  if (fault.end !== undefined && !path.endsWith(fault.end)) return;
   // A full disk stays full; anything else happens once.
   if (++hits < fault.nth || (hits > fault.nth && fault.as !== 'ENOSPC')) return;
   await half();

@@ -34,6 +34,7 @@ const COMPLETING = [
   'api/serve.ts',
   'base/files.ts',
   'cli/commands/prune.ts',
+  'cli/options.ts',
   'runs/checks.ts',
   'runs/manifest.ts',
   'runs/saved-profile.ts',

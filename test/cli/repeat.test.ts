@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { parseCall, pruneOptions, quantiseOptions } from '../../src/cli/index.js';
+import { compressOptions, parseCall, pruneOptions, quantiseOptions } from '../../src/cli/index.js';
+import { ALLOWED, type CompressOptions, normaliseCompress } from '../../src/compress/index.js';
 import { CRITERIA, QUANTISERS } from '../../src/operators/index.js';
 import { type AllocationPolicy, POLICIES } from '../../src/plan/index.js';
 import { validatePlan } from '../../src/records/index.js';
@@ -34,6 +35,7 @@ async function repeat(settings: PruneSettings): Promise<PruneSettings> {
   const { spec, argument, values } = await parseCall(words.slice(1));
   expect(spec.name).toBe(settings.command);
   if (settings.command === 'quantise') return normaliseQuantise(await quantiseOptions(argument, values));
+  if (settings.command === 'compress') return normaliseCompress(compressOptions(argument!, values));
   return normalisePrune(await pruneOptions(argument, values));
 }
 
@@ -183,6 +185,41 @@ test('so are those of quantise, whatever was given', async () => {
   await fc.assert(
     fc.asyncProperty(options, async (asked) => {
       const settings = normaliseQuantise(asked);
+      expect(essence(await repeat(settings))).toEqual(essence(settings));
+    }),
+    { numRuns: runs(25) },
+  );
+});
+
+test('so are those of compress, whatever was given', async () => {
+  const budget = fc.oneof(
+    fc.record({ bits: fc.double({ min: 2, max: 16, noNaN: true }) }),
+    fc.record({ size: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }) }),
+    fc.record({
+      tokensPerSecond: fc.double({ min: 1e-6, max: 1e6, noNaN: true }),
+      threads: fc.integer({ min: 1, max: 64 }),
+    }),
+  );
+  const how = fc.record(
+    {
+      allow: fc.constantFrom(['bits'], [...ALLOWED]),
+      head: fc.constantFrom('int8', 'int4', 'f32'),
+      target: fc.constantFrom('own', 'stream'),
+    },
+    { requiredKeys: [] },
+  );
+  const options = fc.tuple(common, tasks, budget, how, path, path).map(
+    ([{ budget: _, judge: __, ...some }, scored, given, some2, calibration, validation]): CompressOptions => ({
+      ...{ checkpoint: 'org/name@main', out: 'out', calibration, validation },
+      ...some,
+      ...scored,
+      ...given,
+      ...some2,
+    }),
+  );
+  await fc.assert(
+    fc.asyncProperty(options, async (asked) => {
+      const settings = normaliseCompress(asked);
       expect(essence(await repeat(settings))).toEqual(essence(settings));
     }),
     { numRuns: runs(25) },

@@ -59,7 +59,7 @@ beforeAll(async () => {
   windows = makeWindows(tokens, { length: golden.length, order: 'sequential', count: golden.windows, seed: 0 });
   text = join(folder, 'text.txt');
   await writeFile(text, TEXTS.test());
-}, 60_000);
+}, limit(60_000));
 afterAll(() => engine.close());
 
 /** The edit of scripts/golden/fidelity.py. */
