@@ -14,6 +14,7 @@ const FLAGS = new Set([
   '--json',
   '--help',
   '--version',
+  '--tensor-type-file', // of llama-quantize, for which a plan is written
 ]);
 
 /** Style sheets and pages have custom properties, which look alike. */
@@ -35,6 +36,7 @@ const COMPLETING = [
   'base/files.ts',
   'cli/commands/prune.ts',
   'cli/options.ts',
+  'compress/settings.ts',
   'runs/checks.ts',
   'runs/manifest.ts',
   'runs/saved-profile.ts',
