@@ -59,7 +59,7 @@ export function normaliseQuantise(options: QuantiseOptions): PruneSettings {
   if (method.needs.length > 0 && options.calibration === undefined) {
     throw new OptionError(
       'E_OPTION_CALIBRATION',
-      `--calibration: expected a text file, because the method ${method.name} needs activations. Pass one, or use --method rtn or hqq.`,
+      `--calibration: expected a text file, because the method ${method.name} needs activations. Pass one, or use --method rtn.`,
       { option: 'calibration' },
     );
   }

@@ -48,7 +48,7 @@ export const quantiseCommand = defineCommand({
     },
     {
       what: 'Without text',
-      command: 'layerwise quantise ./my-model --bits 4 --method hqq --group 64 --out my-model-4',
+      command: 'layerwise quantise ./my-model --bits 4 --method rtn --group 64 --out my-model-4',
     },
     {
       what: 'A plan of bits and zeros, half of every 16 columns',

@@ -2,7 +2,7 @@
 // few large errors more than squares do. From the best scale of the search, up to 20 turns of
 //   e = shrink(w − ŵ):  sign(x)·max(|x| − |x|^(p−1)/β, 0),  x in units of the scale;   scale = Σ (w − e)·q / Σ q²;   β ← 1.01·β.
 // We differ: HQQ moves a zero point and keeps the scale. Our grid has no zero point, so that a zero stays exact, and the
-// turns move the scale. p = 3/4 in place of 0.7: it is made of square roots, which every machine rounds alike.
+// turns move the scale: then it clips large weights, and is far worse than rtn (docs/lab/methods.md). p = 3/4 in place of 0.7: it is made of square roots, which every machine rounds alike.
 
 import { type ScaleSearch, wholeIn } from './grid.js';
 import { roundingOperator } from './rounding.js';
@@ -40,6 +40,6 @@ const HALF_QUADRATIC: ScaleSearch = {
 
 export const hqq = roundingOperator(
   'hqq',
-  'rounds every weight to the nearest; scales of the least Σ|error|^¾, which forgives outliers; needs no text (after HQQ)',
+  'rounds every weight to the nearest; scales of the least Σ|error|^¾, which clips outliers; needs no text; for comparison: worse than rtn on this grid (after HQQ)',
   HALF_QUADRATIC,
 );
