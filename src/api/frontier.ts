@@ -203,6 +203,9 @@ async function runCell(
 
 type Measurement = Frontier['speeds'] & { readonly rates: Readonly<Record<string, readonly number[]>> };
 
+/** Turns of one file that are further apart say that something else took the processor. */
+const BUSY = 1.5;
+
 /**
  * Tokens a second of every packed file. One model is open at a time, and all take turns, so other load on the machine
  * affects them alike.
@@ -220,6 +223,12 @@ async function measureAll(
       rates[contender.name]!.push(await measureOnce(packedPath(workspace, contender), threads, tokens));
       onProgress({ kind: 'advance' });
     }
+  }
+  const apart = Object.values(rates).map((all) => Math.max(...all) / Math.min(...all));
+  const most = Math.max(...apart);
+  if (most > BUSY) {
+    const text = `Speeds of one file are up to ${most.toFixed(1)} × apart: the machine was busy, so the front of speed says little.`;
+    onProgress({ kind: 'note', text });
   }
   return { threads, tokens, turns, rates };
 }
