@@ -37,6 +37,12 @@ function patternOf(W: Matrix, treatment: Treatment): SparseGptPattern {
   return { kind: 'n:m', n: groupCounts(W.rows, W.columns, count, pattern.of).whole, m: pattern.of };
 }
 
+/** Zeros that are there stay where the treatment makes none: a target moves every weight. */
+function keepZeros({ data }: Matrix, W: Matrix, { zeros }: Treatment): Matrix {
+  if (W.data === data || zeros) return W;
+  return { ...W, data: W.data.map((weight, i) => (data[i] === 0 ? 0 : weight)) };
+}
+
 export const gptq: Operator = {
   name: 'gptq',
   summary: 'rounds column after column and repairs the others; makes zeros in the same sweep (arXiv 2210.17323)',
@@ -51,7 +57,7 @@ export const gptq: Operator = {
     return {
       damping: factor.damping,
       apply: async (_unit, given, treatment, pull) => {
-        const W = await retarget(given, pull, factor, gemm);
+        const W = keepZeros(given, await retarget(given, pull, factor, gemm), treatment);
         const { bits, group: asked } = bitsOf(treatment);
         const group = groupOf(bits, asked, W.columns);
         const round = roundingTo(bits, group);
