@@ -87,7 +87,7 @@ describe('refused before anything is read', () => {
   };
 
   test.each([
-    ['values', { values: 'int2' }, 'E_OPTION_VALUES'],
+    ['values', { values: 'int5' }, 'E_OPTION_VALUES'],
     ['layout', { layout: 'csr' }, 'E_OPTION_LAYOUT'],
     ['tiles of f32', { values: 'f32', layout: 'tiles' }, 'E_OPTION_LAYOUT'],
     ['head', { head: 'int3' }, 'E_OPTION_HEAD'],

@@ -94,9 +94,9 @@ describe('refused before any work', () => {
       'β beyond its bound',
       { beta: 0.2667 },
       'E_OPTION_HYPERPARAMETERS',
-      /beta=0\.2667: .*\[0, 0\.26666\d*\].*4 blocks/,
+      /beta=0\.2667: .*\[-0\.26666\d*, 0\.26666\d*\].*4 blocks/,
     ],
-    ['negative β', { beta: -0.01 }, 'E_OPTION_HYPERPARAMETERS', /beta=-0\.01: /],
+    ['β below its bound', { beta: -0.2667 }, 'E_OPTION_HYPERPARAMETERS', /beta=-0\.2667: /],
     ['β that is no number', { beta: Number.NaN }, 'E_OPTION_HYPERPARAMETERS', /beta=NaN: /],
     [
       'β for uniform',
