@@ -43,7 +43,11 @@ const row = (share: number): Zeros => ({ kind: 'row', share });
 const ANCHOR = entry('int8 4:16', of16(4), 'int8', 'tiles');
 const GROUPS: readonly (readonly Entry[])[] = [
   [entry('int8 dense', NONE, 'int8', 'dense'), entry('int4 4:16', of16(4), 'int4', 'tiles')],
-  [entry('int8 8:16', of16(8), 'int8', 'tiles')],
+  [
+    entry('int8 8:16', of16(8), 'int8', 'tiles'),
+    entry('int4 8:16', of16(8), 'int4', 'tiles'),
+    entry('int4 8:16 masks', of16(8), 'int4', 'smallest'),
+  ],
   [
     entry('int4 dense', NONE, 'int4', 'dense'),
     entry('int3 dense', NONE, 'int3', 'dense'),

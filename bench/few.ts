@@ -20,6 +20,7 @@ import {
   type EncodedLinear,
   encodeDense,
   encodeFixedTiles,
+  encodeMaskedTiles,
   type IntegerValues,
   layoutBytes,
   RANGES,
@@ -93,6 +94,7 @@ const contenders = [
   ...contender('int3 dense', () => encodeDense(matrix('int3'))),
   ...contender('int2 dense', () => encodeDense(matrix('int2'))),
   ...contender('int4 8:16', () => encodeFixedTiles(matrix('int4', 8))),
+  ...contender('int4 8:16 masks', () => encodeMaskedTiles(matrix('int4', 8))),
 ];
 const seconds = contenders.map((): number[] => []);
 for (let turn = 0; turn <= Number(options.turns); turn++) {

@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { createRng } from '#src/base';
 import {
   type BoundLinear,
+  createArena,
   createRuntimeKernels,
   createRuntimeMemory,
   hasByteDots,
@@ -24,6 +25,7 @@ import {
   encodeDense,
   encodeDenseFloat,
   encodeFixedTiles,
+  encodeMaskedTiles,
   encodeRows,
   encodeSortedTiles,
   type IntegerValues,
@@ -54,12 +56,8 @@ const memory = createRuntimeMemory(
 );
 const relaxed = hasByteDots() && !values.plain;
 const kernels = createRuntimeKernels(readRuntimeModule(relaxed), memory);
-let end = 1024;
-function take(bytes: number): number {
-  const address = end;
-  end += Math.ceil(bytes / 64) * 64;
-  return address;
-}
+const arena = createArena(memory);
+const take = (bytes: number): number => arena.take(bytes, 'a bench');
 
 const rng = createRng(0);
 const random = (): number => rng.uniform() - 0.5;
@@ -108,6 +106,7 @@ function add(what: string, encoded: EncodedLinear): void {
 for (const kind of ['int8', 'int4'] as const) {
   add(`${kind} dense`, encodeDense(matrix(kind, unstructured(0))));
   for (const n of [1, 2, 3, 4, 5, 6, 8, 12, 16]) add(`${kind} ${n}:16`, encodeFixedTiles(matrix(kind, keep(n)), n));
+  if (kind === 'int4') for (const n of [6, 8]) add(`int4 ${n}:16 masks`, encodeMaskedTiles(matrix(kind, keep(n)), n));
   for (const zeros of [0.5, 0.7, 0.9]) {
     const sparse = matrix(kind, unstructured(zeros));
     const slots = countSlots(sparse);

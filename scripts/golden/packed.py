@@ -199,6 +199,21 @@ def dense(q, int8):
     return {"values": values}
 
 
+def masked(q):
+    """int4 with eight slots."""
+    tiles = b""
+    for group in blocks_of(q):
+        for block in group:
+            masks, values = [], []
+            for row in block:
+                zeros = [c for c in range(16) if row[c] == 0]
+                used = sorted([c for c in range(16) if row[c] != 0] + zeros[: 8 - (16 - len(zeros))])
+                masks.append(sum(1 << c for c in used))
+                values += [int(row[used[i]]) & 15 | (int(row[used[i + 1]]) & 15) << 4 for i in range(0, 8, 2)]
+            tiles += numpy.array(masks, numpy.uint16).tobytes() + bytes(values)
+    return {"tiles": tiles}
+
+
 def few(q, bits):
     rows, columns = -(-q.shape[0] // 8) * 8, -(-q.shape[1] // 128) * 128
     padded = numpy.zeros((rows, columns), numpy.int64)
@@ -265,6 +280,11 @@ def main():
             for name, part in encode(q, values == "int8").items():
                 out[f"{case}.{name}"] = numpy.frombuffer(part, numpy.uint8)
             out[f"{case}.scales"] = scale_part(scales)
+    W = weights["fixed"]
+    q, scales = quantise_small(W, 4)
+    out["int4-mask.weights"] = W
+    out["int4-mask.tiles"] = numpy.frombuffer(masked(q)["tiles"], numpy.uint8)
+    out["int4-mask.scales"] = scale_part(scales)
     for bits in (3, 2):
         W = weights["dense"]
         q, scales = quantise_small(W, bits)

@@ -26,7 +26,7 @@ export type PackedLinearReport = {
   readonly rows: number;
   readonly columns: number;
   readonly values: string;
-  /** `dense`, `rows`, `tiles 4:16` or `tiles sorted`. */
+  /** `dense`, `rows`, `tiles 4:16`, `tiles 8:16 mask` or `tiles sorted`. */
   readonly layout: string;
   readonly nonzeros: number;
   /** Weights that are not zero in the checkpoint but became zero here, because they are too small for their scale. */
@@ -170,7 +170,8 @@ function linearReport(tensor: TensorEntry, block: number | null): PackedLinearRe
 
 function nameLayout({ layout }: TensorEntry): string {
   if (layout.layout !== 'tiles') return layout.layout;
-  return layout.form === 'fixed' ? `tiles ${layout.slots}:16` : 'tiles sorted';
+  if (layout.form === 'sorted') return 'tiles sorted';
+  return `tiles ${layout.slots}:16${layout.index === 'mask' ? ' mask' : ''}`;
 }
 
 /** The purposes of the parts of linears, by name. Other parts are values and columns. */

@@ -253,7 +253,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--layout',
     value: listed(LAYOUT_CHOICES),
-    text: 'how packed weights lie. auto: per linear, whatever is estimated to be quickest. tiles: sparse, all of them. dense: with their zeros',
+    text: 'how packed weights lie. auto: per linear, whatever is estimated to be quickest. tiles: sparse, all of them. dense: with their zeros. smallest: per linear, whatever takes the fewest bytes',
     otherwise: 'auto',
   },
   head: {

@@ -3,12 +3,18 @@
 // kernels. One thread allocates; the others receive addresses.
 
 import { ResourceError } from '../base/portable.js';
+import { columnsOfBytes } from '../layouts/portable.js';
 import { BEYOND, createRuntimeMemory, MOST_PAGES, PAGE, type RuntimeMemory } from './runtime-module.js';
 
 /** A cache line, so that two threads never write to the same one. */
 const ALIGNMENT = 64;
-/** AssemblyScript uses the first bytes; 0 stays unused and means "none". */
-const BASE = 1024;
+/**
+ * Where the columns of masks are, which kernels read (runtime/masks-int4.as.ts): of the first byte, and of the second with
+ * six and with eight slots. AssemblyScript uses the bytes before them, and 0 means "none".
+ */
+const TABLES: readonly (readonly [address: number, slots?: number])[] = [[1024], [2048, 6], [3072, 8]];
+/** The first byte after them. */
+const BASE = 4096;
 
 export type Arena = {
   /** Bytes taken so far. */
@@ -38,7 +44,7 @@ export function reserveMemory(pages: number, shared: boolean): RuntimeMemory {
 }
 
 export function createArena(memory: RuntimeMemory): Arena {
-  let used = BASE;
+  let used = 0;
   const take = (bytes: number, what: string): number => {
     const address = used;
     const end = address + Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
@@ -62,6 +68,8 @@ export function createArena(memory: RuntimeMemory): Arena {
     used = end;
     return address;
   };
+  take(BASE, 'tables');
+  for (const [address, slots] of TABLES) new Uint32Array(memory.buffer, address, 256).set(columnsOfBytes(slots));
   return {
     get used() {
       return used;

@@ -32,6 +32,11 @@ export const SUMS_BYTES = 192;
  * are described in runtime/bytes.as.ts with relaxed SIMD, and in runtime/many.as.ts without it, from 24 tokens on.
  */
 export function sumsBytes(columns: number, tokens: number): number {
+  // Tiles with masks are expanded before all else (runtime/masks-int4.as.ts).
+  return 64 * tilesPerRow({ rows: 1, columns }) + otherBytes(columns, tokens);
+}
+
+function otherBytes(columns: number, tokens: number): number {
   // Combined activations of up to three tokens (runtime/dense-few.as.ts).
   const few = SUMS_BYTES + 336 * scaleGroups({ rows: 1, columns }) * Math.min(tokens, 3);
   if (tokens < 4) return few;
@@ -249,6 +254,7 @@ function chooseKernel(
   const perRow = tilesPerRow(layout);
   if (layout.form === 'fixed') {
     const before = [layout.slots, perRow];
+    if (layout.index === 'mask') return [wasm.multiplyMasksInt4, before];
     return [layout.values === 'int8' ? wasm.multiplyFixedInt8 : wasm.multiplyFixedInt4, before];
   }
   return [layout.values === 'int8' ? wasm.multiplySortedInt8 : wasm.multiplySortedInt4, [perRow]];

@@ -34,6 +34,7 @@ export type RuntimeExport =
   | 'multiplyDenseInt8'
   | 'multiplyFixedInt4'
   | 'multiplyFixedInt8'
+  | 'multiplyMasksInt4'
   | 'multiplyRows'
   | 'multiplySortedInt4'
   | 'multiplySortedInt8'

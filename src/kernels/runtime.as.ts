@@ -22,6 +22,7 @@ export {
   read,
   rotate,
 } from './runtime/elements.as';
+export { multiplyMasksInt4 } from './runtime/masks-int4.as';
 export { multiplyRows } from './runtime/rows.as';
 export { fourProducts } from './runtime/steps.as';
 export { multiplyFixedInt4, multiplySortedInt4 } from './runtime/tiles-int4.as';

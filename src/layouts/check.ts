@@ -5,11 +5,12 @@ import { CheckpointError } from '../base/portable.js';
 import { toFloat32 } from '../tensor/index.js';
 import { layoutDense } from './dense.js';
 import { type EncodedLinear, type LinearLayout, type Part, RANGES, type SortedTiles, viewOf } from './linear.js';
+import { areMasks, MASKED_SLOTS } from './masks.js';
 import { layoutRows } from './rows.js';
 import { isScale } from './scales.js';
 import { rowGroups, TILE_COLUMNS, tilesPerRow } from './shape.js';
 import { tileBytes } from './slots.js';
-import { layoutFixedTiles, layoutSortedTiles } from './tiles.js';
+import { layoutFixedTiles, layoutMaskedTiles, layoutSortedTiles } from './tiles.js';
 
 /** A part whose size the file states must hold whole elements. */
 const isWhole = ({ name, bytes }: Part): boolean => bytes % (name === 'order' || name === 'columns' ? 2 : 4) === 0;
@@ -36,6 +37,11 @@ export function checkLayout(layout: LinearLayout): void {
     expected = layoutDense(layout, layout.values).parts;
   } else if (layout.layout === 'rows' && layout.values === 'f32') {
     expected = layoutRows(layout, sizeOf('columns') / 2).parts;
+  } else if (layout.layout === 'tiles' && layout.form === 'fixed' && layout.index !== undefined) {
+    if (layout.values !== 'int4' || layout.index !== 'mask' || !MASKED_SLOTS.some((n) => n === slots)) {
+      throw wrong(`expected masks of ${MASKED_SLOTS.join(' or ')} slots in int4, got ${slots}`, layout);
+    }
+    expected = layoutMaskedTiles(layout, slots).parts;
   } else if (layout.layout === 'tiles' && ['int8', 'int4'].includes(layout.values) && layout.form === 'fixed') {
     expected = layoutFixedTiles(layout, layout.values, slots).parts;
   } else if (layout.layout === 'tiles' && ['int8', 'int4'].includes(layout.values) && layout.form === 'sorted') {
@@ -69,7 +75,11 @@ export function checkLinear({ layout, parts }: EncodedLinear): void {
     }
   }
   if (layout.layout === 'rows') checkRows(parts, layout);
-  if (layout.layout === 'tiles' && layout.form === 'sorted') checkSorted(parts, layout);
+  if (layout.layout !== 'tiles') return;
+  if (layout.form === 'sorted') checkSorted(parts, layout);
+  else if (layout.index === 'mask' && !areMasks(parts[0]!, layout.slots)) {
+    throw wrong('a mask has another number of bits than slots', layout);
+  }
 }
 
 function checkRows(parts: readonly Uint8Array<ArrayBuffer>[], layout: LinearLayout): void {

@@ -11,7 +11,16 @@ export {
   RANGES,
   type TileValues,
 } from './linear.js';
+export { MASKED_SLOTS } from './masks.js';
 export { encodeRows, layoutRows } from './rows.js';
 export { activationBytes, SCALE_GROUP, scaleGroups } from './shape.js';
 export { tileBytes } from './slots.js';
-export { countSlots, encodeFixedTiles, encodeSortedTiles, layoutFixedTiles, layoutSortedTiles } from './tiles.js';
+export {
+  countSlots,
+  encodeFixedTiles,
+  encodeMaskedTiles,
+  encodeSortedTiles,
+  layoutFixedTiles,
+  layoutMaskedTiles,
+  layoutSortedTiles,
+} from './tiles.js';

@@ -29,6 +29,8 @@ export type FixedTiles = Common & {
   readonly form: 'fixed';
   readonly values: TileValues;
   readonly slots: number;
+  /** The columns of a row's slots are a mask of sixteen bits (masks.ts), not a number for each slot (slots.ts). */
+  readonly index?: 'mask';
 };
 /** Each tile has as many slots per row as its fullest row needs. The tiles of a row group are sorted by that number. */
 export type SortedTiles = Common & {

@@ -1,6 +1,7 @@
 export { checkLayout, checkLinear } from './check.js';
 export { decodeLinear, decodeQuantised } from './decode.js';
 export type { EncodedLinear, FixedTiles, IntegerValues, LinearLayout, SortedTiles } from './linear.js';
+export { columnsOfBytes } from './masks.js';
 export { decodeScales } from './scales.js';
 export {
   activationBytes,

@@ -2,7 +2,7 @@
 // number of slots per row, as N:16 sparsity leaves them; the only data part is `tiles`, row group after row group.
 // *Sorted* tiles fit any mask: each tile has as many slots per row as its fullest row needs, empty tiles are left out,
 // and the tiles of a row group are sorted by their number of slots, then by position, so that a kernel's inner loop is
-// regular.
+// regular. Fixed int4 tiles may have masks in place of column numbers (masks.ts).
 // Parts of sorted tiles: `starts` u32 [row groups + 1, 2], where a row group begins in `order` (in entries) and in
 // `tiles` (in bytes / 4); `counts` u16 [row groups, 16], the number of tiles with 1, 2, … 16 slots; `order` u16, each
 // tile's position along the columns; `tiles`.
@@ -19,6 +19,7 @@ import {
   type TileValues,
   viewOf,
 } from './linear.js';
+import { MASKED_SLOTS, maskedTileBytes, readMasked, writeMasked } from './masks.js';
 import { decodeScales, encodeScales, scaleBytes } from './scales.js';
 import { rowGroups, type Shape, TILE_COLUMNS, TILE_ROWS, tilesPerRow } from './shape.js';
 import { readTile, slotPlaces, tileBytes, writeSlot } from './slots.js';
@@ -53,6 +54,25 @@ export function layoutFixedTiles({ rows, columns }: Shape, values: TileValues, s
     parts: [
       { name: 'tiles', bytes: count * tileBytes(slots, values) },
       { name: 'scales', bytes: scaleBytes({ rows, columns }, values) },
+    ],
+  };
+}
+
+/** The description of fixed int4 tiles with masks, without their bytes. */
+export function layoutMaskedTiles({ rows, columns }: Shape, slots: number): FixedTiles {
+  checkShape({ rows, columns }, 'int4');
+  const count = rowGroups({ rows, columns }) * tilesPerRow({ rows, columns });
+  return {
+    layout: 'tiles',
+    form: 'fixed',
+    values: 'int4',
+    slots,
+    index: 'mask',
+    rows,
+    columns,
+    parts: [
+      { name: 'tiles', bytes: count * maskedTileBytes(slots) },
+      { name: 'scales', bytes: scaleBytes({ rows, columns }, 'int4') },
     ],
   };
 }
@@ -109,6 +129,32 @@ export function encodeFixedTiles(matrix: QuantisedMatrix, slots?: number): Encod
   const size = tileBytes(n, values);
   for (let at = 0; at * size < bytes.length; at++) {
     writeTile(bytes.subarray(at * size, (at + 1) * size), matrix, values, Math.floor(at / tiles), at % tiles, n);
+  }
+  return { layout, parts: [bytes, encodeScales(matrix)] };
+}
+
+/**
+ * Fixed int4 tiles with masks. Defaults to the fewest slots that fit.
+ * @throws UnsupportedError E_UNSUPPORTED_TILES for other values; ShapeError E_SHAPE_SLOTS for other numbers of slots
+ */
+export function encodeMaskedTiles(matrix: QuantisedMatrix, slots?: number): EncodedLinear<FixedTiles> {
+  const values = tileValues(matrix);
+  if (values !== 'int4') {
+    const message = `Tiles with masks of ${values}: expected int4; store this linear in tiles with column numbers.`;
+    throw new UnsupportedError('E_UNSUPPORTED_TILES', message, { values });
+  }
+  const needed = countSlots(matrix).reduce((most, n) => Math.max(most, n), 1);
+  const n = slots ?? MASKED_SLOTS.find((one) => one >= needed) ?? needed;
+  if (n < needed || !MASKED_SLOTS.some((one) => one === n)) {
+    const message = `Tiles with masks of ${n} slots: expected ${MASKED_SLOTS.join(' or ')}, and at least ${needed}, the need of the fullest row of a tile.`;
+    throw new ShapeError('E_SHAPE_SLOTS', message, { slots: n, needed });
+  }
+  const layout = layoutMaskedTiles(matrix, n);
+  const bytes = new Uint8Array(layout.parts[0]!.bytes);
+  const tiles = tilesPerRow(matrix);
+  const size = maskedTileBytes(n);
+  for (let at = 0; at * size < bytes.length; at++) {
+    writeMasked(bytes.subarray(at * size, (at + 1) * size), matrix, Math.floor(at / tiles), at % tiles, n);
   }
   return { layout, parts: [bytes, encodeScales(matrix)] };
 }
@@ -173,7 +219,7 @@ export type StoredTile = {
 export function* storedTiles({ layout, parts }: EncodedLinear<FixedTiles | SortedTiles>): Generator<StoredTile> {
   const [groups, tiles] = [rowGroups(layout), tilesPerRow(layout)];
   if (layout.form === 'fixed') {
-    const size = tileBytes(layout.slots, layout.values);
+    const size = layout.index === 'mask' ? maskedTileBytes(layout.slots) : tileBytes(layout.slots, layout.values);
     for (let at = 0; at < groups * tiles; at++) {
       const bytes = parts[0]!.subarray(at * size, (at + 1) * size);
       yield { group: Math.floor(at / tiles), tile: at % tiles, slots: layout.slots, bytes };
@@ -202,10 +248,12 @@ export function decodeTiles(encoded: EncodedLinear<FixedTiles | SortedTiles>): Q
   const { rows, columns, values } = layout;
   const q = new Int8Array(rows * columns);
   for (const { group, tile, slots, bytes } of storedTiles(encoded)) {
-    readTile(bytes, slots, values, (r, c, value) => {
+    const visit = (r: number, c: number, value: number): void => {
       const [row, column] = [group * TILE_ROWS + r, tile * TILE_COLUMNS + c];
       if (row < rows && column < columns) q[row * columns + column]! += value;
-    });
+    };
+    if ('index' in layout) readMasked(bytes, slots, visit);
+    else readTile(bytes, slots, values, visit);
   }
   return { rows, columns, values, q, scales: decodeScales(layout, values, parts.at(-1)!) };
 }

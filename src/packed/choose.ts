@@ -1,8 +1,8 @@
 // Chooses a linear's layout. The bytes of each candidate are exact; its time is an estimate for one core and one token,
-// the larger of the time to read it and the time to compute with it. The fastest candidate wins, then the smallest; the
-// reason is recorded in words. int8 and int4: dense, fixed tiles (as N:16 masks leave them: every tile has the slots of
-// the fullest one), or sorted tiles (each with its own number of slots). float32: dense, or rows of column numbers and
-// values.
+// the larger of the time to read it and the time to compute with it. The fastest candidate wins, then the smallest; with
+// `smallest` it is the other way round. The reason is recorded in words. int8 and int4: dense, fixed tiles (as N:16 masks
+// leave them: every tile has the slots of the fullest one; in int4 also with masks), or sorted tiles (each with its own
+// number of slots). int3 and int2: dense. float32: dense, or rows of column numbers and values.
 
 import {
   type IntegerValues,
@@ -10,11 +10,13 @@ import {
   layoutBytes,
   layoutDense,
   layoutFixedTiles,
+  layoutMaskedTiles,
   layoutRows,
   layoutSortedTiles,
+  MASKED_SLOTS,
 } from '../layouts/index.js';
 
-export const LAYOUT_CHOICES = ['auto', 'tiles', 'dense'] as const;
+export const LAYOUT_CHOICES = ['auto', 'tiles', 'dense', 'smallest'] as const;
 /** The layouts to choose from. */
 export type LayoutChoice = (typeof LAYOUT_CHOICES)[number];
 
@@ -29,6 +31,8 @@ const RATES = {
   dense: { f32: 11e9, int8: 24e9, int4: 22e9, int3: 19e9, int2: 25e9 },
   /** Nanoseconds per tile, and per slot for all eight rows; an odd number of slots ends in a single one. */
   fixed: { int8: { tile: 0.2, slot: 0.56, odd: 0.9 }, int4: { tile: 0.4, slot: 0.5, odd: 0.3 } },
+  /** Nanoseconds per tile with masks. */
+  masked: 7.7,
   sorted: { int8: { tile: 0.9, slot: 0.63 }, int4: { tile: 2.8, slot: 0.6 } },
   /** Nonzeros per second. */
   rows: 2.7e9,
@@ -63,12 +67,24 @@ export function chooseTiles(
     `${fullest}:16 tiles`,
     slots.length * (perFixed.tile + perFixed.slot * fullest + (fullest % 2) * perFixed.odd) * 1e-9,
   );
+  const masks = values === 'int4' && fullest > 4 ? MASKED_SLOTS.find((n) => n >= fullest) : undefined;
+  const masked =
+    masks === undefined
+      ? []
+      : [
+          candidate(
+            layoutMaskedTiles(shape, masks),
+            `${masks}:16 tiles with masks`,
+            slots.length * RATES.masked * 1e-9,
+          ),
+        ];
   const sorted = candidate(
     layoutSortedTiles(shape, values, slots),
     'tiles sorted by count',
     (used * perSorted.tile + sum * perSorted.slot) * 1e-9,
   );
-  return choose(asked === 'tiles' ? [fixed, sorted] : [fixed, sorted, dense]);
+  const tiles = [fixed, ...masked, sorted];
+  return choose(asked === 'tiles' ? tiles : [...tiles, dense], asked);
 }
 
 /** Chooses for float32. Rows support at most 65,536 columns. */
@@ -80,7 +96,7 @@ export function chooseFloat(
   const dense = candidate(layoutDense(shape, 'f32'), 'dense', (shape.rows * shape.columns) / RATES.dense.f32);
   if (asked === 'dense') return { chosen: dense, reason: `asked for; ${describe(dense)}` };
   if (shape.columns > 65536) return { chosen: dense, reason: `too many columns for rows; ${describe(dense)}` };
-  return choose([candidate(layoutRows(shape, nonzeros), 'rows', nonzeros / RATES.rows), dense]);
+  return choose([candidate(layoutRows(shape, nonzeros), 'rows', nonzeros / RATES.rows), dense], asked);
 }
 
 export type Estimate = { readonly bytes: number; readonly seconds: number };
@@ -102,9 +118,11 @@ function candidate(layout: LinearLayout, what: string, compute: number): LayoutC
   return { layout, what, seconds: Math.max(layoutBytes(layout) / RATES.memory, compute) };
 }
 
-function choose(candidates: readonly LayoutCandidate[]): ChosenLayout {
+function choose(candidates: readonly LayoutCandidate[], asked: LayoutChoice): ChosenLayout {
+  const bySeconds = (a: LayoutCandidate, b: LayoutCandidate): number => a.seconds - b.seconds;
+  const byBytes = (a: LayoutCandidate, b: LayoutCandidate): number => layoutBytes(a.layout) - layoutBytes(b.layout);
   const [chosen, ...others] = [...candidates].sort(
-    (a, b) => a.seconds - b.seconds || layoutBytes(a.layout) - layoutBytes(b.layout),
+    asked === 'smallest' ? (a, b) => byBytes(a, b) || bySeconds(a, b) : (a, b) => bySeconds(a, b) || byBytes(a, b),
   );
   return { chosen: chosen!, reason: `${describe(chosen!)}, against ${others.map(describe).join(' and ')}` };
 }

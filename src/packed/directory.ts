@@ -47,6 +47,14 @@ const layoutSchema = z.union([
   z.strictObject({ layout: z.literal('dense'), values: z.enum(VALUES), ...shaped }),
   z.strictObject({ layout: z.literal('rows'), values: z.literal('f32'), ...shaped }),
   z.strictObject({ layout: z.literal('tiles'), form: z.literal('fixed'), values: tileValues, slots: count, ...shaped }),
+  z.strictObject({
+    layout: z.literal('tiles'),
+    form: z.literal('fixed'),
+    values: tileValues,
+    slots: count,
+    index: z.literal('mask'),
+    ...shaped,
+  }),
   z.strictObject({ layout: z.literal('tiles'), form: z.literal('sorted'), values: tileValues, ...shaped }),
 ]);
 

@@ -11,6 +11,7 @@ import {
   encodeDense,
   encodeDenseFloat,
   encodeFixedTiles,
+  encodeMaskedTiles,
   encodeRows,
   encodeSortedTiles,
   layoutDense,
@@ -77,7 +78,9 @@ function encodeIntegerLinear(name: string, { matrix, ...counts }: Quantised, ask
 
 function encodeAs(layout: ChosenLayout['chosen']['layout'], matrix: QuantisedMatrix): EncodedLinear {
   if (layout.layout !== 'tiles') return encodeDense(matrix);
-  return layout.form === 'fixed' ? encodeFixedTiles(matrix, layout.slots) : encodeSortedTiles(matrix);
+  if (layout.form === 'sorted') return encodeSortedTiles(matrix);
+  const encode = layout.index === 'mask' ? encodeMaskedTiles : encodeFixedTiles;
+  return encode(matrix, layout.slots);
 }
 
 function encodeFloatLinear(

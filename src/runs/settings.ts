@@ -115,7 +115,7 @@ export type PackingOptions = {
    * scales of (layerwise.scales) keep their own integers, except with `f32`. Defaults to `int8`.
    */
   readonly values?: string;
-  /** `auto` (per linear, by estimated time), `tiles` (sparse all of them) or `dense`. Defaults to `auto`. */
+  /** `auto` (per linear, by estimated time), `tiles` (sparse all of them), `dense`, or `smallest` (per linear, by its bytes). Defaults to `auto`. */
   readonly layout?: string;
   /** Values of the embeddings and the LM head: `int8`, `int4` or `f32`. Defaults to `f32` if `values` is `f32`, else to `int8`. */
   readonly head?: string;

@@ -3,10 +3,12 @@
 import fc from 'fast-check';
 import { createRng } from '../../src/base/index.js';
 import {
+  countSlots,
   type EncodedLinear,
   encodeDense,
   encodeDenseFloat,
   encodeFixedTiles,
+  encodeMaskedTiles,
   encodeRows,
   encodeSortedTiles,
   type FloatMatrix,
@@ -65,7 +67,9 @@ export function floats(c: Case): FloatMatrix {
 export function integerLayouts(c: Case, values: IntegerValues): readonly EncodedLinear[] {
   const matrix = quantised(c, values);
   if (values === 'int3' || values === 'int2') return [encodeDense(matrix)];
-  return [encodeDense(matrix), encodeFixedTiles(matrix), encodeSortedTiles(matrix)];
+  const all = [encodeDense(matrix), encodeFixedTiles(matrix), encodeSortedTiles(matrix)];
+  const fits = values === 'int4' && countSlots(matrix).every((n) => n <= 8);
+  return fits ? [...all, encodeMaskedTiles(matrix)] : all;
 }
 
 export function floatLayouts(c: Case): readonly EncodedLinear[] {

@@ -11,6 +11,7 @@ import {
   type EncodedLinear,
   encodeDense,
   encodeFixedTiles,
+  encodeMaskedTiles,
   encodeSortedTiles,
   type IntegerValues,
   RANGES,
@@ -134,6 +135,7 @@ describe.each(BUILDS)('%s', (_, module) => {
         for (const count of [1, 2, 3, 4, 7, 12, 25]) {
           agree(encodeFixedTiles(matrix, n), activations(c, count), biasOf(c), 0.5);
           agree(encodeSortedTiles(matrix), activations(c, count), biasOf(c), 0.5);
+          if (values === 'int4' && n <= 8) agree(encodeMaskedTiles(matrix), activations(c, count), biasOf(c), 0.5);
         }
       }
     });

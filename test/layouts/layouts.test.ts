@@ -11,6 +11,7 @@ import {
   type EncodedLinear,
   encodeDense,
   encodeFixedTiles,
+  encodeMaskedTiles,
   encodeRows,
   encodeSortedTiles,
   type LinearLayout,
@@ -104,6 +105,54 @@ test('a row of int2 and one of int3, by hand', () => {
   expect(at(0)).toEqual([0b11_010_101, 0b00_100_011, 0b00_100_100]);
   expect(at(1)).toEqual([0b01_100_100, 0b10_100_100, 0b00_100_100]);
   expect(at(2)).toEqual([0b01_100_100, 0b10_100_100, 0b11_100_100]);
+});
+
+test.each([
+  [6, 2.5],
+  [8, 3],
+])('%d:16 with masks costs %d bits a weight', (n, bits) => {
+  const [rows, columns] = [64, 4096];
+  const q = Int8Array.from({ length: rows * columns }, (_, i) => (i % 16 < n ? -8 : 0));
+  const { layout } = encodeMaskedTiles({
+    rows,
+    columns,
+    values: 'int4',
+    q,
+    scales: new Float32Array(rows * 32).fill(1),
+  });
+  expect(layout).toMatchObject({ slots: n, index: 'mask' });
+  expect((layoutBytes(layout) * 8) / (rows * columns)).toBe(bits + 0.125);
+});
+
+test('one tile with masks, by hand', () => {
+  const q = new Int8Array(8 * 16);
+  q.set([5, -3, 1, 1, 1, 2], 0);
+  q.set([0, 0, 0, 0, 0, 0, 7, 0, 0, 0], 16); // row 1: the empty slots are in the first columns without a weight
+  q.set([1, 2, 3, 4, 5, 6], 7 * 16 + 10);
+  const matrix = { rows: 8, columns: 16, values: 'int4' as const, q, scales: new Float32Array(8) };
+  const tile = encodeMaskedTiles(matrix).parts[0]!;
+  const masks = new Uint16Array(tile.slice(0, 16).buffer);
+  expect([masks[0], masks[1], masks[7]]).toEqual([0b111111, 0b1011111, 0b111111 << 10]);
+  expect([...tile.slice(16, 22)]).toEqual([0xd5, 0x11, 0x21, 0x00, 0x00, 0x70]);
+  expect([...tile.slice(16 + 21)]).toEqual([0x21, 0x43, 0x65]);
+});
+
+test('masks with another number of bits are refused, and so are other slots and values', () => {
+  const sparse = quantised({ rows: 20, columns: 90, density: 0.2, saturated: false, seed: 3 }, 'int4');
+  const thin = { ...sparse, q: sparse.q.map((value, i) => ((i % 90) % 16 < 6 ? value : 0)) };
+  for (const slots of [6, 8]) {
+    const encoded = encodeMaskedTiles(thin, slots);
+    checkLinear(encoded);
+    const tiles = encoded.parts[0]!.slice();
+    tiles[16 + 4 * slots]! ^= 4;
+    expect(() => checkLinear({ ...encoded, parts: [tiles, encoded.parts[1]!] })).toThrow(/a mask has another number/);
+    for (const change of [{ slots: 7 }, { slots: 4 }, { values: 'int8' }, { index: 'other' }]) {
+      expect(() => checkLayout({ ...encoded.layout, ...change } as LinearLayout), JSON.stringify(change)).toThrow();
+    }
+  }
+  const full = quantised({ rows: 3, columns: 20, density: 1, saturated: true, seed: 1 }, 'int4');
+  expect(() => encodeMaskedTiles(full)).toThrow(/6 or 8, and at least 16/);
+  expect(() => encodeMaskedTiles({ ...full, values: 'int8', scales: new Float32Array(3) })).toThrow(/masks of int8/);
 });
 
 test('tiles of one row group are ordered by slots, empty ones left out', () => {

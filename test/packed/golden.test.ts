@@ -13,13 +13,14 @@ const { tensors } = await readSafetensors(path);
 const file = readFileSync(path);
 const bytesOf = ({ offset, length }: TensorInfo): Uint8Array => new Uint8Array(file.subarray(offset, offset + length));
 
-const CASES: readonly [values: PackSettings['values'], layout: string][] = [
+const CASES: readonly [values: PackSettings['values'], layout: 'fixed' | 'sorted' | 'dense' | 'rows' | 'mask'][] = [
   ['int8', 'fixed'],
   ['int8', 'sorted'],
   ['int8', 'dense'],
   ['int4', 'fixed'],
   ['int4', 'sorted'],
   ['int4', 'dense'],
+  ['int4', 'mask'],
   ['int3', 'dense'],
   ['int2', 'dense'],
   ['f32', 'rows'],
@@ -29,7 +30,8 @@ test.each(CASES)('%s %s: every part has the bytes that numpy gives it', async (v
   const weights = tensors.get(`${values}-${form}.weights`)!;
   const [rows, columns] = weights.shape as [number, number];
   const data = new Float32Array(bytesOf(weights).buffer);
-  const layout = form === 'dense' ? 'dense' : form === 'rows' ? 'auto' : 'tiles';
+  const asked = { dense: 'dense', rows: 'auto', mask: 'smallest', fixed: 'tiles', sorted: 'tiles' } as const;
+  const layout = asked[form];
   const packed = await openPacked(
     await packMatrices([{ name: 'w', rows, columns, data }], { values, layout, head: 'int8' }),
   );
@@ -37,8 +39,8 @@ test.each(CASES)('%s %s: every part has the bytes that numpy gives it', async (v
   await packed.readWeightsInto(memory);
   await packed.close();
   const encoded = takeTensor(packed, memory, 'w');
-  const found = encoded.layout.layout === 'tiles' ? encoded.layout.form : encoded.layout.layout;
-  expect(found).toBe(form);
+  const { layout: found, form: tiles, index } = { form: undefined, index: undefined, ...encoded.layout };
+  expect(index ?? tiles ?? found).toBe(form);
   for (const [i, { name }] of encoded.layout.parts.entries()) {
     expect(encoded.parts[i], name).toEqual(bytesOf(tensors.get(`${values}-${form}.${name}`)!));
   }

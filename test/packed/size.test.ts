@@ -63,6 +63,26 @@ describe('the layout', () => {
     expect((await layoutOf(sparse, rows, columns, { ...F32, layout: 'dense' })).form).toBe('dense');
   });
 
+  test('the smallest: masks for 8:16 in int4, though column numbers are quicker', async () => {
+    for (const [kept, bits] of [
+      [8, 3.125],
+      [5, 2.625],
+      [4, 2.125],
+    ] as const) {
+      const data = randomMatrix(rows, columns, { kept, of: 16 });
+      const quick = await layoutOf(data, rows, columns, INT4);
+      expect(quick.layout).not.toHaveProperty('index');
+      const { layout } = await layoutOf(data, rows, columns, { ...INT4, layout: 'smallest' });
+      expect((8 * layout.parts.reduce((sum, part) => sum + part.bytes, 0)) / (rows * columns)).toBe(bits);
+      if (kept === 8) expect(layout).toMatchObject({ index: 'mask', slots: 8 });
+    }
+    const sparse = await layoutOf(randomMatrix(rows, columns, { share: 0.5 }), rows, columns, {
+      ...F32,
+      layout: 'smallest',
+    });
+    expect(sparse.form).toBe('rows');
+  });
+
   test('of f32: rows where they are sparse', async () => {
     expect((await layoutOf(randomMatrix(rows, columns, { share: 0.7 }), rows, columns, F32)).form).toBe('rows');
     expect((await layoutOf(randomMatrix(rows, columns, { share: 0.2 }), rows, columns, F32)).form).toBe('dense');

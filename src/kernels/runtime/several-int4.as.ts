@@ -10,7 +10,7 @@ import { entriesAt, runOf, startOf, tilesAt } from './sorted.as';
 import { finishTokens, SHARING } from './steps.as';
 
 /** Up to so many tokens are faster one by one than by dot products of bytes: for fixed tiles, and for sorted ones. */
-const FEW_FIXED: i32 = 6;
+export const FEW_FIXED: i32 = 6;
 const FEW_SORTED: i32 = 3;
 
 /** Row groups [from, to) of fixed tiles, for as many tokens as go at once. Returns their number. */
@@ -98,7 +98,7 @@ export function severalSortedInt4(
 }
 
 @inline
-function addRun(
+export function addRun(
   n: i32,
   tiles: usize,
   run: i32,
@@ -114,7 +114,7 @@ function addRun(
 
 /** Converts sums to outputs. */
 @inline
-function settle(
+export function settle(
   sums: usize,
   bias: usize,
   rows: i32,

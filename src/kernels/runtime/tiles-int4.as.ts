@@ -344,6 +344,21 @@ function runSlots(
   }
 }
 
+/** Multiplies a block of vectors by consecutive tiles of eight slots. */
+export function runTiles(
+  block: i32,
+  tiles: usize,
+  perRow: i32,
+  scales: usize,
+  x: usize,
+  stride: usize,
+  sums: usize,
+): void {
+  if (ASC_FEATURE_RELAXED_SIMD || block === 1) run1(8, false, tiles, perRow, 0, scales, x, sums);
+  else if (block === 2) run2(8, false, tiles, perRow, 0, scales, x, stride, sums);
+  else run4(8, false, tiles, perRow, 0, scales, x, stride, sums);
+}
+
 /** Row groups [from, to) of fixed tiles; `perRow` tiles per row. */
 export function multiplyFixedInt4(
   slots: i32,
