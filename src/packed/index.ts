@@ -1,5 +1,5 @@
 export { openPackedBytes, type PackedBytes } from './bytes.js';
-export { type Estimate, estimateDense, LAYOUT_CHOICES } from './choose.js';
+export { type Estimate, LAYOUT_CHOICES } from './choose.js';
 export {
   type Directory,
   HEADS,

@@ -37,7 +37,7 @@ export {
   windowLength,
 } from './settings.js';
 export { nameSource, openSource, resolveSource } from './source.js';
-export { normaliseTarget, type Shares, TARGETS } from './stream-shares.js';
+export { normaliseTarget, type Shares } from './stream-shares.js';
 export { normaliseTasks, SPECIAL_TOKENS, type TaskOptions, type TaskSettings } from './task-options.js';
 export {
   outcomesOf,

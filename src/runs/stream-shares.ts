@@ -7,7 +7,7 @@ import type { DescentInput } from '../search/index.js';
 import { conflict, oneOf, realNumber } from './checks.js';
 import { DEFAULTS } from './defaults.js';
 
-export const TARGETS = ['own', 'stream'] as const;
+const TARGETS = ['own', 'stream'] as const;
 
 /** `own`: every linear keeps its own output on its real input. `stream`: it follows the dense model. */
 export type TargetSettings = {
@@ -22,7 +22,7 @@ export type Shares = Pick<StreamTarget, 'alpha' | 'gamma'>;
 export const DEFAULT_SHARES: Shares = { alpha: 0.5, gamma: 0.5 };
 
 /** The most trials spent on shares. */
-export const SHARES_TRIALS = 4;
+const SHARES_TRIALS = 4;
 
 /** @throws OptionError E_OPTION_TARGET, E_OPTION_TARGET_SHARES, E_OPTION_CONFLICT */
 export function normaliseTarget(

@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
 import { choleskyOfInverse, plainGemm } from '../../src/linalg/index.js';
-import { findCriterion, refit, retarget } from '../../src/operators/index.js';
+import { findCriterion, findOperator, refit, retarget } from '../../src/operators/index.js';
 import { plainKernels } from '../../src/solver-kernels/index.js';
 import { normal } from '../api/make.js';
 
@@ -144,4 +144,19 @@ test('a solver given a pull of zeros does what it does without one', async () =>
 test('only criteria that choose a mask can be refitted', () => {
   expect(() => findCriterion('sparsegpt+refit')).toThrow('--refit: expected a criterion that only chooses a mask');
   expect(() => findCriterion('nothing+refit')).toThrow('--criterion: expected one of');
+});
+
+test('gptq keeps the zeros that are there when a target moves every other weight', async () => {
+  const rng = createRng(4);
+  const [rows, columns, tokens] = [4, 64, 200];
+  const draw = (count: number): Float32Array => Float32Array.from({ length: count }, () => normal(rng));
+  const inputs = draw(columns * tokens);
+  const gram = times(inputs, columns, inputs, columns);
+  const data = draw(rows * columns).map((weight) => (rng.uniform() < 0.5 ? 0 : weight));
+  const unit = { id: 'a', kind: 'linear', trunk: 'language', block: 0, role: 'q', weights: rows * columns } as const;
+  const prepared = await findOperator('gptq').prepare('a site', { gram, sequences: 4, tokens }, { gemm: plainGemm });
+  const pull = draw(rows * columns).map((value) => 20 * value);
+  const { weights } = await prepared.apply(unit, { rows, columns, data }, { bits: { bits: 3, group: 32 } }, pull);
+  for (const [i, weight] of data.entries()) if (weight === 0) expect(weights![i], `at ${i}`).toBe(0);
+  expect(weights!.some((weight) => weight !== 0)).toBe(true);
 });
