@@ -165,7 +165,7 @@ async function refusalsOf(model: Model, contenders: readonly Contender[]): Promi
 }
 
 /** Errors that say that a form does not fit the model; others end the run. */
-const REFUSALS = new Set(['E_OPTION_BUDGET', 'E_OPTION_PATTERN', 'E_OPTION_PLAN']);
+const REFUSALS = new Set(['E_OPTION_BITS', 'E_OPTION_PATTERN', 'E_OPTION_PLAN']);
 
 /** A refusal in words. @throws every other error */
 function reasonOf(error: unknown): string {

@@ -131,7 +131,7 @@ describe('a weight that is repaired past what the dtype holds', () => {
     const error = await errorOf(prune(pruning(await make(change, 'F16'), criterion, out)));
     expect(error.code).toBe('E_NUMERIC_OVERFLOW');
     expect(error.message).toMatch(
-      /Block 0, model\.layers\.0\.self_attn\.[qkv]_proj: \d+ repaired weights? exceeds? the largest number of F16 \(65504\); the largest is -?[\d.]+, at \[\d+, \d+\]\. Prune a copy.*BF16 or F32/,
+      /Block 0, model\.layers\.0\.self_attn\.[qkv]_proj: \d+ repaired weights? exceeds? the largest number of F16 \(65504\); the largest is -?[\d.]+, at \[\d+, \d+\]\. Use a copy.*BF16 or F32/,
     );
     expect(Math.abs(error.facts.largest as number)).toBeGreaterThan(65504);
     expect(existsSync(out)).toBe(false);

@@ -90,7 +90,7 @@ describe('a wrong call exits with 2, says what and what next, and writes nothing
     [
       'β past its bound',
       ['plan', model, '--sparsity', '0.7', '--beta', '0.5'],
-      /--hyperparameters beta=0\.5: expected a number in \[0, 0\.0666/,
+      /--hyperparameters beta=0\.5: expected a number in \[-0\.0666/,
     ],
     [
       'all blocks',

@@ -53,7 +53,7 @@ describe('generate', () => {
     [['--top-k', '0'], 'E_OPTION_TOP_K'],
     [['--max-tokens', '0'], 'E_OPTION_MAX_TOKENS'],
     [['--max-tokens', '300'], 'E_OPTION_MAX_TOKENS'],
-    [['--values', 'int2'], 'E_OPTION_VALUES'],
+    [['--values', 'int5'], 'E_OPTION_VALUES'],
     [['--positions', '1000'], 'E_OPTION_POSITIONS'],
     [['--threads', '0'], 'E_OPTION_THREADS'],
     [['--seed', '-1'], 'E_OPTION_SEED'],
