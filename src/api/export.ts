@@ -4,7 +4,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type OnProgress, OptionError, silent, VERSION } from '../base/index.js';
-import { type GridInfo, openGrids, writeCheckpoint } from '../checkpoint/index.js';
+import { readScales, type ScalesFile, writeCheckpoint } from '../checkpoint/index.js';
 import {
   GGUF_TYPES,
   type GgufType,
@@ -77,8 +77,9 @@ export async function exportModel(options: ExportOptions): Promise<ExportResult>
   await checkOutPath(settings.out);
   const model = await openSource(settings.checkpoint, onProgress);
   await checkOutside(settings.out, model.checkpoint.dir);
-  const grids = await openModelGrids(model);
-  const written = await write(model, grids, settings).catch((error) => blameWeights(model, error));
+  const linears = model.linears.flat().map((linear) => ({ ...linear, name: weightName(linear) }));
+  const scales = await readScales(model.checkpoint, linears);
+  const written = await write(model, scales, settings).catch((error) => blameWeights(model, error));
   return {
     out: settings.out,
     to: settings.to,
@@ -109,21 +110,12 @@ function normaliseExport({ checkpoint, to, out, bits, group, type, onProgress = 
   return { checkpoint, to: format, out, type: oneOf('type', type ?? 'q8_0', GGUF_TYPES), round, onProgress };
 }
 
-/** The grids of the model's linears, where it was quantised. */
-async function openModelGrids(model: Model): Promise<ReadonlyMap<string, GridInfo>> {
-  const shapes = new Map(model.linears.flat().map((linear) => [weightName(linear), linear]));
-  return await openGrids(model.checkpoint.dir, (name) => {
-    const linear = shapes.get(name);
-    return linear && [linear.rows, linear.columns];
-  });
-}
-
-async function write(model: Model, grids: ReadonlyMap<string, GridInfo>, settings: Settings): Promise<Written> {
+async function write(model: Model, scales: ScalesFile | undefined, settings: Settings): Promise<Written> {
   switch (settings.to) {
     case 'compressed-tensors':
-      return await exportCompressed(model, grids, settings);
+      return await exportCompressed(model, scales, settings);
     case 'gguf':
-      return await exportGguf(model, grids, settings);
+      return await exportGguf(model, scales, settings);
     case 'hf':
       return await exportPlain(model, settings);
     default:
@@ -133,17 +125,18 @@ async function write(model: Model, grids: ReadonlyMap<string, GridInfo>, setting
 
 async function exportCompressed(
   model: Model,
-  grids: ReadonlyMap<string, GridInfo>,
+  scales: ScalesFile | undefined,
   { out, round, onProgress }: Settings,
 ): Promise<Written> {
-  if (round && grids.size > 0) {
+  const quantised = scales !== undefined && scales.grids.size > 0;
+  if (round && quantised) {
     const message = `--bits: ${model.checkpoint.dir} is quantised already (layerwise.scales), and its own bits are exact. Leave --bits out.`;
     throw new OptionError('E_OPTION_BITS', message, { option: 'bits', got: round.bits });
   }
-  if (!round && grids.size === 0) {
+  if (!round && !quantised) {
     refuseMissing('bits', '4 or 8, because this checkpoint is not quantised (it has no layerwise.scales)');
   }
-  const plan = planCompressed(model, grids, round);
+  const plan = planCompressed(model, scales, round);
   await checkSpace(out, model.bytes, 'the checkpoint needs up to');
   for (const text of plan.notes) onProgress({ kind: 'note', text });
   const zeros = await writeFolder(resolve(out), async (dir) => {
@@ -158,10 +151,10 @@ async function exportCompressed(
 
 async function exportGguf(
   model: Model,
-  grids: ReadonlyMap<string, GridInfo>,
+  scales: ScalesFile | undefined,
   { out, type, onProgress }: Settings,
 ): Promise<Written> {
-  const plan = await planGguf(model, nameSource(model).name, grids, type);
+  const plan = await planGguf(model, nameSource(model).name, scales, type);
   await checkSpace(out, plan.bytes, 'the file needs up to');
   for (const text of plan.notes) onProgress({ kind: 'note', text });
   const { zeros } = await writeModel(resolve(out), model, plan, onProgress);

@@ -151,7 +151,7 @@ async function refusalsOf(model: Model, contenders: readonly Contender[]): Promi
   for (const { name, making } of contenders) {
     if (making.by !== 'export') continue;
     const type = making.type.toUpperCase();
-    await planGguf(model, nameSource(model).name, new Map(), making.type).then(
+    await planGguf(model, nameSource(model).name, undefined, making.type).then(
       ({ tensors, notes }) => {
         // Rows that its blocks do not divide get another type; where all do, it would be that type under a wrong name.
         if (!tensors.some((tensor) => tensor.kind === 'linear' && tensor.type === type)) {

@@ -25,10 +25,18 @@ const GROUPS = [32, 64, 128] as const;
 type Weights = { readonly name: string; readonly rows: number; readonly columns: number };
 
 /** The grid of one linear. `group` is how many columns share a scale; where it is `columns`, a row has one scale. */
-export type LinearGrid = Weights & { readonly bits: number; readonly group: number };
+export type LinearGrid = Weights & {
+  readonly bits: number;
+  readonly group: number;
+  /** In which the scales are stored. */
+  readonly dtype: 'F16' | 'F32';
+};
 
 /** A linear's grid with its numbers, row-major: W = q · scale, q [rows, columns], scales [rows, ⌈columns / group⌉]. */
 export type GridNumbers = LinearGrid & { readonly q: Int8Array; readonly scales: Float32Array };
+
+/** The numbers alone, of a grid that need not be in a file. */
+export type Grid = Pick<GridNumbers, 'bits' | 'group' | 'q' | 'scales'>;
 
 export type ScalesFile = {
   readonly path: string;
@@ -88,7 +96,7 @@ function gridOf(path: string, info: TensorInfo, linear: Weights | undefined, bit
     const counts = [...new Set([...GROUPS.map((size) => Math.ceil(columns / size)), 1])];
     throw scalesError(path, `scales [${rows}, ${counts.join(' or ')}]`, show(shape), name);
   }
-  return { name, rows, columns, bits, group };
+  return { name, rows, columns, bits, group, dtype };
 }
 
 /** q = W / scale, rounded; checks that W is q · scale, rounded to the checkpoint's dtype. */

@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { type OnProgress, readDocument, UnsupportedError } from '../base/index.js';
 import {
   type Grid,
-  type GridInfo,
   keepTensor,
-  readGrid,
+  type LinearGrid,
+  type ScalesFile,
   type TensorInfo,
   type TensorToWrite,
   writeReplaced,
@@ -28,10 +28,11 @@ export type PackedModule = {
   readonly bits: number;
   readonly group: number;
   readonly scaleType: DType;
-  readonly grid: GridInfo | undefined;
+  readonly grid: LinearGrid | undefined;
 };
 
 export type CompressedPlan = {
+  readonly scales: ScalesFile | undefined;
   readonly modules: ReadonlyMap<string, PackedModule>;
   /** Modules that stay as they are. */
   readonly ignore: readonly string[];
@@ -47,7 +48,7 @@ const COMMON_BITS: ReadonlySet<number> = new Set([4, 8]);
  */
 export function planCompressed(
   model: Model,
-  grids: ReadonlyMap<string, GridInfo>,
+  scales: ScalesFile | undefined,
   round: { readonly bits: number; readonly group: number } | undefined,
 ): CompressedPlan {
   const family = findFamily(model.checkpoint.config);
@@ -60,7 +61,7 @@ export function planCompressed(
   const modules = new Map<string, PackedModule>();
   for (const linear of model.linears.flat()) {
     const name = weightName(linear);
-    const grid = grids.get(name);
+    const grid = scales?.grids.get(name);
     const chosen = grid ?? round;
     if (!chosen) continue;
     const { bits } = chosen;
@@ -70,11 +71,11 @@ export function planCompressed(
       throw unfit(name, `a number of columns that ${group} divides`, `${linear.columns}`, next);
     }
     const own = model.checkpoint.tensors.get(name)!.dtype;
-    const scaleType = grid ? grid.tensor.dtype : own === 'BF16' ? 'BF16' : 'F16';
+    const scaleType = grid ? grid.dtype : own === 'BF16' ? 'BF16' : 'F16';
     modules.set(name, { linear, target: rename(linear.name), bits, group, scaleType, grid });
   }
   const ignore = ['lm_head', ...denseModules(model, modules, rename)];
-  return { modules, ignore: [...new Set(ignore)], notes: notesOn(model, modules) };
+  return { scales, modules, ignore: [...new Set(ignore)], notes: notesOn(model, modules) };
 }
 
 /** The name that transformers gives a module, whatever base the file's names have. */
@@ -155,7 +156,7 @@ export async function writeCompressed(
     const packed = plan.modules.get(tensor.name);
     if (!packed) return [keepTensor(model.checkpoint, tensor)];
     return packTensors(packed, async () => {
-      const { grid, W } = await gridOf(model, packed);
+      const { grid, W } = await gridOf(model, plan.scales, packed);
       countZeros(counts, W, (i) => grid.q[i] === 0);
       onProgress({ kind: 'advance' });
       return grid;
@@ -175,10 +176,13 @@ function addToConfig(config: string, quantisation: object): string {
 
 async function gridOf(
   model: Model,
+  scales: ScalesFile | undefined,
   { linear, bits, group, scaleType, grid }: PackedModule,
 ): Promise<{ readonly grid: Grid; readonly W: Float32Array }> {
   const W = await readLinear(model.checkpoint, linear);
-  if (grid) return { W, grid: await readGrid(model.checkpoint.dir, grid, W) };
+  if (grid && scales) {
+    return { W, grid: await scales.read(grid.name, W, model.checkpoint.tensors.get(grid.name)!.dtype) };
+  }
   const nearest = nearestTo(scaleType);
   return { W, grid: roundToGrid(linear.name, W, linear.columns, { bits, group, nearest }) };
 }

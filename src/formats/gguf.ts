@@ -4,7 +4,13 @@
 // to 4 bits) and Q8_0. One tensor is held at a time, and tables are read in slabs.
 
 import { type OnProgress, VERSION } from '../base/index.js';
-import { type Grid, type GridInfo, readGrid, readTensorFloat32, readTensorRange } from '../checkpoint/index.js';
+import {
+  type Grid,
+  type LinearGrid,
+  readTensorFloat32,
+  readTensorRange,
+  type ScalesFile,
+} from '../checkpoint/index.js';
 import {
   BLOCK_TYPES,
   blockBytes,
@@ -35,7 +41,7 @@ type PlannedTensor = NamedTensor & {
   readonly type: WrittenType;
   readonly shape: readonly number[];
   /** The grid that is kept exactly. */
-  readonly grid: GridInfo | undefined;
+  readonly grid: LinearGrid | undefined;
 };
 
 export type GgufPlan = {
@@ -43,6 +49,7 @@ export type GgufPlan = {
   readonly tensors: readonly PlannedTensor[];
   readonly ropeFactors: Float32Array | undefined;
   readonly notes: readonly string[];
+  readonly scales: ScalesFile | undefined;
   /** The bytes of all tensors. */
   readonly bytes: number;
 };
@@ -51,7 +58,7 @@ export type GgufPlan = {
 export async function planGguf(
   model: Model,
   name: string,
-  grids: ReadonlyMap<string, GridInfo>,
+  scales: ScalesFile | undefined,
   asked: GgufType,
 ): Promise<GgufPlan> {
   const described = describeGguf(model, name);
@@ -63,7 +70,7 @@ export async function planGguf(
   const tensors = described.tensors.map((tensor): PlannedTensor => {
     const { shape } = model.checkpoint.tensors.get(tensor.source)!;
     const type = typeOf(tensor, shape.at(-1)!, asked);
-    const grid = tensor.kind === 'linear' ? grids.get(tensor.source) : undefined;
+    const grid = tensor.kind === 'linear' ? scales?.grids.get(tensor.source) : undefined;
     return { ...tensor, type, shape, grid: grid && holdsGrid(type, grid) ? grid : undefined };
   });
   return {
@@ -74,9 +81,10 @@ export async function planGguf(
       ['layerwise.version', { kind: 'text', value: VERSION }],
       ...tokenizer.pairs,
     ],
+    scales,
     tensors,
     ropeFactors: described.ropeFactors,
-    notes: [...described.notes, ...tokenizer.notes, ...notesOn(tensors, grids, asked)],
+    notes: [...described.notes, ...tokenizer.notes, ...notesOn(tensors, scales, asked)],
     bytes: tensors.reduce((sum, tensor) => sum + blockBytes(tensor), 0),
   };
 }
@@ -95,7 +103,7 @@ function typeOf({ kind }: NamedTensor, columns: number, asked: GgufType): Writte
 
 function notesOn(
   tensors: readonly PlannedTensor[],
-  grids: ReadonlyMap<string, GridInfo>,
+  scales: ScalesFile | undefined,
   asked: GgufType,
 ): readonly string[] {
   const notes: string[] = [];
@@ -113,7 +121,7 @@ function notesOn(
       `Q4_K has no exact zero: a pruned weight comes out up to half a step beside it. Q4_0 and Q6_K keep zeros.`,
     );
   }
-  const rounded = linears.filter(({ source, grid }) => grids.has(source) && !grid);
+  const rounded = linears.filter(({ source, grid }) => scales?.grids.has(source) && !grid);
   if (rounded.length > 0) {
     notes.push(
       `${rounded.length} linears are quantised already, and are rounded a second time to ${NAMES[asked]}. q8_0 keeps their integers and scales, q4_0 those of up to 4 bits, in groups that 32 divides.`,
@@ -143,7 +151,7 @@ export async function writeModel(
       type: tensor.type,
       shape: tensor.shape,
       async *read() {
-        yield* tensor.kind === 'table' ? readTable(model, tensor) : readWhole(model, tensor, zeros);
+        yield* tensor.kind === 'table' ? readTable(model, tensor) : readWhole(model, plan.scales, tensor, zeros);
         if (endsBlock) onProgress({ kind: 'advance' });
       },
     };
@@ -177,6 +185,7 @@ async function* readTable({ checkpoint }: Model, { source, shape, type }: Planne
 
 async function* readWhole(
   { checkpoint }: Model,
+  scales: ScalesFile | undefined,
   tensor: PlannedTensor,
   zeros: { before: number; after: number; kept: number },
 ): AsyncGenerator<Uint8Array> {
@@ -185,7 +194,8 @@ async function* readWhole(
   if (plus !== 0) for (let i = 0; i < W.length; i++) W[i]! += plus;
   const width = kind === 'vector' ? 1 : shape.at(-1)!;
   const ordered = heads === undefined ? W : interleaveHalves(W, width, heads);
-  const grid = info && orderGrid(await readGrid(checkpoint.dir, info, W), width, heads);
+  const { dtype } = checkpoint.tensors.get(source)!;
+  const grid = info && scales && orderGrid(await scales.read(source, W, dtype), width, heads);
   const bytes = grid ? encodeGrid(grid, width, type) : quantise(source, ordered, type);
   if (kind === 'linear') {
     const back = dequantise(bytes, BLOCK_TYPES[type]);

@@ -2,7 +2,7 @@
 
 import { settleAll } from '../base/index.js';
 import type { Engine, HostTensor, Lent, Session } from '../engine/index.js';
-import { type Activations, chunkTensor, createActivations } from './activations.js';
+import { type Activations, createActivations } from './activations.js';
 
 /** Calls `work` for 0 … count−1, `limit` at a time; results in order. The first error ends it. */
 export async function inParallel<T>(limit: number, count: number, work: (index: number) => Promise<T>): Promise<T[]> {
@@ -44,12 +44,8 @@ export async function runBlock(
 }
 
 /** Runs a graph whose only input is a chunk. The values are lent to the engine and come back uncopied. */
-export function runChunk(session: Session, from: Activations, chunk: number): Promise<Record<string, HostTensor>> {
-  return from.lend(chunk, async (data) => {
-    const { inputs, outputs } = await session.lend({ x: chunkTensor(from, chunk, data) });
-    return [inputs.x!.data as Float32Array, outputs];
-  });
-}
+export const runChunk = (session: Session, from: Activations, chunk: number): Promise<Record<string, HostTensor>> =>
+  runChunks(session, { x: { from } }, chunk);
 
 /** What a graph reads besides or instead of `x`: a store, and whether its windows lie one after another, [B·T, width]. */
 export type Feed = { readonly from: Activations; readonly flat?: boolean };

@@ -17,8 +17,10 @@ export type OnGrid = {
 function drawGrid(seed: number, count: number, columns: number, bits: number, group: number): OnGrid {
   const rng = createRng(seed);
   const half = 2 ** (bits - 1);
+  // The grid of 8 bits ends at −127.
+  const low = bits === 8 ? 1 - half : -half;
   const q = Int8Array.from({ length: count }, () =>
-    rng.uniform() < 1 / 3 ? 0 : Math.floor(rng.uniform() * 2 * half) - half,
+    rng.uniform() < 1 / 3 ? 0 : low + Math.floor(rng.uniform() * (half - low)),
   );
   const groups = Math.ceil(columns / group);
   const scales = Float32Array.from({ length: (count / columns) * groups }, () =>
