@@ -45,10 +45,6 @@ const WAYS: Readonly<Record<string, StreamTarget | undefined>> = {
   '1, ½': { alpha: 1, gamma: 0.5 },
   '½, 1': { alpha: 0.5, gamma: 1 },
   '1, 1': { alpha: 1, gamma: 1 },
-  '½, ½, a block at once': { alpha: 0.5, gamma: 0.5, staging: 'block' },
-  '½, ½, tokens weighed': { alpha: 0.5, gamma: 0.5, weighTokens: true },
-  '1, 1, a block at once': { alpha: 1, gamma: 1, staging: 'block' },
-  '1, 1, tokens weighed': { alpha: 1, gamma: 1, weighTokens: true },
 };
 
 type Line = {

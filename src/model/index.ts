@@ -18,9 +18,9 @@ export {
   openModel,
 } from './model.js';
 export {
-  ATTENDED,
-  attendedWidth,
   crossOf,
+  type HeldValue,
+  heldValues,
   PAIR_INPUTS,
   type PairOptions,
   pairGraph,

@@ -32,24 +32,51 @@ export type PairOptions = {
   readonly sites: readonly TapSite[];
   /** Whose output `y` is wanted too. */
   readonly hidden?: 'dense' | 'treated' | undefined;
-  /** What linears read at the end of attention is an output too ("keep"), or is given as an input, in both versions. */
-  readonly attended?: 'keep' | 'give' | undefined;
+  /** Values, by their names in heldValues, that are outputs too; and values that are inputs instead of being computed. */
+  readonly keep?: readonly string[];
+  readonly give?: readonly string[];
   /** Weights that were edited already, by tensor name, in the file's order and dtype. */
   readonly edited: ReadonlyMap<string, Uint8Array>;
-  /** Weigh each token by 1 / mean(x²) of the dense residual before the block. */
-  readonly weighTokens?: boolean;
 };
 
-/** The names of the inputs: the two streams, and what linears read at the end of attention where it is given. */
+/** The names of the two streams among the inputs. */
 export const PAIR_INPUTS = { treated: 'x', dense: 'x_dense' } as const;
-export const ATTENDED = { treated: 'attended', dense: 'attended_dense' } as const;
+
+/** A value inside the block that stays as it is once the linears before it are treated. */
+export type HeldValue = {
+  readonly name: string;
+  /** The last site whose linears it depends on. */
+  readonly after: TapSite;
+  readonly width: number;
+  /** [B·T, width] rather than [B, T, width]. */
+  readonly flat: boolean;
+};
+
+/**
+ * The values of a block that later runs of its pair need not compute again: what `o` reads, the residual in the middle of the
+ * block, and what `down` reads in the treated version.
+ */
+export function heldValues({ config, linears }: Model, block: number): readonly HeldValue[] {
+  const widthAt = (site: TapSite): number | undefined => linears[block]!.find((one) => one.site === site)?.columns;
+  const both = (name: string, rest: Omit<HeldValue, 'name'>): HeldValue[] =>
+    (['treated', 'dense'] as const).map((version) => ({ name: heldName(name, version), ...rest }));
+  const [attended, activated] = [widthAt('attention_out')!, widthAt('mlp_out')];
+  return [
+    ...both('attended', { after: 'attention_in', width: attended, flat: true }),
+    ...both('middle', { after: 'attention_out', width: config.hidden, flat: false }),
+    ...(activated ? [{ name: 'activated', after: 'mlp_in', width: activated, flat: true } as const] : []),
+  ];
+}
+
+const heldName = (name: string, version: keyof typeof PAIR_INPUTS): string =>
+  version === 'dense' ? `${name}_dense` : name;
 
 const EDITED = ' (edited)'; // cannot end the name of a tensor that a checkpoint can have beside the original
 
-/** The graph of block `block`, dense and treated. Its inputs are those of PAIR_INPUTS and ATTENDED that its outputs need. */
+/** The graph of block `block`, dense and treated. Its inputs are those of PAIR_INPUTS and of `give` that its outputs need. */
 export function pairGraph(model: Model, block: number, options: PairOptions): Graph {
   const { config, tensorNames, checkpoint } = model;
-  const { length, shares, sites, hidden, attended, edited } = options;
+  const { length, shares, sites, hidden, keep = [], give = [], edited } = options;
   const { folder, find } = checkpointSource(checkpoint);
   const g = new GraphBuilder();
   const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
@@ -67,7 +94,6 @@ export function pairGraph(model: Model, block: number, options: PairOptions): Gr
     return bytes ? { ...find(name), name: name + EDITED, source: { kind: 'bytes', bytes } } : find(name);
   });
   const dense = versionOf(PAIR_INPUTS.dense, find);
-  const scale = options.weighTokens ? tokenWeights(g, config.hidden) : undefined;
   const outputs: string[] = [];
   const output = (value: string, name: string, shape: readonly (number | string)[]): void => {
     g.output(value, name, shape);
@@ -78,8 +104,7 @@ export function pairGraph(model: Model, block: number, options: PairOptions): Gr
     const { columns } = linears[0]!;
     const Y = treated.sites.get(site)!;
     const expert = expertOf(site) !== undefined;
-    const Yw = scale && !expert ? g.op('Mul', [Y, scale]) : Y;
-    const times = (A: string): string => g.op('Gemm', [A, Yw], { transA: int(1) });
+    const times = (A: string): string => g.op('Gemm', [A, Y], { transA: int(1) });
     output(times(Y), site, [columns, columns]);
     output(g.op('ReduceSum', [Y, g.shape([0])], { keepdims: int(0) }), sumsOf(site), [columns]);
     if (expert) continue;
@@ -108,22 +133,21 @@ export function pairGraph(model: Model, block: number, options: PairOptions): Gr
     output(treated.tokensPerExpert, TOKENS_PER_EXPERT, [config.mixtures[block]!.experts]);
   }
   if (hidden) output((hidden === 'dense' ? dense : treated).y!, 'y', ['B', length, config.hidden]);
+  const values: Readonly<Record<string, string | undefined>> = {
+    attended: treated.sites.get('attention_out'),
+    attended_dense: dense.sites.get('attention_out'),
+    middle: treated.middle,
+    middle_dense: dense.middle,
+    activated: treated.sites.get('mlp_out'),
+  };
   const given = new Map<string, ValueInfo>();
-  for (const [version, { sites: values }] of [
-    ['treated', treated],
-    ['dense', dense],
-  ] as const) {
-    const [value, name] = [values.get('attention_out')!, ATTENDED[version]];
-    const info = { name, type: 'f32', shape: ['N', attendedWidth(model, block)] } as const;
-    if (attended === 'give') given.set(value, info);
-    else if (attended === 'keep') output(value, name, info.shape);
+  for (const { name, flat, width } of heldValues(model, block)) {
+    const shape = flat ? ['N', width] : ['B', length, width];
+    if (give.includes(name)) given.set(values[name]!, { name, type: 'f32', shape });
+    else if (keep.includes(name)) output(values[name]!, name, shape);
   }
   return keepOutputs(g.build(`block ${block}, dense and treated`, folder), outputs, given);
 }
-
-/** The width of what linears read at the end of attention. */
-export const attendedWidth = ({ linears }: Model, block: number): number =>
-  linears[block]!.find(({ site }) => site === 'attention_out')!.columns;
 
 export const sumsOf = (site: string): string => `${site}.sums`;
 export const crossOf = (site: string): string => `${site}.cross`;
@@ -135,10 +159,3 @@ const share = (g: GraphBuilder, name: keyof TargetShares, value: number, x: stri
 /** Whether the site is read by one linear, which writes into the residual. */
 export const writesAlone = (linears: readonly Linear[]): boolean =>
   linears.length === 1 && linears[0]!.feeds === 'residual';
-
-/** 1 / mean(x²) of each token of the dense residual, [N, 1], with the mean over tokens left as it is. */
-function tokenWeights(g: GraphBuilder, hidden: number): string {
-  const rows = g.op('Reshape', [PAIR_INPUTS.dense, g.shape([-1, hidden])]);
-  const squares = g.op('ReduceSumSquare', [rows, g.shape([1])], { keepdims: int(1) });
-  return g.op('Div', [g.constant('hidden', Float32Array.of(hidden), [1]), squares]);
-}

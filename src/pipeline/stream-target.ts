@@ -10,10 +10,9 @@ import type { TensorEdit, TensorToWrite } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Gemm } from '../linalg/index.js';
 import {
-  ATTENDED,
-  attendedWidth,
   crossOf,
   expertOf,
+  heldValues,
   type Linear,
   type Model,
   PAIR_INPUTS,
@@ -39,10 +38,6 @@ export type StreamTarget = {
   readonly alpha: number;
   /** The share of the residual's error that the linears that write into it take back; 0 to 1. */
   readonly gamma: number;
-  /** `block`: all sites of a block are measured before any of them is treated. Faster, and worse. Defaults to `site`. */
-  readonly staging?: 'site' | 'block';
-  /** Weigh each token by 1 / mean(x²) of the dense residual. Defaults to false. */
-  readonly weighTokens?: boolean;
 };
 
 /** The two numbers of a target, for records. */
@@ -74,7 +69,7 @@ export async function treatToStream(
   let unseen: readonly number[] = [];
   const sequences = text.windows.windows.length;
   const tokens = sequences * text.windows.length;
-  const stages = stagesOf(linears, target.staging ?? 'site');
+  const stages = stagesOf(linears);
   return await withResources(async (own) => {
     const run = await createPairRun(own, engine, model, block, target, streams);
     for (const [index, sites] of stages.entries()) {
@@ -117,8 +112,8 @@ type PairRun = (
 ) => Promise<Grams>;
 
 /**
- * Runs the pair of a block over all chunks: stores what streams on and adds up the rest. Attention is computed once for each
- * stream, when its linears are done; later runs are given what it made.
+ * Runs the pair of a block over all chunks: stores what streams on and adds up the rest. A value inside the block is computed
+ * once for each stream, in the run after the linears before it are treated; later runs are given it.
  */
 async function createPairRun(
   own: Own,
@@ -129,45 +124,43 @@ async function createPairRun(
   { treated, dense, next }: Streams,
 ): Promise<PairRun> {
   const { chunks, length } = treated;
-  const width = attendedWidth(model, block);
-  const attended = {
-    treated: await own(createActivations(chunks, length, width)),
-    dense: await own(createActivations(chunks, length, width)),
-  };
-  const feeds: Readonly<Record<string, Feed>> = {
+  const feeds: Record<string, Feed> = {
     [PAIR_INPUTS.treated]: { from: treated },
     [PAIR_INPUTS.dense]: { from: dense },
-    [ATTENDED.treated]: { from: attended.treated, flat: true },
-    [ATTENDED.dense]: { from: attended.dense, flat: true },
   };
-  let given = false;
+  const held = heldValues(model, block);
+  const measured = new Set<TapSite>();
   return async (edited, sites, hidden) => {
-    const keeps = target.staging !== 'block' && sites.includes('attention_out');
+    const give = held.filter(({ name }) => feeds[name]);
+    const keep = held.filter(({ name, after }) => !feeds[name] && measured.has(after));
     const graph = pairGraph(model, block, {
       ...{ length, shares: target, sites, hidden, edited },
-      attended: given ? 'give' : keeps ? 'keep' : undefined,
-      weighTokens: target.weighTokens ?? false,
+      ...{ keep: keep.map(({ name }) => name), give: give.map(({ name }) => name) },
     });
     const read = Object.fromEntries(graph.inputs.map(({ name }) => [name, feeds[name]!]));
+    for (const { name, width, flat } of keep) {
+      feeds[name] = { from: await own(createActivations(chunks, length, width)), flat };
+    }
     const sums = await withResources(async (ownToo) => {
       const session = await ownToo(engine.load(graph));
       return await sumOverChunks(engine, chunks.length, async (chunk) => {
-        const { y, [ATTENDED.treated]: a, [ATTENDED.dense]: b, ...rest } = await runChunks(session, read, chunk);
+        const { y, ...rest } = await runChunks(session, read, chunk);
         if (y) await next![hidden!].write(chunk, y.data as Float32Array);
-        if (a) await attended.treated.write(chunk, a.data as Float32Array);
-        if (b) await attended.dense.write(chunk, b.data as Float32Array);
+        for (const { name } of keep) {
+          await feeds[name]!.from.write(chunk, rest[name]!.data as Float32Array);
+          delete rest[name];
+        }
         return rest;
       });
     });
-    given ||= keeps;
+    for (const site of sites) measured.add(site);
     return sums;
   };
 }
 
 /** The sites in the order in which they are treated; those of experts at once, since they have no dense counterpart. */
-function stagesOf(linears: readonly Linear[], staging: 'site' | 'block'): readonly (readonly TapSite[])[] {
+function stagesOf(linears: readonly Linear[]): readonly (readonly TapSite[])[] {
   const sites = [...new Set(linears.map(({ site }) => site))];
-  if (staging === 'block') return [sites];
   const experts = sites.filter((site) => expertOf(site) !== undefined);
   const stages = sites.filter((site) => !experts.includes(site)).map((site) => [site]);
   return experts.length > 0 ? [...stages, experts] : stages;

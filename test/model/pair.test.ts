@@ -14,9 +14,11 @@ import {
   checkpointSource,
   crossOf,
   expertOf,
+  heldValues,
   type Linear,
   type Model,
   openModel,
+  type PairOptions,
   pairGraph,
   pullOf,
   readLinear,
@@ -173,6 +175,47 @@ describe.each(Object.keys(FAMILY_CONFIGS))('%s', (family) => {
     }
   });
 });
+
+test.each(Object.keys(FAMILY_CONFIGS))(
+  '%s: given the values inside the block, the sums are the same',
+  async (family) => {
+    const model = await openModel(await makeFamily(join(scratch, `${family}-held`), family, { dtype: 'F16' }));
+    const block = 1;
+    const sites = [...new Set(model.linears[block]!.map(({ site }) => site))];
+    const edited = await edit(model, model.linears[block]!);
+    const shape = [WINDOWS, LENGTH, model.config.hidden];
+    const streams = { x: residual(model, 3), x_dense: residual(model, 4) };
+    const held = heldValues(model, block);
+    const names = held.map(({ name }) => name);
+    for (const engine of engines) {
+      const runPair = async (
+        hidden: 'dense' | 'treated',
+        options: Partial<PairOptions>,
+        more: Record<string, HostTensor>,
+      ) => {
+        const graph = pairGraph(model, block, { length: LENGTH, shares: SHARES, sites, hidden, edited, ...options });
+        const whole: Record<string, HostTensor> = { ...more };
+        for (const [name, data] of Object.entries(streams)) whole[name] = { type: 'f32', shape, data: data.slice() };
+        return await run(engine, graph, Object.fromEntries(graph.inputs.map(({ name }) => [name, whole[name]!])));
+      };
+      const kept = await runPair('dense', { keep: names }, {});
+      const given = Object.fromEntries(
+        held.map(({ name, flat, width }) => {
+          const rows = flat ? [WINDOWS * LENGTH, width] : [WINDOWS, LENGTH, width];
+          return [name, { type: 'f32', shape: rows, data: kept[name]!.slice() } as HostTensor];
+        }),
+      );
+      for (const hidden of ['dense', 'treated'] as const) {
+        const wanted = await runPair(hidden, {}, {});
+        const got = await runPair(hidden, { give: names }, given);
+        expect(Object.keys(got)).toEqual(Object.keys(wanted));
+        for (const name of Object.keys(wanted)) expectClose(got[name], wanted[name]!, `${hidden}, ${name}`);
+      }
+      const last = await runPair('treated', { sites: [], give: names }, given);
+      expect(Object.keys(last)).toEqual(['y']);
+    }
+  },
+);
 
 /** The dense residual minus the treated one before the output of `o` or `down` is added. */
 async function lostAt(

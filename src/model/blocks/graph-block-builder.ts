@@ -55,6 +55,8 @@ export type BlockValues = {
   readonly sites: ReadonlyMap<TapSite, string>;
   /** The residual just before a linear's output is added to it, [B, T, D]; none where a norm stands between. */
   readonly residuals: ReadonlyMap<LinearKind, string>;
+  /** The residual once the output of attention is added to it, [B, T, D]. */
+  readonly middle: string | undefined;
   /** The block's output, [B, T, D]. */
   readonly y: string | undefined;
   /** The number of tokens per expert, [E]. */
@@ -72,6 +74,7 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   private readonly residuals = new Map<LinearKind, string>();
   /** The kind of the linear that made a value. */
   private readonly made = new Map<string, LinearKind>();
+  private middle: string | undefined;
   private y: string | undefined;
   private tokensPerExpert: string | undefined;
 
@@ -112,7 +115,8 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
 
   /** The block's values; complete once it is built. */
   get values(): BlockValues {
-    return { sites: this.sites, residuals: this.residuals, y: this.y, tokensPerExpert: this.tokensPerExpert };
+    const { sites, residuals, middle, y, tokensPerExpert } = this;
+    return { sites, residuals, middle, y, tokensPerExpert };
   }
 
   get mixture(): Mixture | undefined {
@@ -153,7 +157,9 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   add(residual: string, x: string): string {
     const kind = this.made.get(x);
     if (kind !== undefined) this.residuals.set(kind, residual);
-    return this.g.op('Add', [residual, this.reshape(x, [-1, this.options.length, this.config.hidden])]);
+    const sum = this.g.op('Add', [residual, this.reshape(x, [-1, this.options.length, this.config.hidden])]);
+    this.middle ??= sum; // every block adds attention's output first
+    return sum;
   }
 
   split(x: string, widths: readonly number[]): string[] {
