@@ -107,6 +107,7 @@ async function editModel(
     const uniform = choice.uniform ? await score('uniform', dirOf(choice.uniform)) : UNSCORED;
     const chosen = choice.uniform && choice.isUniform ? uniform : await score('chosen', dirOf(choice));
 
+    const alone = await executor.errorsAlone(choice.request);
     const notes = await settleAll(model.linears.map((_, block) => readNotes(blockPath(dirOf(choice), block))));
     const unseen = describeUnseen(notes.map(({ unseen }) => unseen));
     if (unseen !== undefined) settings.onProgress({ kind: 'note', text: unseen });
@@ -134,6 +135,7 @@ async function editModel(
         chosen: { ...chosenScores, ...(await fidelityOf(run, compared, { model: edited, settings })) },
       },
       gains,
+      alone,
     });
     await writeFileAtomic(`${final}/layerwise.json`, `${JSON.stringify(manifest, null, 2)}\n`);
     await writeFileAtomic(`${final}/report.html`, await drawReport(manifest));

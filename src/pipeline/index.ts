@@ -14,6 +14,7 @@ export {
   writeBlockFile,
 } from './block-file.js';
 export { type DensePass, runDense, tapBlock } from './dense.js';
+export { errorsAlone } from './errors.js';
 export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { measureSensitivity } from './sensitivity.js';
 export { measureTable, type UnitDamages } from './sensitivity-table.js';

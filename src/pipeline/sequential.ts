@@ -4,7 +4,7 @@
 // continues after the last one and produces the same bytes.
 
 import { mkdir } from 'node:fs/promises';
-import { fileError, handOver, NumericError, type OnProgress, withResources } from '../base/index.js';
+import { fileError, handOver, type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreWindows } from '../evaluate/index.js';
 import { createGemm } from '../linalg/index.js';
@@ -12,7 +12,8 @@ import { type BlockSource, checkpointSource, type Model } from '../model/index.j
 import type { SquareSums } from '../profile/index.js';
 import { type Activations, type Move, passBlock, sameShape, type Text } from '../stream/index.js';
 import { blockFileSource, blockPath, isWholeBlock, writeBlockFile } from './block-file.js';
-import { type Trace, traceIndex } from './dense.js';
+import type { Trace } from './dense.js';
+import { relativeError } from './errors.js';
 import { type StreamTarget, treatToStream } from './stream-target.js';
 import { measureEvidence, type Treating, treatBlock } from './treat.js';
 
@@ -83,28 +84,6 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
     const nll = validation ? await scoreWindows(engine, model, seen!, validation.windows) : [];
     return { nll, errors };
   });
-}
-
-async function relativeError(trace: Trace, block: number, pruned: Activations): Promise<number> {
-  let difference = 0;
-  let norm = 0;
-  for (let chunk = 0; chunk < trace.chunks; chunk++) {
-    const x = await trace.store.read(traceIndex(trace, block, chunk));
-    const y = await pruned.read(chunk);
-    for (let i = 0; i < x.length; i++) {
-      difference += (x[i]! - y[i]!) ** 2;
-      norm += x[i]! ** 2;
-    }
-  }
-  const error = Math.sqrt(difference / norm);
-  if (!Number.isFinite(error)) {
-    throw new NumericError(
-      'E_NUMERIC_ERROR',
-      `The reconstruction error of block ${block} is NaN or infinite. Check the checkpoint and the validation text.`,
-      { block },
-    );
-  }
-  return error;
 }
 
 /** Calls `use` with the source of a block's tensors. The source may be gone afterwards. */

@@ -44,6 +44,10 @@ const rowSchema = z.object({
   fidelity: fidelitySchema.optional(),
   /** Relative reconstruction error of each block's output; empty for the dense model. */
   errors: z.array(z.number()),
+  /** Of the chosen model: the error that each block makes on the dense output of the block before it. Absent in older records. */
+  alone: z.array(z.number()).optional(),
+  /** Where it follows the dense stream: `errors` of a run in which every linear keeps its own output. */
+  own: z.object({ errors: z.array(z.number()), samePlan: z.boolean() }).optional(),
 });
 
 const manifestSchema = z.object({

@@ -1,5 +1,6 @@
 // Chooses the plan: the given one, the one of the given hyperparameters, or the best of a search.
 
+import { isDeepStrictEqual } from 'node:util';
 import { createRng, InternalError } from '../base/index.js';
 import type { Model } from '../model/index.js';
 import type { StreamTarget } from '../pipeline/index.js';
@@ -36,6 +37,11 @@ import { createLedger, type Entry, type Ledger, noteTrial } from './trial-ledger
 export type Choice = Entry & {
   /** The uniform baseline; undefined if nothing is evaluated. */
   readonly uniform: Entry | undefined;
+  /**
+   * Where the chosen model follows the dense stream: a run in which every linear keeps its own output, of the same plan if
+   * there is one, else of the plan that the shares were found with; undefined if there was none.
+   */
+  readonly own?: Entry | undefined;
   /** Whether the chosen plan equals uniform in whole weights. */
   readonly isUniform: boolean;
   readonly entries: readonly Entry[];
@@ -91,9 +97,10 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   const following = (candidate: Candidate): Candidate => (follow ? { ...candidate, target: follow } : candidate);
   const uniform = plain && following(plain);
   const uniformDigest = uniform && requestDigest(requestOf(uniform, 'exact'));
-  const chosen = (entry: Entry, rest: Omit<Choice, keyof Entry | 'isUniform'>): Choice => ({
+  const chosen = (entry: Entry, rest: Omit<Choice, keyof Entry | 'isUniform' | 'own'>): Choice => ({
     ...entry,
     ...rest,
+    own: ownRunOf(entry, ledger),
     isUniform: entry.digest === uniformDigest,
   });
 
@@ -161,6 +168,13 @@ export async function chooseShares(
     text: 'Following the dense stream does not help here; every linear keeps its own output.',
   });
   return undefined;
+}
+
+/** The exact run to compare a run with that follows the dense stream (Choice.own). */
+function ownRunOf({ candidate, request }: Entry, { entries }: Ledger): Entry | undefined {
+  if (!candidate.target) return undefined;
+  const owns = entries.filter(({ candidate, request }) => !candidate.target && request.fidelity === 'exact');
+  return owns.find(({ request: { plan } }) => isDeepStrictEqual(plan, request.plan)) ?? owns[0];
 }
 
 /** A search of hundreds of estimates, each of them silent: says how far it is. */

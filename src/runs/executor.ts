@@ -9,6 +9,7 @@ import { findOperator, type Operator, standInOf } from '../operators/index.js';
 import {
   blockPath,
   type DensePass,
+  errorsAlone,
   isWholeBlock,
   measureMisalignment,
   pruneSequentially,
@@ -44,6 +45,8 @@ export type LocalExecutor = Executor & {
   readonly blocks: BlockStore;
   /** The losses of a finished trial, or of the dense model, on a sample of the calibration windows, which there must be. */
   scoreCalibration(request: TrialRequest | undefined, label: string): Promise<readonly number[]>;
+  /** The error that each block of a finished trial makes by itself; empty without validation text. */
+  errorsAlone(request: TrialRequest): Promise<readonly number[]>;
 };
 
 /** An executor that lives as long as the scope `own`. */
@@ -134,6 +137,12 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
         if (request) await restore(request, label);
         return await onCalibration(trial && dirOf(trial), label);
       });
+    },
+    errorsAlone: async (request) => {
+      const trial = requestDigest(request);
+      const trace = dense?.trace;
+      if (!trace) return [];
+      return await workspace.step(`alone-${trial}`, () => errorsAlone(engine, model, trace, validation!, dirOf(trial)));
     },
   };
 }

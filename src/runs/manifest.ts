@@ -1,5 +1,6 @@
 // Builds the record of a run. Nothing in it depends on when, where or how fast the run ran.
 
+import { isDeepStrictEqual } from 'node:util';
 import { VERSION } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
@@ -45,6 +46,8 @@ export type RunFacts = {
   readonly notes: readonly BlockNotes[];
   readonly denseValidation: Evaluation | null;
   readonly gains: Gains | undefined;
+  /** The error that each chosen block makes by itself; empty without validation text. */
+  readonly alone: readonly number[];
   readonly tasks: PreparedTasks | undefined;
   readonly finals: Readonly<Record<'dense' | 'uniform' | 'chosen', RecordedScores>>;
 };
@@ -98,7 +101,18 @@ export function buildManifest(facts: RunFacts): Manifest {
     uniform: choice.uniform
       ? { validation: scored(choice.uniform.trial), ...finals.uniform, errors: choice.uniform.trial.errors }
       : null,
-    chosen: { validation: scored(choice.trial), ...finals.chosen, errors: choice.trial.errors },
+    chosen: {
+      ...{ validation: scored(choice.trial), ...finals.chosen, errors: choice.trial.errors },
+      ...(facts.alone.length > 0 ? { alone: [...facts.alone] } : {}),
+      ...(choice.own && choice.own.trial.errors.length > 0
+        ? {
+            own: {
+              errors: [...choice.own.trial.errors],
+              samePlan: isDeepStrictEqual(choice.own.request.plan, choice.request.plan),
+            },
+          }
+        : {}),
+    },
     trials: choice.entries.map(({ trial }) => withoutTime(trial)),
     ...(facts.gains ? { gains: facts.gains } : {}),
     search: searchOf(facts),

@@ -9,7 +9,14 @@ import { createRng, silent } from '../../src/base/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { type Model, openModel, unitOf } from '../../src/model/index.js';
 import { findCriterion } from '../../src/operators/index.js';
-import { blockPath, pruneSequentially, readNotes, runDense, type StreamTarget } from '../../src/pipeline/index.js';
+import {
+  blockPath,
+  errorsAlone,
+  pruneSequentially,
+  readNotes,
+  runDense,
+  type StreamTarget,
+} from '../../src/pipeline/index.js';
 import { embedWindows } from '../../src/stream/index.js';
 import { FAMILY_CONFIGS, makeFamily } from '../families.js';
 import { planOf } from './plans.js';
@@ -107,4 +114,23 @@ test('the bytes are the same for any number of workers, and after an interruptio
     expect(again.nll).toEqual(whole.nll);
     expect(again.errors).toEqual(whole.errors);
   }
+});
+
+test('an error made in one block alone is carried on, and is none of the later blocks’ own', async () => {
+  const model = await openModel(await makeFamily(join(scratch, 'alone'), 'llama', { blocks: 3 }));
+  const held = windowsOf(model, 8);
+  const validation = { windows: held, embedded: await embedWindows(model, held) };
+  const [engine] = engines;
+  const { trace } = await runDense(engine!, model, validation, undefined, silent);
+  const dir = join(scratch, 'alone-blocks');
+  const { errors } = await pruneSequentially({
+    ...{ engine: engine!, model, operator: findCriterion('magnitude'), calibration: undefined, validation, trace, dir },
+    plan: planOf(model, ({ block }) => (block === 1 ? 0.6 : 0), { kind: 'row' }),
+    onProgress: silent,
+  });
+  const alone = await errorsAlone(engine!, model, trace!, validation, dir);
+  await trace!.store.close();
+  expect(alone[1]).toBeGreaterThan(0);
+  expect([...alone]).toEqual([0, errors[1], 0]);
+  expect(errors[2]).toBeGreaterThan(0);
 });

@@ -41,6 +41,25 @@ test('a searched run has every section, in order', () => {
   expect(html).toContain('layerwise prune ./model</span> <span>--sparsity 0.7</span> <span>--out &lt;dir&gt;');
 });
 
+test('the errors alone, carried and corrected are curves of their own', () => {
+  const manifest = makeManifest(4);
+  const { chosen } = manifest;
+  const html = renderReport({
+    ...manifest,
+    target: { alpha: 0.5, gamma: 1 },
+    chosen: { ...chosen, alone: [0.31, 0.32, 0.33, 0.34], own: { errors: [0.31, 0.5, 0.7, 0.91], samePlan: false } },
+  });
+  const names = [
+    'uniform, following α = 0.5, γ = 1',
+    'ATP, following α = 0.5, γ = 1',
+    'uniform, own target',
+    'each block alone',
+  ];
+  for (const name of names) expect(html).toContain(`<span>${name}</span>`);
+  expect(html).toContain('uniform, own target 0.910, each block alone 0.340.');
+  expect(html).toContain('<td>0.9100</td><td>0.3400</td>');
+});
+
 describe('the distance to the dense model', () => {
   const greedy = {
     ...{ prompt: 32, tokens: 64, same: [64, 12] },

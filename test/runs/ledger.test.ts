@@ -51,6 +51,7 @@ function makeExecutor(slots: number, failing?: string) {
       return outcome;
     },
     scoreCalibration: async () => [],
+    errorsAlone: async () => [],
     blocks: { dirOf: (trial) => trial, restore: async () => {}, discard: async (trial) => void discarded.push(trial) },
   };
   return { executor, ran, discarded, most: () => most };
