@@ -13,6 +13,7 @@ import {
   createLedger,
   type Entry,
   factsOf,
+  lossOf,
   type Measuring,
   noteTrial,
   type PruneSettings,
@@ -82,10 +83,9 @@ export async function chooseMixed(
 }
 
 const METHOD =
-  'A table of sensitivities (mean token KL of each unit under each treatment, alone) and a Lagrange multiplier choose the treatments within the budget. Two numbers bend the table: the share of the measured differences between units (gain) and a line over depth. They and the shares of the dense stream are found by exact trials on all validation windows; the widest plan of one width within the budget is a candidate too. The test text plays no part.';
+  'A table of sensitivities (mean token KL of each unit under each treatment, alone) and a Lagrange multiplier choose the treatments within the budget. Two numbers bend the table: the share of the measured differences between units (gain) and a line over depth. They and the shares of the dense stream are found by exact trials on all validation windows, judged by KL to the dense model; the widest plan of one width within the budget is a candidate too. The test text plays no part.';
 
-const better = (a: Entry, b: Entry | undefined): Entry =>
-  b && b.trial.validation.perplexity < a.trial.validation.perplexity ? b : a;
+const better = (a: Entry, b: Entry | undefined): Entry => (b && lossOf(b) < lossOf(a) ? b : a);
 
 /** The plan of a table's units as one of linears. */
 function onLinears(plan: Plan): Plan {

@@ -118,7 +118,7 @@ export function normaliseCompress(options: CompressOptions): PruneSettings & Com
     tasks: normaliseTasks(options),
     ...normaliseWindowing(options),
     maxTrials: wholeNumber('max-trials', options.maxTrials ?? DEFAULTS.maxTrials, 1, 1000),
-    judge: DEFAULTS.judge,
+    judge: 'divergence',
     greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
     push: undefined,

@@ -6,7 +6,7 @@
 import { mkdir } from 'node:fs/promises';
 import { fileError, handOver, type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { scoreWindows } from '../evaluate/index.js';
+import { compareStreams, scoreWindows, summariseFidelity } from '../evaluate/index.js';
 import { createGemm } from '../linalg/index.js';
 import { type BlockSource, checkpointSource, type Model } from '../model/index.js';
 import type { SquareSums } from '../profile/index.js';
@@ -26,6 +26,8 @@ export type SequentialInput = Treating & {
   readonly firstSquareSums?: SquareSums | undefined;
   /** Fits the treated linears to the dense stream; needs calibration text and an operator with a Gram matrix. */
   readonly target?: StreamTarget | undefined;
+  /** The dense model's residual after the last block on `validation`, to measure the divergence from. */
+  readonly reference?: Activations | undefined;
   /** Where the block files go. */
   readonly dir: string;
   readonly onProgress: OnProgress;
@@ -34,13 +36,15 @@ export type SequentialInput = Treating & {
 export type SequentialResult = {
   /** Mean negative log-likelihood of each validation window. */
   readonly nll: readonly number[];
+  /** Mean KL(dense ‖ treated) of each validation window; present with a reference. */
+  readonly divergences?: readonly number[];
   /** ‖X − X̃‖_F / ‖X‖_F of each block's output, X dense and X̃ pruned, on the traced windows. */
   readonly errors: readonly number[];
 };
 
 /** Prunes all blocks into files in `dir` and scores the result on the validation windows. */
 export async function pruneSequentially(input: SequentialInput): Promise<SequentialResult> {
-  const { engine, model, operator, calibration, validation, trace, target, dir, onProgress } = input;
+  const { engine, model, operator, calibration, validation, trace, target, reference, dir, onProgress } = input;
   const { blocks } = model.config;
   await mkdir(dir, { recursive: true }).catch((error) => {
     throw fileError(error, dir);
@@ -82,7 +86,9 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
     }
     const nll = validation ? await scoreWindows(engine, model, seen!, validation.windows) : [];
-    return { nll, errors };
+    if (!reference || !seen) return { nll, errors };
+    const { divergence } = summariseFidelity(await compareStreams(engine, model, seen, reference));
+    return { nll, divergences: divergence, errors };
   });
 }
 

@@ -31,6 +31,8 @@ export const trialSchema = z.object({
   validation: evaluationSchema,
   /** Scores on a sample of the calibration windows; only where both texts judge. */
   calibration: evaluationSchema.optional(),
+  /** KL(dense ‖ trial) of each validation window, nats per token; only where it judged. */
+  divergence: z.array(z.number()).optional(),
   /** Paired 95 % interval of perplexity(trial) / perplexity(uniform) over the same windows; [1, 1] for uniform. */
   interval: z.tuple([z.number(), z.number()]),
   /** Relative reconstruction error ‖X − X̃‖_F / ‖X‖_F of each block's output; empty for a surrogate. */

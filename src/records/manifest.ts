@@ -109,6 +109,8 @@ const manifestSchema = z.object({
   dense: rowSchema,
   uniform: rowSchema.nullable(),
   chosen: rowSchema,
+  /** `divergence`: candidates were judged by KL to the dense model on the validation windows. Absent: by perplexity. */
+  judge: z.literal('divergence').optional(),
   /** The trials of the search, in order; empty without a search. */
   trials: z.array(trialSchema),
   /** What the plan gains over uniform on validation and on calibration text; absent without both, and for uniform. */

@@ -54,14 +54,19 @@ export function createRequests(
     ...(calibration ? { calibration: digestOf(calibration.record) } : {}),
     ...(validation ? { validation: digestOf(validation.record) } : {}),
   };
-  const judge = settings.judge === 'both' && calibration !== undefined;
+  const judge: TrialRequest['judge'] =
+    settings.judge === 'both' && calibration !== undefined
+      ? 'both'
+      : settings.judge === 'divergence' && validation !== undefined
+        ? 'divergence'
+        : undefined;
   const shared = { model: digestOf(hashes), operator: settings.criterion.name, ...texts, seed: settings.seed };
   return ({ plan, target }, fidelity, loss = 'likelihood', windows) => {
     // Estimates are made without the streams: they order plans and never decide.
     const follows = target && fidelity === 'exact' && loss === 'likelihood' ? { target } : {};
     const pattern = fidelity === 'surrogate' ? standIn(settings).pattern : settings.pattern;
     const sample = windows === undefined ? {} : { windows };
-    const judged = judge && fidelity === 'exact' && loss === 'likelihood' ? { judge: 'both' as const } : {};
+    const judged = judge && fidelity === 'exact' && loss === 'likelihood' ? { judge } : {};
     const treated = { plan: realise(settings, model, plan, pattern), ...follows };
     return { ...shared, ...judged, ...treated, fidelity, ...sample, loss };
   };

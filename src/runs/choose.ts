@@ -32,7 +32,7 @@ import { GENERATION_WINDOWS } from './samples.js';
 import type { PruneSettings } from './settings.js';
 import { DEFAULT_SHARES, openShares } from './stream-shares.js';
 import { requestDigest } from './trial.js';
-import { createLedger, type Entry, type Ledger, noteTrial } from './trial-ledger.js';
+import { createLedger, type Entry, type Ledger, lossOf, noteTrial } from './trial-ledger.js';
 
 export type Choice = Entry & {
   /** The uniform baseline; undefined if nothing is evaluated. */
@@ -140,7 +140,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
 }
 
 /**
- * How far the treated linears follow the dense stream, by the loss of `base`; undefined where each keeps its own output: that
+ * How far the treated linears follow the dense stream, by the loss of `base` under the run's judge; undefined where each keeps its own output: that
  * is a candidate too, so following is never worse on validation text. Without validation text the default stands.
  */
 export async function chooseShares(
@@ -162,7 +162,7 @@ export async function chooseShares(
     at,
     [own.digest],
   );
-  if (best.trial.validation.perplexity < own.trial.validation.perplexity) return best.candidate.target;
+  if (lossOf(best) < lossOf(own)) return best.candidate.target;
   onProgress({
     kind: 'note',
     text: 'Following the dense stream does not help here; every linear keeps its own output.',

@@ -13,12 +13,13 @@ import {
   isWholeBlock,
   measureMisalignment,
   pruneSequentially,
+  runBlockFiles,
   scoreBlockFiles,
   scoreSurrogate,
   tapBlock,
 } from '../pipeline/index.js';
 import type { SquareSums } from '../profile/index.js';
-import { sampleText, type Text } from '../stream/index.js';
+import { type Activations, sampleText, type Text } from '../stream/index.js';
 import { ALIGNMENT_WINDOWS, JUDGED_CALIBRATION_WINDOWS, SURROGATE_WINDOWS } from './samples.js';
 import { type Digest, type Executor, requestDigest, type TrialOutcome, type TrialRequest } from './trial.js';
 import type { Workspace } from './workspace.js';
@@ -69,20 +70,31 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
     return firstSquareSums;
   };
   let judgedText: Promise<Text> | undefined;
+  let reference: Promise<Activations> | undefined;
   const onCalibration = async (dir: string | undefined, label: string): Promise<readonly number[]> => {
     judgedText ??= sampleText(own, model, calibration!, JUDGED_CALIBRATION_WINDOWS);
     const text = await judgedText;
     onProgress({ kind: 'stage', stage: `calibration text: ${label}`, total: blocks });
     return await scoreBlockFiles(engine, model, dir, text, onProgress);
   };
-  type Scores = Pick<TrialOutcome, 'losses' | 'calibrationLosses' | 'errors'>;
+  /** The dense model's residual on the validation windows: one pass, kept in memory or in a scratch file. */
+  const denseResidual = (): Promise<Activations> => {
+    reference ??= (async () => {
+      onProgress({ kind: 'stage', stage: 'dense, for its divergence', total: blocks });
+      return await own(runBlockFiles(engine, model, undefined, validation!, onProgress));
+    })();
+    return reference;
+  };
+  type Scores = Pick<TrialOutcome, 'losses' | 'calibrationLosses' | 'divergences' | 'errors'>;
   const exact = async (request: TrialRequest, label: string): Promise<Scores> => {
     const input = sequenceOf(request, dirOf(requestDigest(request)));
     const known = await firstOf(input.operator);
+    const compared = request.judge === 'divergence' ? await denseResidual() : undefined;
     announce(label);
     const trace = dense?.trace;
-    const { nll, errors } = await pruneSequentially({ ...input, validation, trace, firstSquareSums: known });
-    if (request.judge !== 'both') return { losses: nll, errors };
+    const context = { validation, trace, firstSquareSums: known, reference: compared };
+    const { nll, divergences, errors } = await pruneSequentially({ ...input, ...context });
+    if (request.judge !== 'both') return { losses: nll, ...(divergences ? { divergences } : {}), errors };
     return { losses: nll, calibrationLosses: await onCalibration(input.dir, label), errors };
   };
   const surrogate = async (request: TrialRequest): Promise<Scores> => {

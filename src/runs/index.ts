@@ -57,6 +57,6 @@ export {
   prepareTexts,
   type TextSettings,
 } from './texts.js';
-export { createLedger, type Entry, noteTrial, type TimedTrial } from './trial-ledger.js';
+export { createLedger, type Entry, lossOf, noteTrial, type TimedTrial } from './trial-ledger.js';
 export { describeUnseen } from './unseen-experts.js';
 export { checkOut, checkOutPath, checkOutside, checkSpace, isOnlyToBeCleared, type Workspace } from './workspace.js';

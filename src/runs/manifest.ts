@@ -113,6 +113,7 @@ export function buildManifest(facts: RunFacts): Manifest {
           }
         : {}),
     },
+    ...(settings.judge === 'divergence' && facts.texts.validation ? { judge: 'divergence' as const } : {}),
     trials: choice.entries.map(({ trial }) => withoutTime(trial)),
     ...(facts.gains ? { gains: facts.gains } : {}),
     search: searchOf(facts),
@@ -206,7 +207,8 @@ export function commandOf(settings: PruneSettings): string {
   add('test', settings.test);
   addTasks(settings.tasks, add);
   add('max-trials', settings.maxTrials === DEFAULTS.maxTrials ? undefined : settings.maxTrials);
-  add('judge', settings.judge === DEFAULTS.judge ? undefined : settings.judge);
+  // By what compress and quantise choose is not for users to say.
+  add('judge', settings.judge === DEFAULTS.judge || !prunes ? undefined : settings.judge);
   add('greedy-tokens', settings.greedyTokens === DEFAULTS.greedyTokens ? undefined : settings.greedyTokens);
   add('seed', settings.seed);
   add('device', settings.device);

@@ -17,7 +17,7 @@ import {
   type UniformBits,
   type WindowingOptions,
 } from './settings.js';
-import { normaliseTarget, type Shares } from './stream-shares.js';
+import { normaliseTarget, openShares, type Shares } from './stream-shares.js';
 import { normaliseTasks, type TaskOptions } from './task-options.js';
 
 export type QuantiseOptions = RunOptions &
@@ -66,6 +66,7 @@ export function normaliseQuantise(options: QuantiseOptions): PruneSettings {
   if (options.pattern !== undefined && plan === undefined) {
     conflict('pattern', 'bits', 'it says where zeros go, which only a plan asks for');
   }
+  const target = normaliseTarget(options, method);
   return {
     ...normaliseRun(options),
     command: 'quantise',
@@ -81,8 +82,9 @@ export function normaliseQuantise(options: QuantiseOptions): PruneSettings {
     aligns: false,
     criterion: method,
     pattern: patternOf(method, options.pattern, 'method'),
-    target: normaliseTarget(options, method),
-    judge: DEFAULTS.judge,
+    target,
+    // Where no share is open there is nothing to choose.
+    judge: target.kind === 'stream' && openShares(target) ? 'divergence' : DEFAULTS.judge,
     calibration: method.needs.length > 0 ? options.calibration : undefined,
     validation: options.validation,
     test: options.test,

@@ -76,7 +76,7 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
     const known = tried.get(digest);
     if (known) return known;
     const exact = request.fidelity === 'exact';
-    const { losses, calibrationLosses, errors, seconds } = outcome;
+    const { losses, calibrationLosses, divergences, errors, seconds } = outcome;
     const baseline = entries[0]?.trial.validation.nll ?? losses;
     const paired = exact ? baseline : surrogateSample(baseline.length, request.windows).map((i) => baseline[i]!);
     const trial = {
@@ -87,6 +87,7 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
       exact,
       validation: summarise(losses, length),
       ...(calibrationLosses ? { calibration: summarise(calibrationLosses, length) } : {}),
+      ...(divergences ? { divergence: [...divergences] } : {}),
       interval: pairedInterval(losses, paired),
       errors: [...errors],
       seconds,
@@ -154,15 +155,25 @@ export function createLedger({ executor, requestOf, facts, length, onProgress }:
 
 export function noteTrial({ candidate, trial }: Entry, onProgress: OnProgress): void {
   const perplexity = trial.validation.perplexity.toPrecision(5);
-  const other = trial.calibration ? `, calibration ${trial.calibration.perplexity.toPrecision(5)}` : '';
+  const other = trial.calibration
+    ? `, calibration ${trial.calibration.perplexity.toPrecision(5)}`
+    : trial.divergence
+      ? `, KL to dense ${mean(trial.divergence).toPrecision(4)}`
+      : '';
   onProgress({ kind: 'note', text: `${describeCandidate(candidate)}: validation perplexity ${perplexity}${other}` });
 }
+
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 const bestOf = (entries: readonly Entry[]): Entry | undefined =>
   entries.reduce<Entry | undefined>((a, b) => (a && lossOf(a) <= lossOf(b) ? a : b), undefined);
 
-/** The logarithm of the perplexity; where both texts judge, the mean of both logarithms, so that their gains count alike. */
-const lossOf = ({ trial: { validation, calibration } }: Entry): number => {
+/**
+ * What a search minimises: KL to the dense model where that judges, else the logarithm of the perplexity; where both texts judge, the
+ * mean of both logarithms, so that their gains count alike.
+ */
+export const lossOf = ({ trial: { validation, calibration, divergence } }: Pick<Entry, 'trial'>): number => {
+  if (divergence) return mean(divergence);
   const loss = Math.log(validation.perplexity);
   return calibration ? (loss + Math.log(calibration.perplexity)) / 2 : loss;
 };

@@ -21,8 +21,8 @@ export type TrialRequest = {
   /** How far the treated linears follow the dense stream; absent where each keeps its own output. */
   readonly target?: StreamTarget;
   readonly seed: number;
-  /** `both`: the outcome also has losses on calibration windows. Absent: it has not. */
-  readonly judge?: 'both';
+  /** `both`: the outcome also has losses on calibration windows. `divergence`: KL to the dense model. Absent: neither. */
+  readonly judge?: 'both' | 'divergence';
   /** `surrogate`: the operator's stand-in with dense statistics, on a sample of the windows. */
   readonly fidelity: 'exact' | 'surrogate';
   /** Of a surrogate: its windows, if they are fewer than usual. */
@@ -38,6 +38,8 @@ export type TrialOutcome = {
   readonly losses: readonly number[];
   /** Nats per token of a sample of the calibration windows, where the request's judge is `both`. */
   readonly calibrationLosses?: readonly number[];
+  /** KL(dense ‖ treated) of each validation window, where the request's judge is `divergence`. */
+  readonly divergences?: readonly number[];
   /** Relative error of each block's output; empty for a surrogate. */
   readonly errors: readonly number[];
   readonly seconds: number;

@@ -132,10 +132,12 @@ function toJson({ manifest, trials, packed, seconds, peakMemoryBytes, out }: Com
       ...(manifest.target ? { target: manifest.target } : {}),
       ...scores(manifest.chosen),
     },
-    trials: trials.map(({ hyperparameters, target, validation, interval, seconds: took }) => ({
+    ...(manifest.judge ? { judge: manifest.judge } : {}),
+    trials: trials.map(({ hyperparameters, target, validation, divergence, interval, seconds: took }) => ({
       hyperparameters,
       ...(target ? { target } : {}),
       validation: validation.perplexity,
+      ...(divergence ? { divergence: divergence.reduce((a, b) => a + b, 0) / divergence.length } : {}),
       interval,
       seconds: took,
     })),

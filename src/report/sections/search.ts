@@ -2,7 +2,7 @@
 // searched (such as β), or against the trial’s number where several were searched.
 
 import type { Manifest, Trial } from '../../records/index.js';
-import { describeValues, formatNumber, formatPerplexity, symbolOf } from '../../words/index.js';
+import { describeValues, formatNats, formatNumber, formatPerplexity, symbolOf } from '../../words/index.js';
 import { drawSearch, searchTop, type TrialPoint } from '../charts.js';
 import { escapeHtml, figure, type Html, note, section, table } from '../html.js';
 import { type KeyEntry, keyOf } from '../key.js';
@@ -67,12 +67,19 @@ function searchedName(trials: readonly Trial[]): string | undefined {
   return others.length === 0 && name !== undefined && values.every((one) => one[name] !== undefined) ? name : undefined;
 }
 
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
 const describe = (trial: Trial): string => describeValues(valuesOf(trial));
 const plural = (count: number): string => (count === 1 ? 'One trial is' : `${count} trials are`);
 
 function numbersOf(trials: readonly Trial[], chosen: Trial | undefined): Html {
   const names = [...new Set(trials.flatMap((trial) => Object.keys(valuesOf(trial))))];
-  const columns = [...names.map((name) => escapeHtml(symbolOf(name))), 'perplexity', 'windows', 'ratio [95 %]'];
+  const judged = trials.some(({ divergence }) => divergence);
+  const columns = [
+    ...names.map((name) => escapeHtml(symbolOf(name))),
+    ...(judged ? ['KL to dense'] : []),
+    ...['perplexity', 'windows', 'ratio [95 %]'],
+  ];
   const rows = trials.map((trial, i) => {
     const values = valuesOf(trial);
     const { perplexity, windows } = trial.validation;
@@ -81,6 +88,7 @@ function numbersOf(trials: readonly Trial[], chosen: Trial | undefined): Html {
       chosen: trial === chosen,
       cells: [
         ...names.map((name) => (values[name] === undefined ? '–' : formatNumber(values[name]))),
+        ...(judged ? [trial.divergence ? formatNats(mean(trial.divergence)) : '–'] : []),
         formatPerplexity(perplexity),
         String(windows),
         formatEstimate(ratioOf(trial), trial.interval),
@@ -88,5 +96,5 @@ function numbersOf(trials: readonly Trial[], chosen: Trial | undefined): Html {
     };
   });
   return `${table('Trials of the search', ['trial', ...columns], rows)}
-${note('Exact: the real procedure on all validation windows; it decides. Surrogate: masks from dense statistics on a few windows, relative to uniform by the same means; it orders the candidates.')}`;
+${note(`Exact: the real procedure on all validation windows; it decides${judged ? ', by KL to the dense model' : ''}. Surrogate: masks from dense statistics on a few windows, relative to uniform by the same means; it orders the candidates.`)}`;
 }
