@@ -4,8 +4,16 @@
 
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, OptionError, readDocument, VERSION, withResources, writeFileAtomic } from '../base/index.js';
-import { writeRenamed } from '../checkpoint/index.js';
+import {
+  fileError,
+  type OnProgress,
+  OptionError,
+  readDocument,
+  VERSION,
+  withResources,
+  writeFileAtomic,
+} from '../base/index.js';
+import { type ScalesFile, writeRenamed } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import { blameWeights, type Model, mendConfig, mendingOf, openModel, renumberTensor } from '../model/index.js';
@@ -13,6 +21,7 @@ import { type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod } from
 import { scoreRemovals, startAngles, startInfluence, visitResiduals } from '../profile/index.js';
 import { type DropRecord, parseDropRecord } from '../records/index.js';
 import {
+  carryScales,
   checkOut,
   checkOutside,
   checkSpace,
@@ -23,6 +32,7 @@ import {
   normaliseRun,
   normaliseWindowing,
   openEngine,
+  openGrids,
   openReference,
   openRun,
   openSource,
@@ -140,6 +150,7 @@ async function clearEarlier(settings: DropSettings, model: Model, texts: Prepare
 }
 
 async function run(settings: DropSettings, model: Model, texts: PreparedTexts): Promise<DropRecord> {
+  const grids = await openGrids(model);
   return await withResources(async (own) => {
     // Create the engine first, so that a missing device leaves no workspace behind.
     const engine = await own(openEngine(model, settings));
@@ -170,7 +181,7 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts): 
     const { perplexities: dense } = await scoresOf('dense', undefined);
     const choice = await choose(settings, model, texts, engine, workspace);
     onProgress({ kind: 'stage', stage: 'writing' });
-    const final = await assemble(model, workspace, new Set(choice.removed));
+    const final = await assemble(model, grids, workspace, new Set(choice.removed), onProgress);
     const smaller = await openModel(final);
     const { perplexities: dropped, compared } = await scoresOf('dropped', smaller);
     const record: DropRecord = {
@@ -253,7 +264,14 @@ async function choose(
 }
 
 /** Writes the smaller checkpoint, in the workspace. */
-async function assemble(model: Model, workspace: Workspace, removed: ReadonlySet<number>): Promise<string> {
+async function assemble(
+  model: Model,
+  grids: ScalesFile | undefined,
+  workspace: Workspace,
+  removed: ReadonlySet<number>,
+  onProgress: OnProgress,
+): Promise<string> {
+  const rename = (name: string): string | undefined => renumberTensor(name, removed, model.tensorNames.blocks);
   const final = workspace.at('final');
   await rm(final, { recursive: true, force: true });
   const config = join(model.checkpoint.dir, 'config.json');
@@ -262,14 +280,10 @@ async function assemble(model: Model, workspace: Workspace, removed: ReadonlySet
     const contents = {
       'config.json': mendConfig(await readFile(config, 'utf8'), removed, mendingOf(model.checkpoint.config)),
     };
-    await writeRenamed(
-      model.checkpoint,
-      final,
-      (name) => renumberTensor(name, removed, model.tensorNames.blocks),
-      contents,
-    );
+    await writeRenamed(model.checkpoint, final, rename, contents);
   } catch (error) {
     throw fileError(error, final);
   }
+  if (grids) await carryScales({ grids, written: await openModel(final), rename, onProgress });
   return final;
 }

@@ -5,13 +5,14 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError, readDocument, settleAll, writeFileAtomic } from '../base/index.js';
-import { writeCheckpoint, writeScales } from '../checkpoint/index.js';
+import { type ScalesFile, writeCheckpoint } from '../checkpoint/index.js';
 import { blameWeights, blockTensorNames, type Model, openModel, weightName } from '../model/index.js';
 import { blockPath, openBlockFile, readBlockScales, readNotes } from '../pipeline/index.js';
 import { type Manifest, parseManifest } from '../records/index.js';
 import {
   buildManifest,
   type ChoosePlan,
+  carryScales,
   checkAgainstModel,
   checkOut,
   checkOutside,
@@ -24,6 +25,7 @@ import {
   fidelityOf,
   gainsOf,
   isOnlyToBeCleared,
+  openGrids,
   openRun,
   openSource,
   type PruneSettings,
@@ -94,6 +96,7 @@ async function editModel(
     return await readResult(settings.out, join(settings.out, 'layerwise.json'), started);
   }
 
+  const grids = await openGrids(model);
   const finish = async (run: Run): Promise<EditResult> => {
     const { workspace, engine, executor, choice } = run;
     const { blocks } = executor;
@@ -112,7 +115,7 @@ async function editModel(
     const unseen = describeUnseen(notes.map(({ unseen }) => unseen));
     if (unseen !== undefined) settings.onProgress({ kind: 'note', text: unseen });
     settings.onProgress({ kind: 'stage', stage: 'writing' });
-    const final = await assemble(model, workspace, dirOf(choice));
+    const final = await assemble(model, grids, workspace, dirOf(choice), settings);
     const edited = await openModel(final);
     const { compared: _, ...uniformScores } = uniform;
     const { compared, ...chosenScores } = chosen;
@@ -125,7 +128,8 @@ async function editModel(
       target: run.target,
       choice,
       zeros: await countZeros(edited),
-      bits: await countBits(edited),
+      // Of prune they are the source's, where masks left it on its grids.
+      bits: settings.command === 'prune' ? undefined : await countBits(edited),
       notes,
       denseValidation: run.denseValidation,
       tasks,
@@ -169,7 +173,13 @@ function resultOf(out: string, manifest: Manifest, trials: readonly TimedTrial[]
 }
 
 /** Writes the chosen blocks over a copy of the checkpoint, in the workspace. */
-async function assemble(model: Model, workspace: Workspace, dir: string): Promise<string> {
+async function assemble(
+  model: Model,
+  grids: ScalesFile | undefined,
+  workspace: Workspace,
+  dir: string,
+  { onProgress }: Pick<PruneSettings, 'onProgress'>,
+): Promise<string> {
   const final = workspace.at('final');
   await rm(final, { recursive: true, force: true });
   await mkdir(final).catch((error) => {
@@ -181,12 +191,9 @@ async function assemble(model: Model, workspace: Workspace, dir: string): Promis
   const editOf = new Map(files.flatMap((file, block) => blockTensorNames(model, block).map((name) => [name, file])));
   await writeCheckpoint(model.checkpoint, final, (name) => editOf.get(name)?.(name));
   const scales = (await settleAll(paths.map((path) => readBlockScales(model, path)))).flat();
-  if (scales.length > 0) {
-    const columns = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.columns]));
-    await writeScales(
-      final,
-      scales.map((linear) => ({ ...linear, columns: columns.get(linear.name)! })),
-    );
-  }
+  if (!grids && scales.length === 0) return final;
+  const columns = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.columns]));
+  const made = scales.map((linear) => ({ ...linear, columns: columns.get(linear.name)! }));
+  await carryScales({ grids, written: await openModel(final), made, onProgress });
   return final;
 }

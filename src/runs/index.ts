@@ -1,4 +1,5 @@
 export { type Candidate, createRequests } from './candidate.js';
+export { carryScales, openGrids } from './carry-scales.js';
 export { conflict, oneOf, optionCode, realNumber, refuseMissing, wholeNumber } from './checks.js';
 export { type Choice, type ChoosingContext, choosePlan, chooseShares } from './choose.js';
 export { trialEquivalents } from './cost.js';
