@@ -19,7 +19,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 T = gguf.GGMLQuantizationType
-TYPES = [T.F16, T.BF16, T.Q8_0, T.Q4_0, T.Q6_K, T.Q4_K]
+TYPES = [T.F16, T.BF16, T.Q8_0, T.Q4_0, T.Q6_K, T.Q4_K, T.Q3_K, T.Q2_K]
 
 NODE = """
 import { readFileSync, writeFileSync } from 'node:fs';

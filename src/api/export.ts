@@ -38,7 +38,7 @@ export type ExportOptions = {
   readonly to: string;
   /** File (gguf) or directory to write; must not exist. */
   readonly out: string;
-  /** gguf: `f16`, `bf16`, `q8_0`, `q4_0`, `q6_k` or `q4_k`, the type of the linears. Defaults to `q8_0`. */
+  /** gguf: `f16`, `bf16`, `q8_0`, `q4_0`, `q6_k`, `q4_k`, `q3_k` or `q2_k`, the type of the linears. Defaults to `q8_0`. */
   readonly type?: string;
   /** compressed-tensors: 4 or 8 bits to round a dense checkpoint to. Not for one that has layerwise.scales. */
   readonly bits?: number;

@@ -58,7 +58,7 @@ const sparse: Contender = {
   making: { by: 'zeros', bits: 4, rate: 0.5, pattern: '8:16' },
 };
 
-const gguf = (['f16', 'q8_0', 'q6_k', 'q4_k', 'q4_0'] as const).map(
+const gguf = (['f16', 'q8_0', 'q6_k', 'q4_k', 'q4_0', 'q3_k', 'q2_k'] as const).map(
   (type): Contender => ({
     name: type,
     kind: 'gguf',

@@ -30,11 +30,22 @@ import { describeTokenizer, type Pairs } from './gguf-tokenizer.js';
 import { countZeros, type ZeroCounts } from './zeros.js';
 
 /** The types of `--type`, and llama.cpp's number for a file that is mostly that. */
-const FILE_TYPES = { f16: 1, bf16: 32, q8_0: 7, q4_0: 2, q6_k: 18, q4_k: 14 } as const;
+const FILE_TYPES = { f16: 1, bf16: 32, q8_0: 7, q4_0: 2, q6_k: 18, q4_k: 14, q3_k: 11, q2_k: 10 } as const;
 export type GgufType = keyof typeof FILE_TYPES;
 export const GGUF_TYPES = Object.keys(FILE_TYPES) as readonly GgufType[];
 
-const NAMES = { f16: 'F16', bf16: 'BF16', q8_0: 'Q8_0', q4_0: 'Q4_0', q6_k: 'Q6_K', q4_k: 'Q4_K' } as const;
+const NAMES = {
+  f16: 'F16',
+  bf16: 'BF16',
+  q8_0: 'Q8_0',
+  q4_0: 'Q4_0',
+  q6_k: 'Q6_K',
+  q4_k: 'Q4_K',
+  q3_k: 'Q3_K',
+  q2_k: 'Q2_K',
+} as const;
+/** Beside these the embeddings and the head are Q6_K, as llama.cpp has them. */
+const FEW_BITS: readonly GgufType[] = ['q4_0', 'q4_k', 'q3_k', 'q2_k'];
 const SLAB_BYTES = 32 << 20;
 
 type PlannedTensor = NamedTensor & {
@@ -96,7 +107,7 @@ const firstId = (value: unknown): number | undefined => {
 
 function typeOf({ kind }: NamedTensor, columns: number, asked: GgufType): WrittenType {
   if (kind === 'vector') return 'F32';
-  const wanted = kind === 'table' && (asked === 'q4_0' || asked === 'q4_k') ? 'Q6_K' : NAMES[asked];
+  const wanted = kind === 'table' && FEW_BITS.includes(asked) ? 'Q6_K' : NAMES[asked];
   const fits = (type: WrittenType): boolean => columns % BLOCK_TYPES[type].weights === 0;
   return fits(wanted) ? wanted : fits('Q8_0') ? 'Q8_0' : 'F16';
 }
@@ -118,7 +129,7 @@ function notesOn(
   const lossy = linears.filter(({ type }) => !keepsZeros(type));
   if (lossy.length > 0) {
     notes.push(
-      `Q4_K has no exact zero: a pruned weight comes out up to half a step beside it. Q4_0 and Q6_K keep zeros.`,
+      `${NAMES[asked]} has no exact zero: a pruned weight comes out up to half a step beside it. Q4_0, Q3_K and Q6_K keep zeros.`,
     );
   }
   const rounded = linears.filter(({ source, grid }) => scales?.grids.has(source) && !grid);

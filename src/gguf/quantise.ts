@@ -1,20 +1,30 @@
-// Weights → blocks of a GGUF tensor, the reverse of dequantise.ts: F32, F16, BF16, and five quantised types. Weights that lie
+// Weights → blocks of a GGUF tensor, the reverse of dequantise.ts: F32, F16, BF16, and seven quantised types. Weights that lie
 // on a grid of ours already are stored exactly where the type can: its integers and scales go into Q4_0 and Q8_0 as they are.
-// Scales are rounded to halves first and integers chosen for the rounded scale. Zeros stay zeros, except in Q4_K.
+// Scales are rounded to halves first and integers chosen for the rounded scale. Zeros stay zeros, except in Q4_K and Q2_K.
 
 import { InternalError } from '../base/index.js';
 import type { Grid } from '../checkpoint/index.js';
 import { fromFloat32, halfBits, nearestHalf } from '../tensor/index.js';
-import { writeQ4K, writeQ6K } from './quantise-k.js';
+import { writeQ2K, writeQ3K, writeQ4K, writeQ6K } from './quantise-k.js';
 import { bestScale, requireScalable, roundTo } from './round.js';
 import { BLOCK_TYPES, type BlockType, type BlockTypeName } from './types.js';
 
 /** The types that are written. */
-export const WRITTEN_TYPES = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q6_K', 'Q4_K'] as const satisfies BlockTypeName[];
+export const WRITTEN_TYPES = [
+  'F32',
+  'F16',
+  'BF16',
+  'Q8_0',
+  'Q4_0',
+  'Q6_K',
+  'Q4_K',
+  'Q3_K',
+  'Q2_K',
+] as const satisfies BlockTypeName[];
 export type WrittenType = (typeof WRITTEN_TYPES)[number];
 
 /** Whether a zero of the weights is always a zero of the blocks. */
-export const keepsZeros = (type: WrittenType): boolean => type !== 'Q4_K';
+export const keepsZeros = (type: WrittenType): boolean => type !== 'Q4_K' && type !== 'Q2_K';
 
 /** Writes the block of the weights from `from` on at byte `at`. */
 export type WriteBlock = (W: Float32Array, from: number, bytes: DataView, at: number) => void;
@@ -37,10 +47,17 @@ const writeQ4: WriteBlock = (W, from, bytes, at) => {
   for (let i = 0; i < 16; i++) bytes.setUint8(at + 2 + i, q(i) | (q(i + 16) << 4));
 };
 
-const WRITERS = { Q8_0: writeQ8, Q4_0: writeQ4, Q6_K: writeQ6K, Q4_K: writeQ4K } as const;
+const WRITERS = {
+  Q8_0: writeQ8,
+  Q4_0: writeQ4,
+  Q6_K: writeQ6K,
+  Q4_K: writeQ4K,
+  Q3_K: writeQ3K,
+  Q2_K: writeQ2K,
+} as const;
 
 /** The largest integer of a type on the side of the largest weight. */
-const REACH = { Q8_0: 127, Q4_0: 8, Q6_K: 128 * 32, Q4_K: 63 * 15 } as const;
+const REACH = { Q8_0: 127, Q4_0: 8, Q6_K: 128 * 32, Q4_K: 63 * 15, Q3_K: 4 * 32, Q2_K: 3 * 15 } as const;
 
 /**
  * The blocks of whole rows.

@@ -68,6 +68,8 @@ describe('relative squared errors', () => {
     Q4_0: 0.0074,
     Q6_K: 3.16e-4,
     Q4_K: 0.00511,
+    Q3_K: 0.0229,
+    Q2_K: 0.0876,
   };
   test.each(WRITTEN_TYPES)('of %s are those of ggml or smaller', (type) => {
     const W = draw(1, 0, 32768);
