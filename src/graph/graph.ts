@@ -47,15 +47,34 @@ export type Graph = {
 
 export const int = (value: number): Attribute => ({ kind: 'int', value });
 export const float = (value: number): Attribute => ({ kind: 'float', value });
+export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', value });
 export const text = (value: string): Attribute => ({ kind: 'text', value });
 
-/** Collects nodes and initialisers; every op method returns the name of its output. */
+/** The number in an attribute, or `fallback` where there is none. */
+export const numberOf = (attribute: Attribute | undefined, fallback: number): number =>
+  attribute?.kind === 'int' || attribute?.kind === 'float' ? attribute.value : fallback;
+
+/**
+ * Collects nodes and initialisers; every op method returns the name of its output. `prefix` begins the names of outputs, so
+ * that they are no names of a graph whose nodes were added.
+ */
 export class GraphBuilder {
   private readonly nodes: Node[] = [];
   private readonly initializers = new Map<string, Initializer>();
   private readonly inputs: ValueInfo[] = [];
   private readonly outputs: ValueInfo[] = [];
+  private readonly prefix: string;
   private count = 0;
+
+  constructor(prefix = '') {
+    this.prefix = prefix;
+  }
+
+  /** Adds the nodes and initialisers of another graph, but neither its inputs nor its outputs. */
+  add({ nodes, initializers }: Pick<Graph, 'nodes' | 'initializers'>): void {
+    this.nodes.push(...nodes);
+    for (const initializer of initializers) this.initializer(initializer);
+  }
 
   input(name: string, type: ElementType, shape: readonly Dimension[]): string {
     this.inputs.push({ name, type, shape });
@@ -79,7 +98,7 @@ export class GraphBuilder {
     count: number,
     attributes: Readonly<Record<string, Attribute>> = {},
   ): readonly string[] {
-    const outputs = Array.from({ length: count }, () => `${op.toLowerCase()}_${this.count++}`);
+    const outputs = Array.from({ length: count }, () => `${this.prefix}${op.toLowerCase()}_${this.count++}`);
     this.nodes.push({ op, inputs, outputs, attributes });
     return outputs;
   }

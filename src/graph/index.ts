@@ -1,3 +1,5 @@
+export { cotangentOf, type DifferentiateOptions, differentiate, gradientOf } from './differentiate.js';
+export { feedInitializers } from './feed.js';
 export {
   type Attribute,
   type ElementType,

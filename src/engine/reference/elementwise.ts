@@ -76,6 +76,9 @@ export const Neg = unary((x) => -x);
 export const Sigmoid = unary((x) => 1 / (1 + Math.exp(-x)));
 export const Relu = unary((x) => Math.max(x, 0));
 export const Tanh = unary(Math.tanh);
+export const Sqrt = unary(Math.sqrt);
+export const Reciprocal = unary((x) => 1 / x);
+export const Sign = unary(Math.sign);
 /** x·Φ(x), or 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) with the approximation `tanh`. */
 export const Gelu: Op = {
   attributes: ['approximate'],
@@ -111,6 +114,7 @@ function erf(x: number): number {
   return Math.sign(x) * (1 - Math.exp(-x * x) / (Math.sqrt(Math.PI) * fraction));
 }
 
+export const Erf = unary(erf);
 export const Identity: Op = { attributes: [], inputs: [1, 1], run: ([x]) => x! };
 export const Cast: Op = {
   attributes: ['to'],

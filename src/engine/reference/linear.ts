@@ -1,5 +1,7 @@
-// Y = A·B + C with A [M, K] and B [K, N]. With transA, A is [K, M]; with transB, B is [N, K]. C broadcasts to [M, N].
+// Gemm: Y = A·B + C with A [M, K] and B [K, N]. With transA, A is [K, M]; with transB, B is [N, K]. C broadcasts to [M, N].
+// MatMul: the same of every pair of matrices of A [..., M, K] and B [..., K, N]; the axes before are equal.
 
+import { elementCount } from '../../tensor/index.js';
 import { expand } from './shapes.js';
 import { mismatch, type Op, real, scalar, type Value } from './value.js';
 
@@ -20,6 +22,25 @@ function gemm(a: Value, b: Value, c: Value | undefined, transA: boolean, transB:
   return y;
 }
 
+function matMul(a: Value, b: Value): Value {
+  const [M, K] = a.shape.slice(-2) as [number, number];
+  const [inner, N] = b.shape.slice(-2) as [number, number];
+  const outer = a.shape.slice(0, -2);
+  if (a.shape.length < 2 || inner !== K || outer.join() !== b.shape.slice(0, -2).join()) {
+    mismatch('MatMul', a.shape, b.shape);
+  }
+  const y = real([...outer, M, N]);
+  for (let at = 0; at < elementCount(outer); at++) {
+    const part = (x: Value, size: number, shape: readonly number[]): Value => {
+      return { ...x, shape, data: x.data.subarray(at * size, (at + 1) * size) };
+    };
+    const product = gemm(part(a, M * K, [M, K]), part(b, K * N, [K, N]), undefined, false, false);
+    y.data.set(product.data, at * M * N);
+  }
+  return y;
+}
+
+export const MatMul: Op = { attributes: [], inputs: [2, 2], run: ([a, b]) => matMul(a!, b!) };
 export const Gemm: Op = {
   attributes: ['transA', 'transB'],
   inputs: [2, 3],

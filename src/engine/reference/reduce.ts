@@ -101,6 +101,22 @@ export const LogSoftmax: Op = {
   inputs: [1, 1],
   run: ([x], attributes) => alongAxis(x!, axisOf(scalar(attributes, 'axis', -1), x!.shape.length), logSoftmax),
 };
+export const Softmax: Op = {
+  attributes: ['axis'],
+  inputs: [1, 1],
+  run: ([x], attributes) =>
+    alongAxis(x!, axisOf(scalar(attributes, 'axis', -1), x!.shape.length), (values) =>
+      logSoftmax(values).map(Math.exp),
+    ),
+};
 export const ReduceMax = reduction(Number.NEGATIVE_INFINITY, Math.max);
 export const ReduceSum = reduction(0, (sum, value) => sum + value);
+export const ReduceMean: Op = {
+  ...ReduceSum,
+  run: (inputs, attributes) => {
+    const sums = ReduceSum.run(inputs, attributes) as Value;
+    const terms = inputs[0]!.data.length / sums.data.length;
+    return { ...sums, data: sums.data.map((sum) => sum / terms) };
+  },
+};
 export const ReduceSumSquare = reduction(0, (sum, value) => sum + value * value);

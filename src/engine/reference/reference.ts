@@ -23,7 +23,10 @@ async function load(graph: Graph): Promise<Session> {
   const once: Session['run'] = async (inputs) => {
     if (!constants) throw new InternalError('E_INTERNAL_ENGINE', `${graph.name} was run after it was released.`);
     checkInputs(graph, inputs);
-    return run(graph, constants, inputs);
+    const values = new Map(constants);
+    for (const { name } of graph.inputs) values.set(name, fromHost(inputs[name]!));
+    interpret(graph, values);
+    return Object.fromEntries(graph.outputs.map(({ name }) => [name, toHost(values.get(name)!)]));
   };
   return {
     run: once,
@@ -65,7 +68,8 @@ function checkNode(node: Node): Op {
   return op;
 }
 
-async function readValue(graph: Graph, initializer: Initializer): Promise<Value> {
+/** An initialiser in double precision. */
+export async function readValue(graph: Graph, initializer: Initializer): Promise<Value> {
   const bytes = await readInitializer(graph, initializer);
   const { dtype, shape } = initializer;
   if (dtype === 'I64') {
@@ -75,16 +79,8 @@ async function readValue(graph: Graph, initializer: Initializer): Promise<Value>
   return { type: 'f32', shape, data: Float64Array.from(toFloat32(bytes, dtype)) };
 }
 
-function run(
-  graph: Graph,
-  constants: ReadonlyMap<string, Value>,
-  inputs: Readonly<Record<string, HostTensor>>,
-): Record<string, HostTensor> {
-  const values = new Map(constants);
-  for (const { name } of graph.inputs) {
-    const { type, shape, data } = inputs[name]!;
-    values.set(name, { type, shape, data: Float64Array.from(data as Iterable<number | bigint>, Number) });
-  }
+/** Computes all values of a graph in double precision; `values` holds those of its inputs and initialisers. */
+export function interpret(graph: Graph, values: Map<string, Value>): void {
   const find = (name: string): Value => {
     const value = values.get(name);
     if (!value) throw new InternalError('E_INTERNAL_ENGINE', `${graph.name}: nothing computes ${name} before its use.`);
@@ -95,8 +91,14 @@ function run(
     const results = [OPS.get(node.op)!.run(read, node.attributes)].flat();
     for (const [i, output] of node.outputs.entries()) values.set(output, results[i]!);
   }
-  return Object.fromEntries(graph.outputs.map(({ name }) => [name, toHost(find(name))]));
+  for (const { name } of graph.outputs) find(name);
 }
+
+const fromHost = ({ type, shape, data }: HostTensor): Value => ({
+  type,
+  shape,
+  data: Float64Array.from(data as Iterable<number | bigint>, Number),
+});
 
 function toHost({ type, shape, data }: Value): HostTensor {
   return type === 'f32'

@@ -37,6 +37,13 @@ export function scalar(attributes: Attributes, name: string, fallback?: number):
   return attribute.value;
 }
 
+/** The numbers in an attribute. */
+export function numbers(attributes: Attributes, name: string): readonly number[] {
+  const attribute = attributes[name];
+  if (attribute?.kind === 'ints') return attribute.value;
+  throw new UnsupportedError('E_UNSUPPORTED_ATTRIBUTE', `Attribute ${name}: expected numbers.`, { name });
+}
+
 /** The word in an attribute, which must be one of `words`. Defaults to the first of them. */
 export function word<T extends string>(attributes: Attributes, name: string, words: readonly [T, ...T[]]): T {
   const attribute = attributes[name];
