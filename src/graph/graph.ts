@@ -46,7 +46,8 @@ export type Graph = {
 };
 
 export const int = (value: number): Attribute => ({ kind: 'int', value });
-export const float = (value: number): Attribute => ({ kind: 'float', value });
+/** ONNX stores such attributes in float32. */
+export const float = (value: number): Attribute => ({ kind: 'float', value: Math.fround(value) });
 export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', value });
 export const text = (value: string): Attribute => ({ kind: 'text', value });
 

@@ -4,7 +4,7 @@
 import { int, numberOf, text } from '../graph.js';
 import { axisFrom, sliceOf } from '../infer.js';
 import { isStatic, type Size } from '../sizes.js';
-import { type Rule, refusal } from './backward.js';
+import { type Backward, type Rule, refusal } from './backward.js';
 
 export const Reshape: Rule = {
   attributes: [],
@@ -55,23 +55,22 @@ export const Concat: Rule = {
   apply: (back, { inputs, attributes }, [dy]) => {
     const axis = axisFrom(numberOf(attributes.axis, 0), back.shapeOf(inputs[0]!).length);
     const sizes: readonly Size[] = inputs.map((input) => back.shapeOf(input)[axis]!);
-    if (isStatic(sizes)) {
-      let at = 0;
-      for (const [i, input] of inputs.entries()) {
-        const [start, end] = [back.ints([at]), back.ints([at + sizes[i]!])];
-        at += sizes[i]!;
-        back.give(input, () => back.op('Slice', [dy!, start, end, back.ints([axis])]));
-      }
-      return;
+    // Where each part ends is a number, or a sum at run time of the sizes so far.
+    const computed = !isStatic(sizes);
+    let [end, at] = [back.ints([0]), 0];
+    for (const [i, input] of inputs.entries()) {
+      const start = end;
+      at += computed ? 0 : Number(sizes[i]);
+      end = computed ? back.op('Add', [start, lengthOf(back, input, axis)]) : back.ints([at]);
+      const stop = end;
+      back.give(input, () => back.op('Slice', [dy!, start, stop, back.ints([axis])]));
     }
-    const lengths = inputs.map((input) =>
-      back.op('Slice', [back.op('Shape', [input]), back.ints([axis]), back.ints([axis + 1])]),
-    );
-    const counts = back.op('Concat', lengths, { axis: int(0) });
-    const parts = inputs.length === 1 ? [dy!] : back.ops('Split', [dy!, counts], inputs.length, { axis: int(axis) });
-    for (const [i, input] of inputs.entries()) back.give(input, () => parts[i]!);
   },
 };
+
+/** The size of an axis, as an int64 vector. */
+const lengthOf = (back: Backward, value: string, axis: number): string =>
+  back.op('Slice', [back.op('Shape', [value]), back.ints([axis]), back.ints([axis + 1])]);
 
 /** Rows by number, along axis 0. A row that was taken more than once gets the sum. */
 export const Gather: Rule = {
