@@ -1,5 +1,6 @@
 // Layer removal: writes a checkpoint without the blocks that a method chose, renumbers the others, and writes layerwise.json.
-// The scores are of the written checkpoint. The stages are in the order of the data flow. An interrupted run continues after
+// With `repair`, the blocks before the gaps are fitted to what the removed ones did (src/pipeline/seams.ts). The scores are of
+// the written checkpoint. The stages are in the order of the data flow. An interrupted run continues after
 // the last finished stage.
 
 import { mkdir, readFile, rm } from 'node:fs/promises';
@@ -13,11 +14,19 @@ import {
   withResources,
   writeFileAtomic,
 } from '../base/index.js';
-import { type ScalesFile, writeRenamed } from '../checkpoint/index.js';
+import {
+  keepTensor,
+  type ScalesFile,
+  type TensorEdit,
+  type TensorInfo,
+  type TensorToWrite,
+  writeReplaced,
+} from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import { blameWeights, type Model, mendConfig, mendingOf, openModel, renumberTensor } from '../model/index.js';
-import { type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod } from '../plan/index.js';
+import { blockPath, openBlockFile, repairSeams, requireRepairable, tensorsOfSeam } from '../pipeline/index.js';
+import { type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod, seamsOf } from '../plan/index.js';
 import { scoreRemovals, startAngles, startInfluence, visitResiduals } from '../profile/index.js';
 import { type DropRecord, parseDropRecord } from '../records/index.js';
 import {
@@ -59,7 +68,12 @@ export type DropOptions = RunOptions &
     readonly blocks: number;
     /** `shortgpt`, `angular`, `deepest` or `perplexity`. */
     readonly method: string;
-    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. `shortgpt` and `angular` measure on the first, `perplexity` chooses by the second. */
+    /**
+     * `linear`: fits the blocks before the gaps to what the removed ones did, in closed form, on the calibration text. Defaults
+     * to no repair.
+     */
+    readonly repair?: string;
+    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. `shortgpt`, `angular` and `repair` measure on the first, `perplexity` chooses by the second. */
     readonly calibration?: string;
     readonly validation?: string;
     /** Scored once, with the dense and the smaller model. It does not influence the choice. */
@@ -78,6 +92,7 @@ type DropSettings = RunSettings &
     readonly out: string;
     readonly blocks: number;
     readonly method: DropMethod;
+    readonly repair: 'linear' | undefined;
     readonly greedyTokens: number;
     readonly resume: boolean;
   };
@@ -97,6 +112,7 @@ export async function drop(options: DropOptions): Promise<DropResult> {
   if (!done) await checkOut(out, resume);
   const model = await openSource(settings.checkpoint, settings.onProgress);
   if (settings.blocks >= model.config.blocks) refuseBlocks(settings.blocks, model.config.blocks);
+  if (settings.repair) requireRepairable(model);
   if (!done) await checkOutside(out, model.checkpoint.dir);
   if (!resume) await checkSpace(out, model.bytes);
   const texts = await prepareTexts(settings, model);
@@ -117,19 +133,32 @@ function normaliseDrop(options: DropOptions): DropSettings {
       { option: method.needs },
     );
   }
+  const repair = normaliseRepair(options);
   return {
     ...normaliseRun(options),
     checkpoint: options.checkpoint,
     out: options.out,
     blocks,
     method,
-    calibration: method.needs === 'calibration' ? options.calibration : undefined,
+    repair,
+    calibration: method.needs === 'calibration' || repair ? options.calibration : undefined,
     validation: options.validation,
     test: options.test,
     ...normaliseWindowing(options),
     greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
   };
+}
+
+function normaliseRepair({ repair, calibration }: DropOptions): DropSettings['repair'] {
+  if (repair === undefined) return undefined;
+  if (repair !== 'linear') {
+    const message = `--repair: expected linear, got ${JSON.stringify(repair)}.`;
+    throw new OptionError('E_OPTION_REPAIR', message, { option: 'repair', expected: ['linear'], got: repair });
+  }
+  if (calibration !== undefined) return repair;
+  const message = '--calibration: expected a text file; --repair linear fits weights on it. Pass one, or leave it out.';
+  throw new OptionError('E_OPTION_CALIBRATION', message, { option: 'calibration' });
 }
 
 function refuseBlocks(got: number, blocks?: number): never {
@@ -180,8 +209,11 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts): 
     };
     const { perplexities: dense } = await scoresOf('dense', undefined);
     const choice = await choose(settings, model, texts, engine, workspace);
+    const removed = new Set(choice.removed);
+    const writing = { model, grids, workspace, onProgress };
+    const repair = settings.repair && (await repairRemoval(writing, texts, engine, removed));
     onProgress({ kind: 'stage', stage: 'writing' });
-    const final = await assemble(model, grids, workspace, new Set(choice.removed), onProgress);
+    const final = await assemble(writing, removed, repair?.edits);
     const smaller = await openModel(final);
     const { perplexities: dropped, compared } = await scoresOf('dropped', smaller);
     const record: DropRecord = {
@@ -201,6 +233,7 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts): 
       parameters: { before: model.parameters, after: smaller.parameters },
       dense,
       dropped,
+      ...(repair ? { repair: repair.record } : {}),
       ...(await fidelityOf(context, compared, { model: smaller, settings })),
     };
     await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
@@ -263,13 +296,61 @@ async function choose(
   }
 }
 
-/** Writes the smaller checkpoint, in the workspace. */
-async function assemble(
-  model: Model,
-  grids: ScalesFile | undefined,
-  workspace: Workspace,
+type Edits = ReadonlyMap<string, TensorEdit>;
+
+/** What is written from, and where. */
+type Writing = {
+  readonly model: Model;
+  readonly grids: ScalesFile | undefined;
+  readonly workspace: Workspace;
+  readonly onProgress: OnProgress;
+};
+
+type Repair = { readonly edits: Edits; readonly record: NonNullable<DropRecord['repair']> };
+
+/** Scores the removal as it is, and fits the blocks before the gaps. */
+async function repairRemoval(
+  writing: Writing,
+  texts: PreparedTexts,
+  engine: Engine,
   removed: ReadonlySet<number>,
-  onProgress: OnProgress,
+): Promise<Repair> {
+  const { model, workspace, onProgress } = writing;
+  const unrepaired = await workspace.step('unrepaired', async () => {
+    onProgress({ kind: 'stage', stage: 'writing' });
+    const bare = await openModel(await assemble({ ...writing, grids: undefined }, removed));
+    const perplexityOf = async (name: 'validation' | 'test'): Promise<number | null> => {
+      const text = texts[name];
+      if (!text) return null;
+      return (await scoreText(engine, bare, undefined, text, `${name}: unrepaired`, onProgress)).perplexity;
+    };
+    return { validation: await perplexityOf('validation'), test: await perplexityOf('test') };
+  });
+  const seams = seamsOf(model.config.blocks, removed);
+  const dir = workspace.at('repaired');
+  await mkdir(dir, { recursive: true });
+  await withResources(async (own) => {
+    onProgress({ kind: 'stage', stage: 'repairing', total: seams.at(-1)!.until });
+    const text = await embedText(own, model, texts.calibration!);
+    await repairSeams({ engine, model, removed, seams, text, dir, onProgress });
+  });
+  const edits = new Map<string, TensorEdit>();
+  const recorded: Repair['record']['seams'] = [];
+  for (const { block, gap } of seams) {
+    const changed = tensorsOfSeam(model, block);
+    const editOf = await openBlockFile(model, blockPath(dir, block));
+    for (const name of changed) edits.set(name, editOf(name));
+    const tensors = changed.map((name) => renumberTensor(name, removed, model.tensorNames.blocks)!);
+    recorded.push({ block, gap: [...gap], tensors });
+  }
+  return { edits, record: { method: 'linear', unrepaired, seams: recorded } };
+}
+
+/** Writes the smaller checkpoint, in the workspace, with `edits` by the source's names. */
+async function assemble(
+  { model, grids, workspace, onProgress }: Writing,
+  removed: ReadonlySet<number>,
+  edits: Edits = new Map(),
 ): Promise<string> {
   const rename = (name: string): string | undefined => renumberTensor(name, removed, model.tensorNames.blocks);
   const final = workspace.at('final');
@@ -280,7 +361,13 @@ async function assemble(
     const contents = {
       'config.json': mendConfig(await readFile(config, 'utf8'), removed, mendingOf(model.checkpoint.config)),
     };
-    await writeRenamed(model.checkpoint, final, rename, contents);
+    const become = (tensor: TensorInfo): readonly TensorToWrite[] => {
+      const name = rename(tensor.name);
+      if (name === undefined) return [];
+      const edit = edits.get(tensor.name) ?? keepTensor(model.checkpoint, tensor);
+      return 'remove' in edit ? [] : [{ ...edit, name }];
+    };
+    await writeReplaced(model.checkpoint, final, become, contents);
   } catch (error) {
     throw fileError(error, final);
   }

@@ -63,17 +63,3 @@ export const keepTensor = (source: Checkpoint, { name, dtype, shape }: TensorInf
   shape,
   read: () => readTensor(source, name),
 });
-
-/** Writes the tensors that `rename` gives a name under that name, and leaves out the others. @throws as `writeReplaced` */
-export async function writeRenamed(
-  source: Checkpoint,
-  outDir: string,
-  rename: (name: string) => string | undefined,
-  contents: Readonly<Record<string, string>>,
-): Promise<void> {
-  const become = (tensor: TensorInfo): readonly TensorToWrite[] => {
-    const name = rename(tensor.name);
-    return name === undefined ? [] : [{ ...keepTensor(source, tensor), name }];
-  };
-  await writeReplaced(source, outDir, become, contents);
-}

@@ -13,6 +13,7 @@ import { SUITES, TASKS } from '../zeroshot/index.js';
 import { COMPRESS_OPTIONS } from './compress-options.js';
 import { EXPORT_OPTIONS } from './export-options.js';
 import { FRONTIER_OPTIONS } from './frontier-options.js';
+import { GROW_OPTIONS } from './grow-options.js';
 import { QUANTISE_OPTIONS } from './quantise-options.js';
 import { SERVE_OPTIONS } from './serve-options.js';
 
@@ -36,6 +37,7 @@ const TEXT = `file|${listed(Object.keys(DATA_SETS))}`;
 export const OPTIONS = {
   ...COMPRESS_OPTIONS,
   ...QUANTISE_OPTIONS,
+  ...GROW_OPTIONS,
   sparsity: {
     kind: 'number',
     flag: '--sparsity',

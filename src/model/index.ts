@@ -31,6 +31,7 @@ export {
 } from './pair.js';
 export { mendConfig, mendingOf, renumberTensor } from './removal.js';
 export { longestAlike, type Rope, ropeFactors } from './rope.js';
+export { type BlockEnd, NORM_SUMS, SEAM_INPUTS, seamGraph } from './seam.js';
 export { blockTensors, inPlace, type Linear, linearsOf, modelTensors, tensorNamesOf } from './tensor-names.js';
 export { describeTensors, type ModelTensor } from './tensors.js';
 export { linearUnits, unitOf } from './units.js';

@@ -9,8 +9,9 @@ import type { Mixture } from './config.js';
 export type Routing = {
   /** Per expert: the numbers of its tokens, ascending. */
   readonly tokens: readonly string[];
-  /** 1 where a token is routed to an expert, else 0: [E, M]. */
+  /** 1 where a token is routed to an expert, else 0: [E, M]; and the same for each of its k choices: [E, M, k]. */
   readonly assigned: string;
+  readonly chosen: string;
   /** The weight of each of a token’s experts, and the row of its output in the concatenation of all outputs: [M, k]. */
   readonly weights: string;
   readonly places: string;
@@ -38,9 +39,25 @@ export function route(g: GraphBuilder, logits: string, { experts: E, perToken: k
   return {
     tokens,
     assigned,
+    chosen: bySlot,
     weights,
     places: whole(g.op('ReduceSum', [spread, g.shape([0])], { keepdims: int(0) })),
   };
+}
+
+/** What each expert's outputs are multiplied by for its own tokens: [tokens, 1] of each expert. */
+export function sharesOfExperts(
+  g: GraphBuilder,
+  { tokens, chosen, weights }: Routing,
+  { perToken: k }: Mixture,
+): readonly string[] {
+  const spread = g.op('Mul', [chosen, g.op('Reshape', [weights, g.shape([1, -1, k])])]);
+  const shares = g.op('ReduceSum', [spread, g.shape([2])], { keepdims: int(0) });
+  return tokens.map((own, expert) => {
+    const ofExpert = g.op('Slice', [shares, g.shape([expert]), g.shape([expert + 1]), g.shape([0])]);
+    const row = g.op('Reshape', [ofExpert, g.shape([-1, 1])]);
+    return g.op('Gather', [row, own], { axis: int(0) });
+  });
 }
 
 /** Adds up each token’s expert outputs, [M, D]. `made` holds each expert’s output for its own tokens. */

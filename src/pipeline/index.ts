@@ -16,6 +16,7 @@ export {
 export { type DensePass, runDense, tapBlock } from './dense.js';
 export { errorsAlone } from './errors.js';
 export { forestSteps, forestsOf, scoreSequences } from './forests.js';
+export { repairSeams, requireRepairable, tensorsOfSeam } from './seams.js';
 export { measureSensitivity } from './sensitivity.js';
 export { measureTable, type UnitDamages } from './sensitivity-table.js';
 export { pruneSequentially, runBlockFiles, runBlocks, scoreBlockFiles } from './sequential.js';

@@ -20,5 +20,6 @@ export { allocateMixed, type Bending, bendDamages, costRange, type MixedPlan } f
 export { type AllocationPolicy, COUNTINGS, type Counting, type ModelFacts, type Values } from './policy.js';
 export { realisePlan } from './realise.js';
 export { findPolicy, POLICIES } from './registry.js';
+export { type Seam, seamsOf } from './seams.js';
 export { firstPoint, hasSearch, openHyperparameters, type SearchSpace, searchSpace } from './space.js';
 export { countOf, type LinearUnit, TRUNK, treatmentOf, type Unit, zeroRate } from './unit.js';

@@ -36,6 +36,21 @@ const dropRecordSchema = z.object({
   dense: perplexities,
   /** Facts about the written checkpoint. */
   dropped: perplexities,
+  /** Of a removal that was repaired; `dropped` is then of the repaired checkpoint. */
+  repair: z
+    .object({
+      method: z.literal('linear'),
+      /** Before the repair. */
+      unrepaired: perplexities,
+      /**
+       * The blocks that took over what others did, by their numbers in the source, ascending; the removed blocks each stands in
+       * for; and the tensors that changed, by their names in the written checkpoint.
+       */
+      seams: z.array(
+        z.object({ block: z.number().int(), gap: z.array(z.number().int()), tensors: z.array(z.string()) }),
+      ),
+    })
+    .optional(),
   /** How far it is from the dense model on the test text, else on the validation text; absent in older records. */
   fidelity: fidelitySchema.optional(),
 });

@@ -17,6 +17,7 @@ import { type Model, openModel, renumberTensor } from '../../src/model/index.js'
 import { DROP_METHODS } from '../../src/plan/index.js';
 import { parseDropRecord } from '../../src/records/index.js';
 import { codeOf } from '../checkpoint/make.js';
+import { FAMILY_CONFIGS, makeFamily } from '../families.js';
 import { forwardLogits } from '../model/forward.js';
 import { limit } from '../scale.js';
 import { sharedPath, testWith } from '../shared.js';
@@ -274,6 +275,73 @@ test('an interrupted run continues after its last finished step and ends with th
   expect((await drop({ ...options, resume: true })).record).toEqual(record);
   expect((await readdir(folder)).filter((name) => name.endsWith('.partial'))).toEqual([]);
   expect(differences(await readTree(out), await readTree(straight))).toEqual([]);
+});
+
+describe('--repair linear', () => {
+  let source: string;
+  beforeAll(async () => {
+    source = await makeTiny(join(folder, 'to-repair'), { blocks: 6, shards: 2, dtype: 'BF16' });
+  });
+  const plain = (out: string): DropOptions => optionsOf(source, join(folder, out), 'shortgpt', 3);
+  const options = (out: string): DropOptions => ({ ...plain(out), repair: 'linear' });
+
+  test('changes down before each gap and nothing else, and the record says so', async () => {
+    const bare = await drop(plain('bare'));
+    expect(bare.record.repair).toBeUndefined();
+    const { record, out } = await drop(options('repaired'));
+    const removed = new Set(record.removed);
+    expect(record.removed).toEqual(bare.record.removed);
+    expect(record.repair!.unrepaired).toEqual(bare.record.dropped);
+    expect(record.dropped).not.toEqual(bare.record.dropped);
+    expect(record.repair!.seams.flatMap(({ gap }) => gap).sort()).toEqual(record.removed);
+    const tensors = record.repair!.seams.map(({ block }) =>
+      renumberTensor(`model.layers.${block}.mlp.down_proj.weight`, removed, 'model.layers.'),
+    );
+    expect(record.repair!.seams.flatMap((seam) => seam.tensors)).toEqual(tensors);
+    const [before, after] = [await openCheckpoint(bare.out), await openCheckpoint(out)];
+    const changed: string[] = [];
+    for (const name of before.tensors.keys()) {
+      const [a, b] = [await readTensor(before, name), await readTensor(after, name)];
+      if (Buffer.compare(a, b) !== 0) changed.push(name);
+    }
+    expect(changed.sort()).toEqual([...tensors].sort());
+    const written = await readFile(join(out, 'layerwise.json'), 'utf8');
+    expect(parseDropRecord(written, 'layerwise.json')).toEqual(record);
+    const result = await evaluate({ checkpoint: out, text: texts.test, sequenceLength: LENGTH, threads: 2 });
+    expect(result.text!.perplexity).toBe(record.dropped.test);
+    expect(differences(await readTree(bare.out), await readTree(out))).toEqual([
+      'layerwise.json',
+      ...before.shards.filter((shard) => tensors.some((name) => before.tensors.get(name!)!.file === shard)),
+    ]);
+  });
+
+  test('continues at the seam where it was interrupted, and ends with the same bytes on any number of threads', async () => {
+    const straight = await drop({ ...options('seams-straight'), threads: 1 });
+    const stop = new Error('stop');
+    let stages: string[] = [];
+    let steps = 0;
+    const until = (count: number) => (event: { readonly kind: string; readonly stage?: string }) => {
+      if (event.kind === 'stage') stages.push(event.stage!);
+      if (event.kind === 'advance' && stages.at(-1) === 'repairing' && ++steps === count) throw stop;
+    };
+    const whole = straight.record.repair!.seams.at(-1)!;
+    expect(whole.block).toBeGreaterThan(0);
+    await expect(drop({ ...options('seams'), onProgress: until(whole.block + whole.gap.length) })).rejects.toBe(stop);
+    expect(await codeOf(drop({ ...plain('seams'), resume: true }))).toBe('E_OPTION_RESUME');
+    stages = [];
+    const { out } = await drop({ ...options('seams'), resume: true, onProgress: until(-1) });
+    expect(stages).not.toContain('test: unrepaired');
+    expect(differences(await readTree(straight.out), await readTree(out))).toEqual([]);
+  });
+
+  test('refuses another repair, no text, and blocks with nothing to fit', async () => {
+    const { calibration: _, ...without } = { ...options('not-written'), method: 'deepest' };
+    expect(await codeOf(drop({ ...options('not-written'), repair: 'exact' }))).toBe('E_OPTION_REPAIR');
+    expect(await codeOf(drop(without))).toBe('E_OPTION_CALIBRATION');
+    const config = { ...FAMILY_CONFIGS.opt, layer_norm_elementwise_affine: false };
+    const bare = await makeFamily(join(folder, 'opt-bare'), 'opt', { config });
+    expect(await codeOf(drop({ ...options('not-written'), checkpoint: bare, blocks: 1 }))).toBe('E_UNSUPPORTED_REPAIR');
+  });
 });
 
 const trained = sharedPath('models', 'novels-2m');

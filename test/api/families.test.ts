@@ -86,6 +86,18 @@ describe.each([...FAMILIES.keys()])('%s', (family) => {
     expect(furthest(got, expected)).toBe(0);
     expect(await readFile(join(out, 'tokenizer.json'))).toEqual(await readFile(join(checkpoint, 'tokenizer.json')));
   });
+
+  test('loses a block, and the one before it takes over what it did', async () => {
+    const out = join(folder, `${family}-repaired`);
+    const { record } = await drop({
+      ...{ checkpoint, out, method: 'deepest', blocks: 1, repair: 'linear', sequenceLength: LENGTH },
+      ...{ ...texts, calibrationSamples: 24 },
+    });
+    expect(record.repair!.seams).toMatchObject([{ block: 0, gap: [1] }]);
+    expect(record.dropped.test).not.toBe(record.repair!.unrepaired.test);
+    const scored = await evaluate({ checkpoint: out, text: texts.test, sequenceLength: LENGTH, threads: 2 });
+    expect(scored.text!.perplexity).toBe(record.dropped.test);
+  });
 });
 
 describe('a mixture with an expert that no token is given to', () => {

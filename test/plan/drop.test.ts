@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DROP_METHODS, dropDeepest, dropLeast, dropRun, findDropMethod } from '../../src/plan/index.js';
+import { DROP_METHODS, dropDeepest, dropLeast, dropRun, findDropMethod, seamsOf } from '../../src/plan/index.js';
 import { removeGreedily } from '../../src/search/index.js';
 import { codeOf } from '../checkpoint/make.js';
 import { runs } from '../scale.js';
@@ -44,6 +44,23 @@ describe('which blocks go', () => {
       }),
       { numRuns: runs(100) },
     );
+  });
+
+  test('the block before a gap stands in for it; the first that stays for those before it', () => {
+    const seams = (blocks: number, ...removed: number[]) => seamsOf(blocks, new Set(removed));
+    expect(seams(6, 2, 3)).toEqual([{ block: 1, gap: [2, 3], until: 4 }]);
+    expect(seams(6, 1, 3, 5)).toEqual([
+      { block: 0, gap: [1], until: 2 },
+      { block: 2, gap: [3], until: 4 },
+      { block: 4, gap: [5], until: 6 },
+    ]);
+    expect(seams(5, 0, 1, 4)).toEqual([
+      { block: 2, gap: [0, 1], until: 3 },
+      { block: 3, gap: [4], until: 5 },
+    ]);
+    expect(seams(5, 0, 2, 3)).toEqual([{ block: 1, gap: [0, 2, 3], until: 4 }]);
+    expect(seams(3, 0, 1)).toEqual([{ block: 2, gap: [0, 1], until: 3 }]);
+    expect(seams(3)).toEqual([]);
   });
 
   test('a method has its name', async () => {

@@ -18,6 +18,7 @@ export const dropCommand = defineCommand({
   options: [
     'blocks',
     'method',
+    'repair',
     'calibration',
     'validation',
     'test',
@@ -34,7 +35,7 @@ export const dropCommand = defineCommand({
   ],
   required: ['blocks', 'method', 'out'],
   details:
-    'Writes a plain Hugging Face checkpoint with fewer blocks: the others are renumbered, `config.json` is updated (`num_hidden_layers` and every list with one entry per block), and everything else is copied byte for byte; `layerwise.json` is the record of the run. The methods shortgpt and angular need calibration text and perplexity needs validation text, on which it runs the model about L/2 times for each block it removes. All methods but perplexity always keep the last block: only the final norm and the head read its output, and the angle of a residual says nothing about them. Nothing is trained afterwards.',
+    'Writes a plain Hugging Face checkpoint with fewer blocks: the others are renumbered, `config.json` is updated (`num_hidden_layers` and every list with one entry per block), and everything else is copied byte for byte; `layerwise.json` is the record of the run. The methods shortgpt and angular need calibration text and perplexity needs validation text, on which it runs the model about L/2 times for each block it removes. All methods but perplexity always keep the last block: only the final norm and the head read its output, and the angle of a residual says nothing about them. Nothing is trained afterwards; --repair linear makes a part of the loss good in closed form, by one least squares for each gap on calibration text (docs/guide/depth.md).',
   examples: [
     {
       what: 'Remove the two blocks whose loss raises perplexity least',
@@ -46,11 +47,16 @@ export const dropCommand = defineCommand({
       command:
         'layerwise drop ./my-model --blocks 8 --method shortgpt --calibration calibration.txt --out my-model-less-8',
     },
+    {
+      what: 'The same, with the block before each gap fitted to what the removed blocks did',
+      command:
+        'layerwise drop ./my-model --blocks 8 --method shortgpt --repair linear --calibration calibration.txt --out my-model-less-8',
+    },
   ],
   run: async (checkpoint, { blocks, method, out, ...options }, onProgress) => {
     const result = await drop({ checkpoint, blocks: blocks!, method: method!, out: out!, ...options, onProgress });
     const { record, seconds } = result;
-    const { removed, scores, dense, dropped, parameters } = record;
+    const { removed, scores, dense, dropped, parameters, repair } = record;
     const json = {
       removed,
       method: record.method,
@@ -59,6 +65,7 @@ export const dropCommand = defineCommand({
       parameters,
       dense,
       dropped,
+      ...(repair ? { repair } : {}),
       ...fidelityJson(record.fidelity),
       seconds,
       out: result.out,
@@ -78,9 +85,20 @@ export const dropCommand = defineCommand({
       formatTable([['', SCORES[record.method] ?? ''], ...judged]),
       '',
       ...(evaluated
-        ? [formatTable([['perplexity', 'validation', 'test'], row('dense', dense), row(record.method, dropped)]), '']
+        ? [
+            formatTable([
+              ['perplexity', 'validation', 'test'],
+              row('dense', dense),
+              row(record.method, repair?.unrepaired ?? dropped),
+              ...(repair ? [row('repaired', dropped)] : []),
+            ]),
+            '',
+          ]
         : []),
       ...fidelityTable([[record.method, record.fidelity]]),
+      ...(repair
+        ? [`repaired    ${repair.seams.map(({ block, gap }) => `block ${block} for ${gap.join(', ')}`).join('; ')}`]
+        : []),
       `${record.blocks.after} of ${record.blocks.before} blocks and ${formatPercent(parameters.after / parameters.before)} of the parameters are left; ${formatSeconds(seconds)}.`,
       `checkpoint  ${result.out}`,
     ].join('\n');

@@ -59,6 +59,10 @@ export type BlockValues = {
   readonly middle: string | undefined;
   /** The block's output, [B, T, D]. */
   readonly y: string | undefined;
+  /** The norm that the block ends with, and what it reads; undefined where the last linears write into `y` as they are. */
+  readonly endNorm: { readonly role: NormRole; readonly x: string } | undefined;
+  /** How tokens go to experts, where there are some. */
+  readonly routing: Routing | undefined;
   /** The number of tokens per expert, [E]. */
   readonly tokensPerExpert: string | undefined;
 };
@@ -75,7 +79,11 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   /** The kind of the linear that made a value. */
   private readonly made = new Map<string, LinearKind>();
   private middle: string | undefined;
+  /** The norm that made a value, and what was added to a residual to make one. */
+  private readonly normed = new Map<string, { readonly role: NormRole; readonly x: string }>();
+  private readonly added = new Map<string, string>();
   private y: string | undefined;
+  private routing: Routing | undefined;
   private tokensPerExpert: string | undefined;
 
   constructor(options: BlockBuilderOptions) {
@@ -95,7 +103,9 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   norm(x: string, role: NormRole): string {
     const { tensor, config } = this.options;
     const width = role === 'qNorm' || role === 'kNorm' ? config.headDim : config.hidden;
-    return normalise(this.g, config, x, { scale: tensor(`${role}.weight`), bias: tensor(`${role}.bias`), width });
+    const y = normalise(this.g, config, x, { scale: tensor(`${role}.weight`), bias: tensor(`${role}.bias`), width });
+    this.normed.set(y, { role, x });
+    return y;
   }
 
   linear(x: string, kind: LinearKind, expert?: number): string {
@@ -115,8 +125,9 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
 
   /** The block's values; complete once it is built. */
   get values(): BlockValues {
-    const { sites, residuals, middle, y, tokensPerExpert } = this;
-    return { sites, residuals, middle, y, tokensPerExpert };
+    const { sites, residuals, middle, y, routing, tokensPerExpert } = this;
+    const endNorm = y === undefined ? undefined : (this.normed.get(y) ?? this.normed.get(this.added.get(y) ?? ''));
+    return { sites, residuals, middle, y, endNorm, routing, tokensPerExpert };
   }
 
   get mixture(): Mixture | undefined {
@@ -129,6 +140,7 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
     const { tensor, outputs } = this.options;
     const logits = g.op('Gemm', [x, weight(g, tensor(`${ROUTER}.weight`)!)], { transB: int(1) });
     const routing = route(g, logits, this.mixture!);
+    this.routing = routing;
     const { experts } = this.mixture!;
     if (outputs === 'inputs') g.output(routing.assigned, TOKENS_PER_EXPERT, [experts, 'N']);
     else if (outputs !== 'hidden') {
@@ -157,9 +169,10 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   add(residual: string, x: string): string {
     const kind = this.made.get(x);
     if (kind !== undefined) this.residuals.set(kind, residual);
-    const sum = this.g.op('Add', [residual, this.reshape(x, [-1, this.options.length, this.config.hidden])]);
-    this.middle ??= sum; // every block adds attention's output first
-    return sum;
+    const y = this.g.op('Add', [residual, this.reshape(x, [-1, this.options.length, this.config.hidden])]);
+    this.middle ??= y; // every block adds attention's output first
+    this.added.set(y, x);
+    return y;
   }
 
   split(x: string, widths: readonly number[]): string[] {
