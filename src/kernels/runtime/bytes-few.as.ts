@@ -1,8 +1,10 @@
 // AssemblyScript: dense int3 and int2 rows (dense-few.as.ts) by dot products of bytes (bytes.as.ts). For one token, the
 // fields are multiplied as they are, 4 or 2 above the values; that excess, a multiple of the activations' sums, is the
 // same for all rows. A vector has four columns of four rows, so its four sums are those of the rows, and four
-// activations are loaded into all lanes. For several tokens, rows of 128 columns are unpacked for all of them into eight
-// blocks of sixteen columns, as those of int4 are (bytes-dense.as.ts), in the order of the columns.
+// activations are loaded into all lanes. A field stays at its bits: products are then a power of two too large, until
+// the 128 columns that share a scale end. All factors have seven bits, so no processor sees a sign. For several tokens,
+// rows of 128 columns are unpacked for all of them into eight blocks of sixteen columns, as those of int4 are
+// (bytes-dense.as.ts), in the order of the columns.
 
 import { aheadOf, begin } from './ahead.as';
 import { add, clearBytes, quadsAt, stepsAt, sumsAt, takeBytes, turnBytes } from './bytes.as';
@@ -37,7 +39,16 @@ function plus(sum: v128, more: v128, scales: usize): v128 {
   return f32x4.add(sum, f32x4.mul(f32x4.convert_i32x4_s(more), halves(scales)));
 }
 
-/** Multiplies eight rows of `groups` times 128 columns by one token; sums are float32. */
+/** Adds the bits of `mask`, after a shift by a constant, times the activations of a step. */
+@inline
+function field(sum: v128, w: v128, shift: i32, mask: v128, act: v128): v128 {
+  return add(sum, v128.and(shift ? i16x8.shr_u(w, shift) : w, mask), act);
+}
+
+/**
+ * Multiplies eight rows of `groups` times 128 columns by one token; sums are float32. The loops are written for V8's
+ * registers: at most eight sums, and each waits for one product in a turn (docs/lab/kernels.md).
+ */
 @inline
 export function oneDenseFew(
   bits: i32,
@@ -49,10 +60,11 @@ export function oneDenseFew(
   sums: usize,
 ): void {
   const nibbles = nibbleMask(sums);
-  const two = v128.and(nibbles, i8x16.splat(3));
-  const three = v128.and(nibbles, i8x16.splat(7));
-  const four = v128.and(nibbles, i8x16.splat(4));
-  const bytes: usize = bits === 2 ? 64 : 96;
+  const first = v128.and(nibbles, i8x16.splat(bits === 2 ? 3 : 7));
+  const second = bits === 2 ? i16x8.shl(first, 2) : i16x8.shl(first, 3);
+  const third = i16x8.shl(v128.and(first, i8x16.splat(3)), 4);
+  // In int3, the low and the high bits of steps 6 and 7, moved to bits 4 to 6.
+  const one = i16x8.shl(v128.and(first, i8x16.splat(1)), 6);
   let low = v128.load(sums);
   let high = v128.load(sums, 16);
   for (; groups > 0; groups--) {
@@ -64,41 +76,76 @@ export function oneDenseFew(
     let f = b;
     let g = b;
     let h = b;
-    for (const end = x + 128; x < end; x += 32) {
-      const v0 = v128.load(row);
-      const w0 = v128.load(row, 16);
-      const v1 = v128.load(row, 32);
-      const w1 = v128.load(row, 48);
-      const v2 = bits === 3 ? v128.load(row, 64) : v1;
-      const w2 = bits === 3 ? v128.load(row, 80) : w1;
-      let act = v128.load32_splat(x);
-      a = add(a, fieldsOf(bits, 0, v0, v1, v2, two, three, four), act);
-      e = add(e, fieldsOf(bits, 0, w0, w1, w2, two, three, four), act);
-      act = v128.load32_splat(x, 4);
-      b = add(b, fieldsOf(bits, 1, v0, v1, v2, two, three, four), act);
-      f = add(f, fieldsOf(bits, 1, w0, w1, w2, two, three, four), act);
-      act = v128.load32_splat(x, 8);
-      c = add(c, fieldsOf(bits, 2, v0, v1, v2, two, three, four), act);
-      g = add(g, fieldsOf(bits, 2, w0, w1, w2, two, three, four), act);
-      act = v128.load32_splat(x, 12);
-      d = add(d, fieldsOf(bits, 3, v0, v1, v2, two, three, four), act);
-      h = add(h, fieldsOf(bits, 3, w0, w1, w2, two, three, four), act);
-      act = v128.load32_splat(x, 16);
-      a = add(a, fieldsOf(bits, 4, v0, v1, v2, two, three, four), act);
-      e = add(e, fieldsOf(bits, 4, w0, w1, w2, two, three, four), act);
-      act = v128.load32_splat(x, 20);
-      b = add(b, fieldsOf(bits, 5, v0, v1, v2, two, three, four), act);
-      f = add(f, fieldsOf(bits, 5, w0, w1, w2, two, three, four), act);
-      act = v128.load32_splat(x, 24);
-      c = add(c, fieldsOf(bits, 6, v0, v1, v2, two, three, four), act);
-      g = add(g, fieldsOf(bits, 6, w0, w1, w2, two, three, four), act);
-      act = v128.load32_splat(x, 28);
-      d = add(d, fieldsOf(bits, 7, v0, v1, v2, two, three, four), act);
-      h = add(h, fieldsOf(bits, 7, w0, w1, w2, two, three, four), act);
-      row += bytes;
+    if (bits === 2) {
+      for (const end = x + 128; x < end; x += 16) {
+        const v = v128.load(row);
+        const w = v128.load(row, 16);
+        let act = v128.load32_splat(x);
+        a = field(a, v, 0, first, act);
+        e = field(e, w, 0, first, act);
+        act = v128.load32_splat(x, 4);
+        b = field(b, v, 0, second, act);
+        f = field(f, w, 0, second, act);
+        act = v128.load32_splat(x, 8);
+        c = field(c, v, 0, third, act);
+        g = field(g, w, 0, third, act);
+        act = v128.load32_splat(x, 12);
+        d = field(d, v, 2, third, act);
+        h = field(h, w, 2, third, act);
+        row += 32;
+      }
+      a = i32x4.add(i32x4.add(a, i32x4.shr_s(b, 2)), i32x4.shr_s(i32x4.add(c, d), 4));
+      e = i32x4.add(i32x4.add(e, i32x4.shr_s(f, 2)), i32x4.shr_s(i32x4.add(g, h), 4));
+    } else {
+      // Steps 0 to 5, a vector at a time, then steps 6 and 7.
+      const end = x + 128;
+      for (const last = row + 96; row < last; row += 32) {
+        let from = row;
+        for (let at = x; at < end; at += 64) {
+          let v = v128.load(from);
+          let w = v128.load(from, 16);
+          let act = v128.load32_splat(at);
+          a = field(a, v, 0, first, act);
+          e = field(e, w, 0, first, act);
+          act = v128.load32_splat(at, 4);
+          b = field(b, v, 0, second, act);
+          f = field(f, w, 0, second, act);
+          v = v128.load(from, 96);
+          w = v128.load(from, 112);
+          act = v128.load32_splat(at, 32);
+          c = field(c, v, 0, first, act);
+          g = field(g, w, 0, first, act);
+          act = v128.load32_splat(at, 36);
+          d = field(d, v, 0, second, act);
+          h = field(h, w, 0, second, act);
+          from += 192;
+        }
+        x += 8;
+      }
+      row -= 96;
+      a = i32x4.add(i32x4.add(a, c), i32x4.shr_s(i32x4.add(b, d), 3));
+      e = i32x4.add(i32x4.add(e, g), i32x4.shr_s(i32x4.add(f, h), 3));
+      b = i32x4.splat(0);
+      c = b;
+      f = b;
+      g = b;
+      for (; x < end + 24; x += 32) {
+        const v = v128.load(row, 64);
+        const w = v128.load(row, 80);
+        let act = v128.load32_splat(x);
+        b = add(b, v128.or(v128.and(i16x8.shr_u(v128.load(row), 2), third), v128.and(v, one)), act);
+        f = add(f, v128.or(v128.and(i16x8.shr_u(v128.load(row, 16), 2), third), v128.and(w, one)), act);
+        act = v128.load32_splat(x, 4);
+        c = add(c, v128.or(v128.and(i16x8.shr_u(v128.load(row, 32), 2), third), v128.and(i16x8.shr_u(v, 1), one)), act);
+        g = add(g, v128.or(v128.and(i16x8.shr_u(v128.load(row, 48), 2), third), v128.and(i16x8.shr_u(w, 1), one)), act);
+        row += 96;
+      }
+      x -= 24;
+      a = i32x4.add(a, i32x4.shr_s(i32x4.add(b, c), 4));
+      e = i32x4.add(e, i32x4.shr_s(i32x4.add(f, g), 4));
     }
-    low = plus(low, i32x4.add(i32x4.add(a, b), i32x4.add(c, d)), scales);
-    high = plus(high, i32x4.add(i32x4.add(e, f), i32x4.add(g, h)), scales + 8);
+    low = plus(low, a, scales);
+    high = plus(high, e, scales + 8);
     excess += 16;
     scales += 16;
   }
