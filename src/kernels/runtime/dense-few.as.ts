@@ -117,10 +117,27 @@ function combineLow(a: v128, b: v128, low: v128, to: usize): void {
   v128.store(to, less(oddOf(low), oddOf(b), 3), 80);
 }
 
-/** Adds a lane's bits from `shift` on, a constant, times the pair at `x`. */
+/** A lane's bits from `shift` on, a constant, times a pair of activations. */
 @inline
-function plus(sum: v128, w: v128, shift: i32, x: v128): v128 {
-  return i16x8.add(sum, i16x8.mul(shift ? i16x8.shr_u(w, shift) : w, x));
+function times(w: v128, shift: i32, x: v128): v128 {
+  return i16x8.mul(shift ? i16x8.shr_u(w, shift) : w, x);
+}
+
+/**
+ * Adds four fields. A sum waits for one addition only, so one sum for four rows is enough, and all stay in registers.
+ */
+@inline
+function plusFour(sum: v128, w: v128, s: i32, x: v128, t: i32, y: v128, u: i32, z: v128, v: i32, q: v128): v128 {
+  return i16x8.add(
+    sum,
+    i16x8.add(i16x8.add(times(w, s, x), times(w, t, y)), i16x8.add(times(w, u, z), times(w, v, q))),
+  );
+}
+
+/** Adds three fields. */
+@inline
+function plusThree(sum: v128, w: v128, s: i32, x: v128, t: i32, y: v128, u: i32, z: v128): v128 {
+  return i16x8.add(i16x8.add(sum, times(w, s, x)), i16x8.add(times(w, t, y), times(w, u, z)));
 }
 
 /** Multiplies eight rows of `groups` times 128 columns by one token's combined activations. */
@@ -130,121 +147,71 @@ function rows8(bits: i32, row: usize, groups: i32, scales: usize, x: usize, sums
   let high = v128.load(sums, 16);
   for (; groups > 0; groups--) {
     let a = v128.load(x);
-    let e = a;
-    let b = i16x8.splat(0);
-    let c = b;
-    let d = b;
-    let f = b;
-    let g = b;
-    let h = b;
+    let b = a;
     let at = x + 16;
     if (bits === 2) {
       for (const end = row + 2 * PLANE; row < end; row += 32) {
         const v = v128.load(row);
         const w = v128.load(row, 16);
-        let p: v128;
-        p = v128.load32_splat(at);
-        a = plus(a, v, 0, p);
-        e = plus(e, w, 0, p);
-        p = v128.load32_splat(at, 4);
-        b = plus(b, v, 2, p);
-        f = plus(f, w, 2, p);
-        p = v128.load32_splat(at, 8);
-        c = plus(c, v, 4, p);
-        g = plus(g, w, 4, p);
-        p = v128.load32_splat(at, 12);
-        d = plus(d, v, 6, p);
-        h = plus(h, w, 6, p);
+        let p = v128.load32_splat(at);
+        let q = v128.load32_splat(at, 4);
+        let r = v128.load32_splat(at, 8);
+        let s = v128.load32_splat(at, 12);
+        a = plusFour(a, v, 0, p, 2, q, 4, r, 6, s);
+        b = plusFour(b, w, 0, p, 2, q, 4, r, 6, s);
         p = v128.load32_splat(at, 16);
-        a = plus(a, v, 8, p);
-        e = plus(e, w, 8, p);
-        p = v128.load32_splat(at, 20);
-        b = plus(b, v, 10, p);
-        f = plus(f, w, 10, p);
-        p = v128.load32_splat(at, 24);
-        c = plus(c, v, 12, p);
-        g = plus(g, w, 12, p);
-        p = v128.load32_splat(at, 28);
-        d = plus(d, v, 14, p);
-        h = plus(h, w, 14, p);
+        q = v128.load32_splat(at, 20);
+        r = v128.load32_splat(at, 24);
+        s = v128.load32_splat(at, 28);
+        a = plusFour(a, v, 8, p, 10, q, 12, r, 14, s);
+        b = plusFour(b, w, 8, p, 10, q, 12, r, 14, s);
         at += 32;
       }
     } else {
       for (const end = row + 3 * PLANE; row < end; row += 96) {
         let v = v128.load(row);
         let w = v128.load(row, 16);
-        let p: v128;
-        p = v128.load32_splat(at);
-        a = plus(a, v, 0, p);
-        e = plus(e, w, 0, p);
-        p = v128.load32_splat(at, 16);
-        b = plus(b, v, 3, p);
-        f = plus(f, w, 3, p);
-        p = v128.load32_splat(at, 32);
-        c = plus(c, v, 6, p);
-        g = plus(g, w, 6, p);
+        let p = v128.load32_splat(at);
+        let q = v128.load32_splat(at, 16);
+        let r = v128.load32_splat(at, 32);
+        a = plusThree(a, v, 0, p, 3, q, 6, r);
+        b = plusThree(b, w, 0, p, 3, q, 6, r);
         p = v128.load32_splat(at, 48);
-        d = plus(d, v, 8, p);
-        h = plus(h, w, 8, p);
-        p = v128.load32_splat(at, 64);
-        a = plus(a, v, 11, p);
-        e = plus(e, w, 11, p);
-        p = v128.load32_splat(at, 80);
-        b = plus(b, v, 14, p);
-        f = plus(f, w, 14, p);
+        q = v128.load32_splat(at, 64);
+        r = v128.load32_splat(at, 80);
+        a = plusThree(a, v, 8, p, 11, q, 14, r);
+        b = plusThree(b, w, 8, p, 11, q, 14, r);
         v = v128.load(row, 32);
         w = v128.load(row, 48);
         p = v128.load32_splat(at, 96);
-        c = plus(c, v, 0, p);
-        g = plus(g, w, 0, p);
-        p = v128.load32_splat(at, 112);
-        d = plus(d, v, 3, p);
-        h = plus(h, w, 3, p);
-        p = v128.load32_splat(at, 128);
-        a = plus(a, v, 6, p);
-        e = plus(e, w, 6, p);
+        q = v128.load32_splat(at, 112);
+        r = v128.load32_splat(at, 128);
+        a = plusThree(a, v, 0, p, 3, q, 6, r);
+        b = plusThree(b, w, 0, p, 3, q, 6, r);
         p = v128.load32_splat(at, 144);
-        b = plus(b, v, 8, p);
-        f = plus(f, w, 8, p);
-        p = v128.load32_splat(at, 160);
-        c = plus(c, v, 11, p);
-        g = plus(g, w, 11, p);
-        p = v128.load32_splat(at, 176);
-        d = plus(d, v, 14, p);
-        h = plus(h, w, 14, p);
+        q = v128.load32_splat(at, 160);
+        r = v128.load32_splat(at, 176);
+        a = plusThree(a, v, 8, p, 11, q, 14, r);
+        b = plusThree(b, w, 8, p, 11, q, 14, r);
         v = v128.load(row, 64);
         w = v128.load(row, 80);
         p = v128.load32_splat(at, 192);
-        a = plus(a, v, 0, p);
-        e = plus(e, w, 0, p);
-        p = v128.load32_splat(at, 208);
-        b = plus(b, v, 3, p);
-        f = plus(f, w, 3, p);
-        p = v128.load32_splat(at, 224);
-        c = plus(c, v, 6, p);
-        g = plus(g, w, 6, p);
-        p = v128.load32_splat(at, 240);
-        d = plus(d, v, 7, p);
-        h = plus(h, w, 7, p);
+        q = v128.load32_splat(at, 208);
+        r = v128.load32_splat(at, 224);
+        let t = v128.load32_splat(at, 240);
+        a = plusFour(a, v, 0, p, 3, q, 6, r, 7, t);
+        b = plusFour(b, w, 0, p, 3, q, 6, r, 7, t);
         p = v128.load32_splat(at, 256);
-        a = plus(a, v, 8, p);
-        e = plus(e, w, 8, p);
-        p = v128.load32_splat(at, 272);
-        b = plus(b, v, 11, p);
-        f = plus(f, w, 11, p);
-        p = v128.load32_splat(at, 288);
-        c = plus(c, v, 14, p);
-        g = plus(g, w, 14, p);
-        p = v128.load32_splat(at, 304);
-        d = plus(d, v, 15, p);
-        h = plus(h, w, 15, p);
+        q = v128.load32_splat(at, 272);
+        r = v128.load32_splat(at, 288);
+        t = v128.load32_splat(at, 304);
+        a = plusFour(a, v, 8, p, 11, q, 14, r, 15, t);
+        b = plusFour(b, w, 8, p, 11, q, 14, r, 15, t);
         at += 4;
       }
     }
-    a = i16x8.add(i16x8.add(a, b), i16x8.add(c, d));
-    e = i16x8.add(i16x8.add(e, f), i16x8.add(g, h));
     low = f32x4.add(low, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extadd_pairwise_i16x8_s(a)), halves(scales)));
-    high = f32x4.add(high, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extadd_pairwise_i16x8_s(e)), halves(scales + 8)));
+    high = f32x4.add(high, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extadd_pairwise_i16x8_s(b)), halves(scales + 8)));
     x += COMBINED;
     scales += 16;
   }
