@@ -108,3 +108,9 @@ export const SLOPE = 1e-7;
  * worst measured are 1.2e-6 on x86 and 1.8e-6 on SwiftShader, both of the head's divergence; of blocks 0.9e-6.
  */
 export const ENGINE_GRADIENT = 2e-6;
+
+/**
+ * Gradients of a block or the head in fp32 against PyTorch in float64, ‖difference‖ / ‖gradient‖: the project's bar. Half of
+ * what is measured is the rounding of the committed values.
+ */
+export const GRADIENT = 1e-6;

@@ -14,6 +14,13 @@ import type { TensorNames } from './tensor-names.js';
 
 export type HeadOutput = 'nll' | 'choices' | 'divergence' | 'fidelity' | 'logits';
 
+/** The name of a tensor of the reference's head, where it is apart. */
+const ofReference = (name: string): string => `${name} (reference)`;
+
+/**
+ * With `referenceApart` the reference goes through tensors of other names, so that those of the head can be fed, or
+ * differentiated with respect to, while the reference stays as it is.
+ */
 export function buildHeadGraph(
   config: ModelConfig,
   tensorNames: TensorNames,
@@ -21,22 +28,24 @@ export function buildHeadGraph(
     readonly folder: string;
     readonly find: (name: string) => TensorSource;
     readonly outputs: HeadOutput;
+    readonly referenceApart?: boolean | undefined;
   },
 ): Graph {
   const g = new GraphBuilder();
   const { find } = options;
   const { finalNorm, projectOut } = tensorNames;
-  const affine = finalNorm !== undefined && config.normAffine;
-  const scale = affine ? find(`${finalNorm}.weight`) : undefined;
-  const bias = affine && config.norm === 'layer' ? find(`${finalNorm}.bias`) : undefined;
-  const projection = projectOut && weight(g, find(projectOut));
-  const head = weight(g, find(tensorNames.head));
-  const logitsOf = (rows: string): string => {
+  const logitsOf = (rows: string, tensor: (name: string) => TensorSource): string => {
+    const affine = finalNorm !== undefined && config.normAffine;
+    const scale = affine ? tensor(`${finalNorm}.weight`) : undefined;
+    const bias = affine && config.norm === 'layer' ? tensor(`${finalNorm}.bias`) : undefined;
     const normed = finalNorm ? normalise(g, config, rows, { scale, bias, width: config.hidden }) : rows;
-    const projected = projection ? g.op('Gemm', [normed, projection], { transB: int(1) }) : normed;
-    return softCap(g, g.op('Gemm', [projected, head], { transB: int(1) }), config.logitCap);
+    const linear = (x: string, name: string): string => g.op('Gemm', [x, weight(g, tensor(name))], { transB: int(1) });
+    const projected = projectOut ? linear(normed, projectOut) : normed;
+    return softCap(g, linear(projected, tensorNames.head), config.logitCap);
   };
-  const logits = logitsOf(g.input('x', 'f32', ['N', config.hidden]));
+  const findReference = (name: string): TensorSource =>
+    options.referenceApart ? { ...find(name), name: ofReference(name) } : find(name);
+  const logits = logitsOf(g.input('x', 'f32', ['N', config.hidden]), find);
   const softened = (values: string): string => g.op('LogSoftmax', [values], { axis: int(-1) });
   switch (options.outputs) {
     case 'logits':
@@ -58,7 +67,7 @@ export function buildHeadGraph(
     }
     case 'divergence':
     case 'fidelity': {
-      const reference = logitsOf(g.input('reference', 'f32', ['N', config.hidden]));
+      const reference = logitsOf(g.input('reference', 'f32', ['N', config.hidden]), findReference);
       const q = softened(reference);
       const terms = g.op('Mul', [g.op('Exp', [q]), g.op('Sub', [q, softened(logits)])]);
       g.output(g.op('ReduceSum', [terms, g.shape([1])], { keepdims: int(1) }), 'divergence', ['N', 1]);

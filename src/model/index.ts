@@ -14,6 +14,7 @@ export {
   blockTensorNames,
   checkpointSource,
   headGraph,
+  headTensorNames,
   type Model,
   openModel,
 } from './model.js';

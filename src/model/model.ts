@@ -92,8 +92,21 @@ export function blockGraph(
 }
 
 /** The graph from the last block's residual to one result of the logits. */
-export function headGraph(model: Model, outputs: HeadOutput): Graph {
-  return buildHeadGraph(model.config, model.tensorNames, { ...checkpointSource(model.checkpoint), outputs });
+export function headGraph(
+  model: Model,
+  outputs: HeadOutput,
+  options: { readonly source?: BlockSource; readonly referenceApart?: boolean } = {},
+): Graph {
+  const { source = checkpointSource(model.checkpoint), referenceApart } = options;
+  return buildHeadGraph(model.config, model.tensorNames, { ...source, outputs, referenceApart });
+}
+
+/** Names of the tensors that the head reads. */
+export function headTensorNames({ config, tensorNames }: Model): readonly string[] {
+  const { finalNorm, projectOut, head } = tensorNames;
+  const scale = finalNorm !== undefined && config.normAffine ? [`${finalNorm}.weight`] : [];
+  const bias = scale.length > 0 && config.norm === 'layer' ? [`${finalNorm}.bias`] : [];
+  return [...scale, ...bias, ...(projectOut === undefined ? [] : [projectOut]), head];
 }
 
 /** Names of all tensors of a block. */

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readSafetensors, readTensor } from '../../src/checkpoint/index.js';
+import type { HostTensor } from '../../src/engine/index.js';
 import type { Windows } from '../../src/text/index.js';
 
 const root = fileURLToPath(new URL('../golden/families/', import.meta.url));
@@ -50,4 +51,26 @@ export function furthest(got: Float32Array, expected: Float32Array): number {
   let largest = 0;
   for (const [i, value] of got.entries()) largest = Math.max(largest, Math.abs(value - expected[i]!));
   return largest;
+}
+
+export type GoldenGradients = {
+  readonly block: number;
+  readonly tensors: ReadonlyMap<string, HostTensor>;
+  /** Of the whole model on the golden windows: the mean loss, and the norms of its gradients by tensor. */
+  readonly loss: { readonly nll: number; readonly norms: Readonly<Record<string, number>> };
+};
+
+/** What scripts/golden/block_gradients.py wrote. */
+export async function readGoldenGradients(name: string): Promise<GoldenGradients> {
+  const dir = fileURLToPath(new URL('../golden/gradients', import.meta.url));
+  const { tensors, metadata } = await readSafetensors(join(dir, `${name}.safetensors`));
+  const holder = { dir, config: {}, tensors, shards: [], files: [] };
+  const read = async (info: { name: string; dtype: string; shape: readonly number[] }): Promise<HostTensor> => {
+    const { buffer } = await readTensor(holder, info.name);
+    return info.dtype === 'I64'
+      ? { type: 'i64', shape: info.shape, data: new BigInt64Array(buffer as ArrayBuffer) }
+      : { type: 'f32', shape: info.shape, data: new Float32Array(buffer as ArrayBuffer) };
+  };
+  const all = await Promise.all([...tensors.values()].map(async (info) => [info.name, await read(info)] as const));
+  return { block: Number(metadata.block), tensors: new Map(all), loss: JSON.parse(metadata.loss!) };
 }
