@@ -1,4 +1,12 @@
 export {
+  type Backward,
+  type BackwardOptions,
+  createBackward,
+  type PartAt,
+  type PassOptions,
+  type Place,
+} from './backpropagate.js';
+export {
   compareModels,
   compareRows,
   compareStreams,
@@ -8,5 +16,8 @@ export {
   summariseFidelity,
   type TokenFidelity,
 } from './fidelity.js';
+export type { Gradients } from './gradient-sums.js';
+export type { Objective } from './head-gradients.js';
 export { summarise } from './perplexity.js';
 export { LOGITS_PER_RUN, scoreDivergences, scoreWindows } from './score.js';
+export type { Weights } from './sessions.js';

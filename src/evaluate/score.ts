@@ -114,13 +114,13 @@ async function runHead(
  * The token after row `row` of the chunk that starts at window `first`; 0 after the last token of a window, which is
  * not scored.
  */
-function nextToken(windows: Windows, first: number, row: number): number {
+export function nextToken(windows: Windows, first: number, row: number): number {
   const T = windows.length;
   const t = row % T;
   return t + 1 < T ? windows.windows[first + Math.floor(row / T)]![t + 1]! : 0;
 }
 
-function startsOf(counts: readonly number[]): number[] {
+export function startsOf(counts: readonly number[]): number[] {
   const starts: number[] = [];
   let at = 0;
   for (const count of counts) {

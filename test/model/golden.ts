@@ -53,6 +53,11 @@ export function furthest(got: Float32Array, expected: Float32Array): number {
   return largest;
 }
 
+/** Names of the checkpoints with golden gradients. */
+export const goldenGradientCases: readonly string[] = readdirSync(
+  fileURLToPath(new URL('../golden/gradients/', import.meta.url)),
+).map((file) => file.replace('.safetensors', ''));
+
 export type GoldenGradients = {
   readonly block: number;
   readonly tensors: ReadonlyMap<string, HostTensor>;

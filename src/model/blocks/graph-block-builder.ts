@@ -55,7 +55,7 @@ export type BlockValues = {
   readonly sites: ReadonlyMap<TapSite, string>;
   /** The residual just before a linear's output is added to it, [B, T, D]; none where a norm stands between. */
   readonly residuals: ReadonlyMap<LinearKind, string>;
-  /** The residual once the output of attention is added to it, [B, T, D]. */
+  /** The residual between attention and MLP, [B, T, D]. Where they are parallel, the MLP does not read it. */
   readonly middle: string | undefined;
   /** The block's output, [B, T, D]. */
   readonly y: string | undefined;
@@ -78,6 +78,7 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   private readonly residuals = new Map<LinearKind, string>();
   /** The kind of the linear that made a value. */
   private readonly made = new Map<string, LinearKind>();
+  /** What the last sum added to. */
   private middle: string | undefined;
   /** The norm that made a value, and what was added to a residual to make one. */
   private readonly normed = new Map<string, { readonly role: NormRole; readonly x: string }>();
@@ -169,8 +170,8 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   add(residual: string, x: string): string {
     const kind = this.made.get(x);
     if (kind !== undefined) this.residuals.set(kind, residual);
+    this.middle = residual;
     const y = this.g.op('Add', [residual, this.reshape(x, [-1, this.options.length, this.config.hidden])]);
-    this.middle ??= y; // every block adds attention's output first
     this.added.set(y, x);
     return y;
   }
