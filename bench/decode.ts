@@ -3,7 +3,7 @@
 // the tiles of int8 4:16 are in every group, so every ratio is of one group. With --peers, ONNX Runtime in float32 and
 // llama.cpp (F16, Q8_0, Q4_0; see bench/peers/) take turns with it likewise.
 //
-//   npm run bench:decode [-- --json --threads 2 --turns 5 --tokens 32 --peers --only int8-4:16,…]
+//   npm run bench:decode [-- --json --threads 2 --turns 5 --tokens 32 --ahead always|never --peers --only int8-4:16,…]
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -25,9 +25,11 @@ const { values: options } = parseArgs({
     turns: { type: 'string', default: '5' },
     tokens: { type: 'string', default: '32' },
     only: { type: 'string' },
+    ahead: { type: 'string', default: 'measure' },
   },
 });
 const threads = Number(options.threads);
+const ahead = options.ahead as 'measure' | 'always' | 'never';
 const measuring = { tokens: Number(options.tokens), prompt: 256, turns: Number(options.turns), onProgress: () => {} };
 
 type Entry = { readonly name: string; readonly zeros: Zeros; readonly settings: PackSettings };
@@ -80,7 +82,7 @@ async function open({ zeros, settings }: Entry): Promise<Opened> {
   const { checkpoint, config, tensorNames } = await openModel(checkpointWith(zeros));
   const block = await packInMemory({ checkpoint, tensors: describeTensors(config, tensorNames) }, settings, () => {});
   const packed = await repeatBlocks(block, SHAPE.blocks);
-  const decoder = await openDecoder(packed, { threads, positions: SHAPE.positions });
+  const decoder = await openDecoder(packed, { threads, positions: SHAPE.positions, ahead });
   const described = await readPackedModel(packed);
   return {
     ...describeContender(packed, described),

@@ -23,5 +23,5 @@ export const openDecoderAlone = (packed: PackedModel, options: AloneOptions = {}
   buildDecoder(
     packed,
     options,
-    createWasmBackend(() => startSingle(options.kernels)),
+    createWasmBackend(() => startSingle(options.kernels), options.ahead),
   );

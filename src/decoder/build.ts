@@ -9,8 +9,14 @@ import { lowerModel } from './lower.js';
 import type { Program } from './program.js';
 import { readPackedModel } from './read-model.js';
 import { createDecoder } from './sequences.js';
+import type { Ahead } from './wasm/ahead.js';
 
 export type SequenceOptions = {
+  /**
+   * Whether kernels ask for weights before they need them: what is faster depends on the processor. `measure` tries both
+   * in the first passes of one to four tokens, then keeps the faster one. Results are the same. Defaults to `measure`.
+   */
+  readonly ahead?: Ahead | undefined;
   /** Sequences that may be open at once. Defaults to 1. */
   readonly sequences?: number;
   /** Positions a sequence may have. Defaults to the model's own, at most 2,048. */

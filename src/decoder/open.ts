@@ -15,5 +15,5 @@ export const openDecoder = (packed: PackedModel, options: DecoderOptions): Promi
   buildDecoder(
     packed,
     options,
-    createWasmBackend(() => startPool(options.threads)),
+    createWasmBackend(() => startPool(options.threads), options.ahead),
   );

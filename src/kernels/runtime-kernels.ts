@@ -70,6 +70,8 @@ export type BoundLinear = {
 const ACTIVATIONS = { silu: 0, gelu: 1, gelu_tanh: 2, relu: 3 } as const;
 
 export interface RuntimeKernels {
+  /** Whether kernels touch weights before they are needed (runtime/ahead.as.ts). They do at first. Only speed changes. */
+  askAhead(on: boolean): void;
   /** Binds a linear whose parts are at `parts`, in the order of its layout. `bias` is float32 [rows], 0 for none. */
   bindLinear(layout: LinearLayout, parts: readonly number[], bias?: number): BoundLinear;
   /** y = x / √(mean x² + epsilon) · weight, for rows [from, to); x and y may be the same. */
@@ -172,6 +174,7 @@ export interface RuntimeKernels {
 export function createRuntimeKernels(module: RuntimeModule, memory: RuntimeMemory): RuntimeKernels {
   const wasm = instantiateRuntime(module, memory);
   return {
+    askAhead: (on) => wasm.askAhead(on ? 1 : 0),
     bindLinear: (layout, parts, bias = 0) => bindLinear(wasm, layout, parts, bias),
     normalise: ({ x, weight, epsilon, y, count, from, to }) =>
       wasm.normalise(x.address, x.stride, weight, epsilon, y.address, y.stride, count, from, to),

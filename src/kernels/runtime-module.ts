@@ -22,6 +22,7 @@ export type RuntimeMemory = { readonly buffer: ArrayBufferLike; grow(pages: numb
 export type RuntimeExport =
   | 'activate'
   | 'add'
+  | 'askAhead'
   | 'attend'
   | 'lookFloat'
   | 'lookHalf'

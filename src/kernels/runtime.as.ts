@@ -1,9 +1,9 @@
 // AssemblyScript, compiled to dist/kernels/runtime.wasm (runtime-single.wasm for one thread, -relaxed.wasm with relaxed
-// SIMD): the kernels of a decoder. Kernels keep no state: callers pass all addresses, and the memory is the only
+// SIMD): the kernels of a decoder. Kernels keep no state but `askAhead`: callers pass all addresses, and the memory is the only
 // import. Each kernel takes a range [from, to) of what threads share: row groups of eight, tokens, or heads. Addresses
 // are bytes. runtime-kernels.ts describes every kernel where it declares it.
 
-export { touched } from './runtime/ahead.as';
+export { askAhead, touched } from './runtime/ahead.as';
 export { attend } from './runtime/attention.as';
 export { multiplyDenseInt2, multiplyDenseInt3 } from './runtime/dense-few.as';
 export { multiplyDenseFloat } from './runtime/dense-float.as';

@@ -108,7 +108,7 @@ test('each expert’s weights are read once a pass, for its own rows, by those t
     y: { buffer: 1, offset: 0, width: 24, routed: 2 },
     weights: Object.keys(tensors),
   } as const;
-  bindExperts(binding, operation).run({ tokens: 3, runs: [], picked: 0 });
+  bindExperts(binding, operation).run({ tokens: 3, runs: [], picked: 0, ahead: true });
   expect(calls).toEqual([
     [0, { address: 5000, stride: 32, scales: 7000 }, 2000, 2, 1, 3],
     // The one in float32 reads what was quantised for the others as it was.

@@ -4,6 +4,7 @@ import { createArena } from '../../kernels/portable.js';
 import { partOffsets } from '../../packed/portable.js';
 import type { DecodeBackend, DecodeSession, Limits, Weights } from '../backend.js';
 import type { Program } from '../program.js';
+import { type Ahead, chooseAhead } from './ahead.js';
 import { type Placement, placeDecoder, writeTables } from './placement.js';
 import type { Runner } from './runner.js';
 
@@ -11,12 +12,12 @@ import type { Runner } from './runner.js';
 const READS = 4;
 
 /** `start` creates the runner of each session. */
-export const createWasmBackend = (start: () => Runner | Promise<Runner>): DecodeBackend => ({
+export const createWasmBackend = (start: () => Runner | Promise<Runner>, ahead: Ahead = 'measure'): DecodeBackend => ({
   name: 'wasm',
   open: async (program, weights, limits) => {
     const runner = await start();
     try {
-      return await openSession(runner, program, weights, limits);
+      return await openSession(runner, program, weights, limits, ahead);
     } catch (error) {
       await runner.close();
       throw error;
@@ -24,7 +25,13 @@ export const createWasmBackend = (start: () => Runner | Promise<Runner>): Decode
   },
 });
 
-async function openSession(runner: Runner, program: Program, weights: Weights, limits: Limits): Promise<DecodeSession> {
+async function openSession(
+  runner: Runner,
+  program: Program,
+  weights: Weights,
+  limits: Limits,
+  ahead: Ahead,
+): Promise<DecodeSession> {
   const { memory, threads } = runner;
   const arena = createArena(memory);
   const bytes = weights.weightBytes;
@@ -36,6 +43,7 @@ async function openSession(runner: Runner, program: Program, weights: Weights, l
   await weights.readWeightsInto(new Uint8Array(memory.buffer, address, bytes));
   writeTables(program, placement, memory.buffer);
   await runner.prepare(program, placement);
+  const choice = chooseAhead(ahead);
   const write = (at: number, numbers: readonly number[]): void =>
     new Int32Array(memory.buffer, at, numbers.length).set(numbers);
   return {
@@ -48,7 +56,10 @@ async function openSession(runner: Runner, program: Program, weights: Weights, l
         positions.map((position) => position + program.positionOffset),
       );
       write(placement.picks, picks);
-      await runner.pass({ tokens: tokens.length, runs, picked: picks.length });
+      const started = performance.now();
+      const step = { tokens: tokens.length, runs, picked: picks.length, ahead: choice.next() };
+      await runner.pass(step);
+      choice.took(step, performance.now() - started);
       const logits = placement.buffers[program.logits.buffer]!;
       return new Float32Array(memory.buffer, logits, picks.length * program.vocabulary);
     },

@@ -60,6 +60,7 @@ export function createMachine(
   };
   return {
     run: (step) => {
+      kernels.askAhead(step.ahead);
       go((step.tokens >= thread.count ? wide : narrow).body, step);
       if (step.picked > 0) go((step.picked >= thread.count ? wide : narrow).head, step);
     },

@@ -31,7 +31,13 @@ export type Placement = {
   readonly scratch: readonly { readonly sums: number; readonly scores: number }[];
 };
 
-export type Step = { readonly tokens: number; readonly runs: readonly StepRun[]; readonly picked: number };
+export type Step = {
+  readonly tokens: number;
+  readonly runs: readonly StepRun[];
+  readonly picked: number;
+  /** Whether kernels ask for memory ahead (ahead.ts). */
+  readonly ahead: boolean;
+};
 
 /** A tensor's layout, and the offsets of its parts from the start of the weights. */
 export type WeightPlace = { readonly name: string; readonly layout: LinearLayout; readonly offsets: readonly number[] };

@@ -1,6 +1,7 @@
 // AssemblyScript: touches memory before it is needed, since WebAssembly has no prefetch instruction. While weights are
 // multiplied, lines 16 KiB later are loaded, from four pages in turn, so that reading and multiplying overlap.
-// dense-float.as.ts and many.as.ts need none of it. Why this works: docs/lab/kernels.md.
+// dense-float.as.ts and many.as.ts need none of it. Some processors read faster without it, so callers can switch it
+// off, for all that an instance computes. Why this works: docs/lab/kernels.md.
 
 import { entriesAt, startOf, tilesAt } from './sorted.as';
 
@@ -15,12 +16,20 @@ export const STEP: usize = 4 * LINE;
 /** Computed from the touched bytes and exported, so that no compiler may drop the loads. */
 export let touched: i32 = 0;
 
+let asking: bool = true;
+
+/** Switches the functions below on or off; results do not depend on it. */
+export function askAhead(on: bool): void {
+  asking = on;
+}
+
 /**
  * Touches four lines of the strip after that of `at`, one in each page; the offset of `at` in its strip decides which.
  * Reads less than 32 KiB beyond `at`, whatever is there (BEYOND in ../runtime-module.ts).
  */
 @inline
 export function ahead(at: usize): void {
+  if (!asking) return;
   const line = (at & ~(STRIP - 1)) + ((at & (STRIP - 1)) >> 2);
   touched ^=
     load<i32>(line, STRIP) ^
@@ -38,6 +47,7 @@ export function aheadIn(at: usize, bytes: usize): void {
 /** Calls `ahead` for all of `bytes` bytes from `at` on. */
 @inline
 export function aheadOf(at: usize, bytes: usize): void {
+  if (!asking) return;
   for (const end = at + bytes; at < end; at += STEP) ahead(at);
 }
 
@@ -50,6 +60,7 @@ export function aheadSorted(start: usize, order: usize): void {
 
 /** Touches what is left of the first strip of `bytes` bytes from `at` on, which no `ahead` has touched. */
 export function begin(at: usize, bytes: usize): void {
+  if (!asking) return;
   let all = touched;
   for (const end = at + min(bytes, STRIP - (at & (STRIP - 1))); at < end; at += LINE) all ^= load<i32>(at);
   touched = all;

@@ -321,6 +321,7 @@ function multiply(
   for (let group = from; group < to; group++) {
     const row = values + <usize>group * groupBytes;
     const scale = scales + <usize>group * scaleBytes;
+    aheadOf(row, groupBytes);
     aheadOf(scale, scaleBytes);
     for (let token = done; token < tokens; token++) {
       const at = sums + SCRATCH + <usize>(token - done) * prepared;
