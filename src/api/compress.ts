@@ -1,6 +1,6 @@
 // Compresses a checkpoint under one budget: bits for every linear, chosen from a table of sensitivities, rounded by GPTQ that
 // follows the dense stream. The result is a checkpoint with its scales, layerwise.json, sensitivities.json and report.html, or
-// a .lw file with the same three beside it.
+// a .lw or .gguf file with the same three beside it.
 
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -8,6 +8,7 @@ import { digestOf, type OnProgress, OptionError, writeFileAtomic } from '../base
 import { hashCheckpoint, statIfThere } from '../checkpoint/index.js';
 import {
   type CompressOptions,
+  checkZeros,
   chooseMixed,
   costing,
   type Forecast,
@@ -15,7 +16,9 @@ import {
   normaliseCompress,
   readDamages,
 } from '../compress/index.js';
+import { planGguf } from '../formats/index.js';
 import { linearUnits, type Model, openModel } from '../model/index.js';
+import type { HeadValues } from '../packed/index.js';
 import type { SensitivityTable } from '../records/index.js';
 import {
   type ChoosePlan,
@@ -24,17 +27,21 @@ import {
   checkOutside,
   commandOf,
   isOnlyToBeCleared,
+  nameSource,
   openSource,
   type PruneSettings,
   prepareTexts,
 } from '../runs/index.js';
 import { type EditResult, editCheckpoint, readResult } from './edit.js';
+import { type ExportedOwn, exportOwn } from './export.js';
 import { inspectPacked } from './inspect-packed.js';
 import { checkPacking, normalisePacking, type PackingSettings, type PackResult, packModel } from './pack.js';
 
 export type CompressResult = EditResult & {
-  /** The packed file; null where the output is a directory. */
+  /** The packed file; null where the output is another. */
   readonly packed: PackResult | null;
+  /** The GGUF file; null where the output is another. */
+  readonly exported: ExportedOwn | null;
 };
 
 /** What `dryRun` returns. */
@@ -49,21 +56,28 @@ export async function compress(options: CompressOptions & { readonly dryRun: tru
 export async function compress(options: CompressOptions): Promise<CompressResult>;
 export async function compress(options: CompressOptions): Promise<CompressResult | CompressForecast> {
   const started = performance.now();
-  const packs = options.out.endsWith('.lw');
   const given = normaliseCompress(options);
-  const settings = packs ? { ...given, out: `${options.out}.run` } : given;
-  const { compress: budget, treatments, sensitivities, onProgress } = settings;
-  const packing = packs ? normalisePacking({ out: options.out, values: 'int8', head: budget.head }) : undefined;
+  const file = /\.(lw|gguf)$/.test(options.out) ? options.out : undefined;
+  const settings = file === undefined ? given : { ...given, out: `${file}.run` };
+  const { compress: budget, items, drops, sensitivities, onProgress } = settings;
+  // Zeros are stored as masks where that is smaller, and dense where it is faster.
+  const layout = budget.allow.includes('zeros') && budget.kind !== 'tokens-per-second' ? 'smallest' : 'auto';
+  const packing =
+    file === undefined || budget.gguf
+      ? undefined
+      : normalisePacking({ out: file, values: 'int8', head: budget.head, layout });
   const checkBefore = async (): Promise<void> => {
-    if (packing) await checkPacked(packing.out, settings);
+    if (file !== undefined) await checkPacked(file, settings);
   };
   /** Refuses a budget that cannot be met, and a table of another checkpoint, before any work. */
   const readCosts = async (model: Model): Promise<Parameters<typeof chooseMixed>[1]> => {
     if (packing) await checkPacking(model, packing);
-    const facts = { treatments, head: budget.head, fileBytes: await textBytes(model) };
+    const gguf = budget.gguf ? { fixedBytes: await checkGguf(model, budget.head) } : undefined;
+    const facts = { items, head: budget.head, fileBytes: await textBytes(model), gguf, drops };
     const cost = costing(model, linearUnits(model), budget, facts);
+    checkZeros(settings, model, cost);
     if (sensitivities === undefined) return { cost, read: undefined };
-    return { cost, read: await readDamages(sensitivities, model, await hashCheckpoint(model.checkpoint), treatments) };
+    return { cost, read: await readDamages(sensitivities, model, await hashCheckpoint(model.checkpoint), settings) };
   };
   if (options.dryRun) {
     await checkBefore();
@@ -74,7 +88,7 @@ export async function compress(options: CompressOptions): Promise<CompressResult
     const texts = await prepareTexts(settings, model);
     return { ...(await forecast(settings, model, texts)), out: options.out };
   }
-  const finished = packing && (await readFinished(packing.out, settings, started));
+  const finished = file === undefined ? undefined : await readFinished(file, settings, started);
   let table: SensitivityTable | undefined;
   let costs: Parameters<typeof chooseMixed>[1] | undefined;
   const choose: ChoosePlan = async (_, model, context, measuring) => {
@@ -94,9 +108,30 @@ export async function compress(options: CompressOptions): Promise<CompressResult
         if (table) await writeFileAtomic(join(final, 'sensitivities.json'), `${JSON.stringify(table, null, 1)}\n`);
       },
     }));
-  if (!packing) return { ...result, packed: null };
-  const packed = await packRun(settings.out, packing, started, onProgress);
-  return { ...result, out: packing.out, packed };
+  if (file === undefined) return { ...result, packed: null, exported: null };
+  if (!packing)
+    return {
+      ...result,
+      out: file,
+      packed: null,
+      exported: await exportRun(settings.out, file, budget.head, onProgress),
+    };
+  return { ...result, out: file, packed: await packRun(settings.out, packing, started, onProgress), exported: null };
+}
+
+/**
+ * The bytes of a GGUF file but for its blocks' linears, where it can hold this model.
+ * @throws UnsupportedError E_UNSUPPORTED_EXPORT; OptionError E_OPTION_OUT
+ */
+async function checkGguf(model: Model, head: HeadValues): Promise<number> {
+  const { restBytes } = await planGguf(model, nameSource(model).name, undefined, { head });
+  const odd = model.linears.flat().find(({ columns }) => columns % 32 !== 0);
+  if (!odd) return restBytes;
+  throw new OptionError(
+    'E_OPTION_OUT',
+    `--out: a .gguf file holds integers in blocks of 32, which do not divide the ${odd.columns} columns of ${odd.name}. Write a .lw file or a directory.`,
+    { option: 'out', linear: odd.name, columns: odd.columns },
+  );
 }
 
 const BESIDE = [
@@ -147,6 +182,21 @@ async function readFinished(out: string, settings: PruneSettings, started: numbe
   );
 }
 
+/** Exports the checkpoint of a finished run, copies what comes beside, and removes the checkpoint. */
+async function exportRun(run: string, out: string, head: HeadValues, onProgress: OnProgress): Promise<ExportedOwn> {
+  await removeTemporaries(out);
+  await copyBeside(run, out);
+  // A file that an earlier attempt finished is made again, to the same bytes, for what the result says of it.
+  await rm(out, { force: true });
+  const exported = await exportOwn(await openModel(run), out, { head }, onProgress);
+  await rm(run, { recursive: true, force: true });
+  return exported;
+}
+
+async function copyBeside(run: string, out: string): Promise<void> {
+  for (const [name, ending] of BESIDE) await writeFileAtomic(`${out}${ending}`, await readFile(join(run, name)));
+}
+
 /** Packs the checkpoint of a finished run, copies what comes beside, and removes the checkpoint. The packed file comes last. */
 async function packRun(
   run: string,
@@ -161,7 +211,7 @@ async function packRun(
     packed = { ...(await inspectPacked(out)), out, seconds, peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
   } else {
     await removeTemporaries(out);
-    for (const [name, ending] of BESIDE) await writeFileAtomic(`${out}${ending}`, await readFile(join(run, name)));
+    await copyBeside(run, out);
     packed = await packModel(await openModel(run), packing, onProgress);
   }
   await rm(run, { recursive: true, force: true });

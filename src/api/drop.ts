@@ -3,34 +3,18 @@
 // the written checkpoint. The stages are in the order of the data flow. An interrupted run continues after
 // the last finished stage.
 
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  fileError,
-  type OnProgress,
-  OptionError,
-  readDocument,
-  VERSION,
-  withResources,
-  writeFileAtomic,
-} from '../base/index.js';
-import {
-  keepTensor,
-  type ScalesFile,
-  type TensorEdit,
-  type TensorInfo,
-  type TensorToWrite,
-  writeReplaced,
-} from '../checkpoint/index.js';
+import { type OnProgress, OptionError, readDocument, VERSION, withResources, writeFileAtomic } from '../base/index.js';
+import type { ScalesFile, TensorEdit } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
-import { blameWeights, type Model, mendConfig, mendingOf, openModel, renumberTensor } from '../model/index.js';
+import { blameWeights, type Model, openModel, renumberTensor } from '../model/index.js';
 import { blockPath, openBlockFile, repairSeams, requireRepairable, tensorsOfSeam } from '../pipeline/index.js';
 import { type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod, seamsOf } from '../plan/index.js';
 import { scoreRemovals, startAngles, startInfluence, visitResiduals } from '../profile/index.js';
 import { type DropRecord, parseDropRecord } from '../records/index.js';
 import {
-  carryScales,
   checkOut,
   checkOutside,
   checkSpace,
@@ -57,6 +41,7 @@ import {
 } from '../runs/index.js';
 import { removeGreedily } from '../search/index.js';
 import { embedText, type VisitResidual } from '../stream/index.js';
+import { removeBlocks } from './remove-blocks.js';
 
 export type DropOptions = RunOptions &
   WindowingOptions & {
@@ -352,25 +337,8 @@ async function assemble(
   removed: ReadonlySet<number>,
   edits: Edits = new Map(),
 ): Promise<string> {
-  const rename = (name: string): string | undefined => renumberTensor(name, removed, model.tensorNames.blocks);
   const final = workspace.at('final');
   await rm(final, { recursive: true, force: true });
-  const config = join(model.checkpoint.dir, 'config.json');
-  try {
-    await mkdir(final);
-    const contents = {
-      'config.json': mendConfig(await readFile(config, 'utf8'), removed, mendingOf(model.checkpoint.config)),
-    };
-    const become = (tensor: TensorInfo): readonly TensorToWrite[] => {
-      const name = rename(tensor.name);
-      if (name === undefined) return [];
-      const edit = edits.get(tensor.name) ?? keepTensor(model.checkpoint, tensor);
-      return 'remove' in edit ? [] : [{ ...edit, name }];
-    };
-    await writeReplaced(model.checkpoint, final, become, contents);
-  } catch (error) {
-    throw fileError(error, final);
-  }
-  if (grids) await carryScales({ grids, written: await openModel(final), rename, onProgress });
+  await removeBlocks({ model, grids, onProgress, edits }, final, removed);
   return final;
 }

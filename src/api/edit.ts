@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileError, readDocument, settleAll, writeFileAtomic } from '../base/index.js';
 import { type ScalesFile, writeCheckpoint } from '../checkpoint/index.js';
 import { blameWeights, blockTensorNames, type Model, openModel, weightName } from '../model/index.js';
-import { blockPath, openBlockFile, readBlockScales, readNotes } from '../pipeline/index.js';
+import { blockPath, isDropped, openBlockFile, readBlockScales, readNotes } from '../pipeline/index.js';
 import { type Manifest, parseManifest } from '../records/index.js';
 import {
   buildManifest,
@@ -38,6 +38,7 @@ import {
   UNSCORED,
   type Workspace,
 } from '../runs/index.js';
+import { removeBlocks } from './remove-blocks.js';
 import { drawReport } from './report.js';
 
 export type EditResult = {
@@ -115,7 +116,8 @@ async function editModel(
     const unseen = describeUnseen(notes.map(({ unseen }) => unseen));
     if (unseen !== undefined) settings.onProgress({ kind: 'note', text: unseen });
     settings.onProgress({ kind: 'stage', stage: 'writing' });
-    const final = await assemble(model, grids, workspace, dirOf(choice), settings);
+    const dropped = [...model.linears.keys()].filter((block) => isDropped(model, choice.candidate.plan, block));
+    const final = await assemble(model, grids, workspace, dirOf(choice), dropped, settings);
     const edited = await openModel(final);
     const { compared: _, ...uniformScores } = uniform;
     const { compared, ...chosenScores } = chosen;
@@ -127,6 +129,7 @@ async function editModel(
       texts,
       target: run.target,
       choice,
+      dropped,
       zeros: await countZeros(edited),
       // Of prune they are the source's, where masks left it on its grids.
       bits: settings.command === 'prune' ? undefined : await countBits(edited),
@@ -178,22 +181,30 @@ async function assemble(
   grids: ScalesFile | undefined,
   workspace: Workspace,
   dir: string,
+  dropped: readonly number[],
   { onProgress }: Pick<PruneSettings, 'onProgress'>,
 ): Promise<string> {
-  const final = workspace.at('final');
-  await rm(final, { recursive: true, force: true });
-  await mkdir(final).catch((error) => {
-    throw fileError(error, final);
+  const whole = workspace.at(dropped.length > 0 ? 'whole' : 'final');
+  await rm(whole, { recursive: true, force: true });
+  await mkdir(whole).catch((error) => {
+    throw fileError(error, whole);
   });
   const paths = model.linears.map((_, block) => blockPath(dir, block));
   const files = await settleAll(paths.map((path) => openBlockFile(model, path)));
   // Every tensor of a block, not only its linears: a block file holds edits of biases and norms too.
   const editOf = new Map(files.flatMap((file, block) => blockTensorNames(model, block).map((name) => [name, file])));
-  await writeCheckpoint(model.checkpoint, final, (name) => editOf.get(name)?.(name));
+  await writeCheckpoint(model.checkpoint, whole, (name) => editOf.get(name)?.(name));
   const scales = (await settleAll(paths.map((path) => readBlockScales(model, path)))).flat();
-  if (!grids && scales.length === 0) return final;
-  const columns = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.columns]));
-  const made = scales.map((linear) => ({ ...linear, columns: columns.get(linear.name)! }));
-  await carryScales({ grids, written: await openModel(final), made, onProgress });
+  if (grids || scales.length > 0) {
+    const columns = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.columns]));
+    const made = scales.map((linear) => ({ ...linear, columns: columns.get(linear.name)! }));
+    await carryScales({ grids, written: await openModel(whole), made, onProgress });
+  }
+  if (dropped.length === 0) return whole;
+  const final = workspace.at('final');
+  await rm(final, { recursive: true, force: true });
+  const written = await openModel(whole);
+  await removeBlocks({ model: written, grids: await openGrids(written), onProgress }, final, new Set(dropped));
+  await rm(whole, { recursive: true, force: true });
   return final;
 }

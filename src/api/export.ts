@@ -8,6 +8,7 @@ import { readScales, type ScalesFile, writeCheckpoint } from '../checkpoint/inde
 import {
   GGUF_TYPES,
   type GgufType,
+  type OwnTypes,
   planCompressed,
   planGguf,
   writeCompressed,
@@ -162,6 +163,25 @@ async function exportGguf(
   const types = linears.map((tensor) => (tensor.grid ? `${tensor.type}, exact` : tensor.type));
   return { types: tally(types), zeros, notes: plan.notes };
 }
+
+/**
+ * A quantised checkpoint as GGUF, each linear in the type that holds its own integers.
+ * @throws CheckpointError E_CHECKPOINT_SCALES; ResourceError E_RESOURCE_…
+ */
+export async function exportOwn(
+  model: Model,
+  out: string,
+  types: OwnTypes,
+  onProgress: OnProgress,
+): Promise<ExportedOwn> {
+  const linears = model.linears.flat().map((linear) => ({ ...linear, name: weightName(linear) }));
+  const plan = await planGguf(model, nameSource(model).name, await readScales(model.checkpoint, linears), types);
+  for (const text of plan.notes) onProgress({ kind: 'note', text });
+  const { fileBytes } = await writeModel(resolve(out), model, plan, onProgress);
+  return { fileBytes, types: tally(plan.tensors.filter(({ kind }) => kind === 'linear').map(({ type }) => type)) };
+}
+
+export type ExportedOwn = { readonly fileBytes: number; readonly types: readonly ExportedType[] };
 
 /** A plain checkpoint: the same tensors, without what only Layerwise reads. */
 async function exportPlain(model: Model, { out, onProgress }: Settings): Promise<Written> {

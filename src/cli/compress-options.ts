@@ -1,6 +1,6 @@
 // The options of compress alone; options.ts has all the others.
 
-import { ALLOWED } from '../compress/index.js';
+import { ALLOWED, TREATMENTS } from '../compress/index.js';
 
 export const COMPRESS_OPTIONS = {
   averageBits: {
@@ -21,18 +21,31 @@ export const COMPRESS_OPTIONS = {
     value: 'n',
     text: 'speed of one sequence of the packed file on this many --threads, estimated before and not measured',
   },
+  zeros: {
+    kind: 'number',
+    flag: '--zeros',
+    value: 's',
+    text: 'share of the linears’ weights that becomes zero, such as 0.5: alone, each linear its own share; beside another budget, at least so many',
+  },
   allow: {
     kind: 'text',
     flag: '--allow',
     value: 'name,…',
-    text: `what may be done to weights: ${ALLOWED.join(', ')} (8 of 16 zeros, together with bits)`,
-    otherwise: 'bits',
+    text: `what may be done: ${ALLOWED.join(', ')}. zeros: 8 or 10 of 16, with 4 bits. drop: leave out whole blocks`,
+    otherwise: 'bits, and zeros with --zeros',
   },
   sensitivities: {
     kind: 'text',
     flag: '--sensitivities',
     value: 'file',
-    text: 'the sensitivities.json of an earlier run of the same checkpoint, instead of measuring',
+    text: 'the table of sensitivities that profile --treatments or an earlier run of the same checkpoint wrote, instead of measuring',
+  },
+  treatments: {
+    kind: 'text',
+    flag: '--treatments',
+    value: 'name,…',
+    text: `measure the table of sensitivities for compress too: ${TREATMENTS.join(', ')}, as in its --allow, or gguf`,
+    otherwise: 'none',
   },
   dryRun: { kind: 'flag', flag: '--dry-run', text: 'check everything, say what would be done and how long, and stop' },
 } as const;

@@ -1,17 +1,17 @@
-// What a unit costs under a treatment, in stored bits, in bytes of a packed file or in nanoseconds of a token, and how a budget
-// that users state (bits, size, tokens per second) becomes a budget for the units alone. A budget that no choice meets is
+// What a unit costs under a treatment, in stored bits, in bytes of the file, in nanoseconds of a token or in weights kept, and how a budget
+// that users state (bits, size, tokens per second, zeros) becomes a budget for the units alone. A budget that no choice meets is
 // refused here, from shapes alone.
 
 import { OptionError } from '../base/index.js';
 import { describeTensors, type Model } from '../model/index.js';
-import { estimateTable, estimateTensor, type HeadValues } from '../packed/index.js';
-import { type LinearUnit, widthGroups } from '../plan/index.js';
+import { estimateTable, estimateTensor, type HeadValues, storedBits } from '../packed/index.js';
+import { countOf, type LinearUnit, widthGroups } from '../plan/index.js';
 import type { Treatment } from '../records/index.js';
 import { formatBytes } from '../words/index.js';
 
-/** What a user gives: bits per weight with scales, bytes of the packed file, or tokens per second of one sequence. */
+/** What a user gives: bits per weight with scales, bytes of the file, tokens per second of one sequence, or a share of zeros. */
 export type CompressBudget = {
-  readonly kind: 'bits' | 'size' | 'tokens-per-second';
+  readonly kind: 'bits' | 'size' | 'tokens-per-second' | 'zeros';
   readonly value: number;
   /** Threads that the tokens per second are meant for. */
   readonly threads?: number;
@@ -19,10 +19,10 @@ export type CompressBudget = {
 
 /** Budget and costs of the units, in one unit. */
 export type Costing = {
-  readonly of: 'bits' | 'bytes' | 'nanoseconds';
+  readonly of: 'bits' | 'bytes' | 'nanoseconds' | 'parameters';
   /** What the units may cost together. */
   readonly limit: number;
-  costOf(linears: readonly LinearUnit[], treatment: Treatment): number;
+  costOf(linears: readonly LinearUnit[], item: Treatment | null): number;
 };
 
 /** Bytes of a .lw file beside tensors: the directory's entry of a tensor, and what a file has once. */
@@ -31,10 +31,14 @@ const FRAME_BYTES = 8192;
 
 /** What must be known of a run beside its budget. */
 type CostFacts = {
-  readonly treatments: readonly Treatment[];
+  readonly items: readonly (Treatment | null)[];
   readonly head: HeadValues;
   /** Bytes of the texts in the packed file. */
   readonly fileBytes: number;
+  /** Of a GGUF file: all but the blocks' linears. Absent for our own. */
+  readonly gguf?: { readonly fixedBytes: number } | undefined;
+  /** Whether whole blocks may go: then all but one may cost nothing. */
+  readonly drops: boolean;
 };
 
 /** @throws OptionError E_OPTION_BITS, E_OPTION_SIZE, E_OPTION_TOKENS_PER_SECOND if the cheapest treatments are beyond the budget */
@@ -42,27 +46,31 @@ export function costing(
   model: Model,
   units: readonly LinearUnit[],
   { kind, value, threads = 1 }: CompressBudget,
-  { treatments, head, fileBytes }: CostFacts,
+  { items, head, fileBytes, gguf, drops }: CostFacts,
 ): Costing {
   /** The cost of linears, and the least cost of all units. */
   const summing = (of: (unit: LinearUnit, treatment: Treatment) => number) => {
-    const costOf = (linears: readonly LinearUnit[], treatment: Treatment): number =>
-      linears.reduce((sum, unit) => sum + of(unit, treatment), 0);
-    const least = unitsOf(units).reduce(
-      (sum, linears) => sum + Math.min(...treatments.map((treatment) => costOf(linears, treatment))),
-      0,
-    );
-    return { costOf, least };
+    const costOf: Costing['costOf'] = (linears, item) => linears.reduce((sum, unit) => sum + of(unit, item!), 0);
+    const leastOf = (some: readonly LinearUnit[]): number =>
+      unitsOf(some).reduce((sum, linears) => sum + Math.min(...items.map((item) => costOf(linears, item))), 0);
+    const blocks = model.linears.map((_, block) => units.filter((unit) => unit.block === block));
+    return { costOf, least: drops ? Math.min(...blocks.map(leastOf)) : leastOf(units) };
   };
+  const weights = units.reduce((sum, unit) => sum + unit.weights, 0);
+  if (kind === 'zeros') {
+    return { ...plainCosts(items), of: 'parameters', limit: Math.floor((1 - value) * weights + 1e-6) };
+  }
   if (kind === 'bits') {
-    const { costOf, least } = summing(storedBits);
-    const weights = units.reduce((sum, unit) => sum + unit.weights, 0);
+    const { costOf, least } = summing(gguf ? ggufBits : bitsOfItem);
     const limit = Math.floor(value * weights + 1e-6);
     if (least <= limit) return { of: 'bits', limit, costOf };
     const smallest = roundUp(least / weights);
+    const other = gguf
+      ? ` in a GGUF file that keeps their integers; for fewer write a .lw file or a directory, or use \`layerwise export --type q3_k\` on the checkpoint`
+      : '';
     throw new OptionError(
       'E_OPTION_BITS',
-      `--bits: expected at least ${smallest}, the fewest that the linears of this model take with their scales, got ${value}.`,
+      `--bits: expected at least ${smallest}, the fewest that the linears of this model take with their scales${other}, got ${value}.`,
       { option: 'bits', got: value, smallest },
     );
   }
@@ -72,9 +80,13 @@ export function costing(
     .filter(({ name }) => !named.has(name))
     .map((tensor) => estimateTable(tensor, head, model.config.tied));
   if (kind === 'size') {
-    const { costOf, least } = summing((unit, { bits }) => estimateTensor(unit, bits!.bits).bytes);
-    const fixed =
-      rest.reduce((sum, one) => sum + one.bytes, 0) + tensors.length * ENTRY_BYTES + fileBytes + FRAME_BYTES;
+    const { costOf, least } = summing(
+      gguf
+        ? (unit, item) => ggufBits(unit, item) / 8
+        : (unit, item) => estimateTensor(unit, item.bits!.bits, keptOf(item)).bytes,
+    );
+    const own = rest.reduce((sum, one) => sum + one.bytes, 0) + tensors.length * ENTRY_BYTES + fileBytes + FRAME_BYTES;
+    const fixed = gguf?.fixedBytes ?? own;
     const limit = Math.floor(value - fixed);
     if (least <= limit) return { of: 'bytes', limit, costOf };
     const smallest = fixed + least;
@@ -84,7 +96,9 @@ export function costing(
       { option: 'size', got: value, smallest },
     );
   }
-  const { costOf, least } = summing((unit, { bits }) => estimateTensor(unit, bits!.bits).seconds * 1e9);
+  const { costOf, least } = summing(
+    (unit, item) => estimateTensor(unit, item.bits!.bits, keptOf(item), 'auto').seconds * 1e9,
+  );
   const fixed = rest.reduce((sum, one) => sum + one.seconds * 1e9, 0);
   const limit = (1e9 / value) * threads - fixed;
   if (least <= limit) return { of: 'nanoseconds', limit, costOf };
@@ -96,11 +110,26 @@ export function costing(
   );
 }
 
-/** Bits of a linear's integers and scales, as records count them (runs/count-bits.ts), without the padding of layouts. */
-function storedBits({ rows, columns }: LinearUnit, { bits }: Treatment): number {
-  const { bits: width, group } = bits!;
-  return rows * (width * columns + (width === 8 ? 32 : 16 * Math.ceil(columns / group)));
+/** Costs of a table that is not of one budget. */
+export function plainCosts(items: readonly (Treatment | null)[]): Pick<Costing, 'of' | 'costOf'> {
+  const sum =
+    (of: (unit: LinearUnit, item: Treatment | null) => number): Costing['costOf'] =>
+    (linears, item) =>
+      linears.reduce((total, unit) => total + of(unit, item), 0);
+  if (items.some((item) => item?.bits)) return { of: 'bits', costOf: sum((unit, item) => bitsOfItem(unit, item!)) };
+  return { of: 'parameters', costOf: sum(weightsKept) };
 }
+
+const weightsKept = ({ weights }: LinearUnit, item: Treatment | null): number =>
+  weights - countOf(item?.zeros?.rate ?? 0, weights);
+
+/** Of sixteen columns, those that a treatment keeps. */
+const keptOf = ({ zeros }: Treatment): number => 16 - Math.round(16 * (zeros?.rate ?? 0));
+
+const bitsOfItem = (unit: LinearUnit, item: Treatment): number => storedBits(unit, item.bits!, keptOf(item));
+
+/** In GGUF a scale belongs to 32 weights: Q4_0 holds up to 4 bits, Q8_0 eight. */
+const ggufBits = ({ weights }: LinearUnit, { bits }: Treatment): number => weights * (bits!.bits === 8 ? 8.5 : 4.5);
 
 /** The smallest number of three decimals that is not below. */
 const roundUp = (value: number): number => Math.ceil(value * 1000 - 1e-9) / 1000;

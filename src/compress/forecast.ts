@@ -30,8 +30,9 @@ export async function forecast(
   { calibration, validation, test }: PreparedTexts,
 ): Promise<Forecast> {
   const units = unitsOf(linearUnits(model)).length;
-  const { treatments, maxTrials, target } = settings;
-  const trials = maxTrials + (target.kind === 'stream' && validation ? 4 : 0) + 1;
+  const { items, drops, maxTrials, target } = settings;
+  const treatments = items.filter((item) => item !== null);
+  const trials = maxTrials + Number(drops) + (target.kind === 'stream' && validation ? 4 : 0) + 1;
   const tokensOf = (text: PreparedTexts['test']): number =>
     text ? text.windows.windows.length * text.windows.length : 0;
   const { blocks, hidden } = model.config;

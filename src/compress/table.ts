@@ -5,10 +5,11 @@ import { digestOf, OptionError, readDocument, withResources } from '../base/inde
 import { linearUnits, type Model } from '../model/index.js';
 import { findOperator } from '../operators/index.js';
 import { measureTable, type UnitDamages } from '../pipeline/index.js';
-import { parseSensitivityTable, type SensitivityTable, type Treatment } from '../records/index.js';
+import type { LinearUnit } from '../plan/index.js';
+import { blockId, parseSensitivityTable, type SensitivityTable, type Treatment } from '../records/index.js';
 import type { Measuring } from '../runs/index.js';
 import { embedText, spreadEvenly, type Text } from '../stream/index.js';
-import { type Costing, unitsOf } from './costs.js';
+import { plainCosts, unitsOf } from './costs.js';
 
 /** Damage is measured on so many tokens, in windows of at most so many: whole models run behind every unit and treatment. */
 export const TABLE_TOKENS = 1024;
@@ -20,27 +21,49 @@ const idOf = (names: readonly string[]): string => names.join('+');
 /** The linears of a unit of a table, by its id. */
 export const linearsOfUnit = (id: string): readonly string[] => id.split('+');
 
+/** A treatment of a unit, or none. */
+export type Item = Treatment | null;
+
 export type Damages = {
   readonly text: string;
   readonly treatments: readonly Treatment[];
   readonly units: readonly Pick<UnitDamages, 'block' | 'damages'>[];
+  /** Of each block, left out; absent where that is not allowed. */
+  readonly drops?: readonly number[];
 };
+
+/** What the damages are measured of. */
+export type Measured = {
+  readonly operator: string;
+  readonly items: readonly Item[];
+  readonly drops: boolean;
+};
+
+const treatmentsOf = (items: readonly Item[]): readonly Treatment[] => items.filter((item) => item !== null);
 
 /** The damages of all units, measured as a step of the workspace. */
 export async function measureDamages(
   model: Model,
-  operator: string,
-  treatments: readonly Treatment[],
-  { engine, workspace, calibration, validation, onProgress }: Measuring,
+  { operator, items, drops }: Measured,
+  {
+    engine,
+    workspace,
+    calibration,
+    validation,
+    onProgress,
+  }: Pick<Measuring, 'engine' | 'calibration' | 'validation' | 'onProgress'> & {
+    readonly workspace: Pick<Measuring['workspace'], 'step'>;
+  },
 ): Promise<Damages> {
   const text = (calibration ?? validation)!;
-  const name = `table-${digestOf([operator, treatments])}`;
+  const treatments = treatmentsOf(items);
+  const name = `table-${digestOf([operator, treatments, drops])}`;
   return await workspace.step(name, () =>
     withResources(async (own) => {
       const sample = await embedText(own, model, { windows: shortWindows(text) });
-      const input = { engine, model, operator: findOperator(operator), treatments, calibration, onProgress };
-      const units = await measureTable(input, sample);
-      return { text: digestOf(sample.windows.windows.map((window) => [...window])), treatments, units };
+      const input = { engine, model, operator: findOperator(operator), treatments, drops, calibration, onProgress };
+      const found = await measureTable(input, sample);
+      return { text: digestOf(sample.windows.windows.map((window) => [...window])), treatments, ...found };
     }),
   );
 }
@@ -52,24 +75,33 @@ function shortWindows({ windows: { windows, length } }: Text): Text['windows'] {
   return { length: short, windows: spreadEvenly(count, windows.length).map((i) => windows[i]!.slice(0, short)) };
 }
 
-/** The damages with what each treatment costs. */
+/** What each item of each unit costs. */
+export type CostOf = (linears: readonly LinearUnit[], item: Item) => number;
+
+/** The damages with what each item costs. A block that may be left out is a unit `blocks.<number>` of its own. */
 export function tableOf(
   model: Model,
   hashes: Readonly<Record<string, string>>,
-  { text, treatments, units }: Damages,
-  { of, costOf }: Costing,
+  { text, treatments, units, drops = [] }: Damages,
+  items: readonly Item[],
+  { of, costOf }: { readonly of: SensitivityTable['cost']; readonly costOf: CostOf },
 ): SensitivityTable {
-  const linears = linearUnits(model);
-  const groups = unitsOf(linears);
+  const groups = unitsOf(linearUnits(model));
+  const indices = items.map((item) =>
+    item === null ? -1 : treatments.findIndex((one) => digestOf(one) === digestOf(item)),
+  );
   const entries = units.map(({ block, damages }, u) => {
     const members = groups[u]!;
-    const items = treatments.map((treatment, i) => ({
+    const priced = items.map((treatment, i) => ({
       treatment,
       cost: costOf(members, treatment),
-      damage: damages[i]!,
+      damage: damages[indices[i]!] ?? 0,
     }));
-    return [idOf(members.map(({ id }) => id)), { block, items }] as const;
+    return [idOf(members.map(({ id }) => id)), { block, items: priced }] as const;
   });
+  const blocks = drops.map(
+    (damage, block) => [blockId(block), { block, items: [{ treatment: { drop: true }, cost: 0, damage }] }] as const,
+  );
   return {
     format: 'layerwise-sensitivities',
     version: 1,
@@ -78,16 +110,24 @@ export function tableOf(
     texts: { measured: text },
     damage: 'kl',
     cost: of,
-    units: Object.fromEntries(entries),
+    units: Object.fromEntries([...entries, ...blocks]),
   };
 }
 
-/** Damages from a table that an earlier run wrote. @throws OptionError E_OPTION_SENSITIVITIES if it is of another model */
+/** The table with bits as costs, or weights kept where there are no bits: what `profile` writes. Any budget puts its own. */
+export const plainTable = (
+  model: Model,
+  hashes: Readonly<Record<string, string>>,
+  damages: Damages,
+  items: readonly Item[],
+): SensitivityTable => tableOf(model, hashes, damages, items, plainCosts(items));
+
+/** Damages from a table that `profile` or an earlier run wrote. @throws OptionError E_OPTION_SENSITIVITIES if it is of another model */
 export async function readDamages(
   path: string,
   model: Model,
   hashes: Readonly<Record<string, string>>,
-  treatments: readonly Treatment[],
+  { items, drops: wantsDrops }: Pick<Measured, 'items' | 'drops'>,
 ): Promise<Damages> {
   const table = parseSensitivityTable(await readDocument(path), path);
   const refuse = (expected: string, got: string): never => {
@@ -98,15 +138,17 @@ export async function readDamages(
     );
   };
   if (table.model !== digestOf(hashes)) refuse('a table of this checkpoint', 'one of another');
-  const units = unitsOf(linearUnits(model)).map((members) => {
-    const id = idOf(members.map((unit) => unit.id));
+  const treatments = treatmentsOf(items);
+  const damageOf = (id: string, treatment: Treatment): number => {
     const unit = table.units[id];
     if (!unit) return refuse(`the unit ${id}`, 'none');
-    const damages = treatments.map((treatment) => {
-      const item = unit.items.find((one) => digestOf(one.treatment) === digestOf(treatment));
-      return item ? item.damage : refuse(`${id} with ${JSON.stringify(treatment)}`, 'no such item');
-    });
-    return { block: members[0]!.block, damages };
+    const item = unit.items.find((one) => digestOf(one.treatment) === digestOf(treatment));
+    return item ? item.damage : refuse(`${id} with ${JSON.stringify(treatment)}`, 'no such item');
+  };
+  const units = unitsOf(linearUnits(model)).map((members) => {
+    const id = idOf(members.map((unit) => unit.id));
+    return { block: members[0]!.block, damages: treatments.map((treatment) => damageOf(id, treatment)) };
   });
-  return { text: table.texts.measured, treatments, units };
+  const drops = model.linears.map((_, block) => (wantsDrops ? damageOf(blockId(block), { drop: true }) : 0));
+  return { text: table.texts.measured, treatments, units, ...(wantsDrops ? { drops } : {}) };
 }

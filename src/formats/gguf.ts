@@ -1,7 +1,7 @@
 // A model as one GGUF file for llama.cpp, Ollama and LM Studio. Linears get the type that was asked for. A row that is not a
 // whole number of that type's blocks gets Q8_0, or F16 where 32 does not divide it either. Embeddings and head are Q6_K beside
 // types of fewer bits; norms and biases are F32. A linear that is quantised already keeps its integers and scales in Q4_0 (up
-// to 4 bits) and Q8_0. One tensor is held at a time, and tables are read in slabs.
+// to 4 bits) and Q8_0; with `OwnTypes` each such linear gets the smallest type that holds them. One tensor is held at a time, and tables are read in slabs.
 
 import { type OnProgress, VERSION } from '../base/index.js';
 import {
@@ -17,6 +17,7 @@ import {
   dequantise,
   encodeGrid,
   type GgufTensorToWrite,
+  ggufBytes,
   holdsGrid,
   keepsZeros,
   quantise,
@@ -48,6 +49,10 @@ const NAMES = {
 const FEW_BITS: readonly GgufType[] = ['q4_0', 'q4_k', 'q3_k', 'q2_k'];
 const SLAB_BYTES = 32 << 20;
 
+/** Every quantised linear in the smallest type that holds its own integers and scales; tables as they are packed. */
+export type OwnTypes = { readonly head: keyof typeof HEAD_TYPES };
+const HEAD_TYPES = { int8: 'Q8_0', int4: 'Q4_0', f32: 'F32' } as const satisfies Record<string, WrittenType>;
+
 type PlannedTensor = NamedTensor & {
   readonly type: WrittenType;
   readonly shape: readonly number[];
@@ -63,6 +68,8 @@ export type GgufPlan = {
   readonly scales: ScalesFile | undefined;
   /** The bytes of all tensors. */
   readonly bytes: number;
+  /** The bytes of the file but for its blocks' linears. */
+  readonly restBytes: number;
 };
 
 /** Says what each tensor becomes. @throws UnsupportedError E_UNSUPPORTED_EXPORT; CheckpointError E_TEXT_TOKENIZER */
@@ -70,7 +77,7 @@ export async function planGguf(
   model: Model,
   name: string,
   scales: ScalesFile | undefined,
-  asked: GgufType,
+  asked: GgufType | OwnTypes,
 ): Promise<GgufPlan> {
   const described = describeGguf(model, name);
   const { dir, config } = model.checkpoint;
@@ -80,34 +87,59 @@ export async function planGguf(
   });
   const tensors = described.tensors.map((tensor): PlannedTensor => {
     const { shape } = model.checkpoint.tensors.get(tensor.source)!;
-    const type = typeOf(tensor, shape.at(-1)!, asked);
     const grid = tensor.kind === 'linear' ? scales?.grids.get(tensor.source) : undefined;
+    const type = typeOf(tensor, shape.at(-1)!, asked, grid);
     return { ...tensor, type, shape, grid: grid && holdsGrid(type, grid) ? grid : undefined };
   });
+  const pairs: Pairs = [
+    ...described.pairs,
+    ['general.file_type', { kind: 'u32', value: FILE_TYPES[typeof asked === 'string' ? asked : mostOf(tensors)] }],
+    ['general.quantization_version', { kind: 'u32', value: 2 }],
+    ['layerwise.version', { kind: 'text', value: VERSION }],
+    ...tokenizer.pairs,
+  ];
+  const linearBytes = tensors
+    .filter(({ kind }) => kind === 'linear')
+    .reduce((sum, tensor) => sum + blockBytes(tensor), 0);
   return {
-    pairs: [
-      ...described.pairs,
-      ['general.file_type', { kind: 'u32', value: FILE_TYPES[asked] }],
-      ['general.quantization_version', { kind: 'u32', value: 2 }],
-      ['layerwise.version', { kind: 'text', value: VERSION }],
-      ...tokenizer.pairs,
-    ],
+    pairs,
     scales,
     tensors,
     ropeFactors: described.ropeFactors,
     notes: [...described.notes, ...tokenizer.notes, ...notesOn(tensors, scales, asked)],
     bytes: tensors.reduce((sum, tensor) => sum + blockBytes(tensor), 0),
+    // Of another type a linear may need padding of up to 32 bytes.
+    restBytes:
+      ggufBytes(pairs, tensors) - linearBytes + 32 * (tensors.length + 4) + 4 * (described.ropeFactors?.length ?? 0),
   };
 }
+
+/** What a file of several types is called after. */
+const mostOf = (tensors: readonly PlannedTensor[]): GgufType => {
+  const linears = tensors.filter(({ kind }) => kind === 'linear');
+  return 2 * linears.filter(({ type }) => type === 'Q4_0').length >= linears.length ? 'q4_0' : 'q8_0';
+};
 
 const firstId = (value: unknown): number | undefined => {
   const id = Array.isArray(value) ? value[0] : value;
   return Number.isSafeInteger(id) && id >= 0 ? (id as number) : undefined;
 };
 
-function typeOf({ kind }: NamedTensor, columns: number, asked: GgufType): WrittenType {
+function typeOf(
+  { kind }: NamedTensor,
+  columns: number,
+  asked: GgufType | OwnTypes,
+  grid: LinearGrid | undefined,
+): WrittenType {
   if (kind === 'vector') return 'F32';
-  const wanted = kind === 'table' && FEW_BITS.includes(asked) ? 'Q6_K' : NAMES[asked];
+  const wanted =
+    typeof asked === 'object'
+      ? kind === 'table'
+        ? HEAD_TYPES[asked.head]
+        : ((['Q4_0', 'Q8_0'] as const).find((type) => grid && holdsGrid(type, grid)) ?? 'F16')
+      : kind === 'table' && FEW_BITS.includes(asked)
+        ? 'Q6_K'
+        : NAMES[asked];
   const fits = (type: WrittenType): boolean => columns % BLOCK_TYPES[type].weights === 0;
   return fits(wanted) ? wanted : fits('Q8_0') ? 'Q8_0' : 'F16';
 }
@@ -115,10 +147,13 @@ function typeOf({ kind }: NamedTensor, columns: number, asked: GgufType): Writte
 function notesOn(
   tensors: readonly PlannedTensor[],
   scales: ScalesFile | undefined,
-  asked: GgufType,
+  asked: GgufType | OwnTypes,
 ): readonly string[] {
   const notes: string[] = [];
   const linears = tensors.filter(({ kind }) => kind === 'linear');
+  const halves = linears.filter(({ grid }) => grid?.bits === 8);
+  if (halves.length > 0) notes.push(`The float32 scales of ${halves.length} 8-bit linears are rounded to halves.`);
+  if (typeof asked === 'object') return notes;
   const other = linears.filter(({ type }) => type !== NAMES[asked]);
   if (other.length > 0) {
     const { source, shape, type } = other[0]!;
@@ -138,8 +173,6 @@ function notesOn(
       `${rounded.length} linears are quantised already, and are rounded a second time to ${NAMES[asked]}. q8_0 keeps their integers and scales, q4_0 those of up to 4 bits, in groups that 32 divides.`,
     );
   }
-  const halves = linears.filter(({ grid }) => grid?.bits === 8);
-  if (halves.length > 0) notes.push(`The float32 scales of ${halves.length} 8-bit linears are rounded to halves.`);
   return notes;
 }
 

@@ -4,4 +4,4 @@ export { encodeGrid, holdsGrid, keepsZeros, quantise, WRITTEN_TYPES, type Writte
 export { nearestTo, roundToGrid } from './round.js';
 export { openTwin, type Twin } from './twin.js';
 export { BLOCK_TYPES, type BlockType, type BlockTypeName } from './types.js';
-export { blockBytes, type GgufTensorToWrite, type GgufValue, writeGguf } from './write.js';
+export { blockBytes, type GgufTensorToWrite, type GgufValue, ggufBytes, writeGguf } from './write.js';

@@ -67,11 +67,19 @@ export async function writeGguf(
   });
 }
 
+/** The size of a file that holds these values and tensors. */
+export function ggufBytes(
+  values: readonly (readonly [key: string, value: GgufValue])[],
+  tensors: readonly Pick<GgufTensorToWrite, 'name' | 'type' | 'shape'>[],
+): number {
+  return tensors.reduce((end, tensor) => align(end + blockBytes(tensor)), align(formatHeader(values, tensors).length));
+}
+
 const align = (offset: number): number => Math.ceil(offset / ALIGNMENT) * ALIGNMENT;
 
 function formatHeader(
   values: readonly (readonly [key: string, value: GgufValue])[],
-  tensors: readonly GgufTensorToWrite[],
+  tensors: readonly Pick<GgufTensorToWrite, 'name' | 'type' | 'shape'>[],
 ): Buffer {
   const parts = [Buffer.from('GGUF'), u32(VERSION), u64(tensors.length), u64(values.length)];
   for (const [key, value] of values) parts.push(text(key), ...formatValue(value));

@@ -114,6 +114,18 @@ export function estimateDense(
   return { bytes: layoutBytes(layout), seconds };
 }
 
+/** A matrix of which `kept` of 16 columns of every row are not zero, as `chooseTiles` would store it. */
+export function estimateTiles(
+  { rows, columns }: { readonly rows: number; readonly columns: number },
+  values: IntegerValues,
+  kept: number,
+  asked: LayoutChoice,
+): Estimate {
+  const slots = new Uint8Array(Math.ceil(rows / 8) * Math.ceil(columns / 16)).fill(kept);
+  const { layout, seconds } = chooseTiles({ rows, columns }, values, slots, asked).chosen;
+  return { bytes: layoutBytes(layout), seconds };
+}
+
 function candidate(layout: LinearLayout, what: string, compute: number): LayoutCandidate {
   return { layout, what, seconds: Math.max(layoutBytes(layout) / RATES.memory, compute) };
 }

@@ -17,5 +17,6 @@ export { type PackedModel, readPackedConfig, requireTensors } from './packed.js'
 export { quantise } from './quantise.js';
 export type { PackedFile } from './read.js';
 export type { PackedTensor, PackSource } from './source.js';
+export { fullestTile, storedBits } from './stored-bits.js';
 export { makeDenseTwin } from './twin.js';
 export { packInMemory, writePacked } from './write.js';

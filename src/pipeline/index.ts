@@ -14,6 +14,7 @@ export {
   writeBlockFile,
 } from './block-file.js';
 export { type DensePass, runDense, tapBlock } from './dense.js';
+export { isDropped } from './dropped-block.js';
 export { errorsAlone } from './errors.js';
 export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { repairSeams, requireRepairable, tensorsOfSeam } from './seams.js';

@@ -19,6 +19,8 @@ export type TableInput = {
   readonly model: Model;
   readonly operator: Operator;
   readonly treatments: readonly Treatment[];
+  /** Whether whole blocks are left out, too, each alone. */
+  readonly drops?: boolean;
   readonly calibration: Text | undefined;
   readonly onProgress: OnProgress;
 };
@@ -30,9 +32,15 @@ export type UnitDamages = {
   readonly damages: readonly number[];
 };
 
-/** The damages of all units, in the model's order. */
-export async function measureTable(input: TableInput, text: Text): Promise<readonly UnitDamages[]> {
-  const { engine, model, operator, treatments, calibration, onProgress } = input;
+export type TableDamages = {
+  /** In the model's order. */
+  readonly units: readonly UnitDamages[];
+  /** Of each block, left out; absent where that was not asked. */
+  readonly drops?: readonly number[];
+};
+
+export async function measureTable(input: TableInput, text: Text): Promise<TableDamages> {
+  const { engine, model, operator, treatments, drops = false, calibration, onProgress } = input;
   const linears = model.linears.flat();
   const groups = widthGroups(linearUnits(model), true);
   onProgress({ kind: 'stage', stage: 'sensitivity', total: model.config.blocks });
@@ -45,7 +53,7 @@ export async function measureTable(input: TableInput, text: Text): Promise<reado
       engine,
       model,
       text,
-      count: groups.length * treatments.length,
+      count: groups.length * treatments.length + (drops ? model.config.blocks : 0),
       base: async () => checkpointSource(model.checkpoint),
       variants: async (block) => {
         const from = needs && (block === 0 ? needs.embedded : seen!);
@@ -57,7 +65,7 @@ export async function measureTable(input: TableInput, text: Text): Promise<reado
           const { name, dtype, shape, read } = weights;
           return [name, { dtype, shape, bytes: await read() }];
         };
-        const made: Variant[] = [];
+        const made: Variant[] = drops ? [{ id: dropOf(block), tensors: new Map(), skips: true }] : [];
         for (const [g, members] of groups.entries()) {
           if (linears[members[0]!]!.block !== block) continue;
           for (const [item, treatment] of treatments.entries()) {
@@ -70,13 +78,17 @@ export async function measureTable(input: TableInput, text: Text): Promise<reado
       },
       onProgress,
     });
-    return groups.map((members, g) => ({
+    const damageOf = (id: string): number => mean(variants.get(id)!);
+    const units = groups.map((members, g) => ({
       linears: members,
       block: linears[members[0]!]!.block,
-      damages: treatments.map((_, item) => mean(variants.get(idOf(g, item))!)),
+      damages: treatments.map((_, item) => damageOf(idOf(g, item))),
     }));
+    return { units, ...(drops ? { drops: model.linears.map((_, block) => damageOf(dropOf(block))) } : {}) };
   });
 }
+
+const dropOf = (block: number): string => `drop ${block}`;
 
 function siteOf(prepared: ReadonlyMap<string, Prepared>, site: string): Prepared {
   const found = prepared.get(site);

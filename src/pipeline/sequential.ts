@@ -13,6 +13,7 @@ import type { SquareSums } from '../profile/index.js';
 import { type Activations, type Move, passBlock, sameShape, type Text } from '../stream/index.js';
 import { blockFileSource, blockPath, isWholeBlock, writeBlockFile } from './block-file.js';
 import type { Trace } from './dense.js';
+import { emptyBlock, isDropped } from './dropped-block.js';
 import { relativeError } from './errors.js';
 import { type StreamTarget, treatToStream } from './stream-target.js';
 import { measureEvidence, type Treating, treatBlock } from './treat.js';
@@ -60,7 +61,11 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
       const path = blockPath(dir, block);
       const first = block === 0;
       const last = block === blocks - 1;
-      const whole = await isWholeBlock(model, block, path);
+      let whole = await isWholeBlock(model, block, path);
+      if (!whole && isDropped(model, input.plan, block)) {
+        await writeBlockFile(model, block, emptyBlock(model, block), path);
+        whole = true;
+      }
       if (dense && !whole) {
         const streams = {
           treated: first ? statistics!.embedded : calibrated!,

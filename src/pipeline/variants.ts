@@ -14,7 +14,12 @@ import { type Activations, createActivations, type Move, passBlock, sameShape, t
 export type Replaced = Pick<TensorToWrite, 'dtype' | 'shape'> & { readonly bytes: Uint8Array };
 
 /** A model that differs from the base in some tensors of one block. */
-export type Variant = { readonly id: string; readonly tensors: ReadonlyMap<string, Replaced> };
+export type Variant = {
+  readonly id: string;
+  readonly tensors: ReadonlyMap<string, Replaced>;
+  /** The model without the block: its residual goes past it. */
+  readonly skips?: true;
+};
 
 export type SweepInput = {
   readonly engine: Engine;
@@ -58,7 +63,8 @@ export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
       for (const variant of await input.variants(block)) {
         const stream = await own(open());
         streams.set(variant.id, stream);
-        await passBlock(engine, model, block, [[from, stream]], withVariant(source, variant));
+        if (variant.skips) await copyStream(from, stream);
+        else await passBlock(engine, model, block, [[from, stream]], withVariant(source, variant));
       }
       await passBlock(engine, model, block, [...earlier, [from, prefix]], source);
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
@@ -72,6 +78,10 @@ export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
     );
     return { base: base!, variants: new Map(names.map((name, i) => [name, scores[i]!])) };
   });
+}
+
+async function copyStream(from: Activations, to: Activations): Promise<void> {
+  for (const chunk of from.chunks.keys()) await to.write(chunk, (await from.read(chunk)).slice());
 }
 
 function withVariant(base: BlockSource, { tensors }: Variant): BlockSource {

@@ -16,7 +16,15 @@ export { EXPORTERS, findExporter } from './export/registry.js';
 export type { Exporter, ExportLinear, ExportModel, PlanExport } from './export/target.js';
 export { countInGroups } from './groups.js';
 export { type Choices, type CostedItem, chooseItems } from './lagrange.js';
-export { allocateMixed, type Bending, bendDamages, costRange, type MixedPlan } from './mixed.js';
+export {
+  allocateMixed,
+  type Bending,
+  bendDamages,
+  costRange,
+  type MixedPlan,
+  mostZeros,
+  type ZerosAtLeast,
+} from './mixed.js';
 export { type AllocationPolicy, COUNTINGS, type Counting, type ModelFacts, type Values } from './policy.js';
 export { realisePlan } from './realise.js';
 export { findPolicy, POLICIES } from './registry.js';

@@ -7,8 +7,9 @@
 // gain = 1, line = 0 is the table itself; gain = 0 forgets how units differ and keeps only how damage grows within one;
 // line > 0 spares early blocks, as ATP does.
 
+import { OptionError } from '../base/index.js';
 import type { Plan, SensitivityTable } from '../records/index.js';
-import { type Choices, chooseItems } from './lagrange.js';
+import { type Choices, type CostedItem, chooseItems } from './lagrange.js';
 
 export type Bending = {
   /** Share of the measured differences between units. Defaults to 1. */
@@ -42,12 +43,24 @@ export function bendDamages(table: SensitivityTable, { gain = 1, line = 0 }: Ben
   });
 }
 
+/** A second budget: at least this share of all weights is zero. */
+export type ZerosAtLeast = {
+  readonly share: number;
+  /** The weights of a unit. */
+  weightsOf(id: string): number;
+};
+
 /** The plan of least damage within a budget. @throws OptionError E_OPTION_BUDGET below the smallest possible cost */
-export function allocateMixed(table: SensitivityTable, budget: number, bending: Bending = {}): MixedPlan {
+export function allocateMixed(
+  table: SensitivityTable,
+  budget: number,
+  bending: Bending = {},
+  zeros?: ZerosAtLeast,
+): MixedPlan {
   const entries = Object.entries(table.units);
   const bent = bendDamages(table, bending);
   const units = entries.map(([, { items }], u) => items.map(({ cost }, i) => ({ cost, damage: bent[u]![i]! })));
-  const { picks, ...chosen } = chooseItems(units, budget);
+  const { picks, ...chosen } = zeros ? chooseWithZeros(table, units, budget, zeros) : chooseItems(units, budget);
   const taken = entries.map(([id, { items }], u) => [id, items[picks[u]!]!] as const);
   const treated = taken.flatMap(([id, { treatment }]) => (treatment === null ? [] : [[id, treatment] as const]));
   const plan: Plan = {
@@ -58,6 +71,71 @@ export function allocateMixed(table: SensitivityTable, budget: number, bending: 
     from: { policy: 'mixed', values: { gain: bending.gain ?? 1, line: bending.line ?? 0 } },
   };
   return { ...chosen, plan, measured: taken.reduce((sum, [, { damage }]) => sum + damage, 0) };
+}
+
+/** The zeros of each item of each unit, and how many there must be. */
+function countZeros(table: Pick<SensitivityTable, 'units'>, { share, weightsOf }: ZerosAtLeast) {
+  const zeros = Object.entries(table.units).map(([id, { items }]) =>
+    items.map(({ treatment }) => (treatment?.zeros?.rate ?? 0) * weightsOf(id)),
+  );
+  const needed = Object.keys(table.units).reduce((sum, id) => sum + weightsOf(id), 0) * share * (1 - 1e-9);
+  return { zeros, needed };
+}
+
+const sumOf = (values: readonly (readonly number[])[], picks: readonly number[]): number =>
+  picks.reduce((sum, item, u) => sum + values[u]![item]!, 0);
+
+/** The largest share of zeros that fits a budget. */
+export function mostZeros(
+  table: Pick<SensitivityTable, 'units'>,
+  budget: number,
+  weightsOf: ZerosAtLeast['weightsOf'],
+): number {
+  const { zeros, needed } = countZeros(table, { share: 1, weightsOf });
+  const units = Object.values(table.units).map(({ items }, u) =>
+    items.map(({ cost }, i) => ({ cost, damage: -zeros[u]![i]! })),
+  );
+  return sumOf(zeros, chooseItems(units, budget).picks) / needed;
+}
+
+/**
+ * Least damage with both budgets: a zero earns μ, and μ is the least that earns enough of them. It is bisected; of all choices
+ * that have the zeros the one of least damage is taken.
+ * @throws OptionError E_OPTION_ZEROS
+ */
+function chooseWithZeros(
+  table: SensitivityTable,
+  units: readonly (readonly CostedItem[])[],
+  budget: number,
+  asked: ZerosAtLeast,
+): Choices {
+  const { zeros, needed } = countZeros(table, asked);
+  const damages = units.map((items) => items.map(({ damage }) => damage));
+  let best: Choices | undefined;
+  const reaches = (price: number): boolean => {
+    const priced = units.map((items, u) =>
+      items.map(({ cost, damage }, i) => ({ cost, damage: damage - price * zeros[u]![i]! })),
+    );
+    const chosen = chooseItems(priced, budget);
+    if (sumOf(zeros, chosen.picks) < needed) return false;
+    const damage = sumOf(damages, chosen.picks);
+    if (!best || damage < best.damage) best = { ...chosen, damage, bound: chosen.bound + price * needed };
+    return true;
+  };
+  if (reaches(0)) return best!;
+  let [low, high] = [0, 1e-12];
+  while (!reaches(high) && high < 1e12) [low, high] = [high, high * 8];
+  for (let step = 0; step < 40; step++) {
+    const middle = (low + high) / 2;
+    if (reaches(middle)) high = middle;
+    else low = middle;
+  }
+  if (best) return best;
+  throw new OptionError(
+    'E_OPTION_ZEROS',
+    `--zeros: no choice within the other budget has a share of ${asked.share} zeros. Ask for fewer, or for a larger budget.`,
+    { option: 'zeros', got: asked.share },
+  );
 }
 
 /** The smallest and the largest cost that a table allows. */

@@ -88,6 +88,8 @@ const manifestSchema = z.object({
   /** Experts without calibration tokens, by block; only if there are experts and the criterion measures inputs. */
   unseenExperts: z.array(z.array(z.number().int())).optional(),
   plan: planSchema,
+  /** Blocks of the source that the written checkpoint does not have; absent where it has all. */
+  dropped: z.array(z.number().int()).optional(),
   sparsity: z.object({
     target: z.number(),
     /** Zeros counted from the files written, over all prunable weights. */
@@ -96,7 +98,7 @@ const manifestSchema = z.object({
     linears: z.record(z.string(), z.object({ weights: z.number().int(), zeros: z.number().int() })),
   }),
   /**
-   * Of a quantised model: bits per prunable weight with the scales, in all and by block, counted from the files written;
+   * Of a quantised model: bits per prunable weight of the source with the scales (none for a block left out), in all and by block, counted from the files written;
    * bits of the integers and columns that share a scale, by linear (the dtype's bits and 0 where it is not quantised).
    */
   bits: z

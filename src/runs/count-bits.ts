@@ -3,6 +3,7 @@
 
 import { readScales } from '../checkpoint/index.js';
 import { type Model, readLinear, weightName } from '../model/index.js';
+import { fullestTile, storedBits } from '../packed/index.js';
 import { bytesPerElement } from '../tensor/index.js';
 
 export type BitsReport = {
@@ -12,7 +13,7 @@ export type BitsReport = {
   /** Bits of a weight, and columns that share a scale; those of the dtype, and 0, where it is not quantised. */
   readonly bits: number;
   readonly group: number;
-  /** Bits per weight with the scales: 16 bits each, 32 with 8 bits. */
+  /** Bits per weight with the scales (16 bits each, 32 with 8 bits), in the smallest layout: with masks where zeros save. */
   readonly stored: number;
 };
 
@@ -37,8 +38,8 @@ export async function countBits(model: Model): Promise<readonly BitsReport[] | u
       continue;
     }
     const { bits, group } = grid;
-    await scales.read(grid.name, await readLinear(checkpoint, linear), dtype);
-    const stored = bits + ((bits === 8 ? 32 : 16) * Math.ceil(columns / group)) / columns;
+    const { q } = await scales.read(grid.name, await readLinear(checkpoint, linear), dtype);
+    const stored = storedBits({ rows, columns }, { bits, group }, fullestTile(q, columns)) / weights;
     reports.push({ name, block, weights, bits, group, stored });
   }
   return reports;

@@ -11,6 +11,7 @@ import {
   type Fidelity,
   type Gains,
   type Manifest,
+  type Plan,
   pairedInterval,
   type Trial,
   verdictOf,
@@ -39,6 +40,8 @@ export type RunFacts = {
   readonly texts: PreparedTexts;
   readonly target: number;
   readonly choice: Choice;
+  /** Blocks of the source that were left out. Reports of the written checkpoint count the others. */
+  readonly dropped: readonly number[];
   readonly zeros: readonly LinearReport[];
   /** Of a quantised model. */
   readonly bits: readonly BitsReport[] | undefined;
@@ -56,7 +59,9 @@ export function buildManifest(facts: RunFacts): Manifest {
   const { settings, model, engine, choice, target, zeros, tasks, finals } = facts;
   const scored = (trial: TimedTrial): Evaluation | null => (trial.validation.windows > 0 ? trial.validation : null);
   const weights = (some: readonly LinearReport[]) => some.reduce((sum, l) => sum + l.rows * l.columns, 0);
-  const share = (some: readonly LinearReport[]) => some.reduce((sum, l) => sum + l.zeros, 0) / weights(some);
+  const share = (some: readonly LinearReport[]) => some.reduce((sum, l) => sum + l.zeros, 0) / (weights(some) || 1);
+  // Blocks of the source, by their numbers in the written checkpoint.
+  const left = [...model.linears.keys()].filter((block) => !facts.dropped.includes(block));
   const hasExperts = model.config.mixtures.some((mixture) => mixture !== undefined);
   return {
     format: 'layerwise-run',
@@ -81,7 +86,7 @@ export function buildManifest(facts: RunFacts): Manifest {
     ...(tasks ? { tasks: tasks.setup } : {}),
     seed: settings.seed,
     criterion: settings.criterion.name,
-    ...(hasZeros(settings) ? { pattern: formatPattern(settings.pattern) } : {}),
+    ...(hasZeros(settings, choice.candidate.plan) ? { pattern: formatPattern(settings.pattern) } : {}),
     ...(choice.candidate.target ? { target: sharesOf(choice.candidate.target) } : {}),
     ...(facts.notes.some(({ damping }) => Object.keys(damping).length > 0)
       ? { damping: facts.notes.map(({ damping }) => damping) }
@@ -90,13 +95,14 @@ export function buildManifest(facts: RunFacts): Manifest {
       ? { unseenExperts: facts.notes.map(({ unseen }) => [...unseen]) }
       : {}),
     plan: settings.plan ?? choice.candidate.plan,
+    ...(facts.dropped.length > 0 ? { dropped: [...facts.dropped] } : {}),
     sparsity: {
       target,
       realised: share(zeros),
-      blocks: model.linears.map((_, block) => share(zeros.filter((linear) => linear.block === block))),
+      blocks: model.linears.map((_, block) => share(zeros.filter((linear) => left[linear.block] === block))),
       linears: Object.fromEntries(zeros.map((l) => [l.name, { weights: l.rows * l.columns, zeros: l.zeros }])),
     },
-    ...(facts.bits ? { bits: bitsOf(facts.bits, model.config.blocks) } : {}),
+    ...(facts.bits ? { bits: bitsOf(facts.bits, model, left) } : {}),
     dense: { validation: facts.denseValidation, ...finals.dense, errors: [] },
     uniform: choice.uniform
       ? { validation: scored(choice.uniform.trial), ...finals.uniform, errors: choice.uniform.trial.errors }
@@ -121,18 +127,18 @@ export function buildManifest(facts: RunFacts): Manifest {
 }
 
 /** Whether the run makes zeros: prune does, and a plan with zeros. */
-const hasZeros = ({ command, plan, criterion }: PruneSettings): boolean =>
-  plan && criterion.makes.includes('bits')
-    ? criterion.makes.includes('zeros') && Object.values(plan.units).some(({ zeros }) => zeros !== undefined)
+const hasZeros = ({ command, plan, criterion }: PruneSettings, chosen: Plan | undefined = plan): boolean =>
+  chosen && command !== 'prune'
+    ? criterion.makes.includes('zeros') && Object.values(chosen.units).some(({ zeros }) => zeros !== undefined)
     : command === 'prune';
 
-function bitsOf(reports: readonly BitsReport[], blocks: number): Manifest['bits'] {
+function bitsOf(reports: readonly BitsReport[], model: Model, left: readonly number[]): Manifest['bits'] {
+  const stored = (some: readonly BitsReport[]): number => some.reduce((sum, one) => sum + one.weights * one.stored, 0);
   const mean = (some: readonly BitsReport[]): number =>
-    some.reduce((sum, { weights, stored }) => sum + weights * stored, 0) /
-    some.reduce((sum, { weights }) => sum + weights, 0);
+    stored(some) / (some.reduce((sum, { weights }) => sum + weights, 0) || 1);
   return {
-    stored: mean(reports),
-    blocks: Array.from({ length: blocks }, (_, block) => mean(reports.filter((one) => one.block === block))),
+    stored: stored(reports) / model.prunable,
+    blocks: model.linears.map((_, block) => mean(reports.filter((one) => left[one.block] === block))),
     linears: Object.fromEntries(reports.map(({ name, weights, bits, group }) => [name, { weights, bits, group }])),
   };
 }
@@ -182,17 +188,18 @@ export function commandOf(settings: PruneSettings): string {
   const { compress } = settings;
   if (compress) {
     add(compress.kind, compress.value);
+    add('zeros', compress.zeros);
     add('threads', compress.threads);
     add('allow', compress.allow.join());
     add('head', compress.head);
   }
-  add('sparsity', settings.sparsity);
+  if (!compress) add('sparsity', settings.sparsity);
   const prunes = settings.command === 'prune';
   if (prunes && !settings.plan) add('allocation', settings.policy.name);
   const values = Object.entries(settings.values).map(([name, value]) => `${name}=${value}`);
   add('hyperparameters', values.length > 0 ? values.join() : undefined);
   if (settings.command !== 'compress') add(prunes ? 'criterion' : 'method', settings.criterion.name);
-  if (hasZeros(settings)) add('pattern', formatPattern(settings.pattern));
+  if (settings.command !== 'compress' && hasZeros(settings)) add('pattern', formatPattern(settings.pattern));
   const usual = settings.command === 'compress' ? 'stream' : DEFAULTS.target;
   if (settings.target.kind !== usual) add('target', settings.target.kind);
   const shares = Object.entries(settings.target.shares).map(([name, value]) => `${name}=${value}`);
@@ -212,7 +219,7 @@ export function commandOf(settings: PruneSettings): string {
   add('greedy-tokens', settings.greedyTokens === DEFAULTS.greedyTokens ? undefined : settings.greedyTokens);
   add('seed', settings.seed);
   add('device', settings.device);
-  words.push('--out', '<dir>');
+  words.push('--out', compress?.gguf ? '<model>.gguf' : '<dir>');
   return words.join(' ');
 }
 

@@ -190,8 +190,10 @@ export type PruneSettings = RunSettings &
       readonly value: number;
       /** Where the value is a speed: that of so many threads. */
       readonly threads?: number;
+      readonly zeros?: number;
       readonly allow: readonly string[];
       readonly head: string;
+      readonly gguf: boolean;
     };
     /** The same bits for all linears; `plan` has them too, once the model is known. */
     readonly bits: UniformBits | undefined;

@@ -182,8 +182,26 @@ describe('what it refuses, before any work', () => {
       /at most about \d+.*1 thread,/,
     ],
     ['no calibration text', { bits: 3, calibration: undefined }, 'E_OPTION_CALIBRATION', /--calibration/],
-    ['zeros alone', { bits: 3, allow: ['zeros'] }, 'E_OPTION_ALLOW', /layerwise prune/],
-    ['anything else to be done', { bits: 3, allow: ['bits', 'blocks'] }, 'E_OPTION_ALLOW', /bits, zeros.*blocks/],
+    ['zeros allowed alone', { bits: 3, allow: ['zeros'] }, 'E_OPTION_ALLOW', /--zeros 0\.5.*layerwise prune/],
+    [
+      'bits where zeros are the only budget',
+      { zeros: 0.5, allow: ['bits'], out: 'x' },
+      'E_OPTION_ALLOW',
+      /zeros alone/,
+    ],
+    ['zeros alone, packed', { zeros: 0.5 }, 'E_OPTION_OUT', /a directory.*or give --bits/],
+    ['more zeros than the bits hold', { zeros: 0.6, bits: 2.5 }, 'E_OPTION_ZEROS', /at most 0(\.\d+)?,.*got 0\.6/],
+    ['more zeros than there are', { zeros: 0.95, out: 'x' }, 'E_OPTION_ZEROS', /0\.95/],
+    ['zeros beside blocks', { zeros: 0.3, bits: 4, allow: ['bits', 'zeros', 'drop'] }, 'E_OPTION_ALLOW', /no drop/],
+    [
+      'fewer bits than GGUF has',
+      { bits: 4, out: 'x.gguf' },
+      'E_OPTION_BITS',
+      /at least 4\.5.*\.lw file or a directory/,
+    ],
+    ['zeros in GGUF', { bits: 5, allow: ['bits', 'zeros'], out: 'x.gguf' }, 'E_OPTION_ALLOW', /as much as any weight/],
+    ['a speed of GGUF', { tokensPerSecond: 1, out: 'x.gguf' }, 'E_OPTION_CONFLICT', /llama\.cpp/],
+    ['anything else to be done', { bits: 3, allow: ['bits', 'blocks'] }, 'E_OPTION_ALLOW', /bits, zeros, drop.*blocks/],
   ])('%s', async (_, changed, code, message) => {
     const error = await refused(changed);
     expect(error.code).toBe(code);

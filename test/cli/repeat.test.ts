@@ -27,7 +27,10 @@ function essence(settings: PruneSettings) {
 }
 
 async function repeat(settings: PruneSettings): Promise<PruneSettings> {
-  const command = commandOf(settings).replace('<dir>', 'out').replace('<plan.json>', planPath);
+  const command = commandOf(settings)
+    .replace('<dir>', 'out')
+    .replace('<model>.gguf', 'out.gguf')
+    .replace('<plan.json>', planPath);
   const words = execFileSync('sh', ['-c', `printf '%s\\0' ${command}`], { encoding: 'utf8' })
     .split('\0')
     .slice(0, -1);
@@ -202,7 +205,7 @@ test('so are those of compress, whatever was given', async () => {
   );
   const how = fc.record(
     {
-      allow: fc.constantFrom(['bits'], [...ALLOWED]),
+      allow: fc.constantFrom(['bits'], ['bits', 'zeros'], ['bits', 'drop'], [...ALLOWED]),
       head: fc.constantFrom('int8', 'int4', 'f32'),
       target: fc.constantFrom('own', 'stream'),
     },
@@ -217,8 +220,16 @@ test('so are those of compress, whatever was given', async () => {
       ...some2,
     }),
   );
+  const zeros = fc.double({ min: 0.001, max: 0.9, noNaN: true });
+  const forms = fc.constantFrom<'none' | 'alone' | 'beside' | 'gguf'>('none', 'alone', 'beside', 'gguf');
+  const formed = fc.tuple(options, zeros, forms).map(([asked, share, form]): CompressOptions => {
+    const { allow: _, bits, size, tokensPerSecond, ...rest } = asked;
+    if (form === 'alone') return { ...rest, zeros: share };
+    if (form === 'beside') return { ...rest, bits: 3, zeros: share };
+    return form === 'gguf' ? { ...rest, bits: 5, out: 'out.gguf' } : asked;
+  });
   await fc.assert(
-    fc.asyncProperty(options, async (asked) => {
+    fc.asyncProperty(formed, async (asked) => {
       const settings = normaliseCompress(asked);
       expect(essence(await repeat(settings))).toEqual(essence(settings));
     }),

@@ -10,7 +10,7 @@ import { linearUnits, openModel } from '../../src/model/index.js';
 import { findQuantiser } from '../../src/operators/index.js';
 import { measureTable, pruneSequentially, runBlockFiles, runBlocks } from '../../src/pipeline/index.js';
 import type { Plan, Treatment } from '../../src/records/index.js';
-import { embedWindows, type Text } from '../../src/stream/index.js';
+import { embedWindows, passBlock, sameShape, type Text } from '../../src/stream/index.js';
 import { loadTokenizer, makeWindows, readCorpus, tokenizeCorpus } from '../../src/text/index.js';
 import { LENGTH, makeFolder, makeTexts } from '../api/make.js';
 import { makeFamily } from '../families.js';
@@ -46,7 +46,7 @@ test.each(['llama', 'mixtral'])(
     const seen = await read(calibration, 8);
     const text = await read(validation, 3);
     const shared = { engine, model, operator: findQuantiser('gptq'), calibration: seen, onProgress: silent };
-    const table = await measureTable({ ...shared, treatments: TREATMENTS }, text);
+    const { units: table, drops } = await measureTable({ ...shared, treatments: TREATMENTS, drops: true }, text);
 
     const linears = linearUnits(model);
     // q, k and v; o; and of each feed-forward network, gate and up; down.
@@ -65,6 +65,17 @@ test.each(['llama', 'mixtral'])(
         const mean = slow!.reduce((a, b) => a + b, 0) / slow!.length;
         expect(Math.abs(unit.damages[t]! - mean), `${unit.linears} ${t}`).toBeLessThanOrEqual(DIVERGENCE);
       }
+    }
+    for (const [block, damage] of drops!.entries()) {
+      const residual = await sameShape(text.embedded);
+      let from = text.embedded;
+      for (const other of model.linears.keys()) {
+        if (other === block) continue;
+        await passBlock(engine, model, other, [[from, residual]]);
+        from = residual;
+      }
+      const [slow] = await scoreDivergences(engine, model, [residual], reference);
+      expect(Math.abs(damage - slow!.reduce((a, b) => a + b, 0) / slow!.length)).toBeLessThanOrEqual(DIVERGENCE);
     }
     // Two bits do more harm than eight, to each unit that tokens pass through.
     const [two, eight] = [0, 2].map((t) => table.reduce((sum, { damages }) => sum + damages[t]!, 0));

@@ -3,7 +3,7 @@ import { type CompressForecast, type CompressResult, compress } from '../../api/
 import { OptionError } from '../../base/index.js';
 import type { CompressOptions } from '../../compress/index.js';
 import type { ResultRow } from '../../records/index.js';
-import { describeValues, formatBytes, formatPerplexity } from '../../words/index.js';
+import { describeValues, formatBytes, formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
@@ -14,6 +14,7 @@ const OPTION_NAMES = [
   'averageBits',
   'size',
   'tokensPerSecond',
+  'zeros',
   'allow',
   'head',
   'calibration',
@@ -39,12 +40,12 @@ const OPTION_NAMES = [
 
 export const compressCommand = defineCommand({
   name: 'compress',
-  summary: 'Make a model as small or as fast as you say; the widths of its linears are chosen for you',
+  summary: 'Make a model as small or as fast as you say; what is done to each linear is chosen for you',
   argument: CHECKPOINT,
   options: OPTION_NAMES,
   required: ['out'],
   details:
-    'One model, one budget: --bits, --size or --tokens-per-second. The sensitivity of every linear to every width is measured (KL to the dense model, with only that linear rounded), a Lagrange multiplier chooses the widths within the budget, and GPTQ rounds the weights so that they follow the dense model (--target). Two numbers that bend the table, and the shares of the stream, are found on validation text; the widest plan of one width that fits is a candidate too. `--out model.lw` writes one packed file, with its record, report and table beside it; `--out <dir>` writes a checkpoint with `layerwise.scales`, for `layerwise pack` and `layerwise export`. The table is `sensitivities.json`: with --sensitivities any other budget takes minutes. --target is `stream` by default here.',
+    'One model, one budget: --bits, --size, --tokens-per-second or --zeros. The sensitivity of every linear to every treatment is measured (KL to the dense model, with only that linear treated), a Lagrange multiplier chooses the treatments within the budget, and GPTQ rounds the weights so that they follow the dense model (--target). Two numbers that bend the table, and the shares of the stream, are found on validation text, by KL to the dense model; the dearest plan of one treatment that fits is a candidate too. Zeros save bytes only with 4 bits, 8 or 10 of 16, where a mask takes their place (3.13 and 2.63 bits a weight with scales); that is what they cost here, and a packed file has that layout. --zeros alone makes a sparse checkpoint of whole weights: SparseGPT, each linear its own share, the mean as asked. With `--allow bits,drop` whole blocks may go too: those whose loss costs least KL, as many as the table says pay, and only if the shorter model is nearer to the dense one on validation text; a block left out costs nothing, also of --bits. `--out model.lw` writes one packed file, with its record, report and table beside it; `--out model.gguf` one for llama.cpp that keeps the integers (4 bits in groups of 32 as Q4_0, 8 bits as Q8_0: GGUF has no type for our 2 and 3 bits or for zeros); `--out <dir>` writes a checkpoint with `layerwise.scales`, for `layerwise pack` and `layerwise export`. The table is `sensitivities.json`: with --sensitivities any other budget takes minutes, and `layerwise profile --treatments` measures it alone. --target is `stream` by default here.',
   examples: [
     {
       what: 'Three and a half bits a weight, packed',
@@ -55,6 +56,16 @@ export const compressCommand = defineCommand({
       what: 'A file of 80 megabytes',
       command:
         'layerwise compress ./my-model --size 80MB --calibration calibration.txt --validation validation.txt --out my-model-80.lw',
+    },
+    {
+      what: 'Half of the weights zero, the other half in few bits',
+      command:
+        'layerwise compress ./my-model --zeros 0.5 --bits 3.2 --calibration calibration.txt --validation validation.txt --out my-model.lw',
+    },
+    {
+      what: 'For llama.cpp, each linear in 4 or 8 bits',
+      command:
+        'layerwise compress ./my-model --bits 5 --calibration calibration.txt --validation validation.txt --out my-model.gguf',
     },
     {
       what: 'What it would do, and how long',
@@ -122,9 +133,11 @@ const scores = (row: ResultRow | null) => ({
   ...fidelityJson(row?.fidelity),
 });
 
-function toJson({ manifest, trials, packed, seconds, peakMemoryBytes, out }: CompressResult): unknown {
+function toJson({ manifest, trials, packed, exported, seconds, peakMemoryBytes, out }: CompressResult): unknown {
   return {
-    bits: manifest.bits?.stored,
+    ...(manifest.bits ? { bits: manifest.bits.stored } : {}),
+    zeros: manifest.sparsity.realised,
+    ...(manifest.dropped ? { dropped: manifest.dropped } : {}),
     dense: scores(manifest.dense),
     uniform: scores(manifest.uniform),
     chosen: {
@@ -145,15 +158,16 @@ function toJson({ manifest, trials, packed, seconds, peakMemoryBytes, out }: Com
     peakMemoryBytes,
     out,
     packed,
+    ...(exported ? { exported } : {}),
   };
 }
 
-function toText({ manifest, out, packed, seconds }: CompressResult): string {
-  const { bits, plan, target } = manifest;
+function toText({ manifest, out, packed, exported, seconds }: CompressResult): string {
+  const { bits, plan, target, sparsity, pattern, dropped } = manifest;
   const follows = target ? `, stream α = ${target.alpha}, γ = ${target.gamma}` : '';
-  const chosen = `${plan.from?.policy === 'uniform' ? 'one width' : `mixed, ${describeValues(plan.from?.values ?? {})}`}${follows}`;
+  const chosen = `${plan.from?.policy === 'uniform' ? 'all alike' : `mixed, ${describeValues(plan.from?.values ?? {})}`}${follows}`;
   const models: (readonly [label: string, row: ResultRow])[] = [['dense', manifest.dense]];
-  if (manifest.uniform && plan.from?.policy !== 'uniform') models.push(['one width', manifest.uniform]);
+  if (manifest.uniform && plan.from?.policy !== 'uniform') models.push(['all alike', manifest.uniform]);
   models.push([chosen, manifest.chosen]);
   const rows = models.map(([label, of]) => [
     label,
@@ -171,9 +185,23 @@ function toText({ manifest, out, packed, seconds }: CompressResult): string {
     '',
     ...fidelityTable(models.map(([label, of]) => [label, of.fidelity])),
     ...(manifest.tasks ? [modelTable(manifest.tasks, models), ...describeCuts(manifest.tasks), ''] : []),
-    `${bits?.stored.toFixed(2)} bits per weight of the linears with scales: ${widths.map(([width, weights]) => `${((100 * weights) / total).toFixed(0)} % in ${width} bits`).join(', ')}; ${formatSeconds(seconds)}.`,
+    [
+      bits &&
+        `${bits.stored.toFixed(2)} bits per weight of the linears with scales: ${widths.map(([width, weights]) => `${((100 * weights) / total).toFixed(0)} % in ${width} bits`).join(', ')}`,
+      pattern !== undefined && `${formatPercent(sparsity.realised, 1)} zeros`,
+      dropped && `without ${dropped.length === 1 ? 'block' : 'blocks'} ${dropped.join(', ')}`,
+      formatSeconds(seconds),
+    ]
+      .filter(Boolean)
+      .join('; ')
+      .concat('.'),
     ...(packed
       ? [`packed      ${out}, ${formatBytes(packed.fileBytes)}`, `report      ${out}.html`]
-      : [`checkpoint  ${out}`, `report      ${join(out, 'report.html')}`]),
+      : exported
+        ? [
+            `gguf        ${out}, ${formatBytes(exported.fileBytes)}: ${exported.types.map(({ type, tensors }) => `${tensors} linears ${type}`).join(', ')}`,
+            `report      ${out}.html`,
+          ]
+        : [`checkpoint  ${out}`, `report      ${join(out, 'report.html')}`]),
   ].join('\n');
 }
