@@ -4,12 +4,20 @@
 
 import { OptionError, ResourceError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
 import { hashCheckpoint } from '../checkpoint/index.js';
+import { measureDamages, measuredOf, plainTable, type Measured as TableOf } from '../compress/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { blameWeights } from '../model/index.js';
 import { runDense } from '../pipeline/index.js';
 import { COLLECTED_BY_DEFAULT, collectable, startAngles, startInfluence } from '../profile/index.js';
-import { type Measured, type MeasureName, PROFILE_CHARACTERS, type Profile, packMeasures } from '../records/index.js';
+import {
+  type Measured,
+  type MeasureName,
+  PROFILE_CHARACTERS,
+  type Profile,
+  packMeasures,
+  type SensitivityTable,
+} from '../records/index.js';
 import {
   checkOutPath,
   checkOutside,
@@ -43,14 +51,25 @@ export type ProfileOptions = RunOptions &
     readonly measures?: readonly string[];
     /** File to write; must not exist. Defaults to none. */
     readonly out?: string | undefined;
+    /**
+     * Measures the table of sensitivities too, for `compress`: the words of its `allow` (`bits`, `zeros`, `drop`), or `gguf`. It
+     * is written beside `out`, as `<out>.sensitivities.json`. Defaults to none.
+     */
+    readonly treatments?: readonly string[];
   };
 
-export type ProfileResult = { readonly profile: Profile; readonly seconds: number };
+export type ProfileResult = {
+  readonly profile: Profile;
+  /** The table of sensitivities and its file; null where it was not asked for. */
+  readonly sensitivities: { readonly path: string; readonly table: SensitivityTable } | null;
+  readonly seconds: number;
+};
 
 type ProfileSettings = RunSettings &
   TextSettings & {
     readonly checkpoint: string;
     readonly measures: readonly MeasureName[];
+    readonly treatments: Treatments | undefined;
     readonly out: string | undefined;
   };
 
@@ -63,6 +82,7 @@ export async function profile(options: ProfileOptions): Promise<ProfileResult> {
   const settings = normaliseProfile(options);
   const { out, onProgress } = settings;
   if (out !== undefined) await checkOutPath(out);
+  if (settings.treatments) await checkOutPath(settings.treatments.path);
   const model = await openSource(settings.checkpoint, onProgress);
   if (out !== undefined) await checkOutside(out, model.checkpoint.dir);
   const calibration = (await prepareTexts(settings, model)).calibration!;
@@ -72,6 +92,7 @@ export async function profile(options: ProfileOptions): Promise<ProfileResult> {
     const hashes = await hashCheckpoint(model.checkpoint);
     const text = await embedText(own, model, calibration);
     const { influence, angles, measured } = await measure(settings, engine, model, text);
+    const table = settings.treatments && (await measureSensitivities(settings, engine, model, text, hashes));
     const found: Profile = {
       format: 'layerwise-profile',
       version: 1,
@@ -85,7 +106,9 @@ export async function profile(options: ProfileOptions): Promise<ProfileResult> {
       measures: packMeasures(measured),
     };
     if (out !== undefined) await writeProfile(found, out);
-    return { profile: found, seconds: (performance.now() - started) / 1000 };
+    const sensitivities = table ? { path: settings.treatments!.path, table } : null;
+    if (sensitivities) await writeFileAtomic(sensitivities.path, `${JSON.stringify(table, null, 1)}\n`);
+    return { profile: found, sensitivities, seconds: (performance.now() - started) / 1000 };
   }).catch((error) => blameWeights(model, error));
 }
 
@@ -101,12 +124,37 @@ function normaliseProfile(options: ProfileOptions): ProfileSettings {
     checkpoint: options.checkpoint,
     // A fixed order, so that the order of the request does not change the profile.
     measures: PROFILE_MEASURES.filter((name) => asked.includes(name)),
+    treatments: treatmentsOf(options),
     out: options.out,
     calibration: options.calibration,
     validation: undefined,
     test: undefined,
     ...normaliseWindowing(options),
   };
+}
+
+/** What the table is measured of, and its file. */
+type Treatments = { readonly measured: TableOf; readonly path: string };
+
+/** @throws OptionError E_OPTION_TREATMENTS, E_OPTION_OUT */
+function treatmentsOf({ treatments, out }: ProfileOptions): Treatments | undefined {
+  if (treatments === undefined) return undefined;
+  const measured = measuredOf(treatments);
+  if (out === undefined) refuseMissing('out', 'a file, because the table of --treatments is written beside it');
+  return { measured, path: `${out.replace(/\.json$/, '')}.sensitivities.json` };
+}
+
+async function measureSensitivities(
+  { treatments, onProgress }: ProfileSettings,
+  engine: Engine,
+  model: Model,
+  calibration: Text,
+  hashes: Readonly<Record<string, string>>,
+): Promise<SensitivityTable> {
+  const { measured } = treatments!;
+  const workspace = { step: <T>(_: string, make: () => Promise<T>) => make() };
+  const where = { engine, workspace, calibration, validation: undefined, onProgress };
+  return plainTable(model, hashes, await measureDamages(model, measured, where), measured.items);
 }
 
 function refuseSensitivity(): never {

@@ -12,6 +12,7 @@ export const profileCommand = defineCommand({
   options: [
     'calibration',
     'measures',
+    'treatments',
     'calibrationSamples',
     'calibrationOrder',
     'sequenceLength',
@@ -23,7 +24,7 @@ export const profileCommand = defineCommand({
   ],
   required: ['calibration'],
   details:
-    'One pass of the dense model over the calibration text takes all measures together; gradient needs extra passes, and halfError a Gram matrix of each input: they are no defaults. Two measures are always taken, both on the residual before the final norm: the influence of each block (ShortGPT: 1 − the mean cosine of its input and output) and, for each run of n blocks, the angular distance of the last token across it (0: the same direction, 0.5: a right angle). `layerwise drop` uses them for the methods shortgpt and angular. The table shows these for each block, and the measures that have one number per block: outliers, the share of scores |W|·‖X‖ above five times their mean; the median of the scores and the variance of their logarithms; alpha, the mean over linears of the spectrum’s exponent; gradient, the sum over linears. The file has everything, and `layerwise plan --profile` allocates from it. alpha takes O(n³) for each linear, which is hours for a 7B model: name the other measures to leave it out (docs/reference/policies.md has the cost of each).',
+    'One pass of the dense model over the calibration text takes all measures together; gradient needs extra passes, and halfError a Gram matrix of each input: they are no defaults. Two measures are always taken, both on the residual before the final norm: the influence of each block (ShortGPT: 1 − the mean cosine of its input and output) and, for each run of n blocks, the angular distance of the last token across it (0: the same direction, 0.5: a right angle). `layerwise drop` uses them for the methods shortgpt and angular. The table shows these for each block, and the measures that have one number per block: outliers, the share of scores |W|·‖X‖ above five times their mean; the median of the scores and the variance of their logarithms; alpha, the mean over linears of the spectrum’s exponent; gradient, the sum over linears. The file has everything, and `layerwise plan --profile` allocates from it. alpha takes O(n³) for each linear, which is hours for a 7B model: name the other measures to leave it out (docs/reference/policies.md has the cost of each). With --treatments the table of sensitivities for `layerwise compress` is measured too: the KL to the dense model with each linear alone under each treatment, which any budget is then chosen from; it is written beside the profile, as `profile.sensitivities.json`.',
   examples: [
     {
       what: 'All that one pass collects',
@@ -35,14 +36,22 @@ export const profileCommand = defineCommand({
         'layerwise profile ./my-model --calibration calibration.txt --measures outliers,scoreMoments --out profile.json',
     },
     {
+      what: 'The table that layerwise compress --sensitivities chooses from, for any budget',
+      command:
+        'layerwise profile ./my-model --calibration calibration.txt --measures none --treatments bits,drop --out profile.json',
+    },
+    {
       what: 'Influence and angles alone, for another program',
       command:
         "layerwise profile ./my-model --calibration calibration.txt --measures none --json | jq '.influence, .angles[0]'",
     },
   ],
-  run: async (checkpoint, { calibration, measures, ...options }, onProgress) => {
-    const asked = { checkpoint, calibration: calibration!, ...parseMeasures(measures), ...options, onProgress };
-    const { profile: found, seconds } = await profile(asked);
+  run: async (checkpoint, { calibration, measures, treatments, ...options }, onProgress) => {
+    const asked = {
+      ...{ checkpoint, calibration: calibration!, ...parseMeasures(measures), ...options, onProgress },
+      ...(treatments === undefined ? {} : { treatments: treatments.split(',').map((name) => name.trim()) }),
+    };
+    const { profile: found, sensitivities, seconds } = await profile(asked);
     const { windows, length, name, bos } = found.calibration;
     const text = [
       formatTable(blockRows(found)),
@@ -51,6 +60,7 @@ export const profileCommand = defineCommand({
       '',
       `${windows} windows of ${length} tokens of ${name}${describeStart(bos)}; ${formatSeconds(seconds)}.`,
       ...(options.out === undefined ? [] : [`profile  ${options.out}`]),
+      ...(sensitivities ? [`table    ${sensitivities.path}`] : []),
     ].join('\n');
     return { json: found, text };
   },
