@@ -34,7 +34,7 @@ const attribute = ({ attributes }: Node, name: string, fallback: number): number
 export const axisFrom = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 
 /** @throws ShapeError E_SHAPE_OPERATION where two sizes meet that are not known to be equal */
-export function broadcast(node: Node, shapes: readonly Shape[]): Shape {
+function broadcast(node: Node, shapes: readonly Shape[]): Shape {
   const rank = Math.max(...shapes.map((shape) => shape.length));
   return Array.from({ length: rank }, (_, axis) => {
     const sizes = shapes.map((shape) => shape[axis - rank + shape.length] ?? 1).filter((size) => size !== 1);

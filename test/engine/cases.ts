@@ -295,6 +295,7 @@ export const opCases: readonly Case[] = [
   shaped('Reshape', random([2, 3, 10]), [[0, -1, 5]], [2, 6, 5]),
   shaped('Reshape', random([4, 3]), [[-1]], [12]),
   shaped('Expand', random([3, 1]), [[2, 1, 4]], [2, 3, 4]),
+  shaped('Expand', random([3, 1]), [[4]], [3, 4]),
   shaped(
     'Slice',
     random([5, 4]),

@@ -57,7 +57,7 @@ export async function slopeErrors(
     interpret(graph, moved);
     return [...cotangents].reduce((sum, [seed, { data }]) => sum + dot(moved.get(seed)!.data, data), 0);
   };
-  const floor = FLOOR * Math.max(...[...gradients.values()].map(({ data }) => norm(data)));
+  const floor = FLOOR * (Math.max(...[...gradients.values()].map(({ data }) => norm(data))) || 1);
   const errorAlong = (names: readonly string[]): number => {
     const moves = new Map<string, Float64Array>();
     let expected = 0;

@@ -126,12 +126,13 @@ export const Expand: Op = {
   attributes: [],
   inputs: [2, 2],
   run: ([x, shape]) => {
-    const asked = [...shape!.data];
-    const missing = asked.length - x!.shape.length;
-    return expand(
-      x!,
-      asked.map((size, axis) => (size === 1 ? (x!.shape[axis - missing] ?? 1) : size)),
-    );
+    const rank = Math.max(shape!.data.length, x!.shape.length);
+    const at = (sizes: ArrayLike<number>, axis: number): number => sizes[axis - rank + sizes.length] ?? 1;
+    const wanted = Array.from({ length: rank }, (_, axis) => {
+      const size = at(shape!.data, axis);
+      return size === 1 ? at(x!.shape, axis) : size;
+    });
+    return expand(x!, wanted);
   },
 };
 export const Concat: Op = {
