@@ -3,7 +3,9 @@
 // fit no cache. Each ratio is of one turn, to dense int4; the median counts. On a quiet machine, a whole model says more
 // (bench:decode).
 //
-//   npm run bench:few [-- --rows 2048 --columns 2048 --megabytes 160 --turns 21 --only int2 --plain]
+//   npm run bench:few [-- --rows 2048 --columns 2048 --megabytes 160 --turns 21 --only int2 --plain --ahead]
+//
+// With --ahead, kernels ask for memory ahead (src/decoder/wasm/ahead.ts).
 
 import { parseArgs } from 'node:util';
 import { createRng } from '#src/base';
@@ -36,12 +38,14 @@ const { values: options } = parseArgs({
     turns: { type: 'string', default: '21' },
     only: { type: 'string', default: '' },
     plain: { type: 'boolean', default: false },
+    ahead: { type: 'boolean', default: false },
   },
 });
 const [rows, columns] = [Number(options.rows), Number(options.columns)];
 const relaxed = hasByteDots() && !options.plain;
 const memory = reserveMemory(16, true);
 const kernels = createRuntimeKernels(readRuntimeModule(relaxed), memory);
+kernels.askAhead(options.ahead);
 const arena = createArena(memory);
 const rng = createRng(1);
 
