@@ -6,9 +6,10 @@ import { OptionError, ResourceError, VERSION, withResources, writeFileAtomic } f
 import { hashCheckpoint } from '../checkpoint/index.js';
 import { measureDamages, measuredOf, plainTable, type Measured as TableOf } from '../compress/index.js';
 import type { Engine } from '../engine/index.js';
-import type { Model } from '../model/index.js';
-import { blameWeights } from '../model/index.js';
-import { runDense } from '../pipeline/index.js';
+import { blameWeights, linearUnits, type Model } from '../model/index.js';
+import { findCriterion } from '../operators/index.js';
+import { measureErrorCurves, runDense } from '../pipeline/index.js';
+import { realisePlan } from '../plan/index.js';
 import { COLLECTED_BY_DEFAULT, collectable, startAngles, startInfluence } from '../profile/index.js';
 import {
   type Measured,
@@ -21,6 +22,7 @@ import {
 import {
   checkOutPath,
   checkOutside,
+  DEFAULT_SHARES,
   measureOnce,
   nameSource,
   normaliseRun,
@@ -32,6 +34,7 @@ import {
   prepareTexts,
   type RunOptions,
   type RunSettings,
+  realNumber,
   refuseMissing,
   type TextSettings,
   type WindowingOptions,
@@ -49,6 +52,11 @@ export type ProfileOptions = RunOptions &
      * `gradient`, which needs additional passes. Defaults to all but `halfError` and `gradient`.
      */
     readonly measures?: readonly string[];
+    /**
+     * A sparsity to show how errors travel at: pruned uniformly with SparseGPT, the error of each block alone, what is carried on,
+     * and what is left where linears follow the dense stream. Prunes the model twice. Defaults to none.
+     */
+    readonly errors?: number | undefined;
     /** File to write; must not exist. Defaults to none. */
     readonly out?: string | undefined;
     /**
@@ -69,6 +77,7 @@ type ProfileSettings = RunSettings &
   TextSettings & {
     readonly checkpoint: string;
     readonly measures: readonly MeasureName[];
+    readonly errors: number | undefined;
     readonly treatments: Treatments | undefined;
     readonly out: string | undefined;
   };
@@ -86,12 +95,20 @@ export async function profile(options: ProfileOptions): Promise<ProfileResult> {
   const model = await openSource(settings.checkpoint, onProgress);
   if (out !== undefined) await checkOutside(out, model.checkpoint.dir);
   const calibration = (await prepareTexts(settings, model)).calibration!;
+  if (settings.errors !== undefined && calibration.windows.windows.length < 2) {
+    throw new OptionError('E_OPTION_ERRORS', '--errors: expected 2 windows of calibration text at least, got 1.', {
+      option: 'errors',
+      got: 1,
+    });
+  }
   return await withResources(async (own) => {
     const engine = await own(openEngine(model, settings));
     onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
     const hashes = await hashCheckpoint(model.checkpoint);
     const text = await embedText(own, model, calibration);
     const { influence, angles, measured } = await measure(settings, engine, model, text);
+    const errors =
+      settings.errors === undefined ? undefined : await measureErrors(settings.errors, settings, engine, model, text);
     const table = settings.treatments && (await measureSensitivities(settings, engine, model, text, hashes));
     const found: Profile = {
       format: 'layerwise-profile',
@@ -103,6 +120,7 @@ export async function profile(options: ProfileOptions): Promise<ProfileResult> {
       linears: model.linears.map((linears) => linears.map(({ name }) => name)),
       influence,
       angles,
+      ...(errors ? { errors } : {}),
       measures: packMeasures(measured),
     };
     if (out !== undefined) await writeProfile(found, out);
@@ -124,6 +142,7 @@ function normaliseProfile(options: ProfileOptions): ProfileSettings {
     checkpoint: options.checkpoint,
     // A fixed order, so that the order of the request does not change the profile.
     measures: PROFILE_MEASURES.filter((name) => asked.includes(name)),
+    errors: options.errors === undefined ? undefined : realNumber('errors', options.errors, 0, 1),
     treatments: treatmentsOf(options),
     out: options.out,
     calibration: options.calibration,
@@ -155,6 +174,30 @@ async function measureSensitivities(
   const workspace = { step: <T>(_: string, make: () => Promise<T>) => make() };
   const where = { engine, workspace, calibration, validation: undefined, onProgress };
   return plainTable(model, hashes, await measureDamages(model, measured, where), measured.items);
+}
+
+/** How errors travel under a uniform plan. */
+async function measureErrors(
+  sparsity: number,
+  { onProgress }: ProfileSettings,
+  engine: Engine,
+  model: Model,
+  text: Text,
+): Promise<NonNullable<Profile['errors']>> {
+  const operator = findCriterion('sparsegpt');
+  const linears = linearUnits(model);
+  const units = Object.fromEntries(linears.map(({ id }) => [id, { zeros: { rate: sparsity } }]));
+  const pattern = operator.patterns[0]!;
+  const plan = realisePlan({ format: 'layerwise-plan', version: 2, units }, linears, {
+    counting: 'exact',
+    pattern,
+    of: undefined,
+  });
+  const treating = { model, operator, plan };
+  const { windows, ...curves } = await measureErrorCurves(treating, DEFAULT_SHARES, engine, text, onProgress);
+  const { alone, carried, corrected } = curves;
+  const copies = { alone: [...alone], carried: [...carried], corrected: [...corrected] };
+  return { sparsity, windows, target: { ...DEFAULT_SHARES }, ...copies };
 }
 
 function refuseSensitivity(): never {

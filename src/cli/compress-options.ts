@@ -47,5 +47,12 @@ export const COMPRESS_OPTIONS = {
     text: `measure the table of sensitivities for compress too: ${TREATMENTS.join(', ')}, as in its --allow, or gguf`,
     otherwise: 'none',
   },
+  errors: {
+    kind: 'number',
+    flag: '--errors',
+    value: 'S',
+    text: 'show how errors travel at this sparsity, pruned uniformly with SparseGPT: of each block alone, carried on, and corrected by the dense stream',
+    otherwise: 'none',
+  },
   dryRun: { kind: 'flag', flag: '--dry-run', text: 'check everything, say what would be done and how long, and stop' },
 } as const;

@@ -28,7 +28,7 @@ import { requireFinite } from './block-file.js';
 import { collectBlock } from './measures.js';
 
 /** The number of windows whose residual is compared block by block. */
-const TRACED_WINDOWS = 8;
+export const TRACED_WINDOWS = 8;
 /** The trace of all blocks stays in memory up to this many bytes. */
 const TRACE_MEMORY = 64 << 20;
 

@@ -15,6 +15,7 @@ export {
 } from './block-file.js';
 export { type DensePass, runDense, tapBlock } from './dense.js';
 export { isDropped } from './dropped-block.js';
+export { type ErrorCurves, measureErrorCurves } from './error-curves.js';
 export { errorsAlone } from './errors.js';
 export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { repairSeams, requireRepairable, tensorsOfSeam } from './seams.js';

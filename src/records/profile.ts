@@ -62,6 +62,23 @@ const documentSchema = z.object({
   influence: numbers,
   /** angles[n − 1][l]: the angular distance of the last token across the n blocks from block l on, in halves of a turn. */
   angles: z.array(numbers),
+  /**
+   * How errors travel at a uniform sparsity with SparseGPT: ‖X − X̃‖_F / ‖X‖_F of each block's output, on windows that treated
+   * nothing. Absent where it was not asked for.
+   */
+  errors: z
+    .object({
+      sparsity: z.number(),
+      windows: z.number().int(),
+      target: z.object({ alpha: z.number(), gamma: z.number() }),
+      /** The block reads what the dense blocks before it made. */
+      alone: numbers,
+      /** It reads what the treated blocks before it made; each linear keeps its own output. */
+      carried: numbers,
+      /** The same, and the linears follow the dense stream. */
+      corrected: numbers,
+    })
+    .optional(),
   /** The requested measures. */
   measures: z.object({
     outliers: z.record(z.string(), numbers).optional(),
@@ -88,6 +105,9 @@ const profileSchema = documentSchema.superRefine((profile, context) => {
   expectLength(profile.linears, blocks, 'block', 'linears');
   expectLength(profile.influence, blocks, 'block', 'influence');
   expectLength(profile.angles, blocks, 'length of a run', 'angles');
+  for (const name of ['alone', 'carried', 'corrected'] as const) {
+    expectLength(profile.errors?.[name], blocks, 'block', 'errors', name);
+  }
   for (const [i, angles] of profile.angles.entries()) expectLength(angles, blocks - i, 'run', 'angles', `${i}`);
   for (const [M, shares] of Object.entries(outliers)) expectLength(shares, blocks, 'block', 'measures', 'outliers', M);
   expectLength(scoreMoments, blocks, 'block', 'measures', 'scoreMoments');

@@ -38,7 +38,7 @@ export {
   windowLength,
 } from './settings.js';
 export { nameSource, openSource, resolveSource } from './source.js';
-export { normaliseTarget, type Shares } from './stream-shares.js';
+export { DEFAULT_SHARES, normaliseTarget, type Shares } from './stream-shares.js';
 export { normaliseTasks, SPECIAL_TOKENS, type TaskOptions, type TaskSettings } from './task-options.js';
 export {
   outcomesOf,

@@ -50,6 +50,22 @@ beforeAll(async () => {
   ({ profile: whole } = await profile(optionsOf({ measures: ALL, out: path, onProgress })));
 });
 
+test('how errors travel: alone, carried and corrected, on windows that pruned nothing', async () => {
+  const { profile: found } = await profile(optionsOf({ measures: [], errors: 0.6 }));
+  const { alone, carried, corrected, ...rest } = found.errors!;
+  expect(rest).toEqual({ sparsity: 0.6, windows: 8, target: { alpha: 0.5, gamma: 0.5 } });
+  expect(carried[0]).toBe(alone[0]);
+  expect(alone[IDLE]).toBe(0);
+  expect(carried[IDLE]).toBe(carried[IDLE - 1]);
+  for (const block of [2, 3]) {
+    expect(alone[block]).toBeLessThan(carried[block]!);
+    expect(corrected[block]).toBeLessThan(carried[block]!);
+  }
+  expect(parseProfile(JSON.stringify(found), 'x').errors).toEqual(found.errors);
+  const refused = profile(optionsOf({ errors: 0.6, calibrationSamples: 1 }));
+  expect(await codeOf(refused)).toBe('E_OPTION_ERRORS');
+});
+
 describe('influence and angles', () => {
   test('an idle block has influence 0 and turns nothing; the others do', () => {
     expect(whole.influence[IDLE]).toBe(0);

@@ -13,6 +13,7 @@ export const profileCommand = defineCommand({
     'calibration',
     'measures',
     'treatments',
+    'errors',
     'calibrationSamples',
     'calibrationOrder',
     'sequenceLength',
@@ -24,7 +25,7 @@ export const profileCommand = defineCommand({
   ],
   required: ['calibration'],
   details:
-    'One pass of the dense model over the calibration text takes all measures together; gradient needs extra passes, and halfError a Gram matrix of each input: they are no defaults. Two measures are always taken, both on the residual before the final norm: the influence of each block (ShortGPT: 1 − the mean cosine of its input and output) and, for each run of n blocks, the angular distance of the last token across it (0: the same direction, 0.5: a right angle). `layerwise drop` uses them for the methods shortgpt and angular. The table shows these for each block, and the measures that have one number per block: outliers, the share of scores |W|·‖X‖ above five times their mean; the median of the scores and the variance of their logarithms; alpha, the mean over linears of the spectrum’s exponent; gradient, the sum over linears. The file has everything, and `layerwise plan --profile` allocates from it. alpha takes O(n³) for each linear, which is hours for a 7B model: name the other measures to leave it out (docs/reference/policies.md has the cost of each). With --treatments the table of sensitivities for `layerwise compress` is measured too: the KL to the dense model with each linear alone under each treatment, which any budget is then chosen from; it is written beside the profile, as `profile.sensitivities.json`.',
+    'One pass of the dense model over the calibration text takes all measures together; gradient needs extra passes, and halfError a Gram matrix of each input: they are no defaults. Two measures are always taken, both on the residual before the final norm: the influence of each block (ShortGPT: 1 − the mean cosine of its input and output) and, for each run of n blocks, the angular distance of the last token across it (0: the same direction, 0.5: a right angle). `layerwise drop` uses them for the methods shortgpt and angular. The table shows these for each block, and the measures that have one number per block: outliers, the share of scores |W|·‖X‖ above five times their mean; the median of the scores and the variance of their logarithms; alpha, the mean over linears of the spectrum’s exponent; gradient, the sum over linears. The file has everything, and `layerwise plan --profile` allocates from it. alpha takes O(n³) for each linear, which is hours for a 7B model: name the other measures to leave it out (docs/reference/policies.md has the cost of each). With --errors the model is pruned twice, and the table shows how far each block’s output is from the dense one, ‖X − X̃‖ / ‖X‖, on windows that pruned nothing: alone (it reads what dense blocks made), carried (what pruned blocks made) and corrected (the linears follow the dense stream, half and half). With --treatments the table of sensitivities for `layerwise compress` is measured too: the KL to the dense model with each linear alone under each treatment, which any budget is then chosen from; it is written beside the profile, as `profile.sensitivities.json`.',
   examples: [
     {
       what: 'All that one pass collects',
@@ -39,6 +40,10 @@ export const profileCommand = defineCommand({
       what: 'The table that layerwise compress --sensitivities chooses from, for any budget',
       command:
         'layerwise profile ./my-model --calibration calibration.txt --measures none --treatments bits,drop --out profile.json',
+    },
+    {
+      what: 'How errors travel at 70 % sparsity',
+      command: 'layerwise profile ./my-model --calibration calibration.txt --measures none --errors 0.7',
     },
     {
       what: 'Influence and angles alone, for another program',
@@ -69,7 +74,7 @@ export const profileCommand = defineCommand({
 const digits = (value: number): string => value.toPrecision(4);
 
 /** A line for each block, below a head. */
-function blockRows({ influence, angles, linears, measures }: Profile): string[][] {
+function blockRows({ influence, angles, errors, linears, measures }: Profile): string[][] {
   const { outliers, scoreMoments, alpha, gradient } = measures;
   const first = linears.map((_, block) => linears.slice(0, block).reduce((sum, names) => sum + names.length, 0));
   const sumOf = (values: readonly number[], block: number): number =>
@@ -84,6 +89,11 @@ function blockRows({ influence, angles, linears, measures }: Profile): string[][
     columns.push(['var ln score', (block) => digits(scoreMoments[block]!.logVariance)]);
   }
   if (alpha) columns.push(['alpha', (block) => digits(sumOf(alpha, block) / linears[block]!.length)]);
+  if (errors) {
+    for (const name of ['alone', 'carried', 'corrected'] as const) {
+      columns.push([`error ${name}`, (block) => digits(errors[name][block]!)]);
+    }
+  }
   if (gradient) columns.push(['gradient', (block) => digits(sumOf(gradient, block))]);
   const rows = linears.map((_, block) => [`block ${block}`, ...columns.map(([, cell]) => cell(block))]);
   return [['', ...columns.map(([head]) => head)], ...rows];
