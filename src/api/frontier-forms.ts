@@ -99,7 +99,9 @@ async function makePacked(
 ): Promise<string> {
   const { checkpoint, onProgress } = settings;
   const packFrom = async (source: string, values: string): Promise<void> => {
-    if (!(await statIfThere(path))) await pack({ checkpoint: source, out: path, values, onProgress });
+    // Zeros at the bytes that they can be had for.
+    const layout = making.by === 'zeros' ? 'smallest' : 'auto';
+    if (!(await statIfThere(path))) await pack({ checkpoint: source, out: path, values, layout, onProgress });
   };
   if (making.by === 'pack') {
     await packFrom(checkpoint, 'f32');

@@ -92,11 +92,19 @@ export function mostZeros(
   weightsOf: ZerosAtLeast['weightsOf'],
 ): number {
   const { zeros, needed } = countZeros(table, { share: 1, weightsOf });
-  const units = Object.values(table.units).map(({ items }, u) =>
-    items.map(({ cost }, i) => ({ cost, damage: -zeros[u]![i]! })),
-  );
-  return sumOf(zeros, chooseItems(units, budget).picks) / needed;
+  const units = Object.values(table.units).map(({ items }) => items.map(({ cost }) => ({ cost })));
+  return sumOf(zeros, mostZerosOf(zeros, units, budget).picks) / needed;
 }
+
+const mostZerosOf = (
+  zeros: readonly (readonly number[])[],
+  units: readonly (readonly Pick<CostedItem, 'cost'>[])[],
+  budget: number,
+): Choices =>
+  chooseItems(
+    units.map((items, u) => items.map(({ cost }, i) => ({ cost, damage: -zeros[u]![i]! }))),
+    budget,
+  );
 
 /**
  * Least damage with both budgets: a zero earns μ, and μ is the least that earns enough of them. It is bisected; of all choices
@@ -112,15 +120,18 @@ function chooseWithZeros(
   const { zeros, needed } = countZeros(table, asked);
   const damages = units.map((items) => items.map(({ damage }) => damage));
   let best: Choices | undefined;
-  const reaches = (price: number): boolean => {
-    const priced = units.map((items, u) =>
-      items.map(({ cost, damage }, i) => ({ cost, damage: damage - price * zeros[u]![i]! })),
-    );
-    const chosen = chooseItems(priced, budget);
+  /** Whether a choice has the zeros; the one of least damage is kept. */
+  const offer = (chosen: Choices, price: number): boolean => {
     if (sumOf(zeros, chosen.picks) < needed) return false;
     const damage = sumOf(damages, chosen.picks);
     if (!best || damage < best.damage) best = { ...chosen, damage, bound: chosen.bound + price * needed };
     return true;
+  };
+  const reaches = (price: number): boolean => {
+    const priced = units.map((items, u) =>
+      items.map(({ cost, damage }, i) => ({ cost, damage: damage - price * zeros[u]![i]! })),
+    );
+    return offer(chooseItems(priced, budget), price);
   };
   if (reaches(0)) return best!;
   let [low, high] = [0, 1e-12];
@@ -130,6 +141,8 @@ function chooseWithZeros(
     if (reaches(middle)) high = middle;
     else low = middle;
   }
+  // What `mostZeros` promises: at a high price the damages are lost to rounding, and the choice may be another.
+  if (!best) offer({ ...mostZerosOf(zeros, units, budget), bound: Number.NEGATIVE_INFINITY }, 0);
   if (best) return best;
   throw new OptionError(
     'E_OPTION_ZEROS',

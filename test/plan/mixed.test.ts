@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { allocateMixed, bendDamages, costRange } from '../../src/plan/index.js';
+import { allocateMixed, bendDamages, costRange, mostZeros } from '../../src/plan/index.js';
 import {
   parseSensitivityTable,
   type SensitivityItem,
@@ -120,6 +120,85 @@ describe('the document', () => {
   ])('with %s is refused', (_what, change) => {
     expect(() => validateSensitivityTable({ ...falling, ...change }, 'table.json')).toThrow(
       expect.objectContaining({ code: 'E_OPTION_SENSITIVITIES' }),
+    );
+  });
+});
+
+describe('zeros as a second budget', () => {
+  const PATTERN = 'n:16';
+  /** Three units with a dense, a sparse and a sparser treatment each; zeros save bits and do damage. */
+  const tables = fc
+    .array(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.double({ min: 0.001, max: 1, noNaN: true })), {
+      minLength: 2,
+      maxLength: 5,
+    })
+    .map((units): SensitivityTable => {
+      const entries = units.map(([size, damage], u) => {
+        const item = (bits: number, cost: number, harm: number, rate?: number) => ({
+          treatment: {
+            bits: { bits, group: 128 },
+            ...(rate === undefined ? {} : { zeros: { rate, pattern: PATTERN } }),
+          },
+          cost: cost * size,
+          damage: harm * damage,
+        });
+        return [
+          `u${u}`,
+          { block: u, items: [item(2, 2, 9), item(4, 4, 1), item(4, 3, 4, 0.5), item(4, 2.5, 8, 0.625)] },
+        ] satisfies [string, SensitivityTable['units'][string]];
+      });
+      return {
+        ...{ format: 'layerwise-sensitivities', version: 1, model: 'm', blocks: units.length },
+        ...{ texts: { measured: 't' }, damage: 'kl', cost: 'bits' },
+        units: Object.fromEntries(entries),
+      };
+    });
+  const sizeOf = (table: SensitivityTable) => (id: string) => table.units[id]!.items[1]!.cost / 4;
+
+  /** All choices of a table: cost, zeros, damage. */
+  function everyChoice(table: SensitivityTable): { cost: number; zeros: number; damage: number }[] {
+    return Object.entries(table.units).reduce(
+      (all, [id, { items }]) =>
+        all.flatMap((one) =>
+          items.map(({ treatment, cost, damage }) => ({
+            cost: one.cost + cost,
+            zeros: one.zeros + (treatment?.zeros?.rate ?? 0) * sizeOf(table)(id),
+            damage: one.damage + damage,
+          })),
+        ),
+      [{ cost: 0, zeros: 0, damage: 0 }],
+    );
+  }
+
+  test('both hold, at nearly the least damage; what no choice has is refused', () => {
+    fc.assert(
+      fc.property(
+        tables,
+        fc.double({ min: 2.2, max: 4, noNaN: true }),
+        fc.double({ min: 0.05, max: 0.62, noNaN: true }),
+        (table, bits, share) => {
+          const ids = Object.keys(table.units);
+          const weightsOf = sizeOf(table);
+          const weights = ids.reduce((sum, id) => sum + weightsOf(id), 0);
+          const all = everyChoice(table).filter(({ cost }) => cost <= bits * weights + 1e-9);
+          const legal = all.filter(({ zeros }) => zeros >= share * weights * (1 - 1e-9));
+          const most = mostZeros(table, bits * weights, weightsOf);
+          const exact = Math.max(...all.map(({ zeros }) => zeros)) / weights;
+          expect(most).toBeLessThanOrEqual(exact + 1e-6);
+          const run = () => allocateMixed(table, bits * weights, {}, { share, weightsOf });
+          if (legal.length === 0) return void expect(run).toThrow('--zeros');
+          if (most < share) return;
+          const { plan, cost, measured } = run();
+          expect(cost).toBeLessThanOrEqual(bits * weights + 1e-9);
+          const zeros = ids.reduce((sum, id) => sum + (plan.units[id]?.zeros?.rate ?? 0) * weightsOf(id), 0);
+          expect(zeros).toBeGreaterThanOrEqual(share * weights * (1 - 1e-6));
+          const least = Math.min(...legal.map(({ damage }) => damage));
+          const steps = Object.values(table.units).map(({ items }) => items[0]!.damage);
+          expect(measured).toBeGreaterThanOrEqual(least - 1e-9);
+          expect(measured).toBeLessThanOrEqual(least + 2 * Math.max(...steps));
+        },
+      ),
+      { numRuns: runs(300) },
     );
   });
 });
