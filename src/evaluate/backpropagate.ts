@@ -5,7 +5,17 @@
 
 import { NumericError, OptionError, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { cotangentOf, differentiate, ERROR, type Graph, gradientOf, squaredError, TARGET } from '../graph/index.js';
+import {
+  cotangentOf,
+  differentiate,
+  ERROR,
+  type Graph,
+  gradientOf,
+  squaredError,
+  squaresOf,
+  sumSquares,
+  TARGET,
+} from '../graph/index.js';
 import { type BlockPart, type BlockSource, type Model, partGraph } from '../model/index.js';
 import { type Activations, chunkTensor, createActivations, type Text } from '../stream/index.js';
 import { createSum, type Gradients, inOrder } from './gradient-sums.js';
@@ -32,6 +42,11 @@ export type PassOptions = {
   readonly onGradients: (place: Place, gradients: Gradients) => void | Promise<void>;
   /** Receives the gradient of the embedded text. */
   readonly input?: Activations;
+  /**
+   * Instead of a block tensor's gradient, Σ of its squares, [1], of each chunk by itself, added up over chunks. The loss
+   * stays the mean over all chunks.
+   */
+  readonly squares?: boolean;
 };
 
 /** A block or half of one, over a residual. */
@@ -92,11 +107,17 @@ export function createBackward(engine: Engine, model: Model, { source, hold = fa
     names: readonly string[],
     weights: Weights,
     { from, cotangents, to }: { from: Activations; cotangents: Activations; to: Activations | undefined },
+    squares: boolean,
   ): Promise<Gradients> => {
     const wrt = [...(to ? ['x'] : []), ...names];
-    const make = () => differentiate(graphOf(block, 'block', from.length), { seeds: ['y'], wrt });
-    const { add, sums } = createSum(names, gradientOf);
-    await sessions.use(`${block} backward ${from.length} ${wrt.join()}`, weights, make, (run) =>
+    const make = (): Graph => {
+      const graph = differentiate(graphOf(block, 'block', from.length), { seeds: ['y'], wrt });
+      return squares ? sumSquares(graph, names.map(gradientOf)) : graph;
+    };
+    const outputOf = (name: string): string => (squares ? squaresOf(gradientOf(name)) : gradientOf(name));
+    const { add, sums } = createSum(names, outputOf);
+    const key = `${block} ${squares ? 'squares' : 'backward'} ${from.length} ${wrt.join()}`;
+    await sessions.use(key, weights, make, (run) =>
       inOrder(
         engine.concurrency,
         from.chunks.length,
@@ -116,7 +137,7 @@ export function createBackward(engine: Engine, model: Model, { source, hold = fa
 
   return {
     forward,
-    pass: async (text, { loss: objective, wrt, weights = () => none, onGradients, input }) => {
+    pass: async (text, { loss: objective, wrt, weights = () => none, onGradients, input, squares = false }) => {
       const names = Array.from({ length: blocks }, (_, block) => wrt(block));
       const found = input ? 0 : names.findIndex((some) => some.length > 0);
       const lowest = found < 0 ? blocks : found;
@@ -148,7 +169,7 @@ export function createBackward(engine: Engine, model: Model, { source, hold = fa
         await onGradients('head', gradients);
         for (let block = blocks - 1; block >= lowest; block--) {
           const streams = { from: residuals.pop()!, cotangents: cotangents!, to: block > lowest ? cotangents : input };
-          await onGradients(block, await backward(block, names[block]!, weights(block), streams));
+          await onGradients(block, await backward(block, names[block]!, weights(block), streams, squares));
         }
         return loss;
       });

@@ -1,4 +1,4 @@
-// A graph's result as an error: Σ (y − target)² along the last axis, with a new input `target` of y's shape.
+// What is made of a graph's outputs: the squared error of one, and sums of squares.
 
 import { type Graph, GraphBuilder, int } from './graph.js';
 import { inferShapes } from './infer.js';
@@ -18,4 +18,20 @@ export function squaredError(graph: Graph, name: string): Graph {
   g.output(errors, ERROR, shape.with(-1, 1));
   const built = g.build(graph.name, graph.folder);
   return { ...built, outputs: [...graph.outputs, ...built.outputs] };
+}
+
+/** The output of `sumSquares` that has the squares of an output. */
+export const squaresOf = (name: string): string => `squares of ${name}`;
+
+/** `graph` with Σ v², [1], of each output v of `names` in its place. */
+export function sumSquares(graph: Graph, names: readonly string[]): Graph {
+  const g = new GraphBuilder('squares/');
+  g.add(graph);
+  for (const name of names) {
+    const total = g.op('ReduceSumSquare', [name], { keepdims: int(0) });
+    g.output(g.op('Reshape', [total, g.shape([1])]), squaresOf(name), [1]);
+  }
+  const { nodes, initializers, outputs } = g.build(graph.name, graph.folder);
+  const kept = graph.outputs.filter(({ name }) => !names.includes(name));
+  return { ...graph, nodes, initializers, outputs: [...kept, ...outputs] };
 }

@@ -8,8 +8,8 @@
 
 import { createRng, handOver, type OnProgress, type Own, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { scoreWindows } from '../evaluate/index.js';
-import { blockGraph, type Linear, type Model, readLinear } from '../model/index.js';
+import { createBackward, scoreWindows } from '../evaluate/index.js';
+import { blockGraph, type Linear, type Model, readLinear, weightName } from '../model/index.js';
 import { type Activations, chunkTensor, createActivations, inParallel, passBlock, type Text } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 
@@ -65,6 +65,41 @@ export async function measureGradients(
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${model.config.blocks}` });
     }
     return norms;
+  });
+}
+
+/**
+ * The same measure from exact gradients: the root of the mean over windows of ‖∂ℓ/∂W‖²_F, for every linear. One pass forward
+ * and back, which is as much work as four passes; the estimate takes two for each linear.
+ */
+export async function measureExactGradients(
+  engine: Engine,
+  model: Model,
+  text: Text,
+  onProgress: OnProgress,
+): Promise<number[]> {
+  onProgress({ kind: 'stage', stage: 'gradients', total: model.config.blocks });
+  const { blocks } = model.config;
+  const count = text.windows.windows.length;
+  return await withResources(async (own) => {
+    const embedded = await own(spread(text.embedded, 1));
+    const backward = await own(createBackward(engine, model));
+    const squares = new Map<string, number>();
+    await backward.pass(
+      { windows: text.windows, embedded },
+      {
+        loss: { kind: 'nll' },
+        squares: true,
+        wrt: (place) => (place === 'head' ? [] : model.linears[place]!.map(weightName)),
+        onGradients: (place, sums) => {
+          if (place === 'head') return;
+          for (const [name, [sum]] of sums) squares.set(name, sum!);
+          onProgress({ kind: 'advance', detail: `block ${place + 1} of ${blocks}` });
+        },
+      },
+    );
+    // The loss of the pass is the mean of the windows' losses: each gradient is a window's over their number.
+    return model.linears.flat().map((linear) => Math.sqrt(count * squares.get(weightName(linear))!));
   });
 }
 

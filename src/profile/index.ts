@@ -10,7 +10,7 @@ export {
   startCollection,
 } from './collect.js';
 export { fillGrams, fillSquareSums, unseenExperts } from './experts.js';
-export { GRADIENT_DRAWS, measureGradients } from './gradient.js';
+export { GRADIENT_DRAWS, measureExactGradients, measureGradients } from './gradient.js';
 export { type Grams, measureGrams, sumOverChunks } from './gram.js';
 export { startInfluence } from './influence.js';
 export { sampleInputs } from './inputs.js';

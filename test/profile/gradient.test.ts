@@ -9,12 +9,12 @@ import { TEXTS } from '../../scripts/demo/texts.js';
 import { silent } from '../../src/base/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { type Model, openModel } from '../../src/model/index.js';
-import { measureGradients } from '../../src/profile/index.js';
+import { measureExactGradients, measureGradients } from '../../src/profile/index.js';
 import { embedWindows, type Text } from '../../src/stream/index.js';
 import { loadTokenizer, makeWindows, type Windows } from '../../src/text/index.js';
 import { LENGTH, makeFolder, makeTiny, stutter } from '../api/make.js';
 import { limit } from '../scale.js';
-import { GRADIENT_MEAN, GRADIENT_NORM } from '../tolerances.js';
+import { GRADIENT_MEAN, GRADIENT_NORM, WHOLE_GRADIENT } from '../tolerances.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 type Golden = {
@@ -76,6 +76,15 @@ test('one direction in each of 32 windows orders the linears as exact gradients 
   const ratios = estimates.map((estimate, l) => Math.log(estimate / norms[l]!));
   expect(Math.max(...ratios.map(Math.abs))).toBeLessThan(GRADIENT_NORM);
   expect(Math.abs(ratios.reduce((a, b) => a + b, 0) / ratios.length)).toBeLessThan(GRADIENT_MEAN);
+});
+
+test('exact gradients are those of PyTorch', { timeout: limit(120_000) }, async () => {
+  const model = await openModel(join(root, 'demo/model'));
+  const windows = await windowsOf(model, TEXTS.calibration(), golden.length, golden.windows);
+  const norms = await measureExactGradients(engine, model, await embed(model, windows), silent);
+  for (const [l, { name }] of model.linears.flat().entries()) {
+    expect(Math.abs(norms[l]! / golden.norms[name]! - 1), name).toBeLessThan(WHOLE_GRADIENT);
+  }
 });
 
 test('few windows get more directions; workers change nothing, another seed does', async () => {
