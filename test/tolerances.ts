@@ -110,8 +110,8 @@ export const SLOPE = 1e-7;
 export const ENGINE_GRADIENT = 2e-6;
 
 /**
- * Gradients of a block or the head in fp32 against PyTorch in float64, ‖difference‖ / ‖gradient‖: the project's bar. Half of
- * what is measured is the rounding of the committed values.
+ * Gradients of a block or the head in fp32 against PyTorch in float64, ‖difference‖ / ‖gradient‖: the project's bar. The
+ * worst measured, of all tensors of all families, is 7.7e-7.
  */
 export const GRADIENT = 1e-6;
 

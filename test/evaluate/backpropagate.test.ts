@@ -7,7 +7,14 @@ import { readTensorFloat32 } from '../../src/checkpoint/index.js';
 import { createOrtEngine, createReferenceEngine, type Engine } from '../../src/engine/index.js';
 import { createBackward, type Gradients, type Objective, type Place, type Weights } from '../../src/evaluate/index.js';
 import { ERROR, squaredError } from '../../src/graph/index.js';
-import { blockTensorNames, headTensorNames, type Model, openModel, partGraph } from '../../src/model/index.js';
+import {
+  blockTensorNames,
+  headTensorNames,
+  type Model,
+  openModel,
+  pairGraph,
+  partGraph,
+} from '../../src/model/index.js';
 import { type Activations, createActivations, embedWindows, sameShape, type Text } from '../../src/stream/index.js';
 import type { Windows } from '../../src/text/index.js';
 import { makeFolder, VOCABULARY } from '../api/make.js';
@@ -156,6 +163,20 @@ describe('finite differences', () => {
     for (const [name, error] of Object.entries(errors)) expect(error, name).toBeLessThan(SLOPE);
     expect(names.length).toBeGreaterThan(3);
   });
+});
+
+test('a pair of blocks is differentiated too', async () => {
+  const model = await openModel(await makeFamily(join(await makeFolder(), 'model'), 'qwen3'));
+  const graph = pairGraph(model, 0, {
+    ...{ length: 5, shares: { alpha: 0.7, gamma: 0.4 }, sites: ['mlp_in', 'mlp_out'], hidden: 'treated' },
+    ...{ edited: new Map(), weighTokens: true },
+  });
+  const inputs = Object.fromEntries(graph.inputs.map(({ name }) => [name, randomTensor(rngOf(3), [2, 5, 32])]));
+  const seeds = graph.outputs.map(({ name }) => name);
+  expect(seeds).toEqual(expect.arrayContaining(['mlp_in.cross', 'mlp_out.pull', 'mlp_in.sums', 'y']));
+  const wrt = ['x', 'x_dense', ...blockTensorNames(model, 0)];
+  const errors = await slopeErrors(graph, inputs, { seeds, wrt }, { together: true });
+  for (const error of Object.values(errors)) expect(error).toBeLessThan(SLOPE);
 });
 
 const families = Object.keys(FAMILY_CONFIGS);
