@@ -8,6 +8,7 @@ export type { LinearKind } from './families/names.js';
 export { type BrokenTensor, blameWeights, describeCounts, findBroken, requireFiniteTensors } from './finite.js';
 export { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
 export { type BlockPart, partGraph } from './half.js';
+export { type BlockGraphs, blockGraphs, type Half } from './halves.js';
 export { readLinear, toRows, toStored, weightName } from './linear.js';
 export {
   type BlockSource,
