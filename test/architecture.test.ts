@@ -38,6 +38,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   evaluate: 5,
   profile: 6,
   zeroshot: 6,
+  train: 6,
   pipeline: 7,
   generation: 7,
   runs: 8,

@@ -1,0 +1,165 @@
+// Training of the whole model on its logits: the divergence from the dense model's distribution of the next token, or the
+// likelihood of the text. A step keeps the residual between blocks; the backward pass visits the blocks from the last to the
+// first and runs each one again, so one block's weights and inner values are resident. Divergence counts all positions of a
+// window, likelihood all but the last, which has no next token in it.
+
+import { type OnProgress, withResources } from '../base/index.js';
+import type { Engine, HostTensor, Session } from '../engine/index.js';
+import { LOGITS_PER_RUN, scoreDivergences, scoreWindows } from '../evaluate/index.js';
+import { cotangentOf, differentiate, gradientOf } from '../graph/index.js';
+import { blockGraphs, headGraph, type Model } from '../model/index.js';
+import { type Activations, chunkTensor, inParallel, sameShape, type Text } from '../stream/index.js';
+import { type Curve, type Gradient, type LoopSettings, train } from './loop.js';
+import { chunksOfStep } from './order.js';
+import type { Parameter } from './parameter.js';
+import { addUp, openSessions, passHalf, tensorsOf, weightsOf } from './sessions.js';
+import { roleOf } from './stream-stage.js';
+
+export type LogitsStage = {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly loss: 'kl' | 'nll';
+  readonly parameters: readonly (readonly Parameter[])[];
+  readonly training: Text;
+  readonly validation: Text;
+  /** The dense model's residuals after its last block on the two texts; for the divergence. */
+  readonly reference: { readonly training: Activations; readonly validation: Activations } | undefined;
+  readonly perStep: number;
+  readonly seed: number;
+  readonly settings: LoopSettings;
+  readonly onProgress: OnProgress;
+};
+
+/** Trains all parameters together. */
+export async function trainLogits(stage: LogitsStage): Promise<Curve> {
+  const { engine, model, parameters, validation, reference, settings, onProgress } = stage;
+  const { length } = stage.training.windows;
+  return await withResources(async (own) => {
+    const sessions = openSessions(own, engine);
+    const all = parameters.flat();
+    const weights = weightsOf(model, all);
+    const blocks = parameters.map((_, block) => blockGraphs(model, block, length).whole);
+    const first = parameters.findIndex((of) => of.length > 0);
+    const backward: (Session | undefined)[] = [];
+    for (const [block, half] of blocks.entries()) {
+      const roles = parameters[block]!.map(({ tensor }) => roleOf(half, tensor));
+      const wrt = [...(block > first ? ['x'] : []), ...roles];
+      backward.push(block < first ? undefined : await sessions(differentiate(half.graph, { seeds: ['y'], wrt })));
+    }
+    const head = await openHead(stage, sessions);
+    const stream = await own(sameShape(validation.embedded));
+    onProgress({ kind: 'stage', stage: `whole model, ${stage.loss}`, total: settings.steps, unit: 'step' });
+
+    const validate = async (): Promise<number> => {
+      for (const [block, half] of blocks.entries()) {
+        await passHalf(engine, sessions, half, weights, [block === 0 ? validation.embedded : stream, stream]);
+      }
+      const scores = reference
+        ? (await scoreDivergences(engine, model, [stream], reference.validation))[0]!
+        : await scoreWindows(engine, model, stream, validation.windows);
+      return scores.reduce((a, b) => a + b, 0) / scores.length;
+    };
+
+    const gradient = async (step: number): Promise<Gradient> => {
+      const { embedded } = stage.training;
+      const chunks = chunksOfStep(step, stage.perStep, embedded.chunks.length, stage.seed);
+      const each = <T>(work: (index: number, chunk: number) => Promise<T>): Promise<T[]> =>
+        inParallel(engine.concurrency, chunks.length, (index) => work(index, chunks[index]!));
+      const tensorOf = (chunk: number, data: Float32Array): HostTensor => chunkTensor(embedded, chunk, data);
+      // residuals[block][index]: before the block.
+      const residuals: Float32Array[][] = [await each((_, chunk) => embedded.read(chunk))];
+      for (const [block, half] of blocks.entries()) {
+        const session = await sessions(half.graph);
+        const tensors = await tensorsOf(half, weights);
+        residuals.push(
+          await each(async (index, chunk) => {
+            const { y } = await session.run({ ...tensors, x: tensorOf(chunk, residuals[block]![index]!) });
+            return y!.data as Float32Array;
+          }),
+        );
+      }
+      const windows = chunks.reduce((sum, chunk) => sum + embedded.chunks[chunk]!, 0);
+      const counted = windows * (stage.loss === 'kl' ? length : length - 1);
+      const made = await each((index, chunk) => head(chunk, residuals.at(-1)![index]!, 1 / counted));
+      let cotangents = made.map(({ gradient }) => gradient);
+      let total = 0;
+      for (const { loss } of made) total += loss;
+      const gradients = new Map<string, Float32Array>();
+      for (let block = blocks.length - 1; block >= first; block--) {
+        const half = blocks[block]!;
+        const tensors = await tensorsOf(half, weights);
+        const next: Float32Array[] = [];
+        const sums = await addUp(engine, chunks.length, async (index) => {
+          const { [gradientOf('x')]: dx, ...rest } = await backward[block]!.run({
+            ...tensors,
+            x: tensorOf(chunks[index]!, residuals[block]![index]!),
+            [cotangentOf('y')]: tensorOf(chunks[index]!, cotangents[index]!),
+          });
+          if (dx) next[index] = dx.data as Float32Array;
+          return rest;
+        });
+        for (const { tensor } of parameters[block]!) {
+          gradients.set(tensor, sums.get(gradientOf(roleOf(half, tensor)))!);
+        }
+        cotangents = next;
+      }
+      return { loss: total / counted, gradients };
+    };
+    return await train({ what: 'whole model', parameters: all, gradient, validate }, settings);
+  });
+}
+
+/** The summed loss of a chunk, and the gradient of its residual times `weight`. */
+type Head = (
+  chunk: number,
+  residual: Float32Array,
+  weight: number,
+) => Promise<{ readonly loss: number; readonly gradient: Float32Array }>;
+
+async function openHead(
+  { model, loss, training, reference }: LogitsStage,
+  sessions: ReturnType<typeof openSessions>,
+): Promise<Head> {
+  const output = loss === 'kl' ? 'divergence' : 'nll';
+  const session = await sessions(
+    differentiate(headGraph(model, output), { seeds: [output], wrt: ['x'], keep: [output] }),
+  );
+  const { length } = training.windows;
+  const { chunks } = training.embedded;
+  const D = model.config.hidden;
+  const starts = chunks.map((_, chunk) => chunks.slice(0, chunk).reduce((a, b) => a + b, 0));
+  // Both distributions and their gradient are held.
+  const rows = Math.max(1, Math.floor(LOGITS_PER_RUN / 2 / model.config.vocabulary));
+  return async (chunk, residual, weight) => {
+    const all = chunks[chunk]! * length;
+    const dense = reference && (await reference.training.read(chunk));
+    const gradient = new Float32Array(all * D);
+    let total = 0;
+    for (let row = 0; row < all; row += rows) {
+      const count = Math.min(rows, all - row);
+      const slab = (data: Float32Array): HostTensor => ({
+        type: 'f32',
+        shape: [count, D],
+        data: data.slice(row * D, (row + count) * D),
+      });
+      const seeds = new Float32Array(count).fill(weight);
+      const target = new BigInt64Array(count);
+      if (!dense) {
+        for (let r = 0; r < count; r++) {
+          const [window, t] = [Math.floor((row + r) / length), (row + r) % length];
+          if (t === length - 1) seeds[r] = 0;
+          else target[r] = BigInt(training.windows.windows[starts[chunk]! + window]![t + 1]!);
+        }
+      }
+      const result = await session.run({
+        x: slab(residual),
+        ...(dense ? { reference: slab(dense) } : { target: { type: 'i64', shape: [count, 1], data: target } }),
+        [cotangentOf(output)]: { type: 'f32', shape: [count, 1], data: seeds },
+      });
+      gradient.set(result[gradientOf('x')]!.data as Float32Array, row * D);
+      const losses = result[output]!.data as Float32Array;
+      for (let r = 0; r < count; r++) if (seeds[r] !== 0) total += losses[r]!;
+    }
+    return { loss: total, gradient };
+  };
+}
