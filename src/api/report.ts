@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
-import { type Comparison, type Frontier, type Manifest, parseManifest } from '../records/index.js';
+import { type Comparison, type Frontier, type HealRecord, type Manifest, parseManifest } from '../records/index.js';
 
 /**
  * Writes the report of `<run>/layerwise.json` to `out`, which must not exist. Without `out` it replaces
@@ -28,6 +28,9 @@ export const drawReport = async (manifest: Manifest): Promise<string> =>
 
 export const drawComparison = async (comparison: Comparison): Promise<string> =>
   (await import('../report/index.js')).renderComparison(comparison);
+
+export const drawHealing = async (record: HealRecord): Promise<string> =>
+  (await import('../report/index.js')).renderHealing(record);
 
 /** The page of a frontier, and its picture as an SVG file of its own. */
 export async function drawFrontier(frontier: Frontier): Promise<{ readonly page: string; readonly picture: string }> {

@@ -14,6 +14,7 @@ import { COMPRESS_OPTIONS } from './compress-options.js';
 import { EXPORT_OPTIONS } from './export-options.js';
 import { FRONTIER_OPTIONS } from './frontier-options.js';
 import { GROW_OPTIONS } from './grow-options.js';
+import { HEAL_OPTIONS } from './heal-options.js';
 import { QUANTISE_OPTIONS } from './quantise-options.js';
 import { SERVE_OPTIONS } from './serve-options.js';
 
@@ -267,6 +268,7 @@ export const OPTIONS = {
   },
   ...EXPORT_OPTIONS,
   ...FRONTIER_OPTIONS,
+  ...HEAL_OPTIONS,
   tokens: { kind: 'number', flag: '--tokens', value: 'n', text: 'tokens decoded in each turn', otherwise: '32' },
   promptTokens: { kind: 'number', flag: '--prompt-tokens', value: 'n', text: 'tokens of the prompt', otherwise: '256' },
   turns: {

@@ -15,6 +15,7 @@ export {
   standForms,
 } from './frontier.js';
 export { type Gain, type Gains, gainOf, havePartedGains } from './gains.js';
+export { type HealRecord, parseHealRecord } from './heal.js';
 export { pairedInterval, verdictOf } from './interval.js';
 export { type Manifest, type ManifestText, parseManifest, type ResultRow } from './manifest.js';
 export { blockId, type Plan, parsePlan, type Treatment, validatePlan } from './plan.js';

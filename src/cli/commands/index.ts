@@ -6,6 +6,7 @@ import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
 import { frontierCommand } from './frontier.js';
 import { generateCommand } from './generate.js';
+import { healCommand } from './heal.js';
 import { inspectCommand } from './inspect.js';
 import { packCommand } from './pack.js';
 import { planCommand } from './plan.js';
@@ -24,6 +25,7 @@ export const COMMANDS = [
   compareCommand,
   frontierCommand,
   dropCommand,
+  healCommand,
   packCommand,
   exportCommand,
   benchCommand,
