@@ -104,6 +104,16 @@ export async function requireAlike(model: Model, dense: Model, matched: Matched 
     if (await sameValues(model.checkpoint, dense.checkpoint, name)) continue;
     differs(dense, `tensor ${name}`, 'the values of the checkpoint', 'others');
   }
+  if (model.config.blocks === dense.config.blocks) await requireDifferent(model, dense);
+}
+
+/** Looks for the first difference, which is in the first tensor as a rule. */
+async function requireDifferent(model: Model, dense: Model): Promise<void> {
+  for (const { name, block } of describeTensors(model.config, model.tensorNames)) {
+    if (block !== undefined && !(await sameValues(model.checkpoint, dense.checkpoint, name))) return;
+  }
+  const message = `--dense: ${givenPath(dense.checkpoint)} has the same weights as the checkpoint, so there is nothing to heal. Name the original, and the checkpoint that was made from it.`;
+  throw new OptionError('E_OPTION_DENSE', message, { option: 'dense' });
 }
 
 function differs(dense: Model, what: string, expected: unknown, got: unknown): never {

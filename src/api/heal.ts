@@ -41,6 +41,7 @@ import { type Activations, embedText, sampleText, type Text } from '../stream/in
 import { loadTokenizer } from '../text/index.js';
 import {
   type Curve,
+  checkTrained,
   createParameters,
   type HalfCurve,
   type Match,
@@ -82,6 +83,7 @@ export async function heal(options: HealOptions): Promise<HealResult> {
   await requireAlike(model, dense, matched);
   const matches = requireMatches(settings, model, dense, matched);
   const trained = await trainedOf(settings, model);
+  await checkTrained(model, trained);
   // The training state is 12 bytes a number, the best state 4, beside the output.
   if (!resume) await checkSpace(out, 2 * model.bytes + 16 * model.parameters);
   const texts = await prepareHealTexts(settings, model);

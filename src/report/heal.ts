@@ -6,7 +6,7 @@ import { drawLines } from './charts.js';
 import { escapeHtml, figure, type Html, list, note, type Row, section, table } from './html.js';
 import { keyOfLines } from './key.js';
 import { page } from './page.js';
-import { textsTable } from './sections/texts.js';
+import { textsTable } from './sections/origin.js';
 
 /** One self-contained HTML document. Equal records give equal bytes. */
 export function renderHealing(record: HealRecord): string {

@@ -10,13 +10,12 @@ import { describePlan, policyName } from './reading.js';
 import { bitsSection } from './sections/bits.js';
 import { errorSection } from './sections/errors.js';
 import { fidelitySection } from './sections/fidelity.js';
-import { originSection } from './sections/origin.js';
+import { originSection, textSection } from './sections/origin.js';
 import { perplexitySection } from './sections/perplexity.js';
 import { searchSection } from './sections/search.js';
 import { sizeSection } from './sections/sizes.js';
 import { sparsitySection } from './sections/sparsity.js';
 import { taskSection } from './sections/tasks.js';
-import { textSection } from './sections/texts.js';
 import { verdictParagraph } from './sections/verdict.js';
 
 /** One self-contained HTML document: opens from disk, needs no network. Equal manifests give equal bytes. */

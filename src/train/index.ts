@@ -2,6 +2,6 @@ export { type LogitsStage, trainLogits } from './logits-stage.js';
 export type { Curve, LoopSettings } from './loop.js';
 export { shuffled } from './order.js';
 export type { Parameter } from './parameter.js';
-export { createParameters, isGrid, LORA_ALPHA, type Trained } from './parameters.js';
+export { checkTrained, createParameters, isGrid, LORA_ALPHA, type Trained } from './parameters.js';
 export { type HalfCurve, type Match, type StreamStage, trainStream } from './stream-stage.js';
 export type { Scored } from './watch.js';

@@ -3,13 +3,13 @@
 // first and runs each one again, so one block's weights and inner values are resident. Divergence counts all positions of a
 // window, likelihood all but the last, which has no next token in it.
 
-import { type OnProgress, withResources } from '../base/index.js';
+import { type OnProgress, type Own, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { LOGITS_PER_RUN, scoreDivergences, scoreWindows } from '../evaluate/index.js';
 import { cotangentOf, differentiate, gradientOf } from '../graph/index.js';
 import { blockGraphs, headGraph, type Model } from '../model/index.js';
 import { type Activations, chunkTensor, inParallel, sameShape, type Text } from '../stream/index.js';
-import { type Curve, type Gradient, type LoopSettings, train } from './loop.js';
+import { type Curve, type Gradient, type LoopSettings, type Problem, train } from './loop.js';
 import { chunksOfStep } from './order.js';
 import type { Parameter } from './parameter.js';
 import { addUp, openSessions, passHalf, tensorsOf, weightsOf } from './sessions.js';
@@ -32,81 +32,89 @@ export type LogitsStage = {
 
 /** Trains all parameters together. */
 export async function trainLogits(stage: LogitsStage): Promise<Curve> {
-  const { engine, model, parameters, validation, reference, settings, onProgress } = stage;
-  const { length } = stage.training.windows;
+  const { settings, onProgress } = stage;
   return await withResources(async (own) => {
-    const sessions = openSessions(own, engine);
-    const all = parameters.flat();
-    const weights = weightsOf(model, all);
-    const blocks = parameters.map((_, block) => blockGraphs(model, block, length).whole);
-    const first = parameters.findIndex((of) => of.length > 0);
-    const backward: (Session | undefined)[] = [];
-    for (const [block, half] of blocks.entries()) {
-      const roles = parameters[block]!.map(({ tensor }) => roleOf(half, tensor));
-      const wrt = [...(block > first ? ['x'] : []), ...roles];
-      backward.push(block < first ? undefined : await sessions(differentiate(half.graph, { seeds: ['y'], wrt })));
-    }
-    const head = await openHead(stage, sessions);
-    const stream = await own(sameShape(validation.embedded));
+    const problem = await openLogits(own, stage);
     onProgress({ kind: 'stage', stage: `whole model, ${stage.loss}`, total: settings.steps, unit: 'step' });
-
-    const validate = async (): Promise<number> => {
-      for (const [block, half] of blocks.entries()) {
-        await passHalf(engine, sessions, half, weights, [block === 0 ? validation.embedded : stream, stream]);
-      }
-      const scores = reference
-        ? (await scoreDivergences(engine, model, [stream], reference.validation))[0]!
-        : await scoreWindows(engine, model, stream, validation.windows);
-      return scores.reduce((a, b) => a + b, 0) / scores.length;
-    };
-
-    const gradient = async (step: number): Promise<Gradient> => {
-      const { embedded } = stage.training;
-      const chunks = chunksOfStep(step, stage.perStep, embedded.chunks.length, stage.seed);
-      const each = <T>(work: (index: number, chunk: number) => Promise<T>): Promise<T[]> =>
-        inParallel(engine.concurrency, chunks.length, (index) => work(index, chunks[index]!));
-      const tensorOf = (chunk: number, data: Float32Array): HostTensor => chunkTensor(embedded, chunk, data);
-      // residuals[block][index]: before the block.
-      const residuals: Float32Array[][] = [await each((_, chunk) => embedded.read(chunk))];
-      for (const [block, half] of blocks.entries()) {
-        const session = await sessions(half.graph);
-        const tensors = await tensorsOf(half, weights);
-        residuals.push(
-          await each(async (index, chunk) => {
-            const { y } = await session.run({ ...tensors, x: tensorOf(chunk, residuals[block]![index]!) });
-            return y!.data as Float32Array;
-          }),
-        );
-      }
-      const windows = chunks.reduce((sum, chunk) => sum + embedded.chunks[chunk]!, 0);
-      const counted = windows * (stage.loss === 'kl' ? length : length - 1);
-      const made = await each((index, chunk) => head(chunk, residuals.at(-1)![index]!, 1 / counted));
-      let cotangents = made.map(({ gradient }) => gradient);
-      let total = 0;
-      for (const { loss } of made) total += loss;
-      const gradients = new Map<string, Float32Array>();
-      for (let block = blocks.length - 1; block >= first; block--) {
-        const half = blocks[block]!;
-        const tensors = await tensorsOf(half, weights);
-        const next: Float32Array[] = [];
-        const sums = await addUp(engine, chunks.length, async (index) => {
-          const { [gradientOf('x')]: dx, ...rest } = await backward[block]!.run({
-            ...tensors,
-            x: tensorOf(chunks[index]!, residuals[block]![index]!),
-            [cotangentOf('y')]: tensorOf(chunks[index]!, cotangents[index]!),
-          });
-          if (dx) next[index] = dx.data as Float32Array;
-          return rest;
-        });
-        for (const { tensor } of parameters[block]!) {
-          gradients.set(tensor, sums.get(gradientOf(roleOf(half, tensor)))!);
-        }
-        cotangents = next;
-      }
-      return { loss: total / counted, gradients };
-    };
-    return await train({ what: 'whole model', parameters: all, gradient, validate }, settings);
+    return await train(problem, settings);
   });
+}
+
+/** The loss of the whole model and its gradient. The scope that `own` belongs to closes its sessions. */
+export async function openLogits(own: Own, stage: Omit<LogitsStage, 'settings' | 'onProgress'>): Promise<Problem> {
+  const { engine, model, parameters, validation, reference } = stage;
+  const { length } = stage.training.windows;
+  const sessions = openSessions(own, engine);
+  const all = parameters.flat();
+  const weights = weightsOf(model, all);
+  const blocks = parameters.map((_, block) => blockGraphs(model, block, length).whole);
+  const first = parameters.findIndex((of) => of.length > 0);
+  const backward: (Session | undefined)[] = [];
+  for (const [block, half] of blocks.entries()) {
+    const roles = parameters[block]!.map(({ tensor }) => roleOf(half, tensor));
+    const wrt = [...(block > first ? ['x'] : []), ...roles];
+    backward.push(block < first ? undefined : await sessions(differentiate(half.graph, { seeds: ['y'], wrt })));
+  }
+  const head = await openHead(stage, sessions);
+  const stream = await own(sameShape(validation.embedded));
+  const validate = async (): Promise<number> => {
+    for (const [block, half] of blocks.entries()) {
+      await passHalf(engine, sessions, half, weights, [block === 0 ? validation.embedded : stream, stream]);
+    }
+    const scores = reference
+      ? (await scoreDivergences(engine, model, [stream], reference.validation))[0]!
+      : await scoreWindows(engine, model, stream, validation.windows);
+    return scores.reduce((a, b) => a + b, 0) / scores.length;
+  };
+
+  const gradient = async (step: number): Promise<Gradient> => {
+    const { embedded } = stage.training;
+    const chunks = chunksOfStep(step, stage.perStep, embedded.chunks.length, stage.seed);
+    const each = <T>(work: (index: number, chunk: number) => Promise<T>): Promise<T[]> =>
+      inParallel(engine.concurrency, chunks.length, (index) => work(index, chunks[index]!));
+    const tensorOf = (chunk: number, data: Float32Array): HostTensor => chunkTensor(embedded, chunk, data);
+    // residuals[block][index]: before the block.
+    const residuals: Float32Array[][] = [await each((_, chunk) => embedded.read(chunk))];
+    for (const [block, half] of blocks.entries()) {
+      const session = await sessions(half.graph);
+      const tensors = await tensorsOf(half, weights);
+      residuals.push(
+        await each(async (index, chunk) => {
+          const { y } = await session.run({ ...tensors, x: tensorOf(chunk, residuals[block]![index]!) });
+          return y!.data as Float32Array;
+        }),
+      );
+    }
+    const windows = chunks.reduce((sum, chunk) => sum + embedded.chunks[chunk]!, 0);
+    const counted = windows * (stage.loss === 'kl' ? length : length - 1);
+    const made = await each((index, chunk) => head(chunk, residuals.at(-1)![index]!, 1 / counted));
+    let cotangents = made.map(({ gradient }) => gradient);
+    let total = 0;
+    for (const { loss } of made) total += loss;
+    const gradients = new Map<string, Float32Array>();
+    for (let block = blocks.length - 1; block >= first; block--) {
+      const half = blocks[block]!;
+      const tensors = await tensorsOf(half, weights);
+      const next: Float32Array[] = [];
+      const sums = await addUp(engine, chunks.length, async (index) => {
+        const { [gradientOf('x')]: dx, ...rest } = await backward[block]!.run({
+          ...tensors,
+          x: tensorOf(chunks[index]!, residuals[block]![index]!),
+          [cotangentOf('y')]: tensorOf(chunks[index]!, cotangents[index]!),
+        });
+        if (dx) next[index] = dx.data as Float32Array;
+        return rest;
+      });
+      for (const { tensor } of parameters[block]!) {
+        gradients.set(tensor, sums.get(gradientOf(roleOf(half, tensor)))!);
+      }
+      cotangents = next;
+    }
+    return { loss: total / counted, gradients };
+  };
+  // A small divergence may grow a little before it falls; a likelihood starts near what it ends at.
+  const diverges = (start: number): number => (stage.loss === 'kl' ? 3 * start + 0.5 : start + 1);
+  return { what: 'whole model', diverges, parameters: all, gradient, validate };
 }
 
 /** The summed loss of a chunk, and the gradient of its residual times `weight`. */
@@ -117,7 +125,7 @@ type Head = (
 ) => Promise<{ readonly loss: number; readonly gradient: Float32Array }>;
 
 async function openHead(
-  { model, loss, training, reference }: LogitsStage,
+  { model, loss, training, reference }: Omit<LogitsStage, 'settings' | 'onProgress'>,
   sessions: ReturnType<typeof openSessions>,
 ): Promise<Head> {
   const output = loss === 'kl' ? 'divergence' : 'nll';

@@ -8,14 +8,12 @@ import { clipFactor, normOf } from './clip.js';
 import type { Parameter, Variable } from './parameter.js';
 import { rateAt } from './schedule.js';
 import { readState, removeState, writeState } from './state.js';
-import { createWatch, type Scored } from './watch.js';
+import { createWatch, type Scored, type Watched } from './watch.js';
 
 /** The mean loss of a step's tokens, and the gradient of each parameter's tensor. */
 export type Gradient = { readonly loss: number; readonly gradients: ReadonlyMap<string, Float32Array> };
 
-export type Problem = {
-  /** Names it in messages. */
-  readonly what: string;
+export type Problem = Watched & {
   readonly parameters: readonly Parameter[];
   /** The gradient of step `step`, from 0. */
   gradient(step: number): Promise<Gradient>;
@@ -84,7 +82,7 @@ export async function train(problem: Problem, settings: LoopSettings): Promise<C
     requireNumber(first[0]!.loss, problem.what);
     await writeState(`${path}.best`, values, first[0]);
   }
-  const watch = createWatch(first, rate, problem.what);
+  const watch = createWatch(first, rate, problem);
   const training: Scored[] = [...(kept?.training ?? [])];
   const now = (step: number): Kept => ({ step, training, validation: watch.scores });
   try {

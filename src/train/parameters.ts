@@ -18,16 +18,13 @@ export type Trained =
 /** s of W + s·BA is LORA_ALPHA: alpha is that many times the rank. */
 export const LORA_ALPHA = 2;
 
-/** The parameters of each block. @throws OptionError E_OPTION_TRAIN where there is nothing to train */
+/** The parameters of each block. */
 export async function createParameters(
   model: Model,
   trained: Trained,
   seed: number,
 ): Promise<readonly (readonly Parameter[])[]> {
-  const scales = await readScales(
-    model.checkpoint,
-    model.linears.flat().map((linear) => ({ ...linear, name: weightName(linear) })),
-  );
+  const scales = await scalesOf(model);
   const all: Parameter[][] = [];
   for (const [block, linears] of model.linears.entries()) {
     const made: Parameter[] = [];
@@ -45,12 +42,35 @@ export async function createParameters(
       }
     }
   }
-  if (all.every((made) => made.length === 0)) {
-    const message = `--train: ${trained.kind} names nothing that this model has. Use --train kept.`;
-    throw new OptionError('E_OPTION_TRAIN', message, { option: 'train', got: trained.kind });
-  }
   return all;
 }
+
+/**
+ * Refuses what cannot be trained, from headers alone.
+ * @throws OptionError E_OPTION_TRAIN
+ */
+export async function checkTrained(model: Model, trained: Trained): Promise<void> {
+  if (trained.kind === 'lora' && !trained.adapter) {
+    const [grid] = (await scalesOf(model))?.grids.keys() ?? [];
+    if (grid === undefined) return;
+    const message = `--train lora: ${grid} lies on a grid of few levels, and what is merged into it would not. Use --train kept, or --adapter.`;
+    throw new OptionError('E_OPTION_TRAIN', message, { option: 'train', got: 'lora', tensor: grid });
+  }
+  const { config, tensorNames, linears } = model;
+  const weights = new Set(linears.flat().map(weightName));
+  const others = Array.from({ length: config.blocks }, (_, block) => blockTensors(config, tensorNames, block))
+    .flat()
+    .filter(({ name, role }) => role !== ROUTER && !weights.has(name));
+  if (trained.kind !== 'norms' || others.length > 0) return;
+  const message = '--train: this model has no norms or biases to train. Use --train kept.';
+  throw new OptionError('E_OPTION_TRAIN', message, { option: 'train', got: trained.kind });
+}
+
+const scalesOf = (model: Model): ReturnType<typeof readScales> =>
+  readScales(
+    model.checkpoint,
+    model.linears.flat().map((linear) => ({ ...linear, name: weightName(linear) })),
+  );
 
 const ROUTER = 'router.weight';
 

@@ -83,7 +83,7 @@ export async function trainStream(stage: StreamStage): Promise<readonly HalfCurv
           const what = half.name === 'block' ? `block ${block}` : `block ${block}, ${half.name}`;
           const problem = await problemOf(stage, sessions, half, own, weights, { training, validation });
           const curve = await train(
-            { ...problem, what, parameters: own },
+            { ...problem, what, diverges, parameters: own },
             { ...settings, path: `${settings.path}/block-${block}-${half.name}`, onProgress },
           );
           curves.push({ block, half: half.name, ...curve });
@@ -94,6 +94,9 @@ export async function trainStream(stage: StreamStage): Promise<readonly HalfCurv
     return curves;
   });
 }
+
+/** An error as large as the stream itself is no progress, wherever it began. */
+const diverges = (start: number): number => Math.max(1, 3 * start);
 
 const trainedIn = ({ tensors }: Half, parameters: readonly Parameter[]): readonly Parameter[] => {
   const read = new Set(tensors.values());

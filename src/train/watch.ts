@@ -15,15 +15,15 @@ export type Watch = {
 
 /** Scorings in a row without a lower loss after which training ends. */
 export const PATIENCE = 4;
-/** How many times its first value a loss may reach. */
-export const DIVERGED = 3;
+/** What is watched: its name, and the loss that is divergence, from the one at the start. */
+export type Watched = { readonly what: string; readonly diverges: (start: number) => number };
 
 /** Watches a validation loss. `entered` are the scores of an interrupted run, the start first. */
-export function createWatch(entered: readonly Scored[], rate: number, what: string): Watch {
+export function createWatch(entered: readonly Scored[], rate: number, watched: Watched): Watch {
   const scores: Scored[] = [];
   let best = entered[0]!;
   const enter = (score: Scored): { readonly improved: boolean; readonly stop: boolean } => {
-    requireNoDivergence(score, scores[0] ?? score, rate, what, best);
+    requireNoDivergence(score, scores[0] ?? score, rate, watched, best);
     scores.push(score);
     const improved = score.loss < best.loss || scores.length === 1;
     if (improved) best = score;
@@ -41,8 +41,14 @@ export function createWatch(entered: readonly Scored[], rate: number, what: stri
 }
 
 /** @throws NumericError E_NUMERIC_DIVERGED */
-export function requireNoDivergence(now: Scored, first: Scored, rate: number, what: string, best: Scored): void {
-  if (Number.isFinite(now.loss) && now.loss <= DIVERGED * first.loss + 1e-3) return;
+function requireNoDivergence(
+  now: Scored,
+  first: Scored,
+  rate: number,
+  { what, diverges }: Watched,
+  best: Scored,
+): void {
+  if (now === first || now.loss <= diverges(first.loss)) return;
   throw new NumericError(
     'E_NUMERIC_DIVERGED',
     `${what}: the loss is ${now.loss} at step ${now.step}, and was ${first.loss} at the start; the learning rate ${rate} is too high for this model. The best state so far, ${best.loss} at step ${best.step}, is kept: repeat the command with --resume to write it as the output, or remove the folder and use a lower --rate.`,

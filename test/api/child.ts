@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import type { FrontierOptions } from '../../src/api/index.js';
+import type { FrontierOptions, HealOptions } from '../../src/api/index.js';
 import type { CompressOptions } from '../../src/compress/index.js';
 import type { PruneOptions, QuantiseOptions } from '../../src/runs/index.js';
 
@@ -36,11 +36,11 @@ export type Child = {
 
 /** Starts a command; `killAfter` (milliseconds) sends SIGKILL from outside. */
 export function startRun(
-  options: PruneOptions | QuantiseOptions | FrontierOptions | CompressOptions,
+  options: PruneOptions | QuantiseOptions | FrontierOptions | CompressOptions | HealOptions,
   log: string,
   fault?: Fault,
   killAfter?: number,
-  command: 'prune' | 'quantise' | 'frontier' | 'compress' = 'prune',
+  command: 'prune' | 'quantise' | 'frontier' | 'compress' | 'heal' = 'prune',
 ): Child {
   const script = fileURLToPath(new URL('./runner.mjs', import.meta.url));
   const child = spawn(process.execPath, [script, JSON.stringify({ command, options, log, fault })], {
