@@ -40,6 +40,10 @@ with every criterion and with every pattern (\`test/api/matrix.test.ts\`, over i
 
 ${table}
 
+Every family is healed after pruning by \`heal\`, half block by half block and as a whole, and its zeros keep their bits
+(\`test/api/heal.test.ts\`, with quantised checkpoints of 2, 3, 4 and 8 bits, dropped blocks, norms alone, LoRA). Where attention
+and MLP run side by side (\`gpt_neox\`), a block is one piece. Adapters in PEFT's form are written for every family but the mixtures.
+
 Every family can be packed and run, mixtures of experts too: \`pack\`, \`generate\`, \`serve\`, \`bench\` and \`evaluate\` take its
 models, and the runtime's logits equal those of transformers (\`test/decoder/decoder.test.ts\`).
 

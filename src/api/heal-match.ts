@@ -42,7 +42,7 @@ async function removedBlocks(model: Model, dense: Model): Promise<readonly numbe
 
 /** The blocks that the record of a growth says are new. @throws OptionError E_OPTION_TRAIN where there is none */
 export async function grownBlocks(model: Model): Promise<readonly number[]> {
-  const { added } = await readRecord(model.checkpoint);
+  const { grown: added } = await readRecord(model.checkpoint);
   const { blocks } = model.config;
   if (Array.isArray(added) && added.length > 0 && added.every((b) => Number.isInteger(b) && b >= 0 && b < blocks)) {
     return added;

@@ -17,7 +17,7 @@ export type AdamWSettings = {
   readonly scale: number;
 };
 
-export const ADAMW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8 } as const;
+const ADAMW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8 } as const;
 
 export const createMoments = (length: number): Moments => ({
   m: new Float32Array(length),

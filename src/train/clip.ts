@@ -1,7 +1,7 @@
 // The norm of a gradient that lies in several arrays, and the factor that clips it, as clip_grad_norm_ of PyTorch does.
 
 /** The largest norm of a step's gradient. */
-export const LARGEST_NORM = 1;
+const LARGEST_NORM = 1;
 
 /** ‖g‖ over all arrays, summed in float64 in the order given. */
 export function normOf(gradients: Iterable<Float32Array>): number {

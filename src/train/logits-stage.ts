@@ -41,7 +41,7 @@ export async function trainLogits(stage: LogitsStage): Promise<Curve> {
 }
 
 /** The loss of the whole model and its gradient. The scope that `own` belongs to closes its sessions. */
-export async function openLogits(own: Own, stage: Omit<LogitsStage, 'settings' | 'onProgress'>): Promise<Problem> {
+async function openLogits(own: Own, stage: Omit<LogitsStage, 'settings' | 'onProgress'>): Promise<Problem> {
   const { engine, model, parameters, validation, reference } = stage;
   const { length } = stage.training.windows;
   const sessions = openSessions(own, engine);

@@ -1,7 +1,7 @@
 // The learning rate of a step: up in a line over the first 5 % of the steps, then down along a cosine to a tenth.
 
-export const WARM_UP = 0.05;
-export const LAST = 0.1;
+const WARM_UP = 0.05;
+const LAST = 0.1;
 
 /** The rate of step `step` (from 1) of `steps`. */
 export function rateAt(step: number, steps: number, peak: number): number {

@@ -163,7 +163,7 @@ const seedsOf = (windows: number, length: number, value: number): HostTensor => 
 });
 
 /** The sum of a tensor, in float64. */
-export function sumOf({ data }: HostTensor): number {
+function sumOf({ data }: HostTensor): number {
   let sum = 0;
   for (const value of data as Float32Array) sum += value;
   return sum;

@@ -144,6 +144,17 @@ describe('a llama', () => {
     expect((await heal({ ...blind, loss: 'kl', tokens: 512 })).record.stream).toBeNull();
   });
 
+  test('new blocks alone, all of them', async () => {
+    const grown = await makeTiny(join(folder, 'grown'), { dtype: 'BF16', blocks: 5 });
+    await writeFile(join(grown, 'layerwise.json'), JSON.stringify({ format: 'layerwise-grow', grown: [4] }));
+    const { record, out } = await heal({ ...optionsOf(grown, dense, join(folder, 'grown-healed')), train: 'new' });
+    expect(record.stream).toBeNull();
+    expect(klOf(record.scores.healed)).toBeLessThan(klOf(record.scores.start));
+    const names = await changed(grown, out);
+    expect(names.length).toBe(9);
+    expect(names.every((name) => name.startsWith('model.layers.4.'))).toBe(true);
+  });
+
   test('norms alone, or some blocks alone', async () => {
     const norms = await heal({ ...common('only-norms'), train: 'norms', loss: 'kl' });
     expect((await changed(checkpoint, norms.out)).every((name) => /norm/.test(name))).toBe(true);
