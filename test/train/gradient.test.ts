@@ -106,5 +106,5 @@ test.each([
       expect(Math.abs(slope / norm - 1), name).toBeLessThan(0.02);
     }
   },
-  120_000,
+  limit(60_000),
 );
