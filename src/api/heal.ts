@@ -218,7 +218,12 @@ async function run(work: Work, done: boolean): Promise<HealRecord> {
       batch: settings.batch,
       stream,
       whole,
-      zeros: { weights: model.prunable, before: await zerosOf(model), after: await zerosOf(healed) },
+      zeros: {
+        weights: model.prunable,
+        before: await zerosOf(model),
+        // An adapter leaves the weights as they are.
+        after: await zerosOf(settings.adapter ? model : healed),
+      },
       scores,
     };
     await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);

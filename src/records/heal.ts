@@ -56,7 +56,7 @@ const healRecordSchema = z.object({
     .nullable(),
   /** Training of the whole model; null where it was not asked for. */
   whole: curveSchema.extend({ loss: z.enum(['kl', 'nll']) }).nullable(),
-  /** Zeros among the prunable weights, counted in the files. */
+  /** Zeros among the prunable weights, counted in the files; of an adapter, in those that it is loaded beside. */
   zeros: z.object({ weights: z.number().int(), before: z.number().int(), after: z.number().int() }),
   scores: z.object({ dense: scoresSchema, start: scoresSchema, healed: scoresSchema }),
 });
