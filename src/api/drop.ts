@@ -24,6 +24,7 @@ import {
   normaliseGreedy,
   normaliseRun,
   normaliseWindowing,
+  oneOf,
   openEngine,
   openGrids,
   openReference,
@@ -33,14 +34,13 @@ import {
   prepareTexts,
   type RunOptions,
   type RunSettings,
-  scoreAgainst,
-  scoreText,
   type TextSettings,
   type WindowingOptions,
   type Workspace,
 } from '../runs/index.js';
 import { removeGreedily } from '../search/index.js';
 import { embedText, type VisitResidual } from '../stream/index.js';
+import { perplexitiesOf, scoreDepth } from './depth-scores.js';
 import { removeBlocks } from './remove-blocks.js';
 
 export type DropOptions = RunOptions &
@@ -137,11 +137,8 @@ function normaliseDrop(options: DropOptions): DropSettings {
 
 function normaliseRepair({ repair, calibration }: DropOptions): DropSettings['repair'] {
   if (repair === undefined) return undefined;
-  if (repair !== 'linear') {
-    const message = `--repair: expected linear, got ${JSON.stringify(repair)}.`;
-    throw new OptionError('E_OPTION_REPAIR', message, { option: 'repair', expected: ['linear'], got: repair });
-  }
-  if (calibration !== undefined) return repair;
+  const method = oneOf('repair', repair, ['linear']);
+  if (calibration !== undefined) return method;
   const message = '--calibration: expected a text file; --repair linear fits weights on it. Pass one, or leave it out.';
   throw new OptionError('E_OPTION_CALIBRATION', message, { option: 'calibration' });
 }
@@ -172,26 +169,9 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts): 
     await own(workspace);
     const { onProgress } = settings;
     const reference = openReference(own, { ...settings, engine, model, workspace }, texts);
-    // Blocks go, the head stays: the dense model's reads both residuals.
     const context = { engine, model, workspace, reference };
-    const scoresOf = async (name: string, smaller: Model | undefined) => {
-      const { evaluation, compared } = await scoreAgainst(context, smaller, undefined, {
-        name,
-        losses: true,
-        onProgress,
-      });
-      const perplexityOf = async (text: 'validation' | 'test'): Promise<number | null> => {
-        if (!texts[text]) return null;
-        if (reference?.text === text) return evaluation!.perplexity;
-        const score = () =>
-          scoreText(engine, smaller ?? model, undefined, texts[text]!, `${text}: ${name}`, onProgress);
-        return (await workspace.step(`${text}-${name}`, score)).perplexity;
-      };
-      return {
-        perplexities: { validation: await perplexityOf('validation'), test: await perplexityOf('test') },
-        compared,
-      };
-    };
+    const scoresOf = (name: string, smaller: Model | undefined) =>
+      scoreDepth(context, texts, name, smaller, onProgress);
     const { perplexities: dense } = await scoresOf('dense', undefined);
     const choice = await choose(settings, model, texts, engine, workspace);
     const removed = new Set(choice.removed);
@@ -304,12 +284,7 @@ async function repairRemoval(
   const unrepaired = await workspace.step('unrepaired', async () => {
     onProgress({ kind: 'stage', stage: 'writing' });
     const bare = await openModel(await assemble({ ...writing, grids: undefined }, removed));
-    const perplexityOf = async (name: 'validation' | 'test'): Promise<number | null> => {
-      const text = texts[name];
-      if (!text) return null;
-      return (await scoreText(engine, bare, undefined, text, `${name}: unrepaired`, onProgress)).perplexity;
-    };
-    return { validation: await perplexityOf('validation'), test: await perplexityOf('test') };
+    return await perplexitiesOf({ engine, model: bare }, texts, 'unrepaired', onProgress);
   });
   const seams = seamsOf(model.config.blocks, removed);
   const dir = workspace.at('repaired');

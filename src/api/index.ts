@@ -8,6 +8,7 @@ export { type ExportPlanOptions, exportPlan } from './export-plan.js';
 export { type FrontierOptions, type FrontierResult, frontier } from './frontier.js';
 export { CONTENDERS } from './frontier-contenders.js';
 export { type GenerateOptions, type GenerateResult, generate } from './generate.js';
+export { type GrowOptions, type GrowResult, grow } from './grow.js';
 export { type HealResult, heal } from './heal.js';
 export { HEAL_DEFAULTS, type HealOptions, LOSSES, TRAINED } from './heal-settings.js';
 export { type CheckpointReport, inspect } from './inspect.js';

@@ -13,10 +13,17 @@ import {
   silent,
 } from '../base/index.js';
 import { type PushResult, type PushTarget, pushFolder, renderCard } from '../hub/index.js';
-import { type DropRecord, type Manifest, parseDropRecord, parseManifest } from '../records/index.js';
+import {
+  type DropRecord,
+  type GrowRecord,
+  type Manifest,
+  parseDropRecord,
+  parseGrowRecord,
+  parseManifest,
+} from '../records/index.js';
 
 export type PushOptions = PushTarget & {
-  /** Directory that `prune` or `drop` wrote. */
+  /** Directory that `prune`, `drop` or `grow` wrote. */
   readonly run: string;
   readonly onProgress?: OnProgress;
 };
@@ -50,12 +57,12 @@ export async function pushFinished(options: PushOptions): Promise<PushResult> {
 
 const quote = (word: string): string => (/^[\w./:=+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
 
-async function readRecord(run: string): Promise<Manifest | DropRecord> {
+async function readRecord(run: string): Promise<Manifest | DropRecord | GrowRecord> {
   const path = join(run, 'layerwise.json');
   if (!(await stat(path).catch(() => undefined))) {
     throw new OptionError(
       'E_OPTION_PUSH',
-      `${run}: expected the output of layerwise prune or drop, with its layerwise.json.`,
+      `${run}: expected the output of layerwise prune, drop or grow, with its layerwise.json.`,
       {
         option: 'run',
         got: run,
@@ -63,5 +70,7 @@ async function readRecord(run: string): Promise<Manifest | DropRecord> {
     );
   }
   const text = await readDocument(path);
-  return /"format":\s*"layerwise-drop"/.test(text) ? parseDropRecord(text, path) : parseManifest(text, path);
+  const [, format] = /"format":\s*"(layerwise-(?:drop|grow))"/.exec(text) ?? [];
+  if (format === 'layerwise-drop') return parseDropRecord(text, path);
+  return format === 'layerwise-grow' ? parseGrowRecord(text, path) : parseManifest(text, path);
 }

@@ -1,5 +1,7 @@
 // The options of drop and grow that no other command has; options.ts has all the others.
 
+import { GROW_METHODS } from '../plan/index.js';
+
 export const GROW_OPTIONS = {
   repair: {
     kind: 'text',
@@ -7,5 +9,19 @@ export const GROW_OPTIONS = {
     value: 'linear',
     text: 'fit the last linear before each gap to what the removed blocks did, in closed form, on --calibration',
     otherwise: 'no repair',
+  },
+  growMethod: {
+    kind: 'text',
+    flag: '--method',
+    value: [...GROW_METHODS.keys()].join('|'),
+    text: 'what new blocks are made of; layerwise help growth explains them',
+  },
+  newBlocks: { kind: 'number', flag: '--blocks', value: 'n', text: 'number of blocks to add' },
+  where: {
+    kind: 'text',
+    flag: '--where',
+    value: 'a..b|list',
+    text: 'blocks after each of which a new one comes, as 15..30 or 3,5,8; with solar the run that is repeated',
+    otherwise: 'lesa, average: the deepest gaps; copy, llama-pro: spread evenly; solar: the middle',
   },
 } as const;

@@ -2,7 +2,7 @@
 // would be a thousand characters; docs/reference/commands/help.md has them as tables.
 
 import { CRITERIA, PATTERNS, QUANTISERS } from '../operators/index.js';
-import { DROP_METHODS, POLICIES } from '../plan/index.js';
+import { DROP_METHODS, GROW_METHODS, POLICIES } from '../plan/index.js';
 import { PROFILE_MEASURES } from '../runs/index.js';
 
 export type TopicRow = { readonly name: string; readonly summary: string };
@@ -60,6 +60,12 @@ export const TOPICS: readonly Topic[] = [
     flag: '--method',
     text: 'which whole blocks layerwise drop removes',
     rows: [...DROP_METHODS.values()].map(row),
+  },
+  {
+    name: 'growth',
+    flag: '--method',
+    text: 'what layerwise grow makes new blocks of',
+    rows: [...GROW_METHODS.values()].map(row),
   },
   {
     name: 'quantisers',

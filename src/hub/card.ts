@@ -2,13 +2,13 @@
 // sparsity by block, the command). The licence lines are copied from the source’s card. Like the record, it has no times
 // and no paths of this machine.
 
-import type { DropRecord, Manifest, ManifestText } from '../records/index.js';
+import type { DropRecord, GrowRecord, Manifest, ManifestText } from '../records/index.js';
 import { describeStart, describeValues, formatPercent, formatPerplexity } from '../words/index.js';
 
 export type CardInput = {
   /** The repository that the card is for. */
   readonly repo: string;
-  readonly record: Manifest | DropRecord;
+  readonly record: Manifest | DropRecord | GrowRecord;
   /** The source's card, where it has one. */
   readonly sourceCard?: string | undefined;
 };
@@ -25,14 +25,24 @@ export function renderCard({ repo, record, sourceCard = '' }: CardInput): string
     ...(commit === undefined
       ? {}
       : { base_model: name, base_model_relation: pruned && record.bits ? 'quantized' : 'finetune' }),
-    tags: [...new Set(['layerwise', ...(pruned ? tagsOf(record) : ['pruned', 'layer-removal'])])],
+    tags: [...new Set(['layerwise', ...(pruned ? tagsOf(record) : DEPTH_TAGS[record.format])])],
   };
   const policy = pruned ? record.plan.from?.policy : undefined;
   if (policy) front.tags.push(policy);
   const source = commit === undefined ? `\`${name}\`` : `[${name}](https://huggingface.co/${name}) at \`${commit}\``;
-  const body = pruned ? describePruning(record, source) : describeRemoval(record, source);
+  const body =
+    record.format === 'layerwise-run'
+      ? describePruning(record, source)
+      : record.format === 'layerwise-drop'
+        ? describeRemoval(record, source)
+        : describeGrowth(record, source);
   return `${['---', ...formatYaml(front), '---'].join('\n')}\n\n# ${repo.split('/').at(-1)}\n\n${body.join('\n\n')}\n`;
 }
+
+const DEPTH_TAGS = {
+  'layerwise-drop': ['pruned', 'layer-removal'],
+  'layerwise-grow': ['depth-up-scaling'],
+} as const;
 
 const tagsOf = ({ bits, sparsity, criterion }: Manifest): string[] => [
   ...(bits ? ['quantized'] : []),
@@ -83,16 +93,39 @@ function describePruning(record: Manifest, source: string): string[] {
 }
 
 function describeRemoval(record: DropRecord, source: string): string[] {
-  const { removed, blocks, parameters, method, dense, dropped, texts, tool, seed } = record;
-  const rows = [
-    ['dense', formatPerplexity(dense.validation), formatPerplexity(dense.test)],
-    [`without ${removed.length} blocks`, formatPerplexity(dropped.validation), formatPerplexity(dropped.test)],
+  const { removed, blocks, parameters, method, dense, dropped, repair, texts, tool, seed } = record;
+  const row = (label: string, { validation, test }: typeof dense): string[] => [
+    label,
+    formatPerplexity(validation),
+    formatPerplexity(test),
   ];
+  const rows = [
+    row('dense', dense),
+    row(`without ${removed.length} blocks`, repair?.unrepaired ?? dropped),
+    ...(repair ? [row('repaired', dropped)] : []),
+  ];
+  const trained = repair
+    ? `What they did was fitted in closed form into the blocks beside them (${repair.seams.map(({ block }) => block).join(', ')}); nothing was trained afterwards.`
+    : 'Nothing was trained afterwards.';
   return [
-    `${source} without ${removed.length} of its ${blocks.before} blocks (${removed.join(', ')}), chosen by ${method} with Layerwise ${tool.version}; ${formatPercent(parameters.after / parameters.before)} of the parameters are left. Nothing was trained afterwards.`,
+    `${source} without ${removed.length} of its ${blocks.before} blocks (${removed.join(', ')}), chosen by ${method} with Layerwise ${tool.version}; ${formatPercent(parameters.after / parameters.before)} of the parameters are left. ${trained}`,
     ...(texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : []),
     '## How it was made',
     ...describeText('Calibration', texts.calibration),
+    `Seed ${seed}, on ${tool.device}. \`layerwise.json\` is the record of the run, with the SHA-256 of every file it read.`,
+  ];
+}
+
+function describeGrowth(record: GrowRecord, source: string): string[] {
+  const { grown, blocks, parameters, method, dense, deeper, texts, tool, seed } = record;
+  const rows = [
+    ['dense', formatPerplexity(dense.validation), formatPerplexity(dense.test)],
+    [`with ${grown.length} blocks more`, formatPerplexity(deeper.validation), formatPerplexity(deeper.test)],
+  ];
+  return [
+    `${source} with ${blocks.after} blocks instead of ${blocks.before}, made by ${method} with Layerwise ${tool.version}; the new ones are ${grown.join(', ')}. It has ${formatPercent(parameters.after / parameters.before)} of the parameters. Nothing was trained afterwards.`,
+    ...(texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : []),
+    '## How it was made',
     `Seed ${seed}, on ${tool.device}. \`layerwise.json\` is the record of the run, with the SHA-256 of every file it read.`,
   ];
 }

@@ -32,7 +32,7 @@ export {
   type TargetShares,
   writesAlone,
 } from './pair.js';
-export { mendConfig, mendingOf, renumberTensor } from './removal.js';
+export { mendConfig, mendingOf, placeOf, renumberTensor, reorderConfig, tensorAt } from './removal.js';
 export { longestAlike, type Rope, ropeFactors } from './rope.js';
 export { type BlockEnd, NORM_SUMS, SEAM_INPUTS, seamGraph } from './seam.js';
 export { blockTensors, inPlace, type Linear, linearsOf, modelTensors, tensorNamesOf } from './tensor-names.js';

@@ -1,5 +1,5 @@
-// A checkpoint's tensor names and config.json after whole blocks are removed. The remaining blocks are renumbered. In
-// config.json these change: the number of blocks; every list at its top level with one entry per block (`layer_types` and
+// A checkpoint's tensor names and config.json after whole blocks are removed, or copied: an order says which block of the source
+// each block is (or is like). Blocks are renumbered. In config.json these change: the number of blocks; every list at its top level with one entry per block (`layer_types` and
 // any other list of that length, except ids and class names); and `max_window_layers`, which counts blocks from the first.
 // Where a block's kind follows from its number by a rule (every other block has a window, or experts), the list that the
 // rule stands for is written out. Only these places in the text change; all other characters stay, even `1e-05`.
@@ -12,12 +12,23 @@ import { findFamily, keyOf, readModelConfig } from './config.js';
  * begin.
  */
 export function renumberTensor(name: string, removed: ReadonlySet<number>, prefix: string): string | undefined {
-  const match = name.startsWith(prefix) && /^(0|[1-9]\d*)\./.exec(name.slice(prefix.length));
-  if (!match) return name;
-  const block = Number(match[1]);
-  if (removed.has(block)) return undefined;
-  return `${prefix}${block - countBelow(removed, block)}.${name.slice(prefix.length + match[0].length)}`;
+  const place = placeOf(name, prefix);
+  if (!place) return name;
+  const { block, rest } = place;
+  return removed.has(block) ? undefined : tensorAt({ block: block - countBelow(removed, block), rest }, prefix);
 }
+
+/** A block's number, and a tensor's name within the block. */
+export type TensorPlace = { readonly block: number; readonly rest: string };
+
+/** The place of a tensor; undefined outside the blocks. */
+export function placeOf(name: string, prefix: string): TensorPlace | undefined {
+  const match = name.startsWith(prefix) && /^(0|[1-9]\d*)\./.exec(name.slice(prefix.length));
+  return match ? { block: Number(match[1]), rest: name.slice(prefix.length + match[0].length) } : undefined;
+}
+
+/** The name of the tensor at a place. */
+export const tensorAt = ({ block, rest }: TensorPlace, prefix: string): string => `${prefix}${block}.${rest}`;
 
 const countBelow = (removed: ReadonlySet<number>, block: number): number =>
   [...removed].filter((one) => one < block).length;
@@ -63,12 +74,19 @@ export function mendingOf(config: Readonly<Record<string, unknown>>): Mending {
 }
 
 /** The text of config.json, which must be valid, without the blocks `removed`. */
-export function mendConfig(text: string, removed: ReadonlySet<number>, mending: Mending = {}): string {
+export const mendConfig = (text: string, removed: ReadonlySet<number>, mending: Mending = {}): string =>
+  reorderConfig(text, (blocks) => Array.from({ length: blocks }, (_, i) => i).filter((i) => !removed.has(i)), mending);
+
+/** Which block of the source each block is like, from the source’s number of blocks. */
+export type OrderOf = (blocks: number) => readonly number[];
+
+/** The text of config.json, which must be valid, for blocks in another order, some of them several times or never. */
+export function reorderConfig(text: string, orderOf: OrderOf, mending: Mending = {}): string {
   const { count = 'num_hidden_layers', within, lists = {}, numbers = {}, values = {} } = mending;
   const members = membersOf(text);
   if (within !== undefined) {
     const { begin, end } = members.get(within)!;
-    const inner = mendConfig(text.slice(begin, end), removed, { ...mending, within: undefined });
+    const inner = reorderConfig(text.slice(begin, end), orderOf, { ...mending, within: undefined });
     return text.slice(0, begin) + inner + text.slice(end);
   }
   const valueAt = (key: string): unknown => {
@@ -79,6 +97,7 @@ export function mendConfig(text: string, removed: ReadonlySet<number>, mending: 
   if (typeof blocks !== 'number') {
     throw new InternalError('E_INTERNAL_CONFIG', `config.json has no ${count}; please report this.`);
   }
+  const order = orderOf(blocks);
   const edits: Edit[] = [];
   let added = '';
   const put = (key: string, value: unknown): void => {
@@ -87,37 +106,44 @@ export function mendConfig(text: string, removed: ReadonlySet<number>, mending: 
     else added += `, ${JSON.stringify(key)}: ${JSON.stringify(value)}`;
   };
   for (const [key, list] of Object.entries(lists)) {
-    const left = list.filter((_, i) => !removed.has(i));
-    if (valueAt(key) == null) put(key, left);
+    if (valueAt(key) == null) {
+      put(
+        key,
+        order.map((block) => list[block]),
+      );
+    }
   }
   for (const [key, list] of Object.entries(numbers)) {
-    const left = list.filter((block) => !removed.has(block));
     put(
       key,
-      left.map((block) => block - countBelow(removed, block)),
+      order.flatMap((block, at) => (list.includes(block) ? [at] : [])),
     );
   }
   for (const [key, value] of Object.entries(values)) put(key, value);
-  edits.push({ ...members.get(count)!, text: `${blocks - removed.size}${added}` });
+  edits.push({ ...members.get(count)!, text: `${order.length}${added}` });
   const windowed = valueAt('max_window_layers');
-  if (typeof windowed === 'number' && windowed < blocks) {
-    edits.push({ ...members.get('max_window_layers')!, text: `${windowed - countBelow(removed, windowed)}` });
+  if (typeof windowed === 'number') {
+    const all = windowed >= blocks;
+    const before = all ? Math.max(windowed, order.length) : order.filter((block) => block < windowed).length;
+    edits.push({ ...members.get('max_window_layers')!, text: `${before}` });
   }
   for (const [key, span] of members) {
     if (text[span.begin] !== '[' || NOT_PER_BLOCK.has(key) || key in numbers) continue;
     const elements = elementsOf(text, span.begin);
-    if (elements.length === blocks) edits.push({ ...span, text: withoutElements(text, span, elements, removed) });
+    if (elements.length === blocks) edits.push({ ...span, text: inOrder(text, span, elements, order) });
   }
   edits.sort((a, b) => b.begin - a.begin);
   return edits.reduce((all, { begin, end, text: new_ }) => all.slice(0, begin) + new_ + all.slice(end), text);
 }
 
-/** A list's text without some elements; each remaining one keeps the separator before it. */
-function withoutElements(text: string, list: Span, elements: readonly Span[], removed: ReadonlySet<number>): string {
+/** A list's text with its elements in another order; each keeps the separator before it, and the first takes the second's. */
+function inOrder(text: string, list: Span, elements: readonly Span[], order: readonly number[]): string {
   let kept = '';
-  for (const [i, { begin, end }] of elements.entries()) {
-    if (removed.has(i)) continue;
-    if (kept !== '') kept += text.slice(elements[i - 1]!.end, begin);
+  for (const i of order) {
+    const { begin, end } = elements[i]!;
+    const before = elements[Math.max(i, 1) - 1]!;
+    const after = elements[Math.max(i, 1)];
+    if (kept !== '') kept += after ? text.slice(before.end, after.begin) : ', ';
     kept += text.slice(begin, end);
   }
   return text.slice(list.begin, elements[0]!.begin) + kept + text.slice(elements.at(-1)!.end, list.end);

@@ -28,6 +28,8 @@ export type BlockEnd =
       /** The names of its tensors; undefined where the norm has none. */
       readonly gain: string | undefined;
       readonly bias: string | undefined;
+      /** Whether it norms the whole residual (OPT), and not only what the block adds to it (gemma). */
+      readonly whole: boolean;
     };
 
 export const SEAM_INPUTS = { x: 'x', target: 'target' } as const;
@@ -68,10 +70,8 @@ export function seamGraph(
     sum(g.op('Mul', [n, r]), NORM_SUMS.pull);
     sum(n, NORM_SUMS.values);
     sum(r, NORM_SUMS.missing);
-    return {
-      graph: build(),
-      end: { kind: 'norm', gain: names.get(`${role}.weight`), bias: names.get(`${role}.bias`) },
-    };
+    const [gain, bias] = [names.get(`${role}.weight`), names.get(`${role}.bias`)];
+    return { graph: build(), end: { kind: 'norm', gain, bias, whole: endNorm.whole } };
   }
   const linears = model.linears[block]!.filter(({ kind }) => kind === 'down');
   const mixture = config.mixtures[block];

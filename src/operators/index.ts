@@ -7,6 +7,7 @@ export {
   type Prepared,
   standInOf,
 } from './operator.js';
+export { fitPredictor, type HeldOut, type Stack } from './predict.js';
 export { roundingTo } from './quantise/gptq.js';
 export { GRID_BITS, GRID_GROUPS, gridShape, groupOf } from './quantise/grid.js';
 export { findQuantiser, QUANTISERS } from './quantise/registry.js';

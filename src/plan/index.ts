@@ -15,6 +15,15 @@ export { DROP_METHODS, type DropMethod, dropDeepest, dropLeast, dropRun, findDro
 export { EXPORTERS, findExporter } from './export/registry.js';
 export type { Exporter, ExportLinear, ExportModel, PlanExport } from './export/target.js';
 export { countInGroups } from './groups.js';
+export {
+  findGrowMethod,
+  GROW_METHODS,
+  type GrowMethod,
+  type GrownBlock,
+  growBlocks,
+  newBlocks,
+  parseWhere,
+} from './growth.js';
 export { type Choices, type CostedItem, chooseItems } from './lagrange.js';
 export {
   allocateMixed,

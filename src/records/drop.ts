@@ -8,7 +8,7 @@ import { parseRecord } from './parse.js';
 
 const pairSchema = z.object({ before: z.number().int(), after: z.number().int() });
 /** Perplexities; null without the text. */
-const perplexities = z.object({ validation: z.number().nullable(), test: z.number().nullable() });
+export const perplexitiesSchema = z.object({ validation: z.number().nullable(), test: z.number().nullable() });
 
 const dropRecordSchema = z.object({
   format: z.literal('layerwise-drop'),
@@ -33,15 +33,15 @@ const dropRecordSchema = z.object({
   scores: z.array(z.number().nullable()),
   blocks: pairSchema,
   parameters: pairSchema,
-  dense: perplexities,
+  dense: perplexitiesSchema,
   /** Facts about the written checkpoint. */
-  dropped: perplexities,
+  dropped: perplexitiesSchema,
   /** Of a removal that was repaired; `dropped` is then of the repaired checkpoint. */
   repair: z
     .object({
       method: z.literal('linear'),
       /** Before the repair. */
-      unrepaired: perplexities,
+      unrepaired: perplexitiesSchema,
       /**
        * The blocks that took over what others did, by their numbers in the source, ascending; the removed blocks each stands in
        * for; and the tensors that changed, by their names in the written checkpoint.

@@ -15,6 +15,7 @@ export {
   standForms,
 } from './frontier.js';
 export { type Gain, type Gains, gainOf, havePartedGains } from './gains.js';
+export { type GrowRecord, parseGrowRecord } from './grow.js';
 export { type HealRecord, parseHealRecord } from './heal.js';
 export { pairedInterval, verdictOf } from './interval.js';
 export { type Manifest, type ManifestText, parseManifest, type ResultRow } from './manifest.js';

@@ -9,7 +9,15 @@ export { DEFAULTS, JUDGES } from './defaults.js';
 export { describeCandidate } from './describe.js';
 export { createLocalExecutor, type LocalExecutor } from './executor.js';
 export { factsOf } from './facts.js';
-export { fidelityOf, openReference, scoreAgainst, scoreFinal, scoreText, UNSCORED } from './final-scores.js';
+export {
+  fidelityOf,
+  openReference,
+  type ScoringContext,
+  scoreAgainst,
+  scoreFinal,
+  scoreText,
+  UNSCORED,
+} from './final-scores.js';
 export { gainsOf } from './gains.js';
 export { openRun } from './identity.js';
 export { buildManifest, commandOf } from './manifest.js';

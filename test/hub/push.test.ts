@@ -219,6 +219,47 @@ describe('the card', () => {
     expect(card).toContain('without 2 of its 8 blocks (3, 5), chosen by shortgpt');
     expect(card).toContain('| without 2 blocks | – | 12.500 |');
     expect(frontOf(card)).toContain('  - layer-removal');
+    const repaired = renderCard({
+      repo: 'me/m',
+      record: {
+        ...record,
+        repair: {
+          method: 'linear',
+          unrepaired: { validation: null, test: 99 },
+          seams: [{ block: 2, gap: [3], tensors: [] }],
+        },
+      },
+    });
+    expect(repaired).toContain('fitted in closed form into the blocks beside them (2)');
+    expect(repaired).toContain('| without 2 blocks | – | 99.000 |\n| repaired | – | 12.500 |');
+  });
+
+  test('of a model with more blocks', () => {
+    const card = renderCard({
+      repo: 'me/m',
+      record: {
+        format: 'layerwise-grow',
+        version: 1,
+        tool: { version: '0.1.0', device: 'cpu' },
+        source: { name: 'org/base', commit, hashes: {} },
+        seed: 0,
+        texts: { validation: null, test: manifest.texts.test },
+        method: 'average',
+        grown: [3, 5],
+        of: [
+          [2, 3],
+          [3, 4],
+        ],
+        blocks: { before: 8, after: 10 },
+        parameters: { before: 100, after: 120 },
+        dense: { validation: null, test: 10 },
+        deeper: { validation: null, test: 12.5 },
+      },
+    });
+    expect(card).toContain('with 10 blocks instead of 8, made by average');
+    expect(card).toContain('the new ones are 3, 5.');
+    expect(card).toContain('| with 2 blocks more | – | 12.500 |');
+    expect(frontOf(card)).toContain('  - depth-up-scaling');
   });
 
   test.each(['license: no', 'license: [a, b]', 'license: |', 'license: &x mit', 'license: "a\\nb: c"', 'no front'])(

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { mendConfig, mendingOf, readModelConfig, renumberTensor } from '../../src/model/index.js';
+import { mendConfig, mendingOf, readModelConfig, renumberTensor, reorderConfig } from '../../src/model/index.js';
 import { runs } from '../scale.js';
 
 describe('renumberTensor', () => {
@@ -96,6 +96,20 @@ describe('mendConfig', () => {
   "nested": { "num_hidden_layers": 3, "list": [1, 2, 3] }
 }
 `);
+  });
+
+  test('for blocks that come several times, every list gets their entries, each with the separator it had', () => {
+    const grow = (text: string, ...order: number[]): string => reorderConfig(text, () => order);
+    expect(grow('{"num_hidden_layers":3, "a": [ "x",\n"y" ,"z" ]}', 0, 0, 1, 2, 2)).toBe(
+      '{"num_hidden_layers":5, "a": [ "x",\n"x",\n"y" ,"z" ,"z" ]}',
+    );
+    expect(grow('{"num_hidden_layers":1, "a": [7]}', 0, 0)).toBe('{"num_hidden_layers":2, "a": [7, 7]}');
+    expect(grow('{"num_hidden_layers":3,"max_window_layers":2}', 0, 1, 1, 2)).toBe(
+      '{"num_hidden_layers":4,"max_window_layers":3}',
+    );
+    expect(grow('{"num_hidden_layers":3,"max_window_layers":3}', 0, 1, 2, 2)).toBe(
+      '{"num_hidden_layers":4,"max_window_layers":4}',
+    );
   });
 
   test('max_window_layers stays where it exceeds every block', () => {

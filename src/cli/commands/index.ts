@@ -6,6 +6,7 @@ import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
 import { frontierCommand } from './frontier.js';
 import { generateCommand } from './generate.js';
+import { growCommand } from './grow.js';
 import { healCommand } from './heal.js';
 import { inspectCommand } from './inspect.js';
 import { packCommand } from './pack.js';
@@ -25,6 +26,7 @@ export const COMMANDS = [
   compareCommand,
   frontierCommand,
   dropCommand,
+  growCommand,
   healCommand,
   packCommand,
   exportCommand,

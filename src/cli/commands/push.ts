@@ -3,7 +3,7 @@ import { defineCommand } from '../command.js';
 
 export const pushCommand = defineCommand({
   name: 'push',
-  summary: 'Upload what prune or drop wrote to the Hub, with a model card',
+  summary: 'Upload what prune, drop or grow wrote to the Hub, with a model card',
   argument: { name: 'run', text: 'directory that layerwise prune or layerwise drop wrote' },
   options: ['to', 'private'],
   required: ['to'],

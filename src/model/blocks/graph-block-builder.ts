@@ -59,8 +59,11 @@ export type BlockValues = {
   readonly middle: string | undefined;
   /** The block's output, [B, T, D]. */
   readonly y: string | undefined;
-  /** The norm that the block ends with, and what it reads; undefined where the last linears write into `y` as they are. */
-  readonly endNorm: { readonly role: NormRole; readonly x: string } | undefined;
+  /**
+   * The norm that the block ends with, what it reads, and whether that is the whole residual; undefined where the last linears
+   * write into `y` as they are.
+   */
+  readonly endNorm: { readonly role: NormRole; readonly x: string; readonly whole: boolean } | undefined;
   /** How tokens go to experts, where there are some. */
   readonly routing: Routing | undefined;
   /** The number of tokens per expert, [E]. */
@@ -127,7 +130,9 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   /** The block's values; complete once it is built. */
   get values(): BlockValues {
     const { sites, residuals, middle, y, routing, tokensPerExpert } = this;
-    const endNorm = y === undefined ? undefined : (this.normed.get(y) ?? this.normed.get(this.added.get(y) ?? ''));
+    const whole = this.normed.get(y ?? '');
+    const part = this.normed.get(this.added.get(y ?? '') ?? '');
+    const endNorm = whole ? { ...whole, whole: true } : part && { ...part, whole: false };
     return { sites, residuals, middle, y, endNorm, routing, tokensPerExpert };
   }
 
