@@ -42,10 +42,10 @@ async function removedBlocks(model: Model, dense: Model): Promise<readonly numbe
 
 /** The blocks that the record of a growth says are new. @throws OptionError E_OPTION_TRAIN where there is none */
 export async function grownBlocks(model: Model): Promise<readonly number[]> {
-  const { grown: added } = await readRecord(model.checkpoint);
+  const { grown } = await readRecord(model.checkpoint);
   const { blocks } = model.config;
-  if (Array.isArray(added) && added.length > 0 && added.every((b) => Number.isInteger(b) && b >= 0 && b < blocks)) {
-    return added;
+  if (Array.isArray(grown) && grown.length > 0 && grown.every((b) => Number.isInteger(b) && b >= 0 && b < blocks)) {
+    return grown;
   }
   const message = `--train new: ${givenPath(model.checkpoint)} has no record of new blocks; layerwise grow writes one. Use --train "blocks 20..23" instead.`;
   throw new OptionError('E_OPTION_TRAIN', message, { option: 'train', got: 'new' });
