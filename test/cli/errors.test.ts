@@ -32,6 +32,8 @@ const NAMING: Readonly<Record<string, readonly number[]>> = {
 /** Files that may complete a template `--${…}`: each checks the name, or is given it by a call that this test sees. */
 const COMPLETING = [
   'api/drop.ts',
+  'api/heal-settings.ts', // refuse
+  'api/heal.ts', // of its own settings, to repeat the run
   'api/serve.ts',
   'base/files.ts',
   'cli/commands/prune.ts',
