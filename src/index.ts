@@ -53,6 +53,9 @@ export {
   type ServeOptions,
   type ServeResult,
   serve,
+  type UnlearnOptions,
+  type UnlearnResult,
+  unlearn,
   writeReport,
 } from './api/index.js';
 export {
@@ -84,6 +87,7 @@ export {
   parsePlan,
   parseProfile,
   type Trial,
+  type UnlearnRecord,
 } from './records/index.js';
 export type {
   LinearReport,

@@ -23,3 +23,5 @@ export { type PushOptions, push } from './push.js';
 export { type QuantiseResult, quantise } from './quantise.js';
 export { writeReport } from './report.js';
 export { type ServeOptions, type ServeResult, serve } from './serve.js';
+export { type UnlearnResult, unlearn } from './unlearn.js';
+export { UNLEARN_DEFAULTS, UNLEARN_METHODS, type UnlearnOptions } from './unlearn-settings.js';

@@ -2,7 +2,14 @@
 
 import { join } from 'node:path';
 import { readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
-import { type Comparison, type Frontier, type HealRecord, type Manifest, parseManifest } from '../records/index.js';
+import {
+  type Comparison,
+  type Frontier,
+  type HealRecord,
+  type Manifest,
+  parseManifest,
+  type UnlearnRecord,
+} from '../records/index.js';
 
 /**
  * Writes the report of `<run>/layerwise.json` to `out`, which must not exist. Without `out` it replaces
@@ -31,6 +38,9 @@ export const drawComparison = async (comparison: Comparison): Promise<string> =>
 
 export const drawHealing = async (record: HealRecord): Promise<string> =>
   (await import('../report/index.js')).renderHealing(record);
+
+export const drawUnlearning = async (record: UnlearnRecord): Promise<string> =>
+  (await import('../report/index.js')).renderUnlearning(record);
 
 /** The page of a frontier, and its picture as an SVG file of its own. */
 export async function drawFrontier(frontier: Frontier): Promise<{ readonly page: string; readonly picture: string }> {

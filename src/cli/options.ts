@@ -1,6 +1,5 @@
-// Every option of every command, declared once: the parser, the help texts, the pages under docs/reference/commands and the types of
-// the parsed values all come from here. A key is the name that the library’s functions use. This file only parses; the API
-// validates.
+// Every option of every command, declared once: the parser, the help texts, the pages under docs/reference/commands and the types
+// of the parsed values come from here. A key is the name that the library uses. This file only parses; the API validates.
 
 import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
@@ -17,6 +16,7 @@ import { GROW_OPTIONS } from './grow-options.js';
 import { HEAL_OPTIONS } from './heal-options.js';
 import { QUANTISE_OPTIONS } from './quantise-options.js';
 import { SERVE_OPTIONS } from './serve-options.js';
+import { UNLEARN_OPTIONS } from './unlearn-options.js';
 
 export type OptionSpec = {
   readonly kind: 'number' | 'text' | 'flag';
@@ -39,6 +39,7 @@ export const OPTIONS = {
   ...COMPRESS_OPTIONS,
   ...QUANTISE_OPTIONS,
   ...GROW_OPTIONS,
+  ...UNLEARN_OPTIONS,
   sparsity: {
     kind: 'number',
     flag: '--sparsity',

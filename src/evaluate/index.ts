@@ -6,6 +6,7 @@ export {
   type PassOptions,
   type Place,
 } from './backpropagate.js';
+export { type Choices, scoreChoices } from './choices.js';
 export {
   compareModels,
   compareRows,

@@ -144,7 +144,7 @@ export async function predictLinears(
   const kinds = kindsOf(model, new Set(fresh.map(({ before }) => before)));
   const heldOut: (HeldOut & { readonly name: string })[] = [];
   const found = new Map<string, TensorToWrite>();
-  onProgress({ kind: 'stage', stage: 'predicting', total: kinds.length, unit: 'kind' });
+  onProgress({ kind: 'stage', stage: 'predicting', total: kinds.length, unit: 'step' });
   for (const [index, { name, parts }] of kinds.entries()) {
     const path = join(dir, `predicted-${String(index).padStart(5, '0')}.safetensors`);
     const own = fresh.filter(({ before }) => parts[0]!.blocks.includes(before));

@@ -8,7 +8,7 @@ import { parseRecord } from './parse.js';
 
 const scored = z.object({ step: z.number().int(), loss: z.number() });
 
-const curveSchema = z.object({
+export const curveSchema = z.object({
   /** Steps planned, and taken. */
   steps: z.number().int(),
   taken: z.number().int(),

@@ -40,3 +40,4 @@ export {
   validateSensitivityTable,
 } from './sensitivity-table.js';
 export type { Estimate, TaskScores, TaskSetup } from './tasks.js';
+export { parseUnlearnRecord, type UnlearnRecord, type UnlearnTrial } from './unlearn.js';

@@ -2,3 +2,4 @@ export { renderComparison } from './comparison.js';
 export { frontierPicture, renderFrontier } from './frontier.js';
 export { renderHealing } from './heal.js';
 export { renderReport } from './report.js';
+export { renderUnlearning } from './unlearn.js';

@@ -17,6 +17,7 @@ import { pushCommand } from './push.js';
 import { quantiseCommand } from './quantise.js';
 import { reportCommand } from './report.js';
 import { serveCommand } from './serve.js';
+import { unlearnCommand } from './unlearn.js';
 
 /** Every command, in the order of the help text. */
 export const COMMANDS = [
@@ -27,6 +28,7 @@ export const COMMANDS = [
   frontierCommand,
   dropCommand,
   growCommand,
+  unlearnCommand,
   healCommand,
   packCommand,
   exportCommand,
