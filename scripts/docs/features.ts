@@ -53,5 +53,18 @@ as compressed-tensors (\`test/formats/compressed-tensors.test.ts\`).
 
 In a mixture of experts, each expert is pruned by the tokens that reach it. The router is not pruned. For an expert that no
 calibration token reached, all inputs count equally; \`prune\` warns of it, and \`layerwise.json\` lists it under \`unseenExperts\`.
+
+## The papers
+
+| system                                                                      | where its method is                                                            |
+| --------------------------------------------------------------------------- | ------------------------------------------------------------------------------ |
+| ATP ([2502.14770](https://arxiv.org/abs/2502.14770))                        | \`prune --allocation atp\`                                                       |
+| OWL ([2310.05175](https://arxiv.org/abs/2310.05175))                        | \`--allocation owl\`                                                           |
+| ECoFLaP ([2310.02998](https://arxiv.org/abs/2310.02998))                    | \`--allocation ecoflap\`                                                       |
+| ShortGPT ([2403.03853](https://arxiv.org/abs/2403.03853))                   | \`drop --method shortgpt\`                                                     |
+| The Deeper Layers ([2403.17887](https://arxiv.org/abs/2403.17887))          | \`drop --method angular\`, then \`heal\`                                       |
+| LESA ([2502.13794](https://arxiv.org/abs/2502.13794))                       | \`grow --method lesa\`, with a ridge in place of its network; then \`heal --train new\` |
+| Adaptive RMU ([2408.06223](https://arxiv.org/abs/2408.06223))               | \`unlearn --method adaptive-rmu\`                                              |
+| Q-VLM ([2410.08119](https://arxiv.org/abs/2410.08119))                      | not yet                                                                        |
 `;
 }
