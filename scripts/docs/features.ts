@@ -6,6 +6,30 @@ import { type Cell, valuesOf } from './matrix.js';
 
 const formatList = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(', ');
 
+/** Each paper's system, and where its method is. */
+const PAPERS = [
+  ['system', 'where its method is'],
+  ['ATP ([2502.14770](https://arxiv.org/abs/2502.14770))', '`prune --allocation atp`'],
+  ['OWL ([2310.05175](https://arxiv.org/abs/2310.05175))', '`--allocation owl`'],
+  ['ECoFLaP ([2310.02998](https://arxiv.org/abs/2310.02998))', '`--allocation ecoflap`'],
+  ['ShortGPT ([2403.03853](https://arxiv.org/abs/2403.03853))', '`drop --method shortgpt`'],
+  ['The Deeper Layers ([2403.17887](https://arxiv.org/abs/2403.17887))', '`drop --method angular`, then `heal`'],
+  [
+    'LESA ([2502.13794](https://arxiv.org/abs/2502.13794))',
+    '`grow --method lesa`, with a ridge in place of its network; then `heal --train new`',
+  ],
+  ['Adaptive RMU ([2408.06223](https://arxiv.org/abs/2408.06223))', '`unlearn --method adaptive-rmu`'],
+  ['Q-VLM ([2410.08119](https://arxiv.org/abs/2410.08119))', 'not yet'],
+];
+
+/** As the formatter has tables. */
+function tableOf(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+  const line = (row: readonly string[]): string => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`;
+  const [head, ...body] = rows;
+  return [line(head!), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
+}
+
 /** The Markdown of FEATURES.md. */
 export function renderFeatures(cells: readonly Cell[]): string {
   const families = [...new Set(cells.map(({ family }) => family))];
@@ -22,11 +46,7 @@ export function renderFeatures(cells: readonly Cell[]): string {
       ...criteria.map((criterion) => patternsOf(family, criterion) || '–'),
     ]),
   ];
-  // As the formatter has tables.
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  const line = (row: readonly string[]): string => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`;
-  const [head, ...body] = rows;
-  const table = [line(head!), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
+  const table = tableOf(rows);
   return `<!-- Made from scripts/docs/matrix.ts by npm run docs; change it there. -->
 
 # What goes with what
@@ -56,15 +76,6 @@ calibration token reached, all inputs count equally; \`prune\` warns of it, and 
 
 ## The papers
 
-| system                                                                      | where its method is                                                            |
-| --------------------------------------------------------------------------- | ------------------------------------------------------------------------------ |
-| ATP ([2502.14770](https://arxiv.org/abs/2502.14770))                        | \`prune --allocation atp\`                                                       |
-| OWL ([2310.05175](https://arxiv.org/abs/2310.05175))                        | \`--allocation owl\`                                                           |
-| ECoFLaP ([2310.02998](https://arxiv.org/abs/2310.02998))                    | \`--allocation ecoflap\`                                                       |
-| ShortGPT ([2403.03853](https://arxiv.org/abs/2403.03853))                   | \`drop --method shortgpt\`                                                     |
-| The Deeper Layers ([2403.17887](https://arxiv.org/abs/2403.17887))          | \`drop --method angular\`, then \`heal\`                                       |
-| LESA ([2502.13794](https://arxiv.org/abs/2502.13794))                       | \`grow --method lesa\`, with a ridge in place of its network; then \`heal --train new\` |
-| Adaptive RMU ([2408.06223](https://arxiv.org/abs/2408.06223))               | \`unlearn --method adaptive-rmu\`                                              |
-| Q-VLM ([2410.08119](https://arxiv.org/abs/2410.08119))                      | not yet                                                                        |
+${tableOf(PAPERS)}
 `;
 }

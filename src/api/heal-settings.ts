@@ -1,6 +1,5 @@
 // The options of heal, completed and checked before any weight is read.
 
-import { OptionError } from '../base/index.js';
 import {
   normaliseGreedy,
   normaliseLength,
@@ -11,6 +10,7 @@ import {
   type RunSettings,
   realNumber,
   refuseMissing,
+  refuseValue,
   type WindowingOptions,
   wholeNumber,
 } from '../runs/index.js';
@@ -97,14 +97,18 @@ export function normaliseHeal(options: HealOptions): HealSettings {
   const train = parseTrain(options.train ?? HEAL_DEFAULTS.train);
   const loss = options.loss === undefined ? undefined : oneOf('loss', options.loss, LOSSES);
   if (train.kind === 'new' && loss === 'stream') {
-    refuse('loss', 'kl or nll with --train new: the dense model has no stream for blocks that it has not', 'stream');
+    refuseValue(
+      'loss',
+      'kl or nll with --train new: the dense model has no stream for blocks that it has not',
+      'stream',
+    );
   }
   const lora = train.kind === 'lora';
-  if (options.adapter && !lora) refuse('adapter', '--train lora beside it', options.train ?? HEAL_DEFAULTS.train);
+  if (options.adapter && !lora) refuseValue('adapter', '--train lora beside it', options.train ?? HEAL_DEFAULTS.train);
   if (options.rank !== undefined && !lora)
-    refuse('rank', '--train lora beside it', options.train ?? HEAL_DEFAULTS.train);
+    refuseValue('rank', '--train lora beside it', options.train ?? HEAL_DEFAULTS.train);
   const { rate } = options;
-  if (rate !== undefined && !(rate > 0)) refuse('rate', 'a number above 0, at most 1', rate);
+  if (rate !== undefined && !(rate > 0)) refuseValue('rate', 'a number above 0, at most 1', rate);
   const given = rate === undefined ? undefined : realNumber('rate', rate, 0, 1);
   return {
     ...normaliseRun(options),
@@ -130,16 +134,8 @@ function parseTrain(text: string): Train {
   const range = /^blocks (\d+)(?:\.\.(\d+))?$/.exec(text);
   const [first, last] = [Number(range?.[1]), Number(range?.[2] ?? range?.[1])];
   if (first <= last) return { kind: 'blocks', first, last };
-  return refuse('train', `one of ${TRAINED.join(', ')} or "blocks 20..23"`, text);
+  return refuseValue('train', `one of ${TRAINED.join(', ')} or "blocks 20..23"`, text);
 }
 
 export const formatTrain = (train: Train): string =>
   train.kind === 'blocks' ? `blocks ${train.first}..${train.last}` : train.kind;
-
-export function refuse(option: string, expected: string, got: unknown): never {
-  throw new OptionError(
-    `E_OPTION_${option.toUpperCase()}`,
-    `--${option}: expected ${expected}, got ${typeof got === 'string' ? JSON.stringify(got) : got}.`,
-    { option, expected, got },
-  );
-}

@@ -33,7 +33,9 @@ import {
   type PreparedText,
   type PreparedTexts,
   prepareText,
+  refuseValue,
   scoreAgainst,
+  startCommand,
   type Workspace,
   windowLength,
 } from '../runs/index.js';
@@ -52,7 +54,7 @@ import {
   trainStream,
 } from '../train/index.js';
 import { grownBlocks, type Matched, matchBlocks, requireAlike } from './heal-match.js';
-import { formatTrain, type HealOptions, type HealSettings, normaliseHeal, refuse } from './heal-settings.js';
+import { formatTrain, type HealOptions, type HealSettings, normaliseHeal } from './heal-settings.js';
 import { requireAdaptable, writeAdapter, writeHealed } from './heal-write.js';
 import { drawHealing } from './report.js';
 
@@ -113,7 +115,8 @@ async function trainedOf({ train, rank, adapter }: HealSettings, model: Model): 
       return { kind: 'new', blocks: await grownBlocks(model) };
     case 'blocks': {
       const { first, last } = train;
-      if (last >= model.config.blocks) refuse('train', `blocks up to ${model.config.blocks - 1}`, formatTrain(train));
+      if (last >= model.config.blocks)
+        refuseValue('train', `blocks up to ${model.config.blocks - 1}`, formatTrain(train));
       return { kind: 'blocks', blocks: Array.from({ length: last - first + 1 }, (_, i) => first + i) };
     }
     default:
@@ -139,9 +142,10 @@ async function prepareHealTexts(settings: HealSettings, model: Model): Promise<H
   const test = settings.test === undefined ? undefined : await read(settings.test, 'test');
   const judged = { validation, test };
   for (const [option, text] of Object.entries(judged)) {
-    if (text?.record.hash === training.record.hash) refuse(option, 'a text other than --text', text.record.name);
+    if (text?.record.hash === training.record.hash) refuseValue(option, 'a text other than --text', text.record.name);
   }
-  if (test?.record.hash === validation.record.hash) refuse('test', 'a text other than --validation', test.record.name);
+  if (test?.record.hash === validation.record.hash)
+    refuseValue('test', 'a text other than --validation', test.record.name);
   return { training: choose(training, settings), validation, test };
 }
 
@@ -369,11 +373,8 @@ async function scoreAll(
 
 /** The command that repeats the run. */
 function commandOf(settings: HealSettings): string {
-  const quote = (word: string): string => (/^[\w./@:=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-  const words = ['layerwise', 'heal', quote(settings.checkpoint)];
-  const add = (option: string, value: string | number | undefined): void => {
-    if (value !== undefined) words.push(`--${option}`, quote(String(value)));
-  };
+  const line = startCommand('heal', settings.checkpoint);
+  const { add } = line;
   add('dense', settings.dense);
   add('text', settings.text);
   add('validation', settings.validation);
@@ -384,12 +385,12 @@ function commandOf(settings: HealSettings): string {
   if (settings.rates.stream === settings.rates.whole) add('rate', settings.rates.whole);
   add('batch', settings.batch);
   if (settings.train.kind === 'lora') add('rank', settings.rank);
-  if (settings.adapter) words.push('--adapter');
+  line.flag('adapter', settings.adapter);
   add('sequence-length', settings.sequenceLength);
   add('window-start', settings.windowStart);
   add('greedy-tokens', settings.greedyTokens === 64 ? undefined : settings.greedyTokens);
   add('seed', settings.seed);
   add('device', settings.device);
-  words.push('--out', '<dir>');
-  return words.join(' ');
+  line.place('out', '<dir>');
+  return line.text();
 }

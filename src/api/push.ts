@@ -21,6 +21,7 @@ import {
   parseGrowRecord,
   parseManifest,
 } from '../records/index.js';
+import { quote } from '../runs/index.js';
 
 export type PushOptions = PushTarget & {
   /** Directory that `prune`, `drop` or `grow` wrote. */
@@ -54,8 +55,6 @@ export async function pushFinished(options: PushOptions): Promise<PushResult> {
     );
   }
 }
-
-const quote = (word: string): string => (/^[\w./:=+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
 
 async function readRecord(run: string): Promise<Manifest | DropRecord | GrowRecord> {
   const path = join(run, 'layerwise.json');

@@ -1,6 +1,5 @@
 // The options of unlearn, completed and checked before any file is read.
 
-import { OptionError } from '../base/index.js';
 import {
   normaliseLength,
   normaliseRun,
@@ -10,6 +9,7 @@ import {
   type RunSettings,
   realNumber,
   refuseMissing,
+  refuseValue,
   type WindowingOptions,
   wholeNumber,
 } from '../runs/index.js';
@@ -92,14 +92,14 @@ export function normaliseUnlearn(options: UnlearnOptions): UnlearnSettings {
   if (retain === undefined) refuseMissing('retain', 'a text to keep');
   const method = oneOf('method', options.method ?? UNLEARN_DEFAULTS.method, UNLEARN_METHODS);
   const adaptive = method === 'adaptive-rmu';
-  if (beta !== undefined && !adaptive) refuse('beta', '--method adaptive-rmu beside it', options.method);
-  if (options.coefficient !== undefined && adaptive) refuse('coefficient', '--method rmu beside it', method);
+  if (beta !== undefined && !adaptive) refuseValue('beta', '--method adaptive-rmu beside it', options.method);
+  if (options.coefficient !== undefined && adaptive) refuseValue('coefficient', '--method rmu beside it', method);
   const above = (name: 'alpha' | 'rate' | 'coefficient' | 'tolerance', most: number): number => {
     const value = options[name] ?? UNLEARN_DEFAULTS[name];
-    if (!(value > 0)) refuse(name, `a number above 0, at most ${most}`, value);
+    if (!(value > 0)) refuseValue(name, `a number above 0, at most ${most}`, value);
     return realNumber(name, value, 0, most);
   };
-  if (beta !== undefined && !(beta > 0)) refuse('beta', 'a number above 0, at most 1000', beta);
+  if (beta !== undefined && !(beta > 0)) refuseValue('beta', 'a number above 0, at most 1000', beta);
   return {
     ...normaliseRun(options),
     ...{ checkpoint, out, forget, retain, method },
@@ -117,12 +117,4 @@ export function normaliseUnlearn(options: UnlearnOptions): UnlearnSettings {
     seed: wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1),
     resume: options.resume ?? false,
   };
-}
-
-function refuse(option: string, expected: string, got: unknown): never {
-  throw new OptionError(
-    `E_OPTION_${option.toUpperCase()}`,
-    `--${option}: expected ${expected}, got ${typeof got === 'string' ? JSON.stringify(got) : got}.`,
-    { option, expected, got },
-  );
 }

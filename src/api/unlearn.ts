@@ -26,6 +26,7 @@ import {
   openRun,
   openSource,
   type PreparedTexts,
+  startCommand,
 } from '../runs/index.js';
 import { STEERED, steeredTensors } from '../train/index.js';
 import { writeHealed } from './heal-write.js';
@@ -156,11 +157,8 @@ async function run(
 
 /** The command that repeats the run. */
 function commandOf(settings: UnlearnSettings): string {
-  const quote = (word: string): string => (/^[\w./@:=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-  const words = ['layerwise', 'unlearn', quote(settings.checkpoint)];
-  const add = (option: string, value: string | number | undefined): void => {
-    if (value !== undefined) words.push(`--${option}`, quote(String(value)));
-  };
+  const line = startCommand('unlearn', settings.checkpoint);
+  const { add } = line;
   add('forget', settings.forget);
   add('retain', settings.retain);
   add('layer', settings.layer);
@@ -168,11 +166,11 @@ function commandOf(settings: UnlearnSettings): string {
   add('beta', settings.beta);
   if (settings.method === 'rmu') add('coefficient', settings.coefficient);
   for (const name of ['alpha', 'steps', 'rate', 'batch', 'tolerance'] as const) add(name, settings[name]);
-  if (settings.official) words.push('--official');
+  line.flag('official', settings.official);
   add('sequence-length', settings.sequenceLength);
   add('window-start', settings.windowStart);
   add('seed', settings.seed);
   add('device', settings.device);
-  words.push('--out', '<dir>');
-  return words.join(' ');
+  line.place('out', '<dir>');
+  return line.text();
 }

@@ -1,12 +1,11 @@
 // Every option of every command, declared once: the parser, the help texts, the pages under docs/reference/commands and the types
 // of the parsed values come from here. A key is the name that the library uses. This file only parses; the API validates.
 
-import { OptionError } from '../base/index.js';
 import { DEVICES } from '../engine/index.js';
 import { DATA_SETS } from '../hub/index.js';
 import { HEADS, LAYOUT_CHOICES, VALUES } from '../packed/index.js';
 import { COUNTINGS, DROP_METHODS, EXPORTERS } from '../plan/index.js';
-import { DEFAULTS, JUDGES, optionCode, SPECIAL_TOKENS } from '../runs/index.js';
+import { DEFAULTS, JUDGES, SPECIAL_TOKENS } from '../runs/index.js';
 import { WINDOW_STARTS } from '../text/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 import { COMPRESS_OPTIONS } from './compress-options.js';
@@ -448,53 +447,3 @@ type ValueOf<S extends OptionSpec> = S['kind'] extends 'number' ? number : S['ki
 
 /** The parsed values of some options; absent ones are undefined. */
 export type Values<K extends OptionName = OptionName> = { readonly [N in K]?: ValueOf<(typeof OPTIONS)[N]> };
-
-/** `name=number,name=number` as an object. @throws OptionError E_OPTION_… with the option’s name */
-export function parseNumbers(text: string, option = 'hyperparameters'): Readonly<Record<string, number>> {
-  const pairs = text.split(',').map((pair) => /^\s*([A-Za-z]\w*)\s*=\s*(\S+)\s*$/.exec(pair));
-  const values = pairs.map((pair) => (pair ? ([pair[1]!, Number(pair[2])] as const) : undefined));
-  if (values.every((value) => value !== undefined && !Number.isNaN(value[1]))) {
-    const named = values as (readonly [string, number])[];
-    const twice = named.find(([name], i) => named.findIndex(([other]) => other === name) < i);
-    if (!twice) return Object.fromEntries(named);
-    throw new OptionError(
-      optionCode(option),
-      `--${option}: expected each name once, got ${twice[0]} twice in ${JSON.stringify(text)}.`,
-      { option, got: text, name: twice[0] },
-    );
-  }
-  throw new OptionError(
-    optionCode(option),
-    `--${option}: expected name=number pairs separated by commas, such as line=0.2,gain=0.5, got ${JSON.stringify(text)}.`,
-    { option, got: text },
-  );
-}
-
-/** `alpha=0.5,gamma=0.5`; undefined where the option is absent. */
-export const parseShares = (text: string | undefined): { readonly targetShares?: Readonly<Record<string, number>> } =>
-  text === undefined ? {} : { targetShares: parseNumbers(text, 'target-shares') };
-
-const splitNames = (names: string): readonly string[] => names.split(',').map((name) => name.trim());
-
-/** `boolq,piqa` as a list; undefined where the option is absent. */
-export const parseTasks = (names: string | undefined): { readonly tasks?: readonly string[] } =>
-  names === undefined ? {} : { tasks: splitNames(names) };
-
-/** `outliers,alpha` as a list, `none` as an empty list; undefined where the option is absent. */
-export const parseMeasures = (names: string | undefined): { readonly measures?: readonly string[] } =>
-  names === undefined ? {} : { measures: names === 'none' ? [] : splitNames(names) };
-
-/** `0.5,0.7` as numbers. @throws OptionError E_OPTION_… */
-export const parseList = (flag: string, text: string): readonly number[] =>
-  text.split(',').map((one) => parseNumber(flag, one));
-
-/** Parses a number. @throws OptionError E_OPTION_… with the option’s name for anything else */
-export function parseNumber(flag: string, text: string): number {
-  const value = text.trim() === '' ? Number.NaN : Number(text);
-  if (!Number.isNaN(value)) return value;
-  const name = flag.replace(/^--/, '');
-  throw new OptionError(optionCode(name), `${flag}: expected a number, got ${JSON.stringify(text)}.`, {
-    option: name,
-    got: text,
-  });
-}

@@ -4,7 +4,8 @@ import { Command, Option } from 'commander';
 import { OptionError, VERSION } from '../base/index.js';
 import type { CommandSpec } from './command.js';
 import { COMMANDS } from './commands/index.js';
-import { OPTIONS, type OptionSpec, parseNumber, type Values } from './options.js';
+import { parseNumber } from './option-values.js';
+import { OPTIONS, type OptionSpec, type Values } from './options.js';
 import { TOPICS, type Topic } from './topics.js';
 import { breakCommand, columns, helpWidth, wrap } from './wrap.js';
 

@@ -15,8 +15,8 @@ import { perplexitySection } from './sections/perplexity.js';
 import { searchSection } from './sections/search.js';
 import { sizeSection } from './sections/sizes.js';
 import { sparsitySection } from './sections/sparsity.js';
-import { taskSection } from './sections/tasks.js';
 import { verdictParagraph } from './sections/verdict.js';
+import { taskSection } from './tasks.js';
 
 /** One self-contained HTML document: opens from disk, needs no network. Equal manifests give equal bytes. */
 export function renderReport(manifest: Manifest): string {

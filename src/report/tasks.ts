@@ -1,10 +1,11 @@
 // Zero-shot accuracies of several models in one table: a row for each model, a column for each task.
 
-import type { Estimate, TaskScores, TaskSetup } from '../records/index.js';
+import type { Estimate, Manifest, TaskScores, TaskSetup } from '../records/index.js';
 import { formatAccuracy } from '../words/index.js';
-import { escapeHtml, type Html, note, type Row, table } from './html.js';
+import { escapeHtml, type Html, note, type Row, section, table } from './html.js';
+import { describePlan, isUniform } from './reading.js';
 
-export type ScoredModel = {
+type ScoredModel = {
   readonly name: Html;
   readonly scores: TaskScores | undefined;
   readonly chosen?: boolean;
@@ -37,4 +38,15 @@ export function taskTable(setup: TaskSetup, models: readonly ScoredModel[]): Htm
 function accuracy(estimate: Estimate | undefined | null): Html {
   const [value, margin] = formatAccuracy(estimate);
   return margin === '' ? value : `${value} <span class="interval">${margin}</span>`;
+}
+
+/** The accuracies of the dense model, uniform and the chosen plan. */
+export function taskSection(manifest: Manifest): Html {
+  const { tasks, dense, uniform, chosen } = manifest;
+  if (!tasks) return '';
+  const same = isUniform(manifest);
+  const models: ScoredModel[] = [{ name: 'dense', scores: dense.tasks }];
+  if (uniform && !same) models.push({ name: 'uniform', scores: uniform.tasks });
+  models.push({ name: same ? 'uniform' : escapeHtml(describePlan(manifest)), scores: chosen.tasks, chosen: true });
+  return section('tasks', 'Zero-shot tasks', taskTable(tasks, models));
 }

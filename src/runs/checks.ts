@@ -42,3 +42,13 @@ export function conflict(option: string, other: string, why: string): never {
 export function refuseMissing(option: string, expected: string): never {
   throw new OptionError(optionCode(option), `--${option}: expected ${expected}; it was not given.`, { option });
 }
+
+/** Refuses a value that is not what was expected, in words. */
+export function refuseValue(option: string, expected: string, got: unknown): never {
+  const said = typeof got === 'string' ? JSON.stringify(got) : got;
+  throw new OptionError(optionCode(option), `--${option}: expected ${expected}, got ${said}.`, {
+    option,
+    expected,
+    got,
+  });
+}

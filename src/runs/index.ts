@@ -1,7 +1,8 @@
 export { type Candidate, createRequests } from './candidate.js';
 export { carryScales, openGrids } from './carry-scales.js';
-export { conflict, oneOf, optionCode, realNumber, refuseMissing, wholeNumber } from './checks.js';
+export { conflict, oneOf, optionCode, realNumber, refuseMissing, refuseValue, wholeNumber } from './checks.js';
 export { type Choice, type ChoosingContext, choosePlan, chooseShares } from './choose.js';
+export { quote, startCommand } from './command-line.js';
 export { trialEquivalents } from './cost.js';
 export { countBits } from './count-bits.js';
 export { countZeros, type LinearReport } from './count-zeros.js';

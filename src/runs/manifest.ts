@@ -17,6 +17,7 @@ import {
   verdictOf,
 } from '../records/index.js';
 import type { Choice } from './choose.js';
+import { type CommandLine, startCommand } from './command-line.js';
 import { trialEquivalents } from './cost.js';
 import type { BitsReport } from './count-bits.js';
 import type { LinearReport } from './count-zeros.js';
@@ -173,16 +174,14 @@ function searchOf({ settings, model, texts, choice, finals: { chosen, uniform } 
  * do not change the result (threads, resume, the output's name) are left out.
  */
 export function commandOf(settings: PruneSettings): string {
-  const words = ['layerwise', settings.command, quote(settings.checkpoint)];
-  const add = (option: string, value: string | number | undefined): void => {
-    if (value !== undefined) words.push(`--${option}`, quote(String(value)));
-  };
+  const line = startCommand(settings.command, settings.checkpoint);
+  const { add } = line;
   const { calibration } = settings;
   /** Windowing options are included if there is text to cut or if they were given. */
   const addWindowing = (option: string, name: 'calibrationSamples' | 'calibrationOrder'): void =>
     add(option, calibration === undefined && settings[name] === DEFAULTS[name] ? undefined : settings[name]);
   const { bits } = settings;
-  if (settings.plan && !bits) words.push('--plan', '<plan.json>');
+  if (settings.plan && !bits) line.place('plan', '<plan.json>');
   add('bits', bits?.bits);
   add('group', bits?.bits === 8 ? undefined : bits?.group);
   const { compress } = settings;
@@ -219,11 +218,11 @@ export function commandOf(settings: PruneSettings): string {
   add('greedy-tokens', settings.greedyTokens === DEFAULTS.greedyTokens ? undefined : settings.greedyTokens);
   add('seed', settings.seed);
   add('device', settings.device);
-  words.push('--out', compress?.gguf ? '<model>.gguf' : '<dir>');
-  return words.join(' ');
+  line.place('out', compress?.gguf ? '<model>.gguf' : '<dir>');
+  return line.text();
 }
 
-function addTasks(tasks: TaskSettings | undefined, add: (option: string, value: string | number | undefined) => void) {
+function addTasks(tasks: TaskSettings | undefined, add: CommandLine['add']) {
   if (!tasks) return;
   if (tasks.suite) add('suite', tasks.suite.name);
   else add('tasks', tasks.tasks.map(({ name }) => name).join());
@@ -232,5 +231,3 @@ function addTasks(tasks: TaskSettings | undefined, add: (option: string, value: 
   add('fewshot', tasks.shots === DEFAULTS.fewshot ? undefined : tasks.shots);
   add('special-tokens', tasks.specialTokens ? 'tokenizer' : 'none');
 }
-
-const quote = (word: string): string => (/^[\w./:=,+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);

@@ -27,20 +27,20 @@ const NAMING: Readonly<Record<string, readonly number[]>> = {
   realNumber: [0],
   conflict: [0, 1],
   refuseMissing: [0],
+  refuseValue: [0],
   expectSame: [0],
 };
 /** Files that may complete a template `--${…}`: each checks the name, or is given it by a call that this test sees. */
 const COMPLETING = [
   'api/drop.ts',
-  'api/heal-settings.ts', // refuse
-  'api/heal.ts', // of its own settings, to repeat the run
   'api/serve.ts',
+  'api/unlearn-texts.ts',
   'base/files.ts',
   'cli/commands/prune.ts',
-  'cli/options.ts',
+  'cli/option-values.ts',
   'compress/settings.ts',
   'runs/checks.ts',
-  'runs/manifest.ts',
+  'runs/command-line.ts',
   'runs/saved-profile.ts',
   'runs/task-options.ts',
   'runs/workspace.ts',

@@ -5,7 +5,8 @@ import { formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
-import { PRUNING_OPTIONS, parseList, parseShares, parseTasks } from '../options.js';
+import { parseList, parseShares, parseTasks } from '../option-values.js';
+import { PRUNING_OPTIONS } from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 
 export const compareCommand = defineCommand({

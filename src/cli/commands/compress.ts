@@ -7,7 +7,8 @@ import { describeValues, formatBytes, formatPercent, formatPerplexity } from '..
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
-import { type OptionName, parseShares, parseTasks, TASK_OPTIONS, type Values } from '../options.js';
+import { parseShares, parseTasks } from '../option-values.js';
+import { type OptionName, TASK_OPTIONS, type Values } from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 
 const OPTION_NAMES = [

@@ -3,7 +3,8 @@ import { describeStart, formatPerplexity } from '../../words/index.js';
 import { defineCommand, RUNNABLE } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds } from '../format.js';
-import { parseTasks, TASK_OPTIONS } from '../options.js';
+import { parseTasks } from '../option-values.js';
+import { TASK_OPTIONS } from '../options.js';
 import { describeCuts, taskTable } from '../tasks.js';
 
 export const evaluateCommand = defineCommand({

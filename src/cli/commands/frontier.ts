@@ -4,7 +4,8 @@ import { readContender } from '../../records/index.js';
 import { frontierTable, nameFronts } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds, formatTable } from '../format.js';
-import { type OptionName, parseShares } from '../options.js';
+import { parseShares } from '../option-values.js';
+import type { OptionName } from '../options.js';
 
 const OPTION_NAMES = [
   'contenders',

@@ -5,7 +5,7 @@ import { readProfile } from '../../runs/index.js';
 import { formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatBar, formatTable } from '../format.js';
-import { parseNumbers, parseShares } from '../options.js';
+import { parseNumbers, parseShares } from '../option-values.js';
 
 export const planCommand = defineCommand({
   name: 'plan',

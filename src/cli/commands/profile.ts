@@ -3,7 +3,7 @@ import type { Profile } from '../../records/index.js';
 import { describeStart, formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds, formatTable } from '../format.js';
-import { parseMeasures } from '../options.js';
+import { parseMeasures } from '../option-values.js';
 
 export const profileCommand = defineCommand({
   name: 'profile',

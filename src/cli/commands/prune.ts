@@ -7,15 +7,8 @@ import { describeGains, describeValues, formatPercent, formatPerplexity, warnOfG
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
-import {
-  type OptionName,
-  PACKING_OPTIONS,
-  PRUNING_OPTIONS,
-  parseNumbers,
-  parseShares,
-  parseTasks,
-  type Values,
-} from '../options.js';
+import { parseNumbers, parseShares, parseTasks } from '../option-values.js';
+import { type OptionName, PACKING_OPTIONS, PRUNING_OPTIONS, type Values } from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 
 const OPTION_NAMES = [

@@ -6,7 +6,8 @@ import { formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
-import { type OptionName, parseNumber, parseShares, parseTasks, TASK_OPTIONS, type Values } from '../options.js';
+import { parseNumber, parseShares, parseTasks } from '../option-values.js';
+import { type OptionName, TASK_OPTIONS, type Values } from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 
 const OPTION_NAMES = [
