@@ -56,7 +56,7 @@ checks the number and the places of its zeros for ${coverPairs(cells, valuesOf).
 every pattern, and every criterion each of its patterns. \`LAYERWISE_TEST_MATRIX=full\` tests all cells. The logits of each family
 equal those of transformers, before and after Wanda (\`test/model/families.test.ts\`, \`test/pipeline/families.test.ts\`). Each
 family also runs through all of \`prune\`, \`evaluate\`, \`inspect\`, \`drop\` with and without repair (\`test/api/families.test.ts\`)
-and \`grow\` by every method (\`test/api/grow.test.ts\`; [what is refused](docs/guide/depth.md)). Every [allocation policy](docs/reference/policies.md) goes
+\`grow\` by every method (\`test/api/grow.test.ts\`; [what is refused](docs/guide/depth.md)) and \`unlearn\` (\`test/api/unlearn.test.ts\`). Every [allocation policy](docs/reference/policies.md) goes
 with every criterion and with every pattern (\`test/api/matrix.test.ts\`, over its own table in the same way).
 
 ${table}

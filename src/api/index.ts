@@ -24,4 +24,6 @@ export { type QuantiseResult, quantise } from './quantise.js';
 export { writeReport } from './report.js';
 export { type ServeOptions, type ServeResult, serve } from './serve.js';
 export { type UnlearnResult, unlearn } from './unlearn.js';
-export { UNLEARN_DEFAULTS, UNLEARN_METHODS, type UnlearnOptions } from './unlearn-settings.js';
+export { normaliseUnlearn, UNLEARN_DEFAULTS, UNLEARN_METHODS, type UnlearnOptions } from './unlearn-settings.js';
+export { prepareUnlearnTexts } from './unlearn-texts.js';
+export { type Chosen, chooseSteering } from './unlearn-trials.js';

@@ -35,7 +35,7 @@ export type LeakContext = {
 };
 
 /** Held-out scores of both texts, by a pass that gives the last residual. */
-export async function scoreBoth(
+async function scoreBoth(
   engine: Engine,
   model: Model,
   texts: UnlearnTexts,
