@@ -9,6 +9,7 @@ export {
   type Initializer,
   type InitializerSource,
   int,
+  ints,
   type Node,
   text,
   type ValueInfo,

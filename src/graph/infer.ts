@@ -118,18 +118,44 @@ function reduce({ node, input, integers }: Facts): Inferred {
   };
 }
 
+/** The numbers of a convolution over `axes` axes: `pads` before each axis, then after each. */
+export function convolutionOf({ attributes }: Node, axes: number) {
+  const numbers = (name: string, count: number, fallback: number): readonly number[] => {
+    const found = attributes[name];
+    return found?.kind === 'ints' ? found.value : new Array<number>(count).fill(fallback);
+  };
+  return {
+    pads: numbers('pads', 2 * axes, 0),
+    strides: numbers('strides', axes, 1),
+    dilations: numbers('dilations', axes, 1),
+  };
+}
+
+function conv({ node, input, unknown }: Facts): Inferred {
+  const [[batch, , ...sizes], [channels, , ...kernel]] = [input(0), input(1)];
+  const { pads, strides, dilations } = convolutionOf(node, sizes.length);
+  const out = sizes.map((size, i) => {
+    const [window, steps] = [kernel[i], strides[i]!];
+    if (typeof size !== 'number' || typeof window !== 'number') return unknown();
+    const reach = size + pads[i]! + pads[i + sizes.length]! - dilations[i]! * (window - 1) - 1;
+    return Math.floor(reach / steps) + 1;
+  });
+  return { shapes: [[batch!, channels!, ...out]] };
+}
+
 /** One rule per operator. */
 const RULES: Readonly<Record<string, (facts: Facts) => Inferred>> = {
   ...Object.fromEntries(['Add', 'Sub', 'Mul', 'Div', 'LessOrEqual', 'Where'].map((op) => [op, broadcasting])),
   ...Object.fromEntries(
     ['Exp', 'Log', 'Neg', 'Sigmoid', 'Relu', 'Tanh', 'Gelu', 'Identity', 'Cast', 'CumSum']
-      .concat(['RMSNormalization', 'LayerNormalization', 'LogSoftmax', 'RotaryEmbedding'])
+      .concat(['RMSNormalization', 'LayerNormalization', 'GroupNormalization', 'LogSoftmax', 'RotaryEmbedding'])
       .map((op) => [op, same]),
   ),
   ...Object.fromEntries(['ReduceSum', 'ReduceSumSquare', 'ReduceMax'].map((op) => [op, reduce])),
   Reshape: reshape,
   Slice: slice,
   Concat: concat,
+  Conv: conv,
   Split: split,
   Gemm: ({ node, input }) => {
     const rows = input(0)[attribute(node, 'transA', 0) ? 1 : 0]!;
@@ -163,6 +189,11 @@ const RULES: Readonly<Record<string, (facts: Facts) => Inferred>> = {
   OneHot: ({ node, input, integers, unknown }) => {
     const axis = axisFrom(attribute(node, 'axis', -1), input(0).length + 1);
     return { shapes: [input(0).toSpliced(axis, 0, integers(1)?.[0] ?? unknown())] };
+  },
+  Transpose: ({ node, input }) => {
+    const { perm } = node.attributes;
+    const shape = input(0);
+    return { shapes: [perm?.kind === 'ints' ? perm.value.map((axis) => shape[axis]!) : shape.toReversed()] };
   },
   NonZero: ({ input, unknown }) => ({ shapes: [[input(0).length, unknown()]] }),
 };

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/index.js';
 import type { HostTensor } from '../../src/engine/index.js';
-import { type Attribute, float, type Graph, GraphBuilder, int, text } from '../../src/graph/index.js';
+import { type Attribute, float, type Graph, GraphBuilder, int, ints, text } from '../../src/graph/index.js';
 import {
   type BlockOutputs,
   blockGraph,
@@ -322,6 +322,27 @@ export const opCases: readonly Case[] = [
   groups([0, 5, 0]),
   nothing('ReduceSumSquare', [3]),
   nothing('Gemm', [3, 3]),
+  oneOp('plain', 'Conv', [random([2, 3, 5, 6]), random([4, 3, 3, 3]), random([4])], [2, 4, 3, 4]),
+  oneOp('uneven pads, strides, groups', 'Conv', [random([2, 4, 7, 6]), random([6, 2, 3, 2])], [2, 6, 4, 3], {
+    pads: ints([1, 0, 2, 1]),
+    strides: ints([2, 2]),
+    group: int(2),
+  }),
+  oneOp('dilations', 'Conv', [random([1, 2, 9, 8]), random([3, 2, 2, 3])], [1, 3, 6, 2], {
+    dilations: ints([3, 2]),
+    strides: ints([1, 2]),
+  }),
+  oneOp('plain', 'ConvTranspose', [random([2, 4, 3, 4]), random([4, 3, 3, 3])], [2, 3, 5, 6]),
+  oneOp('strides, pads, groups', 'ConvTranspose', [random([2, 6, 4, 3]), random([6, 2, 3, 2])], [2, 4, 7, 6], {
+    pads: ints([1, 0, 2, 1]),
+    strides: ints([2, 2]),
+    group: int(2),
+    output_padding: ints([1, 1]),
+  }),
+  oneOp('groups', 'GroupNormalization', [random([2, 6, 3, 5]), random([6]), random([6])], [2, 6, 3, 5], {
+    num_groups: int(3),
+    epsilon: float(1e-3),
+  }),
   chosen(),
   maskedBySequence(),
   dynamicShape(),
@@ -463,6 +484,29 @@ export const blockCases: readonly Case[] = [
   ),
   blockOf('what experts read', readModelConfig({ ...tiny, ...qwen3Moe }), 'F32', 5, 3, 'inputs'),
 ];
+
+/** A convolutional part of an image decoder: strides, groups, a norm of groups, upsampling by repetition. */
+export function imageCase(): Case {
+  const g = new GraphBuilder();
+  const weight = (name: string, ...shape: readonly number[]): string =>
+    g.initializer({ name, dtype: 'F16', shape, source: { kind: 'bytes', bytes: randomBytes(rng, shape, 'F16', 0.5) } });
+  const wide = (name: string, ...shape: readonly number[]): string =>
+    g.op('Cast', [weight(name, ...shape)], { to: int(1) });
+  const x = g.input('x', 'f32', ['B', 4, 9, 7]);
+  const down = g.op('Conv', [x, wide('down.weight', 6, 2, 3, 3), wide('down.bias', 6)], {
+    group: int(2),
+    pads: ints([1, 1, 1, 1]),
+    strides: ints([2, 2]),
+  });
+  const scales = [wide('norm.weight', 6), wide('norm.bias', 6)];
+  const normed = g.op('Relu', [
+    g.op('GroupNormalization', [down, ...scales], { num_groups: int(3), epsilon: float(1e-5) }),
+  ]);
+  const apart = g.op('Reshape', [normed, g.shape([0, 6, 5, 1, 4, 1])]);
+  const up = g.op('Reshape', [g.op('Expand', [apart, g.shape([1, 1, 1, 2, 1, 2])]), g.shape([0, 6, 10, 8])]);
+  g.output(g.op('Conv', [up, wide('up.weight', 3, 6, 3, 3)], { pads: ints([1, 1, 1, 1]) }), 'y', ['B', 3, 10, 8]);
+  return { name: 'image: convolutions', graph: g.build('image', undefined), inputs: { x: random([3, 4, 9, 7]) } };
+}
 
 /** The head over a file in `dir`, which is written here: losses and logits. */
 export async function writeHeadCases(dir: string): Promise<readonly Case[]> {

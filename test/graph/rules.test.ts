@@ -13,6 +13,7 @@ import {
   type Graph,
   GraphBuilder,
   int,
+  ints,
   text,
 } from '../../src/graph/index.js';
 import { f32, i64, randomTensor, rngOf } from '../engine/numbers.js';
@@ -173,6 +174,54 @@ const DRAWS: Readonly<Record<string, readonly Draw[]>> = {
           vector(start + count + 1),
           vector(axis - sizes.length),
         ]);
+      }),
+  ],
+  Transpose: [
+    (rng) =>
+      fc.tuple(shape, fc.nat(23)).map(([sizes, at]) => {
+        const axes = [...sizes.keys()];
+        const perm = sizes.map((_, i) => axes.splice((at >> i) % axes.length, 1)[0]!);
+        return oneOp('Transpose', [randomTensor(rng, sizes)], { perm: ints(perm) }, true);
+      }),
+  ],
+  Conv: [
+    (rng) =>
+      fc
+        .tuple(
+          fc.record({
+            B: size,
+            groups: fc.constantFrom(1, 1, 2, 3),
+            each: fc.constantFrom(1, 2),
+            more: fc.constantFrom(1, 2),
+          }),
+          fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 4, maxLength: 4 }), // kernel, strides
+          fc.array(fc.nat(2), { minLength: 4, maxLength: 4 }),
+          fc.array(fc.integer({ min: 1, max: 2 }), { minLength: 2, maxLength: 2 }),
+          fc.array(fc.nat(3), { minLength: 2, maxLength: 2 }),
+          fc.boolean(),
+        )
+        .map(([{ B, groups, each, more }, [kh, kw, sh, sw], pads, dilations, beyond, biased]) => {
+          // At least one place of the kernel fits.
+          const sizes = [kh!, kw!].map(
+            (k, i) => Math.max(1, dilations[i]! * (k - 1) + 1 - pads[i]! - pads[i + 2]!) + beyond[i]!,
+          );
+          const [C, M] = [groups * each, groups * more];
+          const tensors = [randomTensor(rng, [B, C, ...sizes]), randomTensor(rng, [M, each, kh!, kw!])];
+          const { graph, inputs } = oneOp('Conv', [...tensors, ...(biased ? [randomTensor(rng, [M])] : [])], {
+            group: int(groups),
+            pads: ints(pads),
+            strides: ints([sh!, sw!]),
+            dilations: ints(dilations),
+          });
+          return { graph, inputs, wrt: Object.keys(inputs) };
+        }),
+  ],
+  GroupNormalization: [
+    (rng) =>
+      fc.tuple(size, size, size, fc.array(size, { minLength: 1, maxLength: 2 })).map(([B, groups, each, inner]) => {
+        const C = groups * each;
+        const tensors = [randomTensor(rng, [B, C, ...inner]), randomTensor(rng, [C]), randomTensor(rng, [C])];
+        return oneOp('GroupNormalization', tensors, { num_groups: int(groups), epsilon: float(0.1) });
       }),
   ],
   Concat: [
@@ -485,6 +534,13 @@ describe('what is asked for', () => {
     ['an attribute', oneOp('Gemm', [of([1, 1], 1), of([1, 1], 1)], { alpha: float(2) }), /attribute alpha/],
     ['a step', oneOp('Slice', [of([4], 1, 2, 3, 4), vector(0), vector(4), vector(0), vector(2)]), /step 1/],
     ['an axis', oneOp('Gather', [of([2, 2], 1, 2, 3, 4), vector(0)], { axis: int(1) }), /axis 0/],
+    ['no order', oneOp('Transpose', [of([2, 2], 1, 2, 3, 4)]), /an order of axes/],
+    ['one axis', oneOp('Conv', [of([1, 1, 2], 1, 2), of([1, 1, 1], 1)]), /over two axes of known sizes/],
+    [
+      'an attribute of another',
+      oneOp('Conv', [of([1, 1, 2, 2], 1, 2, 3, 4), of([1, 1, 1, 1], 1)], { auto_pad: text('VALID') }),
+      /attribute auto_pad/,
+    ],
     ['another type', oneOp('Cast', [of([2], 1, 2)], { to: int(10) }), /casts to float32/],
     ['another axis', oneOp('RMSNormalization', [of([2, 2], 1, 2, 3, 4), of([2], 1, 1)], { axis: int(0) }), /last axis/],
   ])('an operator without a rule, or used as the rule does not know: %s', (_, { graph }, message) => {

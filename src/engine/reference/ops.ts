@@ -1,6 +1,7 @@
 // Every op of the reference engine, by its ONNX name. To add one, write it in the file of its group and list it here.
 
 import { Attention, RotaryEmbedding } from './attention.js';
+import { Conv, ConvTranspose, GroupNormalization } from './convolution.js';
 import {
   Add,
   Cast,
@@ -46,6 +47,8 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     Cast,
     Concat,
     ConstantOfShape,
+    Conv,
+    ConvTranspose,
     CumSum,
     Div,
     Erf,
@@ -55,6 +58,7 @@ export const OPS: ReadonlyMap<string, Op> = new Map(
     GatherElements,
     Gelu,
     Gemm,
+    GroupNormalization,
     Identity,
     LayerNormalization,
     LessOrEqual,

@@ -1,7 +1,7 @@
 // Operators that move values without computing. A value's cotangent goes back to where the value came from; what was left out
 // gets 0, and what was taken more than once gets the sum.
 
-import { int, numberOf, text } from '../graph.js';
+import { int, ints, numberOf, text } from '../graph.js';
 import { axisFrom, sliceOf } from '../infer.js';
 import { isStatic, type Size } from '../sizes.js';
 import { type Backward, type Rule, refusal } from './backward.js';
@@ -9,6 +9,18 @@ import { type Backward, type Rule, refusal } from './backward.js';
 export const Reshape: Rule = {
   attributes: [],
   apply: (back, { inputs: [x] }, [dy]) => back.give(x, () => back.like(dy!, x!)),
+};
+
+/** Back by the inverse order. */
+export const Transpose: Rule = {
+  attributes: ['perm'],
+  apply: (back, node, [dy]) => {
+    const [x] = node.inputs;
+    const { perm } = node.attributes;
+    if (perm?.kind !== 'ints') throw refusal(node, 'only one with an order of axes has one');
+    const inverse = perm.value.map((_, axis) => perm.value.indexOf(axis));
+    back.give(x, () => back.op('Transpose', [dy!], { perm: ints(inverse) }));
+  },
 };
 
 export const Expand: Rule = {

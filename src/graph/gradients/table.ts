@@ -3,10 +3,11 @@
 
 import { Attention, RotaryEmbedding } from './attention.js';
 import type { Rule } from './backward.js';
+import { Conv } from './convolution.js';
 import { Add, Cast, Div, Exp, Gelu, Identity, Log, Mul, Neg, Relu, Sigmoid, Sub, Tanh, Where } from './elementwise.js';
 import { Gemm } from './linear.js';
-import { Concat, Expand, Gather, GatherElements, Reshape, Slice, Split, TopK } from './moves.js';
-import { LayerNormalization, RMSNormalization } from './norms.js';
+import { Concat, Expand, Gather, GatherElements, Reshape, Slice, Split, TopK, Transpose } from './moves.js';
+import { GroupNormalization, LayerNormalization, RMSNormalization } from './norms.js';
 import { LogSoftmax, ReduceSum, ReduceSumSquare } from './reduce.js';
 
 export const RULES: ReadonlyMap<string, Rule> = new Map(
@@ -15,6 +16,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     Attention,
     Cast,
     Concat,
+    Conv,
     Div,
     Exp,
     Expand,
@@ -22,6 +24,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     GatherElements,
     Gelu,
     Gemm,
+    GroupNormalization,
     Identity,
     LayerNormalization,
     Log,
@@ -40,6 +43,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     Sub,
     Tanh,
     TopK,
+    Transpose,
     Where,
   }),
 );
