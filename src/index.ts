@@ -60,6 +60,7 @@ export {
 } from './api/index.js';
 export {
   CheckpointError,
+  createRng,
   InternalError,
   LayerwiseError,
   NumericError,
@@ -72,7 +73,20 @@ export {
   UnsupportedError,
   VERSION,
 } from './base/index.js';
+export { readSafetensors, type TensorInfo } from './checkpoint/index.js';
 export type { CompressOptions } from './compress/index.js';
+export { createOrtEngine, type Engine, type HostTensor, type Session } from './engine/index.js';
+export {
+  cotangentOf,
+  type DifferentiateOptions,
+  differentiate,
+  float,
+  type Graph,
+  GraphBuilder,
+  gradientOf,
+  int,
+  ints,
+} from './graph/index.js';
 export { type PushResult, resolveModel } from './hub/index.js';
 export {
   type DropRecord,
