@@ -7,6 +7,7 @@ export const SLOW: readonly string[] = [
   'test/decoder/**',
   'test/engine/**',
   'test/examples.test.ts',
+  'test/examples/**',
   'test/gguf/twin.test.ts',
   'test/hub/model.test.ts',
   'test/hub/push.test.ts',
