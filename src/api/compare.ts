@@ -46,6 +46,7 @@ import {
   prepareTasks,
   prepareTexts,
   scoreFinal,
+  spaceForLevels,
   trialEquivalents,
   type Workspace,
 } from '../runs/index.js';
@@ -90,7 +91,9 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     requireCalibration(cell.settings.policy, settings.calibration !== undefined);
   }
   await checkOutside(settings.out, model.checkpoint.dir);
-  if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
+  // One cell's database of levels is there at a time.
+  const levels = Math.max(...cells.map((cell) => spaceForLevels(cell.settings, model)));
+  if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes + levels);
   const texts = await prepareTexts(settings, model);
   const tasks = await prepareTasks(settings, model);
   return await withResources(async (own) => {

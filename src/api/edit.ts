@@ -34,6 +34,7 @@ import {
   type Run,
   runToChoice,
   scoreFinal,
+  spaceForLevels,
   type TimedTrial,
   UNSCORED,
   type Workspace,
@@ -87,8 +88,9 @@ async function editModel(
   { choose, beside }: Preparation,
 ): Promise<EditResult> {
   const started = performance.now();
-  // Space for uniform, the best trial, the running trial, and the output.
-  if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes);
+  // Space for uniform, the best trial, the running trial, and the output; and for linears at all levels.
+  const levels = spaceForLevels(settings, model);
+  if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes + levels);
   const texts = await prepareTexts(settings, model);
   const tasks = await prepareTasks(settings, model);
   if (done) {

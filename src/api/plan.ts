@@ -23,6 +23,7 @@ import type { TaskOptions } from '../runs/index.js';
 import {
   checkAgainstModel,
   checkProfile,
+  checkSpace,
   DEFAULTS,
   factsOf,
   fixOpen,
@@ -34,6 +35,7 @@ import {
   type PruneOptions,
   prepareTexts,
   runToChoice,
+  spaceForLevels,
 } from '../runs/index.js';
 
 /** Reads a plan document. @throws OptionError E_OPTION_PLAN, ResourceError */
@@ -89,6 +91,8 @@ async function searchPlan(options: MakePlanOptions): Promise<Plan> {
     const settings = normalisePrune({ ...options, out: join(scratch, 'plan') });
     const model = await openSource(settings.checkpoint, settings.onProgress);
     checkAgainstModel(settings, model);
+    const levels = spaceForLevels(settings, model);
+    if (levels > 0) await checkSpace(settings.out, 4 * model.bytes + levels, 'the search needs up to');
     const texts = await prepareTexts(settings, model);
     return await runToChoice(settings, model, texts, undefined, async ({ choice }) => choice.candidate.plan).catch(
       (error) => blameWeights(model, error),

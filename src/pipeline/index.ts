@@ -19,6 +19,7 @@ export { type ErrorCurves, measureErrorCurves } from './error-curves.js';
 export { errorsAlone } from './errors.js';
 export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { type Growing, growTensors, type Predictions, predictLinears, requireGrowable } from './growth.js';
+export { fillLevels, type LevelStore, type Levels, levelBytes, levelsIn, openLevels } from './level-store.js';
 export { repairSeams, requireRepairable, tensorsOfSeam } from './seams.js';
 export { measureSensitivity } from './sensitivity.js';
 export { measureTable, type UnitDamages } from './sensitivity-table.js';

@@ -22,6 +22,8 @@ export type AllocateInput = {
   readonly values?: Values;
   /** Of a policy with levels (policy.ts). */
   readonly levels?: readonly number[];
+  /** M of n:M, for policies with levels; undefined for other patterns. */
+  readonly of?: number | undefined;
 };
 
 /**
@@ -93,28 +95,33 @@ export function completeValues(policy: AllocationPolicy, values: Values, target:
  * @throws OptionError E_OPTION_SPARSITY, E_OPTION_…; InternalError if a measure is missing
  */
 export function allocate(policy: AllocationPolicy, input: AllocateInput): Plan {
-  const { target, facts, counting, measured = {}, values = {}, levels } = input;
+  const { target, facts, counting, measured = {}, values = {}, levels, of } = input;
   validateTarget(target);
   const missing = policy.needs.filter((name) => measured[name] === undefined);
   if (missing.length > 0) {
     throw new InternalError('E_INTERNAL_ALLOCATION', `${policy.name} was asked for rates without ${missing}.`);
   }
   const complete = completeValues(policy, values, target, facts);
-  const raw = policy.allocate({ target, facts, measured, values: complete, ...(levels ? { levels } : {}) });
+  const whole = { counting, of };
+  const raw = policy.allocate({ target, facts, measured, values: complete, whole, ...(levels ? { levels } : {}) });
   if (!raw.every(Number.isFinite)) {
     throw new InternalError('E_INTERNAL_ALLOCATION', `${policy.name} returned rates that are NaN or infinite: ${raw}.`);
   }
   const weighted = counting === 'exact' || policy.weighted;
   const ids = policy.granularity === 'linear' ? facts.linears.map(({ id }) => id) : raw.map((_, i) => blockId(i));
   const sizes = policy.granularity === 'linear' ? facts.linears.map(({ weights }) => weights) : blockWeights(facts);
-  const rates = fitBudget(raw, weighted ? sizes : raw.map(() => 1), target);
-  return {
+  const rates = levels ? raw : fitBudget(raw, weighted ? sizes : raw.map(() => 1), target);
+  const plan: Plan = {
     format: 'layerwise-plan',
     version: 2,
     units: Object.fromEntries(ids.map((id, i) => [id, { zeros: { rate: rates[i]! } }])),
     budget: { of: 'zeros', target, counting },
     from: { policy: policy.name, values: { ...complete } },
   };
+  // Levels are whole weights, so their mean is what uniform's is in whole weights: it may miss the target by half a weight,
+  // under n:M by half of the smallest linear's step. Rates fitted to the target would not be the same in every candidate.
+  const mean = levels && counting === 'exact' ? meanRate(plan, facts) : target;
+  return Math.abs(mean - target) < 1e-9 ? plan : { ...plan, budget: { of: 'zeros', target: mean, counting } };
 }
 
 /** The parameter-weighted mean of a plan's rates over all prunable weights. */

@@ -47,15 +47,26 @@ export type AllocationInput = {
   readonly measured: Partial<Measured>;
   /** A value for every hyperparameter. */
   readonly values: Values;
-  /** Of a policy with levels: those of the linears, in their order; 0 everywhere if absent. */
+  /** Of a policy with levels: those of the linears, in their order. Without them it is uniform. */
   readonly levels?: readonly number[];
+  /** How rates become whole weights, for policies with levels. Defaults to exact counts without groups. */
+  readonly whole?: Whole;
 };
 
-/** A search for a whole number for each linear. The numbers add up to 0. */
+/** How the rates of a plan become whole weights (realise.ts). */
+export type Whole = {
+  readonly counting: Counting;
+  /** M of n:M; undefined for other patterns. */
+  readonly of: number | undefined;
+};
+
+/** A search for a whole number for each linear. The numbers of a group add up to 0. */
 export type LevelSearch = {
   /** The least and the largest level of each linear. */
   readonly low: readonly number[];
   readonly high: readonly number[];
+  /** The group of each linear: those whose levels are the same number of weights. */
+  readonly groups: readonly string[];
   readonly generations: number;
   readonly offspring: number;
 };
@@ -79,7 +90,10 @@ export interface AllocationPolicy {
   readonly weighted?: true;
   /** For policies with several numbers to search. A single number is searched between the bounds of its range. */
   readonly grid?: Grid;
-  /** For policies that search a level for each linear, beside hyperparameters that all have a value. */
+  /**
+   * For policies that search a level for each linear, beside hyperparameters that all have a value. With levels, `allocate`
+   * returns rates that are whole weights already: a linear at a level has the same rate whatever the others have.
+   */
   levels?(input: Omit<AllocationInput, 'measured' | 'levels'>): LevelSearch;
   /** The values to try, for policies that choose by the misalignment of activations. Of equals the first wins. */
   candidates?(target: number): readonly Values[];

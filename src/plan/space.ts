@@ -3,7 +3,7 @@
 
 import { InternalError } from '../base/index.js';
 import { completeValues } from './allocate.js';
-import type { AllocationPolicy, Grid, Hyperparameter, LevelSearch, ModelFacts, Values } from './policy.js';
+import type { AllocationPolicy, Grid, Hyperparameter, LevelSearch, ModelFacts, Values, Whole } from './policy.js';
 
 export type SearchSpace =
   /** One number between two bounds; with `mirrored` also below `low`, as far as `high` is above it. */
@@ -27,7 +27,8 @@ export const openHyperparameters = (policy: AllocationPolicy, given: Values): re
 
 /**
  * The space of the numbers that `given` leaves open; undefined if none is open. With `bothSides`, a number whose range goes to
- * both sides of uniform is searched on both: for weights that are fitted to the dense stream.
+ * both sides of uniform is searched on both: for weights that are fitted to the dense stream. `whole` says what levels are
+ * made of.
  * @throws InternalError if a policy leaves several numbers open and has no grid for them
  */
 export function searchSpace(
@@ -36,11 +37,17 @@ export function searchSpace(
   target: number,
   facts: ModelFacts,
   bothSides = false,
+  whole?: Whole,
 ): SearchSpace | undefined {
   if (policy.levels) {
     return {
       kind: 'levels',
-      ...policy.levels({ target, facts, values: completeValues(policy, given, target, facts) }),
+      ...policy.levels({
+        target,
+        facts,
+        values: completeValues(policy, given, target, facts),
+        ...(whole ? { whole } : {}),
+      }),
     };
   }
   const open = openHyperparameters(policy, given);

@@ -62,12 +62,15 @@ export function createRequests(
         : undefined;
   const shared = { model: digestOf(hashes), operator: settings.criterion.name, ...texts, seed: settings.seed };
   return ({ plan, target }, fidelity, loss = 'likelihood', windows) => {
+    // A policy with levels estimates from a database of treated linears.
+    const stitched = settings.policy.levels !== undefined && fidelity === 'surrogate';
     // Estimates are made without the streams: they order plans and never decide.
     const follows = target && fidelity === 'exact' && loss === 'likelihood' ? { target } : {};
-    const pattern = fidelity === 'surrogate' ? standIn(settings).pattern : settings.pattern;
+    const pattern = fidelity === 'surrogate' && !stitched ? standIn(settings).pattern : settings.pattern;
     const sample = windows === undefined ? {} : { windows };
     const judged = judge && fidelity === 'exact' && loss === 'likelihood' ? { judge } : {};
     const treated = { plan: realise(settings, model, plan, pattern), ...follows };
-    return { ...shared, ...judged, ...treated, fidelity, ...sample, loss };
+    const from = stitched ? { stitched } : {};
+    return { ...shared, ...judged, ...treated, fidelity, ...from, ...sample, loss };
   };
 }

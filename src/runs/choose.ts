@@ -28,6 +28,7 @@ import type { Candidate, RequestOf } from './candidate.js';
 import { describeCandidate } from './describe.js';
 import type { LocalExecutor } from './executor.js';
 import { factsOf } from './facts.js';
+import { levelPlans, wholeOf } from './levels.js';
 import { GENERATION_WINDOWS } from './samples.js';
 import type { PruneSettings } from './settings.js';
 import { DEFAULT_SHARES, openShares } from './stream-shares.js';
@@ -70,6 +71,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
     settings.criterion.makes[0] === 'zeros'
       ? { plan: allocate(findPolicy('uniform'), { target, facts, counting }), values: {} }
       : undefined;
+  const whole = wholeOf(settings);
   /** Given hyperparameters override those of a search. Of a policy with levels, the search’s numbers are levels. */
   const candidateAt = (values: Values): Candidate => {
     if (policy.levels) return candidateOfLevels(levelsOf(values, facts.linears.length));
@@ -78,7 +80,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   };
   const candidateOfLevels = (levels: readonly number[]): Candidate => {
     const complete = completeValues(policy, settings.values, target, facts);
-    const plan = allocate(policy, { target, facts, counting, measured, values: complete, levels });
+    const plan = allocate(policy, { target, facts, counting, of: whole.of, measured, values: complete, levels });
     // Half of what the levels are away from 0 is what was moved.
     const moved = levels.reduce((sum, level) => sum + Math.abs(level), 0) / 2;
     return { plan, values: { ...complete, moved } };
@@ -86,7 +88,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   const ledger = createLedger({ executor, requestOf, facts, length, onProgress });
   const space = settings.plan
     ? undefined
-    : searchSpace(policy, settings.values, target, facts, settings.target.kind === 'stream');
+    : searchSpace(policy, settings.values, target, facts, settings.target.kind === 'stream', whole);
   const searching = space !== undefined && space.kind !== 'candidates';
   const judged = space?.kind === 'candidates' ? await judge(space.points.map(candidateAt), executor, requestOf) : [];
   const fixed = (): Candidate =>
@@ -133,8 +135,11 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
         ? walkLevels({ ...space, windows: GENERATION_WINDOWS, maxTrials, draws: () => createRng(settings.seed).below })
         : walkInterval({ ...space, startsUniform, maxTrials, surrogate: !space.mirrored }),
   );
+  const levels = levelPlans(settings, model, target);
+  if (levels) executor.levels.open(settings.criterion, levels);
   const told = space.kind === 'levels' ? reportEstimates(searcher, space.generations, settings) : searcher;
   const best = await ledger.search(told, (values) => following(candidateAt(values)), [baseline.digest]);
+  await executor.levels.discard();
   const method = describeSearch(space, startsUniform, baseline.trial.calibration !== undefined);
   return chosen(best, { uniform: baseline, entries: ledger.entries, judged: [], method });
 }
@@ -217,7 +222,7 @@ const leastMisaligned = (judged: readonly Judged[]): Judged | undefined =>
   judged.reduce<Judged | undefined>((a, b) => (a && a.misalignment <= b.misalignment ? a : b), undefined);
 
 const EVOLUTION_METHOD =
-  'Zeros are moved between linears at random. Of each generation’s plans those that do best on a few windows are estimated again on more (masks from dense statistics), and one that beats its parent there becomes the next. The last parent, and earlier ones while they are better, are tried exactly on all validation windows. The test text plays no part.';
+  'Zeros are moved between linears at random. Every linear is treated once at each level, by the criterion itself on the dense model’s inputs; estimates are stitched from that. Of each generation’s plans those that do best on a few windows are estimated again on more, and one that beats its parent there becomes the next. The last parent, and earlier ones while they are better, are tried exactly on all validation windows. The test text plays no part.';
 const ALIGNMENT_METHOD =
   'Each of the published values prunes the model on 8 windows of calibration text; the one whose pruned blocks read inputs most like the dense blocks’ is taken. No loss plays a part, and uniform is not a candidate.';
 

@@ -2,7 +2,7 @@
 // are prepared once. Outcomes are stored as steps of the workspace, treated blocks as files in it until they are discarded.
 
 import { rm } from 'node:fs/promises';
-import type { OnProgress, Own } from '../base/index.js';
+import { digestOf, InternalError, type OnProgress, type Own } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { findOperator, type Operator, standInOf } from '../operators/index.js';
@@ -10,8 +10,12 @@ import {
   blockPath,
   type DensePass,
   errorsAlone,
+  fillLevels,
   isWholeBlock,
+  type LevelStore,
+  levelsIn,
   measureMisalignment,
+  openLevels,
   pruneSequentially,
   runBlockFiles,
   scoreBlockFiles,
@@ -19,6 +23,7 @@ import {
   tapBlock,
 } from '../pipeline/index.js';
 import type { SquareSums } from '../profile/index.js';
+import type { Plan } from '../records/index.js';
 import { type Activations, sampleText, type Text } from '../stream/index.js';
 import { ALIGNMENT_WINDOWS, JUDGED_CALIBRATION_WINDOWS, SURROGATE_WINDOWS } from './samples.js';
 import { type Digest, type Executor, requestDigest, type TrialOutcome, type TrialRequest } from './trial.js';
@@ -42,8 +47,17 @@ export interface BlockStore {
   discard(trial: Digest): Promise<void>;
 }
 
+/** The database of linears at all levels, on disk. */
+export interface LevelDatabase {
+  /** Estimates that are stitched use the treatments in `plans`. They are made at the first such estimate, not before. */
+  open(operator: Operator, plans: readonly Plan[]): void;
+  /** Removes the database. */
+  discard(): Promise<void>;
+}
+
 export type LocalExecutor = Executor & {
   readonly blocks: BlockStore;
+  readonly levels: LevelDatabase;
   /** The losses of a finished trial, or of the dense model, on a sample of the calibration windows, which there must be. */
   scoreCalibration(request: TrialRequest | undefined, label: string): Promise<readonly number[]>;
   /** The error that each block of a finished trial makes by itself; empty without validation text. */
@@ -97,12 +111,18 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
     if (request.judge !== 'both') return { losses: nll, ...(divergences ? { divergences } : {}), errors };
     return { losses: nll, calibrationLosses: await onCalibration(input.dir, label), errors };
   };
+  let database: { readonly dir: string; store(): Promise<LevelStore> } | undefined;
   const surrogate = async (request: TrialRequest): Promise<Scores> => {
     const input = sequenceOf(request, dirOf(`surrogate-${requestDigest(request)}`));
     const count = request.windows ?? SURROGATE_WINDOWS;
     const sample = surrogateTexts.get(count) ?? sampleText(own, model, validation!, count);
     surrogateTexts.set(count, sample);
     const text = await sample;
+    if (request.stitched) {
+      if (!database) throw new InternalError('E_INTERNAL_LEVELS', 'A plan was to be stitched without a database.');
+      const store = await database.store();
+      return { losses: await store.score(request.plan, text), errors: [] };
+    }
     const operator = standInOf(input.operator);
     return { losses: await scoreSurrogate({ ...input, operator }, dense!, text), errors: [] };
   };
@@ -142,6 +162,26 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
       dirOf,
       discard: (trial) => rm(dirOf(trial), { recursive: true, force: true }),
       restore,
+    },
+    levels: {
+      open: (operator, plans) => {
+        const dir = workspace.at('levels', digestOf({ operator: operator.name, plans }));
+        let opened: Promise<LevelStore> | undefined;
+        const make = async (): Promise<LevelStore> => {
+          const levels = levelsIn(model, plans);
+          await fillLevels({ engine, model, operator, levels, calibration, dense, dir, onProgress });
+          return await openLevels(engine, model, dir);
+        };
+        const store = (): Promise<LevelStore> => {
+          opened ??= make();
+          return opened;
+        };
+        database = { dir, store };
+      },
+      discard: async () => {
+        if (database) await rm(database.dir, { recursive: true, force: true });
+        database = undefined;
+      },
     },
     scoreCalibration: async (request, label) => {
       const trial = request && requestDigest(request);

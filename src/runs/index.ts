@@ -21,6 +21,7 @@ export {
 } from './final-scores.js';
 export { gainsOf } from './gains.js';
 export { openRun } from './identity.js';
+export { spaceForLevels } from './levels.js';
 export { buildManifest, commandOf } from './manifest.js';
 export { measureAt, measureOnce } from './procedure-measures.js';
 export { normaliseQuantise, type QuantiseOptions, withUniformBits } from './quantise-settings.js';

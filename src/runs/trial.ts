@@ -25,6 +25,11 @@ export type TrialRequest = {
   readonly judge?: 'both' | 'divergence';
   /** `surrogate`: the operator's stand-in with dense statistics, on a sample of the windows. */
   readonly fidelity: 'exact' | 'surrogate';
+  /**
+   * Of a surrogate: each linear is treated by the operator itself, from the inputs of the dense model, and taken from a
+   * database (pipeline/level-store.ts).
+   */
+  readonly stitched?: true;
   /** Of a surrogate: its windows, if they are fewer than usual. */
   readonly windows?: number;
   /** `likelihood`: nats per token of each validation window. `misalignment`: NeuronAl's, on calibration windows. */

@@ -1,5 +1,6 @@
 // Searches a whole number for each of many units, its level, by evolution in EvoPress's manner (arXiv 2410.14649, algorithm 1).
-// A move takes one level from a unit and gives it to another, so the levels add up to 0 and a budget holds exactly. In each
+// A move takes one level from a unit and gives it to another of its group, whose levels weigh the same; so the levels of a
+// group add up to 0 and a budget holds exactly. In each
 // generation the parent, at first 0 everywhere, has children that are min(a, b) moves away, a and b drawn from 1 … 3. They
 // are estimated on a few windows; the best are estimated again on more, and last on all that estimates have, against their
 // parent: the best one is the next parent (1 + λ, elitist). Then the last parent gets an exact trial, and earlier parents,
@@ -12,6 +13,8 @@ export type EvolveInput = {
   /** The least and the largest level of each unit; 0 is between them. */
   readonly low: readonly number[];
   readonly high: readonly number[];
+  /** The group of each unit: units exchange levels within it. Defaults to one group. */
+  readonly groups?: readonly string[];
   readonly generations: number;
   /** Children of a generation. */
   readonly offspring: number;
@@ -76,7 +79,7 @@ const pointOf = (levels: readonly number[]): Point =>
 
 function makeChildren(
   parent: readonly number[],
-  { low, high }: EvolveInput,
+  { low, high, groups = [] }: EvolveInput,
   below: (bound: number) => number,
   count: number,
 ): (readonly number[])[] {
@@ -85,10 +88,15 @@ function makeChildren(
   for (let tries = 0; children.length < count && tries < count * REDRAWS; tries++) {
     const child = [...parent];
     for (let moves = Math.min(1 + below(MOST_MOVES), 1 + below(MOST_MOVES)); moves > 0; moves--) {
-      const givers = [...child.keys()].filter((unit) => child[unit]! > low[unit]!);
-      const giver = givers.length > 0 ? givers[below(givers.length)]! : -1;
-      const takers = [...child.keys()].filter((unit) => unit !== giver && child[unit]! < high[unit]!);
-      if (giver < 0 || takers.length === 0) break;
+      const open = [...child.keys()].filter((unit) => child[unit]! < high[unit]!);
+      const openIn = new Map<string | undefined, number>();
+      for (const unit of open) openIn.set(groups[unit], (openIn.get(groups[unit]) ?? 0) + 1);
+      const canGive = (unit: number): boolean =>
+        child[unit]! > low[unit]! && (openIn.get(groups[unit]) ?? 0) > (child[unit]! < high[unit]! ? 1 : 0);
+      const givers = [...child.keys()].filter(canGive);
+      if (givers.length === 0) break;
+      const giver = givers[below(givers.length)]!;
+      const takers = open.filter((unit) => unit !== giver && groups[unit] === groups[giver]);
       child[giver]!--;
       child[takers[below(takers.length)]!]!++;
     }

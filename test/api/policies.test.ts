@@ -1,11 +1,13 @@
 // Every allocation policy from end to end on a small checkpoint: measured in one dense pass, fitted, applied.
 
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { inspect, makePlan, prune } from '../../src/api/index.js';
 import type { ProgressEvent } from '../../src/base/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
-import { LENGTH, makeFolder, makeTexts, makeTiny, type Texts, useOwnCache } from './make.js';
+import { differences, LENGTH, makeFolder, makeTexts, makeTiny, readTree, type Texts, useOwnCache } from './make.js';
 import { ratesOf } from './rates.js';
 
 let folder: string;
@@ -73,10 +75,41 @@ test('evo: estimates on few windows, one exact trial or more besides uniform, an
   expect(exact.length).toBeLessThanOrEqual(3);
   expect(new Set(manifest.trials.map(({ validation }) => validation.windows)).size).toBeGreaterThan(1);
   const { from } = manifest.plan;
-  expect(from).toEqual({ policy: 'evo', values: { generations: 2, offspring: 4, step: 0.035 } });
+  expect(from).toEqual({ policy: 'evo', values: { generations: 2, offspring: 4, step: 0.035, levels: 8 } });
   const again = await run('evo again', { ...asked, threads: 1 });
   expect(again.manifest.plan).toEqual(manifest.plan);
 });
+
+test.each(['columns', 'n:8'])(
+  'evo with a solver at %s: interrupted while it fills its database, it ends with the same bytes',
+  async (pattern) => {
+    const name = pattern.replace(':', '-');
+    const asked = {
+      ...{ allocation: 'evo', criterion: 'sparsegpt', pattern, ...texts, maxTrials: 1 },
+      ...{ sparsity: 0.5, hyperparameters: { generations: 1, offspring: 4, step: 0.1, levels: 2 } },
+    };
+    const whole = await run(`evo ${name}`, asked);
+    let [filling, filled] = [false, 0];
+    const breakOff = (event: ProgressEvent): void => {
+      if (event.kind === 'stage') filling = event.stage === 'linears at all levels';
+      if (event.kind === 'advance' && filling && ++filled === 1) throw new Error('broken off');
+    };
+    const out = join(folder, `evo broken ${name}`);
+    await expect(run(`evo broken ${name}`, { ...asked, onProgress: breakOff })).rejects.toThrow('broken off');
+    const levels = await readdir(join(`${out}.partial`, 'levels'), { recursive: true });
+    expect(levels.filter((name) => name.endsWith('.safetensors'))).toHaveLength(1);
+    const notes: string[] = [];
+    const onProgress = (event: ProgressEvent): void => {
+      if (event.kind === 'note') notes.push(event.text);
+    };
+    await run(`evo broken ${name}`, { ...asked, resume: true, threads: 1, onProgress });
+    expect(differences(await readTree(out), await readTree(whole.out))).toEqual([]);
+    expect(existsSync(`${out}.partial`)).toBe(false);
+    expect(notes.join()).toMatch(
+      /evo treats \d+ linears at up to 5 levels, \d+ in all, once each: a database of \d+ MB/,
+    );
+  },
+);
 
 test('evo without validation text is refused before anything is read', async () => {
   await expect(run('evo alone', { allocation: 'evo', calibration: texts.calibration })).rejects.toThrow(

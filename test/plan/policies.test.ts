@@ -3,23 +3,29 @@
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { createRng } from '../../src/base/index.js';
 import {
   type AllocationPolicy,
   allocate,
   atpLine,
+  type Counting,
   findPolicy,
   fitBudget,
   type ModelFacts,
   POLICIES,
+  realisePlan,
   searchSpace,
   type Values,
   zeroRate,
 } from '../../src/plan/index.js';
 import { countBins } from '../../src/profile/histogram.js';
 import { lampScores } from '../../src/profile/lamp.js';
-import { type Measured, parsePlan } from '../../src/records/index.js';
+import { type Measured, type Plan, parsePlan } from '../../src/records/index.js';
+import { levelsOf, walkLevels } from '../../src/search/index.js';
 import { golden, goldenFacts, goldenScores, goldenWeights } from '../profile/golden.js';
+import { runs } from '../scale.js';
 import { groupedFacts, randomMeasured } from './measured.js';
 import { unit } from './units.js';
 
@@ -75,9 +81,13 @@ describe('evo', () => {
       }
       const plan = allocate(evo, { target: S, facts, counting: 'exact', levels });
       const rates = facts.linears.map((linear) => zeroRate(plan, linear));
-      for (const rate of rates) expect(rate >= 0 && rate <= Math.max(0.98, S) + 1e-9).toBe(true);
+      for (const [l, rate] of rates.entries()) {
+        expect(rate >= 0 && rate <= Math.max(0.98, S) + 1 / facts.linears[l]!.weights).toBe(true);
+      }
       const mean = rates.reduce((sum, rate, l) => sum + rate * facts.linears[l]!.weights, 0) / total;
-      expect(mean).toBeCloseTo(S, 12);
+      // What uniform is in whole weights.
+      expect(Math.abs(mean - S) * total).toBeLessThanOrEqual(0.5 + 1e-6);
+      expect(plan.budget!.target).toBeCloseTo(mean, 9);
       if (S < 0.98) expect(new Set(rates).size).toBeGreaterThan(2);
     },
   );
@@ -85,11 +95,63 @@ describe('evo', () => {
   test('a level is the same number of weights for every linear', () => {
     const levels = facts.linears.map((_, l) => (l === 0 ? 1 : l === 6 ? -1 : 0));
     const rates = rawRates(evo, 0.5, facts, {}, {}).map((_, l) => {
-      return evo.allocate({ target: 0.5, facts, measured: {}, values: { step: 0.1 }, levels })[l]!;
+      return evo.allocate({ target: 0.5, facts, measured: {}, values: { step: 0.1, levels: 8 }, levels })[l]!;
     });
     const moved = rates.map((rate, l) => (rate - 0.5) * facts.linears[l]!.weights);
-    expect(moved[0]).toBeCloseTo((0.1 * total) / facts.linears.length, 9);
+    expect(moved[0]).toBeCloseTo(Math.round((0.1 * total) / facts.linears.length), 9);
     expect(moved[6]).toBeCloseTo(-moved[0]!, 9);
+  });
+
+  test('a linear at a level loses the same weights in every plan, and all plans as many as uniform', () => {
+    const pattern = fc.constantFrom<readonly [Counting, number | undefined]>(
+      ['exact', undefined],
+      ['exact', 4],
+      ['exact', 16],
+      ['published', undefined],
+    );
+    const target = fc.oneof(fc.constantFrom(0.5, 0.7, 0.05), fc.double({ min: 0.02, max: 0.97, noNaN: true }));
+    const sizes = fc.constantFrom([24, 40, 24], [33, 47, 24], [16, 48, 32]);
+    fc.assert(
+      fc.property(pattern, target, sizes, fc.nat(), ([counting, of], S, columns, seed) => {
+        const facts = groupedFacts(16, 8, columns);
+        const { linears } = facts;
+        const whole = { counting, of };
+        const space = searchSpace(evo, { step: 0.11, levels: 4 }, S, facts, false, whole);
+        if (space?.kind !== 'levels') throw new Error('evo has no levels');
+        const countsOf = (plan: Plan): number[] => {
+          const real = realisePlan(plan, linears, { counting, pattern: 'x', of });
+          return linears.map((linear) => Math.round(zeroRate(real, linear) * linear.weights));
+        };
+        const given = { target: S, facts, counting, of, values: { step: 0.11, levels: 4 } };
+        const uniform = countsOf(allocate(findPolicy('uniform'), { target: S, facts, counting }));
+        expect(countsOf(allocate(evo, { ...given, levels: linears.map(() => 0) }))).toEqual(uniform);
+        const rng = createRng(seed);
+        const seen = new Map<string, number>();
+        const walk = walkLevels({
+          ...space,
+          windows: [1],
+          maxTrials: 1,
+          generations: 3,
+          offspring: 6,
+          draws: () => rng.below,
+        });
+        for (let step = walk.next(); !step.done; step = walk.next(rng.uniform())) {
+          const levels = levelsOf(step.value.values, linears.length);
+          const counts = countsOf(allocate(evo, { ...given, levels }));
+          for (const [l, count] of counts.entries()) {
+            const key = `${l}: ${levels[l]}`;
+            expect(count, key).toBe(seen.get(key) ?? count);
+            seen.set(key, count);
+            if (levels[l] === 0) expect(count).toBe(uniform[l]);
+            else expect(Math.sign(count - uniform[l]!)).toBe(Math.sign(levels[l]!));
+          }
+          // The last columns of a row may be fewer than M: then a level is not always the same number of weights.
+          if (of !== undefined && columns.some((n) => n % of !== 0)) continue;
+          expect(counts.reduce((a, b) => a + b, 0)).toBe(uniform.reduce((a, b) => a + b, 0));
+        }
+      }),
+      { numRuns: runs(100) },
+    );
   });
 });
 

@@ -52,6 +52,7 @@ function makeExecutor(slots: number, failing?: string) {
     },
     scoreCalibration: async () => [],
     errorsAlone: async () => [],
+    levels: { open: () => {}, discard: async () => {} },
     blocks: { dirOf: (trial) => trial, restore: async () => {}, discard: async (trial) => void discarded.push(trial) },
   };
   return { executor, ran, discarded, most: () => most };

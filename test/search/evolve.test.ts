@@ -9,7 +9,11 @@ import { runs } from '../scale.js';
 import { walkThrough } from './walk.js';
 
 const WINDOWS = [2, 8, 32];
-type Limits = { readonly low: readonly number[]; readonly high: readonly number[] };
+type Limits = {
+  readonly low: readonly number[];
+  readonly high: readonly number[];
+  readonly groups?: readonly string[];
+};
 const start = (limits: Limits, seed: number, generations = 5, offspring = 8, maxTrials = 6) =>
   walkLevels({ ...limits, generations, offspring, windows: WINDOWS, maxTrials, draws: () => createRng(seed).below });
 const even = (units: number, most: number): Limits => ({
@@ -44,6 +48,22 @@ test('levels stay in their range and add up to 0, whatever the losses; no trial 
     }),
     { numRuns: runs(100) },
   );
+});
+
+test('units exchange levels within their group, and one that is alone keeps its own', () => {
+  const groups = ['a', 'b', 'a', 'c', 'b', 'a'];
+  const { asked } = walkThrough(() => start({ ...even(6, 3), groups }, 4, 8), noise);
+  let moved = 0;
+  for (const { values } of asked) {
+    const levels = levelsOf(values, 6);
+    const sums = ['a', 'b', 'c'].map((group) =>
+      levels.reduce((sum, level, unit) => sum + (groups[unit] === group ? level : 0), 0),
+    );
+    expect(sums).toEqual([0, 0, 0]);
+    expect(levels[3]).toBe(0);
+    moved += Math.abs(levels[1]!);
+  }
+  expect(moved).toBeGreaterThan(0);
 });
 
 test('a generation estimates all children on few windows, the best quarter on more, and one against its parent', () => {
