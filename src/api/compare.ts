@@ -9,7 +9,7 @@ import { summarise } from '../evaluate/index.js';
 import { blameWeights, type Model } from '../model/index.js';
 import { formatPattern } from '../operators/index.js';
 import { countBlockZeros, type DensePass, runDense, sharesOf } from '../pipeline/index.js';
-import { blockRates, POLICIES } from '../plan/index.js';
+import { blockRates, findPolicy, POLICIES } from '../plan/index.js';
 import { collectable, requireCalibration } from '../profile/index.js';
 import {
   type Comparison,
@@ -34,6 +34,7 @@ import {
   measureAt,
   measureOnce,
   nameSource,
+  normaliseGradient,
   normalisePrune,
   openEngine,
   openReference,
@@ -82,6 +83,8 @@ type Cell = { readonly settings: PruneSettings; readonly name: string };
 export async function compare(options: CompareOptions): Promise<CompareResult> {
   const started = performance.now();
   const cells = cellsOf(options);
+  const allNeeds = [...new Set(cells.flatMap((cell) => cell.settings.policy.needs))];
+  const gradient = normaliseGradient(options, allNeeds, 'allocations');
   // Uniform needs calibration text only if the criterion does; other policies may need it too.
   const { settings } = cells.find((cell) => cell.settings.calibration !== undefined) ?? cells[0]!;
   await checkOut(settings.out, settings.resume);
@@ -99,15 +102,18 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   return await withResources(async (own) => {
     const engine = await own(openEngine(model, settings));
     const cellNames = cells.map((cell) => cell.name);
-    const shared = { ...settings, sparsity: undefined, policy: undefined, cells: cellNames };
+    const shared = { ...settings, gradient, sparsity: undefined, policy: undefined, cells: cellNames };
     const { hashes, workspace } = await openRun('compare', shared, model, texts, tasks?.setup);
     await own(workspace);
     const calibration = texts.calibration && (await embedText(own, model, texts.calibration));
     const validation = await embedText(own, model, texts.validation!);
-    const needs = [...new Set(cells.flatMap((cell) => cell.settings.policy.needs))];
-    const dense = await runDense(engine, model, validation, calibration, settings.onProgress, collectable(needs));
+    const dense = await runDense(engine, model, validation, calibration, settings.onProgress, collectable(allNeeds));
     if (dense.trace) await own(dense.trace.store);
-    const beyond = await measureOnce(needs, settings, { model, engine, workspace, calibration, validation });
+    const beyond = await measureOnce(
+      allNeeds,
+      { ...settings, gradient },
+      { model, engine, workspace, calibration, validation },
+    );
     const measured = { ...dense.measured, ...beyond };
     const { onProgress } = settings;
     const where = { engine, model, workspace, calibration, validation, dense, onProgress };
@@ -136,6 +142,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
       },
       ...(tasks ? { tasks: tasks.setup } : {}),
       seed: settings.seed,
+      ...(gradient === 'exact' ? { gradient } : {}),
       dense: { validation: summarise(dense.nll, validation.windows.length), ...denseScores },
       rows,
     };
@@ -153,16 +160,18 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
 /** All but those that take hundreds of estimates. */
 const BY_DEFAULT = [...POLICIES.values()].filter(({ levels }) => !levels).map(({ name }) => name);
 
-function cellsOf({ sparsities, allocations = BY_DEFAULT, ...options }: CompareOptions): Cell[] {
+function cellsOf({ sparsities, allocations = BY_DEFAULT, gradient, ...options }: CompareOptions): Cell[] {
   if (sparsities.length === 0) {
     throw new OptionError('E_OPTION_SPARSITY', '--sparsity: expected one or more numbers, such as 0.5,0.7; got none.');
   }
   const names = [...new Set(['uniform', ...(allocations.includes('atp') ? ['atp'] : []), ...allocations])];
   return [...new Set(sparsities)].flatMap((sparsity) =>
-    names.map((allocation) => ({
-      settings: normalisePrune({ ...options, sparsity, allocation }),
-      name: `${sparsity}-${allocation}`,
-    })),
+    names.map((allocation) => {
+      // How gradients are had concerns the policies that allocate by them.
+      const how = findPolicy(allocation).needs.includes('gradient') && gradient !== undefined ? { gradient } : {};
+      const settings = normalisePrune({ ...options, ...how, sparsity, allocation });
+      return { settings, name: `${sparsity}-${allocation}` };
+    }),
   );
 }
 

@@ -29,6 +29,7 @@ import {
   fixOpen,
   givenValues,
   measuresOf,
+  normaliseGradient,
   normalisePrune,
   oneOf,
   openSource,
@@ -63,8 +64,17 @@ export async function makePlan(options: MakePlanOptions, out?: string): Promise<
   return plan;
 }
 
-async function planBy({ profile, ...options }: MakePlanOptions): Promise<Plan> {
+async function planBy(options: MakePlanOptions): Promise<Plan> {
   const policy = findPolicy(options.allocation ?? DEFAULTS.allocation);
+  const gradient = normaliseGradient(options, policy.needs);
+  const plan = await planOf(options, policy);
+  const exact = gradient === 'exact' || options.profile?.gradient === 'exact';
+  return exact && policy.needs.includes('gradient') && plan.from
+    ? { ...plan, from: { ...plan.from, gradient: 'exact' } }
+    : plan;
+}
+
+async function planOf({ profile, ...options }: MakePlanOptions, policy: AllocationPolicy): Promise<Plan> {
   if (profile) return await planFromProfile(options, profile, policy);
   const textGiven = options.validation !== undefined || (policy.candidates && options.calibration !== undefined);
   const searched = openHyperparameters(policy, givenValues(options)).length > 0 && textGiven;

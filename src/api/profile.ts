@@ -23,8 +23,11 @@ import {
   checkOutPath,
   checkOutside,
   DEFAULT_SHARES,
+  type GradientOptions,
+  type GradientSettings,
   measureOnce,
   nameSource,
+  normaliseGradient,
   normaliseRun,
   normaliseWindowing,
   oneOf,
@@ -42,7 +45,8 @@ import {
 import { embedText, type Text } from '../stream/index.js';
 
 export type ProfileOptions = RunOptions &
-  WindowingOptions & {
+  WindowingOptions &
+  GradientOptions & {
     /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub. */
     readonly checkpoint: string;
     /** A text file (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. */
@@ -74,7 +78,8 @@ export type ProfileResult = {
 };
 
 type ProfileSettings = RunSettings &
-  TextSettings & {
+  TextSettings &
+  GradientSettings & {
     readonly checkpoint: string;
     readonly measures: readonly MeasureName[];
     readonly errors: number | undefined;
@@ -117,6 +122,7 @@ export async function profile(options: ProfileOptions): Promise<ProfileResult> {
       source: { ...nameSource(model), family: model.config.family, blocks: model.config.blocks, hashes },
       calibration: calibration.record,
       seed: settings.seed,
+      ...(settings.gradient === 'exact' ? { gradient: settings.gradient } : {}),
       linears: model.linears.map((linears) => linears.map(({ name }) => name)),
       influence,
       angles,
@@ -137,11 +143,13 @@ function normaliseProfile(options: ProfileOptions): ProfileSettings {
     oneOf('measures', name, PROFILE_MEASURES);
   }
   if (options.calibration === undefined) refuseMissing('calibration', 'a text file to measure on');
+  // A fixed order, so that the order of the request does not change the profile.
+  const measures = PROFILE_MEASURES.filter((name) => asked.includes(name));
   return {
     ...normaliseRun(options),
     checkpoint: options.checkpoint,
-    // A fixed order, so that the order of the request does not change the profile.
-    measures: PROFILE_MEASURES.filter((name) => asked.includes(name)),
+    measures,
+    gradient: normaliseGradient(options, measures, 'measures'),
     errors: options.errors === undefined ? undefined : realNumber('errors', options.errors, 0, 1),
     treatments: treatmentsOf(options),
     out: options.out,
@@ -211,7 +219,7 @@ function refuseSensitivity(): never {
 type Measurements = Pick<Profile, 'influence' | 'angles'> & { readonly measured: Partial<Measured> };
 
 async function measure(
-  { measures, seed, onProgress }: ProfileSettings,
+  { measures, seed, gradient, onProgress }: ProfileSettings,
   engine: Engine,
   model: Model,
   text: Text,
@@ -229,7 +237,7 @@ async function measure(
   return {
     influence: influence.result(),
     angles: Array.from({ length: blocks }, (_, i) => angles.across(i + 1)),
-    measured: { ...dense.measured, ...(await measureOnce(measures, { seed, onProgress }, where)) },
+    measured: { ...dense.measured, ...(await measureOnce(measures, { seed, gradient, onProgress }, where)) },
   };
 }
 

@@ -9,6 +9,7 @@ import { DEFAULTS, JUDGES, SPECIAL_TOKENS } from '../runs/index.js';
 import { WINDOW_STARTS } from '../text/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 import { COMPRESS_OPTIONS } from './compress-options.js';
+import { EVIDENCE_OPTIONS } from './evidence-options.js';
 import { EXPORT_OPTIONS } from './export-options.js';
 import { FRONTIER_OPTIONS } from './frontier-options.js';
 import { GROW_OPTIONS } from './grow-options.js';
@@ -39,6 +40,7 @@ export const OPTIONS = {
   ...QUANTISE_OPTIONS,
   ...GROW_OPTIONS,
   ...UNLEARN_OPTIONS,
+  ...EVIDENCE_OPTIONS,
   sparsity: {
     kind: 'number',
     flag: '--sparsity',
@@ -130,20 +132,6 @@ export const OPTIONS = {
     kind: 'flag',
     flag: '--refit',
     text: 'fit the kept weights again by least squares on the mask, for criteria that only choose a mask',
-  },
-  target: {
-    kind: 'text',
-    flag: '--target',
-    value: 'target',
-    text: 'own: each linear keeps its own output; stream: it follows the dense model and takes back what earlier blocks lost',
-    otherwise: DEFAULTS.target,
-  },
-  targetShares: {
-    kind: 'text',
-    flag: '--target-shares',
-    value: 'alpha=n,gamma=n',
-    text: 'how far --target stream follows: of a linear’s own input error and of the residual’s, 0 to 1',
-    otherwise: 'searched on validation text; 0.5 each without one',
   },
   blocks: {
     kind: 'number',
@@ -421,6 +409,7 @@ export const PRUNING_OPTIONS = [
   'refit',
   'target',
   'targetShares',
+  'gradient',
   'budget',
   'calibration',
   'validation',

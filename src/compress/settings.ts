@@ -158,6 +158,7 @@ export function normaliseCompress(options: CompressOptions): PruneSettings & Com
     aligns: false,
     criterion: method,
     pattern: patternOf(method, sparse ? SPARSE.pattern : undefined, 'allow'),
+    gradient: DEFAULTS.gradient,
     target: normaliseTarget({ ...options, target: options.target ?? 'stream' }, method),
     calibration: options.calibration,
     validation: options.validation,

@@ -47,6 +47,8 @@ export const comparisonSchema = z.object({
   /** The zero-shot tasks; absent without tasks. */
   tasks: taskSetupSchema.optional(),
   seed: z.number().int(),
+  /** How the gradients were had that policies allocate by: `exact`. Absent: estimated, or none were needed. */
+  gradient: z.literal('exact').optional(),
   dense: z.object({
     validation: evaluationSchema,
     test: evaluationSchema.nullable(),

@@ -87,6 +87,8 @@ const manifestSchema = z.object({
   damping: z.array(z.record(z.string(), z.number())).optional(),
   /** Experts without calibration tokens, by block; only if there are experts and the criterion measures inputs. */
   unseenExperts: z.array(z.array(z.number().int())).optional(),
+  /** How the gradients were had that the policy allocates by: `exact`. Absent: estimated, or none were needed. */
+  gradient: z.literal('exact').optional(),
   plan: planSchema,
   /** Blocks of the source that the written checkpoint does not have; absent where it has all. */
   dropped: z.array(z.number().int()).optional(),

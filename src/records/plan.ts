@@ -34,7 +34,14 @@ const version2 = z.strictObject({
   units: z.record(z.string(), treatmentSchema),
   budget: budgetSchema.optional(),
   /** The policy that made it, and its hyperparameters. */
-  from: z.strictObject({ policy: z.string(), values: z.record(z.string(), z.number()) }).optional(),
+  from: z
+    .strictObject({
+      policy: z.string(),
+      values: z.record(z.string(), z.number()),
+      /** How the gradients were had that it allocates by, where they are not estimates. */
+      gradient: z.literal('exact').optional(),
+    })
+    .optional(),
 });
 
 const version1 = z

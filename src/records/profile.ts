@@ -31,7 +31,7 @@ export type Measured = {
   readonly sensitivity: readonly number[];
   /** LSA: Σ over calibration tokens of ‖W·x − Ŵ·x‖² without the half of each linear’s weights that matters least. */
   readonly halfError: readonly number[];
-  /** ECoFLaP: zeroth-order estimate of ‖∂loss/∂W‖_F of each linear. */
+  /** ECoFLaP: ‖∂loss/∂W‖_F of each linear, estimated from forward passes or exact. */
   readonly gradient: readonly number[];
   /** ALS: normalised ‖X_iᵀX_j‖²_F between the inputs of blocks i and j, and between a block's linears' inputs. */
   readonly redundancy: {
@@ -56,6 +56,8 @@ const documentSchema = z.object({
   source: modelSchema,
   calibration: textSchema,
   seed: z.number().int(),
+  /** How `gradient` was measured: `exact`. Absent: estimated, or not measured. */
+  gradient: z.literal('exact').optional(),
   /** Names of each block's linears; what is measured per linear is in this order, block after block. */
   linears: z.array(z.array(z.string())),
   /** ShortGPT's Block Influence of each block, in [0, 2]: 1 − the mean cosine of its input and output over all tokens. */

@@ -6,6 +6,7 @@ import type { Model } from '../model/index.js';
 import type { Operator } from '../operators/index.js';
 import { GRADIENT_DRAWS } from '../profile/index.js';
 import type { MeasureName } from '../records/index.js';
+import type { GradientKind } from './defaults.js';
 import { ALIGNMENT_WINDOWS, SENSITIVITY_WINDOWS } from './samples.js';
 import type { PruneSettings } from './settings.js';
 import type { PreparedTexts } from './texts.js';
@@ -13,6 +14,9 @@ import type { Entry } from './trial-ledger.js';
 
 /** Block runs per window of a misalignment: taps of the dense block, taps of the pruned block, and its output. */
 const ALIGNMENT_RUNS = 3;
+
+/** A pass forward and back: the block forward, forward again, and back, which is twice as much work. */
+const BACKWARD_RUNS = 4;
 
 /** What a search ran. */
 type Searched = {
@@ -26,7 +30,7 @@ export function trialEquivalents(
   model: Model,
   texts: PreparedTexts,
   { entries, judged, isUniform }: Searched,
-  { policy, criterion }: Pick<PruneSettings, 'policy' | 'criterion'>,
+  { policy, criterion, gradient }: Pick<PruneSettings, 'policy' | 'criterion' | 'gradient'>,
 ): number {
   const { blocks } = model.config;
   // Without a search there is one trial, or none for uniform.
@@ -39,7 +43,8 @@ export function trialEquivalents(
   const alignment = judged.length * ALIGNMENT_RUNS * ALIGNMENT_WINDOWS * blocks;
   return (
     exact +
-    (surrogate + judging + alignment + measuresCost(model, texts, policy.needs, criterion)) / trialCost(model, texts)
+    (surrogate + judging + alignment + measuresCost(model, texts, policy.needs, criterion, gradient)) /
+      trialCost(model, texts)
   );
 }
 
@@ -55,12 +60,14 @@ function measuresCost(
   { calibration }: PreparedTexts,
   needs: readonly MeasureName[],
   operator: Operator,
+  kind: GradientKind,
 ): number {
   const { blocks } = model.config;
   const suffixes = model.linears.flat().reduce((sum, { block }) => sum + blocks - block, 0);
   // Gram matrices and the dense output after them also run over the calibration windows.
   const walk = operator.needs.includes('gram') ? 2 * blocks * windowsOf(calibration) : 0;
   const sensitivity = needs.includes('sensitivity') ? (suffixes + blocks) * SENSITIVITY_WINDOWS + walk : 0;
-  const gradient = needs.includes('gradient') ? (2 * suffixes + blocks) * GRADIENT_DRAWS : 0;
+  const passes = kind === 'exact' ? BACKWARD_RUNS * blocks : 2 * suffixes + blocks;
+  const gradient = needs.includes('gradient') ? passes * GRADIENT_DRAWS : 0;
   return sensitivity + gradient;
 }

@@ -8,6 +8,10 @@ export const JUDGES = ['validation', 'both'] as const;
  */
 export type Judge = (typeof JUDGES)[number] | 'divergence';
 
+/** How norms of gradients are had: from forward passes alone, or by a pass forward and back. */
+export const GRADIENTS = ['estimated', 'exact'] as const;
+export type GradientKind = (typeof GRADIENTS)[number];
+
 export const DEFAULTS = {
   allocation: 'atp',
   criterion: 'wanda',
@@ -15,6 +19,7 @@ export const DEFAULTS = {
   group: 128,
   budget: 'exact',
   target: 'own',
+  gradient: 'estimated',
   calibrationSamples: 128,
   calibrationOrder: 'random',
   seed: 0,

@@ -6,7 +6,7 @@ export { quote, startCommand } from './command-line.js';
 export { trialEquivalents } from './cost.js';
 export { countBits } from './count-bits.js';
 export { countZeros, type LinearReport } from './count-zeros.js';
-export { DEFAULTS, JUDGES } from './defaults.js';
+export { DEFAULTS, GRADIENTS, JUDGES } from './defaults.js';
 export { describeCandidate } from './describe.js';
 export { createLocalExecutor, type LocalExecutor } from './executor.js';
 export { factsOf } from './facts.js';
@@ -20,6 +20,7 @@ export {
   UNSCORED,
 } from './final-scores.js';
 export { gainsOf } from './gains.js';
+export { type GradientOptions, type GradientSettings, normaliseGradient } from './gradient-options.js';
 export { openRun } from './identity.js';
 export { spaceForLevels } from './levels.js';
 export { buildManifest, commandOf } from './manifest.js';

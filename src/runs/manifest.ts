@@ -88,6 +88,7 @@ export function buildManifest(facts: RunFacts): Manifest {
     seed: settings.seed,
     criterion: settings.criterion.name,
     ...(hasZeros(settings, choice.candidate.plan) ? { pattern: formatPattern(settings.pattern) } : {}),
+    ...(settings.gradient === DEFAULTS.gradient ? {} : { gradient: settings.gradient }),
     ...(choice.candidate.target ? { target: sharesOf(choice.candidate.target) } : {}),
     ...(facts.notes.some(({ damping }) => Object.keys(damping).length > 0)
       ? { damping: facts.notes.map(({ damping }) => damping) }
@@ -203,6 +204,7 @@ export function commandOf(settings: PruneSettings): string {
   if (settings.target.kind !== usual) add('target', settings.target.kind);
   const shares = Object.entries(settings.target.shares).map(([name, value]) => `${name}=${value}`);
   add('target-shares', shares.length > 0 ? shares.join() : undefined);
+  if (settings.gradient !== DEFAULTS.gradient) add('gradient', settings.gradient);
   if (prunes) add('budget', settings.budget);
   add('calibration', calibration);
   addWindowing('calibration-samples', 'calibrationSamples');

@@ -5,7 +5,7 @@ import { digestOf, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { type DensePass, measureSensitivity } from '../pipeline/index.js';
-import { GRADIENT_DRAWS, measureGradients } from '../profile/index.js';
+import { GRADIENT_DRAWS, measureExactGradients, measureGradients } from '../profile/index.js';
 import type { Measured, MeasureName, Plan } from '../records/index.js';
 import { sampleText, type Text } from '../stream/index.js';
 import { realise, standIn } from './candidate.js';
@@ -24,7 +24,7 @@ type Where = {
 /** The measures of `needs` that do not depend on the target. */
 export async function measureOnce(
   needs: readonly MeasureName[],
-  { seed, onProgress }: Pick<PruneSettings, 'seed' | 'onProgress'>,
+  { seed, gradient: kind, onProgress }: Pick<PruneSettings, 'seed' | 'gradient' | 'onProgress'>,
   { model, engine, workspace, calibration, validation }: Where,
 ): Promise<Partial<Measured>> {
   const text = calibration ?? validation;
@@ -32,7 +32,9 @@ export async function measureOnce(
   const gradient = await workspace.step('gradient', () =>
     withResources(async (own) => {
       const sample = await sampleText(own, model, text, GRADIENT_DRAWS);
-      return await measureGradients(engine, model, sample, seed, onProgress);
+      return kind === 'exact'
+        ? await measureExactGradients(engine, model, sample, onProgress)
+        : await measureGradients(engine, model, sample, seed, onProgress);
     }),
   );
   return { gradient };

@@ -83,6 +83,7 @@ export function normaliseQuantise(options: QuantiseOptions): PruneSettings {
     criterion: method,
     pattern: patternOf(method, options.pattern, 'method'),
     target,
+    gradient: DEFAULTS.gradient,
     // Where no share is open there is nothing to choose.
     judge: target.kind === 'stream' && openShares(target) ? 'divergence' : DEFAULTS.judge,
     calibration: method.needs.length > 0 ? options.calibration : undefined,

@@ -16,6 +16,7 @@ import {
   validateProfile,
 } from '../records/index.js';
 import { conflict } from './checks.js';
+import { DEFAULTS } from './defaults.js';
 import type { PruneOptions } from './settings.js';
 import { readText } from './source.js';
 
@@ -29,7 +30,14 @@ export async function readProfile(path: string): Promise<Profile> {
 
 type Asked = Pick<
   PruneOptions,
-  'calibration' | 'calibrationSamples' | 'calibrationOrder' | 'sequenceLength' | 'windowStart' | 'seed' | 'validation'
+  | 'gradient'
+  | 'calibration'
+  | 'calibrationSamples'
+  | 'calibrationOrder'
+  | 'sequenceLength'
+  | 'windowStart'
+  | 'seed'
+  | 'validation'
 >;
 
 /**
@@ -65,6 +73,7 @@ export function checkProfile(profile: Profile, policy: AllocationPolicy, asked: 
   expectSame('sequence-length', calibration.length, asked.sequenceLength);
   expectSame('window-start', calibration.bos === null ? 'none' : 'bos', asked.windowStart);
   expectSame('seed', seed, asked.seed);
+  expectSame('gradient', profile.gradient ?? DEFAULTS.gradient, asked.gradient);
 }
 
 function refuseMissingMeasures(

@@ -12,6 +12,7 @@ export const profileCommand = defineCommand({
   options: [
     'calibration',
     'measures',
+    'gradient',
     'treatments',
     'errors',
     'calibrationSamples',
