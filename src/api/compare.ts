@@ -50,6 +50,7 @@ import {
   spaceForLevels,
   trialEquivalents,
   type Workspace,
+  weighTokens,
 } from '../runs/index.js';
 import { embedText, type Text } from '../stream/index.js';
 import { describeGains } from '../words/index.js';
@@ -105,7 +106,9 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     const shared = { ...settings, gradient, sparsity: undefined, policy: undefined, cells: cellNames };
     const { hashes, workspace } = await openRun('compare', shared, model, texts, tasks?.setup);
     await own(workspace);
-    const calibration = texts.calibration && (await embedText(own, model, texts.calibration));
+    const embedded = texts.calibration && (await embedText(own, model, texts.calibration));
+    const at = { engine, model, workspace, onProgress: settings.onProgress };
+    const calibration = await weighTokens(own, settings.hessian, embedded, at);
     const validation = await embedText(own, model, texts.validation!);
     const dense = await runDense(engine, model, validation, calibration, settings.onProgress, collectable(allNeeds));
     if (dense.trace) await own(dense.trace.store);
@@ -143,6 +146,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
       ...(tasks ? { tasks: tasks.setup } : {}),
       seed: settings.seed,
       ...(gradient === 'exact' ? { gradient } : {}),
+      ...(settings.hessian === 'loss' ? { hessian: settings.hessian } : {}),
       dense: { validation: summarise(dense.nll, validation.windows.length), ...denseScores },
       rows,
     };

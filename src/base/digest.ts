@@ -1,8 +1,8 @@
-// Digests: of text, and of a JSON value whatever the order of its keys. They name steps, trials and runs.
+// Digests: of text or bytes, and of a JSON value whatever the order of its keys. They name steps, trials and runs.
 
 import { createHash } from 'node:crypto';
 
-export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+export const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex');
 
 /** JSON with sorted keys; what is undefined in an object is left out. */
 function canonical(value: unknown): unknown {

@@ -1,6 +1,6 @@
 // The options of what treated linears aim at and of what is taken from gradients of the loss; options.ts has all the others.
 
-import { DEFAULTS, GRADIENTS } from '../runs/index.js';
+import { DEFAULTS, GRADIENTS, HESSIANS } from '../runs/index.js';
 
 export const EVIDENCE_OPTIONS = {
   target: {
@@ -16,6 +16,13 @@ export const EVIDENCE_OPTIONS = {
     value: 'alpha=n,gamma=n',
     text: 'how far --target stream follows: of a linear’s own input error and of the residual’s, 0 to 1',
     otherwise: 'searched on validation text; 0.5 each without one',
+  },
+  hessian: {
+    kind: 'text',
+    flag: '--hessian',
+    value: HESSIANS.join('|'),
+    text: 'what the Gram matrix of a linear’s input measures, for criteria that have one. output: every token counts alike. loss: a token counts by the square of the loss’s gradient at the linear’s output, from one more pass forward and back',
+    otherwise: DEFAULTS.hessian,
   },
   gradient: {
     kind: 'text',

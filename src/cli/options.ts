@@ -409,6 +409,7 @@ export const PRUNING_OPTIONS = [
   'refit',
   'target',
   'targetShares',
+  'hessian',
   'gradient',
   'budget',
   'calibration',

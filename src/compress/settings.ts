@@ -158,7 +158,7 @@ export function normaliseCompress(options: CompressOptions): PruneSettings & Com
     aligns: false,
     criterion: method,
     pattern: patternOf(method, sparse ? SPARSE.pattern : undefined, 'allow'),
-    gradient: DEFAULTS.gradient,
+    ...{ gradient: DEFAULTS.gradient, hessian: DEFAULTS.hessian },
     target: normaliseTarget({ ...options, target: options.target ?? 'stream' }, method),
     calibration: options.calibration,
     validation: options.validation,

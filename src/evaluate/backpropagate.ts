@@ -11,6 +11,7 @@ import {
   ERROR,
   type Graph,
   gradientOf,
+  meanSquares,
   squaredError,
   squaresOf,
   sumSquares,
@@ -47,6 +48,16 @@ export type PassOptions = {
    * stays the mean over all chunks.
    */
   readonly squares?: boolean;
+  /** What is wanted of each token. Every block is then differentiated. */
+  readonly tokens?: TokenGradients;
+};
+
+/** Mean squares of the gradients of values inside the blocks, token by token. */
+export type TokenGradients = {
+  /** Names of values [tokens, width] in a block's graph, in groups: each gets one mean. */
+  readonly groups: (block: number, graph: Graph) => ReadonlyMap<string, readonly string[]>;
+  /** Is given the means of a chunk's tokens by group, chunks in order, blocks last to first. The arrays are the caller's. */
+  readonly onMeans: (block: number, chunk: number, means: ReadonlyMap<string, Float32Array>) => void | Promise<void>;
 };
 
 /** A block or half of one, over a residual. */
@@ -108,14 +119,21 @@ export function createBackward(engine: Engine, model: Model, { source, hold = fa
     weights: Weights,
     { from, cotangents, to }: { from: Activations; cotangents: Activations; to: Activations | undefined },
     squares: boolean,
+    tokens: TokenGradients | undefined,
   ): Promise<Gradients> => {
-    const wrt = [...(to ? ['x'] : []), ...names];
+    const stored = graphOf(block, 'block', from.length);
+    const groups = tokens?.groups(block, stored);
+    const inner = groups ? [...groups.values()].flat() : [];
+    const wrt = [...(to ? ['x'] : []), ...names, ...inner];
     const make = (): Graph => {
-      const graph = differentiate(graphOf(block, 'block', from.length), { seeds: ['y'], wrt });
-      return squares ? sumSquares(graph, names.map(gradientOf)) : graph;
+      const graph = differentiate(stored, { seeds: ['y'], wrt });
+      const summed = squares ? sumSquares(graph, names.map(gradientOf)) : graph;
+      if (!groups) return summed;
+      return meanSquares(summed, new Map([...groups].map(([group, values]) => [group, values.map(gradientOf)])));
     };
     const outputOf = (name: string): string => (squares ? squaresOf(gradientOf(name)) : gradientOf(name));
     const { add, sums } = createSum(names, outputOf);
+    let chunks = 0;
     const key = `${block} ${squares ? 'squares' : 'backward'} ${from.length} ${wrt.join()}`;
     await sessions.use(key, weights, make, (run) =>
       inOrder(
@@ -129,7 +147,13 @@ export function createBackward(engine: Engine, model: Model, { source, hold = fa
           await to?.write(chunk, outputs[gradientOf('x')]!.data as Float32Array);
           return outputs;
         },
-        add,
+        async (outputs) => {
+          add(outputs);
+          const chunk = chunks++;
+          if (!groups) return;
+          const means = [...groups.keys()].map((group) => [group, outputs[group]!.data as Float32Array] as const);
+          await tokens!.onMeans(block, chunk, new Map(means));
+        },
       ),
     );
     return sums;
@@ -137,9 +161,9 @@ export function createBackward(engine: Engine, model: Model, { source, hold = fa
 
   return {
     forward,
-    pass: async (text, { loss: objective, wrt, weights = () => none, onGradients, input, squares = false }) => {
+    pass: async (text, { loss: objective, wrt, weights = () => none, onGradients, input, squares = false, tokens }) => {
       const names = Array.from({ length: blocks }, (_, block) => wrt(block));
-      const found = input ? 0 : names.findIndex((some) => some.length > 0);
+      const found = input || tokens ? 0 : names.findIndex((some) => some.length > 0);
       const lowest = found < 0 ? blocks : found;
       if (lowest === blocks && wrt('head').length === 0) {
         throw new OptionError(
@@ -169,7 +193,7 @@ export function createBackward(engine: Engine, model: Model, { source, hold = fa
         await onGradients('head', gradients);
         for (let block = blocks - 1; block >= lowest; block--) {
           const streams = { from: residuals.pop()!, cotangents: cotangents!, to: block > lowest ? cotangents : input };
-          await onGradients(block, await backward(block, names[block]!, weights(block), streams, squares));
+          await onGradients(block, await backward(block, names[block]!, weights(block), streams, squares, tokens));
         }
         return loss;
       });

@@ -15,11 +15,11 @@ export async function inOrder<T>(
   limit: number,
   count: number,
   run: (index: number) => Promise<T>,
-  add: (result: T) => void,
+  add: (result: T) => void | Promise<void>,
 ): Promise<void> {
   for (let first = 0; first < count; first += limit) {
     const results = await inParallel(limit, Math.min(limit, count - first), (index) => run(first + index));
-    for (const result of results) add(result);
+    for (const result of results) await add(result);
   }
 }
 

@@ -15,5 +15,5 @@ export {
   type ValueInfo,
 } from './graph.js';
 export { keepOutputs } from './keep.js';
-export { ERROR, squaredError, squaresOf, sumSquares, TARGET } from './loss.js';
+export { ERROR, meanSquares, squaredError, squaresOf, sumSquares, TARGET } from './loss.js';
 export { serialiseOnnx } from './onnx.js';

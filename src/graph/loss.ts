@@ -1,4 +1,4 @@
-// What is made of a graph's outputs: the squared error of one, and sums of squares.
+// What is made of a graph's outputs: the squared error of one, sums and means of squares.
 
 import { type Graph, GraphBuilder, int } from './graph.js';
 import { inferShapes } from './infer.js';
@@ -34,4 +34,31 @@ export function sumSquares(graph: Graph, names: readonly string[]): Graph {
   const { nodes, initializers, outputs } = g.build(graph.name, graph.folder);
   const kept = graph.outputs.filter(({ name }) => !names.includes(name));
   return { ...graph, nodes, initializers, outputs: [...kept, ...outputs] };
+}
+
+/**
+ * `graph` with further outputs [tokens], by the names in `groups`: the mean, over the named values [tokens, width] of a group,
+ * of the mean square along their last axis. These values are outputs no more.
+ */
+export function meanSquares(graph: Graph, groups: ReadonlyMap<string, readonly string[]>): Graph {
+  const g = new GraphBuilder('means/');
+  g.add(graph);
+  const infoOf = new Map(graph.outputs.map((output) => [output.name, output]));
+  for (const [group, names] of groups) {
+    const means = names.map((name) => {
+      const width = Number(infoOf.get(name)!.shape.at(-1));
+      const factor = g.constant(`1/(${names.length}·${width})`, Float32Array.of(1 / (names.length * width)), [1]);
+      return g.op('Mul', [g.op('ReduceSumSquare', [name, g.shape([-1])], { keepdims: int(0) }), factor]);
+    });
+    const mean = means.reduce((sum, next) => g.op('Add', [sum, next]));
+    g.output(mean, group, ['N']);
+  }
+  const { nodes, initializers, outputs } = g.build(graph.name, graph.folder);
+  const taken = new Set([...groups.values()].flat());
+  return {
+    ...graph,
+    nodes,
+    initializers,
+    outputs: [...graph.outputs.filter(({ name }) => !taken.has(name)), ...outputs],
+  };
 }

@@ -20,6 +20,7 @@ export type BlockGraphOptions = {
   /** Tokens of each window. */
   readonly length: number;
   readonly outputs: BlockOutputs;
+  readonly weighted?: boolean | undefined;
   readonly trees?: PrefixTreeRows | undefined;
   /** The linear whose weights are an input, `w` [out, in]. */
   readonly weightInput?: WeightInput | undefined;
@@ -32,13 +33,13 @@ export function buildBlockGraph(
   block: number,
   options: BlockGraphOptions,
 ): Graph {
-  const { folder, find, length, outputs, trees, weightInput } = options;
+  const { folder, find, length, outputs, weighted, trees, weightInput } = options;
   const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
   const tensor = (role: string): TensorSource | undefined => {
     const name = names.get(role);
     return name === undefined ? undefined : find(name);
   };
-  const builder = new GraphBlockBuilder({ config, block, length, outputs, trees, weightInput, tensor });
+  const builder = new GraphBlockBuilder({ config, block, length, outputs, weighted, trees, weightInput, tensor });
   buildWith(config, builder);
   return builder.build(`block ${block}`, folder);
 }

@@ -1,5 +1,5 @@
 export type { BlockBuilder } from './blocks/block-builder.js';
-export { type BlockOutputs, TOKENS_PER_EXPERT } from './blocks/graph-block-builder.js';
+export { type BlockOutputs, rootOf, TOKENS_PER_EXPERT } from './blocks/graph-block-builder.js';
 export { expertOf, expertSite, type TapSite } from './blocks/parts.js';
 export { findFamily, keyOf, type ModelConfig, readModelConfig } from './config.js';
 export type { FamilySpec } from './families/family.js';
@@ -9,7 +9,7 @@ export { type BrokenTensor, blameWeights, describeCounts, findBroken, requireFin
 export { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
 export { type BlockPart, partGraph } from './half.js';
 export { type BlockGraphs, blockGraphs, type Half } from './halves.js';
-export { readLinear, toRows, toStored, weightName } from './linear.js';
+export { linearOutput, readLinear, toRows, toStored, weightName } from './linear.js';
 export {
   type BlockSource,
   blockGraph,

@@ -82,13 +82,16 @@ export function blockGraph(
   options: {
     readonly length: number;
     readonly outputs: BlockOutputs;
+    readonly weighted?: boolean;
     readonly trees?: PrefixTreeRows;
     readonly source?: BlockSource;
     readonly weightInput?: WeightInput;
   },
 ): Graph {
-  const { length, outputs, trees, source = checkpointSource(model.checkpoint), weightInput } = options;
-  return buildBlockGraph(model.config, model.tensorNames, block, { ...source, length, outputs, trees, weightInput });
+  const { length, outputs, weighted, trees, source = checkpointSource(model.checkpoint), weightInput } = options;
+  return buildBlockGraph(model.config, model.tensorNames, block, {
+    ...{ ...source, length, outputs, weighted, trees, weightInput },
+  });
 }
 
 /** The graph from the last block's residual to one result of the logits. */

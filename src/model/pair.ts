@@ -10,7 +10,7 @@
 
 import { type Graph, GraphBuilder, int, keepOutputs, type ValueInfo } from '../graph/index.js';
 import { buildWith } from './blocks/architectures.js';
-import { type BlockValues, GraphBlockBuilder, TOKENS_PER_EXPERT } from './blocks/graph-block-builder.js';
+import { type BlockValues, GraphBlockBuilder, rootOf, TOKENS_PER_EXPERT } from './blocks/graph-block-builder.js';
 import { expertOf, type TapSite } from './blocks/parts.js';
 import { weightName } from './linear.js';
 import { type BlockSource, checkpointSource, type Model } from './model.js';
@@ -30,6 +30,8 @@ export type PairOptions = {
   readonly shares: TargetShares;
   /** The sites whose sums are wanted. */
   readonly sites: readonly TapSite[];
+  /** Whether tokens count differently: every sum then has a weight per token, and an input per site (`rootOf`). */
+  readonly weighted?: boolean | undefined;
   /** Whose output `y` is wanted too. */
   readonly hidden?: 'dense' | 'treated' | undefined;
   /** Values, by their names in heldValues, that are outputs too; and values that are inputs instead of being computed. */
@@ -76,7 +78,7 @@ const EDITED = ' (edited)'; // cannot end the name of a tensor that a checkpoint
 /** The graph of block `block`, dense and treated. Its inputs are those of PAIR_INPUTS and of `give` that its outputs need. */
 export function pairGraph(model: Model, block: number, options: PairOptions): Graph {
   const { config, tensorNames, checkpoint } = model;
-  const { length, shares, sites, hidden, keep = [], give = [], edited } = options;
+  const { length, shares, sites, weighted, hidden, keep = [], give = [], edited } = options;
   const { folder, find } = checkpointSource(checkpoint);
   const g = new GraphBuilder();
   const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
@@ -104,9 +106,12 @@ export function pairGraph(model: Model, block: number, options: PairOptions): Gr
     const { columns } = linears[0]!;
     const Y = treated.sites.get(site)!;
     const expert = expertOf(site) !== undefined;
-    const times = (A: string): string => g.op('Gemm', [A, Y], { transA: int(1) });
+    const root = weighted ? g.input(rootOf(site), 'f32', ['N', 1]) : undefined;
+    const weigh = (A: string): string => (root === undefined ? A : g.op('Mul', [A, root]));
+    const rooted = weigh(Y);
+    const times = (A: string): string => g.op('Gemm', [A === Y ? rooted : weigh(A), rooted], { transA: int(1) });
     output(times(Y), site, [columns, columns]);
-    output(g.op('ReduceSum', [Y, g.shape([0])], { keepdims: int(0) }), sumsOf(site), [columns]);
+    output(g.op('ReduceSum', [weigh(rooted), g.shape([0])], { keepdims: int(0) }), sumsOf(site), [columns]);
     if (expert) continue;
     const X = dense.sites.get(site)!;
     const [only] = linears;

@@ -28,7 +28,15 @@ export async function measureMisalignment(
     for (const [block, linears] of model.linears.entries()) {
       const from = block === 0 ? text.embedded : seen;
       const dense = await tapBlock(engine, model, block, from);
-      const evidence = await measureEvidence(engine, model, operator, block, from, text, dense);
+      const evidence = await measureEvidence(
+        engine,
+        model,
+        operator,
+        block,
+        from,
+        text,
+        text.importance ? undefined : dense,
+      );
       const treated = await treatBlock(input, block, evidence, gemm);
       await withTreatedBlock(model, block, treated, dir, async (source) => {
         sum += compare(linears, dense, await tapBlock(engine, model, block, from, 'taps', source));

@@ -17,11 +17,13 @@ import type { Measured, MeasureName } from '../records/index.js';
 import {
   type Activations,
   createActivations,
+  type Importance,
   type Move,
   passBlock,
   sameShape,
   showMove,
   type Text,
+  tapFeeds,
   type VisitResidual,
 } from '../stream/index.js';
 import { requireFinite } from './block-file.js';
@@ -107,7 +109,7 @@ async function keepTrace(model: Model, block: number, seen: Activations, trace: 
 
 /**
  * Σ x² (with `sums`: Σ x) at the taps of one block over the residual `from`. The block is the checkpoint's unless `source`
- * is given. For Σ x², experts that received no token get substitute values (fillSquareSums).
+ * is given. With `importance` every token has its weight. For Σ x², experts that received no token get substitute values (fillSquareSums).
  */
 export async function tapBlock(
   engine: Engine,
@@ -116,11 +118,13 @@ export async function tapBlock(
   from: Activations,
   outputs: 'taps' | 'sums' = 'taps',
   source?: BlockSource,
+  importance?: Importance,
 ): Promise<SquareSums> {
-  const options = { length: from.length, outputs, ...(source ? { source } : {}) };
+  const weighted = importance !== undefined;
+  const options = { length: from.length, outputs, weighted, ...(source ? { source } : {}) };
   return await withResources(async (own) => {
     const session = await own(engine.load(blockGraph(model, block, options)));
-    const sums = await measureSquareSums(engine, session, from);
+    const sums = await measureSquareSums(engine, session, from, tapFeeds(from, block, importance));
     return outputs === 'taps' ? fillSquareSums(sums) : sums;
   });
 }

@@ -27,7 +27,15 @@ import {
 import type { Evidence, Matrix, Prepared } from '../operators/index.js';
 import { treatmentOf } from '../plan/index.js';
 import { fillGrams, type Grams, sumOverChunks, unseenExperts } from '../profile/index.js';
-import { type Activations, createActivations, type Feed, runChunks, type Text } from '../stream/index.js';
+import {
+  type Activations,
+  createActivations,
+  type Feed,
+  type Importance,
+  rootFeeds,
+  runChunks,
+  type Text,
+} from '../stream/index.js';
 import type { GridToWrite, TreatedBlock } from './block-file.js';
 import { editLinear } from './edit-linear.js';
 import type { Treating } from './treat.js';
@@ -71,7 +79,7 @@ export async function treatToStream(
   const tokens = sequences * text.windows.length;
   const stages = stagesOf(linears);
   return await withResources(async (own) => {
-    const run = await createPairRun(own, engine, model, block, target, streams);
+    const run = await createPairRun(own, engine, model, block, target, streams, text.importance);
     for (const [index, sites] of stages.entries()) {
       const last = index === stages.length - 1;
       const sums = await run(edited, sites, streams.next && last ? 'dense' : undefined);
@@ -122,11 +130,13 @@ async function createPairRun(
   block: number,
   target: StreamTarget,
   { treated, dense, next }: Streams,
+  importance: Importance | undefined,
 ): Promise<PairRun> {
   const { chunks, length } = treated;
   const feeds: Record<string, Feed> = {
     [PAIR_INPUTS.treated]: { from: treated },
     [PAIR_INPUTS.dense]: { from: dense },
+    ...rootFeeds(block, importance),
   };
   const held = heldValues(model, block);
   const measured = new Set<TapSite>();
@@ -134,7 +144,7 @@ async function createPairRun(
     const give = held.filter(({ name }) => feeds[name]);
     const keep = held.filter(({ name, after }) => !feeds[name] && measured.has(after));
     const graph = pairGraph(model, block, {
-      ...{ length, shares: target, sites, hidden, edited },
+      ...{ length, shares: target, sites, hidden, edited, weighted: importance !== undefined },
       ...{ keep: keep.map(({ name }) => name), give: give.map(({ name }) => name) },
     });
     const read = Object.fromEntries(graph.inputs.map(({ name }) => [name, feeds[name]!]));

@@ -10,7 +10,7 @@ import type { Evidence, Operator, Prepared } from '../operators/index.js';
 import { treatmentOf } from '../plan/index.js';
 import { fillGrams, type Grams, measureGrams, type SquareSums, unseenExperts } from '../profile/index.js';
 import type { Plan } from '../records/index.js';
-import type { Activations, Text } from '../stream/index.js';
+import { type Activations, type Text, tapFeeds } from '../stream/index.js';
 import type { GridToWrite, TreatedBlock } from './block-file.js';
 import { tapBlock } from './dense.js';
 import { editLinear } from './edit-linear.js';
@@ -33,7 +33,7 @@ export type BlockEvidence = {
   readonly tokens?: number;
 };
 
-/** Measures what `operator` needs on `inputs`, the residual of `text` before a block. */
+/** Measures what `operator` needs on `inputs`, the residual of `text` before a block; its tokens count as the text says. */
 export async function measureEvidence(
   engine: Engine,
   model: Model,
@@ -44,17 +44,22 @@ export async function measureEvidence(
   known?: SquareSums,
 ): Promise<BlockEvidence> {
   const { windows = [], length = 0 } = text?.windows ?? {};
+  const importance = text?.importance;
   const sequences = windows.length;
   const counted = { sequences, tokens: sequences * length };
   if (!inputs || needs.length === 0) return counted;
-  const columnSums = needs.includes('columnSums') ? await tapBlock(engine, model, block, inputs, 'sums') : undefined;
+  const columnSums = needs.includes('columnSums')
+    ? await tapBlock(engine, model, block, inputs, 'sums', undefined, importance)
+    : undefined;
   const squareSums = needs.includes('squareSums')
-    ? (known ?? (await tapBlock(engine, model, block, inputs)))
+    ? (known ?? (await tapBlock(engine, model, block, inputs, 'taps', undefined, importance)))
     : undefined;
   if (!needs.includes('gram')) return { ...counted, squareSums, columnSums };
   const grams = await withResources(async (own) => {
-    const graph = blockGraph(model, block, { length: inputs.length, outputs: 'gram' });
-    return await measureGrams(engine, await own(engine.load(graph)), inputs);
+    const weighted = importance !== undefined;
+    const graph = blockGraph(model, block, { length: inputs.length, outputs: 'gram', weighted });
+    const feeds = tapFeeds(inputs, block, importance);
+    return await measureGrams(engine, await own(engine.load(graph)), inputs, feeds);
   });
   return { ...counted, squareSums, columnSums, grams };
 }

@@ -7,14 +7,18 @@
 
 import { InternalError } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
-import { type Activations, inParallel, runChunk } from '../stream/index.js';
+import { type Activations, type Feed, inParallel, runChunks } from '../stream/index.js';
 
 /** Σ xᵀx over all tokens, [in, in] for each tap site. In a block with experts, also the number of tokens per expert. */
 export type Grams = Readonly<Record<string, Float32Array>>;
 
-/** Runs a block's Gram taps over all chunks of `from` and adds the results in the order of the chunks. */
-export const measureGrams = (engine: Engine, session: Session, from: Activations): Promise<Grams> =>
-  sumOverChunks(engine, from.chunks.length, (chunk) => runChunk(session, from, chunk));
+/** Runs a block's Gram taps over all chunks of `from` (weighted taps need more `feeds`), and adds the results in their order. */
+export const measureGrams = (
+  engine: Engine,
+  session: Session,
+  from: Activations,
+  feeds: Readonly<Record<string, Feed>> = { x: { from } },
+): Promise<Grams> => sumOverChunks(engine, from.chunks.length, (chunk) => runChunks(session, feeds, chunk));
 
 /** Adds the outputs of all runs in float32, in the order of the chunks. */
 export async function sumOverChunks(

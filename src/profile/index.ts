@@ -12,6 +12,7 @@ export {
 export { fillGrams, fillSquareSums, unseenExperts } from './experts.js';
 export { GRADIENT_DRAWS, measureExactGradients, measureGradients } from './gradient.js';
 export { type Grams, measureGrams, sumOverChunks } from './gram.js';
+export { emptyImportance, measureImportance, requireNoExperts } from './importance.js';
 export { startInfluence } from './influence.js';
 export { sampleInputs } from './inputs.js';
 export type { BlockInputs } from './measure.js';

@@ -49,6 +49,8 @@ export const comparisonSchema = z.object({
   seed: z.number().int(),
   /** How the gradients were had that policies allocate by: `exact`. Absent: estimated, or none were needed. */
   gradient: z.literal('exact').optional(),
+  /** `loss`: in Gram matrices a token counts by the loss's gradient. Absent: all tokens alike. */
+  hessian: z.literal('loss').optional(),
   dense: z.object({
     validation: evaluationSchema,
     test: evaluationSchema.nullable(),

@@ -89,6 +89,8 @@ const manifestSchema = z.object({
   unseenExperts: z.array(z.array(z.number().int())).optional(),
   /** How the gradients were had that the policy allocates by: `exact`. Absent: estimated, or none were needed. */
   gradient: z.literal('exact').optional(),
+  /** `loss`: in Gram matrices a token counts by the loss's gradient. Absent: all tokens alike. */
+  hessian: z.literal('loss').optional(),
   plan: planSchema,
   /** Blocks of the source that the written checkpoint does not have; absent where it has all. */
   dropped: z.array(z.number().int()).optional(),

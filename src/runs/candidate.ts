@@ -60,7 +60,10 @@ export function createRequests(
       : settings.judge === 'divergence' && validation !== undefined
         ? 'divergence'
         : undefined;
-  const shared = { model: digestOf(hashes), operator: settings.criterion.name, ...texts, seed: settings.seed };
+  const weighted = settings.hessian === 'loss' ? { hessian: settings.hessian } : {};
+  const shared = {
+    ...{ model: digestOf(hashes), operator: settings.criterion.name, ...texts, ...weighted, seed: settings.seed },
+  };
   return ({ plan, target }, fidelity, loss = 'likelihood', windows) => {
     // A policy with levels estimates from a database of treated linears.
     const stitched = settings.policy.levels !== undefined && fidelity === 'surrogate';

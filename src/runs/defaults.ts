@@ -12,6 +12,10 @@ export type Judge = (typeof JUDGES)[number] | 'divergence';
 export const GRADIENTS = ['estimated', 'exact'] as const;
 export type GradientKind = (typeof GRADIENTS)[number];
 
+/** What a linear's Gram matrix measures: its output, every token alike, or the loss. */
+export const HESSIANS = ['output', 'loss'] as const;
+export type HessianKind = (typeof HESSIANS)[number];
+
 export const DEFAULTS = {
   allocation: 'atp',
   criterion: 'wanda',
@@ -20,6 +24,7 @@ export const DEFAULTS = {
   budget: 'exact',
   target: 'own',
   gradient: 'estimated',
+  hessian: 'output',
   calibrationSamples: 128,
   calibrationOrder: 'random',
   seed: 0,

@@ -89,6 +89,7 @@ export function buildManifest(facts: RunFacts): Manifest {
     criterion: settings.criterion.name,
     ...(hasZeros(settings, choice.candidate.plan) ? { pattern: formatPattern(settings.pattern) } : {}),
     ...(settings.gradient === DEFAULTS.gradient ? {} : { gradient: settings.gradient }),
+    ...(settings.hessian === DEFAULTS.hessian ? {} : { hessian: settings.hessian }),
     ...(choice.candidate.target ? { target: sharesOf(choice.candidate.target) } : {}),
     ...(facts.notes.some(({ damping }) => Object.keys(damping).length > 0)
       ? { damping: facts.notes.map(({ damping }) => damping) }
@@ -205,6 +206,7 @@ export function commandOf(settings: PruneSettings): string {
   const shares = Object.entries(settings.target.shares).map(([name, value]) => `${name}=${value}`);
   add('target-shares', shares.length > 0 ? shares.join() : undefined);
   if (settings.gradient !== DEFAULTS.gradient) add('gradient', settings.gradient);
+  if (settings.hessian !== DEFAULTS.hessian) add('hessian', settings.hessian);
   if (prunes) add('budget', settings.budget);
   add('calibration', calibration);
   addWindowing('calibration-samples', 'calibrationSamples');

@@ -7,6 +7,7 @@ import { findPolicy } from '../plan/index.js';
 import { blockId, type Plan, type Treatment, validatePlan } from '../records/index.js';
 import { conflict } from './checks.js';
 import { DEFAULTS } from './defaults.js';
+import { type HessianOptions, normaliseHessian } from './gradient-options.js';
 import {
   normaliseGreedy,
   normaliseRun,
@@ -22,7 +23,8 @@ import { normaliseTasks, type TaskOptions } from './task-options.js';
 
 export type QuantiseOptions = RunOptions &
   WindowingOptions &
-  TaskOptions & {
+  TaskOptions &
+  HessianOptions & {
     /** Directory of a Hugging Face checkpoint, or its name on the Hub: `org/name`, `org/name@revision`. */
     readonly checkpoint: string;
     /** Directory to write; must not exist. */
@@ -84,6 +86,7 @@ export function normaliseQuantise(options: QuantiseOptions): PruneSettings {
     pattern: patternOf(method, options.pattern, 'method'),
     target,
     gradient: DEFAULTS.gradient,
+    hessian: normaliseHessian(options, method, 'Use --method gptq'),
     // Where no share is open there is nothing to choose.
     judge: target.kind === 'stream' && openShares(target) ? 'divergence' : DEFAULTS.judge,
     calibration: method.needs.length > 0 ? options.calibration : undefined,

@@ -16,6 +16,7 @@ import { createLocalExecutor, type LocalExecutor } from './executor.js';
 import { factsOf } from './facts.js';
 import { type DenseReference, openReference } from './final-scores.js';
 import { openRun } from './identity.js';
+import { weighTokens } from './importance.js';
 import { measureAt, measureOnce } from './procedure-measures.js';
 import type { PruneSettings } from './settings.js';
 import type { PreparedTasks } from './tasks.js';
@@ -69,7 +70,9 @@ export async function runToChoice<T>(
     await own(workspace);
     const embed = async (text: PreparedText | undefined): Promise<Text | undefined> =>
       text && (await embedText(own, model, text));
-    const calibration = await embed(texts.calibration);
+    const { hessian, onProgress } = settings;
+    const embedded = await embed(texts.calibration);
+    const calibration = await weighTokens(own, hessian, embedded, { engine, model, workspace, onProgress });
     const validation = await embed(texts.validation);
     const measures = settings.plan ? [] : collectable(settings.policy.needs);
     const wantsSensitivity = !settings.plan && settings.policy.needs.includes('sensitivity');
@@ -85,7 +88,6 @@ export async function runToChoice<T>(
           )
         : undefined;
     if (dense?.trace) await own(dense.trace.store);
-    const { onProgress } = settings;
     const where = { engine, model, workspace, calibration, validation, dense, onProgress };
     const executor = createLocalExecutor(own, where);
     const target = settings.plan ? meanRate(settings.plan, factsOf(model)) : (settings.sparsity ?? 0);

@@ -26,7 +26,7 @@ import {
   validateValues,
   zeroRate,
 } from '../plan/index.js';
-import { collectable } from '../profile/index.js';
+import { collectable, requireNoExperts } from '../profile/index.js';
 import { type Plan, validatePlan } from '../records/index.js';
 import { WINDOW_STARTS, type WindowStart } from '../text/index.js';
 import { checkBits } from './check-bits.js';
@@ -34,7 +34,14 @@ import { checkPlan } from './check-plan.js';
 import { conflict, oneOf, wholeNumber } from './checks.js';
 import { DEFAULTS, JUDGES, type Judge } from './defaults.js';
 import { factsOf } from './facts.js';
-import { type GradientOptions, type GradientSettings, normaliseGradient } from './gradient-options.js';
+import {
+  type GradientOptions,
+  type GradientSettings,
+  type HessianOptions,
+  type HessianSettings,
+  normaliseGradient,
+  normaliseHessian,
+} from './gradient-options.js';
 import { normaliseTarget, type Shares, type TargetSettings } from './stream-shares.js';
 import { normaliseTasks, type TaskOptions, type TaskSettings } from './task-options.js';
 
@@ -126,6 +133,7 @@ export type PruneOptions = RunOptions &
   WindowingOptions &
   TaskOptions &
   GradientOptions &
+  HessianOptions &
   Partial<PlanOptions> & {
     /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub: `org/name`, `org/name@revision`. */
     readonly checkpoint: string;
@@ -185,7 +193,8 @@ export function normaliseRun(options: RunOptions): RunSettings {
 /** The settings of prune, quantise and compress. */
 export type PruneSettings = RunSettings &
   WindowingSettings &
-  GradientSettings & {
+  GradientSettings &
+  HessianSettings & {
     readonly command: 'prune' | 'quantise' | 'compress';
     /** The budget of compress. */
     readonly compress?: {
@@ -301,6 +310,7 @@ export function normalisePrune(options: PruneOptions): PruneSettings {
     criterion,
     pattern,
     target: normaliseTarget(options, criterion),
+    hessian: normaliseHessian(options, criterion),
     gradient: normaliseGradient(options, plan ? [] : policy.needs, plan ? 'plan' : 'allocation'),
     calibration:
       criterion.needs.length > 0 || policy.needs.length > 0 || aligns || (searches && judge === 'both')
@@ -406,6 +416,7 @@ const fixedPatternHint = (pattern: Pattern, instead: string): string =>
 /** Checks the settings that depend on the model's headers: ranges of hyperparameters, the plan's blocks and linears. */
 export function checkAgainstModel(settings: PruneSettings, model: Model): void {
   const { plan, policy, values, sparsity, criterion, pattern } = settings;
+  if (settings.hessian === 'loss') requireNoExperts(model);
   const uneven =
     criterion.evenGroups && pattern.kind === 'n:m'
       ? model.linears.flat().find(({ columns }) => columns % pattern.of !== 0)

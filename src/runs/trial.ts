@@ -20,6 +20,8 @@ export type TrialRequest = {
   readonly validation?: Digest;
   /** How far the treated linears follow the dense stream; absent where each keeps its own output. */
   readonly target?: StreamTarget;
+  /** How tokens of the calibration text count in Gram matrices, where not all count alike. */
+  readonly hessian?: 'loss';
   readonly seed: number;
   /** `both`: the outcome also has losses on calibration windows. `divergence`: KL to the dense model. Absent: neither. */
   readonly judge?: 'both' | 'divergence';

@@ -5,9 +5,15 @@ import type { Model } from '../model/index.js';
 import type { Windows } from '../text/index.js';
 import type { Activations } from './activations.js';
 import { embedWindows } from './embed.js';
+import { type Importance, sampleImportance } from './importance.js';
 
 /** A text's windows and their embeddings. All texts of a run have windows of one length. */
-export type Text = { readonly windows: Windows; readonly embedded: Activations };
+export type Text = {
+  readonly windows: Windows;
+  readonly embedded: Activations;
+  /** How much its tokens count in statistics; absent where all count alike. */
+  readonly importance?: Importance | undefined;
+};
 
 /** Windows with their embeddings; `own` closes them with its scope. */
 export async function embedText(own: Own, model: Model, { windows }: Pick<Text, 'windows'>): Promise<Text> {
@@ -20,9 +26,13 @@ export function spreadEvenly(count: number, of: number): readonly number[] {
   return Array.from({ length: taken }, (_, i) => Math.floor((i * of) / taken));
 }
 
-/** `count` windows spread evenly over a text. The scope that `own` belongs to closes their embeddings. */
+/** `count` windows spread evenly over a text, whose tokens count as they do there. The scope that `own` belongs to closes their embeddings. */
 export async function sampleText(own: Own, model: Model, from: Text, count: number): Promise<Text> {
   const all = from.windows.windows;
-  const windows = { ...from.windows, windows: spreadEvenly(count, all.length).map((i) => all[i]!) };
-  return await embedText(own, model, { windows });
+  const taken = spreadEvenly(count, all.length);
+  const windows = { ...from.windows, windows: taken.map((i) => all[i]!) };
+  const sample = await embedText(own, model, { windows });
+  const { importance } = from;
+  if (!importance) return sample;
+  return { ...sample, importance: await sampleImportance(own, importance, taken, sample.embedded.chunks) };
 }

@@ -86,6 +86,15 @@ const RUNS: readonly (readonly [name: string, resumes: boolean, run: Run])[] = [
       }),
   ],
   [
+    'prune: a solver whose Gram matrices know the loss, exact gradients',
+    true,
+    (out, onProgress, resume) =>
+      prune({
+        ...{ ...common, ...texts, sparsity: 0.6, allocation: 'ecoflap', criterion: 'sparsegpt', out },
+        ...{ hessian: 'loss', gradient: 'exact', onProgress, resume },
+      }),
+  ],
+  [
     'prune: by alignment, a solver',
     true,
     (out, onProgress, resume) =>

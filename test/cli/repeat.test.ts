@@ -90,10 +90,11 @@ const tasks = fc.oneof(
 );
 
 /** A criterion with a pattern that it has. */
-const pruning = fc.constantFrom(...CRITERIA.values()).chain(({ name, patterns }) =>
+const pruning = fc.constantFrom(...CRITERIA.values()).chain(({ name, patterns, needs }) =>
   fc.record(
     {
       criterion: fc.constant(name),
+      hessian: fc.constantFrom('output', needs.includes('gram') ? 'loss' : 'output'),
       pattern: fc.constantFrom(...patterns.map((kind) => (kind === 'n:m' ? 'n:8' : kind))),
     },
     { requiredKeys: ['criterion'] },
@@ -115,10 +116,21 @@ const numbers = ({ hyperparameters }: AllocationPolicy) =>
 
 describe.each([...POLICIES.values()])('$name', (policy) => {
   test('its command is read as the settings it was made from', async () => {
+    const kinds = policy.needs.includes('gradient') ? (['estimated', 'exact'] as const) : (['estimated'] as const);
+    const gradients = fc.record({ gradient: fc.constantFrom(...kinds) }, { requiredKeys: [] });
     const options = fc
-      .tuple(common, tasks, pruning, numbers(policy), fc.double({ min: 0.01, max: 0.99, noNaN: true }), path, path)
+      .tuple(
+        common,
+        tasks,
+        pruning,
+        gradients,
+        numbers(policy),
+        fc.double({ min: 0.01, max: 0.99, noNaN: true }),
+        path,
+        path,
+      )
       .map(
-        ([some, scored, how, given, sparsity, calibration, validation]): PruneOptions => ({
+        ([some, scored, how, slopes, given, sparsity, calibration, validation]): PruneOptions => ({
           checkpoint: 'some where/model',
           out: 'out',
           allocation: policy.name,
@@ -128,6 +140,7 @@ describe.each([...POLICIES.values()])('$name', (policy) => {
           ...some,
           ...scored,
           ...how,
+          ...slopes,
           ...given,
         }),
       );
@@ -182,7 +195,7 @@ test('so are those of quantise, whatever was given', async () => {
       ...{ checkpoint: 'org/name@main', out: 'out', calibration, validation },
       ...some,
       ...scored,
-      ...{ method, ...given },
+      ...{ method, hessian: method === 'gptq' ? 'loss' : 'output', ...given },
     }),
   );
   await fc.assert(

@@ -23,6 +23,8 @@ test.each<[string, Partial<PruneOptions>]>([
   ['counting', { budget: 'published' }],
   ['criterion', { criterion: 'sparsegpt' }],
   ['pattern', { pattern: 'n:16' }],
+  ['way to gradients', { allocation: 'ecoflap', gradient: 'exact' }],
+  ['measure of the Gram matrix', { criterion: 'sparsegpt', hessian: 'loss' }],
   ['seed', { seed: 1 }],
   ['trials', { maxTrials: 3 }],
   ['judge', { judge: 'both' }],

@@ -18,6 +18,7 @@ const OPTION_NAMES = [
   'zerosPattern',
   'target',
   'targetShares',
+  'hessian',
   'calibration',
   'validation',
   'test',

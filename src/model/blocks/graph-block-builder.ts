@@ -24,6 +24,9 @@ export type BlockOutputs = 'hidden' | 'taps' | 'both' | 'sums' | 'gram' | 'input
  */
 export const TOKENS_PER_EXPERT = 'tokensPerExpert';
 
+/** The input with the roots of the tokens' weights at a site, [B·T, 1]: a tap then sums w·x², w·x or w·xᵀx. */
+export const rootOf = (site: string): string => `root of ${site}`;
+
 /** One of a block's linears. */
 export type WeightInput = { readonly kind: LinearKind; readonly expert: number | undefined };
 
@@ -39,6 +42,8 @@ export type BlockBuilderOptions = {
   /** Tokens of each window. */
   readonly length: number;
   readonly outputs: BlockOutputs;
+  /** Whether tokens count differently at the taps: then there is one more input per site (`rootOf`). */
+  readonly weighted?: boolean | undefined;
   readonly trees?: PrefixTreeRows | undefined;
   /** The linear whose weights are a graph input, `w` [out, in], so that one graph can run many versions of them. */
   readonly weightInput?: WeightInput | undefined;
@@ -203,14 +208,21 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
     return this.g.op('Reshape', [x, this.g.shape(shape)]);
   }
 
-  tap(x: string, site: TapSite, width: number): void {
+  tap(value: string, site: TapSite, width: number): void {
     const { g } = this;
-    const { outputs } = this.options;
-    this.sites.set(site, x);
+    const { outputs, weighted } = this.options;
+    this.sites.set(site, value);
     if (outputs === 'hidden' || outputs === 'nothing') return;
-    if (outputs === 'inputs') g.output(x, site, [expertOf(site) === undefined ? 'N' : `N_${site}`, width]);
-    else if (outputs === 'gram') g.output(g.op('Gemm', [x, x], { transA: int(1) }), site, [width, width]);
-    else if (outputs === 'sums') g.output(g.op('ReduceSum', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);
+    if (outputs === 'inputs') {
+      g.output(value, site, [expertOf(site) === undefined ? 'N' : `N_${site}`, width]);
+      return;
+    }
+    const root = weighted ? g.input(rootOf(site), 'f32', ['N', 1]) : undefined;
+    const times = (x: string): string => (root === undefined ? x : g.op('Mul', [x, root]));
+    const x = times(value);
+    if (outputs === 'gram') g.output(g.op('Gemm', [x, x], { transA: int(1) }), site, [width, width]);
+    else if (outputs === 'sums')
+      g.output(g.op('ReduceSum', [times(x), g.shape([0])], { keepdims: int(0) }), site, [width]);
     else g.output(g.op('ReduceSumSquare', [x, g.shape([0])], { keepdims: int(0) }), site, [width]);
   }
 
