@@ -15,7 +15,15 @@ import { createOrtEngine } from 'layerwise';
 import { openDecoder } from './invert/decoder.js';
 import { invert, psnr, type Round } from './invert/ilo.js';
 import type { Generator } from './invert/layers.js';
-import { compressedSensing, inpainting, type Measurement, maskOf, measure, superResolution } from './invert/measure.js';
+import {
+  compressedSensing,
+  inpainting,
+  type Measurement,
+  maskOf,
+  measure,
+  scatteredMask,
+  superResolution,
+} from './invert/measure.js';
 import { readImages, writePicture } from './invert/pictures.js';
 import { openTaef2 } from './invert/taef2.js';
 
@@ -31,7 +39,7 @@ const { values: given } = parseArgs({
     radius: { type: 'string', default: '0.03' },
     /** Learning rates, on the latent and after it. */
     rates: { type: 'string', default: '0.1,0.02' },
-    tasks: { type: 'string', default: 'inpaint,resolve,sense' },
+    tasks: { type: 'string', default: 'inpaint,scatter,resolve,sense' },
     first: { type: 'string' },
   },
 });
@@ -44,9 +52,10 @@ const generator: Generator = small
   ? await openDecoder(given.generator)
   : await openTaef2(given.generator, height, width);
 
-/** A square in the middle is missing; one number for each 16 pixels; an eighth as many sums as numbers in the image. */
+/** A square in the middle is missing; three quarters of the pixels are; one number for each 16 pixels; an eighth as many sums as numbers in the image. */
 const tasks: Readonly<Record<string, () => Measurement>> = {
   inpaint: () => inpainting(shape, maskOf(shape, height / 4, (3 * height) / 4, width / 4, (3 * width) / 4)),
+  scatter: () => inpainting(shape, scatteredMask(shape, 1 / 4, 1)),
   resolve: () => superResolution(shape, 4),
   sense: () => compressedSensing(shape, (channels * height * width) / 8, 1),
 };
@@ -88,7 +97,7 @@ for (const name of given.tasks.split(',')) {
   );
   console.log(`| ${measurement.name} | ${measurement.count} of ${sizeOfImage()} | ${decibels.join(' dB | ')} dB |`);
   if (given.out !== undefined)
-    await writePicture(join(given.out, `${name}.png`), pictures(measurement, y, found), shape, small ? 3 : 2);
+    await writePicture(join(given.out, `${name}.png`), pictures(measurement, y, found), shape, small ? 3 : 1);
 }
 await engine.close();
 

@@ -1,6 +1,6 @@
 // What is known of an image, y = A(x) with A linear: some of its pixels, means of squares of pixels, or random sums of all.
 
-import { type Engine, GraphBuilder, int } from 'layerwise';
+import { createRng, type Engine, GraphBuilder, int } from 'layerwise';
 import { normals } from './random.js';
 
 type Shape = readonly [channels: number, height: number, width: number];
@@ -38,6 +38,12 @@ export function maskOf(
 ): Float32Array {
   const isKnown = (y: number, x: number): boolean => y < top || y >= bottom || x < left || x >= right;
   return Float32Array.from({ length: height * width }, (_, i) => Number(isKnown(Math.floor(i / width), i % width)));
+}
+
+/** A mask that keeps each pixel with probability `share`. */
+export function scatteredMask([, height, width]: Shape, share: number, seed: number): Float32Array {
+  const rng = createRng(seed);
+  return Float32Array.from({ length: height * width }, () => Number(rng.uniform() < share));
 }
 
 /** The means of squares of `factor` × `factor` pixels. */

@@ -13,7 +13,14 @@ import { openDecoder } from '../../examples/invert/decoder.js';
 import { readFashion } from '../../examples/invert/fashion.js';
 import { invert, pass, psnr, type Round } from '../../examples/invert/ilo.js';
 import { cut } from '../../examples/invert/layers.js';
-import { compressedSensing, inpainting, maskOf, measure, superResolution } from '../../examples/invert/measure.js';
+import {
+  compressedSensing,
+  inpainting,
+  maskOf,
+  measure,
+  scatteredMask,
+  superResolution,
+} from '../../examples/invert/measure.js';
 import { readImages, writePicture } from '../../examples/invert/pictures.js';
 import { projectL1 } from '../../examples/invert/project.js';
 import { openTaef2 } from '../../examples/invert/taef2.js';
@@ -114,6 +121,12 @@ describe('measurements', () => {
     expect(Array.from(await measure(engine, measurement, small, picture))).toEqual([
       0, 1, 2, 3, 0, 0, 6, 7, 0, 0, 10, 11, 12, 13, 14, 15,
     ]);
+  });
+
+  test('scattered pixels', () => {
+    const mask = scatteredMask([3, 50, 40], 0.25, 1);
+    expect(mask).toEqual(scatteredMask([1, 50, 40], 0.25, 1));
+    expect(mask.reduce((sum, value) => sum + value, 0) / 2000).toBeCloseTo(0.25, 1);
   });
 
   test('super-resolution', async () => {
