@@ -22,8 +22,8 @@ export {
 export { gainsOf } from './gains.js';
 export { type GradientOptions, type GradientSettings, normaliseGradient } from './gradient-options.js';
 export { openRun } from './identity.js';
-export { spaceForLevels } from './levels.js';
 export { weighTokens } from './importance.js';
+export { spaceForLevels } from './levels.js';
 export { buildManifest, commandOf } from './manifest.js';
 export { measureAt, measureOnce } from './procedure-measures.js';
 export { normaliseQuantise, type QuantiseOptions, withUniformBits } from './quantise-settings.js';
