@@ -1,6 +1,7 @@
 // Sessions of graphs some of whose tensors change between runs, such as trained weights: these are fed with each run, the
 // others stay where the checkpoint has them. Sessions are kept and used again, or there is one at a time.
 
+import { withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { feedInitializers, type Graph } from '../graph/index.js';
 
@@ -36,19 +37,20 @@ export function createSessions(engine: Engine, hold: boolean): Sessions {
       const found = held.get(id) ?? (await open(weights, make));
       if (hold) held.set(id, found);
       const { session, fed } = found;
-      try {
+      return await withResources(async (own) => {
+        if (!hold) await own(session);
         const values = Object.fromEntries(
           fed.map(([name, shape]) => [name, { type: 'f32', shape, data: weights.get(name)! } as const]),
         );
         return await use((inputs) => session.run({ ...inputs, ...values }));
-      } finally {
-        if (!hold) await session.release();
-      }
+      });
     },
     close: async () => {
       const all = [...held.values()];
       held.clear();
-      for (const { session } of all) await session.release();
+      await withResources(async (own) => {
+        for (const { session } of all) await own(session);
+      });
     },
   };
 }
