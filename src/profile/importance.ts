@@ -4,8 +4,7 @@
 // the output alone (GuidedQuant, ICML 2025; MOONSHOT, arXiv 2604.13287).
 // We differ: one group of outputs for all linears of a site (GuidedQuant has groups of channels), so there is one matrix per site.
 
-import type { OnProgress } from '../base/index.js';
-import { type Own, UnsupportedError } from '../base/index.js';
+import { type OnProgress, type Own, UnsupportedError, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { createBackward } from '../evaluate/index.js';
 import { linearOutput, type Model } from '../model/index.js';
@@ -27,9 +26,9 @@ export async function measureImportance(
   const { chunks, length } = text.embedded;
   onProgress({ kind: 'stage', stage: 'gradients of the loss at every token', total: blocks });
   const stores = await emptyImportance(own, model, text);
-  const backward = createBackward(engine, model);
   const sums = model.linears.map(() => new Map<string, number>());
-  try {
+  await withResources(async (ownPass) => {
+    const backward = await ownPass(createBackward(engine, model));
     await backward.pass(
       { windows: text.windows, embedded: text.embedded },
       {
@@ -56,9 +55,7 @@ export async function measureImportance(
         },
       },
     );
-  } finally {
-    await backward.close();
-  }
+  });
   const tokens = chunks.reduce((a, b) => a + b, 0) * length;
   for (const [block, sites] of stores.entries()) {
     for (const [site, store] of Object.entries(sites)) {

@@ -3,7 +3,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { drop, evaluate, type GrowOptions, grow } from '../../src/api/index.js';
+import { drop, evaluate, type GrowOptions, grow, heal } from '../../src/api/index.js';
 import { openCheckpoint, readTensor, readTensorFloat32 } from '../../src/checkpoint/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
 import { FAMILIES, type Model, openModel, placeOf } from '../../src/model/index.js';
@@ -189,6 +189,22 @@ describe('a run', () => {
     await mkdir(`${out}.partial`);
     await writeFile(`${out}.partial/run.json`, marker);
     expect((await grow({ ...options('resumed', 'lesa'), resume: true })).record).toEqual(record);
+  });
+
+  test('heal trains the new blocks, and nothing else', async () => {
+    const { record, out } = await grow(options('to-heal', 'llama-pro'));
+    const healed = join(folder, 'grown-and-healed');
+    await heal({
+      ...{ checkpoint: out, dense: source, out: healed, text: texts.test!, validation: texts.validation! },
+      ...{ train: 'new', loss: 'nll', tokens: 1024, batch: 256, rate: 3e-3, sequenceLength: LENGTH, threads: 2 },
+    });
+    const [before, after] = [await openCheckpoint(out), await openCheckpoint(healed)];
+    const blocks = new Set<number | undefined>();
+    for (const name of before.tensors.keys()) {
+      if (Buffer.compare(await readTensor(before, name), await readTensor(after, name)) === 0) continue;
+      blocks.add(placeOf(name, 'model.layers.')?.block);
+    }
+    expect([...blocks].sort()).toEqual(record.grown);
   });
 
   test('refuses what it cannot do by its name, before a text is read', async () => {
