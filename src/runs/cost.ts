@@ -33,6 +33,9 @@ export function trialEquivalents(
   { policy, criterion, gradient }: Pick<PruneSettings, 'policy' | 'criterion' | 'gradient'>,
 ): number {
   const { blocks } = model.config;
+  // A database of levels takes the dense pass's squares, or a pass over the calibration windows of its own.
+  const passes = policy.levels && (criterion.needs.includes('gram') || criterion.needs.includes('columnSums'));
+  const filling = passes ? 2 * blocks * windowsOf(texts.calibration) : 0;
   // Without a search there is one trial, or none for uniform.
   const single = isUniform ? 0 : 1;
   const exact = entries.length > 0 ? entries.filter(({ trial }) => trial.exact).length - 1 : single;
@@ -43,7 +46,7 @@ export function trialEquivalents(
   const alignment = judged.length * ALIGNMENT_RUNS * ALIGNMENT_WINDOWS * blocks;
   return (
     exact +
-    (surrogate + judging + alignment + measuresCost(model, texts, policy.needs, criterion, gradient)) /
+    (surrogate + judging + alignment + filling + measuresCost(model, texts, policy.needs, criterion, gradient)) /
       trialCost(model, texts)
   );
 }
