@@ -40,6 +40,11 @@ const { values: given } = parseArgs({
     /** Learning rates, on the latent and after it. */
     rates: { type: 'string', default: '0.1,0.02' },
     tasks: { type: 'string', default: 'inpaint,scatter,resolve,sense' },
+    /** λ of λ·mean z² on the latent. */
+    penalty: { type: 'string', default: '0' },
+    /** Of super-resolution, and the share of pixels that are scattered. */
+    factor: { type: 'string', default: '4' },
+    share: { type: 'string', default: '0.25' },
     first: { type: 'string' },
   },
 });
@@ -52,18 +57,18 @@ const generator: Generator = small
   ? await openDecoder(given.generator)
   : await openTaef2(given.generator, height, width);
 
-/** A square in the middle is missing; three quarters of the pixels are; one number for each 16 pixels; an eighth as many sums as numbers in the image. */
+/** A square in the middle is missing; most pixels are; one number for a square of pixels; an eighth as many sums as numbers in the image. */
 const tasks: Readonly<Record<string, () => Measurement>> = {
   inpaint: () => inpainting(shape, maskOf(shape, height / 4, (3 * height) / 4, width / 4, (3 * width) / 4)),
-  scatter: () => inpainting(shape, scatteredMask(shape, 1 / 4, 1)),
-  resolve: () => superResolution(shape, 4),
+  scatter: () => inpainting(shape, scatteredMask(shape, Number(given.share), 1)),
+  resolve: () => superResolution(shape, Number(given.factor)),
   sense: () => compressedSensing(shape, (channels * height * width) / 8, 1),
 };
 
 const pair = (text: string): [number, number] => text.split(',').map(Number) as [number, number];
 const [[steps, more], [rate, rateAfter], depth] = [pair(given.steps), pair(given.rates), Number(given.depth)];
 const sizeOf = (layer: number): number => generator.layers[layer]!.shape.reduce((a, b) => a * b);
-const latent: Round = { layer: 0, steps, rate };
+const latent: Round = { layer: 0, steps, rate, penalty: Number(given.penalty) };
 const deeper = Array.from({ length: depth }, (_, i): Round => {
   return { layer: i + 1, steps: more, rate: rateAfter, radius: Number(given.radius) * sizeOf(i + 1) };
 });

@@ -4,7 +4,7 @@
 //   ball around what the layers before give, and so on through depth. Deeper activations reach more images; the ball
 //   keeps them near those that the generator makes.
 // As in the released code, and unlike the paper's Algorithm 1, h is not brought back to the range of the layers before it. Of all
-// steps the one with the least loss is kept, for each item by itself, so no round ends above its start.
+// steps the one with the least loss is kept, for each item by itself, so no round without a penalty ends above its start.
 
 import { cotangentOf, differentiate, type Engine, GraphBuilder, gradientOf, int } from 'layerwise';
 import { createAdam, ramp } from './adam.js';
@@ -19,6 +19,8 @@ export type Round = {
   readonly rate: number;
   /** Of the ball around the start of the round, in Σ |h|. Defaults to ∞. */
   readonly radius?: number;
+  /** λ of λ·mean h² beside the loss, as CSGM has it of the latent. Defaults to 0. */
+  readonly penalty?: number;
 };
 
 export type Inversion = {
@@ -98,21 +100,24 @@ async function descend(
   },
   onStep: (round: Round, step: number, loss: number) => void,
 ): Promise<{ readonly values: Float32Array; readonly losses: Float32Array }> {
-  const { layer, steps, rate, radius = Number.POSITIVE_INFINITY } = round;
+  const { layer, steps, rate, radius = Number.POSITIVE_INFINITY, penalty = 0 } = round;
   const size = start.length / batch;
-  const session = await engine.load(lossGraph(generator, layer, measurement, batch, y.length / batch));
+  const session = await engine.load(lossGraph(generator, layer, measurement, batch, y.length / batch, penalty));
   const [h, adam] = [start.slice(), createAdam(start.length)];
-  const best = { values: start.slice(), losses: new Float32Array(batch).fill(Number.POSITIVE_INFINITY) };
+  const best = { values: start.slice(), losses: new Float32Array(batch) };
+  const least = new Float32Array(batch).fill(Number.POSITIVE_INFINITY);
   const shape = [batch, ...generator.layers[layer]!.shape];
   for (let step = 0; step <= steps; step++) {
     const outputs = await session.run({
       h: { type: 'f32', shape, data: h },
       y: { type: 'f32', shape: [batch, y.length / batch], data: y },
-      [cotangentOf('loss')]: { type: 'f32', shape: [batch, 1], data: new Float32Array(batch).fill(1) },
+      [cotangentOf('total')]: { type: 'f32', shape: [batch, 1], data: new Float32Array(batch).fill(1) },
     });
     const losses = outputs.loss!.data as Float32Array;
+    const totals = outputs.total!.data as Float32Array;
     for (let item = 0; item < batch; item++) {
-      if (!(losses[item]! < best.losses[item]!)) continue;
+      if (!(totals[item]! < least[item]!)) continue;
+      least[item] = totals[item]!;
       best.losses[item] = losses[item]!;
       best.values.set(h.subarray(item * size, (item + 1) * size), item * size);
     }
@@ -138,8 +143,15 @@ function keepNear(h: Float32Array, centre: Float32Array, size: number, radius: n
   }
 }
 
-/** From h and y to the loss of each item, and its gradient with respect to h. */
-function lossGraph(generator: Generator, layer: number, measurement: Measurement, batch: number, width: number) {
+/** From h and y to the loss of each item, without the penalty and with it, and the gradient of the latter by h. */
+function lossGraph(
+  generator: Generator,
+  layer: number,
+  measurement: Measurement,
+  batch: number,
+  width: number,
+  penalty: number,
+) {
   const tail = cut(generator, layer, generator.layers.length, batch);
   const g = new GraphBuilder('loss/');
   g.input('h', 'f32', tail.inputs[0]!.shape);
@@ -148,8 +160,18 @@ function lossGraph(generator: Generator, layer: number, measurement: Measurement
   const residual = g.op('Sub', [measurement.apply(g, 'out', batch), 'y']);
   const squares = g.op('ReduceSumSquare', [residual, g.shape([1])], { keepdims: int(1) });
   const share = g.constant('share of a measurement', Float32Array.of(1 / measurement.count), [1]);
-  g.output(g.op('Mul', [squares, share]), 'loss', [batch, 1]);
-  return differentiate(g.build(`loss of ${tail.name}`, tail.folder), { seeds: ['loss'], wrt: ['h'], keep: ['loss'] });
+  const loss = g.op('Mul', [squares, share]);
+  const numbers = generator.layers[layer]!.shape.reduce((a, b) => a * b);
+  const flat = g.op('Reshape', ['h', g.shape([batch, numbers])]);
+  const sizes = g.op('ReduceSumSquare', [flat, g.shape([1])], { keepdims: int(1) });
+  const weight = g.constant('weight of the penalty', Float32Array.of(penalty / numbers), [1]);
+  g.output(loss, 'loss', [batch, 1]);
+  g.output(g.op('Add', [loss, g.op('Mul', [sizes, weight])]), 'total', [batch, 1]);
+  return differentiate(g.build(`loss of ${tail.name}`, tail.folder), {
+    seeds: ['total'],
+    wrt: ['h'],
+    keep: ['loss', 'total'],
+  });
 }
 
 /** 10·log₁₀(1 / mean square error) of each image in decibels, its values brought into [0, 1]. */

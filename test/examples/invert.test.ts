@@ -208,6 +208,14 @@ describe('inversion', () => {
     expect(excess(image(held.images), image(plain.images), ENGINE)).toBeLessThanOrEqual(1);
   });
 
+  test('a penalty keeps the latent small', async () => {
+    const few = { ...latent, steps: 40 };
+    const [plain, held] = [await run([few]), await run([{ ...few, penalty: 10 }])];
+    const size = (x: Float32Array): number => x.reduce((sum, value) => sum + value * value, 0);
+    expect(size(held.latents)).toBeLessThan(size(plain.latents) / 10);
+    expect(Math.min(...held.losses[0]!)).toBeGreaterThan(Math.max(...plain.losses[0]!) / 10);
+  });
+
   test('rounds that go back are refused', async () => {
     await expect(run([{ ...deeper[1]!, steps: 0 }, latent])).rejects.toThrow(/comes after one at layer 2/);
   });
