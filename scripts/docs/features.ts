@@ -19,7 +19,10 @@ const PAPERS = [
     '`grow --method lesa`, with a ridge in place of its network; then `heal --train new`',
   ],
   ['Adaptive RMU ([2408.06223](https://arxiv.org/abs/2408.06223))', '`unlearn --method adaptive-rmu`'],
-  ['ILO ([2102.07364](https://arxiv.org/abs/2102.07364))', '`examples/invert.ts`, over the library; no command'],
+  [
+    'ILO ([2102.07364](https://arxiv.org/abs/2102.07364))',
+    '`examples/invert.ts`, no command ([what came out](docs/lab/invert.md))',
+  ],
   ['Q-VLM ([2410.08119](https://arxiv.org/abs/2410.08119))', 'not yet'],
 ];
 
