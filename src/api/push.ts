@@ -20,11 +20,13 @@ import {
   parseDropRecord,
   parseGrowRecord,
   parseManifest,
+  parseUnlearnRecord,
+  type UnlearnRecord,
 } from '../records/index.js';
 import { quote } from '../runs/index.js';
 
 export type PushOptions = PushTarget & {
-  /** Directory that `prune`, `drop` or `grow` wrote. */
+  /** Directory that a command wrote. */
   readonly run: string;
   readonly onProgress?: OnProgress;
 };
@@ -56,12 +58,12 @@ export async function pushFinished(options: PushOptions): Promise<PushResult> {
   }
 }
 
-async function readRecord(run: string): Promise<Manifest | DropRecord | GrowRecord> {
+async function readRecord(run: string): Promise<Manifest | DropRecord | GrowRecord | UnlearnRecord> {
   const path = join(run, 'layerwise.json');
   if (!(await stat(path).catch(() => undefined))) {
     throw new OptionError(
       'E_OPTION_PUSH',
-      `${run}: expected the output of layerwise prune, drop or grow, with its layerwise.json.`,
+      `${run}: expected the output of layerwise prune, drop, grow or unlearn, with its layerwise.json.`,
       {
         option: 'run',
         got: run,
@@ -69,7 +71,8 @@ async function readRecord(run: string): Promise<Manifest | DropRecord | GrowReco
     );
   }
   const text = await readDocument(path);
-  const [, format] = /"format":\s*"(layerwise-(?:drop|grow))"/.exec(text) ?? [];
+  const [, format] = /"format":\s*"(layerwise-(?:drop|grow|unlearn))"/.exec(text) ?? [];
   if (format === 'layerwise-drop') return parseDropRecord(text, path);
+  if (format === 'layerwise-unlearn') return parseUnlearnRecord(text, path);
   return format === 'layerwise-grow' ? parseGrowRecord(text, path) : parseManifest(text, path);
 }

@@ -2,13 +2,13 @@
 // sparsity by block, the command). The licence lines are copied from the source’s card. Like the record, it has no times
 // and no paths of this machine.
 
-import type { DropRecord, GrowRecord, Manifest, ManifestText } from '../records/index.js';
+import type { DropRecord, GrowRecord, Manifest, ManifestText, UnlearnRecord } from '../records/index.js';
 import { describeStart, describeValues, formatPercent, formatPerplexity } from '../words/index.js';
 
 export type CardInput = {
   /** The repository that the card is for. */
   readonly repo: string;
-  readonly record: Manifest | DropRecord | GrowRecord;
+  readonly record: Manifest | DropRecord | GrowRecord | UnlearnRecord;
   /** The source's card, where it has one. */
   readonly sourceCard?: string | undefined;
 };
@@ -25,23 +25,34 @@ export function renderCard({ repo, record, sourceCard = '' }: CardInput): string
     ...(commit === undefined
       ? {}
       : { base_model: name, base_model_relation: pruned && record.bits ? 'quantized' : 'finetune' }),
-    tags: [...new Set(['layerwise', ...(pruned ? tagsOf(record) : DEPTH_TAGS[record.format])])],
+    tags: [...new Set(['layerwise', ...(pruned ? tagsOf(record) : TAGS[record.format])])],
   };
   const policy = pruned ? record.plan.from?.policy : undefined;
   if (policy) front.tags.push(policy);
   const source = commit === undefined ? `\`${name}\`` : `[${name}](https://huggingface.co/${name}) at \`${commit}\``;
-  const body =
-    record.format === 'layerwise-run'
-      ? describePruning(record, source)
-      : record.format === 'layerwise-drop'
-        ? describeRemoval(record, source)
-        : describeGrowth(record, source);
+  const body = describe(record, source);
   return `${['---', ...formatYaml(front), '---'].join('\n')}\n\n# ${repo.split('/').at(-1)}\n\n${body.join('\n\n')}\n`;
 }
 
-const DEPTH_TAGS = {
+function describe(record: CardInput['record'], source: string): string[] {
+  switch (record.format) {
+    case 'layerwise-run':
+      return describePruning(record, source);
+    case 'layerwise-drop':
+      return describeRemoval(record, source);
+    case 'layerwise-grow':
+      return describeGrowth(record, source);
+    case 'layerwise-unlearn':
+      return describeUnlearning(record, source);
+    default:
+      return record satisfies never;
+  }
+}
+
+const TAGS = {
   'layerwise-drop': ['pruned', 'layer-removal'],
   'layerwise-grow': ['depth-up-scaling'],
+  'layerwise-unlearn': ['unlearning'],
 } as const;
 
 const tagsOf = ({ bits, sparsity, criterion }: Manifest): string[] => [
@@ -127,6 +138,31 @@ function describeGrowth(record: GrowRecord, source: string): string[] {
     ...(texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : []),
     '## How it was made',
     `Seed ${seed}, on ${tool.device}. \`layerwise.json\` is the record of the run, with the SHA-256 of every file it read.`,
+  ];
+}
+
+function describeUnlearning(record: UnlearnRecord, source: string): string[] {
+  const { chosen, method, tensors, dense, suppressed, leaks, texts, command, tool, seed } = record;
+  const row = (label: string, { forget, retain }: typeof dense, back: number | null): string[] => [
+    label,
+    ...[forget, retain].flatMap(({ nll, accuracy }) => [nll.toFixed(3), formatPercent(accuracy)]),
+    back === null ? '–' : formatPercent(back),
+  ];
+  return [
+    `${source}, with what a text taught suppressed by Layerwise ${tool.version}: ${method} at block ${chosen.layer}, ${tensors.length} tensors changed. **Suppressed is not erased**: the last column says how much of it comes back, and by what.`,
+    '## Held-out windows',
+    table(
+      ['', 'forget: loss', 'top-1', 'retain: loss', 'top-1', 'comes back'],
+      [
+        row('before', dense, null),
+        row('suppressed', suppressed, null),
+        ...leaks.map(({ name, scores, back }) => row(name, scores, back.nll)),
+      ],
+    ),
+    [...describeText('Forget', texts.forget), ...describeText('Retain', texts.retain)].join(' '),
+    '## How it was made',
+    `\`\`\`sh\n${command}\n\`\`\``,
+    `Seed ${seed}, on ${tool.device}. \`layerwise.json\` is the record of the run, with the SHA-256 of every file it read; \`report.html\` shows it.`,
   ];
 }
 

@@ -262,6 +262,37 @@ describe('the card', () => {
     expect(frontOf(card)).toContain('  - depth-up-scaling');
   });
 
+  test('of a model in which a text is suppressed', () => {
+    const choices = (nll: number) => ({ nll, accuracy: 0.25, tokens: 100 });
+    const scores = (forget: number) => ({ forget: choices(forget), retain: choices(3) });
+    const card = renderCard({
+      repo: 'me/m',
+      record: {
+        format: 'layerwise-unlearn',
+        version: 1,
+        tool: { version: '0.1.0', device: 'cpu' },
+        command: 'layerwise unlearn m',
+        source: { name: 'org/base', commit, family: 'llama', blocks: 8, hashes: {} },
+        seed: 0,
+        texts: { forget: manifest.texts.test!, retain: manifest.texts.test! },
+        windows: {
+          forget: { training: 4, validation: 2, heldOut: 2 },
+          retain: { training: 4, validation: 2, heldOut: 2 },
+        },
+        ...{ method: 'adaptive-rmu', direction: 'gaussian', alpha: 1200, steps: 9, rate: 0.1, batch: 1 },
+        ...{ tolerance: 0.1, within: true, before: { forget: 3, retain: 3 }, trials: [], tensors: ['a', 'b', 'c'] },
+        chosen: { layer: 7, beta: 5, coefficient: 30 },
+        curve: { steps: 9, taken: 9, training: [], validation: [], best: { step: 9, loss: 1 }, ended: 'done' },
+        dense: scores(3),
+        suppressed: scores(7),
+        leaks: [{ name: 'relearn', scores: scores(4), back: { nll: 0.75, accuracy: null } }],
+      },
+    });
+    expect(card).toContain('adaptive-rmu at block 7, 3 tensors changed. **Suppressed is not erased**');
+    expect(card).toContain('| relearn | 4.000 | 25.00 % | 3.000 | 25.00 % | 75.00 % |');
+    expect(frontOf(card)).toContain('  - unlearning');
+  });
+
   test.each(['license: no', 'license: [a, b]', 'license: |', 'license: &x mit', 'license: "a\\nb: c"', 'no front'])(
     'a source card that says %j cannot break its lines',
     (line) => {
