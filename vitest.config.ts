@@ -11,5 +11,7 @@ export default defineConfig(({ mode }) => ({
     env: mode === 'fast' ? { LAYERWISE_TEST_SCALE: process.env.LAYERWISE_TEST_SCALE ?? '0.2' } : {},
     testTimeout: limit(60_000),
     hookTimeout: limit(120_000),
+    // Most of a slow test is waiting for processes and disks: two workers take two thirds of the time of one on two cores.
+    maxWorkers: 2,
   },
 }));

@@ -103,6 +103,9 @@ export const FIDELITY = 5e-6;
  */
 export const SLOPE = 1e-7;
 
+/** The same for Gelu, whose constants √(2/π) and 0.044715 are float32 in a graph of gradients and double in the operator. */
+export const SLOPE_OF_GELU = 1e-6;
+
 /**
  * Gradients of a block or the head by any engine in fp32 against the reference in double, ‖difference‖ / ‖gradient‖. The
  * worst measured are 1.2e-6 on x86 and 1.8e-6 on SwiftShader, both of the head's divergence; of blocks 0.9e-6.
