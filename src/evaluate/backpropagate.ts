@@ -18,8 +18,8 @@ import {
   TARGET,
 } from '../graph/index.js';
 import { type BlockPart, type BlockSource, type Model, partGraph } from '../model/index.js';
-import { type Activations, chunkTensor, createActivations, type Text } from '../stream/index.js';
-import { createSum, type Gradients, inOrder } from './gradient-sums.js';
+import { type Activations, chunkTensor, createActivations, inOrder, type Text } from '../stream/index.js';
+import { createSum, type Gradients } from './gradient-sums.js';
 import { differentiateLoss, type Objective } from './head-gradients.js';
 import { createSessions, type Weights } from './sessions.js';
 

@@ -4,9 +4,9 @@
 import type { Engine, HostTensor } from '../engine/index.js';
 import { cotangentOf, differentiate, gradientOf } from '../graph/index.js';
 import { headGraph, type Model } from '../model/index.js';
-import type { Activations } from '../stream/index.js';
+import { type Activations, inOrder } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
-import { createSum, type Gradients, inOrder } from './gradient-sums.js';
+import { createSum, type Gradients } from './gradient-sums.js';
 import { LOGITS_PER_RUN, nextToken, startsOf } from './score.js';
 import type { Sessions, Weights } from './sessions.js';
 

@@ -15,7 +15,7 @@ import { type BlockEnd, type Model, NORM_SUMS, pullOf, SEAM_INPUTS, seamGraph, w
 import { factoriseGram, type Matrix, type Prepared, refit, retarget } from '../operators/index.js';
 import type { Seam } from '../plan/index.js';
 import { type Grams, sumOverChunks } from '../profile/index.js';
-import { type Activations, passBlock, runChunks, sameShape, type Text } from '../stream/index.js';
+import { type Activations, copyStream, passBlock, runChunks, sameShape, type Text } from '../stream/index.js';
 import { findNonFinite, fromFloat32 } from '../tensor/index.js';
 import { blockFileSource, blockPath, isWholeBlock, writeBlockFile } from './block-file.js';
 import { editLinear } from './edit-linear.js';
@@ -72,7 +72,10 @@ export async function repairSeams(options: SeamOptions): Promise<void> {
     /** The stream without the removed blocks, where it is another one. */
     let treated: Activations | undefined;
     const part = async (): Promise<Activations> => {
-      treated ??= await copyOf(dense, stores.treated);
+      if (!treated) {
+        await copyStream(dense, stores.treated);
+        treated = stores.treated;
+      }
       return treated;
     };
     const pass = async (block: number): Promise<void> => {
@@ -105,11 +108,6 @@ export async function repairSeams(options: SeamOptions): Promise<void> {
       treated = stores.treated;
     }
   });
-}
-
-async function copyOf(from: Activations, to: Activations): Promise<Activations> {
-  for (let chunk = 0; chunk < from.chunks.length; chunk++) await to.write(chunk, (await from.read(chunk)).slice());
-  return to;
 }
 
 /** The edits that bring the block, run on `before`, nearest to the residual `target`. */

@@ -8,7 +8,15 @@ import type { TensorToWrite } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { scoreDivergences } from '../evaluate/index.js';
 import type { BlockSource, Model } from '../model/index.js';
-import { type Activations, createActivations, type Move, passBlock, sameShape, type Text } from '../stream/index.js';
+import {
+  type Activations,
+  copyStream,
+  createActivations,
+  type Move,
+  passBlock,
+  sameShape,
+  type Text,
+} from '../stream/index.js';
 
 /** Values of a tensor, which may have another dtype than in the base. */
 export type Replaced = Pick<TensorToWrite, 'dtype' | 'shape'> & { readonly bytes: Uint8Array };
@@ -78,10 +86,6 @@ export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
     );
     return { base: base!, variants: new Map(names.map((name, i) => [name, scores[i]!])) };
   });
-}
-
-async function copyStream(from: Activations, to: Activations): Promise<void> {
-  for (const chunk of from.chunks.keys()) await to.write(chunk, (await from.read(chunk)).slice());
 }
 
 function withVariant(base: BlockSource, { tensors }: Variant): BlockSource {

@@ -7,7 +7,7 @@
 
 import { InternalError } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
-import { type Activations, type Feed, inParallel, runChunks } from '../stream/index.js';
+import { type Activations, type Feed, runChunks, sumRuns } from '../stream/index.js';
 
 /** Σ xᵀx over all tokens, [in, in] for each tap site. In a block with experts, also the number of tokens per expert. */
 export type Grams = Readonly<Record<string, Float32Array>>;
@@ -20,27 +20,12 @@ export const measureGrams = (
   feeds: Readonly<Record<string, Feed>> = { x: { from } },
 ): Promise<Grams> => sumOverChunks(engine, from.chunks.length, (chunk) => runChunks(session, feeds, chunk));
 
-/** Adds the outputs of all runs in float32, in the order of the chunks. */
+/** Adds the outputs of all runs, in the order of the chunks; no more matrices wait than there are workers. */
 export async function sumOverChunks(
   engine: Engine,
   chunks: number,
   run: (chunk: number) => Promise<Readonly<Record<string, HostTensor>>>,
 ): Promise<Grams> {
-  let sums: Readonly<Record<string, Float32Array>> | undefined;
-  // One round of workers at a time, so that no more matrices wait than there are workers.
-  for (let first = 0; first < chunks; first += engine.workers) {
-    const count = Math.min(engine.workers, chunks - first);
-    const outputs = await inParallel(engine.workers, count, (index) => run(first + index));
-    for (const output of outputs) {
-      const values = Object.fromEntries(Object.entries(output).map(([site, { data }]) => [site, data as Float32Array]));
-      if (sums) for (const [site, sum] of Object.entries(sums)) addTo(sum, values[site]!);
-      else sums = values;
-    }
-  }
-  if (!sums) throw new InternalError('E_INTERNAL_GRAM', 'A Gram matrix needs at least one calibration window.');
-  return sums;
-}
-
-function addTo(sum: Float32Array, values: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!;
+  if (chunks === 0) throw new InternalError('E_INTERNAL_GRAM', 'A Gram matrix needs at least one calibration window.');
+  return Object.fromEntries(await sumRuns(engine.workers, chunks, run));
 }

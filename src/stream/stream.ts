@@ -29,6 +29,11 @@ export function sameShape(activations: Activations): Promise<Activations> {
   return createActivations(activations.chunks, activations.length, activations.width);
 }
 
+/** Copies all chunks of a store into another of its shape. */
+export async function copyStream(from: Activations, to: Activations): Promise<void> {
+  for (let chunk = 0; chunk < from.chunks.length; chunk++) await to.write(chunk, (await from.read(chunk)).slice());
+}
+
 /** Runs a block over all chunks, `from` → `to` (which may be the same store), or only over the first `chunks` of them. */
 export async function runBlock(
   engine: Engine,

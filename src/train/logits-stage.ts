@@ -8,11 +8,11 @@ import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { LOGITS_PER_RUN, scoreDivergences, scoreWindows } from '../evaluate/index.js';
 import { cotangentOf, differentiate, gradientOf } from '../graph/index.js';
 import { blockGraphs, headGraph, type Model } from '../model/index.js';
-import { type Activations, chunkTensor, inParallel, sameShape, type Text } from '../stream/index.js';
+import { type Activations, chunkTensor, inParallel, sameShape, sumRuns, type Text } from '../stream/index.js';
 import { type Curve, type Gradient, type LoopSettings, type Problem, train } from './loop.js';
 import { chunksOfStep } from './order.js';
 import type { Parameter } from './parameter.js';
-import { addUp, openSessions, passHalf, tensorsOf, weightsOf } from './sessions.js';
+import { openSessions, passHalf, tensorsOf, weightsOf } from './sessions.js';
 import { roleOf } from './stream-stage.js';
 
 export type LogitsStage = {
@@ -96,7 +96,7 @@ async function openLogits(own: Own, stage: Omit<LogitsStage, 'settings' | 'onPro
       const half = blocks[block]!;
       const tensors = await tensorsOf(half, weights);
       const next: Float32Array[] = [];
-      const sums = await addUp(engine, chunks.length, async (index) => {
+      const sums = await sumRuns(engine.workers, chunks.length, async (index) => {
         const { [gradientOf('x')]: dx, ...rest } = await backward[block]!.run({
           ...tensors,
           x: tensorOf(chunks[index]!, residuals[block]![index]!),

@@ -62,25 +62,3 @@ export async function passHalf(
     await to.write(chunk, y!.data as Float32Array);
   });
 }
-
-/** Adds up the outputs of runs in float32, in their order, so that sums do not depend on threads. */
-export async function addUp(
-  engine: Engine,
-  count: number,
-  run: (index: number) => Promise<Readonly<Record<string, HostTensor>>>,
-): Promise<ReadonlyMap<string, Float32Array>> {
-  const sums = new Map<string, Float32Array>();
-  // One round of workers at a time, so that no more gradients wait than there are workers.
-  for (let first = 0; first < count; first += engine.workers) {
-    const round = Math.min(engine.workers, count - first);
-    for (const output of await inParallel(engine.workers, round, (i) => run(first + i))) {
-      for (const [name, { data }] of Object.entries(output)) {
-        const values = data as Float32Array;
-        const sum = sums.get(name);
-        if (sum) for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!;
-        else sums.set(name, values);
-      }
-    }
-  }
-  return sums;
-}

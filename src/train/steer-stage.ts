@@ -10,11 +10,11 @@ import { readTensorFloat32 } from '../checkpoint/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { cotangentOf, differentiate, ERROR, gradientOf, squaredError, TARGET } from '../graph/index.js';
 import { blockGraphs, type Half, type Model, weightName } from '../model/index.js';
-import { type Activations, chunkTensor, inParallel } from '../stream/index.js';
+import { type Activations, chunkTensor, inParallel, sumRuns } from '../stream/index.js';
 import { type Curve, type Gradient, type LoopSettings, type Problem, train } from './loop.js';
 import { chunksOfStep } from './order.js';
 import { keptParameter, type Parameter } from './parameter.js';
-import { addUp, type Inputs, openSessions, tensorsOf, weightsOf } from './sessions.js';
+import { type Inputs, openSessions, tensorsOf, weightsOf } from './sessions.js';
 import { roleOf } from './stream-stage.js';
 
 /** Blocks whose `down` is trained: the steered one and those before it. */
@@ -176,7 +176,7 @@ export async function openSteering(own: Own, stage: Omit<SteerStage, 'settings' 
       const half = halves[i]!;
       const tensors = await tensorsOf(half, weights);
       const next: Float32Array[] = [];
-      const sums = await addUp(engine, items.length, async (at) => {
+      const sums = await sumRuns(engine.workers, items.length, async (at) => {
         const item = items[at]!;
         const inputs =
           i === last

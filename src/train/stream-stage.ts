@@ -7,11 +7,19 @@ import { InternalError, type OnProgress, withResources } from '../base/index.js'
 import type { Engine, HostTensor } from '../engine/index.js';
 import { cotangentOf, differentiate, gradientOf } from '../graph/index.js';
 import { blockGraphs, type Half, type Model } from '../model/index.js';
-import { type Activations, chunkTensor, inParallel, sameShape, type Text } from '../stream/index.js';
+import {
+  type Activations,
+  chunkTensor,
+  copyStream,
+  inParallel,
+  sameShape,
+  sumRuns,
+  type Text,
+} from '../stream/index.js';
 import { type Curve, type LoopSettings, train } from './loop.js';
 import { chunksOfStep } from './order.js';
 import type { Parameter } from './parameter.js';
-import { addUp, openSessions, passHalf, type Sessions, tensorsOf, type WeightsOf, weightsOf } from './sessions.js';
+import { openSessions, passHalf, type Sessions, tensorsOf, type WeightsOf, weightsOf } from './sessions.js';
 import { streamLoss } from './stream-loss.js';
 
 /** The dense block that a block was, and those behind it that were removed. */
@@ -48,8 +56,8 @@ export async function trainStream(stage: StreamStage): Promise<readonly HalfCurv
     const sessions = openSessions(own, engine);
     const open = async (text: Text): Promise<Streams> => {
       const [healed, target] = [await own(sameShape(text.embedded)), await own(sameShape(text.embedded))];
-      await copy(text.embedded, healed);
-      await copy(text.embedded, target);
+      await copyStream(text.embedded, healed);
+      await copyStream(text.embedded, target);
       return { healed, target };
     };
     const [training, validation] = [await open(stage.training), await open(stage.validation)];
@@ -130,7 +138,7 @@ async function problemOf(
       const tokens = chunks.reduce((sum, chunk) => sum + training.healed.chunks[chunk]! * length, 0);
       let total = 0;
       const losses: number[] = [];
-      const sums = await addUp(engine, chunks.length, async (index) => {
+      const sums = await sumRuns(engine.workers, chunks.length, async (index) => {
         const chunk = chunks[index]!;
         const { loss, ...gradients } = await backward.run({
           ...tensors,
@@ -173,8 +181,4 @@ function sumOf({ data }: HostTensor): number {
 export function roleOf({ tensors }: Half, tensor: string): string {
   for (const [role, name] of tensors) if (name === tensor) return role;
   throw new InternalError('E_INTERNAL_ROLE', `No role of ${tensor}; please report this.`, { tensor });
-}
-
-async function copy(from: Activations, to: Activations): Promise<void> {
-  for (let chunk = 0; chunk < from.chunks.length; chunk++) await to.write(chunk, (await from.read(chunk)).slice());
 }
