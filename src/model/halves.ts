@@ -1,16 +1,48 @@
-// A block whose tensors are inputs of the graph, by their roles, so that one graph serves every version of the block and every
-// block like it; whole, and cut where the residual passes from attention to the MLP, so that each half can be trained against
-// the dense stream by itself. Where both read the block's input (gpt_neox), there is one piece.
+// Halves of a block: attention from the residual before the block to the one between, and the MLP from there to the one after the
+// block, each a graph with the input `x` and the output `y`, [B, T, D]. Where both read the block's input (gpt_neox), there is
+// one piece. A part's tensors are those of a source, or inputs of the graph, by their roles, so that one graph serves every
+// version of the block and every block like it.
 
-import { type Graph, GraphBuilder, keepOutputs, type ValueInfo } from '../graph/index.js';
+import { UnsupportedError } from '../base/portable.js';
+import { feedInitializers, type Graph, GraphBuilder, keepOutputs, type ValueInfo } from '../graph/index.js';
 import { buildWith } from './blocks/architectures.js';
 import { GraphBlockBuilder } from './blocks/graph-block-builder.js';
-import type { Model } from './model.js';
+import { type BlockSource, blockGraph, checkpointSource, type Model } from './model.js';
 import type { TensorSource } from './nodes.js';
 import { blockTensors } from './tensor-names.js';
 
+export type BlockPart = 'block' | 'attention' | 'mlp';
+
+/**
+ * The graph of a block, or of half of it, for windows of `length` tokens.
+ * @throws UnsupportedError E_UNSUPPORTED_HALF for half of a block whose attention and MLP are parallel
+ */
+export function partGraph(
+  model: Model,
+  block: number,
+  part: BlockPart,
+  options: { readonly length: number; readonly source?: BlockSource },
+): Graph {
+  const { config, tensorNames, checkpoint } = model;
+  const { length, source = checkpointSource(checkpoint) } = options;
+  if (part === 'block') return blockGraph(model, block, { length, outputs: 'hidden', source });
+  if (config.parallel) {
+    throw new UnsupportedError(
+      'E_UNSUPPORTED_HALF',
+      `In blocks of ${config.family} attention and MLP read the same residual and have no halves; take whole blocks.`,
+      { family: config.family, part },
+    );
+  }
+  const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
+  const { halves } = buildParts(model, block, length, `block ${block}, ${part}`, source.folder, (role) => {
+    const name = names.get(role);
+    return name === undefined ? undefined : source.find(name);
+  });
+  return halves![part];
+}
+
 export type Half = {
-  readonly name: 'attention' | 'mlp' | 'block';
+  readonly name: BlockPart;
   /** From `x` [B, T, D], the residual before it, to `y`, the one after it; the other inputs are tensors, float32. */
   readonly graph: Graph;
   /** The block's tensors that it reads: role, and name in the checkpoint. */
@@ -23,51 +55,54 @@ export type BlockGraphs = {
   readonly halves: readonly Half[];
 };
 
-/** The graphs of block `block` for windows of `length` tokens. */
+/** The graphs of block `block` for windows of `length` tokens, with its tensors as inputs. */
 export function blockGraphs(model: Model, block: number, length: number): BlockGraphs {
-  const { config, tensorNames } = model;
-  const all = blockTensors(config, tensorNames, block);
+  const all = blockTensors(model.config, model.tensorNames, block);
   const shapes = new Map(all.map(({ role, shape }) => [role, shape]));
-  const graph = new GraphBuilder();
-  const tensor = (role: string): TensorSource | undefined => {
+  const { whole, halves } = buildParts(model, block, length, 'block', undefined, (role) => {
     const shape = shapes.get(role);
     return shape && { name: role, dtype: 'F32', shape, source: { kind: 'bytes', bytes: new Uint8Array() } };
+  });
+  const half = (name: BlockPart, part: Graph): Half => {
+    const read = part.initializers.map((tensor) => tensor.name).filter((tensor) => shapes.has(tensor));
+    const tensors = new Map(all.filter(({ role }) => read.includes(role)).map(({ role, name }) => [role, name]));
+    return {
+      name,
+      tensors,
+      graph: { ...feedInitializers(part, read), name: name === 'block' ? name : `${name} half of a block` },
+    };
   };
+  const one = half('block', whole);
+  return { whole: one, halves: halves ? [half('attention', halves.attention), half('mlp', halves.mlp)] : [one] };
+}
+
+/** A block's graph, and its halves where it has some. */
+function buildParts(
+  { config }: Model,
+  block: number,
+  length: number,
+  name: string,
+  folder: string | undefined,
+  tensor: (role: string) => TensorSource | undefined,
+): { readonly whole: Graph; readonly halves: Readonly<Record<'attention' | 'mlp', Graph>> | undefined } {
+  const graph = new GraphBuilder();
   const builder = new GraphBlockBuilder({ config, block, length, outputs: 'nothing', tensor, graph });
   buildWith(config, builder);
   const { middle, y } = builder.values;
   const shape = ['B', length, config.hidden];
   graph.output(y!, 'y', shape);
-  const before = config.parallel ? undefined : middle;
-  const built = withInputs(graph.build('block', undefined), shapes);
-  const half = (name: Half['name'], part: Graph): Half => {
-    const read = new Set(part.inputs.map((input) => input.name));
-    const tensors = new Map(all.filter(({ role }) => read.has(role)).map(({ role, name }) => [role, name]));
-    return { name, tensors, graph: { ...part, name: name === 'block' ? name : `${name} half of a block` } };
-  };
-  const whole = half('block', built);
-  if (before === undefined) return { whole, halves: [whole] };
-  const x: ValueInfo = { name: 'x', type: 'f32', shape };
-  const first: Graph = {
-    ...built,
+  const whole = graph.build(name, folder);
+  if (config.parallel || middle === undefined) return { whole, halves: undefined };
+  const cut: Graph = {
+    ...whole,
     nodes: [
-      ...built.nodes.filter(({ outputs }) => !outputs.includes('y')),
-      { op: 'Identity', inputs: [before], outputs: ['y'], attributes: {} },
+      ...whole.nodes.filter(({ outputs }) => !outputs.includes('y')),
+      { op: 'Identity', inputs: [middle], outputs: ['y'], attributes: {} },
     ],
   };
-  const halves = [
-    half('attention', keepOutputs(first, ['y'])),
-    half('mlp', keepOutputs(built, ['y'], new Map([[before, x]]))),
-  ];
-  return { whole, halves };
-}
-
-/** The graph with the initialisers of `shapes` as inputs. */
-function withInputs(graph: Graph, shapes: ReadonlyMap<string, readonly number[]>): Graph {
-  const inputs = graph.initializers.filter(({ name }) => shapes.has(name));
+  const x: ValueInfo = { name: 'x', type: 'f32', shape };
   return {
-    ...graph,
-    inputs: [...graph.inputs, ...inputs.map(({ name, shape }): ValueInfo => ({ name, type: 'f32', shape }))],
-    initializers: graph.initializers.filter(({ name }) => !shapes.has(name)),
+    whole,
+    halves: { attention: keepOutputs(cut, ['y']), mlp: keepOutputs(whole, ['y'], new Map([[middle, x]])) },
   };
 }

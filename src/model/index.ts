@@ -7,8 +7,7 @@ export { FAMILIES } from './families/index.js';
 export type { LinearKind } from './families/names.js';
 export { type BrokenTensor, blameWeights, describeCounts, findBroken, requireFiniteTensors } from './finite.js';
 export { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
-export { type BlockPart, partGraph } from './half.js';
-export { type BlockGraphs, blockGraphs, type Half } from './halves.js';
+export { type BlockGraphs, type BlockPart, blockGraphs, type Half, partGraph } from './halves.js';
 export { linearOutput, readLinear, toRows, toStored, weightName } from './linear.js';
 export {
   type BlockSource,
