@@ -8,7 +8,7 @@ import { NumericError, type Own, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
 import { type Activations, inParallel } from '../stream/index.js';
-import { LOGITS_PER_RUN } from './score.js';
+import { LOGITS_PER_RUN, slabOf, startsOf } from './score.js';
 
 /** The comparison of the T − 1 scored tokens of each window, window after window. */
 export type TokenFidelity = {
@@ -131,14 +131,9 @@ async function compareSlabs(
   const { chunks, length: T } = stream;
   const windows = chunks.reduce((a, b) => a + b, 0);
   const result = emptyFidelity(windows, T - 1);
-  const firsts = chunks.map((_, chunk) => chunks.slice(0, chunk).reduce((a, b) => a + b, 0));
+  const firsts = startsOf(chunks);
   await inParallel(engine.concurrency, chunks.length, async (chunk) => {
     const [x, reference] = [await stream.read(chunk), await dense.read(chunk)];
-    const slab = (data: Float32Array, width: number, row: number, count: number): HostTensor => ({
-      type: 'f32',
-      shape: [count, width],
-      data: data.slice(row * width, (row + count) * width),
-    });
     const rows = chunks[chunk]! * T;
     for (let row = 0; row < rows; row += most) {
       const count = Math.min(most, rows - row);
@@ -147,7 +142,7 @@ async function compareSlabs(
         // What follows a window's last token is not in the window, and perplexity does not score it.
         if (t < T - 1) setToken(result, window * (T - 1) + t, compared);
       };
-      await compare(slab(x, stream.width, row, count), slab(reference, dense.width, row, count), set);
+      await compare(slabOf(x, stream.width, row, count), slabOf(reference, dense.width, row, count), set);
     }
   });
   return result;

@@ -7,7 +7,7 @@ import { headGraph, type Model } from '../model/index.js';
 import { type Activations, inOrder } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 import { createSum, type Gradients } from './gradient-sums.js';
-import { LOGITS_PER_RUN, nextToken, startsOf } from './score.js';
+import { LOGITS_PER_RUN, nextTokens, slabOf, startsOf } from './score.js';
 import type { Sessions, Weights } from './sessions.js';
 
 /**
@@ -87,9 +87,6 @@ async function headLoss(
   const referenceApart = wrt.length > 0 || weights.size > 0;
   const make = () =>
     differentiate(headGraph(model, kind, { referenceApart }), { seeds: [kind], wrt: all, keep: [kind] });
-  const slab = (data: Float32Array, row: number, count: number): HostTensor => {
-    return { type: 'f32', shape: [count, D], data: data.slice(row * D, (row + count) * D) };
-  };
   const { add, sums } = createSum(wrt, gradientOf);
   let loss = 0;
   await sessions.use(`head ${kind} ${all.join()}`, weights, make, (run) =>
@@ -105,17 +102,13 @@ async function headLoss(
         let sum = 0;
         for (let row = 0; row < rows; row += rowsPerRun) {
           const count = Math.min(rowsPerRun, rows - row);
-          const target = new BigInt64Array(count);
-          const scored = new Float32Array(count);
-          for (let r = 0; r < count; r++) {
-            target[r] = BigInt(nextToken(windows, firstOf[chunk]!, row + r));
-            scored[r] = (row + r) % T < T - 1 ? weight : 0; // what follows a window's last token is not in the window
-          }
+          // What follows a window's last token is not in the window.
+          const scored = Float32Array.from({ length: count }, (_, r) => ((row + r) % T < T - 1 ? weight : 0));
           const outputs = await run({
-            x: slab(data, row, count),
+            x: slabOf(data, D, row, count),
             ...(reference
-              ? { reference: slab(reference, row, count) }
-              : { target: { type: 'i64', shape: [count, 1], data: target } as const }),
+              ? { reference: slabOf(reference, D, row, count) }
+              : { target: nextTokens(windows, firstOf[chunk]!, row, count) }),
             [cotangentOf(kind)]: { type: 'f32', shape: [count, 1], data: scored },
           });
           const losses = outputs[kind]!.data as Float32Array;

@@ -20,5 +20,5 @@ export {
 export type { Gradients } from './gradient-sums.js';
 export type { Objective } from './head-gradients.js';
 export { summarise } from './perplexity.js';
-export { LOGITS_PER_RUN, scoreDivergences, scoreWindows } from './score.js';
+export { LOGITS_PER_RUN, nextTokens, scoreDivergences, scoreWindows, slabOf, startsOf } from './score.js';
 export type { Weights } from './sessions.js';

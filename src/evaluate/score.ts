@@ -23,14 +23,9 @@ export async function scoreWindows(
   const T = activations.length;
   return await withResources(async (own) => {
     const session = await own(engine.load(headGraph(model, 'nll')));
-    return await runHead(engine, model, session, 'nll', activations, T - 1, async (chunk) => {
-      const first = firstOf[chunk]!;
-      return (row, count) => {
-        const target = new BigInt64Array(count);
-        for (let r = 0; r < count; r++) target[r] = BigInt(nextToken(windows, first, row + r));
-        return { target: { type: 'i64', shape: [count, 1], data: target } };
-      };
-    });
+    return await runHead(engine, model, session, 'nll', activations, T - 1, async (chunk) => (row, count) => ({
+      target: nextTokens(windows, firstOf[chunk]!, row, count),
+    }));
   });
 }
 
@@ -53,9 +48,7 @@ export async function scoreDivergences(
       scores.push(
         await runHead(engine, model, session, 'divergence', stream, T, async (chunk) => {
           const data = await reference.read(chunk);
-          return (row, count) => ({
-            reference: { type: 'f32', shape: [count, D], data: data.slice(row * D, (row + count) * D) },
-          });
+          return (row, count) => ({ reference: slabOf(data, D, row, count) });
         }),
       );
     }
@@ -66,10 +59,31 @@ export async function scoreDivergences(
 /** Inputs for rows [row, row + count) of a chunk, in addition to `x`. */
 type Feeds = (row: number, count: number) => Record<string, HostTensor>;
 
-/**
- * Runs the head over all rows, in parts whose logits fit. Returns the mean of its output over the first `scored` rows
- * of each window.
- */
+/** Runs the head over all rows, in parts whose logits fit. Returns the values of its `outputs` for each row of each chunk. */
+export async function headRows<K extends string>(
+  engine: Engine,
+  model: Model,
+  session: Session,
+  outputs: readonly K[],
+  { chunks, length: T, width: D, read }: Activations,
+  feedsOf: (chunk: number) => Promise<Feeds>,
+): Promise<readonly Readonly<Record<K, Float32Array>>[]> {
+  const rowsPerRun = Math.max(1, Math.floor(LOGITS_PER_RUN / model.config.vocabulary));
+  return await inParallel(engine.concurrency, chunks.length, async (chunk) => {
+    const data = await read(chunk);
+    const feeds = await feedsOf(chunk);
+    const rows = chunks[chunk]! * T;
+    const values = Object.fromEntries(outputs.map((name) => [name, new Float32Array(rows)])) as Record<K, Float32Array>;
+    for (let row = 0; row < rows; row += rowsPerRun) {
+      const count = Math.min(rowsPerRun, rows - row);
+      const result = await session.run({ x: slabOf(data, D, row, count), ...feeds(row, count) }, true);
+      for (const name of outputs) values[name].set(result[name]!.data as Float32Array, row);
+    }
+    return values;
+  });
+}
+
+/** The mean of the head's output over the first `scored` rows of each window. */
 async function runHead(
   engine: Engine,
   model: Model,
@@ -79,26 +93,15 @@ async function runHead(
   scored: number,
   feedsOf: (chunk: number) => Promise<Feeds>,
 ): Promise<number[]> {
-  const { length: T, width: D } = activations;
-  const rowsPerRun = Math.max(1, Math.floor(LOGITS_PER_RUN / model.config.vocabulary));
-  const parts = await inParallel(engine.concurrency, activations.chunks.length, async (chunk) => {
-    const data = await activations.read(chunk);
-    const feeds = await feedsOf(chunk);
-    const rows = activations.chunks[chunk]! * T;
-    const values = new Float32Array(rows);
-    for (let row = 0; row < rows; row += rowsPerRun) {
-      const count = Math.min(rowsPerRun, rows - row);
-      const x: HostTensor = { type: 'f32', shape: [count, D], data: data.slice(row * D, (row + count) * D) };
-      const result = await session.run({ x, ...feeds(row, count) }, true);
-      values.set(result[output]!.data as Float32Array, row);
-    }
-    return Array.from({ length: activations.chunks[chunk]! }, (_, w) => {
+  const { chunks, length: T } = activations;
+  const parts = await headRows(engine, model, session, [output], activations, feedsOf);
+  const means = parts.flatMap(({ [output]: values }, chunk) =>
+    Array.from({ length: chunks[chunk]! }, (_, w) => {
       let sum = 0;
-      for (let t = 0; t < scored; t++) sum += values[w * T + t]!;
+      for (let t = 0; t < scored; t++) sum += values![w * T + t]!;
       return sum / scored;
-    });
-  });
-  const means = parts.flat();
+    }),
+  );
   const bad = means.findIndex((mean) => !Number.isFinite(mean));
   if (bad >= 0) {
     throw new NumericError(
@@ -114,12 +117,27 @@ async function runHead(
  * The token after row `row` of the chunk that starts at window `first`; 0 after the last token of a window, which is
  * not scored.
  */
-export function nextToken(windows: Windows, first: number, row: number): number {
+function nextToken(windows: Windows, first: number, row: number): number {
   const T = windows.length;
   const t = row % T;
   return t + 1 < T ? windows.windows[first + Math.floor(row / T)]![t + 1]! : 0;
 }
 
+/** The next tokens of rows [row, row + count), as the head reads them, [count, 1]. */
+export function nextTokens(windows: Windows, first: number, row: number, count: number): HostTensor {
+  const data = new BigInt64Array(count);
+  for (let r = 0; r < count; r++) data[r] = BigInt(nextToken(windows, first, row + r));
+  return { type: 'i64', shape: [count, 1], data };
+}
+
+/** Rows [row, row + count) of a chunk whose rows are `width` wide. */
+export const slabOf = (data: Float32Array, width: number, row: number, count: number): HostTensor => ({
+  type: 'f32',
+  shape: [count, width],
+  data: data.slice(row * width, (row + count) * width),
+});
+
+/** The first window of each chunk. */
 export function startsOf(counts: readonly number[]): number[] {
   const starts: number[] = [];
   let at = 0;

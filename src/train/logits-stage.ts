@@ -5,7 +5,7 @@
 
 import { type OnProgress, type Own, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
-import { LOGITS_PER_RUN, scoreDivergences, scoreWindows } from '../evaluate/index.js';
+import { LOGITS_PER_RUN, nextTokens, scoreDivergences, scoreWindows, slabOf, startsOf } from '../evaluate/index.js';
 import { cotangentOf, differentiate, gradientOf } from '../graph/index.js';
 import { blockGraphs, headGraph, type Model } from '../model/index.js';
 import { type Activations, chunkTensor, inParallel, sameShape, sumRuns, type Text } from '../stream/index.js';
@@ -135,7 +135,7 @@ async function openHead(
   const { length } = training.windows;
   const { chunks } = training.embedded;
   const D = model.config.hidden;
-  const starts = chunks.map((_, chunk) => chunks.slice(0, chunk).reduce((a, b) => a + b, 0));
+  const starts = startsOf(chunks);
   // Both distributions and their gradient are held.
   const rows = Math.max(1, Math.floor(LOGITS_PER_RUN / 2 / model.config.vocabulary));
   return async (chunk, residual, weight) => {
@@ -145,23 +145,13 @@ async function openHead(
     let total = 0;
     for (let row = 0; row < all; row += rows) {
       const count = Math.min(rows, all - row);
-      const slab = (data: Float32Array): HostTensor => ({
-        type: 'f32',
-        shape: [count, D],
-        data: data.slice(row * D, (row + count) * D),
-      });
-      const seeds = new Float32Array(count).fill(weight);
-      const target = new BigInt64Array(count);
-      if (!dense) {
-        for (let r = 0; r < count; r++) {
-          const [window, t] = [Math.floor((row + r) / length), (row + r) % length];
-          if (t === length - 1) seeds[r] = 0;
-          else target[r] = BigInt(training.windows.windows[starts[chunk]! + window]![t + 1]!);
-        }
-      }
+      const scored = (r: number): boolean => dense !== undefined || (row + r) % length < length - 1;
+      const seeds = Float32Array.from({ length: count }, (_, r) => (scored(r) ? weight : 0));
       const result = await session.run({
-        x: slab(residual),
-        ...(dense ? { reference: slab(dense) } : { target: { type: 'i64', shape: [count, 1], data: target } }),
+        x: slabOf(residual, D, row, count),
+        ...(dense
+          ? { reference: slabOf(dense, D, row, count) }
+          : { target: nextTokens(training.windows, starts[chunk]!, row, count) }),
         [cotangentOf(output)]: { type: 'f32', shape: [count, 1], data: seeds },
       });
       gradient.set(result[gradientOf('x')]!.data as Float32Array, row * D);
