@@ -12,7 +12,7 @@ import { runBlocks } from '../pipeline/index.js';
 import type { UnlearnRecord } from '../records/index.js';
 import type { Workspace } from '../runs/index.js';
 import { type Activations, embedText, passBlock, sameShape, type Text } from '../stream/index.js';
-import { createParameters, openSessions, passHalf, trainLogits, weightsOf } from '../train/index.js';
+import { createParameters, openSessions, passHalves, trainLogits, weightsOf } from '../train/index.js';
 import { quantise } from './quantise.js';
 import type { UnlearnSettings } from './unlearn-settings.js';
 import type { UnlearnText, UnlearnTexts } from './unlearn-texts.js';
@@ -102,10 +102,8 @@ async function relearn({ engine, model, texts, workspace, settings }: LeakContex
     const weights = weightsOf(model, parameters.flat());
     return await scoreBoth(engine, model, texts, async ({ embedded }) => {
       const stream = await sameShape(embedded);
-      for (let block = 0; block < model.config.blocks; block++) {
-        const half = blockGraphs(model, block, embedded.length).whole;
-        await passHalf(engine, sessions, half, weights, [block === 0 ? embedded : stream, stream]);
-      }
+      const blocks = model.linears.map((_, block) => blockGraphs(model, block, embedded.length).whole);
+      await passHalves(engine, sessions, blocks, weights, [embedded, stream]);
       return stream;
     });
   });

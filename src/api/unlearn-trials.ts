@@ -13,7 +13,7 @@ import {
   type Curve,
   openSessions,
   type Parameter,
-  passHalf,
+  passHalves,
   STEERED,
   type SteerTexts,
   steeringParameters,
@@ -180,11 +180,9 @@ async function runTrial(all: Trials, layer: number, beta: number | null): Promis
     const scoreOf = async (name: 'forget' | 'retain'): Promise<number> => {
       const { before } = validation[name];
       const steered = await own(sameShape(before));
-      let from = before;
-      for (let block = layer - STEERED + 1; block <= layer; block++) {
-        await passHalf(engine, sessions, blockGraphs(model, block, before.length).whole, weights, [from, steered]);
-        from = steered;
-      }
+      const blocks = Array.from({ length: STEERED }, (_, i) => layer - STEERED + 1 + i);
+      const halves = blocks.map((block) => blockGraphs(model, block, before.length).whole);
+      await passHalves(engine, sessions, halves, weights, [before, steered]);
       const last = await passDense(own, all, { embedded: steered }, layer + 1, model.config.blocks);
       return meanOf(await scoreWindows(engine, model, last, texts[name].parts.validation));
     };

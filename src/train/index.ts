@@ -3,7 +3,7 @@ export type { Curve, LoopSettings } from './loop.js';
 export { shuffled } from './order.js';
 export type { Parameter } from './parameter.js';
 export { checkTrained, createParameters, isGrid, LORA_ALPHA, type Trained } from './parameters.js';
-export { openSessions, passHalf, weightsOf } from './sessions.js';
+export { openSessions, passHalves, weightsOf } from './sessions.js';
 export {
   STEERED,
   type SteerTexts,

@@ -12,7 +12,7 @@ import { type Activations, chunkTensor, inParallel, sameShape, sumRuns, type Tex
 import { type Curve, type Gradient, type LoopSettings, type Problem, train } from './loop.js';
 import { chunksOfStep } from './order.js';
 import type { Parameter } from './parameter.js';
-import { openSessions, passHalf, tensorsOf, weightsOf } from './sessions.js';
+import { openSessions, passHalves, tensorsOf, weightsOf } from './sessions.js';
 import { roleOf } from './stream-stage.js';
 
 export type LogitsStage = {
@@ -58,9 +58,7 @@ async function openLogits(own: Own, stage: Omit<LogitsStage, 'settings' | 'onPro
   const head = await openHead(stage, sessions);
   const stream = await own(sameShape(validation.embedded));
   const validate = async (): Promise<number> => {
-    for (const [block, half] of blocks.entries()) {
-      await passHalf(engine, sessions, half, weights, [block === 0 ? validation.embedded : stream, stream]);
-    }
+    await passHalves(engine, sessions, blocks, weights, [validation.embedded, stream]);
     const scores = reference
       ? (await scoreDivergences(engine, model, [stream], reference.validation))[0]!
       : await scoreWindows(engine, model, stream, validation.windows);

@@ -62,3 +62,14 @@ export async function passHalf(
     await to.write(chunk, y!.data as Float32Array);
   });
 }
+
+/** Runs halves one after another over a stream, `from` → `to`. */
+export async function passHalves(
+  engine: Engine,
+  sessions: Sessions,
+  halves: readonly Half[],
+  weights: WeightsOf,
+  [from, to]: readonly [Activations, Activations],
+): Promise<void> {
+  for (const [i, half] of halves.entries()) await passHalf(engine, sessions, half, weights, [i === 0 ? from : to, to]);
+}

@@ -8,7 +8,7 @@
 import { type OnProgress, type Own, withResources } from '../base/index.js';
 import { readTensorFloat32 } from '../checkpoint/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
-import { cotangentOf, differentiate, ERROR, gradientOf, squaredError, TARGET } from '../graph/index.js';
+import { cotangentOf, differentiate, ERROR, gradientOf, keepOutputs, squaredError, TARGET } from '../graph/index.js';
 import { blockGraphs, type Half, type Model, weightName } from '../model/index.js';
 import { type Activations, chunkTensor, inParallel, sumRuns } from '../stream/index.js';
 import { type Curve, type Gradient, type LoopSettings, type Problem, train } from './loop.js';
@@ -89,8 +89,7 @@ export async function openSteering(own: Own, stage: Omit<SteerStage, 'settings' 
   const ofBlock = halves.map((half) => parameters.filter(({ tensor }) => [...half.tensors.values()].includes(tensor)));
   const rolesOf = (half: Half, some: readonly Parameter[]) => some.map(({ tensor }) => roleOf(half, tensor));
   const last = STEERED - 1;
-  const lossGraph = squaredError(halves[last]!.graph, 'y');
-  const onlyError = { ...lossGraph, outputs: lossGraph.outputs.filter(({ name }) => name === ERROR) };
+  const onlyError = keepOutputs(squaredError(halves[last]!.graph, 'y'), [ERROR]);
   const forward: Session[] = [];
   const backward: Session[] = [];
   for (const [i, half] of halves.entries()) {

@@ -5,7 +5,7 @@
 
 import { InternalError, type OnProgress, withResources } from '../base/index.js';
 import type { Engine, HostTensor } from '../engine/index.js';
-import { cotangentOf, differentiate, gradientOf } from '../graph/index.js';
+import { cotangentOf, differentiate, gradientOf, keepOutputs } from '../graph/index.js';
 import { blockGraphs, type Half, type Model } from '../model/index.js';
 import {
   type Activations,
@@ -126,7 +126,7 @@ async function problemOf(
   const backward = await sessions(
     differentiate(forward, { seeds: ['loss'], wrt: [...trained.values()], keep: ['loss'] }),
   );
-  const loss = await sessions({ ...forward, outputs: forward.outputs.filter(({ name }) => name === 'loss') });
+  const loss = await sessions(keepOutputs(forward, ['loss']));
   const read = async ({ healed, target }: Streams, chunk: number) => ({
     x: chunkTensor(healed, chunk, await healed.read(chunk)),
     target: chunkTensor(target, chunk, await target.read(chunk)),
