@@ -82,7 +82,10 @@ export async function treatToStream(
     const run = await createPairRun(own, engine, model, block, target, streams, text.importance);
     for (const [index, sites] of stages.entries()) {
       const last = index === stages.length - 1;
-      const sums = await run(edited, sites, streams.next && last ? 'dense' : undefined);
+      const sums = await run(edited, sites, {
+        hidden: streams.next && last ? 'dense' : undefined,
+        last: last && !streams.next,
+      });
       const tokensPerExpert = sums[TOKENS_PER_EXPERT];
       if (tokensPerExpert) {
         const ofExperts = sites.filter((site) => expertOf(site) !== undefined);
@@ -108,7 +111,7 @@ export async function treatToStream(
         }
       }
     }
-    if (streams.next) await run(edited, [], 'treated');
+    if (streams.next) await run(edited, [], { hidden: 'treated', last: true });
     return { edits, grids, notes: { damping, unseen } };
   });
 }
@@ -116,7 +119,7 @@ export async function treatToStream(
 type PairRun = (
   edited: ReadonlyMap<string, Uint8Array>,
   sites: readonly TapSite[],
-  hidden?: 'dense' | 'treated',
+  how: { readonly hidden: 'dense' | 'treated' | undefined; readonly last: boolean },
 ) => Promise<Grams>;
 
 /**
@@ -140,9 +143,10 @@ async function createPairRun(
   };
   const held = heldValues(model, block);
   const measured = new Set<TapSite>();
-  return async (edited, sites, hidden) => {
+  return async (edited, sites, { hidden, last }) => {
     const give = held.filter(({ name }) => feeds[name]);
-    const keep = held.filter(({ name, after }) => !feeds[name] && measured.has(after));
+    // After the last run nobody asks.
+    const keep = last ? [] : held.filter(({ name, after }) => !feeds[name] && measured.has(after));
     const graph = pairGraph(model, block, {
       ...{ length, shares: target, sites, hidden, edited, weighted: importance !== undefined },
       ...{ keep: keep.map(({ name }) => name), give: give.map(({ name }) => name) },
