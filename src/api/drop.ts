@@ -5,7 +5,7 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type OnProgress, OptionError, readDocument, VERSION, withResources, writeFileAtomic } from '../base/index.js';
+import { type OnProgress, OptionError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
 import type { ScalesFile, TensorEdit } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
@@ -41,6 +41,7 @@ import {
 import { removeGreedily } from '../search/index.js';
 import { embedText, type VisitResidual } from '../stream/index.js';
 import { perplexitiesOf, scoreDepth } from './depth-scores.js';
+import { readFinished } from './finished.js';
 import { removeBlocks } from './remove-blocks.js';
 
 export type DropOptions = RunOptions &
@@ -102,7 +103,7 @@ export async function drop(options: DropOptions): Promise<DropResult> {
   if (!resume) await checkSpace(out, model.bytes);
   const texts = await prepareTexts(settings, model);
   const record = done
-    ? await clearEarlier(settings, model, texts)
+    ? await readFinished((await openRun('drop', settings, model, texts)).workspace, out, parseDropRecord)
     : await run(settings, model, texts).catch((error) => blameWeights(model, error));
   return { out, record, seconds: (performance.now() - started) / 1000 };
 }
@@ -150,14 +151,6 @@ function refuseBlocks(got: number, blocks?: number): never {
     got,
     ...(blocks === undefined ? {} : { blocks }),
   });
-}
-
-/** Removes the workspace of a run that was killed after its output was complete. */
-async function clearEarlier(settings: DropSettings, model: Model, texts: PreparedTexts): Promise<DropRecord> {
-  const { workspace } = await openRun('drop', settings, model, texts);
-  await workspace.clear();
-  const path = join(settings.out, 'layerwise.json');
-  return parseDropRecord(await readDocument(path), path);
 }
 
 async function run(settings: DropSettings, model: Model, texts: PreparedTexts): Promise<DropRecord> {

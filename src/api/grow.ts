@@ -3,7 +3,7 @@
 
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, readDocument, UnsupportedError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
+import { fileError, UnsupportedError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
 import { writeReplaced } from '../checkpoint/index.js';
 import { createGemm } from '../linalg/index.js';
 import { blameWeights, type Model, mendingOf, openModel, readModelConfig, reorderConfig } from '../model/index.js';
@@ -33,6 +33,7 @@ import {
   type Workspace,
 } from '../runs/index.js';
 import { scoreDepth } from './depth-scores.js';
+import { readFinished } from './finished.js';
 
 export type GrowOptions = RunOptions &
   Pick<WindowingOptions, 'sequenceLength' | 'windowStart'> & {
@@ -101,7 +102,7 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
   if (!resume) await checkSpace(out, Math.ceil((model.bytes * grown.length) / model.config.blocks));
   const texts = await prepareTexts(settings, model);
   const record = done
-    ? await clearEarlier(settings, model, texts)
+    ? await readFinished((await openRun('grow', settings, model, texts)).workspace, out, parseGrowRecord)
     : await run(settings, growing, config, texts).catch((error) => blameWeights(model, error));
   return { out, record, seconds: (performance.now() - started) / 1000 };
 }
@@ -132,14 +133,6 @@ async function growConfig({ checkpoint, config }: Model, grown: readonly GrownBl
     `${path}: its rule for which blocks have windows or experts counts blocks, and does not hold for the deeper model. Write the list (layer_types) into config.json, or choose another --where.`,
     { file: path, family: config.family },
   );
-}
-
-/** Removes the workspace of a run that was killed after its output was complete. */
-async function clearEarlier(settings: GrowSettings, model: Model, texts: PreparedTexts): Promise<GrowRecord> {
-  const { workspace } = await openRun('grow', settings, model, texts);
-  await workspace.clear();
-  const path = join(settings.out, 'layerwise.json');
-  return parseGrowRecord(await readDocument(path), path);
 }
 
 async function run(

@@ -4,15 +4,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  fileError,
-  OptionError,
-  type Own,
-  readDocument,
-  VERSION,
-  withResources,
-  writeFileAtomic,
-} from '../base/index.js';
+import { fileError, OptionError, type Own, VERSION, withResources, writeFileAtomic } from '../base/index.js';
 import { givenPath, hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { blameWeights, type Model, openModel } from '../model/index.js';
@@ -53,6 +45,7 @@ import {
   trainLogits,
   trainStream,
 } from '../train/index.js';
+import { readFinished } from './finished.js';
 import { grownBlocks, type Matched, matchBlocks, requireAlike } from './heal-match.js';
 import { formatTrain, type HealOptions, type HealSettings, normaliseHeal } from './heal-settings.js';
 import { requireAdaptable, writeAdapter, writeHealed } from './heal-write.js';
@@ -180,11 +173,7 @@ async function run(work: Work, done: boolean): Promise<HealRecord> {
     const { text: _, dense: __, ...identity } = settings;
     const { hashes, workspace } = await openRun('heal', identity, model, prepared, { dense: denseHashes });
     await own(workspace);
-    if (done) {
-      await workspace.clear();
-      const path = join(settings.out, 'layerwise.json');
-      return parseHealRecord(await readDocument(path), path);
-    }
+    if (done) return await readFinished(workspace, settings.out, parseHealRecord);
     const { parameters, stream, whole } = await trainStages(own, work, engine, workspace);
     onProgress({ kind: 'stage', stage: 'writing' });
     const final = workspace.at('final');

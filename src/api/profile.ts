@@ -6,10 +6,10 @@ import { OptionError, ResourceError, VERSION, withResources, writeFileAtomic } f
 import { hashCheckpoint } from '../checkpoint/index.js';
 import { measureDamages, measuredOf, plainTable, type Measured as TableOf } from '../compress/index.js';
 import type { Engine } from '../engine/index.js';
-import { blameWeights, linearUnits, type Model } from '../model/index.js';
+import { blameWeights, type Model } from '../model/index.js';
 import { findCriterion } from '../operators/index.js';
 import { measureErrorCurves, runDense } from '../pipeline/index.js';
-import { realisePlan } from '../plan/index.js';
+import { allocate, findPolicy, realisePlan } from '../plan/index.js';
 import { COLLECTED_BY_DEFAULT, collectable, startAngles, startInfluence } from '../profile/index.js';
 import {
   type Measured,
@@ -23,6 +23,7 @@ import {
   checkOutPath,
   checkOutside,
   DEFAULT_SHARES,
+  factsOf,
   type GradientOptions,
   type GradientSettings,
   measureOnce,
@@ -193,14 +194,10 @@ async function measureErrors(
   text: Text,
 ): Promise<NonNullable<Profile['errors']>> {
   const operator = findCriterion('sparsegpt');
-  const linears = linearUnits(model);
-  const units = Object.fromEntries(linears.map(({ id }) => [id, { zeros: { rate: sparsity } }]));
+  const facts = factsOf(model);
+  const uniform = allocate(findPolicy('uniform'), { target: sparsity, facts, counting: 'exact' });
   const pattern = operator.patterns[0]!;
-  const plan = realisePlan({ format: 'layerwise-plan', version: 2, units }, linears, {
-    counting: 'exact',
-    pattern,
-    of: undefined,
-  });
+  const plan = realisePlan(uniform, facts.linears, { counting: 'exact', pattern, of: undefined });
   const treating = { model, operator, plan };
   const { windows, ...curves } = await measureErrorCurves(treating, DEFAULT_SHARES, engine, text, onProgress);
   const { alone, carried, corrected } = curves;

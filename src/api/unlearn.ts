@@ -4,15 +4,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  fileError,
-  OptionError,
-  readDocument,
-  UnsupportedError,
-  VERSION,
-  withResources,
-  writeFileAtomic,
-} from '../base/index.js';
+import { fileError, OptionError, UnsupportedError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
 import { SCALES_FILE, statIfThere } from '../checkpoint/index.js';
 import { blameWeights, type Model, openModel } from '../model/index.js';
 import { parseUnlearnRecord, type UnlearnRecord } from '../records/index.js';
@@ -29,6 +21,7 @@ import {
   startCommand,
 } from '../runs/index.js';
 import { STEERED, steeredTensors } from '../train/index.js';
+import { readFinished } from './finished.js';
 import { writeHealed } from './heal-write.js';
 import { drawUnlearning } from './report.js';
 import { scoreCheckpoint, testLeaks } from './unlearn-leaks.js';
@@ -92,11 +85,7 @@ async function run(
     };
     const { hashes, workspace } = await openRun('unlearn', identity, model, prepared);
     await own(workspace);
-    if (done) {
-      await workspace.clear();
-      const path = join(settings.out, 'layerwise.json');
-      return parseUnlearnRecord(await readDocument(path), path);
-    }
+    if (done) return await readFinished(workspace, settings.out, parseUnlearnRecord);
     const folder = workspace.at('trials');
     await mkdir(folder, { recursive: true }).catch((error) => {
       throw fileError(error, folder);
