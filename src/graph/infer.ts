@@ -147,11 +147,11 @@ function conv({ node, input, unknown }: Facts): Inferred {
 const RULES: Readonly<Record<string, (facts: Facts) => Inferred>> = {
   ...Object.fromEntries(['Add', 'Sub', 'Mul', 'Div', 'LessOrEqual', 'Where'].map((op) => [op, broadcasting])),
   ...Object.fromEntries(
-    ['Exp', 'Log', 'Neg', 'Sigmoid', 'Relu', 'Tanh', 'Gelu', 'Identity', 'Cast', 'CumSum']
+    ['Exp', 'Log', 'Neg', 'Sqrt', 'Sigmoid', 'Relu', 'Tanh', 'Gelu', 'Identity', 'Cast', 'CumSum']
       .concat(['RMSNormalization', 'LayerNormalization', 'GroupNormalization', 'LogSoftmax', 'RotaryEmbedding'])
       .map((op) => [op, same]),
   ),
-  ...Object.fromEntries(['ReduceSum', 'ReduceSumSquare', 'ReduceMax'].map((op) => [op, reduce])),
+  ...Object.fromEntries(['ReduceSum', 'ReduceSumSquare', 'ReduceMean', 'ReduceMax'].map((op) => [op, reduce])),
   Reshape: reshape,
   Slice: slice,
   Concat: concat,

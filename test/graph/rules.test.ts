@@ -95,6 +95,7 @@ const DRAWS: Readonly<Record<string, readonly Draw[]>> = {
   Identity: [elementwise('Identity')],
   Exp: [elementwise('Exp')],
   Log: [elementwise('Log', {}, (x) => Math.abs(x) + 0.5)],
+  Sqrt: [elementwise('Sqrt', {}, (x) => Math.abs(x) + 0.5)],
   Tanh: [elementwise('Tanh')],
   Sigmoid: [elementwise('Sigmoid')],
   Relu: [elementwise('Relu', {}, (x) => x + Math.sign(x) * 0.1)],
@@ -158,6 +159,7 @@ const DRAWS: Readonly<Record<string, readonly Draw[]>> = {
       }),
   ],
   ReduceSum: [reduction('ReduceSum')],
+  ReduceMean: [reduction('ReduceMean')],
   ReduceSumSquare: [reduction('ReduceSumSquare')],
   Reshape: [
     (rng) => shape.map((sizes) => oneOp('Reshape', [randomTensor(rng, sizes), vector(-1)])),
@@ -358,7 +360,9 @@ function reduction(op: string): Draw {
     fc.tuple(shape, fc.nat(15), fc.boolean(), fc.boolean()).map(([sizes, which, keep, named]) => {
       const axes = [...sizes.keys()].filter((axis) => (which >> axis) & 1);
       const list = axes.length === 0 ? [] : [vector(...axes.map((axis) => axis - sizes.length))];
-      return oneOp(op, [randomTensor(rng, sizes), ...list], { keepdims: int(Number(keep)) }, named);
+      // The first size may be open where a mean does not need to know it.
+      const open = named && (op !== 'ReduceMean' || (axes.length > 0 && !axes.includes(0)));
+      return oneOp(op, [randomTensor(rng, sizes), ...list], { keepdims: int(Number(keep)) }, open);
     });
 }
 
@@ -537,6 +541,7 @@ describe('what is asked for', () => {
     ['an attribute', oneOp('Gemm', [of([1, 1], 1), of([1, 1], 1)], { alpha: float(2) }), /attribute alpha/],
     ['a step', oneOp('Slice', [of([4], 1, 2, 3, 4), vector(0), vector(4), vector(0), vector(2)]), /step 1/],
     ['an axis', oneOp('Gather', [of([2, 2], 1, 2, 3, 4), vector(0)], { axis: int(1) }), /axis 0/],
+    ['a mean', oneOp('ReduceMean', [of([2, 2], 1, 2, 3, 4), vector(0)], {}, true), /over axes of known sizes/],
     ['no order', oneOp('Transpose', [of([2, 2], 1, 2, 3, 4)]), /an order of axes/],
     ['one axis', oneOp('Conv', [of([1, 1, 2], 1, 2), of([1, 1, 1], 1)]), /over two axes of known sizes/],
     [

@@ -49,6 +49,8 @@ export const Identity = unary((_, dy) => dy);
 export const Neg = unary((back, dy) => negative(back, dy));
 export const Exp = unary((back, dy, _, y) => back.multiply(dy, y));
 export const Log = unary((back, dy, x) => back.op('Div', [dy, x]));
+/** Without bound at 0, as in PyTorch. */
+export const Sqrt = unary((back, dy, _, y) => back.op('Div', [back.multiply(dy, back.scalar(0.5)), y]));
 export const Tanh = unary((back, dy, _, y) => back.multiply(dy, oneMinus(back, back.multiply(y, y))));
 export const Sigmoid = unary((back, dy, _, y) => back.multiply(dy, back.multiply(y, oneMinus(back, y))));
 /** 0 at 0, as in PyTorch. */

@@ -4,11 +4,27 @@
 import { Attention, RotaryEmbedding } from './attention.js';
 import type { Rule } from './backward.js';
 import { Conv } from './convolution.js';
-import { Add, Cast, Div, Exp, Gelu, Identity, Log, Mul, Neg, Relu, Sigmoid, Sub, Tanh, Where } from './elementwise.js';
+import {
+  Add,
+  Cast,
+  Div,
+  Exp,
+  Gelu,
+  Identity,
+  Log,
+  Mul,
+  Neg,
+  Relu,
+  Sigmoid,
+  Sqrt,
+  Sub,
+  Tanh,
+  Where,
+} from './elementwise.js';
 import { Gemm } from './linear.js';
 import { Concat, Expand, Gather, GatherElements, Reshape, Slice, Split, TopK, Transpose } from './moves.js';
 import { GroupNormalization, LayerNormalization, RMSNormalization } from './norms.js';
-import { LogSoftmax, ReduceSum, ReduceSumSquare } from './reduce.js';
+import { LogSoftmax, ReduceMean, ReduceSum, ReduceSumSquare } from './reduce.js';
 
 export const RULES: ReadonlyMap<string, Rule> = new Map(
   Object.entries({
@@ -31,6 +47,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     LogSoftmax,
     Mul,
     Neg,
+    ReduceMean,
     ReduceSum,
     ReduceSumSquare,
     Relu,
@@ -40,6 +57,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     Sigmoid,
     Slice,
     Split,
+    Sqrt,
     Sub,
     Tanh,
     TopK,
