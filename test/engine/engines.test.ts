@@ -7,11 +7,12 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { createOrtEngine, createReferenceEngine, type Engine } from '../../src/engine/index.js';
 import { ENGINE } from '../tolerances.js';
 import { blockCases, type Case, opCases, writeHeadCases } from './cases.js';
+import { convnextCase, imageOpCases } from './image-cases.js';
 import { excess } from './numbers.js';
 import { startHost, startWebgpu } from './webgpu.js';
 
 const dir = await mkdtemp(join(tmpdir(), 'layerwise-engines-'));
-const cases = [...opCases, ...blockCases, ...(await writeHeadCases(dir))];
+const cases = [...opCases, ...imageOpCases, convnextCase(), ...blockCases, ...(await writeHeadCases(dir))];
 const reference = createReferenceEngine();
 const cpu = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
 const webgpu = await startWebgpu();

@@ -9,6 +9,7 @@ import { cotangentOf, differentiate } from '../../src/graph/index.js';
 import { limit } from '../scale.js';
 import { ENGINE_GRADIENT } from '../tolerances.js';
 import { blockCases, type Case, imageCase, writeHeadCases } from './cases.js';
+import { convnextCase } from './image-cases.js';
 import { randomTensor, rngOf } from './numbers.js';
 import { startWebgpu } from './webgpu.js';
 
@@ -39,6 +40,7 @@ function backwardOf({ name, graph, inputs }: Case, seed: string, batch: number):
 const heads = (await writeHeadCases(dir)).filter(({ graph }) => graph.outputs.length === 1);
 const cases: readonly Case[] = [
   backwardOf(imageCase(), 'y', 3),
+  backwardOf(convnextCase(), 'y', 3),
   ...blockCases
     .filter(({ graph }) => graph.outputs.some(({ name }) => name === 'y'))
     .map((item) => backwardOf(item, 'y', item.inputs.x!.shape[0]!)),

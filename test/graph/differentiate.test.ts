@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { blockCases, type Case, imageCase, writeHeadCases } from '../engine/cases.js';
+import { convnextCase } from '../engine/image-cases.js';
 import { SLOPE } from '../tolerances.js';
 import { slopeErrors } from './slopes.js';
 
@@ -17,7 +18,9 @@ const weightsOf = ({ graph }: Case): readonly string[] =>
   graph.initializers.filter(({ name }) => /\.(weight|bias)$/.test(name)).map(({ name }) => name);
 
 describe('a block', () => {
-  const whole = [...blockCases, imageCase()].filter(({ graph }) => graph.outputs.some(({ name }) => name === 'y'));
+  const whole = [...blockCases, imageCase(), convnextCase()].filter(({ graph }) =>
+    graph.outputs.some(({ name }) => name === 'y'),
+  );
   test.each(whole.map((item) => [item.name, item] as const))('%s', async (_, item) => {
     const wrt = ['x', ...weightsOf(item)];
     const errors = await slopeErrors(item.graph, item.inputs, { seeds: ['y'], wrt }, { together: true });
