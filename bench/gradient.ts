@@ -254,7 +254,7 @@ async function passOver(dir: string): Promise<void> {
   const started = performance.now();
   let tensors = 0;
   const loss = await backward.pass(
-    { windows, embedded },
+    { content: windows, embedded },
     {
       loss: { kind: 'nll' },
       wrt: (place) => (place === 'head' ? [] : blockTensorNames(model, place)),

@@ -11,7 +11,7 @@ import { pruneSequentially, runDense, type StreamTarget } from '#src/pipeline';
 import { realisePlan } from '#src/plan';
 import type { Treatment } from '#src/records';
 import { openEngine, prepareTexts } from '#src/runs';
-import { embedText, type Text } from '#src/stream';
+import { embedSamples, type Text } from '#src/stream';
 
 export type Line = { readonly nll: readonly number[]; readonly errors: readonly number[]; readonly seconds: number };
 
@@ -62,14 +62,14 @@ export async function openLines(own: Own, options: LineOptions) {
     model,
   );
   const engine = await own(openEngine(model, { device: 'cpu', threads: 2, onProgress: () => {} }));
-  const held = texts.validation!.windows;
+  const held = texts.validation!.content;
   const first = { ...held, windows: held.windows.slice(0, Number(windows)) };
-  const validation = await embedText(own, model, { windows: first });
-  const calibration = await embedText(own, model, texts.calibration!);
+  const validation = await embedSamples(own, engine, model, first);
+  const calibration = await embedSamples(own, engine, model, texts.calibration!.content);
   const dense = await runDense(engine, model, validation, undefined, () => {});
   if (dense.trace) await own(dense.trace.store);
   mkdirSync(out, { recursive: true });
-  const perplexityOf = ({ nll }: Pick<Line, 'nll'>): number => summarise(nll, first.length).perplexity;
+  const perplexityOf = ({ nll }: Pick<Line, 'nll'>): number => summarise(nll, first.length - 1).perplexity;
   const lineOf = async (request: LineRequest): Promise<Line> => {
     const path = join(out, `${request.key}.json`);
     if (existsSync(path)) return JSON.parse(readFileSync(path, 'utf8')) as Line;
@@ -94,7 +94,7 @@ export async function openLines(own: Own, options: LineOptions) {
     console.error(`${request.key}: ${perplexityOf(line).toFixed(2)}, ${line.seconds.toFixed(0)} s`);
     return line;
   };
-  const title = `Dense ${perplexityOf(dense).toFixed(2)}; ${calibration.windows.windows.length} calibration windows of ${first.length}, ${first.windows.length} validation windows.`;
+  const title = `Dense ${perplexityOf(dense).toFixed(2)}; ${calibration.content.windows.length} calibration windows of ${first.length}, ${first.windows.length} validation windows.`;
   return { engine, model, calibration, title, lineOf, perplexityOf };
 }
 

@@ -52,7 +52,7 @@ import {
   type Workspace,
   weighTokens,
 } from '../runs/index.js';
-import { embedText, type Text } from '../stream/index.js';
+import { embedSamples, type Samples, scoredOf } from '../stream/index.js';
 import { describeGains } from '../words/index.js';
 import { drawComparison } from './report.js';
 
@@ -106,10 +106,10 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     const shared = { ...settings, gradient, sparsity: undefined, policy: undefined, cells: cellNames };
     const { hashes, workspace } = await openRun('compare', shared, model, texts, tasks?.setup);
     await own(workspace);
-    const embedded = texts.calibration && (await embedText(own, model, texts.calibration));
+    const embedded = texts.calibration && (await embedSamples(own, engine, model, texts.calibration.content));
     const at = { engine, model, workspace, onProgress: settings.onProgress };
     const calibration = await weighTokens(own, settings.hessian, embedded, at);
-    const validation = await embedText(own, model, texts.validation!);
+    const validation = await embedSamples(own, engine, model, texts.validation!.content);
     const dense = await runDense(engine, model, validation, calibration, settings.onProgress, collectable(allNeeds));
     if (dense.trace) await own(dense.trace.store);
     const beyond = await measureOnce(
@@ -147,7 +147,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
       seed: settings.seed,
       ...(gradient === 'exact' ? { gradient } : {}),
       ...(settings.hessian === 'loss' ? { hessian: settings.hessian } : {}),
-      dense: { validation: summarise(dense.nll, validation.windows.length), ...denseScores },
+      dense: { validation: summarise(dense.nll, scoredOf(validation.content)), ...denseScores },
       rows,
     };
     const final = workspace.at('final');
@@ -187,8 +187,8 @@ type Context = {
   readonly hashes: Readonly<Record<string, string>>;
   readonly texts: PreparedTexts;
   readonly tasks: PreparedTasks | undefined;
-  readonly calibration: Text | undefined;
-  readonly validation: Text;
+  readonly calibration: Samples | undefined;
+  readonly validation: Samples;
   readonly dense: DensePass;
   readonly reference: ReturnType<typeof openReference>;
   readonly measured: Partial<Measured>;
@@ -205,8 +205,8 @@ async function runCell(
     settings.onProgress({ kind: 'stage', stage: `${settings.policy.name} at ${target}` });
     const measured = { ...context.measured, ...(await measureAt(settings, target, context)) };
     const requestOf = createRequests(settings, model, hashes, texts);
-    const { length } = validation.windows;
-    const choice = await choosePlan(settings, model, { executor, requestOf, target, measured, length });
+    const scored = scoredOf(validation.content);
+    const choice = await choosePlan(settings, model, { executor, requestOf, target, measured, scored });
     const { digest: trial } = choice;
     await executor.blocks.restore(choice.request, describeCandidate(choice.candidate));
     const dir = executor.blocks.dirOf(trial);

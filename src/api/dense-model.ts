@@ -24,7 +24,7 @@ import type { Model, ModelConfig } from '../model/index.js';
 import { runBlocks } from '../pipeline/index.js';
 import type { Fidelity } from '../records/index.js';
 import { openSource, type PreparedText, type RunSettings } from '../runs/index.js';
-import { type Activations, embedText } from '../stream/index.js';
+import { type Activations, embedSamples } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 
 export type DenseSettings = RunSettings & { readonly greedyTokens: number };
@@ -69,7 +69,7 @@ export async function runDense(
 ): Promise<Activations> {
   return await withResources(async (forText) => {
     onProgress({ kind: 'stage', stage, total: model.config.blocks });
-    const text = await embedText(forText, model, { windows });
+    const text = await embedSamples(forText, engine, model, windows);
     return await own(runBlocks(engine, model, text, onProgress));
   });
 }
@@ -80,7 +80,7 @@ export async function compareCheckpoints(
   edited: Model,
   stream: Activations,
   dense: Model,
-  { windows }: PreparedText,
+  { content: windows }: PreparedText,
   settings: DenseSettings,
 ): Promise<Fidelity> {
   return await withResources(async (own) => {

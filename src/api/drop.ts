@@ -39,7 +39,7 @@ import {
   type Workspace,
 } from '../runs/index.js';
 import { removeGreedily } from '../search/index.js';
-import { embedText, type VisitResidual } from '../stream/index.js';
+import { embedSamples, scoredOf, type VisitResidual } from '../stream/index.js';
 import { perplexitiesOf, scoreDepth } from './depth-scores.js';
 import { readFinished } from './finished.js';
 import { removeBlocks } from './remove-blocks.js';
@@ -214,7 +214,7 @@ async function choose(
   const visitCalibration = (stage: string, visit: VisitResidual): Promise<void> =>
     withResources(async (own) => {
       onProgress({ kind: 'stage', stage, total: L });
-      const text = await embedText(own, model, texts.calibration!);
+      const text = await embedSamples(own, engine, model, texts.calibration!.content);
       await visitResiduals(engine, model, text, visit, onProgress);
     });
   switch (method.name) {
@@ -230,7 +230,7 @@ async function choose(
     }
     case 'angular': {
       const distances = await workspace.step('distances', async () => {
-        const angles = startAngles(L, hidden, texts.calibration!.windows);
+        const angles = startAngles(L, hidden, texts.calibration!.content);
         await visitCalibration('measuring angles', angles.add);
         return angles.across(n);
       });
@@ -241,9 +241,9 @@ async function choose(
         workspace.step(`round-${round}`, () =>
           withResources(async (own) => {
             onProgress({ kind: 'stage', stage: `choosing block ${round + 1} of ${n}`, total: left.length });
-            const text = await embedText(own, model, texts.validation!);
+            const text = await embedSamples(own, engine, model, texts.validation!.content);
             const nll = await scoreRemovals(engine, model, left, text, onProgress);
-            return nll.map((windows) => summarise(windows, text.windows.length).perplexity);
+            return nll.map((windows) => summarise(windows, scoredOf(text.content)).perplexity);
           }),
         ),
       );
@@ -284,7 +284,7 @@ async function repairRemoval(
   await mkdir(dir, { recursive: true });
   await withResources(async (own) => {
     onProgress({ kind: 'stage', stage: 'repairing', total: seams.at(-1)!.until });
-    const text = await embedText(own, model, texts.calibration!);
+    const text = await embedSamples(own, engine, model, texts.calibration!.content);
     await repairSeams({ engine, model, removed, seams, text, dir, onProgress });
   });
   const edits = new Map<string, TensorEdit>();

@@ -106,7 +106,7 @@ export async function evaluatePacked(path: string, asked: Asked, settings: RunSe
       prepared = await prepareText({ config }, tokenizer, request);
       if (dense) {
         const denseTokenizer = await loadTokenizer(dense.checkpoint.dir, onProgress);
-        requireSameWindows(prepared.windows, (await prepareText(dense, denseTokenizer, request)).windows);
+        requireSameWindows(prepared.content, (await prepareText(dense, denseTokenizer, request)).content);
       }
     }
     const requests = tasks && (await readRequests({ ...run, tasks, onProgress }, { config }, tokenizer));
@@ -123,7 +123,7 @@ export async function evaluatePacked(path: string, asked: Asked, settings: RunSe
 /** The losses on a text, and the comparison with the dense model if there is one. */
 function scoreText(
   packed: PackedModel,
-  { windows, record }: PreparedText,
+  { content: windows, record }: PreparedText,
   dense: Model | undefined,
   settings: DenseSettings,
 ): Promise<Pick<Scores, 'text' | 'source' | 'fidelity'>> {
@@ -138,7 +138,7 @@ function scoreText(
     });
     const greedy = dense && (await compareGreedily(packed, dense, windows, settings));
     const fidelity = collected && fidelityOf(collected.tokens, greedy ?? null);
-    return { text: summarise(nll, windows.length), source: record, fidelity };
+    return { text: summarise(nll, windows.length - 1), source: record, fidelity };
   });
 }
 

@@ -4,7 +4,7 @@
 import { withResources } from '../base/index.js';
 import { calibrationOf } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
-import { scoreWindows, summarise } from '../evaluate/index.js';
+import { scoreSamples, summarise } from '../evaluate/index.js';
 import { blameWeights, type Model } from '../model/index.js';
 import { isPackedPath } from '../packed/index.js';
 import {
@@ -28,6 +28,7 @@ import {
   type TaskOptions,
   wholeNumber,
 } from '../runs/index.js';
+import { scoredOf } from '../stream/index.js';
 import { loadTokenizer, type WindowStart } from '../text/index.js';
 import { compareCheckpoints, type DenseSettings, openDense, requireSameWindows, runDense } from './dense-model.js';
 import { type Asked, evaluatePacked, longestWindow, NO_TEXT, type Scores } from './evaluate-packed.js';
@@ -105,7 +106,7 @@ async function evaluateCheckpoint(
   const dense = original === undefined ? undefined : await openDense(original, model.config, settings);
   const cut = { length: longestWindow(model, dense, sequenceLength), start: windowStart };
   const text = path === undefined ? undefined : await readWindows(model, path, cut, settings);
-  if (dense) requireSameWindows(text!.windows, (await readWindows(dense, path!, cut, settings)).windows);
+  if (dense) requireSameWindows(text!.content, (await readWindows(dense, path!, cut, settings)).content);
   const prepared = await prepareTasks({ onProgress, tasks, sequenceLength, seed }, model);
   return await withResources(async (own) => {
     const engine = await own(openEngine(model, settings));
@@ -125,10 +126,10 @@ function scoreWithDense(
   dense: Model | undefined,
   settings: DenseSettings,
 ): Promise<Pick<Scores, 'text' | 'source' | 'fidelity'>> {
-  const { windows, record } = text;
+  const { content: windows, record } = text;
   return withResources(async (own) => {
     const stream = await runDense(own, engine, model, windows, 'evaluating', settings);
-    const evaluation = summarise(await scoreWindows(engine, model, stream, windows), windows.length);
+    const evaluation = summarise(await scoreSamples(engine, model, stream, windows), scoredOf(windows));
     const fidelity = dense && (await compareCheckpoints(engine, model, stream, dense, text, settings));
     return { text: evaluation, source: record, fidelity };
   });

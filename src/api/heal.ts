@@ -31,7 +31,7 @@ import {
   type Workspace,
   windowLength,
 } from '../runs/index.js';
-import { type Activations, embedText, sampleText, type Text } from '../stream/index.js';
+import { type Activations, embedSamples, type Text, takeEvenly } from '../stream/index.js';
 import { loadTokenizer } from '../text/index.js';
 import {
   type Curve,
@@ -143,11 +143,11 @@ async function prepareHealTexts(settings: HealSettings, model: Model): Promise<H
 }
 
 /** The windows that training reads, in a seeded order: no more than its tokens need. */
-function choose({ windows, record }: PreparedText, { tokens, seed }: HealSettings): PreparedText {
+function choose({ content: windows, record }: PreparedText, { tokens, seed }: HealSettings): PreparedText {
   const needed = Math.max(1, Math.ceil(tokens / windows.length));
   const taken = shuffled(windows.windows.length, seed).slice(0, needed);
   return {
-    windows: { ...windows, windows: taken.map((at) => windows.windows[at]!) },
+    content: { ...windows, windows: taken.map((at) => windows.windows[at]!) },
     record: { ...record, windows: taken.length, order: 'random' },
   };
 }
@@ -236,9 +236,9 @@ async function trainStages(own: Own, work: Work, engine: Engine, workspace: Work
   const { settings, model, dense, matches, trained, texts } = work;
   const { seed, onProgress } = settings;
   const parameters = await createParameters(model, trained, seed);
-  const training = await embedText(own, model, texts.training);
-  const validation = await sampleText(own, model, await embedText(own, model, texts.validation), WATCHED);
-  const { length } = training.windows;
+  const training = await embedSamples(own, engine, model, texts.training.content);
+  const validation = await takeEvenly(own, await embedSamples(own, engine, model, texts.validation.content), WATCHED);
+  const { length } = training.content;
   const perChunk = training.embedded.chunks[0]! * length;
   const perStep = Math.max(1, Math.round(settings.batch / perChunk));
   const steps = Math.max(1, Math.round(settings.tokens / (perStep * perChunk)));

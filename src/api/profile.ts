@@ -43,7 +43,7 @@ import {
   type TextSettings,
   type WindowingOptions,
 } from '../runs/index.js';
-import { embedText, type Text } from '../stream/index.js';
+import { embedSamples, type Text } from '../stream/index.js';
 
 export type ProfileOptions = RunOptions &
   WindowingOptions &
@@ -101,7 +101,7 @@ export async function profile(options: ProfileOptions): Promise<ProfileResult> {
   const model = await openSource(settings.checkpoint, onProgress);
   if (out !== undefined) await checkOutside(out, model.checkpoint.dir);
   const calibration = (await prepareTexts(settings, model)).calibration!;
-  if (settings.errors !== undefined && calibration.windows.windows.length < 2) {
+  if (settings.errors !== undefined && calibration.content.windows.length < 2) {
     throw new OptionError('E_OPTION_ERRORS', '--errors: expected 2 windows of calibration text at least, got 1.', {
       option: 'errors',
       got: 1,
@@ -111,7 +111,7 @@ export async function profile(options: ProfileOptions): Promise<ProfileResult> {
     const engine = await own(openEngine(model, settings));
     onProgress({ kind: 'stage', stage: 'hashing the checkpoint' });
     const hashes = await hashCheckpoint(model.checkpoint);
-    const text = await embedText(own, model, calibration);
+    const text = await embedSamples(own, engine, model, calibration.content);
     const { influence, angles, measured } = await measure(settings, engine, model, text);
     const errors =
       settings.errors === undefined ? undefined : await measureErrors(settings.errors, settings, engine, model, text);
@@ -223,7 +223,7 @@ async function measure(
 ): Promise<Measurements> {
   const { blocks, hidden } = model.config;
   const influence = startInfluence(blocks, hidden);
-  const angles = startAngles(blocks, hidden, text.windows);
+  const angles = startAngles(blocks, hidden, text.content);
   const visit = (block: number, before: Float32Array, after: Float32Array): void => {
     influence.add(block, before, after);
     angles.add(block, before, after);

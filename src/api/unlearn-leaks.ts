@@ -11,7 +11,7 @@ import { blockGraphs, type Model, openModel } from '../model/index.js';
 import { runBlocks } from '../pipeline/index.js';
 import type { UnlearnRecord } from '../records/index.js';
 import type { Workspace } from '../runs/index.js';
-import { type Activations, embedText, passBlock, sameShape, type Text } from '../stream/index.js';
+import { type Activations, embedSamples, passBlock, sameShape, type Text } from '../stream/index.js';
 import { createParameters, openSessions, passHalves, trainLogits, weightsOf } from '../train/index.js';
 import { quantise } from './quantise.js';
 import type { UnlearnSettings } from './unlearn-settings.js';
@@ -43,8 +43,8 @@ async function scoreBoth(
 ): Promise<Scores> {
   const score = ({ parts }: UnlearnText): Promise<Choices> =>
     withResources(async (own) => {
-      const text = await embedText(own, model, { windows: parts.heldOut });
-      return await scoreChoices(engine, model, await own(pass(text)), text.windows);
+      const text = await embedSamples(own, engine, model, parts.heldOut);
+      return await scoreChoices(engine, model, await own(pass(text)), text.content);
     });
   return { forget: await score(texts.forget), retain: await score(texts.retain) };
 }
@@ -88,8 +88,8 @@ async function relearn({ engine, model, texts, workspace, settings }: LeakContex
   const { parts } = texts.forget;
   return await withResources(async (own) => {
     const windows = { ...parts.training, windows: parts.training.windows.slice(0, RELEARN.windows) };
-    const training = await embedText(own, model, { windows });
-    const validation = await embedText(own, model, { windows: parts.validation });
+    const training = await embedSamples(own, engine, model, windows);
+    const validation = await embedSamples(own, engine, model, parts.validation);
     const parameters = await createParameters(model, { kind: 'kept' }, seed);
     const { steps, rate } = RELEARN;
     onProgress({ kind: 'stage', stage: 'leak: relearning', total: steps, unit: 'step' });
@@ -113,7 +113,7 @@ async function ablate(context: LeakContext): Promise<Scores> {
   const { engine, dense, model, layer, texts, settings } = context;
   settings.onProgress({ kind: 'stage', stage: 'leak: ablating a direction' });
   const direction = await withResources(async (own) => {
-    const text = await embedText(own, model, { windows: texts.forget.parts.validation });
+    const text = await embedSamples(own, engine, model, texts.forget.parts.validation);
     const after = async (of: Model): Promise<Activations> => {
       const store = await own(sameShape(text.embedded));
       for (let block = 0; block <= layer; block++) {

@@ -41,12 +41,12 @@ export async function prepareUnlearnTexts(settings: UnlearnSettings, model: Mode
       onProgress,
     } as const;
     const text = await prepareText(model, tokenizer, request);
-    const count = text.windows.windows.length;
+    const count = text.content.windows.length;
     if (count < LEAST_WINDOWS) {
       const message = `--${option}: expected at least ${LEAST_WINDOWS} windows of ${length} tokens, got ${count}. Give more text, or a lower --sequence-length.`;
       throw new OptionError(`E_OPTION_${option.toUpperCase()}`, message, { option, windows: count, length });
     }
-    return { text, parts: part(text.windows, settings) };
+    return { text, parts: part(text.content, settings) };
   };
   const texts = { forget: await read('forget'), retain: await read('retain') };
   requireApart(texts);
@@ -73,7 +73,7 @@ function part(all: Windows, { steps, batch, seed }: UnlearnSettings): Parted {
 function requireApart({ forget, retain }: UnlearnTexts): void {
   const runsOf = ({ text }: UnlearnText, stride: number): Set<string> => {
     const runs = new Set<string>();
-    for (const window of text.windows.windows) {
+    for (const window of text.content.windows) {
       // The first token may be one that every window begins with.
       for (let at = 1; at + SHINGLE <= window.length; at += stride) runs.add(window.subarray(at, at + SHINGLE).join());
     }

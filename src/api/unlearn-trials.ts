@@ -4,11 +4,11 @@
 
 import { createRng, type OnProgress, type Own, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { scoreWindows } from '../evaluate/index.js';
+import { scoreSamples } from '../evaluate/index.js';
 import { blockGraphs, type Model } from '../model/index.js';
 import type { UnlearnTrial } from '../records/index.js';
 import type { Workspace } from '../runs/index.js';
-import { type Activations, embedText, passBlock, sameShape, type Text } from '../stream/index.js';
+import { type Activations, embedSamples, passBlock, sameShape, type Text } from '../stream/index.js';
 import {
   type Curve,
   openSessions,
@@ -103,9 +103,9 @@ async function scoreBefore({ engine, model, texts, settings }: Trials): Promise<
   const scoreOf = (name: 'forget' | 'retain'): Promise<number> =>
     withResources(async (own) => {
       settings.onProgress({ kind: 'stage', stage: `dense model, ${name} text`, total: model.config.blocks });
-      const text = await embedText(own, model, { windows: texts[name].parts.validation });
+      const text = await embedSamples(own, engine, model, texts[name].parts.validation);
       const stream = await passDense(own, { engine, model }, text, 0, model.config.blocks, settings.onProgress);
-      return meanOf(await scoreWindows(engine, model, stream, text.windows));
+      return meanOf(await scoreSamples(engine, model, stream, text.content));
     });
   return { forget: await scoreOf('forget'), retain: await scoreOf('retain') };
 }
@@ -143,7 +143,7 @@ async function steer(own: Own, all: Trials, layer: number, beta: number | null):
   const { engine, model, settings, texts, workspace } = all;
   const { seed, alpha, steps, rate, batch, onProgress, official } = settings;
   const streams = async (name: 'forget' | 'retain', part: 'training' | 'validation') => {
-    const text = await embedText(own, model, { windows: texts[name].parts[part] });
+    const text = await embedSamples(own, engine, model, texts[name].parts[part]);
     const before = await passDense(own, all, text, 0, layer - STEERED + 1);
     const after = await passDense(own, all, { embedded: before }, layer - STEERED + 1, layer + 1);
     return { before, after };
@@ -184,7 +184,7 @@ async function runTrial(all: Trials, layer: number, beta: number | null): Promis
       const halves = blocks.map((block) => blockGraphs(model, block, before.length).whole);
       await passHalves(engine, sessions, halves, weights, [before, steered]);
       const last = await passDense(own, all, { embedded: steered }, layer + 1, model.config.blocks);
-      return meanOf(await scoreWindows(engine, model, last, texts[name].parts.validation));
+      return meanOf(await scoreSamples(engine, model, last, texts[name].parts.validation));
     };
     const [forget, retain] = [await scoreOf('forget'), await scoreOf('retain')];
     const { validation: scored, best } = curve;

@@ -39,7 +39,7 @@ export async function chooseMixed(
   settings: PruneSettings & CompressSettings,
   { cost, read }: { readonly cost: Costing; readonly read: Damages | undefined },
   model: Model,
-  { executor, requestOf, length }: ChoosingContext,
+  { executor, requestOf, scored: length }: ChoosingContext,
   measuring: Measuring,
 ): Promise<MixedChoice> {
   const { onProgress, items, drops, criterion } = settings;
@@ -47,7 +47,7 @@ export async function chooseMixed(
   const damages = read ?? (await measureDamages(model, asked, measuring));
   const table = tableOf(model, measuring.hashes, damages, items, cost);
   const plans = createPlans(settings, model, table, cost);
-  const ledger = createLedger({ executor, requestOf, facts: factsOf(model), length, onProgress });
+  const ledger = createLedger({ executor, requestOf, facts: factsOf(model), scored: length, onProgress });
   if (length === 0) {
     const base = plans.at(plans.predicted, {});
     const follow = await chooseShares(settings, base, undefined, ledger, 0);

@@ -8,7 +8,7 @@ import { measureTable, type UnitDamages } from '../pipeline/index.js';
 import type { LinearUnit } from '../plan/index.js';
 import { blockId, parseSensitivityTable, type SensitivityTable, type Treatment } from '../records/index.js';
 import type { Measuring } from '../runs/index.js';
-import { embedText, spreadEvenly, type Text } from '../stream/index.js';
+import { embedSamples, requireText, spreadEvenly, type Text } from '../stream/index.js';
 import { plainCosts, unitsOf } from './costs.js';
 
 /** Damage is measured on so many tokens, in windows of at most so many: whole models run behind every unit and treatment. */
@@ -60,16 +60,16 @@ export async function measureDamages(
   const name = `table-${digestOf([operator, treatments, drops])}`;
   return await workspace.step(name, () =>
     withResources(async (own) => {
-      const sample = await embedText(own, model, { windows: shortWindows(text) });
+      const sample = await embedSamples(own, engine, model, shortWindows(requireText(text, 'The table of compress')));
       const input = { engine, model, operator: findOperator(operator), treatments, drops, calibration, onProgress };
       const found = await measureTable(input, sample);
-      return { text: digestOf(sample.windows.windows.map((window) => [...window])), treatments, ...found };
+      return { text: digestOf(sample.content.windows.map((window) => [...window])), treatments, ...found };
     }),
   );
 }
 
 /** The beginnings of windows spread over a text. */
-function shortWindows({ windows: { windows, length } }: Text): Text['windows'] {
+function shortWindows({ content: { windows, length } }: Text): Text['content'] {
   const short = Math.min(length, TABLE_WINDOW);
   const count = Math.max(1, Math.floor(TABLE_TOKENS / short));
   return { length: short, windows: spreadEvenly(count, windows.length).map((i) => windows[i]!.slice(0, short)) };

@@ -1,13 +1,25 @@
 // Lowers a model's config and tensor names to its program. The model room's block files build the blocks, with a
 // builder that records operations. The operations before and after the blocks are recorded here.
 
+import { UnsupportedError } from '../base/portable.js';
 import { blockTensors, buildWith, linearsOf, type ModelConfig, type TensorNames } from '../model/portable.js';
 import type { Operation, Program, Rowed } from './program.js';
 import { ProgramBuilder, ropesOf } from './program-builder.js';
 import { Recorder, type TakesIntegers } from './recorder.js';
 
+/** @throws UnsupportedError E_UNSUPPORTED_DECODER: the decoder writes text, token after token */
+function requireText({ family, image, causal }: ModelConfig): void {
+  if (!image && causal) return;
+  throw new UnsupportedError(
+    'E_UNSUPPORTED_DECODER',
+    `The decoder writes text; a ${family} model reads ${image ? 'images' : 'whole texts'} and writes none. Score it with layerwise evaluate.`,
+    { family },
+  );
+}
+
 /** `takesIntegers` says for a weight's name whether its linear reads quantised activations. */
 export function lowerModel(config: ModelConfig, layout: TensorNames, takesIntegers: TakesIntegers): Program {
+  requireText(config);
   const buffers: Rowed[] = [];
   const quantised: Rowed[] = [];
   const widen = (recorder: Recorder): readonly Operation[] => {

@@ -72,6 +72,27 @@ export class ProgramBuilder implements BlockBuilder<string, undefined> {
     });
   }
 
+  scale(): string {
+    return this.never();
+  }
+
+  halve(): string {
+    return this.never();
+  }
+
+  depthwise(): string {
+    return this.never();
+  }
+
+  respond(): string {
+    return this.never();
+  }
+
+  /** `lowerModel` refuses models that need it. */
+  private never(): never {
+    throw new InternalError('E_INTERNAL_PROGRAM', 'The decoder runs language models alone; please report this.');
+  }
+
   multiply(a: string, b: string): string {
     const x = this.activated.get(a);
     if (x === undefined)
@@ -197,7 +218,9 @@ export class ProgramBuilder implements BlockBuilder<string, undefined> {
     const from = this.recorder.place(x);
     const factor = up === undefined ? undefined : this.recorder.place(up);
     const y = this.recorder.allocate(from.width, from.routed);
-    this.recorder.write({ kind: 'activate', activation: this.config.activation, x: from, up: factor, y });
+    const { activation } = this.config;
+    if (activation === 'quick_gelu') return this.never();
+    this.recorder.write({ kind: 'activate', activation, x: from, up: factor, y });
     return y;
   }
 }

@@ -21,7 +21,8 @@ export type Rowed = { readonly width: number; readonly perToken: number };
 
 export type Mixture = NonNullable<BlockBuilder<string>['mixture']>;
 
-export type Activation = ModelConfig['activation'];
+/** Of language models. */
+export type Activation = Exclude<ModelConfig['activation'], 'quick_gelu'>;
 
 export type Operation =
   /** Normalises each of `heads` parts of x on its own. */

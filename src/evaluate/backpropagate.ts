@@ -186,7 +186,7 @@ export function createBackward(engine: Engine, model: Model, { source, hold = fa
         const last = residuals.pop()!;
         const cotangents = lowest < blocks ? await open() : undefined;
         const { loss, gradients } = await differentiateLoss(engine, model, sessions, {
-          ...{ objective, last, cotangents, windows: text.windows },
+          ...{ objective, last, cotangents, windows: text.content },
           ...{ weights: weights('head'), wrt: wrt('head') },
         });
         requireFinite(loss);

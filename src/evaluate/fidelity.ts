@@ -8,7 +8,8 @@ import { NumericError, type Own, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
 import { type Activations, inParallel } from '../stream/index.js';
-import { LOGITS_PER_RUN, slabOf, startsOf } from './score.js';
+import { readOut } from './read-out.js';
+import { LOGITS_PER_RUN, scoredRows, slabOf, startsOf } from './score.js';
 
 /** The comparison of the T − 1 scored tokens of each window, window after window. */
 export type TokenFidelity = {
@@ -53,8 +54,9 @@ export async function compareStreams(
 ): Promise<TokenFidelity> {
   return await withResources(async (own) => {
     const session = await own(engine.load(headGraph(model, 'fidelity')));
-    const rows = rowsPerRun(model, logits);
-    return await compareSlabs(engine, { stream, dense, rows }, async (x, reference, set) => {
+    const read = (residual: Activations) => readOut(own, engine, model, residual);
+    const streams = { stream: await read(stream), dense: await read(dense), rows: rowsPerRun(model, logits) };
+    return await compareSlabs(engine, streams, async (x, reference, set) => {
       const results = await session.run({ x, reference }, true);
       const [divergence, choice, denseChoice] = ['divergence', 'choice', 'referenceChoice'].map(
         (name) => results[name]!.data as Float32Array,
@@ -80,7 +82,9 @@ export async function compareModels(
   return await withResources(async (own) => {
     const session = await own(engine.load(headGraph(edited.model, 'logits')));
     const denseSession = await own(engine.load(headGraph(dense.model, 'logits')));
-    const streams = { stream: edited.stream, dense: dense.stream, rows: rowsPerRun(dense.model, logits) };
+    const stream = await readOut(own, engine, edited.model, edited.stream);
+    const reference = await readOut(own, engine, dense.model, dense.stream);
+    const streams = { stream, dense: reference, rows: rowsPerRun(dense.model, logits) };
     return await compareSlabs(engine, streams, async (x, reference, set) => {
       const q = await logitsOf(denseSession, reference);
       const p = await logitsOf(session, x);
@@ -108,12 +112,13 @@ export async function openLogits(
   stream: Activations,
 ): Promise<(window: number, first: number, count: number) => Promise<Float32Array>> {
   const session = await own(engine.load(headGraph(model, 'logits')));
-  const { chunks, length: T, width } = stream;
+  const rows = await readOut(own, engine, model, stream);
+  const { chunks, length: T, width } = rows;
   const places = chunks.flatMap((count, chunk) => Array.from({ length: count }, (_, at) => ({ chunk, at })));
   return async (window, first, count) => {
     const { chunk, at } = places[window]!;
     const from = (at * T + first) * width;
-    const data = (await stream.read(chunk)).slice(from, from + count * width);
+    const data = (await rows.read(chunk)).slice(from, from + count * width);
     return await logitsOf(session, { type: 'f32', shape: [count, width], data });
   };
 }
@@ -130,7 +135,8 @@ async function compareSlabs(
 ): Promise<TokenFidelity> {
   const { chunks, length: T } = stream;
   const windows = chunks.reduce((a, b) => a + b, 0);
-  const result = emptyFidelity(windows, T - 1);
+  const scored = scoredRows(stream);
+  const result = emptyFidelity(windows, scored);
   const firsts = startsOf(chunks);
   await inParallel(engine.concurrency, chunks.length, async (chunk) => {
     const [x, reference] = [await stream.read(chunk), await dense.read(chunk)];
@@ -140,7 +146,7 @@ async function compareSlabs(
       const set: SetRow = (at, compared) => {
         const [window, t] = [firsts[chunk]! + Math.floor((row + at) / T), (row + at) % T];
         // What follows a window's last token is not in the window, and perplexity does not score it.
-        if (t < T - 1) setToken(result, window * (T - 1) + t, compared);
+        if (t < scored) setToken(result, window * scored + t, compared);
       };
       await compare(slabOf(x, stream.width, row, count), slabOf(reference, dense.width, row, count), set);
     }

@@ -20,5 +20,6 @@ export {
 export type { Gradients } from './gradient-sums.js';
 export type { Objective } from './head-gradients.js';
 export { summarise } from './perplexity.js';
-export { LOGITS_PER_RUN, nextTokens, scoreDivergences, scoreWindows, slabOf, startsOf } from './score.js';
+export { readOut } from './read-out.js';
+export { LOGITS_PER_RUN, nextTokens, scoreDivergences, scoreSamples, slabOf, startsOf } from './score.js';
 export type { Weights } from './sessions.js';

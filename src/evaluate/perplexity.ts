@@ -5,8 +5,11 @@
 
 import type { Evaluation } from '../records/index.js';
 
-/** An evaluation from the mean negative log-likelihood (nats per token) of each window of `length` tokens. */
-export function summarise(nll: readonly number[], length: number): Evaluation {
+/**
+ * An evaluation from the mean negative log-likelihood of each sample, of which `scored` rows are scored: in nats per token for a window
+ * of T tokens, of which T − 1 are, or the cross-entropy of an image's label.
+ */
+export function summarise(nll: readonly number[], scored: number): Evaluation {
   const perplexity = Math.exp(nll.reduce((a, b) => a + b, 0) / nll.length);
-  return { perplexity, windows: nll.length, tokens: nll.length * (length - 1), nll: [...nll] };
+  return { perplexity, windows: nll.length, tokens: nll.length * scored, nll: [...nll] };
 }

@@ -1,33 +1,38 @@
 // The loss of each window, computed from the residual stream after the last block.
 
-import { NumericError, withResources } from '../base/index.js';
+import { NumericError, OptionError, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
-import { type Activations, inParallel } from '../stream/index.js';
+import { type Activations, type Content, inParallel } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
+import { readOut } from './read-out.js';
 
 /** One run of the head produces at most this many logits (64 MB). */
 export const LOGITS_PER_RUN = 1 << 24;
 
 /**
- * The mean negative log-likelihood of each window, in nats per token. Every token but the first is scored.
+ * The mean negative log-likelihood of each sample: of a window in nats per token, every token but the first; of an image the
+ * cross-entropy of its label.
  * @throws NumericError E_NUMERIC_LOSS where the model's output is not a number
  */
-export async function scoreWindows(
+export async function scoreSamples(
   engine: Engine,
   model: Model,
   activations: Activations,
-  windows: Windows,
+  content: Content,
 ): Promise<number[]> {
   const firstOf = startsOf(activations.chunks);
-  const T = activations.length;
   return await withResources(async (own) => {
     const session = await own(engine.load(headGraph(model, 'nll')));
-    return await runHead(engine, model, session, 'nll', activations, T - 1, async (chunk) => (row, count) => ({
-      target: nextTokens(windows, firstOf[chunk]!, row, count),
+    const rows = await readOut(own, engine, model, activations);
+    return await runHead(engine, model, session, 'nll', rows, scoredRows(rows), async (chunk) => (row, count) => ({
+      target: targetsOf(content, firstOf[chunk]!, row, count),
     }));
   });
 }
+
+/** How many of a sample's rows have a target: every token but the last, whose next is not in the window; an image has one. */
+export const scoredRows = ({ length }: Pick<Activations, 'length'>): number => Math.max(1, length - 1);
 
 /**
  * The mean Kullback–Leibler divergence KL(reference ‖ model) of each window's next-token distributions, in nats per
@@ -40,14 +45,16 @@ export async function scoreDivergences(
   streams: readonly Activations[],
   reference: Activations,
 ): Promise<number[][]> {
-  const { length: T, width: D } = reference;
   return await withResources(async (own) => {
     const session = await own(engine.load(headGraph(model, 'divergence')));
+    const wanted = await readOut(own, engine, model, reference);
+    const { length: T, width: D } = wanted;
     const scores: number[][] = [];
     for (const stream of streams) {
+      const rows = await readOut(own, engine, model, stream);
       scores.push(
-        await runHead(engine, model, session, 'divergence', stream, T, async (chunk) => {
-          const data = await reference.read(chunk);
+        await runHead(engine, model, session, 'divergence', rows, T, async (chunk) => {
+          const data = await wanted.read(chunk);
           return (row, count) => ({ reference: slabOf(data, D, row, count) });
         }),
       );
@@ -111,6 +118,23 @@ async function runHead(
     );
   }
   return means;
+}
+
+/** What rows [row, row + count) are scored by, as the head reads it, [count, 1]. @throws OptionError for images without labels */
+export function targetsOf(content: Content, first: number, row: number, count: number): HostTensor {
+  if ('windows' in content) return nextTokens(content, first, row, count);
+  const { labels } = content;
+  if (!labels) {
+    throw new OptionError(
+      'E_OPTION_LABELS',
+      'These images have no labels, so there is no cross-entropy to compute. Give images in one folder per class, or --labels.',
+    );
+  }
+  return {
+    type: 'i64',
+    shape: [count, 1],
+    data: BigInt64Array.from({ length: count }, (_, r) => BigInt(labels[first + row + r]!)),
+  };
 }
 
 /**

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { CheckpointError, UnsupportedError } from '../base/portable.js';
 import type { Activation, ArchitectureName, FamilySpec } from './families/family.js';
 import { FAMILIES } from './families/index.js';
+import { type ImageConfig, readImageConfig, withImageKeys } from './image/config.js';
 import { malformed, unsupported } from './refuse.js';
 import type { Rope } from './rope.js';
 import { readLocalRope, readRope } from './rope-config.js';
@@ -41,6 +42,14 @@ export type ModelConfig = {
   readonly joined: boolean;
   readonly parallel: boolean;
   readonly transposed: boolean;
+  /** Whether a token sees only those before it. */
+  readonly causal: boolean;
+  /** Whether what attention and MLP add to the residual has a factor for each channel. */
+  readonly layerScale: boolean;
+  /** Whether the MLP of OPT's block is gated. */
+  readonly gated: boolean;
+  /** What the blocks read where it is images; undefined for tokens. */
+  readonly image: ImageConfig | undefined;
   /** The rotation of queries and keys; undefined where positions are learned. */
   readonly rope: Rope | undefined;
   /** The rotation in blocks with a window, where it differs. */
@@ -117,6 +126,7 @@ const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
   ['gelu_new', 'gelu_tanh'],
   ['gelu_fast', 'gelu_tanh'],
   ['gelu_pytorch_tanh', 'gelu_tanh'],
+  ['quick_gelu', 'quick_gelu'],
   ['relu', 'relu'],
 ]);
 
@@ -142,7 +152,7 @@ export function readModelConfig(whole: Json): ModelConfig {
   const maxPositions = raw.max_position_embeddings ?? MAX_POSITIONS;
   const normFirst = flag(family.normFirst ?? true, config);
   const positions = family.positions ?? 'rotary';
-  const rotary = positions === 'rotary';
+  const rotary = positions === 'rotary' && !family.image;
   const ropeRaw = { ...raw, max_position_embeddings: maxPositions };
   return {
     family: family.modelType,
@@ -159,7 +169,8 @@ export function readModelConfig(whole: Json): ModelConfig {
     normAffine: flag(family.normAffine ?? true, config),
     normFirst,
     finalNorm: normFirst && raw._remove_final_layer_norm !== true,
-    activation: activationOf(raw, family),
+    // A gated MLP of DINOv2 has SiLU whatever hidden_act says.
+    activation: flag(family.gated ?? false, config) ? 'silu' : activationOf(raw, family),
     bias: {
       qkv: flag(family.bias.qkv, config),
       o: flag(family.bias.o, config),
@@ -169,6 +180,10 @@ export function readModelConfig(whole: Json): ModelConfig {
     joined: family.joined ?? false,
     parallel: flag(family.parallel ?? false, config),
     transposed: family.transposed ?? false,
+    causal: family.causal ?? true,
+    layerScale: family.layerScale === true && !(Number(config.layer_scale_init_value ?? 1) <= 0),
+    gated: flag(family.gated ?? false, config),
+    image: family.image && readImageConfig(config, family.image),
     rope: rotary ? readRope(ropeRaw, config, headDim, family) : undefined,
     localRope: rotary && family.localRope ? readLocalRope(ropeRaw, config, headDim, family) : undefined,
     attention: {
@@ -179,7 +194,7 @@ export function readModelConfig(whole: Json): ModelConfig {
     embedding: {
       width: raw.word_embed_proj_dim ?? raw.hidden_size,
       scale: family.scaledEmbedding ? Math.fround(Math.sqrt(raw.hidden_size)) : 1,
-      positionOffset: rotary ? undefined : positions.offset,
+      positionOffset: positions === 'rotary' ? undefined : positions.offset,
     },
     tied: raw.tie_word_embeddings,
     maxPositions,
@@ -214,7 +229,8 @@ function described(whole: Json, { within }: FamilySpec): Json {
   return { tie_word_embeddings, ...part, ...quantised };
 }
 
-function parse(config: Json, family: FamilySpec): RawConfig {
+function parse(given_: Json, family: FamilySpec): RawConfig {
+  const config = family.image ? withImageKeys(given_, family) : given_;
   const given = Object.entries(config).filter(([key, value]) => value != null || (value === null && NONE.has(key)));
   const renamed = Object.entries(family.keys ?? {}).flatMap(([key, own]) => {
     const value = config[own] ?? config[key];

@@ -9,6 +9,8 @@
 
 import { type Graph, GraphBuilder, int } from '../graph/index.js';
 import type { ModelConfig } from './config.js';
+import { classify } from './image/pool.js';
+import { pooledWidth } from './image/tensors.js';
 import { normalise, softCap, type TensorSource, weight } from './nodes.js';
 import type { TensorNames } from './tensor-names.js';
 
@@ -35,6 +37,10 @@ export function buildHeadGraph(
   const { find } = options;
   const { finalNorm, projectOut } = tensorNames;
   const logitsOf = (rows: string, tensor: (name: string) => TensorSource): string => {
+    if (config.image) {
+      const tensors = { find: tensor, weight: (source: TensorSource) => weight(g, source) };
+      return classify(g, config, tensorNames.image!, rows, tensors);
+    }
     const affine = finalNorm !== undefined && config.normAffine;
     const scale = affine ? tensor(`${finalNorm}.weight`) : undefined;
     const bias = affine && config.norm === 'layer' ? tensor(`${finalNorm}.bias`) : undefined;
@@ -45,7 +51,8 @@ export function buildHeadGraph(
   };
   const findReference = (name: string): TensorSource =>
     options.referenceApart ? { ...find(name), name: ofReference(name) } : find(name);
-  const logits = logitsOf(g.input('x', 'f32', ['N', config.hidden]), find);
+  const width = config.image ? pooledWidth(config) : config.hidden;
+  const logits = logitsOf(g.input('x', 'f32', ['N', width]), find);
   const softened = (values: string): string => g.op('LogSoftmax', [values], { axis: int(-1) });
   switch (options.outputs) {
     case 'logits':
@@ -67,7 +74,7 @@ export function buildHeadGraph(
     }
     case 'divergence':
     case 'fidelity': {
-      const reference = logitsOf(g.input('reference', 'f32', ['N', config.hidden]), findReference);
+      const reference = logitsOf(g.input('reference', 'f32', ['N', width]), findReference);
       const q = softened(reference);
       const terms = g.op('Mul', [g.op('Exp', [q]), g.op('Sub', [q, softened(logits)])]);
       g.output(g.op('ReduceSum', [terms, g.shape([1])], { keepdims: int(1) }), 'divergence', ['N', 1]);

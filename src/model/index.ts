@@ -8,6 +8,9 @@ export type { LinearKind } from './families/names.js';
 export { type BrokenTensor, blameWeights, describeCounts, findBroken, requireFiniteTensors } from './finite.js';
 export { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
 export { type BlockGraphs, type BlockPart, blockGraphs, type Half, partGraph } from './halves.js';
+export { gridOf, halvesImage, type ImageConfig, residualShape, tokensOf } from './image/config.js';
+export { type Normalisation, patchRows, patchRowsOfBytes } from './image/patches.js';
+export { interpolatePositions } from './image/positions.js';
 export { linearOutput, readLinear, toRows, toStored, weightName } from './linear.js';
 export {
   type BlockSource,
@@ -18,6 +21,9 @@ export {
   headTensorNames,
   type Model,
   openModel,
+  poolGraph,
+  resizeModel,
+  stemGraph,
 } from './model.js';
 export {
   crossOf,

@@ -8,6 +8,10 @@ import type { BlockOutputs, PrefixTreeRows, WeightInput } from './blocks/graph-b
 import { checkTensors, noteUnused, settleTie, tiedTwin } from './check.js';
 import { type ModelConfig, readModelConfig } from './config.js';
 import { buildHeadGraph, type HeadOutput } from './head.js';
+import { withImageSize } from './image/config.js';
+import { buildPoolGraph } from './image/pool.js';
+import { buildStemGraph } from './image/stem.js';
+import { isDistilled } from './image/tensors.js';
 import type { TensorSource } from './nodes.js';
 import {
   blockTensors,
@@ -42,7 +46,8 @@ export type Model = {
  */
 export async function openModel(dir: string, origin?: Origin): Promise<Model> {
   const checkpoint = await openCheckpoint(dir, origin);
-  const { config, notes } = await settleTie(readModelConfig(checkpoint.config), checkpoint);
+  const stated = settleHeads(readModelConfig(checkpoint.config), (name) => checkpoint.tensors.has(name));
+  const { config, notes } = await settleTie(stated, checkpoint);
   const tensorNames = tensorNamesOf(config, (name) => checkpoint.tensors.has(name));
   checkTensors(config, tensorNames, checkpoint);
   const linears = Array.from({ length: config.blocks }, (_, block) => linearsOf(config, tensorNames, block));
@@ -65,6 +70,13 @@ export async function openModel(dir: string, origin?: Origin): Promise<Model> {
     blockWeights: Math.max(...weights),
     notes: [...(checkpoint.notes ?? []), ...notes, ...noteUnused(config, tensorNames, checkpoint)],
   };
+}
+
+/** Which heads a classifier has: a distilled DeiT has two. */
+function settleHeads(config: ModelConfig, has: (name: string) => boolean): ModelConfig {
+  const { image } = config;
+  const distilled = image !== undefined && image.spec.tokens.length > 1 && isDistilled(has);
+  return distilled ? { ...config, image: { ...image, head: 'distilled' } } : config;
 }
 
 /** Where a block’s tensors come from: the checkpoint itself, or a file with another version of the block. */
@@ -104,8 +116,29 @@ export function headGraph(
   return buildHeadGraph(model.config, model.tensorNames, { ...source, outputs, referenceApart });
 }
 
+/** The graph from normalised patches to the residual before block 0. `positions` are the table's rows for this size of image. */
+export function stemGraph(model: Model, positions: Float32Array | undefined): Graph {
+  const source = checkpointSource(model.checkpoint);
+  return buildStemGraph(model.config, model.tensorNames.image!, { ...source, positions });
+}
+
+/** The graph from an image's residual after the last block, of `length` rows, to the row that the head reads; undefined where the head reads every row. */
+export function poolGraph(model: Model, length: number): Graph | undefined {
+  const { config, tensorNames, checkpoint } = model;
+  if (!config.image) return undefined;
+  return buildPoolGraph(config, tensorNames.image!, { ...checkpointSource(checkpoint), length });
+}
+
+/** A model for images of another size. @throws OptionError E_OPTION_IMAGE_SIZE */
+export const resizeModel = (model: Model, height: number, width: number, interpolate?: boolean): Model => ({
+  ...model,
+  config: withImageSize(model.config, height, width, interpolate),
+});
+
 /** Names of the tensors that the head reads. */
 export function headTensorNames({ config, tensorNames }: Model): readonly string[] {
+  const { image } = tensorNames;
+  if (image) return [image.finalNorm, ...image.heads].flatMap((module) => [`${module}.weight`, `${module}.bias`]);
   const { finalNorm, projectOut, head } = tensorNames;
   const scale = finalNorm !== undefined && config.normAffine ? [`${finalNorm}.weight`] : [];
   const bias = scale.length > 0 && config.norm === 'layer' ? [`${finalNorm}.bias`] : [];

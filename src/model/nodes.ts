@@ -56,6 +56,10 @@ export function activate(g: GraphBuilder, { activation }: Pick<ModelConfig, 'act
       return g.op('Mul', [x, g.op('Sigmoid', [x])]);
     case 'relu':
       return g.op('Relu', [x]);
+    case 'quick_gelu': {
+      const scaled = g.op('Mul', [x, g.constant('1.702', Float32Array.of(1.702), [1])]);
+      return g.op('Mul', [x, g.op('Sigmoid', [scaled])]);
+    }
     case 'gelu':
     case 'gelu_tanh':
       return g.op('Gelu', [x], { approximate: GELU[activation] });

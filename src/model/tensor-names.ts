@@ -3,9 +3,11 @@
 
 import type { TensorInfo } from '../checkpoint/portable.js';
 import { ARCHITECTURES } from './blocks/architectures.js';
-import { type Fed, linearRole, ROUTER, type TapSite } from './blocks/parts.js';
+import { type BlockParts, type Fed, linearRole, ROUTER, type TapSite } from './blocks/parts.js';
 import { findFamily, type ModelConfig } from './config.js';
 import type { LinearKind, Names, NormRole } from './families/names.js';
+import { blockConfig } from './image/config.js';
+import { type ImageNames, imageNamesOf, imageTensors } from './image/tensors.js';
 import type { TensorSource } from './nodes.js';
 
 /**
@@ -28,6 +30,9 @@ export type Linear = {
   readonly expert: number | undefined;
 };
 
+/** The names of a family's tensors. */
+const namesOf = ({ family }: ModelConfig): Names => findFamily({ model_type: family }).names;
+
 /** Names of tensors outside the blocks, and the prefix of names in blocks. */
 export type TensorNames = {
   readonly embedding: string;
@@ -39,11 +44,13 @@ export type TensorNames = {
   readonly head: string;
   /** `model.layers.`: a block's number and a dot follow. */
   readonly blocks: string;
+  /** What stands before the blocks and after them where they read images. */
+  readonly image: ImageNames | undefined;
 };
 
 /** The names of a model of `config`, where `has` says which tensors exist. */
 export function tensorNamesOf(config: ModelConfig, has: (name: string) => boolean): TensorNames {
-  const { names } = findFamily({ model_type: config.family });
+  const names = namesOf(config);
   const base = baseOf(names, has);
   const own = names.head.map((name) => `${name}.weight`).find(has);
   const usual = `${base}${names.embedding}.weight`;
@@ -52,6 +59,7 @@ export function tensorNamesOf(config: ModelConfig, has: (name: string) => boolea
   const projected = config.embedding.width !== config.hidden;
   return {
     embedding,
+    image: config.image && imageNamesOf(config.image, base, names),
     positions: config.embedding.positionOffset === undefined ? undefined : `${base}${names.positions}.weight`,
     projectIn: projected ? `${base}${names.projectIn}.weight` : undefined,
     projectOut: projected ? `${base}${names.projectOut}.weight` : undefined,
@@ -77,33 +85,46 @@ export function storedPair(
   return config.tied && embedding !== head && has(embedding) && has(head) ? [embedding, head] : undefined;
 }
 
+/** A block's norms, linears and other tensors. */
+const partsOf = (config: ModelConfig, block: number): BlockParts =>
+  ARCHITECTURES[config.architecture].parts(blockConfig(config, block), block);
+
+/** How names of a block's tensors begin: its number, or those of its stage and of its place there. */
+export function blockPrefix({ image }: ModelConfig, { blocks }: TensorNames, block: number): string {
+  const stage = image ? image.stages.findLastIndex(({ first }) => first <= block) : -1;
+  return stage < 0 ? `${blocks}${block}.` : `${blocks}${stage}.layers.${block - image!.stages[stage]!.first}.`;
+}
+
+/** What halves an image belongs to the first block of a stage, and has the stage's name. */
+const stagePrefix = (prefix: string): string => prefix.slice(0, prefix.indexOf('layers.'));
+
 /** Names the modules of a block by their roles. */
 function moduleNames(config: ModelConfig, tensorNames: TensorNames, block: number) {
-  const { modules, experts } = findFamily({ model_type: config.family }).names;
+  const { modules: plain, gatedModules, experts } = namesOf(config);
+  const modules = config.gated ? { ...plain, ...gatedModules } : plain;
+  const prefix = blockPrefix(config, tensorNames, block);
   return (role: LinearKind | NormRole | typeof ROUTER, expert?: number): string => {
     const own = role === ROUTER ? experts!.router : modules[role];
     const inBlock = expert === undefined ? own : `${experts!.before}${expert}.${experts!.modules[role as LinearKind]}`;
-    return `${tensorNames.blocks}${block}.${inBlock}`;
+    return `${prefix}${inBlock}`;
   };
 }
 
 /** The prunable linears of a block, in the checkpoint's usual order. */
 export function linearsOf(config: ModelConfig, tensorNames: TensorNames, block: number): readonly Linear[] {
   const nameOf = moduleNames(config, tensorNames, block);
-  return ARCHITECTURES[config.architecture]
-    .parts(config, block)
-    .linears.map(({ role, rows, columns, site, feeds, sections, expert }) => ({
-      name: nameOf(role, expert),
-      kind: role,
-      block,
-      rows,
-      columns,
-      site,
-      feeds,
-      sections,
-      transposed: config.transposed,
-      expert,
-    }));
+  return partsOf(config, block).linears.map(({ role, rows, columns, site, feeds, sections, expert }) => ({
+    name: nameOf(role, expert),
+    kind: role,
+    block,
+    rows,
+    columns,
+    site,
+    feeds,
+    sections,
+    transposed: config.transposed,
+    expert,
+  }));
 }
 
 /** A tensor of a block: its name, its shape in the file, and its role in the graph. */
@@ -111,7 +132,7 @@ export type BlockTensor = { readonly name: string; readonly role: string; readon
 
 /** All tensors of a block. */
 export function blockTensors(config: ModelConfig, tensorNames: TensorNames, block: number): readonly BlockTensor[] {
-  const { norms, linears, router } = ARCHITECTURES[config.architecture].parts(config, block);
+  const { norms, linears, router, extras = [] } = partsOf(config, block);
   const nameOf = moduleNames(config, tensorNames, block);
   const tensors: BlockTensor[] = [];
   const add = (module: string, role: string, part: 'weight' | 'bias', shape: readonly number[]): void => {
@@ -127,16 +148,25 @@ export function blockTensors(config: ModelConfig, tensorNames: TensorNames, bloc
     add(module, name, 'weight', config.transposed ? [columns, rows] : [rows, columns]);
     if (bias) add(module, name, 'bias', [rows]);
   }
+  const prefix = blockPrefix(config, tensorNames, block);
+  for (const { role, shape } of extras) {
+    const before = role.startsWith('halving.') ? stagePrefix(prefix) : prefix;
+    tensors.push({ name: before + namesOf(config).extras![role]!, role, shape });
+  }
   return tensors;
 }
 
 /** Names and shapes of all tensors that a model needs. */
 export function modelTensors(config: ModelConfig, tensorNames: TensorNames): ReadonlyMap<string, readonly number[]> {
   const { hidden: D, vocabulary, embedding, maxPositions } = config;
-  const tensors = new Map<string, readonly number[]>([
-    [tensorNames.embedding, [vocabulary, embedding.width]],
-    [tensorNames.head, [vocabulary, embedding.width]],
-  ]);
+  const tensors = new Map<string, readonly number[]>(
+    config.image
+      ? imageTensors(config, tensorNames.image!)
+      : [
+          [tensorNames.embedding, [vocabulary, embedding.width]],
+          [tensorNames.head, [vocabulary, embedding.width]],
+        ],
+  );
   const { positions, projectIn, projectOut, finalNorm } = tensorNames;
   if (positions) tensors.set(positions, [maxPositions + embedding.positionOffset!, D]);
   if (projectIn) tensors.set(projectIn, [D, embedding.width]);
@@ -153,8 +183,7 @@ export function modelTensors(config: ModelConfig, tensorNames: TensorNames): Rea
 
 /** Whether a tensor is a buffer that older transformers saved with a block and that holds no weights. */
 export const isBuffer = (config: ModelConfig, tensorNames: TensorNames, name: string): boolean =>
-  name.startsWith(tensorNames.blocks) &&
-  findFamily({ model_type: config.family }).names.buffers.some((end) => name.endsWith(end));
+  name.startsWith(tensorNames.blocks) && namesOf(config).buffers.some((end) => name.endsWith(end));
 
 /** A tensor of a safetensors file as a graph initialiser that points into the file. */
 export function inPlace(info: TensorInfo): TensorSource {

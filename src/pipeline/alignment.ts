@@ -10,7 +10,7 @@ import type { Engine } from '../engine/index.js';
 import { createGemm } from '../linalg/index.js';
 import type { Linear } from '../model/index.js';
 import type { SquareSums } from '../profile/index.js';
-import { passBlock, sameShape, type Text } from '../stream/index.js';
+import { passBlock, type Samples, sameShape } from '../stream/index.js';
 import { tapBlock } from './dense.js';
 import { measureEvidence, type Treating, treatBlock } from './treat.js';
 import { withTreatedBlock } from './treated-block.js';
@@ -18,7 +18,7 @@ import { withTreatedBlock } from './treated-block.js';
 /** The misalignment of a plan on the windows of `text`, which is also the calibration text. Leaves no files in `dir`. */
 export async function measureMisalignment(
   input: Treating & { readonly engine: Engine; readonly dir: string },
-  text: Text,
+  text: Samples,
 ): Promise<number> {
   const { engine, model, operator, dir } = input;
   return await withResources(async (own) => {

@@ -4,7 +4,7 @@
 
 import { handOver, type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { scoreWindows } from '../evaluate/index.js';
+import { scoreSamples } from '../evaluate/index.js';
 import { type BlockSource, blockGraph, type Model } from '../model/index.js';
 import {
   fillSquareSums,
@@ -16,13 +16,14 @@ import {
 import type { Measured, MeasureName } from '../records/index.js';
 import {
   type Activations,
+  countOf,
   createActivations,
   type Importance,
   type Move,
   passBlock,
+  type Samples,
   sameShape,
   showMove,
-  type Text,
   tapFeeds,
   type VisitResidual,
 } from '../stream/index.js';
@@ -58,8 +59,8 @@ export type DensePass = {
 export async function runDense(
   engine: Engine,
   model: Model,
-  validation: Text | undefined,
-  calibration: Text | undefined,
+  validation: Samples | undefined,
+  calibration: Samples | undefined,
   onProgress: OnProgress,
   measures: readonly MeasureName[] = [],
   visit?: VisitResidual,
@@ -81,7 +82,7 @@ export async function runDense(
         const from = first ? calibration?.embedded : calibrated[(block - 1) % calibrated.length];
         const to = calibrated[block % calibrated.length];
         if (from && taps) squareSums.push(await tapBlock(engine, model, block, from));
-        const sequences = calibration?.windows.windows.length ?? 0;
+        const sequences = calibration ? countOf(calibration.content) : 0;
         const known = from && taps ? { from, squareSums: squareSums[block]!, sequences } : undefined;
         if (measures.length > 0) await collectBlock(engine, model, block, collection, known);
         const moves: Move[] = [];
@@ -93,7 +94,7 @@ export async function runDense(
         if (trace && seen) await keepTrace(model, block, seen, trace);
         onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
       }
-      const nll = seen ? await scoreWindows(engine, model, seen, validation!.windows) : [];
+      const nll = seen ? await scoreSamples(engine, model, seen, validation!.content) : [];
       return { nll, trace, squareSums, measured: collection.result() };
     }),
   );
@@ -129,7 +130,7 @@ export async function tapBlock(
   });
 }
 
-async function createTrace(model: Model, validation: Text): Promise<Trace> {
+async function createTrace(model: Model, validation: Samples): Promise<Trace> {
   const { chunks: sizes, length, width } = validation.embedded;
   const chunks = Math.min(sizes.length, Math.ceil(TRACED_WINDOWS / sizes[0]!));
   const all = Array.from({ length: model.config.blocks }, () => sizes.slice(0, chunks)).flat();

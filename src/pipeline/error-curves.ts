@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileError, InternalError, type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { embedText, type Text } from '../stream/index.js';
+import { embedSamples, type Text } from '../stream/index.js';
 import { runDense, TRACED_WINDOWS } from './dense.js';
 import { errorsAlone } from './errors.js';
 import { pruneSequentially } from './sequential.js';
@@ -27,7 +27,7 @@ export async function measureErrorCurves(
   treating: Treating,
   target: StreamTarget,
   engine: Engine,
-  { windows: { windows, length } }: Pick<Text, 'windows'>,
+  { content: { windows, length } }: Pick<Text, 'content'>,
   onProgress: OnProgress,
 ): Promise<ErrorCurves> {
   const { model } = treating;
@@ -39,7 +39,7 @@ export async function measureErrorCurves(
   return await withResources(async (own) => {
     await own({ close: () => rm(root, { recursive: true, force: true }) });
     const part = (some: readonly Int32Array[]): Promise<Text> =>
-      embedText(own, model, { windows: { windows: some, length } });
+      embedSamples(own, engine, model, { windows: some, length });
     const calibration = await part(windows.slice(0, -kept));
     const validation = await part(windows.slice(-kept));
     const { trace } = await runDense(engine, model, validation, undefined, onProgress);

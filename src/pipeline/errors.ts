@@ -4,7 +4,7 @@
 import { NumericError, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
-import { type Activations, createActivations, passBlock, type Text } from '../stream/index.js';
+import { type Activations, createActivations, passBlock, type Samples } from '../stream/index.js';
 import { blockFileSource, blockPath } from './block-file.js';
 import { type Trace, traceIndex } from './dense.js';
 
@@ -13,7 +13,7 @@ export async function errorsAlone(
   engine: Engine,
   model: Model,
   trace: Trace,
-  text: Text,
+  text: Samples,
   dir: string,
 ): Promise<readonly number[]> {
   const { length, width } = text.embedded;

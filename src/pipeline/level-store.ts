@@ -28,7 +28,7 @@ import { type BlockSource, blockTensorNames, inPlace, type Model, unitOf, weight
 import type { Operator } from '../operators/index.js';
 import { treatmentOf } from '../plan/index.js';
 import type { Plan, Treatment } from '../records/index.js';
-import { passBlock, sameShape, type Text } from '../stream/index.js';
+import { countOf, passBlock, type Samples, sameShape } from '../stream/index.js';
 import { blockPath } from './block-file.js';
 import type { DensePass } from './dense.js';
 import { editLinear } from './edit-linear.js';
@@ -58,7 +58,7 @@ export type LevelStoreInput = {
   readonly model: Model;
   readonly operator: Operator;
   readonly levels: Levels;
-  readonly calibration: Text | undefined;
+  readonly calibration: Samples | undefined;
   /** Its square sums are used where the operator needs no other measure. */
   readonly dense: Pick<DensePass, 'squareSums'> | undefined;
   /** Where the files go. */
@@ -93,7 +93,7 @@ export async function fillLevels(input: LevelStoreInput): Promise<void> {
         const sums = known?.[block];
         const measured = inputs
           ? await measureEvidence(engine, model, operator, block, inputs, calibration, sums)
-          : { squareSums: sums, sequences: calibration?.windows.windows.length ?? 0 };
+          : { squareSums: sums, sequences: calibration ? countOf(calibration.content) : 0 };
         await fillBlock(input, block, measured, gemm);
       }
       if (inputs && missing.some((later) => later > block)) await passBlock(engine, model, block, [[inputs, seen!]]);
@@ -126,7 +126,7 @@ async function fillBlock(
 
 export type LevelStore = {
   /** Mean negative log-likelihood of each window of `text`, with the blocks of `plan` stitched from the database. */
-  score(plan: Plan, text: Text): Promise<number[]>;
+  score(plan: Plan, text: Samples): Promise<number[]>;
 };
 
 /** The database that `fillLevels` made in `dir`. */

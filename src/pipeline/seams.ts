@@ -15,7 +15,15 @@ import { type BlockEnd, type Model, NORM_SUMS, pullOf, SEAM_INPUTS, seamGraph, w
 import { factoriseGram, type Matrix, type Prepared, refit, retarget } from '../operators/index.js';
 import type { Seam } from '../plan/index.js';
 import { type Grams, sumOverChunks } from '../profile/index.js';
-import { type Activations, copyStream, passBlock, runChunks, sameShape, type Text } from '../stream/index.js';
+import {
+  type Activations,
+  copyStream,
+  countOf,
+  passBlock,
+  runChunks,
+  type Samples,
+  sameShape,
+} from '../stream/index.js';
 import { findNonFinite, fromFloat32 } from '../tensor/index.js';
 import { blockFileSource, blockPath, isWholeBlock, writeBlockFile } from './block-file.js';
 import { editLinear } from './edit-linear.js';
@@ -34,7 +42,7 @@ export type SeamOptions = {
   readonly removed: ReadonlySet<number>;
   readonly seams: readonly Seam[];
   /** Calibration text. */
-  readonly text: Text;
+  readonly text: Samples;
   /** Receives a file of each repaired block; those of an earlier attempt are used as they are. */
   readonly dir: string;
   readonly onProgress: OnProgress;
@@ -118,14 +126,14 @@ async function fitSeam(
   before: Activations,
   target: Activations,
 ): Promise<ReadonlyMap<string, TensorEdit>> {
-  const { graph, end } = seamGraph(model, block, text.windows.length);
+  const { graph, end } = seamGraph(model, block, text.content.length);
   const sums = await withResources(async (own) => {
     const session = await own(engine.load(graph));
     const feeds = { [SEAM_INPUTS.x]: { from: before }, [SEAM_INPUTS.target]: { from: target } };
     return await sumOverChunks(engine, before.chunks.length, (chunk) => runChunks(session, feeds, chunk));
   });
-  const sequences = text.windows.windows.length;
-  const tokens = sequences * text.windows.length;
+  const sequences = countOf(text.content);
+  const tokens = sequences * text.content.length;
   const fitted =
     end.kind === 'norm' ? fitNorm(model, end, sums, tokens) : fitLinears(model, end, sums, sequences, gemm);
   if (end.kind === 'linears') noteFewTokens(end, block, tokens, onProgress);

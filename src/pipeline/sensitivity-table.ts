@@ -9,7 +9,7 @@ import { checkpointSource, linearUnits, type Model } from '../model/index.js';
 import type { Operator, Prepared } from '../operators/index.js';
 import { widthGroups } from '../plan/index.js';
 import type { Treatment } from '../records/index.js';
-import { passBlock, sameShape, type Text } from '../stream/index.js';
+import { passBlock, type Samples, sameShape } from '../stream/index.js';
 import { editLinear } from './edit-linear.js';
 import { measureEvidence, prepareSites } from './treat.js';
 import { type Replaced, sweepVariants, type Variant } from './variants.js';
@@ -21,7 +21,7 @@ export type TableInput = {
   readonly treatments: readonly Treatment[];
   /** Whether whole blocks are left out, too, each alone. */
   readonly drops?: boolean;
-  readonly calibration: Text | undefined;
+  readonly calibration: Samples | undefined;
   readonly onProgress: OnProgress;
 };
 
@@ -39,7 +39,7 @@ export type TableDamages = {
   readonly drops?: readonly number[];
 };
 
-export async function measureTable(input: TableInput, text: Text): Promise<TableDamages> {
+export async function measureTable(input: TableInput, text: Samples): Promise<TableDamages> {
   const { engine, model, operator, treatments, drops = false, calibration, onProgress } = input;
   const linears = model.linears.flat();
   const groups = widthGroups(linearUnits(model), true);

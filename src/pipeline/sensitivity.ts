@@ -6,7 +6,7 @@ import { InternalError, type OnProgress, type Own, settleAll, silent, withResour
 import type { Engine } from '../engine/index.js';
 import { createGemm } from '../linalg/index.js';
 import { checkpointSource, weightName } from '../model/index.js';
-import { passBlock, sameShape, type Text } from '../stream/index.js';
+import { countOf, passBlock, type Samples, sameShape } from '../stream/index.js';
 import type { TreatedBlock } from './block-file.js';
 import type { DensePass } from './dense.js';
 import { measureEvidence, type Treating, treatBlock } from './treat.js';
@@ -14,12 +14,12 @@ import { sweepVariants } from './variants.js';
 
 export type SensitivityInput = Treating & {
   readonly engine: Engine;
-  readonly calibration: Text | undefined;
+  readonly calibration: Samples | undefined;
   readonly onProgress?: OnProgress;
 };
 
 /** The divergence of every linear under `plan`, nats per token, in the order of the model's linears. */
-export async function measureSensitivity(input: SensitivityInput, dense: DensePass, text: Text): Promise<number[]> {
+export async function measureSensitivity(input: SensitivityInput, dense: DensePass, text: Samples): Promise<number[]> {
   const { engine, model, onProgress = silent } = input;
   onProgress({ kind: 'stage', stage: 'sensitivity', total: model.config.blocks });
   return await withResources(async (own) => {
@@ -53,7 +53,7 @@ type Treat = (block: number) => Promise<TreatedBlock>;
 async function createTreatment(own: Own, input: SensitivityInput, dense: DensePass): Promise<Treat> {
   const { engine, model, operator, calibration } = input;
   if (!operator.needs.includes('gram')) {
-    const sequences = calibration?.windows.windows.length ?? 0;
+    const sequences = calibration ? countOf(calibration.content) : 0;
     return (block) => treatBlock(input, block, { squareSums: dense.squareSums[block], sequences }, undefined);
   }
   const { embedded } = calibration!;

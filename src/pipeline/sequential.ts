@@ -6,11 +6,11 @@
 import { mkdir } from 'node:fs/promises';
 import { fileError, handOver, type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { compareStreams, scoreWindows, summariseFidelity } from '../evaluate/index.js';
+import { compareStreams, scoreSamples, summariseFidelity } from '../evaluate/index.js';
 import { createGemm } from '../linalg/index.js';
 import { type BlockSource, checkpointSource, type Model } from '../model/index.js';
 import type { SquareSums } from '../profile/index.js';
-import { type Activations, type Move, passBlock, sameShape, type Text } from '../stream/index.js';
+import { type Activations, type Move, passBlock, type Samples, sameShape } from '../stream/index.js';
 import { blockFileSource, blockPath, isWholeBlock, writeBlockFile } from './block-file.js';
 import type { Trace } from './dense.js';
 import { emptyBlock, isDropped } from './dropped-block.js';
@@ -20,8 +20,8 @@ import { measureEvidence, type Treating, treatBlock } from './treat.js';
 
 export type SequentialInput = Treating & {
   readonly engine: Engine;
-  readonly calibration: Text | undefined;
-  readonly validation: Text | undefined;
+  readonly calibration: Samples | undefined;
+  readonly validation: Samples | undefined;
   readonly trace: Trace | undefined;
   /** Statistics of block 0, which are the same for every plan. */
   readonly firstSquareSums?: SquareSums | undefined;
@@ -90,7 +90,7 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
       if (trace && seen) errors.push(await relativeError(trace, block, seen));
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
     }
-    const nll = validation ? await scoreWindows(engine, model, seen!, validation.windows) : [];
+    const nll = validation ? await scoreSamples(engine, model, seen!, validation.content) : [];
     if (!reference || !seen) return { nll, errors };
     const { divergence } = summariseFidelity(await compareStreams(engine, model, seen, reference));
     return { nll, divergences: divergence, errors };
@@ -104,7 +104,7 @@ export type WithBlock = (block: number, use: (source: BlockSource) => Promise<vo
 export async function runBlocks(
   engine: Engine,
   model: Model,
-  text: Text,
+  text: Samples,
   onProgress: OnProgress,
   withBlock: WithBlock = (_, use) => use(checkpointSource(model.checkpoint)),
 ): Promise<Activations> {
@@ -122,13 +122,13 @@ export async function runBlocks(
 export function scoreBlocks(
   engine: Engine,
   model: Model,
-  text: Text,
+  text: Samples,
   onProgress: OnProgress,
   withBlock?: WithBlock,
 ): Promise<number[]> {
   return withResources(async (own) => {
     const seen = await own(runBlocks(engine, model, text, onProgress, withBlock));
-    return await scoreWindows(engine, model, seen, text.windows);
+    return await scoreSamples(engine, model, seen, text.content);
   });
 }
 
@@ -137,7 +137,7 @@ export function runBlockFiles(
   engine: Engine,
   model: Model,
   dir: string | undefined,
-  text: Text,
+  text: Samples,
   onProgress: OnProgress,
 ): Promise<Activations> {
   return runBlocks(engine, model, text, onProgress, withFilesOf(dir));
@@ -148,7 +148,7 @@ export function scoreBlockFiles(
   engine: Engine,
   model: Model,
   dir: string | undefined,
-  text: Text,
+  text: Samples,
   onProgress: OnProgress,
 ): Promise<number[]> {
   return scoreBlocks(engine, model, text, onProgress, withFilesOf(dir));

@@ -29,12 +29,13 @@ import { treatmentOf } from '../plan/index.js';
 import { fillGrams, type Grams, sumOverChunks, unseenExperts } from '../profile/index.js';
 import {
   type Activations,
+  countOf,
   createActivations,
   type Feed,
   type Importance,
   rootFeeds,
   runChunks,
-  type Text,
+  type Samples,
 } from '../stream/index.js';
 import type { GridToWrite, TreatedBlock } from './block-file.js';
 import { editLinear } from './edit-linear.js';
@@ -66,7 +67,7 @@ export async function treatToStream(
   block: number,
   engine: Engine,
   streams: Streams,
-  text: Text,
+  text: Samples,
   gemm: Gemm,
 ): Promise<TreatedBlock> {
   const linears = model.linears[block]!;
@@ -75,8 +76,8 @@ export async function treatToStream(
   const edited = new Map<string, Uint8Array>();
   const damping: Record<string, number> = {};
   let unseen: readonly number[] = [];
-  const sequences = text.windows.windows.length;
-  const tokens = sequences * text.windows.length;
+  const sequences = countOf(text.content);
+  const tokens = sequences * text.content.length;
   const stages = stagesOf(linears);
   return await withResources(async (own) => {
     const run = await createPairRun(own, engine, model, block, target, streams, text.importance);

@@ -10,7 +10,7 @@ import type { Evidence, Operator, Prepared } from '../operators/index.js';
 import { treatmentOf } from '../plan/index.js';
 import { fillGrams, type Grams, measureGrams, type SquareSums, unseenExperts } from '../profile/index.js';
 import type { Plan } from '../records/index.js';
-import { type Activations, type Text, tapFeeds } from '../stream/index.js';
+import { type Activations, countOf, type Samples, tapFeeds } from '../stream/index.js';
 import type { GridToWrite, TreatedBlock } from './block-file.js';
 import { tapBlock } from './dense.js';
 import { editLinear } from './edit-linear.js';
@@ -40,13 +40,12 @@ export async function measureEvidence(
   { needs }: Operator,
   block: number,
   inputs: Activations | undefined,
-  text: Text | undefined,
+  text: Samples | undefined,
   known?: SquareSums,
 ): Promise<BlockEvidence> {
-  const { windows = [], length = 0 } = text?.windows ?? {};
   const importance = text?.importance;
-  const sequences = windows.length;
-  const counted = { sequences, tokens: sequences * length };
+  const sequences = text ? countOf(text.content) : 0;
+  const counted = { sequences, tokens: sequences * (inputs?.length ?? 0) };
   if (!inputs || needs.length === 0) return counted;
   const columnSums = needs.includes('columnSums')
     ? await tapBlock(engine, model, block, inputs, 'sums', undefined, importance)

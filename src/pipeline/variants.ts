@@ -14,8 +14,8 @@ import {
   createActivations,
   type Move,
   passBlock,
+  type Samples,
   sameShape,
-  type Text,
 } from '../stream/index.js';
 
 /** Values of a tensor, which may have another dtype than in the base. */
@@ -32,7 +32,7 @@ export type Variant = {
 export type SweepInput = {
   readonly engine: Engine;
   readonly model: Model;
-  readonly text: Text;
+  readonly text: Samples;
   /** The base's blocks. */
   readonly base: (block: number) => Promise<BlockSource>;
   /** The variants of a block. */
@@ -58,7 +58,7 @@ const STREAM_MEMORY = 1 << 30;
 export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
   const { engine, model, text, onProgress } = input;
   const { blocks } = model.config;
-  const { length } = text.windows;
+  const { length } = text.content;
   const budget = STREAM_MEMORY / (1 + (input.count ?? model.linears.flat().length));
   const open = (): Promise<Activations> => createActivations(text.embedded.chunks, length, model.config.hidden, budget);
   return await withResources(async (own) => {

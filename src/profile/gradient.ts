@@ -8,10 +8,20 @@
 
 import { createRng, handOver, type OnProgress, type Own, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { createBackward, scoreWindows } from '../evaluate/index.js';
+import { createBackward, scoreSamples } from '../evaluate/index.js';
 import { blockGraph, type Linear, type Model, readLinear, weightName } from '../model/index.js';
-import { type Activations, chunkTensor, createActivations, inParallel, passBlock, type Text } from '../stream/index.js';
-import type { Windows } from '../text/index.js';
+import {
+  type Activations,
+  type Content,
+  chunkTensor,
+  countOf,
+  createActivations,
+  inParallel,
+  passBlock,
+  pick,
+  type Samples,
+  type Text,
+} from '../stream/index.js';
 
 /**
  * Draws for each linear. One draw is a rough estimate: the relative standard error is 1/√(2·draws), an eighth for 32.
@@ -32,14 +42,15 @@ const STREAM_MEMORY = 1 << 30;
 export async function measureGradients(
   engine: Engine,
   model: Model,
-  text: Text,
+  text: Samples,
   seed: number,
   onProgress: OnProgress,
 ): Promise<number[]> {
   onProgress({ kind: 'stage', stage: 'gradients', total: model.config.blocks });
-  const { windows } = text.windows;
-  const directions = Math.ceil(GRADIENT_DRAWS / windows.length);
-  const repeated = { ...text.windows, windows: windows.flatMap((window) => Array(directions).fill(window)) };
+  const samples = countOf(text.content);
+  const directions = Math.ceil(GRADIENT_DRAWS / samples);
+  const places = Array.from({ length: samples }, (_, at) => Array<number>(directions).fill(at)).flat();
+  const repeated = pick(text.content, places);
   return await withResources(async (own) => {
     const prefix = await own(spread(text.embedded, directions));
     const norms: number[] = [];
@@ -80,13 +91,13 @@ export async function measureExactGradients(
 ): Promise<number[]> {
   onProgress({ kind: 'stage', stage: 'gradients', total: model.config.blocks });
   const { blocks } = model.config;
-  const count = text.windows.windows.length;
+  const count = text.content.windows.length;
   return await withResources(async (own) => {
     const embedded = await own(spread(text.embedded, 1));
     const backward = await own(createBackward(engine, model));
     const squares = new Map<string, number>();
     await backward.pass(
-      { windows: text.windows, embedded },
+      { content: text.content, embedded },
       {
         loss: { kind: 'nll' },
         squares: true,
@@ -150,9 +161,9 @@ function shift(W: Float32Array, step: number, seed: number): Float32Array {
   return shifted;
 }
 
-async function estimate(engine: Engine, model: Model, pair: Pair, windows: Windows): Promise<number> {
-  const plus = await scoreWindows(engine, model, pair.plus, windows);
-  const minus = await scoreWindows(engine, model, pair.minus, windows);
+async function estimate(engine: Engine, model: Model, pair: Pair, content: Content): Promise<number> {
+  const plus = await scoreSamples(engine, model, pair.plus, content);
+  const minus = await scoreSamples(engine, model, pair.minus, content);
   const squares = plus.reduce((sum, loss, w) => sum + ((loss - minus[w]!) / (2 * pair.epsilon)) ** 2, 0);
   return Math.sqrt(squares / plus.length);
 }

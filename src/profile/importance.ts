@@ -30,7 +30,7 @@ export async function measureImportance(
   await withResources(async (ownPass) => {
     const backward = await ownPass(createBackward(engine, model));
     await backward.pass(
-      { windows: text.windows, embedded: text.embedded },
+      { content: text.content, embedded: text.embedded },
       {
         loss: { kind: 'nll' },
         wrt: () => [],

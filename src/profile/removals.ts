@@ -6,16 +6,16 @@
 
 import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { scoreWindows } from '../evaluate/index.js';
+import { scoreSamples } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
-import { passBlock, sameShape, type Text } from '../stream/index.js';
+import { passBlock, type Samples, sameShape } from '../stream/index.js';
 
 /** The mean negative log-likelihood of each window of `text` without each of the blocks `left`, in their order. */
 export async function scoreRemovals(
   engine: Engine,
   model: Model,
   left: readonly number[],
-  text: Text,
+  text: Samples,
   onProgress: OnProgress,
 ): Promise<number[][]> {
   return await withResources(async (own) => {
@@ -29,7 +29,7 @@ export async function scoreRemovals(
         await passBlock(engine, model, next, [[stream, suffix]]);
         stream = suffix;
       }
-      scores.push(await scoreWindows(engine, model, stream, text.windows));
+      scores.push(await scoreSamples(engine, model, stream, text.content));
       if (i < left.length - 1) await passBlock(engine, model, block, [[before, prefix]]);
       before = prefix;
       onProgress({ kind: 'advance', detail: `without block ${block}` });

@@ -4,13 +4,13 @@
 import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
-import { passBlock, sameShape, showMove, type Text, type VisitResidual } from '../stream/index.js';
+import { passBlock, type Samples, sameShape, showMove, type VisitResidual } from '../stream/index.js';
 
 /** Runs the model over `text` and shows `visit` the residual around each block. */
 export async function visitResiduals(
   engine: Engine,
   model: Model,
-  text: Text,
+  text: Samples,
   visit: VisitResidual,
   onProgress: OnProgress,
 ): Promise<void> {

@@ -58,13 +58,13 @@ export type ChoosingContext = {
   readonly requestOf: RequestOf;
   readonly target: number;
   readonly measured: Partial<Measured>;
-  /** Tokens per validation window; 0 without validation text. */
-  readonly length: number;
+  /** Rows of a validation sample that are scored; 0 without any. */
+  readonly scored: number;
 };
 
 export async function choosePlan(settings: PruneSettings, model: Model, context: ChoosingContext): Promise<Choice> {
   const { policy, budget: counting, onProgress } = settings;
-  const { executor, requestOf, target, measured, length } = context;
+  const { executor, requestOf, target, measured, scored } = context;
   const facts = factsOf(model);
   // There is a uniform plan to compare with where the plan is about zeros.
   const plain: Candidate | undefined =
@@ -85,7 +85,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
     const moved = levels.reduce((sum, level) => sum + Math.abs(level), 0) / 2;
     return { plan, values: { ...complete, moved } };
   };
-  const ledger = createLedger({ executor, requestOf, facts, length, onProgress });
+  const ledger = createLedger({ executor, requestOf, facts, scored, onProgress });
   const space = settings.plan
     ? undefined
     : searchSpace(policy, settings.values, target, facts, settings.target.kind === 'stream', whole);
@@ -95,7 +95,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
     settings.plan
       ? { plan: settings.plan, values: {} }
       : candidateAt(leastMisaligned(judged)?.hyperparameters ?? settings.values);
-  const follow = await chooseShares(settings, (searching && plain) || fixed(), plain, ledger, length);
+  const follow = await chooseShares(settings, (searching && plain) || fixed(), plain, ledger, scored);
   const following = (candidate: Candidate): Candidate => (follow ? { ...candidate, target: follow } : candidate);
   const uniform = plain && following(plain);
   const uniformDigest = uniform && requestDigest(requestOf(uniform, 'exact'));
@@ -108,14 +108,14 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
 
   if (space === undefined || space.kind === 'candidates') {
     const candidate = following(fixed());
-    const evaluated = length > 0 || settings.test !== undefined || settings.tasks !== undefined;
+    const evaluated = scored > 0 || settings.test !== undefined || settings.tasks !== undefined;
     const baseline = evaluated && uniform ? await ledger.run(uniform) : undefined;
     const entry = { ...(await ledger.run(candidate)), candidate };
     const method = space ? ALIGNMENT_METHOD : undefined;
     return chosen(entry, { uniform: baseline, entries: [], judged, method });
   }
 
-  if (length === 0 || !uniform) {
+  if (scored === 0 || !uniform) {
     throw new InternalError(
       'E_INTERNAL_SEARCH',
       'A search was started without validation text, or of other than zeros.',
@@ -153,11 +153,11 @@ export async function chooseShares(
   base: Candidate,
   uniform: Candidate | undefined,
   ledger: Ledger,
-  length: number,
+  scored: number,
 ): Promise<StreamTarget | undefined> {
   if (target.kind === 'own') return undefined;
   const open = openShares(target);
-  if (!open || length === 0) return { ...DEFAULT_SHARES, ...target.shares };
+  if (!open || scored === 0) return { ...DEFAULT_SHARES, ...target.shares };
   if (uniform) await ledger.run(uniform);
   const own = await ledger.run(base);
   noteTrial(own, onProgress);

@@ -51,7 +51,7 @@ export function trialEquivalents(
   );
 }
 
-const windowsOf = (text: PreparedTexts['validation']): number => text?.windows.windows.length ?? 0;
+const windowsOf = (text: PreparedTexts['validation']): number => text?.content.windows.length ?? 0;
 
 /** Block runs of one trial. */
 const trialCost = ({ config: { blocks } }: Model, { calibration, validation }: PreparedTexts): number =>

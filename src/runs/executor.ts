@@ -24,7 +24,7 @@ import {
 } from '../pipeline/index.js';
 import type { SquareSums } from '../profile/index.js';
 import type { Plan } from '../records/index.js';
-import { type Activations, sampleText, type Text } from '../stream/index.js';
+import { type Activations, type Samples, takeEvenly } from '../stream/index.js';
 import { ALIGNMENT_WINDOWS, JUDGED_CALIBRATION_WINDOWS, SURROGATE_WINDOWS } from './samples.js';
 import { type Digest, type Executor, requestDigest, type TrialOutcome, type TrialRequest } from './trial.js';
 import type { Workspace } from './workspace.js';
@@ -33,8 +33,8 @@ export type ExecutorContext = {
   readonly engine: Engine;
   readonly model: Model;
   readonly workspace: Workspace;
-  readonly calibration: Text | undefined;
-  readonly validation: Text | undefined;
+  readonly calibration: Samples | undefined;
+  readonly validation: Samples | undefined;
   readonly dense: DensePass | undefined;
   readonly onProgress: OnProgress;
 };
@@ -70,8 +70,8 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   const { blocks } = model.config;
   let firstSquareSums: SquareSums | undefined;
   // Each estimate has a sample of its own: without calibration text both are of the validation text.
-  const surrogateTexts = new Map<number, Promise<Text>>();
-  let alignmentText: Promise<Text> | undefined;
+  const surrogateTexts = new Map<number, Promise<Samples>>();
+  let alignmentText: Promise<Samples> | undefined;
   const dirOf = (trial: Digest): string => workspace.at('trials', trial);
   const announce = (label: string): void => onProgress({ kind: 'stage', stage: `trial: ${label}`, total: blocks });
   const sequenceOf = ({ plan, operator, target }: TrialRequest, dir: string) => ({
@@ -83,10 +83,10 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
     firstSquareSums ??= dense?.squareSums[0] ?? (await tapBlock(engine, model, 0, calibration!.embedded));
     return firstSquareSums;
   };
-  let judgedText: Promise<Text> | undefined;
+  let judgedText: Promise<Samples> | undefined;
   let reference: Promise<Activations> | undefined;
   const onCalibration = async (dir: string | undefined, label: string): Promise<readonly number[]> => {
-    judgedText ??= sampleText(own, model, calibration!, JUDGED_CALIBRATION_WINDOWS);
+    judgedText ??= takeEvenly(own, calibration!, JUDGED_CALIBRATION_WINDOWS);
     const text = await judgedText;
     onProgress({ kind: 'stage', stage: `calibration text: ${label}`, total: blocks });
     return await scoreBlockFiles(engine, model, dir, text, onProgress);
@@ -115,7 +115,7 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   const surrogate = async (request: TrialRequest): Promise<Scores> => {
     const input = sequenceOf(request, dirOf(`surrogate-${requestDigest(request)}`));
     const count = request.windows ?? SURROGATE_WINDOWS;
-    const sample = surrogateTexts.get(count) ?? sampleText(own, model, validation!, count);
+    const sample = surrogateTexts.get(count) ?? takeEvenly(own, validation!, count);
     surrogateTexts.set(count, sample);
     const text = await sample;
     if (request.stitched) {
@@ -128,7 +128,7 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   };
   const misalignment = async (request: TrialRequest): Promise<Scores> => {
     const input = sequenceOf(request, dirOf(`alignment-${requestDigest(request)}`));
-    alignmentText ??= sampleText(own, model, (calibration ?? validation)!, ALIGNMENT_WINDOWS);
+    alignmentText ??= takeEvenly(own, (calibration ?? validation)!, ALIGNMENT_WINDOWS);
     const text = await alignmentText;
     return { losses: [await measureMisalignment(input, text)], errors: [] };
   };

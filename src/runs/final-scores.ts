@@ -6,7 +6,7 @@
 
 import { type OnProgress, type Own, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { compareStreams, scoreWindows, summarise, summariseFidelity } from '../evaluate/index.js';
+import { compareStreams, scoreSamples, summarise, summariseFidelity } from '../evaluate/index.js';
 import {
   continueCheckpoint,
   describeParting,
@@ -18,7 +18,7 @@ import {
 import type { Model } from '../model/index.js';
 import { runBlockFiles, scoreBlockFiles } from '../pipeline/index.js';
 import type { Evaluation, Fidelity, TaskScores } from '../records/index.js';
-import { type Activations, embedText } from '../stream/index.js';
+import { type Activations, embedSamples, scoredOf } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 import { scoresOf } from '../zeroshot/index.js';
 import type { RunSettings } from './settings.js';
@@ -47,9 +47,9 @@ export function scoreText(
 ): Promise<Evaluation> {
   return withResources(async (own) => {
     onProgress({ kind: 'stage', stage, total: model.config.blocks });
-    const text = await embedText(own, model, prepared);
+    const text = await embedSamples(own, engine, model, prepared.content);
     const nll = await scoreBlockFiles(engine, model, dir, text, onProgress);
-    return summarise(nll, text.windows.length);
+    return summarise(nll, scoredOf(text.content));
   });
 }
 
@@ -96,11 +96,11 @@ export async function scoreAgainst(
   if (!reference) return { evaluation: null };
   const { name, onProgress } = options;
   const { text, prepared } = reference;
-  const { windows } = prepared;
+  const { content: windows } = prepared;
   return await withResources(async (own) => {
     const run = async (forText: Own, some: Windows, stage: string): Promise<Activations> => {
       onProgress({ kind: 'stage', stage, total: edited!.config.blocks });
-      const embedded = await embedText(forText, edited!, { windows: some });
+      const embedded = await embedSamples(forText, engine, edited!, some);
       return await forText(runBlockFiles(engine, edited!, dir, embedded, onProgress));
     };
     const begin = (): ReturnType<DenseReference['residual']> => {
@@ -113,7 +113,7 @@ export async function scoreAgainst(
       return begun;
     };
     const losses = async (): Promise<Evaluation> =>
-      summarise(await scoreWindows(engine, model, await stream(), windows), windows.length);
+      summarise(await scoreSamples(engine, model, await stream(), windows), scoredOf(windows));
     return {
       evaluation: options.losses ? await workspace.step(`${text}-${name}`, losses) : null,
       ...(edited
@@ -177,12 +177,12 @@ export function openReference(own: Own, context: ReferenceContext, texts: Prepar
   const residualOf = (windows: Windows, stage: string): Promise<Activations> =>
     withResources(async (forText) => {
       onProgress({ kind: 'stage', stage, total: model.config.blocks });
-      const embedded = await embedText(forText, model, { windows });
+      const embedded = await embedSamples(forText, engine, model, windows);
       return await own(runBlockFiles(engine, model, undefined, embedded, onProgress));
     });
   const greedy = once(() =>
     workspace.step('greedy-dense', async () => {
-      const written = await writeDenseTexts(model, prepared.windows, greedyTokens, context);
+      const written = await writeDenseTexts(model, prepared.content, greedyTokens, context);
       return written ? { ...written, windows: written.windows.windows.map((window) => [...window]) } : null;
     }),
   );
@@ -199,7 +199,7 @@ export function openReference(own: Own, context: ReferenceContext, texts: Prepar
   return {
     text,
     prepared,
-    residual: once(() => residualOf(prepared.windows, `${text}: dense`)),
+    residual: once(() => residualOf(prepared.content, `${text}: dense`)),
     greedy: greedyTexts,
     greedyResidual: once(async () => await residualOf((await greedyTexts())!.windows, 'greedy texts: dense')),
   };

@@ -4,6 +4,7 @@
 import type { OnProgress } from '../base/index.js';
 import { summarise } from '../evaluate/index.js';
 import { type Gains, gainOf, havePartedGains } from '../records/index.js';
+import { scoredOf } from '../stream/index.js';
 import { warnOfGains } from '../words/index.js';
 import type { Choice } from './choose.js';
 import type { LocalExecutor } from './executor.js';
@@ -27,12 +28,12 @@ export async function gainsOf(
   const after = choice.trial.calibration?.nll ?? (await executor.scoreCalibration(choice.request, 'chosen'));
   const onValidation = gainOf(choice.trial.validation.nll, uniform.trial.validation.nll);
   const onCalibration = gainOf(after, before);
-  const { length } = calibration.windows;
+  const scored = scoredOf(calibration.content);
   const gains: Gains = {
     calibration: {
-      dense: summarise(dense, length),
-      uniform: summarise(before, length),
-      chosen: summarise(after, length),
+      dense: summarise(dense, scored),
+      uniform: summarise(before, scored),
+      chosen: summarise(after, scored),
     },
     onValidation,
     onCalibration,

@@ -6,7 +6,7 @@ import { type OnProgress, type Own, sha256, writeFileAtomic } from '../base/inde
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { emptyImportance, measureImportance } from '../profile/index.js';
-import type { Activations, Importance, Text } from '../stream/index.js';
+import { type Activations, type Importance, requireText, type Samples, type Text } from '../stream/index.js';
 import type { HessianKind } from './defaults.js';
 import type { Workspace } from './workspace.js';
 
@@ -21,14 +21,15 @@ type Where = {
 export async function weighTokens(
   own: Own,
   hessian: HessianKind,
-  text: Text | undefined,
+  text: Samples | undefined,
   { model, engine, workspace, onProgress }: Where,
-): Promise<Text | undefined> {
+): Promise<Samples | undefined> {
   if (hessian === 'output' || !text) return text;
+  const weighed = requireText(text, '--hessian loss');
   const path = workspace.at('importance.bin');
   const kept = await readFile(path).then(checked, () => undefined);
-  if (kept) return { ...text, importance: await unpack(own, model, text, kept) };
-  const importance = await measureImportance(own, engine, model, text, onProgress);
+  if (kept) return { ...text, importance: await unpack(own, model, weighed, kept) };
+  const importance = await measureImportance(own, engine, model, weighed, onProgress);
   const bytes = await pack(importance);
   await writeFileAtomic(path, Buffer.concat([Buffer.from(sha256(bytes)), bytes]));
   return { ...text, importance };

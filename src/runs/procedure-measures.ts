@@ -7,7 +7,7 @@ import type { Model } from '../model/index.js';
 import { type DensePass, measureSensitivity } from '../pipeline/index.js';
 import { GRADIENT_DRAWS, measureExactGradients, measureGradients } from '../profile/index.js';
 import type { Measured, MeasureName, Plan } from '../records/index.js';
-import { sampleText, type Text } from '../stream/index.js';
+import { requireText, type Samples, takeEvenly } from '../stream/index.js';
 import { realise, standIn } from './candidate.js';
 import { SENSITIVITY_WINDOWS } from './samples.js';
 import type { PruneSettings } from './settings.js';
@@ -17,8 +17,8 @@ type Where = {
   readonly model: Model;
   readonly engine: Engine;
   readonly workspace: Pick<Workspace, 'step'>;
-  readonly calibration: Text | undefined;
-  readonly validation: Text | undefined;
+  readonly calibration: Samples | undefined;
+  readonly validation: Samples | undefined;
 };
 
 /** The measures of `needs` that do not depend on the target. */
@@ -31,9 +31,9 @@ export async function measureOnce(
   if (!needs.includes('gradient') || !text) return {};
   const gradient = await workspace.step('gradient', () =>
     withResources(async (own) => {
-      const sample = await sampleText(own, model, text, GRADIENT_DRAWS);
+      const sample = await takeEvenly(own, text, GRADIENT_DRAWS);
       return kind === 'exact'
-        ? await measureExactGradients(engine, model, sample, onProgress)
+        ? await measureExactGradients(engine, model, requireText(sample, '--gradient exact'), onProgress)
         : await measureGradients(engine, model, sample, seed, onProgress);
     }),
   );
@@ -59,7 +59,7 @@ export async function measureAt(
   const name = `sensitivity-${digestOf([how.operator.name, plan])}`;
   const sensitivity = await workspace.step(name, () =>
     withResources(async (own) => {
-      const sample = await sampleText(own, model, text, SENSITIVITY_WINDOWS);
+      const sample = await takeEvenly(own, text, SENSITIVITY_WINDOWS);
       const input = { engine, model, operator: how.operator, plan, calibration, onProgress };
       return await measureSensitivity(input, dense, sample);
     }),

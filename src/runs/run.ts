@@ -9,7 +9,7 @@ import { runDense } from '../pipeline/index.js';
 import { meanRate } from '../plan/index.js';
 import { collectable, needCalibration, requireCalibration } from '../profile/index.js';
 import type { Evaluation } from '../records/index.js';
-import { embedText, type Text } from '../stream/index.js';
+import { embedSamples, type Samples, scoredOf } from '../stream/index.js';
 import { createRequests } from './candidate.js';
 import { type Choice, type ChoosingContext, choosePlan } from './choose.js';
 import { createLocalExecutor, type LocalExecutor } from './executor.js';
@@ -27,8 +27,8 @@ import type { Workspace } from './workspace.js';
 export type Measuring = {
   readonly engine: Engine;
   readonly workspace: Workspace;
-  readonly calibration: Text | undefined;
-  readonly validation: Text | undefined;
+  readonly calibration: Samples | undefined;
+  readonly validation: Samples | undefined;
   readonly hashes: Readonly<Record<string, string>>;
   readonly onProgress: OnProgress;
 };
@@ -68,8 +68,8 @@ export async function runToChoice<T>(
     const engine = await own(openEngine(model, settings));
     const { hashes, workspace } = await openRun(settings.command, settings, model, texts, tasks?.setup);
     await own(workspace);
-    const embed = async (text: PreparedText | undefined): Promise<Text | undefined> =>
-      text && (await embedText(own, model, text));
+    const embed = async (text: PreparedText | undefined): Promise<Samples | undefined> =>
+      text && (await embedSamples(own, engine, model, text.content));
     const { hessian, onProgress } = settings;
     const embedded = await embed(texts.calibration);
     const calibration = await weighTokens(own, hessian, embedded, { engine, model, workspace, onProgress });
@@ -97,14 +97,14 @@ export async function runToChoice<T>(
       ...(settings.plan ? {} : await measureAt(settings, target, where)),
     };
     const requestOf = createRequests(settings, model, hashes, texts);
-    const length = validation?.windows.length ?? 0;
+    const scored = validation ? scoredOf(validation.content) : 0;
     const choice = await choose(
       settings,
       model,
-      { executor, requestOf, target, measured, length },
+      { executor, requestOf, target, measured, scored },
       { ...where, hashes },
     );
-    const denseValidation = dense && validation ? summarise(dense.nll, validation.windows.length) : null;
+    const denseValidation = dense && validation ? summarise(dense.nll, scoredOf(validation.content)) : null;
     const reference = openReference(own, { ...settings, engine, model, workspace }, texts);
     return await use({ hashes, workspace, engine, model, reference, executor, target, choice, denseValidation });
   });

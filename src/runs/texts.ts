@@ -32,7 +32,7 @@ export type WindowRequest = {
   readonly onProgress: OnProgress;
 };
 
-export type PreparedText = { readonly windows: Windows; readonly record: ManifestText };
+export type PreparedText = { readonly content: Windows; readonly record: ManifestText };
 
 /** Reads, tokenises and cuts one text. @throws as `readText`; CheckpointError E_TEXT_…, OptionError E_OPTION_TEXT_…, ResourceError */
 export async function prepareText(
@@ -59,7 +59,7 @@ export async function prepareText(
     order,
     bos: start ?? null,
   };
-  return { windows, record };
+  return { content: windows, record };
 }
 
 export type PreparedTexts = {

@@ -41,12 +41,12 @@ export type LedgerContext = {
   readonly executor: LocalExecutor;
   readonly requestOf: RequestOf;
   readonly facts: ModelFacts;
-  /** Tokens per window; 0 without validation text. */
-  readonly length: number;
+  /** Rows of a sample that are scored; 0 without validation samples. */
+  readonly scored: number;
   readonly onProgress: OnProgress;
 };
 
-export function createLedger({ executor, requestOf, facts, length, onProgress }: LedgerContext): Ledger {
+export function createLedger({ executor, requestOf, facts, scored: length, onProgress }: LedgerContext): Ledger {
   const entries: Entry[] = [];
   const tried = new Map<string, Entry>();
   const outcomes = new Map<string, Promise<TrialOutcome>>();

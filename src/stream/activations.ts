@@ -14,10 +14,12 @@ const TOKENS_PER_RUN = 1024;
 const MEMORY_BUDGET = 1 << 30;
 
 export type Activations = {
-  /** Windows in each chunk, T, D. */
+  /** Samples in each chunk, T, D. */
   readonly chunks: readonly number[];
   readonly length: number;
   readonly width: number;
+  /** Says that chunks have another T and D from now on, as where a block halves an image. Values must not grow in number. */
+  reshape(length: number, width: number): void;
   /** Reads a chunk. Its values must not be changed in place. */
   read(chunk: number): Promise<Float32Array>;
   /** Stores a chunk and takes over `data`, which must not be in another chunk or in use anywhere else. */
@@ -49,21 +51,39 @@ export async function createActivations(
   return windows * length * width * 4 <= memoryBudget ? inMemory(shape) : onDisk(shape, Math.max(...chunks));
 }
 
-type Shape = Pick<Activations, 'chunks' | 'length' | 'width'>;
+type Shape = { readonly chunks: readonly number[]; length: number; width: number };
+
+/** A store without its values. */
+function bare({ chunks, length, width }: Shape) {
+  const shape = { length, width };
+  return {
+    chunks,
+    get length() {
+      return shape.length;
+    },
+    get width() {
+      return shape.width;
+    },
+    reshape: (to: number, wide: number): void => {
+      if (to * wide > length * width) throw new InternalError('E_INTERNAL_SHAPE', 'A store cannot grow.');
+      shape.length = to;
+      shape.width = wide;
+    },
+  };
+}
 
 function inMemory(shape: Shape): Activations {
   const data = new Map<number, Float32Array>();
-  return {
-    ...shape,
-    read: async (chunk) => data.get(chunk)!,
-    write: async (chunk, values) => void data.set(chunk, values),
-    lend: async (chunk, use) => {
+  return Object.assign(bare(shape), {
+    read: async (chunk: number) => data.get(chunk)!,
+    write: async (chunk: number, values: Float32Array) => void data.set(chunk, values),
+    lend: async <T>(chunk: number, use: (data: Float32Array) => Promise<readonly [Float32Array, T]>): Promise<T> => {
       const [back, result] = await use(data.get(chunk)!);
       data.set(chunk, back);
       return result;
     },
     close: async () => data.clear(),
-  };
+  });
 }
 
 async function onDisk(shape: Shape, perChunk: number): Promise<Activations> {
@@ -79,8 +99,10 @@ async function onDisk(shape: Shape, perChunk: number): Promise<Activations> {
     throw fileError(error, path);
   }
   const stride = perChunk * shape.length * shape.width * 4;
+  // What a chunk holds, which is not always of the store's present shape: blocks go through it chunk by chunk.
+  const counts = new Map<number, number>();
   const read = async (chunk: number): Promise<Float32Array> => {
-    const values = new Float32Array(shape.chunks[chunk]! * shape.length * shape.width);
+    const values = new Float32Array(counts.get(chunk) ?? shape.chunks[chunk]! * shape.length * shape.width);
     const bytes = new Uint8Array(values.buffer);
     for (let at = 0; at < bytes.length; ) {
       const { bytesRead } = await file.read(bytes, at, bytes.length - at, chunk * stride + at);
@@ -90,10 +112,10 @@ async function onDisk(shape: Shape, perChunk: number): Promise<Activations> {
     }
     return values;
   };
-  return {
-    ...shape,
+  return Object.assign(bare(shape), {
     read,
-    write: async (chunk, values) => {
+    write: async (chunk: number, values: Float32Array) => {
+      counts.set(chunk, values.length);
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
       try {
         for (let at = 0; at < bytes.length; ) {
@@ -104,9 +126,10 @@ async function onDisk(shape: Shape, perChunk: number): Promise<Activations> {
         throw fileError(error, path);
       }
     },
-    lend: async (chunk, use) => (await use(await read(chunk)))[1],
+    lend: async <T>(chunk: number, use: (data: Float32Array) => Promise<readonly [Float32Array, T]>): Promise<T> =>
+      (await use(await read(chunk)))[1],
     close: () => file.close(),
-  };
+  });
 }
 
 /** A chunk as the tensor a block graph takes. */
@@ -115,3 +138,30 @@ export const chunkTensor = (activations: Activations, chunk: number, data: Float
   shape: [activations.chunks[chunk]!, activations.length, activations.width],
   data,
 });
+
+/** The samples at `places`, in chunks of their own. */
+export async function takeSamples(from: Activations, places: readonly number[]): Promise<Activations> {
+  const { length, width } = from;
+  const size = length * width;
+  const wanted = new Map<number, number[]>();
+  for (const [at, place] of places.entries()) wanted.set(place, [...(wanted.get(place) ?? []), at]);
+  const taken: Float32Array[] = [];
+  let first = 0;
+  for (const [chunk, count] of from.chunks.entries()) {
+    const inside = Array.from({ length: count }, (_, i) => wanted.get(first + i) ?? []);
+    if (inside.some((at) => at.length > 0)) {
+      const data = await from.read(chunk);
+      for (const [i, all] of inside.entries()) for (const at of all) taken[at] = data.slice(i * size, (i + 1) * size);
+    }
+    first += count;
+  }
+  return await handOver(await createActivations(chunksOf(places.length, length), length, width), async (to) => {
+    let at = 0;
+    for (const [chunk, count] of to.chunks.entries()) {
+      const data = new Float32Array(count * size);
+      for (let i = 0; i < count; i++) data.set(taken[at++]!, i * size);
+      await to.write(chunk, data);
+    }
+    return to;
+  });
+}

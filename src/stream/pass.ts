@@ -2,9 +2,15 @@
 
 import { withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { type BlockSource, blockGraph, type Model } from '../model/index.js';
+import { type BlockSource, blockGraph, type Model, residualShape } from '../model/index.js';
 import type { Activations } from './activations.js';
 import { runBlock } from './stream.js';
+
+/** Gives a store the shape that a block’s output has. */
+export function reshapeAfter({ config }: Model, block: number, to: Activations): void {
+  const { length, width } = residualShape(config, block, to.length);
+  to.reshape(length, width);
+}
 
 /** A stream before the block, and the store for its output; both may be the same store. */
 export type Move = readonly [from: Activations, to: Activations];
@@ -33,6 +39,9 @@ export async function passBlock(
   const graph = blockGraph(model, block, { length, outputs: 'hidden', ...(source ? { source } : {}) });
   await withResources(async (own) => {
     const session = await own(engine.load(graph));
-    for (const [from, to] of moves) await runBlock(engine, session, from, to);
+    for (const [from, to] of moves) {
+      await runBlock(engine, session, from, to);
+      reshapeAfter(model, block, to);
+    }
   });
 }

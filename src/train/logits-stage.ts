@@ -5,7 +5,7 @@
 
 import { type OnProgress, type Own, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
-import { LOGITS_PER_RUN, nextTokens, scoreDivergences, scoreWindows, slabOf, startsOf } from '../evaluate/index.js';
+import { LOGITS_PER_RUN, nextTokens, scoreDivergences, scoreSamples, slabOf, startsOf } from '../evaluate/index.js';
 import { cotangentOf, differentiate, gradientOf } from '../graph/index.js';
 import { blockGraphs, headGraph, type Model } from '../model/index.js';
 import { type Activations, chunkTensor, inParallel, sameShape, sumRuns, type Text } from '../stream/index.js';
@@ -43,7 +43,7 @@ export async function trainLogits(stage: LogitsStage): Promise<Curve> {
 /** The loss of the whole model and its gradient. The scope that `own` belongs to closes its sessions. */
 async function openLogits(own: Own, stage: Omit<LogitsStage, 'settings' | 'onProgress'>): Promise<Problem> {
   const { engine, model, parameters, validation, reference } = stage;
-  const { length } = stage.training.windows;
+  const { length } = stage.training.content;
   const sessions = openSessions(own, engine);
   const all = parameters.flat();
   const weights = weightsOf(model, all);
@@ -61,7 +61,7 @@ async function openLogits(own: Own, stage: Omit<LogitsStage, 'settings' | 'onPro
     await passHalves(engine, sessions, blocks, weights, [validation.embedded, stream]);
     const scores = reference
       ? (await scoreDivergences(engine, model, [stream], reference.validation))[0]!
-      : await scoreWindows(engine, model, stream, validation.windows);
+      : await scoreSamples(engine, model, stream, validation.content);
     return scores.reduce((a, b) => a + b, 0) / scores.length;
   };
 
@@ -130,7 +130,7 @@ async function openHead(
   const session = await sessions(
     differentiate(headGraph(model, output), { seeds: [output], wrt: ['x'], keep: [output] }),
   );
-  const { length } = training.windows;
+  const { length } = training.content;
   const { chunks } = training.embedded;
   const D = model.config.hidden;
   const starts = startsOf(chunks);
@@ -149,7 +149,7 @@ async function openHead(
         x: slabOf(residual, D, row, count),
         ...(dense
           ? { reference: slabOf(dense, D, row, count) }
-          : { target: nextTokens(training.windows, starts[chunk]!, row, count) }),
+          : { target: nextTokens(training.content, starts[chunk]!, row, count) }),
         [cotangentOf(output)]: { type: 'f32', shape: [count, 1], data: seeds },
       });
       gradient.set(result[gradientOf('x')]!.data as Float32Array, row * D);

@@ -51,7 +51,7 @@ export type HalfCurve = Curve & { readonly block: number; readonly half: Half['n
 export async function trainStream(stage: StreamStage): Promise<readonly HalfCurve[]> {
   const { engine, model, dense, matches, parameters, settings, onProgress } = stage;
   const { blocks } = model.config;
-  const { length } = stage.training.windows;
+  const { length } = stage.training.content;
   return await withResources(async (own) => {
     const sessions = openSessions(own, engine);
     const open = async (text: Text): Promise<Streams> => {
@@ -119,7 +119,7 @@ async function problemOf(
   weights: WeightsOf,
   { training, validation }: { readonly training: Streams; readonly validation: Streams },
 ) {
-  const { length } = text.windows;
+  const { length } = text.content;
   const { hidden } = model.config;
   const forward = streamLoss(half.graph, length, hidden);
   const trained = new Map(parameters.map(({ tensor }) => [tensor, roleOf(half, tensor)]));

@@ -12,7 +12,7 @@ import { findCriterion } from '../../src/operators/index.js';
 import { blockPath, pruneSequentially, type StreamTarget } from '../../src/pipeline/index.js';
 import { emptyImportance } from '../../src/profile/index.js';
 import { comparisonSchema } from '../../src/records/index.js';
-import { embedText, type Text } from '../../src/stream/index.js';
+import { embedSamples, type Text } from '../../src/stream/index.js';
 import { makeFamily } from '../families.js';
 import { planOf } from '../pipeline/plans.js';
 import { limit } from '../scale.js';
@@ -149,7 +149,7 @@ test('where every token counts 1, the blocks are those of the output’s Gram ma
   const engine = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
   await withResources(async (own) => {
     const windows = Array.from({ length: 20 }, (_, w) => Int32Array.from({ length: LENGTH }, (_, t) => (w * t) % 250));
-    const text = await embedText(own, model, { windows: { length: LENGTH, windows } });
+    const text = await embedSamples(own, engine, model, { length: LENGTH, windows });
     const importance = await emptyImportance(own, model, text);
     for (const store of importance.flatMap((sites) => Object.values(sites))) {
       for (const [chunk, some] of store.chunks.entries()) {

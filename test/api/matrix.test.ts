@@ -40,7 +40,7 @@ beforeAll(async () => {
   model = await openModel(await makeTiny(join(await makeFolder(), 'model'), { blocks: 2, seed: 6 }));
   const tokens = (await loadTokenizer(model.checkpoint.dir)).encode(stutter(3, 2000));
   const windows = makeWindows(tokens, { length: LENGTH, order: 'sequential', count: 8, seed: 0 });
-  calibration = { windows, embedded: await embedWindows(model, windows) };
+  calibration = { content: windows, embedded: await embedWindows(model, windows) };
 });
 afterAll(() => engine.close());
 

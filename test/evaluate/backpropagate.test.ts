@@ -37,7 +37,7 @@ const everything =
     place === 'head' ? headTensorNames(model) : blockTensorNames(model, place);
 
 const embed = async (model: Model, windows: Windows): Promise<Text> => ({
-  windows,
+  content: windows,
   embedded: await embedWindows(model, windows),
 });
 

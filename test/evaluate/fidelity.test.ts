@@ -22,7 +22,7 @@ import { writeGreedily } from '../../src/generation/index.js';
 import { type Model, openModel } from '../../src/model/index.js';
 import { runBlocks } from '../../src/pipeline/index.js';
 import { type Fidelity, readFidelity } from '../../src/records/index.js';
-import { embedText } from '../../src/stream/index.js';
+import { embedSamples } from '../../src/stream/index.js';
 import { fromFloat32 } from '../../src/tensor/index.js';
 import { loadTokenizer, makeWindows, type Windows } from '../../src/text/index.js';
 import { makeFolder, makeTiny, useOwnCache } from '../api/make.js';
@@ -84,7 +84,7 @@ async function writeEdited(model: Model, dir: string): Promise<void> {
 async function compare(how: 'residuals' | 'logits', a = edited, logits?: number): Promise<TokenFidelity> {
   return await withResources(async (own) => {
     const streamOf = async (model: Model) =>
-      await own(runBlocks(engine, model, await embedText(own, model, { windows }), silent));
+      await own(runBlocks(engine, model, await embedSamples(own, engine, model, windows), silent));
     const [stream, reference] = [await streamOf(a), await streamOf(dense)];
     return how === 'residuals'
       ? await compareStreams(engine, dense, stream, reference, logits)

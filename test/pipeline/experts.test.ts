@@ -36,7 +36,7 @@ beforeAll(async () => {
   engine = await createOrtEngine({ device: 'cpu', workers: 1, threads: 1 });
   model = await openModel(goldenDir('mixtral'));
   const { windows } = await readGolden('mixtral');
-  calibration = { windows, embedded: await embedWindows(model, windows) };
+  calibration = { content: windows, embedded: await embedWindows(model, windows) };
 });
 afterAll(async () => {
   await engine.close();
@@ -94,7 +94,7 @@ test('DSnoT swaps nothing in it, and is told how many tokens each expert saw', a
   const dir = await prune(listening, { kind: 'row' });
   const bySize = await prune(findCriterion('magnitude'), { kind: 'row' });
   expect(await idleWeights(dir)).toEqual(await idleWeights(bySize));
-  const tokens = calibration.windows.windows.length * calibration.windows.length;
+  const tokens = calibration.content.windows.length * calibration.content.length;
   const seen = told.filter(([expert]) => expert !== undefined && expert !== IDLE);
   // Three linears of each expert, in two blocks, two experts for each token.
   expect(seen.reduce((sum, [, own]) => sum + own!, 0)).toBe(3 * 2 * 2 * tokens);
@@ -114,7 +114,7 @@ test('DSnoT from SparseGPT’s mask too: an idle expert’s weights go by their 
   const dir = await prune(listening, { kind: 'row' });
   const bySize = await prune(findCriterion('magnitude'), { kind: 'row' });
   expect(await idleWeights(dir)).toEqual(await idleWeights(bySize));
-  const tokens = calibration.windows.windows.length * calibration.windows.length;
+  const tokens = calibration.content.windows.length * calibration.content.length;
   // Two sites of each expert, two experts for each token; the idle one is told of all, of which it has no sums.
   expect(told.reduce((sum, own) => sum + own, 0)).toBe(2 * 2 * tokens + 2 * tokens);
 });

@@ -42,7 +42,7 @@ async function hashZeros(model: Model, linear: Linear, dir: string): Promise<str
 test.each(goldenCases)('%s', async (name) => {
   const golden = await readGolden(name);
   const model = await openModel(goldenDir(name));
-  const calibration = { windows: golden.windows, embedded: await embedWindows(model, golden.windows) };
+  const calibration = { content: golden.windows, embedded: await embedWindows(model, golden.windows) };
   const dir = join(scratch, name);
   await pruneSequentially({
     engine,

@@ -44,7 +44,7 @@ beforeAll(async () => {
     length: 24,
     windows: Array.from({ length: 50 }, (_, w) => Int32Array.from(Buffer.from(stutter(w, 24)))),
   };
-  text = { windows, embedded: await embedWindows(model, windows) };
+  text = { content: windows, embedded: await embedWindows(model, windows) };
   dense = await runDense(engine, model, text, text, silent);
 });
 afterAll(async () => await engine.close());

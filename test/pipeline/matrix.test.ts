@@ -38,7 +38,7 @@ async function textOf(model: Model, seed: number, count: number): Promise<Text> 
     Int32Array.from({ length: LENGTH }, () => rng.below(model.config.vocabulary)),
   );
   const text = { length: LENGTH, windows };
-  return { windows: text, embedded: await embedWindows(model, text) };
+  return { content: text, embedded: await embedWindows(model, text) };
 }
 
 /** W after pruning, row-major [rows, columns]. */

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRng, silent, withResources } from '../../src/base/index.js';
 import { readTensorFloat32 } from '../../src/checkpoint/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
-import { scoreWindows } from '../../src/evaluate/index.js';
+import { scoreSamples } from '../../src/evaluate/index.js';
 import {
   type BlockSource,
   blockGraph,
@@ -22,7 +22,7 @@ import {
 import { blockFileSource, blockPath, readBlockFile, repairSeams, requireRepairable } from '../../src/pipeline/index.js';
 import { seamsOf } from '../../src/plan/index.js';
 import { prepareText } from '../../src/runs/index.js';
-import { embedText, embedWindows, passBlock, sameShape, type Text } from '../../src/stream/index.js';
+import { embedSamples, embedWindows, passBlock, sameShape, type Text } from '../../src/stream/index.js';
 import { toFloat32 } from '../../src/tensor/index.js';
 import { loadTokenizer, type Windows } from '../../src/text/index.js';
 import { codeOf } from '../checkpoint/make.js';
@@ -48,7 +48,7 @@ async function textOf(model: Model, seed = 7): Promise<Text> {
   const window = (): Int32Array =>
     Int32Array.from({ length: LENGTH }, () => Math.floor(rng.uniform() * model.config.vocabulary));
   const windows: Windows = { windows: Array.from({ length: WINDOWS }, window), length: LENGTH };
-  return { windows, embedded: await embedWindows(model, windows) };
+  return { content: windows, embedded: await embedWindows(model, windows) };
 }
 
 let runs = 0;
@@ -300,7 +300,7 @@ testWith(trained, 'a trained checkpoint')(
     const [calibration, validation] = [await windowsOf('calibration'), await windowsOf('validation')];
     const perplexity = (removed: ReadonlySet<number>, dir?: string): Promise<number> =>
       withResources(async (own) => {
-        const text = await embedText(own, model, validation);
+        const text = await embedSamples(own, engine, model, validation.content);
         const store = await own(sameShape(text.embedded));
         const repaired = new Set(dir ? seamsOf(model.config.blocks, removed).map(({ block }) => block) : []);
         let from = text.embedded;
@@ -310,7 +310,7 @@ testWith(trained, 'a trained checkpoint')(
           await passBlock(engine, model, block, [[from, store]], source);
           from = store;
         }
-        const nll = await scoreWindows(engine, model, from, text.windows);
+        const nll = await scoreSamples(engine, model, from, text.content);
         return Math.exp(nll.reduce((a, b) => a + b) / nll.length);
       });
     // ../shared/reference/structured-bits-recovery.md, D.4: computed by another program.
@@ -323,7 +323,7 @@ testWith(trained, 'a trained checkpoint')(
       const dir = await mkdtemp(join(scratch, 'trained-'));
       const seams = seamsOf(model.config.blocks, removed);
       await withResources(async (own) => {
-        const text = await embedText(own, model, calibration);
+        const text = await embedSamples(own, engine, model, calibration.content);
         await repairSeams({ engine, model, removed, seams, text, dir, onProgress: silent });
       });
       expect(await perplexity(removed, dir)).toBeCloseTo(repaired, 1);

@@ -41,7 +41,7 @@ test.each(['llama', 'mixtral'])(
     const read = async (path: string, count: number): Promise<Text> => {
       const tokens = await tokenizeCorpus(tokenizer, await readCorpus(path));
       const windows = makeWindows(tokens, { length: LENGTH, order: 'sequential', count, seed: 0 });
-      return { windows, embedded: await embedWindows(model, windows) };
+      return { content: windows, embedded: await embedWindows(model, windows) };
     };
     const seen = await read(calibration, 8);
     const text = await read(validation, 3);

@@ -51,9 +51,9 @@ async function treat(
 ) {
   const { engine = engines[0]!, dir = join(scratch, `run-${runs++}`), sites } = options;
   const windows = windowsOf(model, 7);
-  const calibration = { windows, embedded: await embedWindows(model, windows) };
+  const calibration = { content: windows, embedded: await embedWindows(model, windows) };
   const held = windowsOf(model, 8);
-  const validation = { windows: held, embedded: await embedWindows(model, held) };
+  const validation = { content: held, embedded: await embedWindows(model, held) };
   const { trace } = await runDense(engine, model, validation, undefined, silent);
   const operator = findCriterion(criterion);
   const units = model.linears.flat().filter(({ site }) => !sites || sites.includes(site));
@@ -119,7 +119,7 @@ test('the bytes are the same for any number of workers, and after an interruptio
 test('an error made in one block alone is carried on, and is none of the later blocks’ own', async () => {
   const model = await openModel(await makeFamily(join(scratch, 'alone'), 'llama', { blocks: 3 }));
   const held = windowsOf(model, 8);
-  const validation = { windows: held, embedded: await embedWindows(model, held) };
+  const validation = { content: held, embedded: await embedWindows(model, held) };
   const [engine] = engines;
   const { trace } = await runDense(engine!, model, validation, undefined, silent);
   const dir = join(scratch, 'alone-blocks');

@@ -55,7 +55,7 @@ describe.each(['F32', 'F16', 'BF16'] as const)('%s', (dtype) => {
       length: 24,
       windows: Array.from({ length: 50 }, (_, w) => Int32Array.from(Buffer.from(stutter(w, 24)))),
     };
-    text = { windows, embedded: await embedWindows(model, windows) };
+    text = { content: windows, embedded: await embedWindows(model, windows) };
     dense = await runDense(engine, model, text, text, silent);
     plan = planOf(model, () => 0.6, { kind: 'row' });
   });
@@ -68,7 +68,7 @@ describe.each(['F32', 'F16', 'BF16'] as const)('%s', (dtype) => {
     expect(existsSync(at('surrogate'))).toBe(false);
     await mkdir(at('files'));
     for (const block of model.linears.keys()) {
-      const evidence = { squareSums: dense.squareSums[block], sequences: text.windows.windows.length };
+      const evidence = { squareSums: dense.squareSums[block], sequences: text.content.windows.length };
       const treated = await treatBlock(treating, block, evidence, undefined);
       await writeBlockFile(model, block, treated, blockPath(at('files'), block));
     }

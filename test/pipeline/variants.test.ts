@@ -24,7 +24,7 @@ beforeAll(async () => {
   engine = await createOrtEngine({ device: 'cpu', workers: 2, threads: 1 });
   const tokens = await tokenizeCorpus(await loadTokenizer(model.checkpoint.dir), await readCorpus(validation));
   const windows = makeWindows(tokens, { length: LENGTH, order: 'sequential', count: 3, seed: 0 });
-  text = { windows, embedded: await embedWindows(model, windows) };
+  text = { content: windows, embedded: await embedWindows(model, windows) };
 });
 afterAll(() => engine.close());
 

@@ -84,7 +84,7 @@ async function textOf(name: string): Promise<Text> {
     length,
     windows: Array.from({ length: count }, (_, w) => ids.slice(w * length, (w + 1) * length)),
   };
-  return { windows, embedded: await embedWindows(model, windows) };
+  return { content: windows, embedded: await embedWindows(model, windows) };
 }
 
 /** A golden mask, one byte per weight: bit j % 8 of byte j / 8 of a row is column j. */
@@ -140,7 +140,12 @@ async function prune(name: string, operator: Operator, plan: Plan) {
     onProgress: silent,
   });
   const nll = await scoreBlockFiles(engine, model, dir, evaluation, silent);
-  return { dir, errors, zeros: await zerosOf(dir), perplexity: summarise(nll, evaluation.windows.length).perplexity };
+  return {
+    dir,
+    errors,
+    zeros: await zerosOf(dir),
+    perplexity: summarise(nll, evaluation.content.length - 1).perplexity,
+  };
 }
 
 async function expectMasks(zeros: ReadonlyMap<string, Uint8Array>, prefix: string, pruned: number): Promise<void> {
@@ -162,7 +167,7 @@ function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>, relati
 
 test('the dense perplexity is that of PyTorch', async () => {
   const nll = await scoreBlockFiles(engine, model, undefined, evaluation, silent);
-  const { perplexity } = summarise(nll, evaluation.windows.length);
+  const { perplexity } = summarise(nll, evaluation.content.length - 1);
   expectClose([perplexity], [facts.dense.perplexity], PERPLEXITY, 'perplexity');
 });
 

@@ -33,7 +33,7 @@ beforeAll(async () => {
   const once = Array.from({ length: count }, (_, w) => ids.slice(w * length, (w + 1) * length));
   // More windows than are sampled, in more than one chunk.
   const windows = { length, windows: Array.from({ length: 3 * Math.ceil(2048 / length) }, (_, i) => once[i % count]!) };
-  text = { windows, embedded: await embedWindows(model, windows) };
+  text = { content: windows, embedded: await embedWindows(model, windows) };
   dense = await runDense(engine, model, undefined, text, silent, ALL);
 });
 afterAll(() => engine.close());
@@ -54,7 +54,7 @@ test('one worker gives what two give', async () => {
 test('with validation text beside it they are the same; without measures there are none', async () => {
   const both = await runDense(engine, model, text, text, silent, ['outliers', 'redundancy']);
   await both.trace!.store.close();
-  expect(both.nll).toHaveLength(text.windows.windows.length);
+  expect(both.nll).toHaveLength(text.content.windows.length);
   expect(both.measured).toEqual({ outliers: dense.measured.outliers, redundancy: dense.measured.redundancy });
   expect(dense.nll).toEqual([]);
   expect(dense.trace).toBeUndefined();
@@ -140,7 +140,7 @@ test('scores are those that Wanda prunes by', async () => {
   for (const [l, linear] of model.linears.flat().entries()) {
     const data = await readTensorFloat32(model.checkpoint, `${linear.name}.weight`);
     const squareSums = dense.squareSums[linear.block]![linear.site]!;
-    const scores = scoreWanda({ ...linear, data }, { squareSums, sequences: text.windows.windows.length });
+    const scores = scoreWanda({ ...linear, data }, { squareSums, sequences: text.content.windows.length });
     expect(
       Buffer.from(countBins(scores).counts.buffer).equals(Buffer.from(dense.measured.scores![l]!.counts.buffer)),
     ).toBe(true);
@@ -150,7 +150,7 @@ test('scores are those that Wanda prunes by', async () => {
 describe('inputs', () => {
   let inputs: BlockInputs;
   beforeAll(async () => {
-    const { length } = text.windows;
+    const { length } = text.content;
     const session = await engine.load(blockGraph(model, 0, { length, outputs: 'inputs' }));
     inputs = await sampleInputs(engine, session, text.embedded);
     await session.release();
@@ -158,7 +158,7 @@ describe('inputs', () => {
 
   test('512 tokens of the first 16 windows, the first of each among them', async () => {
     const { width, data } = inputs.block;
-    const { length } = text.windows;
+    const { length } = text.content;
     const perWindow = Math.min(length, 32);
     expect(data).toHaveLength(16 * perWindow * width);
     const chunk = await text.embedded.read(0);

@@ -38,7 +38,7 @@ async function windowsOf(model: Model, text: string, length: number, count: numb
 }
 
 const embed = async (model: Model, windows: Windows): Promise<Text> => ({
-  windows,
+  content: windows,
   embedded: await embedWindows(model, windows),
 });
 

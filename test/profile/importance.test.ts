@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silent, withResources } from '../../src/base/index.js';
 import { createOrtEngine, createReferenceEngine, type Engine, type HostTensor } from '../../src/engine/index.js';
-import { scoreWindows } from '../../src/evaluate/index.js';
+import { scoreSamples } from '../../src/evaluate/index.js';
 import type { Graph } from '../../src/graph/index.js';
 import {
   blockGraph,
@@ -41,7 +41,7 @@ const open = async (family: string): Promise<Model> =>
 async function textOf(model: Model, count: number, length: number, seed = 11): Promise<Text> {
   const rng = rngOf(seed);
   const windows = Array.from({ length: count }, () => Int32Array.from({ length }, () => rng.below(VOCABULARY)));
-  return { windows: { length, windows }, embedded: await embedWindows(model, { length, windows }) };
+  return { content: { length, windows }, embedded: await embedWindows(model, { length, windows }) };
 }
 
 /** The weights of all tokens, by block and site. */
@@ -97,7 +97,7 @@ describe.each(['llama', 'gpt2'])('%s', (family) => {
           const after = await sameShape(embedded);
           await after.write(0, y!.data as Float32Array);
           await passBlock(reference, model, 1, [[after, after]]);
-          return (await scoreWindows(reference, model, after, text.windows))[0]!;
+          return (await scoreSamples(reference, model, after, text.content))[0]!;
         };
         const step = 0.02;
         for (let token = 0; token < T; token++) {

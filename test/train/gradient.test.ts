@@ -8,7 +8,7 @@ import { readTensorFloat32 } from '../../src/checkpoint/index.js';
 import { createOrtEngine, type Engine } from '../../src/engine/index.js';
 import { blockTensors, type Model, openModel } from '../../src/model/index.js';
 import { runBlocks } from '../../src/pipeline/index.js';
-import { embedText } from '../../src/stream/index.js';
+import { embedSamples } from '../../src/stream/index.js';
 import { type Parameter, trainLogits } from '../../src/train/index.js';
 import { makeFolder } from '../api/make.js';
 import { makeFamily } from '../families.js';
@@ -47,7 +47,7 @@ let count = 0;
 /** The loss of the model, and the gradient of each tensor, from one step on all the text. */
 async function lossOf(model: Model, dense: Model, loss: 'kl' | 'nll', tensors: ReadonlyMap<string, Float32Array>) {
   return await withResources(async (own) => {
-    const text = await embedText(own, model, { windows });
+    const text = await embedSamples(own, engine, model, windows);
     const noted = new Map<string, Float32Array>();
     const parameters = Array.from({ length: model.config.blocks }, (_, block) =>
       blockTensors(model.config, model.tensorNames, block).flatMap(({ name }) =>

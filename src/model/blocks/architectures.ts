@@ -1,6 +1,7 @@
 import type { ModelConfig } from '../config.js';
 import type { ArchitectureName } from '../families/family.js';
 import type { BlockArchitecture, BlockBuilder } from './block-builder.js';
+import { convnextBlock } from './convnext.js';
 import { gemmaBlock } from './gemma.js';
 import { gptNeoxBlock } from './gpt-neox.js';
 import { gpt2Block } from './gpt2.js';
@@ -16,6 +17,7 @@ export const ARCHITECTURES: Readonly<Record<ArchitectureName, BlockArchitecture>
   gpt2: gpt2Block,
   gpt_neox: gptNeoxBlock,
   mixture: mixtureBlock,
+  convnext: convnextBlock,
 };
 
 /** Builds a block of the model's architecture with any builder. */

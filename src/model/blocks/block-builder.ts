@@ -3,7 +3,7 @@
 // family that can be pruned can also be run. Values between two linears are [B·T, width]; the residual is [B, T, D].
 
 import type { Mixture, ModelConfig } from '../config.js';
-import type { LinearKind, NormRole } from '../families/names.js';
+import type { ExtraRole, LinearKind, NormRole } from '../families/names.js';
 import type { BlockParts, TapSite } from './parts.js';
 
 /** `R` is the result of `route`; a block file only hands it on. */
@@ -24,6 +24,15 @@ export interface BlockBuilder<V, R = unknown> {
   multiply(a: V, b: V): V;
   /** The residual plus the output of a linear, [B, T, D]. */
   add(residual: V, x: V): V;
+
+  /** x [B·T, D] times a vector, channel by channel. */
+  scale(x: V, role: Extract<ExtraRole, 'attentionScale' | 'mlpScale'>): V;
+  /** The residual at half the image's sides, where the block begins with that; else the residual. */
+  halve(): V;
+  /** A convolution of the image with a kernel for each channel: [B, T, D] → [B·T, D]. */
+  depthwise(x: V): V;
+  /** ConvNeXt V2's global response norm of x [B·T, F]: w ⊙ x ⊙ n + b + x, n a channel's norm over the image by the mean of these. */
+  respond(x: V): V;
 
   /** Splits the last axis of x [B·T, width] into parts of these widths, in order. */
   split(x: V, widths: readonly number[]): readonly V[];

@@ -5,7 +5,9 @@
 import { float, type Graph, GraphBuilder, int } from '../../graph/index.js';
 import { causalAttention, type PrefixTreeRow } from '../attention.js';
 import type { Mixture, ModelConfig } from '../config.js';
-import type { LinearKind, NormRole } from '../families/names.js';
+import type { ExtraRole, LinearKind, NormRole } from '../families/names.js';
+import { blockConfig, gridOf, halvesImage, residualShape, widthAt } from '../image/config.js';
+import { depthwise, halveImage, respond } from '../image/convolve.js';
 import { activate, normalise, type TensorSource, weight } from '../nodes.js';
 import { type Rope, ropeTables } from '../rope.js';
 import { combine, type Routing, route } from '../routing.js';
@@ -77,7 +79,10 @@ export type BlockValues = {
 
 export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   readonly x: string;
+  /** As this block has it. */
   readonly config: ModelConfig;
+  /** Rows of a sample inside the block. */
+  private readonly length: number;
   private readonly g: GraphBuilder;
   private readonly options: BlockBuilderOptions;
   private readonly trees: PrefixTreeRow | undefined;
@@ -97,9 +102,12 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
 
   constructor(options: BlockBuilderOptions) {
     this.options = options;
-    this.config = options.config;
+    const { config, block } = options;
+    this.config = blockConfig(config, block);
+    this.length = residualShape(config, block, options.length).length;
     this.g = options.graph ?? new GraphBuilder();
-    this.x = this.g.input(options.input ?? 'x', 'f32', ['B', options.length, options.config.hidden]);
+    const { width } = residualShape(config, block - 1, options.length);
+    this.x = this.g.input(options.input ?? 'x', 'f32', ['B', options.length, width]);
     if (!options.trees) return;
     const positions = this.g.input('positions', 'i64', ['B', options.length]);
     this.trees = { positions, subtreeEnd: this.g.input('subtree_end', 'f32', ['B', 1, 1, options.length]) };
@@ -110,7 +118,8 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   }
 
   norm(x: string, role: NormRole): string {
-    const { tensor, config } = this.options;
+    const { config } = this;
+    const { tensor } = this.options;
     const width = role === 'qNorm' || role === 'kNorm' ? config.headDim : config.hidden;
     const y = normalise(this.g, config, x, { scale: tensor(`${role}.weight`), bias: tensor(`${role}.bias`), width });
     this.normed.set(y, { role, x });
@@ -181,9 +190,47 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
     const kind = this.made.get(x);
     if (kind !== undefined) this.residuals.set(kind, residual);
     this.middle = residual;
-    const y = this.g.op('Add', [residual, this.reshape(x, [-1, this.options.length, this.config.hidden])]);
+    const y = this.g.op('Add', [residual, this.reshape(x, [-1, this.length, this.config.hidden])]);
     this.added.set(y, x);
     return y;
+  }
+
+  scale(x: string, role: 'attentionScale' | 'mlpScale'): string {
+    return this.g.op('Mul', [x, this.extra(role)]);
+  }
+
+  halve(): string {
+    const { config: whole, block } = this.options;
+    if (!halvesImage(whole, block)) return this.x;
+    const width = widthAt(whole, block - 1);
+    const tensor = (role: ExtraRole): TensorSource => this.options.tensor(role)!;
+    const scale = tensor('halving.norm.weight');
+    const normed = normalise(this.g, this.config, this.x, { scale, bias: tensor('halving.norm.bias'), width });
+    const patches = halveImage(this.g, normed, gridOf(whole.image!, block - 1), width);
+    // A convolution whose kernel is as large as its step is a product of patches; its weights lie in the same order.
+    const kernel = tensor('halving.weight');
+    const matrix = weight(this.g, { ...kernel, shape: [this.config.hidden, 4 * width] });
+    const made = this.g.op('Gemm', [patches, matrix, this.extra('halving.bias')], { transB: int(1) });
+    return this.reshape(made, [-1, this.length, this.config.hidden]);
+  }
+
+  depthwise(x: string): string {
+    const { config: whole, block } = this.options;
+    const tensors = { kernel: this.extra('depthwise.weight'), bias: this.extra('depthwise.bias') };
+    return depthwise(this.g, x, gridOf(whole.image!, block), this.config.hidden, tensors);
+  }
+
+  respond(x: string): string {
+    const image = this.reshape(x, [-1, this.length, this.config.intermediate]);
+    const width = this.config.intermediate;
+    const tensors = { scale: this.extra('response.weight', [width]), bias: this.extra('response.bias', [width]) };
+    return this.rows(respond(this.g, image, width, tensors), width);
+  }
+
+  /** One of the block's own tensors, under another shape of as many numbers. */
+  private extra(role: ExtraRole, shape?: readonly number[]): string {
+    const source = this.options.tensor(role)!;
+    return weight(this.g, shape ? { ...source, shape } : source);
   }
 
   split(x: string, widths: readonly number[]): string[] {
@@ -257,8 +304,16 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
 
   attend(q: string, k: string, v: string): string {
     const { length: T, block } = this.options;
-    const { heads, kvHeads, headDim, windows, attention: settings } = this.config;
+    const { heads, kvHeads, headDim, windows, attention: settings, causal } = this.config;
     const wide = (x: string, count: number): string => this.reshape(x, [-1, T, count * headDim]);
+    if (!causal) {
+      const attended = this.g.op('Attention', [wide(q, heads), wide(k, kvHeads), wide(v, kvHeads)], {
+        q_num_heads: int(heads),
+        kv_num_heads: int(kvHeads),
+        scale: float(settings.scale),
+      });
+      return this.rows(attended, heads * headDim);
+    }
     const attention = causalAttention(
       this.g,
       { q: wide(q, heads), k: wide(k, kvHeads), v: wide(v, kvHeads) },
@@ -274,7 +329,8 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   }
 
   output(value: () => string): void {
-    const { outputs, length, config } = this.options;
+    const { length, config } = this;
+    const { outputs } = this.options;
     if (outputs === 'nothing') this.y = value();
     else if (outputs === 'hidden' || outputs === 'both') this.g.output(value(), 'y', ['B', length, config.hidden]);
   }

@@ -2,7 +2,7 @@
 // them names, the block file computes with them; which rows and columns can only go together follows (groups.ts).
 
 import type { Mixture, ModelConfig } from '../config.js';
-import type { LinearKind, NormRole } from '../families/names.js';
+import type { ExtraRole, LinearKind, NormRole } from '../families/names.js';
 
 /** A place in a block where linears read, with one tap. Linears that read the same value share it. */
 export type TapSite =
@@ -58,12 +58,20 @@ export type BlockParts = {
   readonly norms: readonly NormPart[];
   readonly linears: readonly LinearPart[];
   readonly router?: { readonly rows: number; readonly columns: number };
+  /** Tensors that are neither norms nor linears. */
+  readonly extras?: readonly ExtraPart[];
 };
+
+export type ExtraPart = { readonly role: ExtraRole; readonly shape: readonly number[] };
 
 /** The role of a linear among a block’s tensors. */
 export const linearRole = (role: LinearKind, expert: number | undefined): string =>
   expert === undefined ? role : `expert.${expert}.${role}`;
 export const ROUTER = 'router';
+
+/** The factors of what attention and MLP add to the residual, where the model has them. */
+export const scaleParts = ({ layerScale, hidden }: ModelConfig): readonly ExtraPart[] =>
+  layerScale ? (['attentionScale', 'mlpScale'] as const).map((role) => ({ role, shape: [hidden] })) : [];
 
 /** The norms of attention and MLP, and those of each head’s queries and keys. */
 export function normParts(config: ModelConfig, after: readonly NormRole[] = []): readonly NormPart[] {

@@ -1,13 +1,17 @@
 // A family is data: how one `model_type` differs from what config.json says, and the names of its tensors. A config *value*
 // that changes the numbers and that the block cannot express is refused by name, never ignored.
 
+import type { ImageSpec } from './image-spec.js';
 import type { Names } from './names.js';
 
 /** The block files: src/model/blocks/. */
-export type ArchitectureName = 'llama' | 'gemma' | 'opt' | 'gpt2' | 'gpt_neox' | 'mixture';
+export type ArchitectureName = 'llama' | 'gemma' | 'opt' | 'gpt2' | 'gpt_neox' | 'mixture' | 'convnext';
 
-/** `gelu` is x·Φ(x); `gelu_tanh` the approximation that goes by gelu_new, gelu_fast and gelu_pytorch_tanh. */
-export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'relu';
+/**
+ * `gelu` is x·Φ(x); `gelu_tanh` the approximation that goes by gelu_new, gelu_fast and gelu_pytorch_tanh; `quick_gelu` is
+ * x·σ(1.702x).
+ */
+export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'relu';
 
 /** Always, never, or by a boolean key of config.json; `fallback` (false by default) applies where the key is absent. */
 export type Flag = boolean | { readonly key: string; readonly fallback?: boolean };
@@ -44,6 +48,14 @@ export type FamilySpec = {
   readonly positions?: 'rotary' | { readonly offset: number };
   /** The key of the share of each head that is rotated, and the share where it is absent. Undefined: all of the head. */
   readonly partialRotary?: { readonly keys: readonly string[]; readonly fallback: number };
+  /** Whether a token sees only those before it. Defaults to true. */
+  readonly causal?: boolean;
+  /** What attention and MLP add to the residual is multiplied by a vector of its own (DINOv2). Defaults to false. */
+  readonly layerScale?: boolean;
+  /** Whether the MLP of OPT's block is gated, with gate and up in one tensor. Defaults to false. */
+  readonly gated?: Flag;
+  /** Set where the blocks read images instead of tokens. */
+  readonly image?: ImageSpec;
   /** Embeddings are multiplied by √D. Defaults to false. */
   readonly scaledEmbedding?: boolean;
   /** The key of the base of the rotation in blocks with a window, and its default, where that rotation differs. */

@@ -1,3 +1,6 @@
+import { convnext, convnextv2 } from './convnext.js';
+import { deit } from './deit.js';
+import { dinov2 } from './dinov2.js';
 import type { FamilySpec } from './family.js';
 import { gemma2 } from './gemma2.js';
 import { gemma3 } from './gemma3.js';
@@ -12,11 +15,25 @@ import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
 import { qwen3Moe } from './qwen3-moe.js';
+import { vit } from './vit.js';
 
 /** Every family, by `model_type`. */
 export const FAMILIES: ReadonlyMap<string, FamilySpec> = new Map(
-  [llama, mistral, mixtral, qwen2, qwen3, qwen3Moe, phi3, gemma2, gemma3Text, gemma3, opt, gpt2, gptNeox].map(
-    (family) => [family.modelType, family],
-  ),
+  [
+    llama,
+    mistral,
+    mixtral,
+    qwen2,
+    qwen3,
+    qwen3Moe,
+    phi3,
+    gemma2,
+    gemma3Text,
+    gemma3,
+    opt,
+    gpt2,
+    gptNeox,
+    ...[vit, deit, dinov2, convnext, convnextv2],
+  ].map((family) => [family.modelType, family]),
 );
 export type { FamilySpec };

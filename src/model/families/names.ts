@@ -7,6 +7,19 @@ export type LinearKind = (typeof LINEAR_KINDS)[number];
 
 export type NormRole = 'attentionNorm' | 'attentionPostNorm' | 'mlpNorm' | 'mlpPostNorm' | 'qNorm' | 'kNorm';
 
+/** A tensor of a block that is neither a norm's nor a prunable linear's. */
+export type ExtraRole =
+  | 'attentionScale'
+  | 'mlpScale'
+  | 'depthwise.weight'
+  | 'depthwise.bias'
+  | 'response.weight'
+  | 'response.bias'
+  | 'halving.norm.weight'
+  | 'halving.norm.bias'
+  | 'halving.weight'
+  | 'halving.bias';
+
 export type Names = {
   /** Possible base names; the embedding decides which one applies. Checkpoints of the bare model have an empty one. */
   readonly bases: readonly string[];
@@ -21,12 +34,16 @@ export type Names = {
   /** Names of the head, today’s first. Where none is stored, the head is tied to the embedding. */
   readonly head: readonly string[];
   readonly modules: Readonly<Partial<Record<LinearKind | NormRole, string>>>;
+  /** Those that are named otherwise where the MLP is gated. */
+  readonly gatedModules?: Readonly<Partial<Record<LinearKind, string>>>;
   /** Where blocks have experts: the router, the prefix of an expert’s number, and the linears after it. */
   readonly experts?: {
     readonly router: string;
     readonly before: string;
     readonly modules: Readonly<Partial<Record<LinearKind, string>>>;
   };
+  /** Whole names of a block's other tensors, below its prefix or, for `halving`, below its stage's. */
+  readonly extras?: Readonly<Partial<Record<ExtraRole, string>>>;
   /** Endings of names of block tensors that older transformers saved and that hold no weights. */
   readonly buffers: readonly string[];
 };
@@ -51,4 +68,23 @@ export const LLAMA_NAMES: Names = {
     down: 'mlp.down_proj',
   },
   buffers: ['.rotary_emb.inv_freq'],
+};
+
+/** Names that ViT, DeiT and DINOv2 share. */
+export const VIT_NAMES: Omit<Names, 'bases'> = {
+  embedding: 'embeddings.patch_embeddings.projection',
+  finalNorm: 'layernorm',
+  blocks: 'encoder.layer',
+  head: ['classifier'],
+  modules: {
+    attentionNorm: 'layernorm_before',
+    mlpNorm: 'layernorm_after',
+    q: 'attention.attention.query',
+    k: 'attention.attention.key',
+    v: 'attention.attention.value',
+    o: 'attention.output.dense',
+    up: 'intermediate.dense',
+    down: 'output.dense',
+  },
+  buffers: ['.embeddings.mask_token'],
 };

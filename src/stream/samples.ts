@@ -1,0 +1,76 @@
+// What a model is measured on: a text cut into windows of tokens, or images; and the residual before block 0, in which both are
+// rows of numbers. Everything that only follows the residual takes either.
+
+import { type Own, UnsupportedError } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
+import type { Model } from '../model/index.js';
+import type { Windows } from '../text/index.js';
+import { type Activations, takeSamples } from './activations.js';
+import { embedWindows } from './embed.js';
+import { embedImages, type Images } from './images.js';
+import { type Importance, sampleImportance } from './importance.js';
+
+/** `length` is the number of rows of a sample before block 0: tokens of a window, or patches of an image and what stands beside them. */
+export type Content = Windows | Images;
+
+/** Samples and their embeddings. All samples of a run have one length. */
+export type Samples<C extends Content = Content> = {
+  readonly content: C;
+  readonly embedded: Activations;
+  /** How much its tokens count in statistics; absent where all count alike. */
+  readonly importance?: Importance | undefined;
+};
+
+/** A text's windows and their embeddings. */
+export type Text = Samples<Windows>;
+
+/** The number of samples. */
+export const countOf = (content: Content): number => ('pixels' in content ? content.pixels : content.windows).length;
+
+/** How many rows of a sample are scored: of a window all tokens but the first, of an image its one label. */
+export const scoredOf = (content: Content): number => ('pixels' in content ? 1 : content.length - 1);
+
+/** The samples at these places. */
+export function pick<C extends Content>(content: C, places: readonly number[]): C {
+  if (!('pixels' in content)) return { ...content, windows: places.map((at) => content.windows[at]!) };
+  const { labels } = content;
+  return {
+    ...content,
+    pixels: places.map((at) => content.pixels[at]!),
+    ...(labels ? { labels: Int32Array.from(places, (at) => labels[at]!) } : {}),
+  };
+}
+
+/** Samples with their embeddings; `own` closes them with its scope. */
+export async function embedSamples<C extends Content>(
+  own: Own,
+  engine: Engine,
+  model: Model,
+  content: C,
+): Promise<Samples<C>> {
+  const embedded = 'pixels' in content ? embedImages(engine, model, content) : embedWindows(model, content);
+  return { content, embedded: await own(embedded) };
+}
+
+/** The places of `count` things spread evenly over `of`, or of all of them if there are fewer. */
+export function spreadEvenly(count: number, of: number): readonly number[] {
+  const taken = Math.min(count, of);
+  return Array.from({ length: taken }, (_, i) => Math.floor((i * of) / taken));
+}
+
+/** `count` samples spread evenly over `from`, which count as they do there. `own` closes their embeddings with its scope. */
+export async function takeEvenly<C extends Content>(own: Own, from: Samples<C>, count: number): Promise<Samples<C>> {
+  const taken = spreadEvenly(count, countOf(from.content));
+  const embedded = await own(takeSamples(from.embedded, taken));
+  const sample = { content: pick(from.content, taken), embedded };
+  const { importance } = from;
+  if (!importance) return sample;
+  return { ...sample, importance: await sampleImportance(own, importance, taken) };
+}
+
+/** @throws UnsupportedError E_UNSUPPORTED_IMAGES: `what` is implemented for texts alone */
+export function requireText(samples: Samples, what: string): Text {
+  const { content } = samples;
+  if (!('pixels' in content)) return { ...samples, content };
+  throw new UnsupportedError('E_UNSUPPORTED_IMAGES', `${what} is implemented for texts, not for images.`, { what });
+}
