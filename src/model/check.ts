@@ -5,7 +5,7 @@
 import { CheckpointError, UnsupportedError } from '../base/portable.js';
 import { type Checkpoint, findQuantised, givenPath, readTensorRange, type TensorInfo } from '../checkpoint/index.js';
 import { bytesPerElement, type DType, elementCount, toFloat32 } from '../tensor/index.js';
-import { findFamily, type ModelConfig } from './config.js';
+import type { ModelConfig } from './config.js';
 import { isBuffer, modelTensors, storedPair, type TensorNames } from './tensor-names.js';
 
 /** Bytes of two tensors that are compared at a time. */
@@ -103,8 +103,8 @@ function refuseQuantised({ dir, tensors }: Checkpoint): void {
 }
 
 /** A tensor stored under two of the names that a family has for it; nothing says which one is meant. */
-function refuseTwins({ family }: ModelConfig, checkpoint: Checkpoint): void {
-  const { bases, embedding, head } = findFamily({ model_type: family }).names;
+function refuseTwins({ family, names: own }: ModelConfig, checkpoint: Checkpoint): void {
+  const { bases, embedding, head } = own;
   for (const names of [bases.map((base) => `${base}${embedding}.weight`), head.map((name) => `${name}.weight`)]) {
     const stored = names.filter((name) => checkpoint.tensors.has(name));
     if (stored.length < 2) continue;
@@ -121,7 +121,7 @@ function refuseTwins({ family }: ModelConfig, checkpoint: Checkpoint): void {
  * design.
  */
 export function noteUnused(config: ModelConfig, tensorNames: TensorNames, checkpoint: Checkpoint): readonly string[] {
-  const { within, names } = findFamily({ model_type: config.family });
+  const { within, names } = config;
   if (within !== undefined) return [];
   const used = modelTensors(config, tensorNames);
   const twin = tiedTwin(config, checkpoint);

@@ -5,6 +5,8 @@ import { z } from 'zod';
 import { CheckpointError, UnsupportedError } from '../base/portable.js';
 import type { Activation, ArchitectureName, FamilySpec } from './families/family.js';
 import { FAMILIES } from './families/index.js';
+import type { Names } from './families/names.js';
+import { TOWERS, type TrunkName, trunkFamily } from './families/towers.js';
 import { type ImageConfig, readImageConfig, withImageKeys } from './image/config.js';
 import { malformed, unsupported } from './refuse.js';
 import type { Rope } from './rope.js';
@@ -21,6 +23,10 @@ export type Mixture = {
 
 export type ModelConfig = {
   readonly family: string;
+  /** The names of its tensors, as a checkpoint may have them. */
+  readonly names: Names;
+  /** The object in config.json that describes it, where that is not the whole. */
+  readonly within: string | undefined;
   readonly architecture: ArchitectureName;
   /** L, the number of blocks; D, the residual's width; F, the MLP's width; V, the vocabulary. */
   readonly blocks: number;
@@ -131,12 +137,12 @@ const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
 ]);
 
 /**
- * Reads what the forward pass needs from a checkpoint's config.json.
+ * Reads what the forward pass needs from a checkpoint's config.json; `trunk` says of which trunk, where it has several.
  * @throws CheckpointError E_CHECKPOINT_CONFIG where a value is missing or malformed
  * @throws UnsupportedError E_UNSUPPORTED_FAMILY, E_UNSUPPORTED_CONFIG where a value needs what we do not implement
  */
-export function readModelConfig(whole: Json): ModelConfig {
-  const family = findFamily(whole);
+export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
+  const family = trunkFamily(whole, trunk) ?? findFamily(whole);
   const config = described(whole, family);
   const raw = parse(config, family);
   refuseUnknownValues(raw, config, family);
@@ -156,6 +162,8 @@ export function readModelConfig(whole: Json): ModelConfig {
   const ropeRaw = { ...raw, max_position_embeddings: maxPositions };
   return {
     family: family.modelType,
+    names: family.names,
+    within: family.within,
     architecture: family.architecture,
     blocks: raw.num_hidden_layers,
     hidden: raw.hidden_size,
@@ -207,7 +215,7 @@ export function readModelConfig(whole: Json): ModelConfig {
 export function findFamily(config: Json): FamilySpec {
   const family = FAMILIES.get(String(config.model_type));
   if (family) return family;
-  const supported = [...FAMILIES.keys()].join(', ');
+  const supported = [...FAMILIES.keys(), ...TOWERS.keys()].join(', ');
   throw new UnsupportedError(
     'E_UNSUPPORTED_FAMILY',
     `config.json has model_type ${JSON.stringify(config.model_type)}; supported families: ${supported}.`,

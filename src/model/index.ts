@@ -5,6 +5,7 @@ export { findFamily, keyOf, type ModelConfig, readModelConfig } from './config.j
 export type { FamilySpec } from './families/family.js';
 export { FAMILIES } from './families/index.js';
 export type { LinearKind } from './families/names.js';
+export type { TrunkName } from './families/towers.js';
 export { type BrokenTensor, blameWeights, describeCounts, findBroken, requireFiniteTensors } from './finite.js';
 export { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
 export { type BlockGraphs, type BlockPart, blockGraphs, type Half, partGraph } from './halves.js';
@@ -21,6 +22,7 @@ export {
   headTensorNames,
   type Model,
   openModel,
+  openTrunk,
   poolGraph,
   resizeModel,
   stemGraph,

@@ -7,6 +7,7 @@ import { buildBlockGraph } from './block.js';
 import type { BlockOutputs, PrefixTreeRows, WeightInput } from './blocks/graph-block-builder.js';
 import { checkTensors, noteUnused, settleTie, tiedTwin } from './check.js';
 import { type ModelConfig, readModelConfig } from './config.js';
+import { TOWERS, type TrunkName, trunksOf } from './families/towers.js';
 import { buildHeadGraph, type HeadOutput } from './head.js';
 import { withImageSize } from './image/config.js';
 import { buildPoolGraph } from './image/pool.js';
@@ -26,6 +27,9 @@ import {
 export type Model = {
   readonly checkpoint: Checkpoint;
   readonly config: ModelConfig;
+  /** Which of the checkpoint's trunks this is, and all of them; undefined and none where it has one. */
+  readonly trunk: TrunkName | undefined;
+  readonly trunks: readonly TrunkName[];
   readonly tensorNames: TensorNames;
   /** Prunable linears of each block. */
   readonly linears: readonly (readonly Linear[])[];
@@ -44,9 +48,13 @@ export type Model = {
  * head that should be tied to the embeddings is compared with them. `origin` is the file that the directory was made from.
  * @throws CheckpointError E_CHECKPOINT_…, UnsupportedError E_UNSUPPORTED_…, ResourceError E_RESOURCE_…
  */
-export async function openModel(dir: string, origin?: Origin): Promise<Model> {
-  const checkpoint = await openCheckpoint(dir, origin);
-  const stated = settleHeads(readModelConfig(checkpoint.config), (name) => checkpoint.tensors.has(name));
+export async function openModel(dir: string, origin?: Origin, trunk?: TrunkName): Promise<Model> {
+  return await openTrunk(await openCheckpoint(dir, origin), trunk);
+}
+
+/** Opens a trunk of a checkpoint: the given one, or the main one. @throws as `openModel` */
+export async function openTrunk(checkpoint: Checkpoint, trunk?: TrunkName): Promise<Model> {
+  const stated = settleHeads(readModelConfig(checkpoint.config, trunk), (name) => checkpoint.tensors.has(name));
   const { config, notes } = await settleTie(stated, checkpoint);
   const tensorNames = tensorNamesOf(config, (name) => checkpoint.tensors.has(name));
   checkTensors(config, tensorNames, checkpoint);
@@ -59,9 +67,12 @@ export async function openModel(dir: string, origin?: Origin): Promise<Model> {
     if (name !== twin && !isBuffer(config, tensorNames, name)) parameters += elementCount(shape);
     bytes += length;
   }
+  const trunks = trunksOf(checkpoint.config);
   return {
     checkpoint,
     config,
+    trunk: trunks.length === 0 ? undefined : (trunk ?? TOWERS.get(String(checkpoint.config.model_type))!.main),
+    trunks,
     tensorNames,
     linears,
     bytes,

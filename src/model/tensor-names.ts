@@ -4,7 +4,7 @@
 import type { TensorInfo } from '../checkpoint/portable.js';
 import { ARCHITECTURES } from './blocks/architectures.js';
 import { type BlockParts, type Fed, linearRole, ROUTER, type TapSite } from './blocks/parts.js';
-import { findFamily, type ModelConfig } from './config.js';
+import type { ModelConfig } from './config.js';
 import type { LinearKind, Names, NormRole } from './families/names.js';
 import { blockConfig } from './image/config.js';
 import { type ImageNames, imageNamesOf, imageTensors } from './image/tensors.js';
@@ -30,9 +30,6 @@ export type Linear = {
   readonly expert: number | undefined;
 };
 
-/** The names of a family's tensors. */
-const namesOf = ({ family }: ModelConfig): Names => findFamily({ model_type: family }).names;
-
 /** Names of tensors outside the blocks, and the prefix of names in blocks. */
 export type TensorNames = {
   readonly embedding: string;
@@ -50,7 +47,7 @@ export type TensorNames = {
 
 /** The names of a model of `config`, where `has` says which tensors exist. */
 export function tensorNamesOf(config: ModelConfig, has: (name: string) => boolean): TensorNames {
-  const names = namesOf(config);
+  const names = config.names;
   const base = baseOf(names, has);
   const own = names.head.map((name) => `${name}.weight`).find(has);
   const usual = `${base}${names.embedding}.weight`;
@@ -100,7 +97,7 @@ const stagePrefix = (prefix: string): string => prefix.slice(0, prefix.indexOf('
 
 /** Names the modules of a block by their roles. */
 function moduleNames(config: ModelConfig, tensorNames: TensorNames, block: number) {
-  const { modules: plain, gatedModules, experts } = namesOf(config);
+  const { modules: plain, gatedModules, experts } = config.names;
   const modules = config.gated ? { ...plain, ...gatedModules } : plain;
   const prefix = blockPrefix(config, tensorNames, block);
   return (role: LinearKind | NormRole | typeof ROUTER, expert?: number): string => {
@@ -151,7 +148,7 @@ export function blockTensors(config: ModelConfig, tensorNames: TensorNames, bloc
   const prefix = blockPrefix(config, tensorNames, block);
   for (const { role, shape } of extras) {
     const before = role.startsWith('halving.') ? stagePrefix(prefix) : prefix;
-    tensors.push({ name: before + namesOf(config).extras![role]!, role, shape });
+    tensors.push({ name: before + config.names.extras![role]!, role, shape });
   }
   return tensors;
 }
@@ -183,7 +180,7 @@ export function modelTensors(config: ModelConfig, tensorNames: TensorNames): Rea
 
 /** Whether a tensor is a buffer that older transformers saved with a block and that holds no weights. */
 export const isBuffer = (config: ModelConfig, tensorNames: TensorNames, name: string): boolean =>
-  name.startsWith(tensorNames.blocks) && namesOf(config).buffers.some((end) => name.endsWith(end));
+  name.startsWith(tensorNames.blocks) && config.names.buffers.some((end) => name.endsWith(end));
 
 /** A tensor of a safetensors file as a graph initialiser that points into the file. */
 export function inPlace(info: TensorInfo): TensorSource {

@@ -416,7 +416,19 @@ function modelOf(config: ModelConfig): Model {
   const checkpoint = { dir: '.', config: {}, tensors: new Map(), shards: [], files: [] };
   const tensorNames = tensorNamesOf(config, () => true);
   const linears = [linearsOf(config, tensorNames, 0)];
-  return { checkpoint, config, tensorNames, linears, bytes: 0, parameters: 0, prunable: 0, blockWeights: 0, notes: [] };
+  return {
+    checkpoint,
+    config,
+    tensorNames,
+    linears,
+    bytes: 0,
+    parameters: 0,
+    prunable: 0,
+    blockWeights: 0,
+    trunk: undefined,
+    trunks: [],
+    notes: [],
+  };
 }
 
 /** A block of random weights that lie in the graph itself, over `B` windows of `T` tokens. */
