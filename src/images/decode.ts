@@ -17,6 +17,13 @@ export type DecodedImage = Image & {
   readonly orientation: number;
 };
 
+/** What decodes each format, for records. */
+export const DECODERS = {
+  jpeg: 'mozjpeg (@jsquash/jpeg 1)',
+  png: 'layerwise',
+  webp: 'libwebp (@jsquash/webp 1)',
+} as const;
+
 const OTHERS: readonly (readonly [name: string, matches: (text: string) => boolean])[] = [
   ['a GIF', (text) => text.startsWith('GIF8')],
   ['a BMP', (text) => text.startsWith('BM')],

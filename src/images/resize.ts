@@ -8,6 +8,9 @@ import type { Image } from './pixels.js';
 const FILTERS = ['nearest', 'box', 'bilinear', 'hamming', 'bicubic', 'lanczos'] as const;
 export type Filter = (typeof FILTERS)[number];
 
+/** For records. */
+export const RESAMPLER = 'pillow<13';
+
 const sinc = (x: number): number => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
 
 type Kernel = { readonly support: number; weigh(x: number): number };

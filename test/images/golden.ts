@@ -28,7 +28,7 @@ type Golden = {
 
 export const golden = JSON.parse(readFileSync(`${root}golden.json`, 'utf8')) as Golden;
 export const imageNames = readdirSync(`${root}files`).sort();
-const imagePath = (name: string): string => `${root}files/${name}`;
+export const imagePath = (name: string): string => `${root}files/${name}`;
 export const imageBytes = (name: string): Uint8Array => readFileSync(imagePath(name));
 
 export const sha256 = (data: Uint8Array | Float32Array): string =>

@@ -1,0 +1,182 @@
+// Images drawn from a set and made into the bytes a model takes. Which ones, and in which order, depends on the seed alone. The
+// record holds what is needed to get the same bytes again, and their hash.
+
+import { createHash } from 'node:crypto';
+import { createRng, type OnProgress, OptionError, ResourceError, silent } from '../base/index.js';
+import { DECODERS, decodeImage, type Orientation } from './decode.js';
+import { outputSize, preprocess } from './preprocess.js';
+import type { Preprocessing } from './preprocessing.js';
+import { RESAMPLER } from './resize.js';
+import type { ImageItem, ImageSet } from './sets/set.js';
+
+export type DrawOptions = {
+  /** How many. Defaults to all that there are. */
+  readonly count?: number;
+  /** `all`: from the beginning; `random`: distinct ones by the seed. */
+  readonly order: 'all' | 'random';
+  readonly seed: number;
+  /** With `random`: as many of each class as possible. Defaults to true where items have labels. */
+  readonly balanced?: boolean;
+};
+
+export type PrepareOptions = DrawOptions & {
+  /** Defaults to `ignore`. */
+  readonly orientation?: Orientation;
+  /** The model's label of each class; defaults to the place of the class. */
+  readonly labelIds?: Int32Array;
+  readonly onProgress?: OnProgress;
+};
+
+export type ImageRecord = {
+  readonly name: string;
+  /** SHA-256 over the uint8 pixels, image after image. */
+  readonly hash: string;
+  readonly set: { readonly hash: string; readonly layout: string; readonly items: number };
+  readonly images: number;
+  readonly height: number;
+  readonly width: number;
+  readonly order: 'all' | 'random';
+  readonly seed: number | null;
+  readonly balanced: boolean;
+  readonly orientation: Orientation;
+  readonly decoders: typeof DECODERS;
+  readonly resampler: typeof RESAMPLER;
+  readonly preprocessing: Preprocessing;
+  /** How many classes came, and how many images of the rarest and the most frequent of them. */
+  readonly labels: { readonly classes: number; readonly fewest: number; readonly most: number } | null;
+};
+
+export type PreparedImages = {
+  /** Of each image [height, width, 3]. */
+  readonly pixels: readonly Uint8Array[];
+  readonly height: number;
+  readonly width: number;
+  /** The items, in the same order: their questions and names. */
+  readonly items: readonly ImageItem[];
+  readonly labels: Int32Array | undefined;
+  readonly record: ImageRecord;
+};
+
+/** The most that prepared images may take. */
+const MAX_BYTES = 4 * 2 ** 30;
+
+/**
+ * The places of the items that are drawn; items without an image are left out.
+ * @throws OptionError E_OPTION_IMAGES where there are fewer than asked for
+ */
+export function drawImages({ items, path }: Pick<ImageSet, 'items' | 'path'>, options: DrawOptions): number[] {
+  const { count, order, seed } = options;
+  const all = [...items.keys()].filter((place) => items[place]!.image !== undefined);
+  if (count !== undefined && !(Number.isInteger(count) && count > 0 && count <= all.length)) {
+    throw new OptionError(
+      'E_OPTION_IMAGES',
+      `${path}: expected a number of images from 1 to ${all.length}, got ${count}.`,
+      {
+        got: count,
+        expected: all.length,
+      },
+    );
+  }
+  if (all.length === 0)
+    throw new OptionError('E_OPTION_IMAGES', `${path}: expected images, got text alone.`, { got: path });
+  const wanted = count ?? all.length;
+  if (order === 'all') return all.slice(0, wanted);
+  const { below } = createRng(seed);
+  const shuffle = <T>(list: T[]): T[] => {
+    for (let left = list.length - 1; left > 0; left--) {
+      const other = below(left + 1);
+      [list[left], list[other]] = [list[other]!, list[left]!];
+    }
+    return list;
+  };
+  const shuffled = shuffle(all);
+  if (!isBalanced(items, options)) return shuffled.slice(0, wanted);
+  const classes = new Map<number, number[]>();
+  for (const place of shuffled) {
+    const label = items[place]!.label!;
+    const one = classes.get(label);
+    if (one) one.push(place);
+    else classes.set(label, [place]);
+  }
+  // One of each class in turn: classes come in the order in which the shuffled images show them.
+  const drawn: number[] = [];
+  for (let round = 0; drawn.length < wanted; round++) {
+    for (const one of classes.values()) if (round < one.length && drawn.length < wanted) drawn.push(one[round]!);
+  }
+  return drawn;
+}
+
+const isBalanced = (items: readonly ImageItem[], { order, balanced = true }: DrawOptions): boolean =>
+  order === 'random' && balanced && items.some(({ image, label }) => image !== undefined && label !== undefined);
+
+/**
+ * Draws, decodes and preprocesses. An image that cannot be read ends it with an error that names the image.
+ * @throws as `drawImages`, `ImageSet.read`, `decodeImage` and `preprocess`; OptionError E_OPTION_PREPROCESSING for images of
+ * different sizes; ResourceError E_RESOURCE_IMAGES
+ */
+export async function prepareImages(
+  set: ImageSet,
+  preprocessing: Preprocessing,
+  options: PrepareOptions,
+): Promise<PreparedImages> {
+  const { order, seed, orientation = 'ignore', labelIds, onProgress = silent } = options;
+  const size = outputSize(preprocessing);
+  if (!size) {
+    throw new OptionError(
+      'E_OPTION_PREPROCESSING',
+      `${set.path}: expected preprocessing that gives all images one size, got one without a crop or a square. Set do_center_crop in preprocessor_config.json.`,
+      { preprocessing },
+    );
+  }
+  const places = drawImages(set, options);
+  const bytes = places.length * size.width * size.height * 3;
+  if (bytes > MAX_BYTES) {
+    throw new ResourceError(
+      'E_RESOURCE_IMAGES',
+      `${set.path}: expected prepared images of at most ${MAX_BYTES} bytes, ${places.length} of ${size.width}×${size.height} take ${bytes}. Use fewer.`,
+      { bytes },
+    );
+  }
+  onProgress({ kind: 'stage', stage: `reading images of ${set.name}`, total: places.length, unit: 'step' });
+  const pixels = new Array<Uint8Array>(places.length);
+  // Read in the order of the set, so that each part of a file is read once; equal images of several questions are decoded once.
+  let last: { readonly source: string; readonly pixels: Uint8Array } | undefined;
+  for (const at of [...places.keys()].sort((a, b) => places[a]! - places[b]!)) {
+    const item = set.items[places[at]!]!;
+    const source = JSON.stringify(item.image);
+    if (last?.source !== source) {
+      const image = await decodeImage(await set.read(item), item.name, { orientation });
+      last = { source, pixels: preprocess(image, preprocessing, item.name).pixels };
+    }
+    pixels[at] = last.pixels;
+    onProgress({ kind: 'advance' });
+  }
+  const items = places.map((place) => set.items[place]!);
+  const hash = createHash('sha256');
+  for (const one of pixels) hash.update(one);
+  const record: ImageRecord = {
+    name: set.name,
+    hash: hash.digest('hex'),
+    set: { hash: set.hash, layout: set.layout, items: set.count },
+    images: items.length,
+    height: size.height,
+    width: size.width,
+    order,
+    seed: order === 'random' ? seed : null,
+    balanced: isBalanced(set.items, options),
+    orientation,
+    decoders: DECODERS,
+    resampler: RESAMPLER,
+    preprocessing,
+    labels: countLabels(items),
+  };
+  const labels = set.classNames && Int32Array.from(items, ({ label }) => (labelIds ? labelIds[label!]! : label!));
+  return { pixels, height: size.height, width: size.width, items, labels, record };
+}
+
+function countLabels(items: readonly ImageItem[]): ImageRecord['labels'] {
+  const counts = new Map<number, number>();
+  for (const { label } of items) if (label !== undefined) counts.set(label, (counts.get(label) ?? 0) + 1);
+  if (counts.size === 0) return null;
+  return { classes: counts.size, fewest: Math.min(...counts.values()), most: Math.max(...counts.values()) };
+}
