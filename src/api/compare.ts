@@ -44,8 +44,8 @@ import {
   type PreparedTexts,
   type PruneOptions,
   type PruneSettings,
+  prepareSamples,
   prepareTasks,
-  prepareTexts,
   scoreFinal,
   spaceForLevels,
   trialEquivalents,
@@ -89,7 +89,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   // Uniform needs calibration text only if the criterion does; other policies may need it too.
   const { settings } = cells.find((cell) => cell.settings.calibration !== undefined) ?? cells[0]!;
   await checkOut(settings.out, settings.resume);
-  const model = await openSource(settings.checkpoint, settings.onProgress);
+  const model = await openSource(settings.checkpoint, settings.onProgress, { images: true });
   for (const cell of cells) {
     checkAgainstModel(cell.settings, model);
     requireCalibration(cell.settings.policy, settings.calibration !== undefined);
@@ -98,7 +98,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   // One cell's database of levels is there at a time.
   const levels = Math.max(...cells.map((cell) => spaceForLevels(cell.settings, model)));
   if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes + levels);
-  const texts = await prepareTexts(settings, model);
+  const texts = await prepareSamples(settings, model);
   const tasks = await prepareTasks(settings, model);
   return await withResources(async (own) => {
     const engine = await own(openEngine(model, settings));

@@ -40,6 +40,7 @@ import {
 } from '../runs/index.js';
 import { removeGreedily } from '../search/index.js';
 import { embedSamples, scoredOf, type VisitResidual } from '../stream/index.js';
+import type { Windows } from '../text/index.js';
 import { perplexitiesOf, scoreDepth } from './depth-scores.js';
 import { readFinished } from './finished.js';
 import { removeBlocks } from './remove-blocks.js';
@@ -153,7 +154,7 @@ function refuseBlocks(got: number, blocks?: number): never {
   });
 }
 
-async function run(settings: DropSettings, model: Model, texts: PreparedTexts): Promise<DropRecord> {
+async function run(settings: DropSettings, model: Model, texts: PreparedTexts<Windows>): Promise<DropRecord> {
   const grids = await openGrids(model);
   return await withResources(async (own) => {
     // Create the engine first, so that a missing device leaves no workspace behind.
@@ -204,7 +205,7 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts): 
 async function choose(
   settings: DropSettings,
   model: Model,
-  texts: PreparedTexts,
+  texts: PreparedTexts<Windows>,
   engine: Engine,
   workspace: Workspace,
 ): Promise<Choice> {
@@ -269,7 +270,7 @@ type Repair = { readonly edits: Edits; readonly record: NonNullable<DropRecord['
 /** Scores the removal as it is, and fits the blocks before the gaps. */
 async function repairRemoval(
   writing: Writing,
-  texts: PreparedTexts,
+  texts: PreparedTexts<Windows>,
   engine: Engine,
   removed: ReadonlySet<number>,
 ): Promise<Repair> {

@@ -29,8 +29,8 @@ import {
   openRun,
   openSource,
   type PruneSettings,
+  prepareSamples,
   prepareTasks,
-  prepareTexts,
   type Run,
   runToChoice,
   scoreFinal,
@@ -38,6 +38,7 @@ import {
   type TimedTrial,
   UNSCORED,
   type Workspace,
+  withSampleCount,
 } from '../runs/index.js';
 import { removeBlocks } from './remove-blocks.js';
 import { drawReport } from './report.js';
@@ -73,8 +74,8 @@ export async function editCheckpoint(given: PruneSettings, prepare: Preparation 
   const done = resume && (await isOnlyToBeCleared(out));
   if (!done) await checkOut(out, resume);
   await prepare.checkBefore?.();
-  const model = await openSource(given.checkpoint, onProgress);
-  const settings = prepare.complete?.(given, model) ?? given;
+  const model = await openSource(given.checkpoint, onProgress, { images: true });
+  const settings = withSampleCount(prepare.complete?.(given, model) ?? given, model);
   checkAgainstModel(settings, model);
   if (!done) await checkOutside(out, model.checkpoint.dir);
   await prepare.check?.(model);
@@ -91,7 +92,7 @@ async function editModel(
   // Space for uniform, the best trial, the running trial, and the output; and for linears at all levels.
   const levels = spaceForLevels(settings, model);
   if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes + levels);
-  const texts = await prepareTexts(settings, model);
+  const texts = await prepareSamples(settings, model);
   const tasks = await prepareTasks(settings, model);
   if (done) {
     const { workspace } = await openRun(settings.command, settings, model, texts, tasks?.setup);

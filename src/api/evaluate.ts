@@ -4,13 +4,15 @@
 import { withResources } from '../base/index.js';
 import { calibrationOf } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
-import { scoreSamples, summarise } from '../evaluate/index.js';
+import { evaluateStream } from '../evaluate/index.js';
 import { blameWeights, type Model } from '../model/index.js';
 import { isPackedPath } from '../packed/index.js';
 import {
   checkOutPath,
   checkOutside,
+  conflict,
   normaliseGreedy,
+  normaliseImages,
   normaliseLength,
   normaliseRun,
   normaliseStart,
@@ -28,9 +30,9 @@ import {
   type TaskOptions,
   wholeNumber,
 } from '../runs/index.js';
-import { scoredOf } from '../stream/index.js';
 import { loadTokenizer, type WindowStart } from '../text/index.js';
 import { compareCheckpoints, type DenseSettings, openDense, requireSameWindows, runDense } from './dense-model.js';
+import { evaluateImages, type ImageScores } from './evaluate-images.js';
 import { type Asked, evaluatePacked, longestWindow, NO_TEXT, type Scores } from './evaluate-packed.js';
 import { writeHarness } from './harness.js';
 
@@ -40,6 +42,12 @@ export type EvaluateOptions = RunOptions &
     readonly checkpoint: string;
     /** Text file (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. */
     readonly text?: string;
+    /** Images to score a model of images on: a folder, .parquet, .tar, .json or .jsonl. */
+    readonly images?: string;
+    /** How images get their labels: `folder`, `name`, or a file. Defaults to what the set has. */
+    readonly labels?: string;
+    /** Whether the EXIF orientation of an image is applied: `ignore` or `apply`. Defaults to `ignore`. */
+    readonly orientation?: string;
     /**
      * The most tokens that the model reads at once, which for a text is the length of a window. Defaults to the model's
      * maximum, for a text at most 2048.
@@ -63,7 +71,11 @@ export type EvaluateOptions = RunOptions &
     readonly out?: string;
   };
 
-export type EvaluateResult = Scores & { readonly seconds: number };
+export type EvaluateResult = Scores & {
+  /** Of a model of images; `source`, `fidelity` and `calibration` are of them then. */
+  readonly images: Pick<ImageScores, 'evaluation' | 'dense'> | undefined;
+  readonly seconds: number;
+};
 
 /**
  * Scores a model on the whole text, on tasks, or on both.
@@ -77,7 +89,12 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   const windowStart = normaliseStart(options.windowStart);
   const seed = wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1);
   const tasks = normaliseTasks(options);
-  if (text === undefined && !tasks) refuseMissing('text', 'a text file, or --tasks or --suite');
+  if (options.images !== undefined) return await scoreImages({ ...options, images: options.images }, settings, started);
+  for (const option of ['labels', 'orientation'] as const) {
+    if (options[option] !== undefined) refuseMissing('images', `images with --${option}, which says how they are read`);
+  }
+  if (text === undefined && !tasks)
+    refuseMissing('text', 'a text file, --tasks or --suite, or --images for a model of images');
   if (dense !== undefined && text === undefined)
     refuseMissing('text', 'a text with --dense, on which the two are compared');
   if (options.greedyTokens !== undefined && dense === undefined) {
@@ -91,8 +108,28 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     ? await evaluatePacked(checkpoint, asked, settings)
     : await evaluateCheckpoint(checkpoint, asked, out, settings);
   if (out !== undefined) await writeHarness(out, { ...scores.tasks!, ...tasks!, device: settings.device, checkpoint });
-  return { ...scores, seconds: (performance.now() - started) / 1000 };
+  return { ...scores, images: undefined, seconds: (performance.now() - started) / 1000 };
 }
+
+/** Options that are for texts. */
+const OF_TEXTS = ['text', 'tasks', 'suite', 'sequenceLength', 'windowStart', 'greedyTokens', 'out'] as const;
+
+async function scoreImages(
+  options: EvaluateOptions & { readonly images: string },
+  settings: RunSettings,
+  started: number,
+): Promise<EvaluateResult> {
+  for (const option of OF_TEXTS) {
+    if (options[option] !== undefined) conflict(flagOf(option), 'images', 'it is for models that read text');
+  }
+  const { checkpoint, images, dense } = options;
+  const asked = { images, dense, ...normaliseImages(options) };
+  const { evaluation, dense: before, ...scores } = await evaluateImages(checkpoint, asked, settings);
+  const seconds = (performance.now() - started) / 1000;
+  return { ...scores, text: undefined, tasks: undefined, images: { evaluation, dense: before }, seconds };
+}
+
+const flagOf = (name: string): string => name.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
 
 async function evaluateCheckpoint(
   checkpoint: string,
@@ -129,7 +166,7 @@ function scoreWithDense(
   const { content: windows, record } = text;
   return withResources(async (own) => {
     const stream = await runDense(own, engine, model, windows, 'evaluating', settings);
-    const evaluation = summarise(await scoreSamples(engine, model, stream, windows), scoredOf(windows));
+    const evaluation = await evaluateStream(engine, model, stream, windows);
     const fidelity = dense && (await compareCheckpoints(engine, model, stream, dense, text, settings));
     return { text: evaluation, source: record, fidelity };
   });

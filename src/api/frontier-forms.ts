@@ -185,7 +185,8 @@ function textsOf(settings: FormSettings) {
   const { checkpoint, calibration, calibrationSamples, calibrationOrder, sequenceLength, windowStart } = settings;
   const { seed, threads, onProgress } = settings;
   return {
-    ...{ checkpoint, calibrationSamples, calibrationOrder, seed, threads, onProgress },
+    ...{ checkpoint, calibrationOrder, seed, threads, onProgress },
+    ...(calibrationSamples === undefined ? {} : { calibrationSamples }),
     ...(calibration === undefined ? {} : { calibration }),
     ...(sequenceLength === undefined ? {} : { sequenceLength }),
     ...(windowStart === undefined ? {} : { windowStart }),

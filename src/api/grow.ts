@@ -32,6 +32,7 @@ import {
   type WindowingOptions,
   type Workspace,
 } from '../runs/index.js';
+import type { Windows } from '../text/index.js';
 import { scoreDepth } from './depth-scores.js';
 import { readFinished } from './finished.js';
 
@@ -139,7 +140,7 @@ async function run(
   settings: GrowSettings,
   growing: Growing,
   config: string,
-  texts: PreparedTexts,
+  texts: PreparedTexts<Windows>,
 ): Promise<GrowRecord> {
   const { model, grown, method } = growing;
   return await withResources(async (own) => {

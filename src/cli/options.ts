@@ -14,6 +14,7 @@ import { EXPORT_OPTIONS } from './export-options.js';
 import { FRONTIER_OPTIONS } from './frontier-options.js';
 import { GROW_OPTIONS } from './grow-options.js';
 import { HEAL_OPTIONS } from './heal-options.js';
+import { IMAGE_OPTIONS } from './image-options.js';
 import { QUANTISE_OPTIONS } from './quantise-options.js';
 import { SERVE_OPTIONS } from './serve-options.js';
 import { UNLEARN_OPTIONS } from './unlearn-options.js';
@@ -41,6 +42,7 @@ export const OPTIONS = {
   ...GROW_OPTIONS,
   ...UNLEARN_OPTIONS,
   ...EVIDENCE_OPTIONS,
+  ...IMAGE_OPTIONS,
   sparsity: {
     kind: 'number',
     flag: '--sparsity',
@@ -413,6 +415,9 @@ export const PRUNING_OPTIONS = [
   'gradient',
   'budget',
   'calibration',
+  'images',
+  'labels',
+  'orientation',
   'validation',
   'test',
   ...TASK_OPTIONS,

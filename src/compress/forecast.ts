@@ -4,7 +4,7 @@
 import { withResources } from '../base/index.js';
 import { blockGraph, linearUnits, type Model } from '../model/index.js';
 import { openEngine, type PreparedTexts, type PruneSettings } from '../runs/index.js';
-import { chunksOf, embedSamples, runChunk } from '../stream/index.js';
+import { chunksOf, countOf, embedSamples, pick, runChunk } from '../stream/index.js';
 import { unitsOf } from './costs.js';
 import type { CompressSettings } from './settings.js';
 import { TABLE_TOKENS } from './table.js';
@@ -33,8 +33,7 @@ export async function forecast(
   const { items, drops, maxTrials, target } = settings;
   const treatments = items.filter((item) => item !== null);
   const trials = maxTrials + Number(drops) + (target.kind === 'stream' && validation ? 4 : 0) + 1;
-  const tokensOf = (text: PreparedTexts['test']): number =>
-    text ? text.content.windows.length * text.content.length : 0;
+  const tokensOf = (text: PreparedTexts['test']): number => (text ? countOf(text.content) * text.content.length : 0);
   const { blocks, hidden } = model.config;
   const table = settings.sensitivities === undefined ? (units * treatments.length * TABLE_TOKENS * blocks) / 2 : 0;
   const trial = (tokensOf(calibration) * (PASSES + SOLVING) + tokensOf(validation)) * blocks;
@@ -52,16 +51,25 @@ export async function forecast(
 async function secondsPerToken(
   settings: PruneSettings,
   model: Model,
-  { content: windows }: NonNullable<PreparedTexts['calibration']>,
+  { content }: NonNullable<PreparedTexts['calibration']>,
 ): Promise<number> {
   return await withResources(async (own) => {
     const engine = await own(openEngine(model, settings));
-    const [first = 1] = chunksOf(windows.windows.length, windows.length);
-    const text = await embedSamples(own, engine, model, { ...windows, windows: windows.windows.slice(0, first) });
-    const session = await own(engine.load(blockGraph(model, 0, { length: windows.length, outputs: 'hidden' })));
+    const { length } = content;
+    const [first = 1] = chunksOf(countOf(content), length);
+    const text = await embedSamples(
+      own,
+      engine,
+      model,
+      pick(
+        content,
+        Array.from({ length: first }, (_, at) => at),
+      ),
+    );
+    const session = await own(engine.load(blockGraph(model, 0, { length, outputs: 'hidden' })));
     await runChunk(session, text.embedded, 0);
     const began = performance.now();
     await runChunk(session, text.embedded, 0);
-    return (performance.now() - began) / 1000 / (first * windows.length) / engine.workers;
+    return (performance.now() - began) / 1000 / (first * length) / engine.workers;
   });
 }

@@ -7,6 +7,7 @@ export {
   type Place,
 } from './backpropagate.js';
 export { type Choices, scoreChoices } from './choices.js';
+export { evaluateStream } from './evaluate-stream.js';
 export {
   compareModels,
   compareRows,

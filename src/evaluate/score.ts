@@ -124,12 +124,7 @@ async function runHead(
 export function targetsOf(content: Content, first: number, row: number, count: number): HostTensor {
   if ('windows' in content) return nextTokens(content, first, row, count);
   const { labels } = content;
-  if (!labels) {
-    throw new OptionError(
-      'E_OPTION_LABELS',
-      'These images have no labels, so there is no cross-entropy to compute. Give images in one folder per class, or --labels.',
-    );
-  }
+  if (!labels) throw noLabels();
   return {
     type: 'i64',
     shape: [count, 1],
@@ -171,3 +166,10 @@ export function startsOf(counts: readonly number[]): number[] {
   }
   return starts;
 }
+
+export const noLabels = (): OptionError =>
+  new OptionError(
+    'E_OPTION_LABELS',
+    'These images have no labels, so there is no cross-entropy to compute. Give images in one folder per class, or --labels.',
+    { option: 'labels' },
+  );

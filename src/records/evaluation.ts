@@ -11,6 +11,11 @@ export const evaluationSchema = z.object({
   tokens: z.number().int(),
   /** Mean negative log-likelihood of each window, nats per token. */
   nll: z.array(z.number()),
+  /**
+   * Of images only: how many classes the model puts before each image's label. A window is an image then, `nll` the cross-entropy of its
+   * label, and `perplexity` exp of the mean of these.
+   */
+  ranks: z.array(z.number().int()).optional(),
 });
 export type Evaluation = Readonly<z.infer<typeof evaluationSchema>>;
 

@@ -1,3 +1,4 @@
+export { accuracyGain, accuracyWithin, lossesByClass, type Share } from './accuracy.js';
 export { readCalibration } from './calibration.js';
 export { type Comparison, type ComparisonRow, comparisonSchema } from './comparison.js';
 export { type DropRecord, parseDropRecord } from './drop.js';

@@ -18,6 +18,20 @@ export const modelSchema = z.object({
   hashes: z.record(z.string(), z.string()),
 });
 
+/** What was done to images, so that the same pixels can be made again. */
+const imagesSchema = z.object({
+  set: z.object({ hash: z.string(), layout: z.string(), items: z.number().int() }),
+  height: z.number().int(),
+  width: z.number().int(),
+  balanced: z.boolean(),
+  orientation: z.string(),
+  decoders: z.record(z.string(), z.string()),
+  resampler: z.string(),
+  preprocessing: z.record(z.string(), z.unknown()),
+  /** How many classes came, and how many images of the rarest and the most frequent of them. */
+  labels: z.object({ classes: z.number().int(), fewest: z.number().int(), most: z.number().int() }).nullable(),
+});
+
 export const textSchema = z.object({
   /** File name, SHA-256 of its bytes, tokens in it. */
   name: z.string(),
@@ -32,6 +46,11 @@ export const textSchema = z.object({
    * the text.
    */
   bos: z.number().int().nullable().default(null),
+  /**
+   * Of a set of images: the hash is of the pixels that the model gets, a window is an image and a token a row of its residual before
+   * block 0.
+   */
+  images: imagesSchema.optional(),
 });
 
 /** One line of the result table. `test` is null without test text. */

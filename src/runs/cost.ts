@@ -6,6 +6,7 @@ import type { Model } from '../model/index.js';
 import type { Operator } from '../operators/index.js';
 import { GRADIENT_DRAWS } from '../profile/index.js';
 import type { MeasureName } from '../records/index.js';
+import { countOf } from '../stream/index.js';
 import type { GradientKind } from './defaults.js';
 import { ALIGNMENT_WINDOWS, SENSITIVITY_WINDOWS } from './samples.js';
 import type { PruneSettings } from './settings.js';
@@ -51,7 +52,7 @@ export function trialEquivalents(
   );
 }
 
-const windowsOf = (text: PreparedTexts['validation']): number => text?.content.windows.length ?? 0;
+const windowsOf = (text: PreparedTexts['validation']): number => (text ? countOf(text.content) : 0);
 
 /** Block runs of one trial. */
 const trialCost = ({ config: { blocks } }: Model, { calibration, validation }: PreparedTexts): number =>

@@ -26,6 +26,8 @@ export const DEFAULTS = {
   gradient: 'estimated',
   hessian: 'output',
   calibrationSamples: 128,
+  /** Of a model that reads images. */
+  calibrationImages: 512,
   calibrationOrder: 'random',
   seed: 0,
   maxTrials: 6,

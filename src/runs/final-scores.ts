@@ -6,7 +6,7 @@
 
 import { type OnProgress, type Own, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { compareStreams, scoreSamples, summarise, summariseFidelity } from '../evaluate/index.js';
+import { compareStreams, evaluateStream, summariseFidelity } from '../evaluate/index.js';
 import {
   continueCheckpoint,
   describeParting,
@@ -16,14 +16,14 @@ import {
   writeDenseTexts,
 } from '../generation/index.js';
 import type { Model } from '../model/index.js';
-import { runBlockFiles, scoreBlockFiles } from '../pipeline/index.js';
+import { runBlockFiles } from '../pipeline/index.js';
 import type { Evaluation, Fidelity, TaskScores } from '../records/index.js';
-import { type Activations, embedSamples, scoredOf } from '../stream/index.js';
+import { type Activations, type Content, embedSamples } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 import { scoresOf } from '../zeroshot/index.js';
 import type { RunSettings } from './settings.js';
 import { type PreparedTasks, scoreTasks } from './tasks.js';
-import type { PreparedText, PreparedTexts } from './texts.js';
+import type { Prepared, PreparedTexts } from './texts.js';
 import type { Workspace } from './workspace.js';
 
 export type FinalScores = {
@@ -41,15 +41,15 @@ export function scoreText(
   engine: Engine,
   model: Model,
   dir: string | undefined,
-  prepared: PreparedText,
+  prepared: Prepared,
   stage: string,
   onProgress: OnProgress,
 ): Promise<Evaluation> {
   return withResources(async (own) => {
     onProgress({ kind: 'stage', stage, total: model.config.blocks });
     const text = await embedSamples(own, engine, model, prepared.content);
-    const nll = await scoreBlockFiles(engine, model, dir, text, onProgress);
-    return summarise(nll, scoredOf(text.content));
+    const stream = await own(runBlockFiles(engine, model, dir, text, onProgress));
+    return await evaluateStream(engine, model, stream, text.content);
   });
 }
 
@@ -98,7 +98,7 @@ export async function scoreAgainst(
   const { text, prepared } = reference;
   const { content: windows } = prepared;
   return await withResources(async (own) => {
-    const run = async (forText: Own, some: Windows, stage: string): Promise<Activations> => {
+    const run = async (forText: Own, some: Content, stage: string): Promise<Activations> => {
       onProgress({ kind: 'stage', stage, total: edited!.config.blocks });
       const embedded = await embedSamples(forText, engine, edited!, some);
       return await forText(runBlockFiles(engine, edited!, dir, embedded, onProgress));
@@ -112,8 +112,7 @@ export async function scoreAgainst(
       begun ??= begin();
       return begun;
     };
-    const losses = async (): Promise<Evaluation> =>
-      summarise(await scoreSamples(engine, model, await stream(), windows), scoredOf(windows));
+    const losses = async (): Promise<Evaluation> => await evaluateStream(engine, model, await stream(), windows);
     return {
       evaluation: options.losses ? await workspace.step(`${text}-${name}`, losses) : null,
       ...(edited
@@ -150,7 +149,7 @@ export async function fidelityOf(
 /** The dense model that the models of a run are compared with. */
 export type DenseReference = {
   readonly text: 'validation' | 'test';
-  readonly prepared: PreparedText;
+  readonly prepared: Prepared;
   /** The dense model's residual after the last block. */
   residual(): Promise<Activations>;
   /** Its greedy texts; undefined where there are none. */
@@ -174,7 +173,7 @@ export function openReference(own: Own, context: ReferenceContext, texts: Prepar
   const prepared = texts[text];
   if (!prepared) return undefined;
   const { engine, model, workspace, greedyTokens, onProgress } = context;
-  const residualOf = (windows: Windows, stage: string): Promise<Activations> =>
+  const residualOf = (windows: Content, stage: string): Promise<Activations> =>
     withResources(async (forText) => {
       onProgress({ kind: 'stage', stage, total: model.config.blocks });
       const embedded = await embedSamples(forText, engine, model, windows);
@@ -182,7 +181,9 @@ export function openReference(own: Own, context: ReferenceContext, texts: Prepar
     });
   const greedy = once(() =>
     workspace.step('greedy-dense', async () => {
-      const written = await writeDenseTexts(model, prepared.content, greedyTokens, context);
+      const { content } = prepared;
+      if (!('windows' in content)) return null;
+      const written = await writeDenseTexts(model, content, greedyTokens, context);
       return written ? { ...written, windows: written.windows.windows.map((window) => [...window]) } : null;
     }),
   );

@@ -22,6 +22,14 @@ export {
 export { gainsOf } from './gains.js';
 export { type GradientOptions, type GradientSettings, normaliseGradient } from './gradient-options.js';
 export { openRun } from './identity.js';
+export {
+  checkImages,
+  type ImageOptions,
+  type ImageSettings,
+  normaliseImages,
+  withSampleCount,
+} from './image-options.js';
+export { prepareImageSet } from './images.js';
 export { weighTokens } from './importance.js';
 export { spaceForLevels } from './levels.js';
 export { buildManifest, commandOf } from './manifest.js';
@@ -64,8 +72,10 @@ export {
 } from './tasks.js';
 export {
   openEngine,
+  type Prepared,
   type PreparedText,
   type PreparedTexts,
+  prepareSamples,
   prepareText,
   prepareTexts,
   type TextSettings,

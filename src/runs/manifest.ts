@@ -213,6 +213,8 @@ export function commandOf(settings: PruneSettings): string {
   addWindowing('calibration-order', 'calibrationOrder');
   add('sequence-length', settings.sequenceLength);
   add('window-start', settings.windowStart);
+  add('labels', settings.labels);
+  add('orientation', settings.orientation);
   add('validation', settings.validation);
   add('test', settings.test);
   addTasks(settings.tasks, add);

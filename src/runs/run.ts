@@ -20,7 +20,7 @@ import { weighTokens } from './importance.js';
 import { measureAt, measureOnce } from './procedure-measures.js';
 import type { PruneSettings } from './settings.js';
 import type { PreparedTasks } from './tasks.js';
-import { openEngine, type PreparedText, type PreparedTexts } from './texts.js';
+import { openEngine, type Prepared, type PreparedTexts } from './texts.js';
 import type { Workspace } from './workspace.js';
 
 /** What a choice may measure with, besides the executor. */
@@ -68,7 +68,7 @@ export async function runToChoice<T>(
     const engine = await own(openEngine(model, settings));
     const { hashes, workspace } = await openRun(settings.command, settings, model, texts, tasks?.setup);
     await own(workspace);
-    const embed = async (text: PreparedText | undefined): Promise<Samples | undefined> =>
+    const embed = async (text: Prepared | undefined): Promise<Samples | undefined> =>
       text && (await embedSamples(own, engine, model, text.content));
     const { hessian, onProgress } = settings;
     const embedded = await embed(texts.calibration);

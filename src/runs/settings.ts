@@ -42,6 +42,13 @@ import {
   normaliseGradient,
   normaliseHessian,
 } from './gradient-options.js';
+import {
+  checkImages,
+  type ImageOptions,
+  type ImageSettings,
+  normaliseImages,
+  withCalibrationImages,
+} from './image-options.js';
 import { normaliseTarget, type Shares, type TargetSettings } from './stream-shares.js';
 import { normaliseTasks, type TaskOptions, type TaskSettings } from './task-options.js';
 
@@ -57,7 +64,7 @@ export type RunOptions = {
 
 /** How texts are cut into windows. */
 export type WindowingOptions = {
-  /** Number of calibration windows. Defaults to 128. */
+  /** Number of calibration windows, or images. Defaults to 128 windows, 512 images. */
   readonly calibrationSamples?: number;
   /** `random` (seeded) or `sequential` (the first windows). Defaults to `random`. */
   readonly calibrationOrder?: string;
@@ -70,10 +77,11 @@ export type WindowingOptions = {
   readonly windowStart?: string;
   /** Seed of everything random. Defaults to 0. */
   readonly seed?: number;
-};
+} & ImageOptions;
 
-export type WindowingSettings = {
-  readonly calibrationSamples: number;
+export type WindowingSettings = ImageSettings & {
+  /** Undefined: the default, which is another for images than for texts. */
+  readonly calibrationSamples: number | undefined;
   readonly calibrationOrder: 'random' | 'sequential';
   readonly sequenceLength: number | undefined;
   readonly windowStart: WindowStart | undefined;
@@ -82,12 +90,10 @@ export type WindowingSettings = {
 
 /** @throws OptionError E_OPTION_CALIBRATION_SAMPLES, E_OPTION_CALIBRATION_ORDER, E_OPTION_SEQUENCE_LENGTH, E_OPTION_WINDOW_START, E_OPTION_SEED */
 export const normaliseWindowing = (options: WindowingOptions): WindowingSettings => ({
-  calibrationSamples: wholeNumber(
-    'calibration-samples',
-    options.calibrationSamples ?? DEFAULTS.calibrationSamples,
-    1,
-    1_000_000,
-  ),
+  calibrationSamples:
+    options.calibrationSamples === undefined
+      ? undefined
+      : wholeNumber('calibration-samples', options.calibrationSamples, 1, 1_000_000),
   calibrationOrder: oneOf('calibration-order', options.calibrationOrder ?? DEFAULTS.calibrationOrder, [
     'random',
     'sequential',
@@ -95,6 +101,7 @@ export const normaliseWindowing = (options: WindowingOptions): WindowingSettings
   sequenceLength: normaliseLength(options.sequenceLength),
   windowStart: normaliseStart(options.windowStart),
   seed: wholeNumber('seed', options.seed ?? DEFAULTS.seed, 0, 2 ** 32 - 1),
+  ...normaliseImages(options),
 });
 
 /** How a plan is made. */
@@ -238,7 +245,8 @@ export type PruneSettings = RunSettings &
   };
 
 /** Completes the options and checks all that needs no file. @throws OptionError E_OPTION_… */
-export function normalisePrune(options: PruneOptions): PruneSettings {
+export function normalisePrune(given: PruneOptions): PruneSettings {
+  const options = withCalibrationImages(given);
   const plan = options.plan && validatePlan(options.plan, '--plan');
   const policy = findPolicy(options.allocation ?? DEFAULTS.allocation);
   if (plan === undefined && options.sparsity === undefined) {
@@ -417,6 +425,7 @@ const fixedPatternHint = (pattern: Pattern, instead: string): string =>
 export function checkAgainstModel(settings: PruneSettings, model: Model): void {
   const { plan, policy, values, sparsity, criterion, pattern } = settings;
   if (settings.hessian === 'loss') requireNoExperts(model);
+  checkImages(settings, model);
   const uneven =
     criterion.evenGroups && pattern.kind === 'n:m'
       ? model.linears.flat().find(({ columns }) => columns % pattern.of !== 0)

@@ -2,12 +2,13 @@
 // becomes its twin here, and is a checkpoint to everything after.
 
 import { basename } from 'node:path';
-import { cacheFolder, type OnProgress } from '../base/index.js';
+import { cacheFolder, type OnProgress, UnsupportedError } from '../base/index.js';
 import { givenPath, isGgufPath, type Origin } from '../checkpoint/index.js';
 import { openTwin } from '../gguf/index.js';
 import { describeSnapshot, resolveModel, resolveText, type TextRole } from '../hub/index.js';
-import { type Model, openModel } from '../model/index.js';
+import { type Model, openModel, type TrunkName } from '../model/index.js';
 import { type Corpus, readCorpus } from '../text/index.js';
+import { fitToImages } from './images.js';
 
 /** Where a model is: a .lw file or a checkpoint's directory, and the GGUF file that the latter was made from. */
 export type Source = { readonly path: string; readonly origin?: Origin };
@@ -23,14 +24,32 @@ export async function resolveSource(nameOrPath: string, onProgress: OnProgress):
 }
 
 /**
+ * A model that reads images is refused unless `images` says that the caller can; it is then for images of the size that its
+ * preprocessing makes. `trunk` says which of several is opened.
+ *
  * Opens a checkpoint by its directory, its GGUF file or its name on the Hub, and reports its notes.
  * @throws as `resolveSource` and `openModel`
  */
-export async function openSource(checkpoint: string, onProgress: OnProgress): Promise<Model> {
+export async function openSource(
+  checkpoint: string,
+  onProgress: OnProgress,
+  { images = false, trunk }: { readonly images?: boolean; readonly trunk?: TrunkName | undefined } = {},
+): Promise<Model> {
   const { path, origin } = await resolveSource(checkpoint, onProgress);
-  const model = await openModel(path, origin);
+  const opened = await openModel(path, origin, trunk);
+  if (opened.config.image && !images) refuseImages(opened);
+  const model = images ? await fitToImages(opened) : opened;
   for (const text of model.notes) onProgress({ kind: 'note', text });
   return model;
+}
+
+/** @throws UnsupportedError E_UNSUPPORTED_IMAGES */
+function refuseImages({ config: { family }, checkpoint }: Model): never {
+  throw new UnsupportedError(
+    'E_UNSUPPORTED_IMAGES',
+    `${givenPath(checkpoint)}: a ${family} model reads images, and this command is for models that read text. Models that read images can be pruned, quantised, compared, evaluated and inspected.`,
+    { family },
+  );
 }
 
 export type SourceName = {

@@ -6,6 +6,7 @@ import { createOrtEngine } from '../engine/index.js';
 import type { TextRole } from '../hub/index.js';
 import type { Model } from '../model/index.js';
 import type { ManifestText } from '../records/index.js';
+import type { Content } from '../stream/index.js';
 import {
   checkVocabulary,
   loadTokenizer,
@@ -16,6 +17,9 @@ import {
   type WindowStart,
   type Windows,
 } from '../text/index.js';
+import { DEFAULTS } from './defaults.js';
+import type { ImageSettings } from './image-options.js';
+import { prepareImageSet, refuseShared } from './images.js';
 import { type PruneSettings, type RunSettings, windowLength } from './settings.js';
 import { readText } from './source.js';
 
@@ -32,7 +36,8 @@ export type WindowRequest = {
   readonly onProgress: OnProgress;
 };
 
-export type PreparedText = { readonly content: Windows; readonly record: ManifestText };
+export type Prepared<C extends Content = Content> = { readonly content: C; readonly record: ManifestText };
+export type PreparedText = Prepared<Windows>;
 
 /** Reads, tokenises and cuts one text. @throws as `readText`; CheckpointError E_TEXT_…, OptionError E_OPTION_TEXT_…, ResourceError */
 export async function prepareText(
@@ -62,10 +67,10 @@ export async function prepareText(
   return { content: windows, record };
 }
 
-export type PreparedTexts = {
-  readonly calibration: PreparedText | undefined;
-  readonly validation: PreparedText | undefined;
-  readonly test: PreparedText | undefined;
+export type PreparedTexts<C extends Content = Content> = {
+  readonly calibration: Prepared<C> | undefined;
+  readonly validation: Prepared<C> | undefined;
+  readonly test: Prepared<C> | undefined;
 };
 
 export type TextSettings = Pick<
@@ -79,10 +84,29 @@ export type TextSettings = Pick<
   | 'windowStart'
   | 'seed'
   | 'onProgress'
->;
+> &
+  Partial<ImageSettings>;
+
+/** Reads all samples of a run: texts, or sets of images for a model that reads these. @throws as `prepareText`, `prepareImageSet` */
+export async function prepareSamples(settings: TextSettings, model: Model): Promise<PreparedTexts> {
+  if (!model.config.image) return await prepareTexts(settings, model);
+  const { calibration, validation, test, seed, onProgress, labels, orientation } = settings;
+  const shared = { seed, onProgress, labels, orientation };
+  const whole = (path: string | undefined) =>
+    path === undefined ? undefined : prepareImageSet(model, { ...shared, path, order: 'all' });
+  const drawn = { order: settings.calibrationOrder, count: settings.calibrationSamples ?? DEFAULTS.calibrationImages };
+  const sets = {
+    calibration:
+      calibration === undefined ? undefined : await prepareImageSet(model, { ...shared, path: calibration, ...drawn }),
+    validation: await whole(validation),
+    test: await whole(test),
+  };
+  if (sets.test) refuseShared(sets.test.content, [sets.calibration?.content, sets.validation?.content], onProgress);
+  return sets;
+}
 
 /** Reads and cuts all texts of a run. @throws as `prepareText` */
-export async function prepareTexts(settings: TextSettings, model: Model): Promise<PreparedTexts> {
+export async function prepareTexts(settings: TextSettings, model: Model): Promise<PreparedTexts<Windows>> {
   const { calibration, validation, test, windowStart: start, seed, onProgress } = settings;
   if (!calibration && !validation && !test) return { calibration: undefined, validation: undefined, test: undefined };
   onProgress({ kind: 'stage', stage: 'reading texts' });
@@ -101,7 +125,7 @@ export async function prepareTexts(settings: TextSettings, model: Model): Promis
             role: 'calibration',
             length,
             order: settings.calibrationOrder,
-            count: settings.calibrationSamples,
+            count: settings.calibrationSamples ?? DEFAULTS.calibrationSamples,
             start,
             seed,
             onProgress,

@@ -26,6 +26,8 @@ export type Images = Normalisation & {
   readonly width: number;
   /** In 8 bits, [height, width, 3] each; or what the model takes, [3, height, width] each. */
   readonly pixels: readonly (Uint8Array | Float32Array)[];
+  /** What each image is called. */
+  readonly names?: readonly string[] | undefined;
   /** The number of each image's class; absent where nothing says it. */
   readonly labels?: Int32Array | undefined;
 };

@@ -33,10 +33,11 @@ export const scoredOf = (content: Content): number => ('pixels' in content ? 1 :
 /** The samples at these places. */
 export function pick<C extends Content>(content: C, places: readonly number[]): C {
   if (!('pixels' in content)) return { ...content, windows: places.map((at) => content.windows[at]!) };
-  const { labels } = content;
+  const { labels, names } = content;
   return {
     ...content,
     pixels: places.map((at) => content.pixels[at]!),
+    ...(names ? { names: places.map((at) => names[at]!) } : {}),
     ...(labels ? { labels: Int32Array.from(places, (at) => labels[at]!) } : {}),
   };
 }

@@ -1,3 +1,4 @@
+export { formatGain, formatShare } from './accuracy.js';
 export { frontierTable, markdownTable, nameFronts } from './frontier.js';
 export { describeGains, warnOfGains } from './gains.js';
 export { describeValues, symbolOf } from './hyperparameters.js';

@@ -1,5 +1,6 @@
 import { type EvaluateResult, evaluate } from '../../api/index.js';
 import { describeStart, formatPerplexity } from '../../words/index.js';
+import { accuracyJson, accuracyTable } from '../accuracy.js';
 import { defineCommand, RUNNABLE } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds } from '../format.js';
@@ -9,10 +10,13 @@ import { describeCuts, taskTable } from '../tasks.js';
 
 export const evaluateCommand = defineCommand({
   name: 'evaluate',
-  summary: 'Perplexity of a model on a text, its accuracy on zero-shot tasks',
+  summary: 'Perplexity of a model on a text, its accuracy on tasks or on images',
   argument: { ...RUNNABLE, name: 'checkpoint' },
   options: [
     'text',
+    'images',
+    'labels',
+    'orientation',
     'dense',
     ...TASK_OPTIONS,
     'sequenceLength',
@@ -26,6 +30,10 @@ export const evaluateCommand = defineCommand({
   details:
     'With --text: perplexity by the pruning papers’ protocol. The whole text is tokenised once and cut into non-overlapping windows without the tail; the first token of a window is not predicted; windows begin with BOS where the tokenizer adds it, and --window-start none cuts them as the papers do (docs/guide/texts.md); the result is exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/reference/tasks.md); --out then holds results and samples files that its tools can read. With --dense the predictions on the text are compared with those of the original: the mean KL divergence of the next token’s distribution and its 99.9th percentile over tokens, the share of tokens for which both find the same one likeliest, and how many tokens of a greedy text come before the first difference (docs/guide/fidelity.md). A .lw file is scored by our own decoder, on the cpu, on the same windows and requests.',
   examples: [
+    {
+      what: 'Accuracy of an image classifier, in one folder per class',
+      command: 'layerwise evaluate ./vit --images val/ --labels folder',
+    },
     { what: 'Perplexity on a text', command: 'layerwise evaluate ./my-model-70 --text test.txt' },
     {
       what: 'As the papers do for LLaMA-2: perplexity and the average of seven tasks',
@@ -53,10 +61,12 @@ export const evaluateCommand = defineCommand({
 });
 
 function toJson(
-  { text, source, fidelity, calibration, tasks, seconds }: EvaluateResult,
+  { text, images, source, fidelity, calibration, tasks, seconds }: EvaluateResult,
   out: string | undefined,
 ): unknown {
   return {
+    ...(images ? { ...accuracyJson(images.evaluation), source } : {}),
+    ...(images?.dense ? { dense: accuracyJson(images.dense) } : {}),
     ...(text ? { perplexity: text.perplexity, windows: text.windows, tokens: text.tokens, text: source } : {}),
     ...fidelityJson(fidelity),
     ...(calibration ? { calibration } : {}),
@@ -66,8 +76,12 @@ function toJson(
   };
 }
 
-function toText({ text, source, fidelity, tasks, seconds }: EvaluateResult, out: string | undefined): string {
+function toText({ text, images, source, fidelity, tasks, seconds }: EvaluateResult, out: string | undefined): string {
   const lines: string[] = [];
+  if (images) {
+    const rows = [['dense', images.dense] as const, ['model', images.evaluation] as const];
+    lines.push(...accuracyTable(`${source!.windows} images`, rows), ...fidelityTable([['model', fidelity]]));
+  }
   if (text) {
     const { perplexity, windows, tokens } = text;
     const start = describeStart(source!.bos);

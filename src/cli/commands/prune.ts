@@ -4,6 +4,7 @@ import { OptionError } from '../../base/index.js';
 import type { ResultRow } from '../../records/index.js';
 import type { PruneOptions } from '../../runs/index.js';
 import { describeGains, describeValues, formatPercent, formatPerplexity, warnOfGains } from '../../words/index.js';
+import { accuracyJson, accuracyTable } from '../accuracy.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
@@ -106,9 +107,20 @@ function packingOf(pack: string | undefined, how: { readonly [K in keyof Packing
 const scores = (row: ResultRow | null) => ({
   validation: row?.validation?.perplexity ?? null,
   test: row?.test?.perplexity ?? null,
+  ...imageScores(row),
   ...(row?.tasks ? { tasks: row.tasks } : {}),
   ...fidelityJson(row?.fidelity),
 });
+
+/** On images. */
+const imageScores = (row: ResultRow | null) =>
+  Object.fromEntries(
+    (['validation', 'test'] as const).flatMap((which) => {
+      const evaluation = row?.[which];
+      if (!evaluation?.ranks) return [];
+      return [[`${which}Images`, accuracyJson(evaluation)]];
+    }),
+  );
 
 /** ATP's β; null where the plan has none. */
 const betaOf = ({ manifest }: PruneResult): number | null => manifest.plan.from?.values.beta ?? null;
@@ -144,6 +156,15 @@ function toJson(result: PruneResult): unknown {
   };
 }
 
+/** On images, cross-entropy and accuracy instead of perplexity. */
+const imageTables = (models: readonly (readonly [label: string, row: ResultRow])[]): string[] =>
+  (['validation', 'test'] as const).flatMap((which) =>
+    accuracyTable(
+      which,
+      models.map(([label, row]) => [label, row[which]]),
+    ),
+  );
+
 const VERDICTS = {
   better: 'better than uniform',
   tie: 'a tie with uniform: the difference is inside the noise',
@@ -162,10 +183,12 @@ function toText(result: PruneResult): string {
   const models: (readonly [label: string, row: ResultRow])[] = [['dense', manifest.dense]];
   if (manifest.uniform) models.push(['uniform', manifest.uniform]);
   if (name !== 'uniform') models.push([values === '' ? name : `${name}, ${values}`, manifest.chosen]);
+  const ofImages = manifest.texts.validation?.images ?? manifest.texts.test?.images;
   const rows = [['perplexity', 'validation', 'test'], ...models.map(([label, of]) => row(label, of))];
   const evaluated = manifest.dense.validation || manifest.dense.test || manifest.chosen.validation;
   return [
-    ...(evaluated ? [formatTable(rows), ''] : []),
+    ...(evaluated && !ofImages ? [formatTable(rows), ''] : []),
+    ...(ofImages ? imageTables(models) : []),
     ...fidelityTable(models.map(([label, of]) => [label, of.fidelity])),
     ...(manifest.tasks ? [modelTable(manifest.tasks, models), ...describeCuts(manifest.tasks), ''] : []),
     ...(manifest.search ? [`${name} is ${VERDICTS[manifest.search.verdict]}.`] : []),

@@ -1,0 +1,120 @@
+// Sets of images made into what a model takes, as texts are cut into windows (texts.ts): drawn, decoded, resized and cropped as the
+// checkpoint's preprocessor_config.json says, their classes mapped to the model's by name.
+
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { CheckpointError, type OnProgress, OptionError, readDocument } from '../base/index.js';
+import {
+  mapLabels,
+  openImageSet,
+  outputSize,
+  type Preprocessing,
+  prepareImages,
+  readPreprocessing,
+} from '../images/index.js';
+import { type Model, residualShape, resizeModel } from '../model/index.js';
+import type { ManifestText } from '../records/index.js';
+import type { Images } from '../stream/index.js';
+import type { ImageSettings } from './image-options.js';
+
+export type PreparedImages = { readonly content: Images; readonly record: ManifestText };
+
+const FILE = 'preprocessor_config.json';
+
+/** What is done to an image before a model reads it. @throws CheckpointError E_CHECKPOINT_PREPROCESSING without the file; as `readPreprocessing` */
+export async function preprocessingOf({ checkpoint, config }: Model): Promise<Preprocessing> {
+  const path = join(checkpoint.dir, FILE);
+  const text = await readDocument(path).catch((error: unknown) => {
+    throw new CheckpointError(
+      'E_CHECKPOINT_PREPROCESSING',
+      `${path}: expected the file that says how images are resized and normalised; it cannot be read. A wrong mean costs points of accuracy without an error, so there is no default. Copy it from the original checkpoint.`,
+      { file: path },
+      { cause: error },
+    );
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new CheckpointError(
+      'E_CHECKPOINT_PREPROCESSING',
+      `${path}: expected JSON.`,
+      { file: path },
+      { cause: error },
+    );
+  }
+  return readPreprocessing(json, { modelType: config.family });
+}
+
+/** The model for images of the size that its preprocessing makes; the model itself where it reads text. */
+export async function fitToImages(model: Model): Promise<Model> {
+  if (!model.config.image) return model;
+  const size = outputSize(await preprocessingOf(model));
+  return size ? resizeModel(model, size.height, size.width) : model;
+}
+
+export type ImageRequest = ImageSettings & {
+  readonly path: string;
+  readonly order: 'all' | 'random' | 'sequential';
+  readonly count?: number;
+  readonly seed: number;
+  readonly onProgress: OnProgress;
+};
+
+/** Reads one set. @throws as `openImageSet`, `mapLabels` and `prepareImages` */
+export async function prepareImageSet(model: Model, request: ImageRequest): Promise<PreparedImages> {
+  const { path, order, count, seed, labels, orientation, onProgress } = request;
+  const preprocessing = await preprocessingOf(model);
+  const set = await openImageSet(path, labels === undefined ? {} : { labels });
+  const id2label = Object.fromEntries(model.config.image!.labels.map((name, id) => [String(id), name]));
+  const labelIds = set.classNames ? mapLabels(set.classNames, id2label, set.labelFile).ids : undefined;
+  const drawn = await prepareImages(set, preprocessing, {
+    order: order === 'random' ? 'random' : 'all',
+    // Fewer than asked for is all that there are, as for windows of a short text drawn at random.
+    ...(count === undefined ? {} : { count: Math.min(count, set.count) }),
+    seed,
+    orientation: orientation ?? 'ignore',
+    onProgress,
+    ...(labelIds ? { labelIds } : {}),
+  });
+  const { pixels, height, width, items, labels: classes, record: found } = drawn;
+  const { length } = residualShape(model.config, -1, 0);
+  const { name, hash, images, order: _, seed: _seed, ...rest } = found;
+  return {
+    content: {
+      length,
+      height,
+      width,
+      pixels,
+      rescale: preprocessing.rescale ?? 1,
+      mean: preprocessing.mean ?? [0, 0, 0],
+      std: preprocessing.std ?? [1, 1, 1],
+      names: items.map((item) => item.name),
+      ...(classes ? { labels: classes } : {}),
+    },
+    record: { name, hash, tokens: images * length, windows: images, length, order, bos: null, images: rest },
+  };
+}
+
+/** The share of a set that may be among images that chose something. */
+const MOST_SHARED = 0.01;
+
+/**
+ * Refuses images that are scored at the end and also calibrate or choose.
+ * @throws OptionError E_OPTION_TEST
+ */
+export function refuseShared(test: Images, others: readonly (Images | undefined)[], onProgress: OnProgress): void {
+  const digest = (pixels: Images['pixels'][number]): string => createHash('sha256').update(pixels).digest('base64');
+  const seen = new Set(others.flatMap((images) => images?.pixels.map(digest) ?? []));
+  const shared = test.pixels.filter((pixels) => seen.has(digest(pixels))).length;
+  if (shared === 0) return;
+  const count = `${shared} of ${test.pixels.length} test images are also calibration or validation images`;
+  if (shared <= MOST_SHARED * test.pixels.length) {
+    onProgress({ kind: 'note', text: `${count}.` });
+    return;
+  }
+  throw new OptionError('E_OPTION_TEST', `--test: ${count}, so the test would say too much good. Give other images.`, {
+    option: 'test',
+    shared,
+  });
+}
