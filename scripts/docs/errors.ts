@@ -30,6 +30,12 @@ const KINDS: readonly Kind[] = [
       'An item of a zero-shot task is not what it should be. Compare the field that the message names with [the list of fields](tasks.md#the-files).',
   },
   {
+    prefix: 'E_IMAGE_',
+    name: 'CheckpointError',
+    advice:
+      'An image or a data set of images cannot be read. Replace, mend or leave out what the message names; [image data](../guide/image-data.md) says what is read.',
+  },
+  {
     prefix: 'E_UNSUPPORTED_',
     name: 'UnsupportedError',
     advice:

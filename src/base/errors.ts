@@ -18,7 +18,7 @@ export class LayerwiseError extends Error {
 
 /** The user can fix it by changing the call; the command line exits with 2. `E_OPTION_…` */
 export class OptionError extends LayerwiseError {}
-/** A checkpoint, tokenizer, text or task file is invalid. `E_CHECKPOINT_…`, `E_TEXT_…`, `E_TASK_…` */
+/** A checkpoint, tokenizer, text, image or task file is invalid. `E_CHECKPOINT_…`, `E_TEXT_…`, `E_IMAGE_…`, `E_TASK_…` */
 export class CheckpointError extends LayerwiseError {}
 /** Shapes do not fit an operation. `E_SHAPE_…` */
 export class ShapeError extends LayerwiseError {}

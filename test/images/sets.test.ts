@@ -120,6 +120,11 @@ describe('folders', () => {
 
   test('what is ambiguous or empty is refused by name', async () => {
     await refused(await folder(['1.jpg', 'a/1.jpg']), {}, 'E_IMAGE_SET', /both: a and 1\.jpg/);
+    const both = await folder(['n01440764_1.jpg', 'a/1.jpg']);
+    expect((await openImageSet(both, { labels: 'name' })).classNames).toEqual(['n01440764']);
+    expect((await openImageSet(both, { labels: 'folder' })).classNames).toEqual(['a']);
+    const words = await folder([], { 'x.jsonl': '{"question":"q","answer":"a"}', 'l.json': { a: 'b' } });
+    await refused(join(words, 'x.jsonl'), { labels: join(words, 'l.json') }, 'E_OPTION_LABELS', /items with classes/);
     await refused(await folder([]), {}, 'E_IMAGE_SET', /found none/);
     await refused(await folder(['a/1.jpg', 'b/.hidden.jpg']), {}, 'E_IMAGE_SET', /b: expected images of a class/);
     await refused(await folder(['1.jpg']), { labels: 'folder' }, 'E_OPTION_LABELS', /a folder for each class/);
@@ -251,6 +256,16 @@ describe('documents', () => {
       ['a.jpg', 'cat'],
       ['b.jpg', '7'],
     ]);
+  });
+
+  test('the guide’s lines are read', async () => {
+    const guide = await readFile(new URL('../../docs/guide/image-data.md', import.meta.url), 'utf8');
+    const lines = /```json\n([\s\S]*?)```/.exec(guide)![1]!.trim().split('\n');
+    expect(lines.length).toBeGreaterThan(4);
+    for (const line of lines) {
+      const root = await folder([], { 'guide.jsonl': line });
+      expect((await openImageSet(join(root, 'guide.jsonl'))).count).toBe(1);
+    }
   });
 
   test.each<[string, RegExp]>([

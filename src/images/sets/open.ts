@@ -39,9 +39,11 @@ export async function openImageSet(path: string, options: ImageSetOptions = {}):
   });
   const listing = info.isDirectory() ? await readDirectory(path, options, file) : await readFile(path, options);
   if (labels === 'folder' && listing.layout !== 'folders') throw labelsError(labels, path, 'a folder for each class');
-  if (labels === 'name' && listing.layout !== 'flat')
+  if (labels === 'name' && listing.layout !== 'flat') {
     throw labelsError(labels, path, 'one folder of images with their class in their names');
+  }
   const set = makeSet(path, basename(path), listing);
+  if (file && !set.classNames) throw labelsError(file.path, path, 'items with classes, which the file maps');
   return { ...set, labelFile: file && listing.layout !== 'flat' ? file : undefined };
 }
 
@@ -59,23 +61,24 @@ async function readDirectory(path: string, options: ImageSetOptions, file: Label
   const [parquet, tar] = [shards('.parquet'), shards('.tar')];
   const images = entries.files.filter(isImageName);
   const kinds = [parquet, tar, images].filter((one) => one.length > 0);
-  if (kinds.length > 1)
-    throw invalidSet(
-      path,
-      `expected one kind of files, got ${kinds.map(([one]) => one).join(', ')}. Use a folder of one kind.`,
-    );
+  if (kinds.length > 1) {
+    const some = kinds.map(([one]) => one).join(', ');
+    throw invalidSet(path, `expected one kind of files, got ${some}. Use a folder of one kind.`);
+  }
   if (parquet.length > 0) return readParquetFiles(oneSplit(path, parquet, options.split), options);
   if (tar.length > 0) return readShards(oneSplit(path, tar, options.split));
+  // Where there are both, the option says which is meant.
+  if (options.labels === 'name' && images.length > 0) return readFlatFolder(path, entries, 'name');
+  if (options.labels === 'folder' && entries.folders.length > 0) return readImageFolder(path, entries);
   const folders = await withImages(path, entries);
   if (images.length > 0 && folders.length > 0) {
     throw invalidSet(
       path,
-      `expected folders of classes or images, got both: ${folders[0]} and ${images[0]}. Move one of them.`,
+      `expected folders of classes or images, got both: ${folders[0]} and ${images[0]}. Say where labels are: folder or name.`,
     );
   }
   if (folders.length > 0) return readImageFolder(path, { files: [], folders });
-  const own = options.labels === 'name' ? 'name' : file;
-  return readFlatFolder(path, entries, own);
+  return readFlatFolder(path, entries, file);
 }
 
 /** A folder of images alone may have folders of other things beside them. */
