@@ -10,7 +10,9 @@ golden.json   decode: for each file the SHA-256 of Image.open(…).convert("RGB"
               processors: for each case a preprocessor_config.json, and for each image the SHA-256 of the uint8 pixels [H, W, 3]
               (with do_rescale and do_normalize off), the shape, and mean and population std of the float32 tensor, its first values
               and its SHA-256 (channels first)
-The photos of scikit-learn (BSD) are not copied here; tests that need them look for the installed package.
+The photos of scikit-learn (BSD) are not copied here; tests that need them look for the installed package. With a folder of
+github.com/EliSchwartz/imagenet-sample-images (1,000 photographs, ImageNet's terms: not copied either) as its argument, the script
+also writes the SHA-256 over a hundred of them, resized to 256 and cropped to 224.
 """
 
 import hashlib
@@ -19,6 +21,7 @@ import io
 import json
 import pathlib
 import struct
+import sys
 import zlib
 
 import numpy
@@ -239,6 +242,18 @@ def processed(files):
     return cases
 
 
+def photographs(folder):
+    """Every tenth, from the fourth on."""
+    names = sorted(path for path in pathlib.Path(folder).iterdir() if path.suffix == ".JPEG")[3::10]
+    total = hashlib.sha256()
+    for name in names:
+        image = Image.open(name).convert("RGB")
+        short = min(image.size)
+        image = numpy.asarray(image.resize([int(256 * side / short) for side in image.size], 3))
+        total.update(numpy.ascontiguousarray(center_crop(image, (224, 224), input_data_format="channels_last")).tobytes())
+    return {"images": len(names), "sha256": total.hexdigest()}
+
+
 def main():
     files = make_files()
     golden = {
@@ -248,6 +263,8 @@ def main():
         "crop": cropped(files),
         "processors": processed(files),
     }
+    if len(sys.argv) > 1:
+        golden["imagenet"] = photographs(sys.argv[1])
     (OUT / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
     print(sum(map(len, files.values())), "bytes of images,", (OUT / "golden.json").stat().st_size, "of values")
 

@@ -24,6 +24,7 @@ type Golden = {
   readonly processors: Readonly<
     Record<string, { readonly config: object; readonly images: Readonly<Record<string, Processed>> }>
   >;
+  readonly imagenet: { readonly images: number; readonly sha256: string };
 };
 
 export const golden = JSON.parse(readFileSync(`${root}golden.json`, 'utf8')) as Golden;

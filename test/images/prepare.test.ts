@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +13,8 @@ import {
   preprocess,
   readPreprocessing,
 } from '../../src/images/index.js';
-import { imageBytes, imagePath } from './golden.js';
+import { testWith } from '../shared.js';
+import { golden, imageBytes, imagePath } from './golden.js';
 
 let root: string;
 beforeAll(async () => {
@@ -143,3 +145,20 @@ describe('drawing', () => {
     );
   });
 });
+
+// LAYERWISE_IMAGENET_SAMPLE names a folder of github.com/EliSchwartz/imagenet-sample-images.
+const sample = process.env.LAYERWISE_IMAGENET_SAMPLE;
+testWith(sample && existsSync(sample) ? sample : undefined, 'photographs of ImageNet (LAYERWISE_IMAGENET_SAMPLE)')(
+  'a hundred photographs are Pillow’s to the last bit',
+  async () => {
+    const all = await openImageSet(sample!, { labels: 'name' });
+    expect([all.count, all.classNames?.length]).toEqual([1000, 1000]);
+    const some = { ...all, items: all.items.filter((_, place) => place % 10 === 3) };
+    const { record } = await prepareImages(
+      some,
+      readPreprocessing({ size: { shortest_edge: 256 }, crop_size: 224 }, { modelType: 'dinov2' }),
+      { order: 'all', seed: 0 },
+    );
+    expect({ images: record.images, sha256: record.hash }).toEqual(golden.imagenet);
+  },
+);
