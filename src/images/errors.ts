@@ -4,7 +4,7 @@
 import { CheckpointError, ResourceError, UnsupportedError } from '../base/index.js';
 
 /** The largest image that is decoded, in pixels. */
-const MAX_PIXELS = 64 << 20;
+export const MAX_PIXELS = 64 << 20;
 
 /** Bytes that are no image, or a damaged one. */
 export const invalidImage = (name: string, what: string, cause?: unknown): CheckpointError =>

@@ -7,9 +7,12 @@ export {
   type DrawOptions,
   drawImages,
   type ImageRecord,
+  type PassedImage,
   type PreparedImages,
   type PrepareOptions,
+  passImages,
   prepareImages,
+  refuseShared,
 } from './prepare.js';
 export { type ChannelOrder, normalise, outputSize, preprocess } from './preprocess.js';
 export { type Preprocessing, readPreprocessing } from './preprocessing.js';

@@ -3,14 +3,15 @@
 // components), fill with grey (a truncated file) or take minutes for is refused by name. ICC profiles are ignored.
 
 import { decodeRgba } from './codecs.js';
-import { checkSize, invalidImage, unsupportedImage } from './errors.js';
+import { checkSize, invalidImage, MAX_PIXELS, unsupportedImage } from './errors.js';
 import { readOrientation } from './exif.js';
 import { dropAlpha, type Image } from './pixels.js';
 
 export type JpegHeader = { readonly width: number; readonly height: number; readonly orientation: number };
 
-/** More passes over the same pixels than any encoder writes. */
+/** More passes over the same pixels than any encoder writes, and the most work that passes may make. */
 const MAX_SCANS = 100;
+const MAX_PASSED = 25 * MAX_PIXELS;
 
 const KINDS: Readonly<Record<number, string>> = {
   195: 'a lossless JPEG',
@@ -55,7 +56,9 @@ export function readJpegHeader(bytes: Uint8Array, name: string): JpegHeader {
       orientation = readOrientation(bytes.subarray(at + 2, at + length));
     } else if (marker === SOS) {
       if (!frame) throw invalidImage(name, 'the JPEG has no frame header before its first scan');
-      if (++scans > MAX_SCANS) throw unsupportedImage(name, `a JPEG of more than ${MAX_SCANS} scans`);
+      if (++scans > MAX_SCANS || scans * frame.width * frame.height > MAX_PASSED) {
+        throw unsupportedImage(name, `a JPEG of ${scans} scans or more`);
+      }
     }
     at += length;
     if (marker === SOS) at = endOfScan(bytes, at);

@@ -2,7 +2,8 @@
 // record holds what is needed to get the same bytes again, and their hash.
 
 import { createHash } from 'node:crypto';
-import { createRng, type OnProgress, OptionError, ResourceError, silent } from '../base/index.js';
+import { createRng, type OnProgress, OptionError, ResourceError, sha256, silent } from '../base/index.js';
+import type { Size } from './crop.js';
 import { DECODERS, decodeImage, type Orientation } from './decode.js';
 import { outputSize, preprocess } from './preprocess.js';
 import type { Preprocessing } from './preprocessing.js';
@@ -109,6 +110,33 @@ export function drawImages({ items, path }: Pick<ImageSet, 'items' | 'path'>, op
 const isBalanced = (items: readonly ImageItem[], { order, balanced = true }: DrawOptions): boolean =>
   order === 'random' && balanced && items.some(({ image, label }) => image !== undefined && label !== undefined);
 
+/** @throws OptionError E_OPTION_PREPROCESSING where images would get different sizes */
+function sizeOf(path: string, preprocessing: Preprocessing): Size {
+  const size = outputSize(preprocessing);
+  if (size) return size;
+  throw new OptionError(
+    'E_OPTION_PREPROCESSING',
+    `${path}: expected preprocessing that gives all images one size, got one without a crop or a square. Set do_center_crop in preprocessor_config.json.`,
+    { preprocessing },
+  );
+}
+
+/** Reads one item after another; equal images of questions that follow each other are decoded once. */
+function imageReader(set: ImageSet, preprocessing: Preprocessing, orientation: Orientation) {
+  let last: { readonly source: string; readonly pixels: Uint8Array } | undefined;
+  return async (item: ImageItem): Promise<Uint8Array> => {
+    const source = JSON.stringify(item.image);
+    if (last?.source !== source) {
+      const image = await decodeImage(await set.read(item), item.name, { orientation });
+      last = { source, pixels: preprocess(image, preprocessing, item.name).pixels };
+    }
+    return last.pixels;
+  };
+}
+
+const labelOf = ({ label }: ImageItem, ids: Int32Array | undefined): number | undefined =>
+  label === undefined ? undefined : ids ? ids[label] : label;
+
 /**
  * Draws, decodes and preprocesses. An image that cannot be read ends it with an error that names the image.
  * @throws as `drawImages`, `ImageSet.read`, `decodeImage` and `preprocess`; OptionError E_OPTION_PREPROCESSING for images of
@@ -119,48 +147,82 @@ export async function prepareImages(
   preprocessing: Preprocessing,
   options: PrepareOptions,
 ): Promise<PreparedImages> {
-  const { order, seed, orientation = 'ignore', labelIds, onProgress = silent } = options;
-  const size = outputSize(preprocessing);
-  if (!size) {
-    throw new OptionError(
-      'E_OPTION_PREPROCESSING',
-      `${set.path}: expected preprocessing that gives all images one size, got one without a crop or a square. Set do_center_crop in preprocessor_config.json.`,
-      { preprocessing },
-    );
-  }
+  const { orientation = 'ignore', labelIds, onProgress = silent } = options;
+  const { width, height } = sizeOf(set.path, preprocessing);
   const places = drawImages(set, options);
-  const bytes = places.length * size.width * size.height * 3;
+  const bytes = places.length * width * height * 3;
   if (bytes > MAX_BYTES) {
     throw new ResourceError(
       'E_RESOURCE_IMAGES',
-      `${set.path}: expected prepared images of at most ${MAX_BYTES} bytes, ${places.length} of ${size.width}×${size.height} take ${bytes}. Use fewer.`,
+      `${set.path}: expected prepared images of at most ${MAX_BYTES} bytes, ${places.length} of ${width}×${height} take ${bytes}. Use fewer.`,
       { bytes },
     );
   }
   onProgress({ kind: 'stage', stage: `reading images of ${set.name}`, total: places.length, unit: 'step' });
+  const read = imageReader(set, preprocessing, orientation);
   const pixels = new Array<Uint8Array>(places.length);
-  // Read in the order of the set, so that each part of a file is read once; equal images of several questions are decoded once.
-  let last: { readonly source: string; readonly pixels: Uint8Array } | undefined;
+  // In the order of the set, so that each part of a file is read once.
   for (const at of [...places.keys()].sort((a, b) => places[a]! - places[b]!)) {
-    const item = set.items[places[at]!]!;
-    const source = JSON.stringify(item.image);
-    if (last?.source !== source) {
-      const image = await decodeImage(await set.read(item), item.name, { orientation });
-      last = { source, pixels: preprocess(image, preprocessing, item.name).pixels };
-    }
-    pixels[at] = last.pixels;
+    pixels[at] = await read(set.items[places[at]!]!);
     onProgress({ kind: 'advance' });
   }
   const items = places.map((place) => set.items[place]!);
   const hash = createHash('sha256');
   for (const one of pixels) hash.update(one);
-  const record: ImageRecord = {
+  const labels = set.classNames && Int32Array.from(items, (item) => labelOf(item, labelIds)!);
+  return {
+    pixels,
+    height,
+    width,
+    items,
+    labels,
+    record: recordOf(set, preprocessing, options, items, hash.digest('hex')),
+  };
+}
+
+export type PassedImage = { readonly pixels: Uint8Array; readonly item: ImageItem; readonly label: number | undefined };
+
+/**
+ * The same images one at a time, in the order in which they are drawn, for sets that are larger than memory. The record comes
+ * when all have been passed: `const record = yield* passImages(…)`, or the value of the last `next()`.
+ * @throws as `prepareImages`
+ */
+export async function* passImages(
+  set: ImageSet,
+  preprocessing: Preprocessing,
+  options: PrepareOptions,
+): AsyncGenerator<PassedImage, ImageRecord, void> {
+  const { orientation = 'ignore', labelIds, onProgress = silent } = options;
+  sizeOf(set.path, preprocessing);
+  const items = drawImages(set, options).map((place) => set.items[place]!);
+  onProgress({ kind: 'stage', stage: `reading images of ${set.name}`, total: items.length, unit: 'step' });
+  const read = imageReader(set, preprocessing, orientation);
+  const hash = createHash('sha256');
+  for (const item of items) {
+    const pixels = await read(item);
+    hash.update(pixels);
+    yield { pixels, item, label: labelOf(item, labelIds) };
+    onProgress({ kind: 'advance' });
+  }
+  return recordOf(set, preprocessing, options, items, hash.digest('hex'));
+}
+
+function recordOf(
+  set: ImageSet,
+  preprocessing: Preprocessing,
+  options: PrepareOptions,
+  items: readonly ImageItem[],
+  hash: string,
+): ImageRecord {
+  const { order, seed, orientation = 'ignore' } = options;
+  const { width, height } = sizeOf(set.path, preprocessing);
+  return {
     name: set.name,
-    hash: hash.digest('hex'),
+    hash,
     set: { hash: set.hash, layout: set.layout, items: set.count },
     images: items.length,
-    height: size.height,
-    width: size.width,
+    height,
+    width,
     order,
     seed: order === 'random' ? seed : null,
     balanced: isBalanced(set.items, options),
@@ -170,8 +232,6 @@ export async function prepareImages(
     preprocessing,
     labels: countLabels(items),
   };
-  const labels = set.classNames && Int32Array.from(items, ({ label }) => (labelIds ? labelIds[label!]! : label!));
-  return { pixels, height: size.height, width: size.width, items, labels, record };
 }
 
 function countLabels(items: readonly ImageItem[]): ImageRecord['labels'] {
@@ -179,4 +239,27 @@ function countLabels(items: readonly ImageItem[]): ImageRecord['labels'] {
   for (const { label } of items) if (label !== undefined) counts.set(label, (counts.get(label) ?? 0) + 1);
   if (counts.size === 0) return null;
   return { classes: counts.size, fewest: Math.min(...counts.values()), most: Math.max(...counts.values()) };
+}
+
+/**
+ * Refuses images that are in both: what calibrates or chooses must not be what is reported. Equal are equal pixels, whatever the
+ * files are called. `roles` are the options' names.
+ * @throws OptionError E_OPTION_IMAGES_SHARED
+ */
+export function refuseShared(
+  one: Pick<PreparedImages, 'pixels' | 'items'>,
+  other: Pick<PreparedImages, 'pixels' | 'items'>,
+  roles: readonly [one: string, other: string],
+): void {
+  const known = new Map(one.pixels.map((pixels, place) => [sha256(pixels), one.items[place]!.name]));
+  const shared = other.pixels.flatMap((pixels, place) => {
+    const name = known.get(sha256(pixels));
+    return name === undefined ? [] : [`${name} and ${other.items[place]!.name}`];
+  });
+  if (shared.length === 0) return;
+  throw new OptionError(
+    'E_OPTION_IMAGES_SHARED',
+    `--${roles[1]}: expected other images than those of --${roles[0]}; ${shared.length} are in both, such as ${shared[0]}. Use parts that share none.`,
+    { option: roles[1], shared: shared.length },
+  );
 }

@@ -128,6 +128,7 @@ export function readPreprocessing(json: unknown, { modelType }: { readonly model
   const mean = triple(config.image_mean ?? defaults.mean, 'image_mean');
   const std = triple(config.image_std ?? defaults.std, 'image_std');
   if (std.includes(0)) throw invalid('image_std', 'no zero', std);
+  if (flag('use_square_size', false)) throw unsupported('use_square_size', 'a size with height and width is');
   const pad = readPad(flag('do_pad', false), defaults, mean, processor);
   const cropping = flag('do_center_crop', defaults.doCrop)
     ? sizeOf(config.crop_size ?? defaults.crop, 'crop_size', true)

@@ -115,6 +115,14 @@ describe('bombs', () => {
     await refusedQuickly(png(10, 10, deflateSync(Buffer.alloc(1 << 26))), 'E_IMAGE_INVALID');
   });
 
+  test('a JPEG of many scans is not decoded', async () => {
+    const bytes = Buffer.from(imageBytes('jpeg-progressive.jpg'));
+    const [scan, end] = [bytes.lastIndexOf(Buffer.from([0xff, 0xda])), bytes.length - 2];
+    const scans = Array.from({ length: 120 }, () => bytes.subarray(scan, end));
+    const many = Buffer.concat([bytes.subarray(0, end), ...scans, bytes.subarray(end)]);
+    await refusedQuickly(many, 'E_UNSUPPORTED_IMAGE');
+  });
+
   test('no pixels at all', async () => {
     expect(await codeOf(decodeImage(png(0, 10, deflateSync(Buffer.alloc(10))), 'x'))).toBe('E_IMAGE_INVALID');
     expect(await codeOf(decodeImage(jpeg(10, 0), 'x'))).toBe('E_IMAGE_INVALID');

@@ -9,9 +9,11 @@ import {
   drawImages,
   openImageSet,
   type PrepareOptions,
+  passImages,
   prepareImages,
   preprocess,
   readPreprocessing,
+  refuseShared,
 } from '../../src/images/index.js';
 import { testWith } from '../shared.js';
 import { golden, imageBytes, imagePath } from './golden.js';
@@ -71,6 +73,29 @@ describe('prepared images', () => {
       (_, place) => !Buffer.from(stored.pixels[place]!).equals(turned.pixels[place]!),
     );
     expect(changed.map(({ name }) => name)).toEqual(['dog/jpeg-exif-6.jpg']);
+  });
+
+  test('one at a time they are the same', async () => {
+    for (const order of ['all', 'random'] as const) {
+      const options = { order, seed: 5, labelIds: Int32Array.of(7, 5, 3) };
+      const whole = await prepare(options);
+      const pass = passImages(await openImageSet(join(root, 'set')), preprocessing, options);
+      for (const [place, pixels] of whole.pixels.entries()) {
+        expect(await pass.next()).toEqual({
+          done: false,
+          value: { pixels, item: whole.items[place], label: whole.labels![place] },
+        });
+      }
+      expect(await pass.next()).toEqual({ done: true, value: whole.record });
+    }
+  });
+
+  test('images in two parts are found by their pixels', async () => {
+    const [all, some] = [await prepare(), await prepare({ count: 2 })];
+    const roles = ['calibration', 'test'] as const;
+    expect(() => refuseShared(all, some, roles)).toThrow(/--test: .*2 are in both, such as cat\/jpeg-444\.jpg/);
+    const rest = { pixels: all.pixels.slice(2), items: all.items.slice(2) };
+    expect(() => refuseShared(rest, some, roles)).not.toThrow();
   });
 
   test('labels are the model’s where they are given', async () => {

@@ -117,6 +117,7 @@ describe('reading preprocessor_config.json', () => {
     [{ size: { shortest_edge: 3, longest_edge: 4 } }, /longest_edge and shortest_edge/],
     [{ size: { longest_edge: 4 } }, /longest_edge/],
     [{ max_size: 1333 }, /max_size/],
+    [{ use_square_size: true }, /use_square_size/],
     [{ do_pad: true }, /do_pad of ViTImageProcessor/],
     [{ image_processor_type: 'constructor' }, /constructor/],
   ])('%j is refused by name', (json, says) => {

@@ -285,6 +285,12 @@ describe('documents', () => {
     await refused(join(root, 'x.jsonl'), {}, 'E_IMAGE_SET', says);
   });
 
+  test('text that is not UTF-8 is refused', async () => {
+    const root = await folder([]);
+    await writeFile(join(root, 'x.jsonl'), Buffer.from('{"image":"caf\xe9.jpg"}', 'latin1'));
+    await refused(join(root, 'x.jsonl'), {}, 'E_IMAGE_SET', /UTF-8/);
+  });
+
   test('LLaVA’s conversations: an item for each answer, with what came before', async () => {
     const value = (from: string, text: string) => ({ from, value: text });
     const json = [

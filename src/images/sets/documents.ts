@@ -2,8 +2,9 @@
 // Images are files below a folder, which is the document's own unless another is named.
 
 import { existsSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
-import { OptionError, readDocument } from '../../base/index.js';
+import { fileError, OptionError, ResourceError } from '../../base/index.js';
 import { isObject, type Json, listOf, parseJson, placeOf, readFields, textOf } from './fields.js';
 import { type Exchange, type ImageSource, invalidSet, type Listing, type NamedItem } from './set.js';
 
@@ -16,8 +17,26 @@ export type DocumentOptions = {
   readonly split?: string;
 };
 
-/** The largest document: half of the longest string. */
-export const MAX_DOCUMENT = 1 << 28;
+/** The largest document: just under the longest string. */
+const MAX_DOCUMENT = 500_000_000;
+
+/** A document as text. @throws ResourceError E_RESOURCE_IMAGES, E_RESOURCE_…; CheckpointError E_IMAGE_SET */
+export async function readText(path: string): Promise<string> {
+  try {
+    const { size } = await stat(path);
+    if (size > MAX_DOCUMENT) {
+      throw new ResourceError(
+        'E_RESOURCE_IMAGES',
+        `${path}: expected a document of at most ${MAX_DOCUMENT} bytes, got ${size}. Use a part of it, as JSON lines.`,
+        { file: path, size },
+      );
+    }
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path));
+  } catch (error) {
+    if (error instanceof TypeError) throw invalidSet(path, 'expected UTF-8. Convert the file.', {}, error);
+    throw fileError(error, path);
+  }
+}
 
 const imageAt = (root: string, name: string): ImageSource => ({
   kind: 'file',
@@ -106,7 +125,7 @@ async function readVqa(json: Json, path: string, options: DocumentOptions): Prom
       },
     );
   }
-  const document = parseJson(await readDocument(annotationPath, MAX_DOCUMENT), annotationPath);
+  const document = parseJson(await readText(annotationPath), annotationPath);
   const answers = new Map<unknown, readonly string[]>();
   const annotations = isObject(document) ? document.annotations : undefined;
   for (const [index, one] of listOf(annotations, 'annotations', annotationPath).entries()) {

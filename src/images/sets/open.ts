@@ -2,9 +2,9 @@
 
 import { stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import { fileError, OptionError, readDocument } from '../../base/index.js';
+import { fileError, OptionError } from '../../base/index.js';
 import { type LabelFile, readLabelFile } from '../label-file.js';
-import { type DocumentOptions, MAX_DOCUMENT, readJsonDocument, readLines } from './documents.js';
+import { type DocumentOptions, readJsonDocument, readLines, readText } from './documents.js';
 import { parseJson } from './fields.js';
 import { type Entries, isImageName, listFolder, readFlatFolder, readImageFolder } from './folder.js';
 import { type ColumnOptions, readParquetFiles } from './parquet.js';
@@ -114,9 +114,9 @@ async function readFile(path: string, options: ImageSetOptions): Promise<Listing
     case '.tar':
       return readShards([path]);
     case '.jsonl':
-      return readLines(await readDocument(path, MAX_DOCUMENT), path, options);
+      return readLines(await readText(path), path, options);
     case '.json':
-      return readJsonDocument(parseJson(await readDocument(path, MAX_DOCUMENT), path), path, options);
+      return readJsonDocument(parseJson(await readText(path), path), path, options);
     default:
       throw new OptionError(
         'E_OPTION_IMAGES',
