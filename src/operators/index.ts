@@ -1,4 +1,18 @@
 export {
+  type AsymmetricGrid,
+  asymmetricGrid,
+  CLIP_BITS,
+  clippedRange,
+  fullRange,
+  LEAST_WIDTH,
+  levelsOf,
+  quantiseRows,
+  roundAsymmetric,
+} from './clips/asymmetric.js';
+export { type Entropies, entropiesOf, entropyOf, softAssign } from './clips/dependency.js';
+export { fixedLayers, type LayerSpan, MOST_LAYERS, partitionLayers } from './clips/partition.js';
+export { type ClipChoice, type ClipLoss, clipGrid, greedyClips, jointClips } from './clips/search.js';
+export {
   type Evidence,
   type Mask,
   type Matrix,
