@@ -5,6 +5,7 @@
 import type { Graph } from '../graph/index.js';
 import { buildWith } from './blocks/architectures.js';
 import {
+  type ActivationGrids,
   type BlockOutputs,
   GraphBlockBuilder,
   type PrefixTreeRows,
@@ -24,6 +25,8 @@ export type BlockGraphOptions = {
   readonly trees?: PrefixTreeRows | undefined;
   /** The linear whose weights are an input, `w` [out, in]. */
   readonly weightInput?: WeightInput | undefined;
+  /** How linears read what lies at a site. */
+  readonly activations?: ActivationGrids | undefined;
 };
 
 /** The graph of block `block`. */
@@ -33,13 +36,15 @@ export function buildBlockGraph(
   block: number,
   options: BlockGraphOptions,
 ): Graph {
-  const { folder, find, length, outputs, weighted, trees, weightInput } = options;
+  const { folder, find, length, outputs, weighted, trees, weightInput, activations } = options;
   const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
   const tensor = (role: string): TensorSource | undefined => {
     const name = names.get(role);
     return name === undefined ? undefined : find(name);
   };
-  const builder = new GraphBlockBuilder({ config, block, length, outputs, weighted, trees, weightInput, tensor });
+  const builder = new GraphBlockBuilder({
+    ...{ config, block, length, outputs, weighted, trees, weightInput, activations, tensor },
+  });
   buildWith(config, builder);
   return builder.build(`block ${block}`, folder);
 }

@@ -6,7 +6,7 @@
 import { UnsupportedError } from '../base/portable.js';
 import { feedInitializers, type Graph, GraphBuilder, keepOutputs, type ValueInfo } from '../graph/index.js';
 import { buildWith } from './blocks/architectures.js';
-import { GraphBlockBuilder } from './blocks/graph-block-builder.js';
+import { type ActivationGrids, GraphBlockBuilder } from './blocks/graph-block-builder.js';
 import { type BlockSource, blockGraph, checkpointSource, type Model } from './model.js';
 import type { TensorSource } from './nodes.js';
 import { blockTensors } from './tensor-names.js';
@@ -21,11 +21,19 @@ export function partGraph(
   model: Model,
   block: number,
   part: BlockPart,
-  options: { readonly length: number; readonly source?: BlockSource },
+  options: {
+    readonly length: number;
+    readonly source?: BlockSource;
+    /** How linears read what lies at a site. Defaults to the model’s. */
+    readonly activations?: ActivationGrids;
+  },
 ): Graph {
   const { config, tensorNames, checkpoint } = model;
-  const { length, source = checkpointSource(checkpoint) } = options;
-  if (part === 'block') return blockGraph(model, block, { length, outputs: 'hidden', source });
+  const { length, source = checkpointSource(checkpoint), activations = model.activations?.[block] } = options;
+  if (part === 'block') {
+    const read = { ...model, activations: Array.from({ length: block + 1 }, () => activations ?? new Map()) };
+    return blockGraph(read, block, { length, outputs: 'hidden', source });
+  }
   if (config.parallel) {
     throw new UnsupportedError(
       'E_UNSUPPORTED_HALF',
@@ -34,7 +42,8 @@ export function partGraph(
     );
   }
   const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
-  const { halves } = buildParts(model, block, length, `block ${block}, ${part}`, source.folder, (role) => {
+  const place = { block, length, name: `block ${block}, ${part}`, folder: source.folder, activations };
+  const { halves } = buildParts(model, place, (role) => {
     const name = names.get(role);
     return name === undefined ? undefined : source.find(name);
   });
@@ -59,7 +68,8 @@ export type BlockGraphs = {
 export function blockGraphs(model: Model, block: number, length: number): BlockGraphs {
   const all = blockTensors(model.config, model.tensorNames, block);
   const shapes = new Map(all.map(({ role, shape }) => [role, shape]));
-  const { whole, halves } = buildParts(model, block, length, 'block', undefined, (role) => {
+  const place = { block, length, name: 'block', folder: undefined };
+  const { whole, halves } = buildParts(model, place, (role) => {
     const shape = shapes.get(role);
     return shape && { name: role, dtype: 'F32', shape, source: { kind: 'bytes', bytes: new Uint8Array() } };
   });
@@ -76,17 +86,22 @@ export function blockGraphs(model: Model, block: number, length: number): BlockG
   return { whole: one, halves: halves ? [half('attention', halves.attention), half('mlp', halves.mlp)] : [one] };
 }
 
+type PartPlace = {
+  readonly block: number;
+  readonly length: number;
+  readonly name: string;
+  readonly folder: string | undefined;
+  readonly activations?: ActivationGrids | undefined;
+};
+
 /** A block's graph, and its halves where it has some. */
 function buildParts(
   { config }: Model,
-  block: number,
-  length: number,
-  name: string,
-  folder: string | undefined,
+  { block, length, name, folder, activations }: PartPlace,
   tensor: (role: string) => TensorSource | undefined,
 ): { readonly whole: Graph; readonly halves: Readonly<Record<'attention' | 'mlp', Graph>> | undefined } {
   const graph = new GraphBuilder();
-  const builder = new GraphBlockBuilder({ config, block, length, outputs: 'nothing', tensor, graph });
+  const builder = new GraphBlockBuilder({ config, block, length, outputs: 'nothing', tensor, graph, activations });
   buildWith(config, builder);
   const { middle, y } = builder.values;
   const shape = ['B', length, config.hidden];

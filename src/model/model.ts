@@ -4,7 +4,7 @@ import { type Checkpoint, type Origin, openCheckpoint } from '../checkpoint/inde
 import type { Graph } from '../graph/index.js';
 import { elementCount } from '../tensor/index.js';
 import { buildBlockGraph } from './block.js';
-import type { BlockOutputs, PrefixTreeRows, WeightInput } from './blocks/graph-block-builder.js';
+import type { ActivationGrids, BlockOutputs, PrefixTreeRows, WeightInput } from './blocks/graph-block-builder.js';
 import { checkTensors, noteUnused, settleTie, tiedTwin } from './check.js';
 import { type ModelConfig, readModelConfig } from './config.js';
 import { TOWERS, type TrunkName, trunksOf } from './families/towers.js';
@@ -39,6 +39,8 @@ export type Model = {
   readonly parameters: number;
   readonly prunable: number;
   readonly blockWeights: number;
+  /** By block and tap site: how linears read their inputs. Absent where they read them as they are. */
+  readonly activations?: readonly ActivationGrids[] | undefined;
   /** How differences between config.json and the tensors were resolved, a sentence or two each. */
   readonly notes: readonly string[];
 };
@@ -114,6 +116,7 @@ export function blockGraph(
   const { length, outputs, weighted, trees, source = checkpointSource(model.checkpoint), weightInput } = options;
   return buildBlockGraph(model.config, model.tensorNames, block, {
     ...{ ...source, length, outputs, weighted, trees, weightInput },
+    activations: model.activations?.[block],
   });
 }
 

@@ -271,6 +271,8 @@ export const opCases: readonly Case[] = [
   oneOp('plain', 'Exp', [random([2, 3], 4)], [2, 3]),
   oneOp('plain', 'Log', [f32([4], Float32Array.of(1e-30, 0.5, 1, 1e30))], [4]),
   oneOp('both sides', 'Relu', [random([3, 7], 3)], [3, 7]),
+  oneOp('halves to even', 'Round', [f32([8], Float32Array.of(-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4999998, -7.1))], [8]),
+  oneOp('both limits', 'Clip', [random([3, 7], 3), f32([], Float32Array.of(-1)), f32([], Float32Array.of(2))], [3, 7]),
   oneOp('both ends', 'Tanh', [f32([6], Float32Array.of(-90, -2, -0, 1e-4, 2, 90))], [6]),
   oneOp('exact', 'Gelu', [f32([8], Float32Array.of(-90, -5.9, -2.6, -0.5, 1e-4, 2.4, 6.5, 90))], [8]),
   oneOp('exact', 'Gelu', [random([3, 70], 2)], [3, 70], { approximate: text('none') }),

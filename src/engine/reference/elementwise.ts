@@ -79,6 +79,24 @@ export const Tanh = unary(Math.tanh);
 export const Sqrt = unary(Math.sqrt);
 export const Reciprocal = unary((x) => 1 / x);
 export const Sign = unary(Math.sign);
+/** To the nearest whole number, half to even. */
+export const Round = unary((x) => {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
+});
+/** Into [low, high]; either may be left out. */
+export const Clip: Op = {
+  attributes: [],
+  inputs: [1, 3],
+  run: ([x, low, high]) => {
+    const [least, most] = [low?.data[0] ?? Number.NEGATIVE_INFINITY, high?.data[0] ?? Number.POSITIVE_INFINITY];
+    return real(
+      x!.shape,
+      x!.data.map((value) => Math.min(Math.max(value, least), most)),
+    );
+  },
+};
 /** x·Φ(x), or 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) with the approximation `tanh`. */
 export const Gelu: Op = {
   attributes: ['approximate'],

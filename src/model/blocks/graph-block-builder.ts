@@ -5,6 +5,7 @@
 import { float, type Graph, GraphBuilder, int } from '../../graph/index.js';
 import { causalAttention, type PrefixTreeRow } from '../attention.js';
 import type { Mixture, ModelConfig } from '../config.js';
+import { type ActivationGrid, fakeQuantise } from '../fake-quantise.js';
 import type { ExtraRole, LinearKind, NormRole } from '../families/names.js';
 import { blockConfig, gridOf, halvesImage, residualShape, widthAt } from '../image/config.js';
 import { depthwise, halveImage, respond } from '../image/convolve.js';
@@ -29,6 +30,9 @@ export const TOKENS_PER_EXPERT = 'tokensPerExpert';
 /** The input with the roots of the tokens' weights at a site, [B·T, 1]: a tap then sums w·x², w·x or w·xᵀx. */
 export const rootOf = (site: string): string => `root of ${site}`;
 
+/** By tap site. */
+export type ActivationGrids = ReadonlyMap<string, ActivationGrid>;
+
 /** One of a block's linears. */
 export type WeightInput = { readonly kind: LinearKind; readonly expert: number | undefined };
 
@@ -49,6 +53,8 @@ export type BlockBuilderOptions = {
   readonly trees?: PrefixTreeRows | undefined;
   /** The linear whose weights are a graph input, `w` [out, in], so that one graph can run many versions of them. */
   readonly weightInput?: WeightInput | undefined;
+  /** How linears read what lies at a site; where it has no grid, as it is. */
+  readonly activations?: ActivationGrids | undefined;
   /** The tensor of a role's `weight` or `bias`; undefined where the block has none. */
   readonly tensor: (role: string) => TensorSource | undefined;
   /** A graph that the block is added to, and the name of its input there. Defaults to a graph of its own, and `x`. */
@@ -88,6 +94,8 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   private readonly trees: PrefixTreeRow | undefined;
   private turning: readonly [cos: string, sin: string, positions: string] | undefined;
   private readonly sites = new Map<TapSite, string>();
+  /** What linears read instead of a value: the value on its grid. */
+  private readonly onGrid = new Map<string, string>();
   private readonly residuals = new Map<LinearKind, string>();
   /** The kind of the linear that made a value. */
   private readonly made = new Map<string, LinearKind>();
@@ -135,7 +143,7 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
     const stored = config.transposed && !isInput;
     const shape = config.transposed ? own.shape.toReversed() : own.shape;
     const w = isInput ? this.g.input('w', 'f32', shape) : weight(this.g, own);
-    const inputs = [x, w, ...(bias ? [weight(this.g, bias)] : [])];
+    const inputs = [this.onGrid.get(x) ?? x, w, ...(bias ? [weight(this.g, bias)] : [])];
     const made = this.g.op('Gemm', inputs, { transB: int(stored ? 0 : 1) });
     if (expert === undefined) this.made.set(made, kind);
     return made;
@@ -259,6 +267,8 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
     const { g } = this;
     const { outputs, weighted } = this.options;
     this.sites.set(site, value);
+    const grid = this.options.activations?.get(site);
+    if (grid) this.onGrid.set(value, fakeQuantise(g, value, grid, site));
     if (outputs === 'hidden' || outputs === 'nothing') return;
     if (outputs === 'inputs') {
       g.output(value, site, [expertOf(site) === undefined ? 'N' : `N_${site}`, width]);
