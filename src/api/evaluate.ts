@@ -138,7 +138,7 @@ async function evaluateCheckpoint(
   settings: RunSettings,
 ): Promise<Scores> {
   const { onProgress } = settings;
-  const model = await openSource(checkpoint, onProgress);
+  const model = await openSource(checkpoint, onProgress, { activations: 'obey' });
   if (out !== undefined) await checkOutside(out, model.checkpoint.dir);
   const dense = original === undefined ? undefined : await openDense(original, model.config, settings);
   const cut = { length: longestWindow(model, dense, sequenceLength), start: windowStart };
@@ -148,11 +148,23 @@ async function evaluateCheckpoint(
   return await withResources(async (own) => {
     const engine = await own(openEngine(model, settings));
     return {
-      ...(text ? await scoreWithDense(engine, model, text, dense, { ...settings, greedyTokens }) : NO_TEXT),
+      ...(text
+        ? await scoreWithDense(engine, model, text, dense, {
+            ...settings,
+            greedyTokens: greedyOf(model, greedyTokens, onProgress),
+          })
+        : NO_TEXT),
       calibration: await calibrationOf(model.checkpoint.dir),
       tasks: prepared && resultOf(prepared, await scoreTasks(engine, model, undefined, prepared, 'tasks', onProgress)),
     };
   }).catch((error) => blameWeights(model, error));
+}
+
+/** Texts are written by our decoder, which does not quantise activations. */
+function greedyOf({ activations }: Model, tokens: number, onProgress: RunSettings['onProgress']): number {
+  if (!activations || tokens === 0) return tokens;
+  onProgress({ kind: 'note', text: 'Greedy texts are not compared: our decoder does not quantise activations.' });
+  return 0;
 }
 
 /** The losses on a text, and the comparison with the dense model if there is one. */

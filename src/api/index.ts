@@ -1,3 +1,11 @@
+export { type ActivationsResult, quantiseActivations } from './activations.js';
+export {
+  ACTIVATION_DEFAULTS,
+  type ActivationsOptions,
+  CLIP_RANGES,
+  DEPENDENCIES,
+  normaliseActivations,
+} from './activations-settings.js';
 export { bench, describeBenched, describeContender } from './bench.js';
 export { type CompareOptions, type CompareResult, compare } from './compare.js';
 export { type CompressForecast, type CompressResult, compress } from './compress.js';

@@ -49,7 +49,7 @@ export async function inspect(
   checkpointOrName: string,
   { onProgress = silent }: { readonly onProgress?: OnProgress } = {},
 ): Promise<CheckpointReport> {
-  const model = await openSource(checkpointOrName, onProgress, { images: true });
+  const model = await openSource(checkpointOrName, onProgress, { images: true, activations: 'obey' });
   const { config, checkpoint } = model;
   const linears = await countZeros(model);
   const broken = await listBroken(model, linears);

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
 import {
+  type ActivationsRecord,
   type Comparison,
   type Frontier,
   type HealRecord,
@@ -38,6 +39,9 @@ export const drawComparison = async (comparison: Comparison): Promise<string> =>
 
 export const drawHealing = async (record: HealRecord): Promise<string> =>
   (await import('../report/index.js')).renderHealing(record);
+
+export const drawActivations = async (record: ActivationsRecord): Promise<string> =>
+  (await import('../report/index.js')).renderActivations(record);
 
 export const drawUnlearning = async (record: UnlearnRecord): Promise<string> =>
   (await import('../report/index.js')).renderUnlearning(record);

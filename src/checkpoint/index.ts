@@ -1,3 +1,4 @@
+export { activationsOf, refuseActivations } from './activations.js';
 export { allocate } from './allocate.js';
 export { calibrationOf } from './calibration.js';
 export { describeForeign, findQuantised } from './foreign.js';

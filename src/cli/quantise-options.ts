@@ -1,14 +1,18 @@
 // The options of quantise alone; options.ts has all the others.
 
-import { GRID_BITS, GRID_GROUPS, QUANTISERS } from '../operators/index.js';
+import { ACTIVATION_DEFAULTS, CLIP_RANGES, DEPENDENCIES } from '../api/index.js';
+import { CLIP_BITS, GRID_BITS, GRID_GROUPS, QUANTISERS } from '../operators/index.js';
 import { DEFAULTS } from '../runs/index.js';
+
+/** The method that quantises activations too. */
+export const QVLM = 'qvlm';
 
 export const QUANTISE_OPTIONS = {
   bits: {
     kind: 'number',
     flag: '--bits',
     value: GRID_BITS.join('|'),
-    text: 'bits of every weight of the blocks’ linears, besides the scales',
+    text: 'bits of every weight of the blocks’ linears, besides the scales; with qvlm also 6',
   },
   group: {
     kind: 'text',
@@ -20,8 +24,8 @@ export const QUANTISE_OPTIONS = {
   quantiser: {
     kind: 'text',
     flag: '--method',
-    value: [...QUANTISERS.keys()].join('|'),
-    text: 'how weights are rounded; layerwise help quantisers explains them',
+    value: [...QUANTISERS.keys(), QVLM].join('|'),
+    text: 'how weights are rounded; layerwise help quantisers explains them. qvlm: activations are quantised too, and clips of their ranges searched (docs/lab/qvlm.md)',
     otherwise: DEFAULTS.quantiser,
   },
   bitsPlan: {
@@ -36,5 +40,33 @@ export const QUANTISE_OPTIONS = {
     value: 'pattern',
     text: 'where weights compete if the plan has zeros: columns, N:M or n:M; layerwise help patterns lists them',
     otherwise: 'columns',
+  },
+  activationBits: {
+    kind: 'number',
+    flag: '--activation-bits',
+    value: CLIP_BITS.join('|'),
+    text: 'with qvlm: bits of what the linears read',
+    otherwise: '--bits',
+  },
+  activationRange: {
+    kind: 'text',
+    flag: '--activation-range',
+    value: CLIP_RANGES.join('|'),
+    text: 'with qvlm: the range that a clip shrinks, each token’s own or that of the calibration text',
+    otherwise: ACTIVATION_DEFAULTS.range,
+  },
+  dependency: {
+    kind: 'text',
+    flag: '--dependency',
+    value: DEPENDENCIES.join('|'),
+    text: 'with qvlm: which layers are searched together, at most three. entropy: of the residual (the paper); measured: gain of pairs; fixed: three at a time',
+    otherwise: ACTIVATION_DEFAULTS.dependency,
+  },
+  threshold: {
+    kind: 'number',
+    flag: '--threshold',
+    value: 'h₀',
+    text: 'with --dependency entropy or measured: layers are searched together where their dependencies are on average above it',
+    otherwise: 'the mean of all',
   },
 } as const;

@@ -2,7 +2,7 @@
 // which briefly needs twice its packed size. Problems with the text files are reported before weights are read.
 
 import { type OnProgress, OptionError } from '../base/index.js';
-import type { Origin } from '../checkpoint/index.js';
+import { type Origin, refuseActivations } from '../checkpoint/index.js';
 import { openDecoder } from '../decoder/index.js';
 import { blameWeights, describeTensors, openModel } from '../model/index.js';
 import {
@@ -77,6 +77,7 @@ async function packFolder(
   values: StoredValues,
   onProgress: OnProgress,
 ): Promise<Parts> {
+  if (!origin) await refuseActivations(path);
   const model = await openModel(path, origin);
   for (const text of model.notes) onProgress({ kind: 'note', text });
   const { checkpoint, config, tensorNames } = model;

@@ -13,6 +13,9 @@ export {
   type TreatedBlock,
   writeBlockFile,
 } from './block-file.js';
+export { measureDependencies, measureRanges } from './clip-dependencies.js';
+export { type ClipLayer, type ClipRanges, clipPieces, withClips } from './clip-layers.js';
+export { type ClipSearch, type StretchResult, searchClips } from './clip-search.js';
 export { type DensePass, runDense, tapBlock } from './dense.js';
 export { isDropped } from './dropped-block.js';
 export { type ErrorCurves, measureErrorCurves } from './error-curves.js';

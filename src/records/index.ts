@@ -1,4 +1,5 @@
 export { accuracyGain, accuracyWithin, lossesByClass, type Share } from './accuracy.js';
+export { type ActivationsRecord, parseActivationsRecord, saysActivations } from './activations.js';
 export { readCalibration } from './calibration.js';
 export { type Comparison, type ComparisonRow, comparisonSchema } from './comparison.js';
 export { type DropRecord, parseDropRecord } from './drop.js';

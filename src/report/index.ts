@@ -1,3 +1,4 @@
+export { renderActivations } from './activations.js';
 export { renderComparison } from './comparison.js';
 export { frontierPicture, renderFrontier } from './frontier.js';
 export { renderHealing } from './heal.js';

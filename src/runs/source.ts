@@ -2,11 +2,12 @@
 // becomes its twin here, and is a checkpoint to everything after.
 
 import { basename } from 'node:path';
-import { cacheFolder, type OnProgress, UnsupportedError } from '../base/index.js';
-import { givenPath, isGgufPath, type Origin } from '../checkpoint/index.js';
+import { CheckpointError, cacheFolder, type OnProgress, UnsupportedError } from '../base/index.js';
+import { activationsOf, givenPath, isGgufPath, type Origin, refuseActivations } from '../checkpoint/index.js';
 import { openTwin } from '../gguf/index.js';
 import { describeSnapshot, resolveModel, resolveText, type TextRole } from '../hub/index.js';
-import { type Model, openModel, type TrunkName } from '../model/index.js';
+import { type ActivationGrid, type ActivationGrids, type Model, openModel, type TrunkName } from '../model/index.js';
+import type { ActivationsRecord } from '../records/index.js';
 import { type Corpus, readCorpus } from '../text/index.js';
 import { fitToImages } from './images.js';
 
@@ -23,24 +24,56 @@ export async function resolveSource(nameOrPath: string, onProgress: OnProgress):
   return { path: dir, origin };
 }
 
+export type SourceOptions = {
+  /** Whether the caller can use models that read images, which are else refused; they are then for images of the size that their preprocessing makes. */
+  readonly images?: boolean;
+  /** Which of several trunks. Defaults to the main one. */
+  readonly trunk?: TrunkName | undefined;
+  /** A checkpoint whose record says that activations are quantised is refused, or opened so that they are. Defaults to `refuse`. */
+  readonly activations?: 'refuse' | 'obey';
+};
+
 /**
- * A model that reads images is refused unless `images` says that the caller can; it is then for images of the size that its
- * preprocessing makes. `trunk` says which of several is opened.
- *
  * Opens a checkpoint by its directory, its GGUF file or its name on the Hub, and reports its notes.
- * @throws as `resolveSource` and `openModel`
+ * @throws as `resolveSource` and `openModel`; UnsupportedError E_UNSUPPORTED_ACTIVATIONS, E_UNSUPPORTED_IMAGES
  */
 export async function openSource(
   checkpoint: string,
   onProgress: OnProgress,
-  { images = false, trunk }: { readonly images?: boolean; readonly trunk?: TrunkName | undefined } = {},
+  { images = false, trunk, activations: quantised = 'refuse' }: SourceOptions = {},
 ): Promise<Model> {
   const { path, origin } = await resolveSource(checkpoint, onProgress);
+  if (!origin && quantised === 'refuse') await refuseActivations(path);
   const opened = await openModel(path, origin, trunk);
   if (opened.config.image && !images) refuseImages(opened);
   const model = images ? await fitToImages(opened) : opened;
   for (const text of model.notes) onProgress({ kind: 'note', text });
-  return model;
+  const record = origin ? undefined : await activationsOf(path);
+  if (!record) return model;
+  const { weights, activations } = record.bits;
+  const text = `Activations are quantised to ${activations} bits, weights to ${weights}, as layerwise.json says.`;
+  onProgress({ kind: 'note', text });
+  return { ...model, activations: gridsOfRecord(model, record) };
+}
+
+/** By block and site, the grids of a record. @throws CheckpointError E_CHECKPOINT_ACTIVATIONS where it is not the model's */
+function gridsOfRecord(model: Model, { layers, bits }: ActivationsRecord): readonly ActivationGrids[] {
+  return model.linears.map((linears, block) => {
+    const grids = new Map<string, ActivationGrid>();
+    for (const layer of layers) {
+      if (layer.block !== block) continue;
+      for (const [site, range] of Object.entries(layer.sites)) {
+        grids.set(site, { bits: bits.activations, range: range ?? 'token', clip: layer.clip });
+      }
+    }
+    const missing = linears.find(({ site }) => !grids.has(site));
+    if (!missing) return grids;
+    throw new CheckpointError(
+      'E_CHECKPOINT_ACTIVATIONS',
+      `${model.checkpoint.dir}: layerwise.json has no clip for the input of ${missing.name}. It belongs to another checkpoint; quantise again.`,
+      { path: model.checkpoint.dir, linear: missing.name },
+    );
+  });
 }
 
 /** @throws UnsupportedError E_UNSUPPORTED_IMAGES */

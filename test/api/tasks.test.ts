@@ -187,7 +187,15 @@ describe('results and samples for the harness’s tools', () => {
     const [requests, likelihoods] = [
       (await goldenDemo()).tasks.winogrande!.items[1]!.requests,
       likelihoodsOf(
-        { text: undefined, source: undefined, fidelity: undefined, calibration: undefined, tasks, seconds: 0 },
+        {
+          text: undefined,
+          images: undefined,
+          source: undefined,
+          fidelity: undefined,
+          calibration: undefined,
+          tasks,
+          seconds: 0,
+        },
         'winogrande',
       )[1]!,
     ];

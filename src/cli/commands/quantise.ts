@@ -1,13 +1,15 @@
 import { join } from 'node:path';
-import { type QuantiseResult, quantise, readPlan } from '../../api/index.js';
+import { type QuantiseResult, quantise, quantiseActivations, readPlan } from '../../api/index.js';
 import type { ResultRow } from '../../records/index.js';
 import type { QuantiseOptions } from '../../runs/index.js';
 import { formatPercent, formatPerplexity } from '../../words/index.js';
+import { ACTIVATIONS_ONLY, activationsJson, activationsOptions, activationsText, refuseGiven } from '../activations.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { parseNumber, parseShares, parseTasks } from '../option-values.js';
 import { type OptionName, TASK_OPTIONS, type Values } from '../options.js';
+import { QVLM } from '../quantise-options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 
 const OPTION_NAMES = [
@@ -16,6 +18,10 @@ const OPTION_NAMES = [
   'quantiser',
   'bitsPlan',
   'zerosPattern',
+  'activationBits',
+  'activationRange',
+  'dependency',
+  'threshold',
   'target',
   'targetShares',
   'hessian',
@@ -42,7 +48,7 @@ export const quantiseCommand = defineCommand({
   options: OPTION_NAMES,
   required: ['out'],
   details:
-    'Writes a plain Hugging Face checkpoint whose weights are scale·q, q a whole number of few bits, in the dtype of its source; `layerwise.scales` has the scales, for packing. Beside it are `layerwise.json` (the record of the run) and `report.html`. With 2 to 4 bits the scale is a float16 number for each group of columns, with 8 bits a float32 number per row. A weight that is zero stays zero. gptq reads calibration text and repairs later weights for the errors of earlier ones; rtn and hqq need no text. A plan may also ask for zeros, which gptq makes in the same sweep. The output appears whole or not at all; the same command with --resume continues an interrupted run and ends with the same bytes.',
+    'Writes a plain Hugging Face checkpoint whose weights are scale·q, q a whole number of few bits, in the dtype of its source; `layerwise.scales` has the scales, for packing. Beside it are `layerwise.json` (the record of the run) and `report.html`. With 2 to 4 bits the scale is a float16 number for each group of columns, with 8 bits a float32 number per row. A weight that is zero stays zero. gptq reads calibration text and repairs later weights for the errors of earlier ones; rtn and hqq need no text. A plan may also ask for zeros, which gptq makes in the same sweep. With --method qvlm the inputs of linears are quantised too, fake-quantised as the weights are, and the clips of their ranges are searched (docs/lab/qvlm.md): the checkpoint has the rounded weights, layerwise.json the clips, which only evaluate obeys; it searches on 8 calibration windows unless told otherwise. The output appears whole or not at all; the same command with --resume continues an interrupted run and ends with the same bytes.',
   examples: [
     {
       what: 'GPTQ to 3 bits, a scale for every 128 columns',
@@ -53,22 +59,33 @@ export const quantiseCommand = defineCommand({
       command: 'layerwise quantise ./my-model --bits 4 --method rtn --group 64 --out my-model-4',
     },
     {
+      what: 'Weights and activations of four bits',
+      command:
+        'layerwise quantise ./my-model --method qvlm --bits 4 --calibration calibration.txt --validation validation.txt --out my-model-w4a4',
+    },
+    {
       what: 'A plan of bits and zeros, half of every 16 columns',
       command:
         'layerwise quantise ./my-model --plan plan.json --pattern 8:16 --calibration calibration.txt --out my-model-sparse-4',
     },
   ],
   run: async (checkpoint, values, onProgress) => {
+    if (values.quantiser === QVLM) {
+      const made = await quantiseActivations({ ...activationsOptions(checkpoint, values), onProgress });
+      return { json: activationsJson(made), text: activationsText(made) };
+    }
+    refuseGiven(values, ACTIVATIONS_ONLY, `--method ${QVLM} beside it`);
     const result = await quantise({ ...(await quantiseOptions(checkpoint, values)), onProgress });
     return { json: toJson(result), text: toText(result) };
   },
 });
 
-type QuantiseValues = Values<(typeof OPTION_NAMES)[number]>;
+export type QuantiseValues = Values<(typeof OPTION_NAMES)[number]>;
 
 /** Turns the values of the command line into options of `quantise`. @throws OptionError E_OPTION_…, ResourceError */
 export async function quantiseOptions(checkpoint: string, asked: QuantiseValues): Promise<QuantiseOptions> {
-  const { group, quantiser, bitsPlan, zerosPattern, targetShares, out, tasks, ...options } = asked;
+  const { group, quantiser, bitsPlan, zerosPattern, targetShares, out, tasks, ...rest } = asked;
+  const { activationBits: _, activationRange: __, dependency: ___, threshold: ____, ...options } = rest;
   return {
     checkpoint,
     out: out!,
