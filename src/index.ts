@@ -1,6 +1,8 @@
 // The library door: the jobs, and what their options, results and errors are made of.
 
 export {
+  type ActivationsOptions,
+  type ActivationsResult,
   type CheckpointReport,
   type CompareOptions,
   type CompareResult,
@@ -50,6 +52,7 @@ export {
   push,
   type QuantiseResult,
   quantise,
+  quantiseActivations,
   type ServeOptions,
   type ServeResult,
   serve,
@@ -89,6 +92,7 @@ export {
 } from './graph/index.js';
 export { type PushResult, resolveModel } from './hub/index.js';
 export {
+  type ActivationsRecord,
   type DropRecord,
   type Evaluation,
   type Frontier,

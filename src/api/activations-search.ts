@@ -20,20 +20,8 @@ import {
 } from '../pipeline/index.js';
 import type { ActivationsRecord } from '../records/index.js';
 import type { Prepared, Workspace } from '../runs/index.js';
-import {
-  type Activations,
-  copyStream,
-  countOf,
-  embedSamples,
-  passBlock,
-  type Samples,
-  sameShape,
-  takeEvenly,
-} from '../stream/index.js';
+import { type Activations, copyStream, embedSamples, passBlock, type Samples, sameShape } from '../stream/index.js';
 import type { ActivationsSettings } from './activations-settings.js';
-
-/** Windows of validation text that decide. */
-const JUDGING = 32;
 
 export type Searching = {
   readonly engine: Engine;
@@ -46,7 +34,7 @@ export type Searching = {
   readonly settings: ActivationsSettings;
 };
 
-export type Searched = Pick<ActivationsRecord, 'threshold' | 'dependencies' | 'stretches' | 'judged' | 'base'> & {
+export type Searched = Pick<ActivationsRecord, 'threshold' | 'dependencies' | 'stretches' | 'base' | 'together'> & {
   readonly layers: readonly ClipLayer[];
   readonly ranges: ClipRanges | undefined;
   readonly greedy: readonly number[];
@@ -85,13 +73,12 @@ export async function searchActivations(context: Searching): Promise<Searched> {
     const results = await searchClips(search, spans, steps('joint').result);
     const joint = results.flatMap(({ clips }) => clips);
     const all = spans.map((span, i) => ({ ...span, ...results[i]! }));
-    const judging = await takeEvenly(own, await embedSamples(own, engine, dense, context.validation.content), JUDGING);
-    const kept = await keepJoint(own, context, { layers, ranges, greedy, stretches: all, judging });
+    const judging = await embedSamples(own, engine, dense, context.validation.content);
+    const kept = await keepJoint(own, context, { layers, ranges, greedy, joint, stretches: all, judging });
     return {
       ...{ layers, ranges, greedy, joint, threshold },
       dependencies: dependencies && [...dependencies],
       ...kept,
-      judged: countOf(judging.content),
     };
   });
 }
@@ -110,19 +97,21 @@ type Found = {
   readonly layers: readonly ClipLayer[];
   readonly ranges: ClipRanges | undefined;
   readonly greedy: readonly number[];
+  readonly joint: readonly number[];
   readonly stretches: readonly (StretchResult & { readonly from: number; readonly to: number })[];
   readonly judging: Samples;
 };
 
 /**
- * Begins with greedy clips or none, whichever is better on validation windows, and goes from stretch to stretch: the joint clips
- * stay where they lower the model's loss. What a search minimises is its own stretch's output, not the model's loss.
+ * Begins with greedy clips or none, whichever is better on validation text, and goes from stretch to stretch: the joint clips
+ * stay where they lower the model's loss. What a search minimises is its own stretch's output, not the model's loss; and its clips
+ * were found behind joint clips of the stretches before, so all of them together are a candidate too.
  */
 async function keepJoint(
   own: Own,
   { engine, workspace, rounded, settings }: Searching,
-  { layers, ranges, greedy, stretches, judging }: Found,
-): Promise<Pick<Searched, 'chosen' | 'stretches' | 'base'>> {
+  { layers, ranges, greedy, joint, stretches, judging }: Found,
+): Promise<Pick<Searched, 'chosen' | 'stretches' | 'base' | 'together'>> {
   const { activationBits: bits, onProgress } = settings;
   const { blocks } = rounded.config;
   const stream = await own(sameShape(judging.embedded));
@@ -136,9 +125,10 @@ async function keepJoint(
   };
   onProgress({ kind: 'stage', stage: 'clips kept', total: stretches.length, unit: 'step' });
   const none = layers.map(() => 1);
-  const { plain, start } = await workspace.step('kept-base', async () => ({
+  const { plain, start, whole } = await workspace.step('kept-base', async () => ({
     plain: await lossFrom(judging.embedded, 0, none),
     start: await lossFrom(judging.embedded, 0, greedy),
+    whole: await lossFrom(judging.embedded, 0, joint),
   }));
   const base = start < plain ? 'greedy' : 'minmax';
   let best = Math.min(start, plain);
@@ -158,7 +148,11 @@ async function keepJoint(
     judged.push({ from, to, clips: [...clips], loss, kept, validation });
     onProgress({ kind: 'advance', detail: `stretch ${i + 1} of ${stretches.length}` });
   }
-  return { chosen, stretches: judged, base };
+  const together = whole < best;
+  return {
+    ...{ base, together, chosen: together ? joint : chosen },
+    stretches: together ? judged.map((one) => ({ ...one, kept: true })) : judged,
+  };
 }
 
 /** The mean loss of each window of a text. */

@@ -177,7 +177,7 @@ function recordOf(
   hashes: Readonly<Record<string, string>>,
   { calibration, validation, test }: PreparedTexts,
   engine: Engine,
-  { layers, ranges, chosen, stretches, threshold, dependencies, judged, base }: Searched,
+  { layers, ranges, chosen, stretches, threshold, dependencies, base, together }: Searched,
   scores: Scores,
 ): ActivationsRecord {
   return {
@@ -205,8 +205,8 @@ function recordOf(
       sites: Object.fromEntries(sites.map((site) => [site, ranges?.[block]?.get(site) ?? null])),
     })),
     stretches,
-    judged,
     base,
+    together,
     scores,
   };
 }

@@ -151,7 +151,7 @@ async function evaluateCheckpoint(
       ...(text
         ? await scoreWithDense(engine, model, text, dense, {
             ...settings,
-            greedyTokens: greedyOf(model, greedyTokens, onProgress),
+            greedyTokens: dense ? greedyOf(model, greedyTokens, onProgress) : greedyTokens,
           })
         : NO_TEXT),
       calibration: await calibrationOf(model.checkpoint.dir),

@@ -4,7 +4,6 @@ export {
   type ActivationsOptions,
   CLIP_RANGES,
   DEPENDENCIES,
-  normaliseActivations,
 } from './activations-settings.js';
 export { bench, describeBenched, describeContender } from './bench.js';
 export { type CompareOptions, type CompareResult, compare } from './compare.js';

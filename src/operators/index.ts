@@ -4,13 +4,12 @@ export {
   CLIP_BITS,
   clippedRange,
   fullRange,
-  LEAST_WIDTH,
   levelsOf,
   quantiseRows,
   roundAsymmetric,
 } from './clips/asymmetric.js';
 export { type Entropies, entropiesOf, entropyOf, softAssign } from './clips/dependency.js';
-export { fixedLayers, type LayerSpan, MOST_LAYERS, partitionLayers } from './clips/partition.js';
+export { fixedLayers, type LayerSpan, partitionLayers } from './clips/partition.js';
 export { type ClipChoice, type ClipLoss, clipGrid, greedyClips, jointClips } from './clips/search.js';
 export {
   type Evidence,

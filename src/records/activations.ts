@@ -27,7 +27,7 @@ const stretchSchema = z.object({
   clips: z.array(z.number()),
   /** ‖residual − dense residual‖² after the last layer: without clips, with greedy ones, with the joint ones. */
   loss: z.object({ plain: z.number(), greedy: z.number(), joint: z.number() }),
-  /** Whether the joint clips lowered the model's loss on validation text, and the loss they gave; null where nothing differed. */
+  /** Whether the joint clips are the chosen ones; the model's loss on validation text with them, null where nothing differs. */
   kept: z.boolean(),
   validation: z.number().nullable(),
 });
@@ -58,9 +58,9 @@ const activationsRecordSchema = z.object({
   dependencies: z.array(z.number()).nullable(),
   layers: z.array(layerSchema),
   stretches: z.array(stretchSchema),
-  /** Windows of validation text that decided what is kept, and where the decisions began. */
-  judged: z.number().int(),
+  /** Where decisions began; and whether all joint clips together were better than what the decisions one by one led to. */
   base: z.enum(['minmax', 'greedy']),
+  together: z.boolean(),
   /** weights: only they are rounded. minmax: no clips. chosen: what the layers have. */
   scores: z.object({
     dense: scoresSchema,

@@ -35,7 +35,6 @@ export function renderActivations(record: ActivationsRecord): string {
       list([
         ['engine', escapeHtml(tool.engine)],
         ['seed', String(record.seed)],
-        ['windows of the validation text that decided', String(record.judged)],
         ...Object.entries(source.hashes).map(([file, hash]) => [escapeHtml(file), escapeHtml(hash)] as const),
       ]),
     ),
@@ -61,7 +60,7 @@ function scoreSection({ scores }: ActivationsRecord): Html {
   );
 }
 
-function stretchSection({ stretches, layers, dependency, threshold, base, grid }: ActivationsRecord): Html {
+function stretchSection({ stretches, layers, dependency, threshold, base, together, grid }: ActivationsRecord): Html {
   const nameOf = (layer: number): string => `${layers[layer]!.block} ${layers[layer]!.name}`;
   const rows = stretches.map(
     ({ from, to, clips, loss, kept, validation }): Row => ({
@@ -86,7 +85,7 @@ function stretchSection({ stretches, layers, dependency, threshold, base, grid }
     'Layers searched together',
     table('Layers', ['', 'joint clips', 'error without', 'greedy', 'joint', 'validation loss with them', ''], rows),
     note(
-      `${how}${above}; clips among ${grid.join(', ')}. Errors are squared distances from the dense residual on calibration text. The choice began with ${MODELS[base]}; joint clips stay where they lower the model’s loss on validation text.`,
+      `${how}${above}; clips among ${grid.join(', ')}. Errors are squared distances from the dense residual on calibration text. The choice began with ${MODELS[base]}; joint clips stay where they lower the model’s loss on validation text.${together ? ' All of them together were better still.' : ''}`,
     ),
   );
 }

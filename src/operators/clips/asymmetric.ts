@@ -12,7 +12,7 @@ import { wholeIn } from '../quantise/grid.js';
 export const CLIP_BITS = [2, 3, 4, 6, 8] as const;
 
 /** The least width of a range, so that a constant has a scale. */
-export const LEAST_WIDTH = 1e-5;
+const LEAST_WIDTH = 1e-5;
 
 export type AsymmetricGrid = { readonly bits: number; readonly scale: number; readonly zero: number };
 

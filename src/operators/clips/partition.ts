@@ -5,7 +5,7 @@
 export type LayerSpan = { readonly from: number; readonly to: number };
 
 /** The most layers of a block. "Maximum depth 3" of the paper is read as three layers. */
-export const MOST_LAYERS = 3;
+const MOST_LAYERS = 3;
 
 /** Blocks of `dependencies.length + 1` layers. */
 export function partitionLayers(
