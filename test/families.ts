@@ -5,7 +5,15 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRng } from '../src/base/index.js';
 import { writeSafetensors } from '../src/checkpoint/index.js';
-import { findFamily, keyOf, modelTensors, readModelConfig, tensorNamesOf } from '../src/model/index.js';
+import {
+  FAMILIES,
+  type FamilySpec,
+  findFamily,
+  keyOf,
+  modelTensors,
+  readModelConfig,
+  tensorNamesOf,
+} from '../src/model/index.js';
 import { type DType, fromFloat32 } from '../src/tensor/index.js';
 import { byteTokenizer, normal } from './api/make.js';
 
@@ -36,6 +44,11 @@ export const FAMILY_CONFIGS: Readonly<Record<string, Readonly<Record<string, unk
   gpt2: { vocab_size: VOCABULARY, n_embd: 32, n_head: 4, n_positions: 64, n_inner: 48 },
   gpt_neox: { ...sizes, intermediate_size: 48, rotary_pct: 0.5 },
 };
+
+/** Families of models that write text. */
+export const TEXT_FAMILIES: ReadonlyMap<string, FamilySpec> = new Map(
+  [...FAMILIES].filter(([, { image, causal = true }]) => !image && causal),
+);
 
 export type FamilyOptions = {
   readonly dtype?: DType;

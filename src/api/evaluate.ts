@@ -90,9 +90,9 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   const seed = wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1);
   const tasks = normaliseTasks(options);
   if (options.images !== undefined) return await scoreImages({ ...options, images: options.images }, settings, started);
-  for (const option of ['labels', 'orientation'] as const) {
-    if (options[option] !== undefined) refuseMissing('images', `images with --${option}, which says how they are read`);
-  }
+  if (options.labels !== undefined) refuseMissing('images', 'images with --labels, which says how they are read');
+  if (options.orientation !== undefined)
+    refuseMissing('images', 'images with --orientation, which says how they are read');
   if (text === undefined && !tasks)
     refuseMissing('text', 'a text file, --tasks or --suite, or --images for a model of images');
   if (dense !== undefined && text === undefined)

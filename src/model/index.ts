@@ -10,9 +10,10 @@ export type { TrunkName } from './families/towers.js';
 export { type BrokenTensor, blameWeights, describeCounts, findBroken, requireFiniteTensors } from './finite.js';
 export { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
 export { type BlockGraphs, type BlockPart, blockGraphs, type Half, partGraph } from './halves.js';
-export { gridOf, halvesImage, type ImageConfig, residualShape, tokensOf } from './image/config.js';
+export { gridOf, type ImageConfig, tokensOf } from './image/config.js';
 export { type Normalisation, patchRows, patchRowsOfBytes } from './image/patches.js';
 export { interpolatePositions } from './image/positions.js';
+export { residualShape } from './image/shapes.js';
 export { linearOutput, readLinear, toRows, toStored, weightName } from './linear.js';
 export {
   type BlockSource,

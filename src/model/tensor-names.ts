@@ -6,7 +6,7 @@ import { ARCHITECTURES } from './blocks/architectures.js';
 import { type BlockParts, type Fed, linearRole, ROUTER, type TapSite } from './blocks/parts.js';
 import type { ModelConfig } from './config.js';
 import type { LinearKind, Names, NormRole } from './families/names.js';
-import { blockConfig } from './image/config.js';
+import { blockConfig } from './image/shapes.js';
 import { type ImageNames, imageNamesOf, imageTensors } from './image/tensors.js';
 import type { TensorSource } from './nodes.js';
 

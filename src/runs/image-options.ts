@@ -43,7 +43,7 @@ type Given = ImageSettings & {
 
 /** @throws OptionError E_OPTION_… for an option of texts with a model of images, or the other way round */
 export function checkImages(settings: Given, { config }: Model): void {
-  const refuse = (option: string, reads: string): never => {
+  const refuseOption = (option: string, reads: string): never => {
     throw new OptionError(
       optionCode(option),
       `--${option}: a ${config.family} model reads ${reads}, for which this option means nothing. Leave it out.`,
@@ -51,15 +51,15 @@ export function checkImages(settings: Given, { config }: Model): void {
     );
   };
   if (!config.image) {
-    if (settings.labels !== undefined) refuse('labels', 'text');
-    if (settings.orientation !== undefined) refuse('orientation', 'text');
+    if (settings.labels !== undefined) refuseOption('labels', 'text');
+    if (settings.orientation !== undefined) refuseOption('orientation', 'text');
     return;
   }
-  if (settings.tasks !== undefined) refuse('tasks', 'images');
-  if (settings.hessian !== undefined && settings.hessian !== DEFAULTS.hessian) refuse('hessian', 'images');
-  if (settings.gradient !== undefined && settings.gradient !== DEFAULTS.gradient) refuse('gradient', 'images');
-  if (settings.sequenceLength !== undefined) refuse('sequence-length', 'images');
-  if (settings.windowStart !== undefined) refuse('window-start', 'images');
+  if (settings.tasks !== undefined) refuseOption('tasks', 'images');
+  if (settings.hessian !== undefined && settings.hessian !== DEFAULTS.hessian) refuseOption('hessian', 'images');
+  if (settings.gradient !== undefined && settings.gradient !== DEFAULTS.gradient) refuseOption('gradient', 'images');
+  if (settings.sequenceLength !== undefined) refuseOption('sequence-length', 'images');
+  if (settings.windowStart !== undefined) refuseOption('window-start', 'images');
 }
 
 /** The number of calibration samples, which is another for images than for texts where none was given. */

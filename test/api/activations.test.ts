@@ -14,7 +14,7 @@ import {
   quantiseActivations,
 } from '../../src/api/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
-import { FAMILIES, type Model, openModel, readLinear, toRows, toStored } from '../../src/model/index.js';
+import { type Model, openModel, readLinear, toRows, toStored } from '../../src/model/index.js';
 import { asymmetricGrid, fullRange, roundAsymmetric } from '../../src/operators/index.js';
 import { clipPieces, withClips } from '../../src/pipeline/index.js';
 import { type ActivationsRecord, parseActivationsRecord } from '../../src/records/index.js';
@@ -22,7 +22,7 @@ import { openSource, prepareTexts } from '../../src/runs/index.js';
 import { embedWindows, passBlock } from '../../src/stream/index.js';
 import { fromFloat32, toFloat32 } from '../../src/tensor/index.js';
 import { codeOf } from '../checkpoint/make.js';
-import { makeFamily } from '../families.js';
+import { makeFamily, TEXT_FAMILIES } from '../families.js';
 import { limit } from '../scale.js';
 import { differences, LENGTH, makeFolder, makeTexts, makeTiny, readTree, type Texts, useOwnCache } from './make.js';
 
@@ -93,7 +93,7 @@ function expectSound({ stretches, layers, scores, base, together, range, grid }:
   }
 }
 
-describe.each([...FAMILIES.keys()])('%s', (family) => {
+describe.each([...TEXT_FAMILIES.keys()])('%s', (family) => {
   test('rounds rows of weights, searches every layer, and evaluates as its record says', async () => {
     const checkpoint = await makeFamily(join(folder, family), family, { dtype: 'BF16' });
     const options = { ...optionsOf(checkpoint, `${family}-out`), activationRange: 'tensor' };
@@ -132,7 +132,7 @@ describe.each([...FAMILIES.keys()])('%s', (family) => {
     expect(Math.abs(found / loss.joint - 1)).toBeLessThan(1e-2);
     const { text } = await evaluate({ checkpoint: out, text: texts.test, sequenceLength: LENGTH, threads: 1 });
     expect(text).toEqual(record.scores.chosen.test);
-    const obeyed = await openSource(out, silent, 'obey');
+    const obeyed = await openSource(out, silent, { activations: 'obey' });
     for (const [block, linears] of dense.linears.entries()) {
       for (const { site } of linears) expect(obeyed.activations![block]!.has(site)).toBe(true);
     }

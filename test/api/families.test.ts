@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { drop, evaluate, inspect, prune, quantise } from '../../src/api/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
-import { checkpointSource, FAMILIES, type Model, openModel } from '../../src/model/index.js';
+import { checkpointSource, type Model, openModel } from '../../src/model/index.js';
 import { parseManifest } from '../../src/records/index.js';
-import { makeFamily } from '../families.js';
+import { makeFamily, TEXT_FAMILIES } from '../families.js';
 import { forwardLogits } from '../model/forward.js';
 import { furthest } from '../model/golden.js';
 import { HIDDEN, LENGTH, makeFolder, makeTexts, type Texts, useOwnCache } from './make.js';
@@ -40,7 +40,7 @@ async function logitsOf(model: Model, source: Model, blocks: readonly number[]):
   return logits;
 }
 
-describe.each([...FAMILIES.keys()])('%s', (family) => {
+describe.each([...TEXT_FAMILIES.keys()])('%s', (family) => {
   let checkpoint: string;
   beforeAll(async () => {
     checkpoint = await makeFamily(join(folder, family), family, { dtype: 'F16', blocks: 3 });

@@ -6,11 +6,11 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { drop, evaluate, type GrowOptions, grow, heal } from '../../src/api/index.js';
 import { openCheckpoint, readTensor, readTensorFloat32 } from '../../src/checkpoint/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
-import { FAMILIES, type Model, openModel, placeOf } from '../../src/model/index.js';
+import { type Model, openModel, placeOf } from '../../src/model/index.js';
 import { GROW_METHODS } from '../../src/plan/index.js';
 import { parseGrowRecord } from '../../src/records/index.js';
 import { codeOf } from '../checkpoint/make.js';
-import { FAMILY_CONFIGS, makeFamily } from '../families.js';
+import { FAMILY_CONFIGS, makeFamily, TEXT_FAMILIES } from '../families.js';
 import { forwardLogits } from '../model/forward.js';
 import { furthest } from '../model/golden.js';
 import { limit } from '../scale.js';
@@ -37,7 +37,7 @@ async function logitsOf(model: Model): Promise<Float32Array> {
 /** OPT of the test configurations norms after it adds, as the size of 350M does. */
 const inOrder = { ...FAMILY_CONFIGS.opt, do_layer_norm_before: true };
 
-describe.each([...FAMILIES.keys()])('%s', (family) => {
+describe.each([...TEXT_FAMILIES.keys()])('%s', (family) => {
   let checkpoint: string;
   let model: Model;
   beforeAll(async () => {

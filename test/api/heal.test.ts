@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { drop, evaluate, type HealOptions, heal, prune, quantise } from '../../src/api/index.js';
 import { openCheckpoint, readScales, readTensor, readTensorFloat32 } from '../../src/checkpoint/index.js';
-import { FAMILIES, openModel, readLinear, weightName } from '../../src/model/index.js';
+import { openModel, readLinear, weightName } from '../../src/model/index.js';
 import { readFidelity } from '../../src/records/index.js';
 import { codeOf } from '../checkpoint/make.js';
-import { makeFamily } from '../families.js';
+import { makeFamily, TEXT_FAMILIES } from '../families.js';
 import { limit } from '../scale.js';
 import { type Fault, startRun } from './child.js';
 import { differences, LENGTH, makeFolder, makeTexts, makeTiny, readTree, type Texts, useOwnCache } from './make.js';
@@ -56,7 +56,7 @@ async function changed(before: string, after: string): Promise<string[]> {
 const klOf = ({ fidelity }: { fidelity: { validation: Parameters<typeof readFidelity>[0] } | null }): number =>
   readFidelity(fidelity!.validation).divergence.mean;
 
-describe.each([...FAMILIES.keys()])('%s', (family) => {
+describe.each([...TEXT_FAMILIES.keys()])('%s', (family) => {
   test('is healed after pruning: closer to the dense model, zeros where they were', async () => {
     const dense = await makeFamily(join(folder, family), family, { dtype: 'F16', blocks: 3 });
     const checkpoint = await pruned(dense, join(folder, `${family}-pruned`));

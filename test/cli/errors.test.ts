@@ -28,6 +28,7 @@ const NAMING: Readonly<Record<string, readonly number[]>> = {
   conflict: [0, 1],
   refuseMissing: [0],
   refuseValue: [0],
+  refuseOption: [0],
   expectSame: [0],
 };
 /** Files that may complete a template `--${…}`: each checks the name, or is given it by a call that this test sees. */
@@ -41,6 +42,7 @@ const COMPLETING = [
   'compress/settings.ts',
   'runs/checks.ts',
   'runs/command-line.ts',
+  'runs/image-options.ts',
   'runs/saved-profile.ts',
   'runs/task-options.ts',
   'runs/workspace.ts',

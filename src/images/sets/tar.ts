@@ -69,7 +69,7 @@ async function walk(path: string, end: number, read: Read): Promise<readonly Mem
       continue;
     }
     if (kind === 'S')
-      throw invalidSet(path, 'expected plain files in a tar, got a sparse one. Create it without --sparse.');
+      throw invalidSet(path, 'expected plain files in a tar, got a sparse one. Create it again with plain files.');
     if (kind === '0' || kind === '\0' || kind === '7') {
       const name = next.path ?? nameOf(header);
       if (!name.endsWith('/')) members.push({ name, offset, size });

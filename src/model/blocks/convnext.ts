@@ -2,10 +2,12 @@
 // for each channel. V2 has a global response norm before `down` and no γ. The first block of a stage but the first halves the
 // image before that: x = conv2×2(LN x). Only `up` and `down` are pruned, as in the papers.
 
-import { halvesImage, widthAt } from '../image/config.js';
-import { KERNEL } from '../image/convolve.js';
+import { halvesImage, widthAt } from '../image/shapes.js';
 import type { BlockArchitecture, BlockBuilder } from './block-builder.js';
 import { type ExtraPart, mlpParts } from './parts.js';
+
+/** The side of the depthwise convolution. */
+export const KERNEL = 7;
 
 export const convnextBlock: BlockArchitecture = {
   parts: (config, block) => {

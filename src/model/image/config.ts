@@ -1,8 +1,6 @@
-// What config.json says about images: their size, their patches, the classes. And what follows from it: how many rows an image has
-// before each block, and how wide they are. Only ConvNeXt's change from block to block.
+// What config.json says about images: their size, their patches, the classes, and how many patches an image has in each block. Only
+// ConvNeXt's change from block to block.
 
-import { OptionError } from '../../base/portable.js';
-import type { ModelConfig } from '../config.js';
 import type { FamilySpec } from '../families/family.js';
 import type { ImageSpec } from '../families/image-spec.js';
 import { malformed, unsupported } from '../refuse.js';
@@ -34,9 +32,6 @@ export type ImageConfig = {
   /** None but for ConvNeXt. */
   readonly stages: readonly Stage[];
 };
-
-/** ε of every norm of ConvNeXt but the last, which is written in its code. */
-const STAGED_EPS = 1e-6;
 
 /** Keys of image models under LLaMA's names, with what follows from others. */
 export function withImageKeys(config: Json, family: FamilySpec): Json {
@@ -123,30 +118,9 @@ function labelsOf({ id2label, num_labels: count }: Json): readonly string[] {
   });
 }
 
-/** The config for images of another size. @throws OptionError E_OPTION_IMAGE_SIZE where the model cannot read them */
-export function withImageSize(config: ModelConfig, height: number, width: number, interpolate = false): ModelConfig {
-  const { image } = config;
-  if (!image || (image.height === height && image.width === width)) return config;
-  const { patch, spec, table } = image;
-  const refuse = (why: string): never => {
-    throw new OptionError(
-      'E_OPTION_IMAGE_SIZE',
-      `Images of ${width}×${height} pixels: ${why}. Change the size in preprocessor_config.json.`,
-      { width, height },
-    );
-  };
-  const smallest = patch * 2 ** Math.max(0, image.stages.length - 1);
-  if (height < smallest || width < smallest)
-    refuse(`a ${config.family} model needs ${smallest} pixels on each side at least`);
-  if (!spec.staged && (height % patch !== 0 || width % patch !== 0))
-    refuse(`sides have to be multiples of the patch, ${patch} pixels`);
-  if (spec.positions && !spec.interpolated && !interpolate)
-    refuse(`the model has positions for ${table[1] * patch}×${table[0] * patch}`);
-  return { ...config, image: { ...image, height, width } };
-}
-
 /** The stage of a block. */
-const stageOf = ({ stages }: ImageConfig, block: number): number => stages.findLastIndex(({ first }) => first <= block);
+export const stageOf = ({ stages }: ImageConfig, block: number): number =>
+  stages.findLastIndex(({ first }) => first <= block);
 
 export type Rows = { readonly rows: number; readonly columns: number };
 
@@ -160,29 +134,3 @@ export function gridOf(image: ImageConfig, block: number): Rows {
 
 /** What stands before the patches: the class token and others. */
 export const tokensOf = ({ spec }: ImageConfig): number => spec.tokens.length;
-
-export type Shape = { readonly length: number; readonly width: number };
-
-/** The residual after `block`, or before block 0 for −1, of a sample that has `length` rows before block 0. */
-export function residualShape(config: ModelConfig, block: number, length: number): Shape {
-  const { image } = config;
-  if (!image) return { length, width: config.hidden };
-  const at = Math.max(0, block);
-  const { rows, columns } = gridOf(image, at);
-  return { length: tokensOf(image) + rows * columns, width: widthAt(config, at) };
-}
-
-/** The residual's width in a block. */
-export const widthAt = ({ hidden, image }: ModelConfig, block: number): number =>
-  image && image.stages.length > 0 ? image.stages[stageOf(image, block)]!.width : hidden;
-
-/** Whether a block first halves the image's sides. */
-export const halvesImage = ({ image }: ModelConfig, block: number): boolean =>
-  image !== undefined && block > 0 && image.stages.some(({ first }) => first === block);
-
-/** The config as one block has it: where widths differ between blocks, with that block's. */
-export function blockConfig(config: ModelConfig, block: number): ModelConfig {
-  if (!config.image || config.image.stages.length === 0) return config;
-  const width = widthAt(config, block);
-  return { ...config, hidden: width, intermediate: 4 * width, headDim: width, normEps: STAGED_EPS };
-}

@@ -2,10 +2,8 @@
 // are turned there and back.
 
 import { type GraphBuilder, int, ints } from '../../graph/index.js';
+import { KERNEL } from '../blocks/convnext.js';
 import type { Rows } from './config.js';
-
-/** The side of the depthwise convolution. */
-export const KERNEL = 7;
 
 const reshape = (g: GraphBuilder, x: string, shape: readonly number[]): string => g.op('Reshape', [x, g.shape(shape)]);
 

@@ -5,7 +5,8 @@
 import { type Graph, GraphBuilder, int } from '../../graph/index.js';
 import type { ModelConfig } from '../config.js';
 import { normalise, type TensorSource, weight } from '../nodes.js';
-import { gridOf, residualShape, tokensOf } from './config.js';
+import { gridOf } from './config.js';
+import { residualShape } from './shapes.js';
 import type { ImageNames } from './tensors.js';
 
 /** `positions` are the rows for this size of image, where the model has any. */
@@ -48,6 +49,3 @@ export function buildStemGraph(
   g.output(y, 'y', ['B', T, D]);
   return g.build('stem', folder);
 }
-
-/** How many of a table's rows are no patches' and are never interpolated. */
-export const fixedRows = (config: ModelConfig): number => tokensOf(config.image!);
