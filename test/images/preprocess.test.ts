@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   decodeImage,
@@ -8,6 +9,7 @@ import {
   preprocess,
   readPreprocessing,
 } from '../../src/images/index.js';
+import { runs } from '../scale.js';
 import { testWith } from '../shared.js';
 import { golden, imageBytes, type Processed, sha256 } from './golden.js';
 
@@ -144,5 +146,39 @@ describe('reading preprocessor_config.json', () => {
   test('an image far longer than wide is not stretched without bound', () => {
     const image = { width: 1, height: 60_000, pixels: new Uint8Array(180_000) };
     expect(() => preprocess(image, read({}, 'clip'))).toThrow(expect.objectContaining({ code: 'E_SHAPE_IMAGE' }));
+  });
+
+  test('whatever the file says, it is a description or a typed error', () => {
+    const keys = ['size', 'crop_size', 'resample', 'image_mean', 'image_std', 'do_resize', 'do_pad', 'do_center_crop'];
+    const key = fc.constantFrom(
+      ...keys,
+      'image_processor_type',
+      'feature_extractor_type',
+      'crop_pct',
+      'rescale_factor',
+    );
+    const size = fc.dictionary(fc.constantFrom('height', 'width', 'shortest_edge'), fc.integer({ min: -1, max: 500 }));
+    const value = fc.oneof(
+      fc.jsonValue(),
+      fc.nat(500),
+      fc.boolean(),
+      size,
+      fc.array(
+        fc.double().map((one) => one + 0),
+        { maxLength: 4 },
+      ),
+    );
+    const file = fc.oneof(fc.jsonValue(), fc.dictionary(key, value));
+    fc.assert(
+      fc.property(file, fc.constantFrom('vit', 'clip', 'convnext', 'llava', 'other'), (json, modelType) => {
+        try {
+          const preprocessing = read(json, modelType);
+          expect(JSON.parse(JSON.stringify(preprocessing))).toEqual(preprocessing);
+        } catch (error) {
+          expect((error as { code?: string }).code, String(error)).toMatch(/^E_(CHECKPOINT|UNSUPPORTED)_PREPROCESSOR$/);
+        }
+      }),
+      { numRuns: runs(500) },
+    );
   });
 });

@@ -361,6 +361,14 @@ describe('documents', () => {
   });
 });
 
+const leaf = fc.oneof(
+  fc.constantFrom('human', 'gpt', 'a.jpg', null),
+  fc.string({ maxLength: 5 }),
+  fc.double(),
+  fc.nat(3),
+  fc.boolean(),
+);
+
 describe('damaged files are a set or a typed error', () => {
   const typed = /^(no error|E_(IMAGE_|OPTION_|RESOURCE_))/;
   const readAll = async (path: string): Promise<void> => {
@@ -397,6 +405,37 @@ describe('damaged files are a set or a typed error', () => {
           expect(await codeOf(readAll(path))).toMatch(typed);
         },
       ),
+      { numRuns: runs(200) },
+    );
+  });
+
+  test('documents of any shape', async () => {
+    const keys = [
+      'image',
+      'question',
+      'questions',
+      'answer',
+      'answers',
+      'choices',
+      'label',
+      'conversations',
+      'value',
+      'from',
+    ];
+    const key = fc.constantFrom(...keys, 'image_id', 'question_id', 'split', 'hint', 'context', '1');
+    const { tree } = fc.letrec((tie) => ({
+      tree: fc.oneof(
+        { maxDepth: 5 },
+        leaf,
+        fc.array(tie('tree'), { maxLength: 3 }),
+        fc.dictionary(key, tie('tree'), { maxKeys: 4 }),
+      ),
+    }));
+    await fc.assert(
+      fc.asyncProperty(tree, fc.constantFrom('x.json', 'x.jsonl'), async (json, name) => {
+        await writeFile(join(dir, name), JSON.stringify(json));
+        expect(await codeOf(openImageSet(join(dir, name), { annotations: join(dir, 'x.json') }))).toMatch(typed);
+      }),
       { numRuns: runs(200) },
     );
   });
