@@ -65,26 +65,37 @@ async function guarded<T>(path: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
+/**
+ * A promise whose failure, and that of whatever is made of it, counts as seen. The library starts reading all columns and may
+ * then fail by itself; what becomes of the columns nobody looks at any more, and Node ends a process for that.
+ */
+function observed<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  const follow: typeof promise.then = (done, failed) =>
+    observed(Promise.prototype.then.call(promise, done, failed) as never);
+  Object.defineProperty(promise, 'then', { value: follow });
+  return promise;
+}
+
 async function openFile(path: string): Promise<File> {
   return guarded(path, async () => {
     const handle = await open(path, 'r');
     const { size } = await handle.stat().finally(() => handle.close());
-    const buffer: AsyncBuffer = {
-      byteLength: size,
-      slice: async (start, end = size) => {
-        if (!(start >= 0 && end >= start && end <= size))
-          throw invalidSet(path, 'expected its parts inside the file. Fetch it again.');
-        if (end - start > MAX_GROUP) throw tooLarge(path, end - start);
-        const bytes = new ArrayBuffer(end - start);
-        const file = await open(path, 'r');
-        try {
-          await file.read(new Uint8Array(bytes), 0, end - start, start);
-        } finally {
-          await file.close();
-        }
-        return bytes;
-      },
+    const read = async (start: number, end: number): Promise<ArrayBuffer> => {
+      if (!(start >= 0 && end >= start && end <= size)) {
+        throw invalidSet(path, 'expected its parts inside the file. Fetch it again.');
+      }
+      if (end - start > MAX_GROUP) throw tooLarge(path, end - start);
+      const bytes = new ArrayBuffer(end - start);
+      const file = await open(path, 'r');
+      try {
+        await file.read(new Uint8Array(bytes), 0, end - start, start);
+      } finally {
+        await file.close();
+      }
+      return bytes;
     };
+    const buffer: AsyncBuffer = { byteLength: size, slice: (start, end = size) => observed(read(start, end)) };
     const metadata = await parquetMetadataAsync(buffer);
     const groups = metadata.row_groups ?? [];
     const rows = groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
