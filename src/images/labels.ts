@@ -24,6 +24,7 @@ const fold = (name: string): string =>
 function indexBy(
   labels: readonly (readonly [id: number, name: string])[],
   keysOf: (name: string) => readonly string[],
+  several: Set<string>,
 ) {
   const index = new Map<string, number | 'several'>();
   for (const [id, name] of labels) {
@@ -34,6 +35,7 @@ function indexBy(
   }
   return (key: string): number | undefined => {
     const id = index.get(key);
+    if (id === 'several') several.add(key);
     return id === 'several' ? undefined : id;
   };
 }
@@ -48,10 +50,11 @@ export function mapLabels(
   if (file?.kind === 'list') {
     throw refusal(`${file.path}: expected lines of a class and a label, got labels alone`, classNames, id2label);
   }
-  const exact = indexBy(labels, (name) => [name]);
-  const folded = indexBy(labels, (name) => [fold(name)]);
-  const synonyms = indexBy(labels, (name) => name.split(',').map(fold));
-  const wnids = indexBy(labels, (name) => name.match(/\bn\d{8}\b/g) ?? []);
+  const several = new Set<string>();
+  const exact = indexBy(labels, (name) => [name], several);
+  const folded = indexBy(labels, (name) => [fold(name)], several);
+  const synonyms = indexBy(labels, (name) => name.split(',').map(fold), several);
+  const wnids = indexBy(labels, (name) => name.match(/\bn\d{8}\b/g) ?? [], several);
   const isId = new Set(labels.map(([id]) => id));
 
   const byName = (name: string): readonly [number, Way] | undefined => {
@@ -97,22 +100,24 @@ export function mapLabels(
     found[way]++;
   }
   if (missing.length === 0) return { ids, found };
-  const examples = missing
-    .slice(0, 3)
-    .map((name) => JSON.stringify(name))
-    .join(', ');
+  // Of a name that two labels have, ImageNet's crane for one, only the number can tell them apart.
+  const twice =
+    several.size === 0 ? '' : `; several labels have the name ${quote([...several])}, so give the label's number`;
   throw refusal(
-    `expected each of ${classNames.length} classes among the model's labels; ${missing.length} are not, such as ${examples}`,
+    `expected each of ${classNames.length} classes among the model's labels; ${missing.length} are not, such as ${quote(missing)}${twice}`,
     classNames,
     id2label,
   );
 }
 
-function refusal(what: string, classNames: readonly string[], id2label: Readonly<Record<string, string>>): OptionError {
-  const known = Object.values(id2label)
+const quote = (names: readonly string[]): string =>
+  names
     .slice(0, 3)
     .map((name) => JSON.stringify(name))
     .join(', ');
+
+function refusal(what: string, classNames: readonly string[], id2label: Readonly<Record<string, string>>): OptionError {
+  const known = quote(Object.values(id2label));
   return new OptionError(
     'E_OPTION_LABELS',
     `--labels: ${what}. The model's labels are such as ${known}; name a file that maps classes to them.`,

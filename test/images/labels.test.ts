@@ -54,6 +54,8 @@ describe('classes become the model’s labels', () => {
 
   test('a name of two labels names neither, and two classes are not one label', () => {
     expect(refusal(['n03126707_crane'])).toMatch(/1 are not, such as "n03126707_crane"/);
+    expect(refusal(['n03126707_crane'])).toMatch(/several labels have the name "crane", so give the label's number/);
+    expect(ids(['n03126707_crane'], model, file({ n03126707: '3' }))).toEqual([3]);
     expect(refusal(['tench', 'Tinca tinca'])).toMatch(/"tench" and "Tinca tinca" are both/);
     expect(ids(['crane'])).toEqual([2]);
   });
