@@ -52,7 +52,7 @@ import {
   type Workspace,
   weighTokens,
 } from '../runs/index.js';
-import { embedSamples, type Samples, scoredOf } from '../stream/index.js';
+import { embedSamples, lossOf, type Samples, scoredOf } from '../stream/index.js';
 import { describeGains } from '../words/index.js';
 import { drawComparison } from './report.js';
 
@@ -147,7 +147,10 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
       seed: settings.seed,
       ...(gradient === 'exact' ? { gradient } : {}),
       ...(settings.hessian === 'loss' ? { hessian: settings.hessian } : {}),
-      dense: { validation: summarise(dense.nll, scoredOf(validation.content)), ...denseScores },
+      dense: {
+        validation: summarise(dense.nll, scoredOf(validation.content), lossOf(validation.content)),
+        ...denseScores,
+      },
       rows,
     };
     const final = workspace.at('final');
@@ -206,7 +209,8 @@ async function runCell(
     const measured = { ...context.measured, ...(await measureAt(settings, target, context)) };
     const requestOf = createRequests(settings, model, hashes, texts);
     const scored = scoredOf(validation.content);
-    const choice = await choosePlan(settings, model, { executor, requestOf, target, measured, scored });
+    const loss = lossOf(validation.content);
+    const choice = await choosePlan(settings, model, { executor, requestOf, target, measured, scored, loss });
     const { digest: trial } = choice;
     await executor.blocks.restore(choice.request, describeCandidate(choice.candidate));
     const dir = executor.blocks.dirOf(trial);

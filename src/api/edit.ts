@@ -6,6 +6,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError, readDocument, settleAll, writeFileAtomic } from '../base/index.js';
 import { type ScalesFile, writeCheckpoint } from '../checkpoint/index.js';
+import { encodePng, resize } from '../images/index.js';
 import { blameWeights, blockTensorNames, type Model, openModel, weightName } from '../model/index.js';
 import { blockPath, isDropped, openBlockFile, readBlockScales, readNotes } from '../pipeline/index.js';
 import { type Manifest, parseManifest } from '../records/index.js';
@@ -40,6 +41,7 @@ import {
   type Workspace,
   withSampleCount,
 } from '../runs/index.js';
+import type { Content } from '../stream/index.js';
 import { removeBlocks } from './remove-blocks.js';
 import { drawReport } from './report.js';
 
@@ -148,7 +150,10 @@ async function editModel(
       alone,
     });
     await writeFileAtomic(`${final}/layerwise.json`, `${JSON.stringify(manifest, null, 2)}\n`);
-    await writeFileAtomic(`${final}/report.html`, await drawReport(manifest));
+    await writeFileAtomic(
+      `${final}/report.html`,
+      await drawReport(manifest, thumbnailsOf(manifest, texts.test?.content)),
+    );
     await beside?.(final);
     await workspace.finish();
     return resultOf(
@@ -159,6 +164,23 @@ async function editModel(
     );
   };
   return await runToChoice(settings, model, texts, tasks, finish, choose);
+}
+
+/** The longest side of an image in a report. */
+const THUMBNAIL = 96;
+
+/** The images that a record names, as small PNG files. */
+function thumbnailsOf({ images }: Manifest, content: Content | undefined): ReadonlyMap<number, Uint8Array> | undefined {
+  if (!images || !content || !('pixels' in content)) return undefined;
+  const { width, height } = content;
+  const scale = Math.min(1, THUMBNAIL / Math.max(width, height));
+  const size = { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
+  return new Map(
+    images.lost.map(({ place }) => {
+      const pixels = content.pixels[place] as Uint8Array;
+      return [place, encodePng(resize({ width, height, pixels }, { ...size, filter: 'bilinear' }))] as const;
+    }),
+  );
 }
 
 /** The result of a run that is finished, from its record. */

@@ -31,8 +31,8 @@ export async function writeReport(
 
 // The charting library takes half a second to load, so it is loaded only when a page is drawn.
 
-export const drawReport = async (manifest: Manifest): Promise<string> =>
-  (await import('../report/index.js')).renderReport(manifest);
+export const drawReport = async (manifest: Manifest, thumbnails?: ReadonlyMap<number, Uint8Array>): Promise<string> =>
+  (await import('../report/index.js')).renderReport(manifest, thumbnails);
 
 export const drawComparison = async (comparison: Comparison): Promise<string> =>
   (await import('../report/index.js')).renderComparison(comparison);

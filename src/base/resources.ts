@@ -64,3 +64,15 @@ export async function settleAll<T>(works: readonly Promise<T>[]): Promise<T[]> {
   if (failure) throw failure.error;
   return results as T[];
 }
+
+/**
+ * A promise whose failure, and that of whatever is made of it, counts as seen. A library that starts several reads and
+ * fails at one leaves the others to nobody, and Node ends a process for that.
+ */
+export function observed<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  const follow: typeof promise.then = (done, failed) =>
+    observed(Promise.prototype.then.call(promise, done, failed) as never);
+  Object.defineProperty(promise, 'then', { value: follow });
+  return promise;
+}

@@ -3,13 +3,13 @@
 // This is not lm-eval's word perplexity. Where windows begin with BOS, that is the unscored token: as many tokens are predicted
 // in a window, but the first of the text has BOS before it, so only results with the same start of windows are comparable.
 
-import type { Evaluation } from '../records/index.js';
+import type { Evaluation, LossName } from '../records/index.js';
 
 /**
  * An evaluation from the mean negative log-likelihood of each sample, of which `scored` rows are scored: in nats per token for a window
  * of T tokens, of which T − 1 are, or the cross-entropy of an image's label.
  */
-export function summarise(nll: readonly number[], scored: number): Evaluation {
+export function summarise(nll: readonly number[], scored: number, loss?: LossName): Evaluation {
   const perplexity = Math.exp(nll.reduce((a, b) => a + b, 0) / nll.length);
-  return { perplexity, windows: nll.length, tokens: nll.length * scored, nll: [...nll] };
+  return { ...(loss ? { loss } : {}), perplexity, windows: nll.length, tokens: nll.length * scored, nll: [...nll] };
 }

@@ -2,8 +2,8 @@
 // sparsity by block, the command). The licence lines are copied from the source’s card. Like the record, it has no times
 // and no paths of this machine.
 
-import type { DropRecord, GrowRecord, Manifest, ManifestText, UnlearnRecord } from '../records/index.js';
-import { describeStart, describeValues, formatPercent, formatPerplexity } from '../words/index.js';
+import type { DropRecord, Evaluation, GrowRecord, Manifest, ManifestText, UnlearnRecord } from '../records/index.js';
+import { describeStart, describeValues, formatPercent, formatPerplexity, wordsOfLoss } from '../words/index.js';
 
 export type CardInput = {
   /** The repository that the card is for. */
@@ -82,7 +82,7 @@ function describePruning(record: Manifest, source: string): string[] {
     ['dense', dense] as const,
     ['uniform', uniform] as const,
     ...(policy === 'uniform' && !bits ? [] : [[bits ? criterion : allocation, chosen] as const]),
-  ].flatMap(([label, row]) => (row ? [[label, perplexity(row.validation), perplexity(row.test)]] : []));
+  ].flatMap(([label, row]) => (row ? [[label, scoreOf(row.validation), scoreOf(row.test)]] : []));
   const damage = texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : [];
   return [
     describeEdit(record, source, allocation),
@@ -167,10 +167,12 @@ function describeUnlearning(record: UnlearnRecord, source: string): string[] {
 }
 
 function perplexities(rows: string[][], validation: ManifestText | null, test: ManifestText | null): string[] {
-  const protocol =
-    'Non-overlapping windows, the tail dropped, the first token of a window not predicted, as in the pruning papers; it is not the word perplexity of lm-evaluation-harness.';
+  const ofImages = (validation ?? test)?.images !== undefined;
+  const protocol = ofImages
+    ? 'Nats, the mean over images.'
+    : 'Non-overlapping windows, the tail dropped, the first token of a window not predicted, as in the pruning papers; it is not the word perplexity of lm-evaluation-harness.';
   return [
-    '## Perplexity',
+    ofImages ? '## Cross-entropy' : '## Perplexity',
     table(['', 'validation', 'test'], rows),
     [...describeText('Validation', validation), ...describeText('Test', test), protocol].join(' '),
   ];
@@ -178,11 +180,15 @@ function perplexities(rows: string[][], validation: ManifestText | null, test: M
 
 const describeText = (role: string, text: ManifestText | null): string[] =>
   text
-    ? [`${role}: ${plainText(text.name)}, ${text.windows} windows of ${text.length} tokens${describeStart(text.bos)}.`]
+    ? [
+        text.images
+          ? `${role}: ${plainText(text.name)}, ${text.windows} images of ${text.images.width}×${text.images.height} pixels.`
+          : `${role}: ${plainText(text.name)}, ${text.windows} windows of ${text.length} tokens${describeStart(text.bos)}.`,
+      ]
     : [];
 
-const perplexity = (evaluation: { readonly perplexity: number } | null): string =>
-  formatPerplexity(evaluation?.perplexity);
+const scoreOf = (evaluation: Evaluation | null): string =>
+  evaluation ? wordsOfLoss(evaluation).format(evaluation) : '–';
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.map(plainText).join(' | ')} |`;

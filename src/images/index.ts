@@ -1,5 +1,6 @@
 export { centerCrop } from './crop.js';
 export { type DecodedImage, decodeImage, type Orientation } from './decode.js';
+export { encodePng } from './encode-png.js';
 export type { LabelFile } from './label-file.js';
 export { type MappedLabels, mapLabels } from './labels.js';
 export type { Image } from './pixels.js';

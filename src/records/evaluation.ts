@@ -3,7 +3,12 @@
 
 import { z } from 'zod';
 
+/** What is scored: the next token of a text where nothing is said, the label of an image, the answer about an image. */
+const lossSchema = z.enum(['cross-entropy', 'answer']);
+export type LossName = z.infer<typeof lossSchema>;
+
 export const evaluationSchema = z.object({
+  loss: lossSchema.optional(),
   /** exp of the mean of the windows' mean negative log-likelihoods. */
   perplexity: z.number(),
   /** Number of windows, and of tokens predicted in them: all but the first of each window, which is BOS or of the text. */
@@ -12,8 +17,8 @@ export const evaluationSchema = z.object({
   /** Mean negative log-likelihood of each window, nats per token. */
   nll: z.array(z.number()),
   /**
-   * Of images only: how many classes the model puts before each image's label. A window is an image then, `nll` the cross-entropy of its
-   * label, and `perplexity` exp of the mean of these.
+   * Of images: how many classes the model puts before each one's label. A window is an image then, `nll` the cross-entropy of its label,
+   * and `perplexity` exp of the mean of these.
    */
   ranks: z.array(z.number().int()).optional(),
 });

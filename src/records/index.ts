@@ -3,7 +3,7 @@ export { type ActivationsRecord, parseActivationsRecord, saysActivations } from 
 export { readCalibration } from './calibration.js';
 export { type Comparison, type ComparisonRow, comparisonSchema } from './comparison.js';
 export { type DropRecord, parseDropRecord } from './drop.js';
-export type { Evaluation, Trial } from './evaluation.js';
+export type { Evaluation, LossName, Trial } from './evaluation.js';
 export { type Fidelity, type FidelityNumbers, type GreedyDivergence, readFidelity } from './fidelity.js';
 export { findFront } from './front.js';
 export {

@@ -69,6 +69,13 @@ const rowSchema = z.object({
   own: z.object({ errors: z.array(z.number()), samePlan: z.boolean() }).optional(),
 });
 
+const imageFactsSchema = z.object({
+  classes: z.array(z.string()),
+  labels: z.object({ validation: z.array(z.number().int()).optional(), test: z.array(z.number().int()).optional() }),
+  /** Those that the dense model gets right and the chosen one wrong, by how much more they cost, in nats. */
+  lost: z.array(z.object({ place: z.number().int(), name: z.string(), label: z.number().int(), cost: z.number() })),
+});
+
 const manifestSchema = z.object({
   format: z.literal('layerwise-run'),
   version: z.literal(1),
@@ -137,6 +144,8 @@ const manifestSchema = z.object({
   /** `divergence`: candidates were judged by KL to the dense model on the validation windows. Absent: by perplexity. */
   judge: z.literal('divergence').optional(),
   /** The trials of the search, in order; empty without a search. */
+  /** Of a model that reads images: its classes, the label of every image in order, and images that it no longer gets right. */
+  images: imageFactsSchema.optional(),
   trials: z.array(trialSchema),
   /** What the plan gains over uniform on validation and on calibration text; absent without both, and for uniform. */
   gains: gainsSchema.optional(),

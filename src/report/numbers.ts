@@ -23,8 +23,18 @@ export function formatRatios(ratios: readonly number[]): string[] {
   return ratios.map((ratio) => (ratio >= 1e4 ? ratio.toExponential(2) : ratio.toFixed(decimals)));
 }
 
+/** What two models' scores make: ratios of perplexities as they are, differences of losses as their logarithms. */
+export const formatCompared = (compared: 'ratio' | 'difference', ratios: readonly number[]): string[] =>
+  compared === 'ratio' ? formatRatios(ratios) : ratios.map((ratio) => formatSigned(Math.log(ratio)));
+
+const formatSigned = (value: number): string => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(4)}`;
+
 /** `0.966 [0.962, 0.970]`; the interval moves to its own line where space is short. */
-export function formatEstimate(ratio: number, interval: readonly [number, number]): Html {
-  const [middle, low, high] = formatRatios([ratio, ...interval]);
+export function formatEstimate(
+  ratio: number,
+  interval: readonly [number, number],
+  compared: 'ratio' | 'difference' = 'ratio',
+): Html {
+  const [middle, low, high] = formatCompared(compared, [ratio, ...interval]);
   return `${middle} <span class="interval">[${low}, ${high}]</span>`;
 }

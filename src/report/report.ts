@@ -10,6 +10,7 @@ import { describePlan, policyName } from './reading.js';
 import { bitsSection } from './sections/bits.js';
 import { errorSection } from './sections/errors.js';
 import { fidelitySection } from './sections/fidelity.js';
+import { imageSection, type Thumbnails } from './sections/images.js';
 import { originSection, textSection } from './sections/origin.js';
 import { perplexitySection } from './sections/perplexity.js';
 import { searchSection } from './sections/search.js';
@@ -18,8 +19,8 @@ import { sparsitySection } from './sections/sparsity.js';
 import { verdictParagraph } from './sections/verdict.js';
 import { taskSection } from './tasks.js';
 
-/** One self-contained HTML document: opens from disk, needs no network. Equal manifests give equal bytes. */
-export function renderReport(manifest: Manifest): string {
+/** One self-contained HTML document: opens from disk, needs no network. Equal manifests give equal bytes; images are shown where the caller has them. */
+export function renderReport(manifest: Manifest, thumbnails?: Thumbnails): string {
   const { source, sparsity, bits, criterion, tool } = manifest;
   const name = escapeHtml(source.name);
   // A quantised model has a sparsity too where its plan has zeros.
@@ -44,6 +45,7 @@ export function renderReport(manifest: Manifest): string {
 </header>`,
     verdictParagraph(manifest),
     perplexitySection(manifest),
+    imageSection(manifest, thumbnails),
     fidelitySection(manifest),
     taskSection(manifest),
     `<div class="panels">\n${panels.join('\n')}\n</div>`,

@@ -13,7 +13,7 @@ import {
   searchSpace,
   type Values,
 } from '../plan/index.js';
-import type { Measured } from '../records/index.js';
+import type { LossName, Measured } from '../records/index.js';
 import {
   createSearcher,
   levelsOf,
@@ -60,11 +60,12 @@ export type ChoosingContext = {
   readonly measured: Partial<Measured>;
   /** Rows of a validation sample that are scored; 0 without any. */
   readonly scored: number;
+  readonly loss?: LossName | undefined;
 };
 
 export async function choosePlan(settings: PruneSettings, model: Model, context: ChoosingContext): Promise<Choice> {
   const { policy, budget: counting, onProgress } = settings;
-  const { executor, requestOf, target, measured, scored } = context;
+  const { executor, requestOf, target, measured, scored, loss } = context;
   const facts = factsOf(model);
   // There is a uniform plan to compare with where the plan is about zeros.
   const plain: Candidate | undefined =
@@ -85,7 +86,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
     const moved = levels.reduce((sum, level) => sum + Math.abs(level), 0) / 2;
     return { plan, values: { ...complete, moved } };
   };
-  const ledger = createLedger({ executor, requestOf, facts, scored, onProgress });
+  const ledger = createLedger({ executor, requestOf, facts, scored, loss, onProgress });
   const space = settings.plan
     ? undefined
     : searchSpace(policy, settings.values, target, facts, settings.target.kind === 'stream', whole);

@@ -122,10 +122,38 @@ export function buildManifest(facts: RunFacts): Manifest {
           }
         : {}),
     },
+    ...(model.config.image ? { images: imageFacts(facts) } : {}),
     ...(settings.judge === 'divergence' && facts.texts.validation ? { judge: 'divergence' as const } : {}),
     trials: choice.entries.map(({ trial }) => withoutTime(trial)),
     ...(facts.gains ? { gains: facts.gains } : {}),
     search: searchOf(facts),
+  };
+}
+
+/** The most images that a record names. */
+const NAMED = 12;
+
+function imageFacts({ model, texts, finals }: RunFacts): NonNullable<Manifest['images']> {
+  const labelsOf = (which: 'validation' | 'test'): readonly number[] | undefined => {
+    const content = texts[which]?.content;
+    return content && 'pixels' in content && content.labels ? [...content.labels] : undefined;
+  };
+  const [validation, test] = [labelsOf('validation'), labelsOf('test')];
+  const content = texts.test?.content;
+  const [dense, chosen] = [finals.dense.test, finals.chosen.test];
+  const named = content && 'pixels' in content ? content.names : undefined;
+  const lost =
+    test && named && dense?.ranks && chosen?.ranks
+      ? test
+          .map((label, place) => ({ place, name: named[place]!, label, cost: chosen.nll[place]! - dense.nll[place]! }))
+          .filter(({ place }) => dense.ranks![place] === 0 && chosen.ranks![place] !== 0)
+          .sort((a, b) => b.cost - a.cost || a.place - b.place)
+          .slice(0, NAMED)
+      : [];
+  return {
+    classes: [...model.config.image!.labels],
+    labels: { ...(validation ? { validation: [...validation] } : {}), ...(test ? { test: [...test] } : {}) },
+    lost,
   };
 }
 

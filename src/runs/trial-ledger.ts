@@ -5,8 +5,10 @@ import { InternalError, type OnProgress } from '../base/index.js';
 import { summarise } from '../evaluate/index.js';
 import { sharesOf } from '../pipeline/index.js';
 import { blockRates, type ModelFacts, type Values } from '../plan/index.js';
+import type { LossName } from '../records/index.js';
 import { pairedInterval, type Trial } from '../records/index.js';
 import type { Searcher } from '../search/index.js';
+import { wordsOfLoss } from '../words/index.js';
 import type { Candidate, RequestOf } from './candidate.js';
 import { describeCandidate } from './describe.js';
 import type { LocalExecutor } from './executor.js';
@@ -43,10 +45,11 @@ export type LedgerContext = {
   readonly facts: ModelFacts;
   /** Rows of a sample that are scored; 0 without validation samples. */
   readonly scored: number;
+  readonly loss?: LossName | undefined;
   readonly onProgress: OnProgress;
 };
 
-export function createLedger({ executor, requestOf, facts, scored: length, onProgress }: LedgerContext): Ledger {
+export function createLedger({ executor, requestOf, facts, scored, loss, onProgress }: LedgerContext): Ledger {
   const entries: Entry[] = [];
   const tried = new Map<string, Entry>();
   const outcomes = new Map<string, Promise<TrialOutcome>>();
@@ -85,8 +88,8 @@ export function createLedger({ executor, requestOf, facts, scored: length, onPro
       ...(candidate.target ? { target: sharesOf(candidate.target) } : {}),
       rates: blockRates(candidate.plan, facts),
       exact,
-      validation: summarise(losses, length),
-      ...(calibrationLosses ? { calibration: summarise(calibrationLosses, length) } : {}),
+      validation: summarise(losses, scored, loss),
+      ...(calibrationLosses ? { calibration: summarise(calibrationLosses, scored, loss) } : {}),
       ...(divergences ? { divergence: [...divergences] } : {}),
       interval: pairedInterval(losses, paired),
       errors: [...errors],
@@ -154,13 +157,16 @@ export function createLedger({ executor, requestOf, facts, scored: length, onPro
 }
 
 export function noteTrial({ candidate, trial }: Entry, onProgress: OnProgress): void {
-  const perplexity = trial.validation.perplexity.toPrecision(5);
+  const { name, format } = wordsOfLoss(trial.validation);
   const other = trial.calibration
-    ? `, calibration ${trial.calibration.perplexity.toPrecision(5)}`
+    ? `, calibration ${format(trial.calibration)}`
     : trial.divergence
       ? `, KL to dense ${mean(trial.divergence).toPrecision(4)}`
       : '';
-  onProgress({ kind: 'note', text: `${describeCandidate(candidate)}: validation perplexity ${perplexity}${other}` });
+  onProgress({
+    kind: 'note',
+    text: `${describeCandidate(candidate)}: validation ${name} ${format(trial.validation)}${other}`,
+  });
 }
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;

@@ -7,6 +7,7 @@ export {
   type Content,
   countOf,
   embedSamples,
+  lossOf,
   pick,
   requireText,
   type Samples,

@@ -4,6 +4,7 @@
 import { type Own, UnsupportedError } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
+import type { LossName } from '../records/index.js';
 import type { Windows } from '../text/index.js';
 import { type Activations, takeSamples } from './activations.js';
 import { embedWindows } from './embed.js';
@@ -29,6 +30,9 @@ export const countOf = (content: Content): number => ('pixels' in content ? cont
 
 /** How many rows of a sample are scored: of a window all tokens but the first, of an image its one label. */
 export const scoredOf = (content: Content): number => ('pixels' in content ? 1 : content.length - 1);
+
+/** What is scored of a sample; undefined: the next token of a text. */
+export const lossOf = (content: Content): LossName | undefined => ('pixels' in content ? 'cross-entropy' : undefined);
 
 /** The samples at these places. */
 export function pick<C extends Content>(content: C, places: readonly number[]): C {

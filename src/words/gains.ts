@@ -1,12 +1,15 @@
 // What a plan gains on two texts, as people read it.
 
+import { wordsOfLoss } from './loss.js';
 import { formatPercent } from './numbers.js';
 
 type Gain = { readonly nats: number; readonly interval: readonly [number, number] };
 type Gains = {
   readonly onValidation: Gain;
   readonly onCalibration: Gain;
-  readonly calibration: { readonly chosen: { readonly windows: number } };
+  readonly calibration: {
+    readonly chosen: { readonly windows: number; readonly loss?: 'cross-entropy' | 'answer' | undefined };
+  };
 };
 
 /** By how much perplexity is lower than uniform's, as a share of it. */
@@ -15,8 +18,16 @@ const share = (nats: number): number => 1 - Math.exp(-nats);
 const describe = ({ nats, interval: [low, high] }: Gain): string =>
   `${formatPercent(share(nats))} [${(100 * share(low)).toFixed(2)}, ${(100 * share(high)).toFixed(2)}]`;
 
-export const describeGains = ({ onValidation, onCalibration, calibration }: Gains): string =>
-  `Perplexity below uniform's: ${describe(onValidation)} on validation text, ${describe(onCalibration)} on ${calibration.chosen.windows} windows of calibration text.`;
+const describeNats = ({ nats, interval: [low, high] }: Gain): string =>
+  `${nats.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}]`;
+
+export function describeGains({ onValidation, onCalibration, calibration: { chosen } }: Gains): string {
+  const { title, compared } = wordsOfLoss(chosen);
+  if (compared === 'ratio') {
+    return `Perplexity below uniform's: ${describe(onValidation)} on validation text, ${describe(onCalibration)} on ${chosen.windows} windows of calibration text.`;
+  }
+  return `${title} below uniform's: ${describeNats(onValidation)} on validation samples, ${describeNats(onCalibration)} on ${chosen.windows} calibration samples.`;
+}
 
 /** The warning where the two gains have parted. */
 export const warnOfGains = ({ onValidation, onCalibration }: Gains): string => {

@@ -7,7 +7,7 @@ import { basename } from 'node:path';
 import type { AsyncBuffer, FileMetaData } from 'hyparquet';
 import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
-import { fileError, LayerwiseError, OptionError, ResourceError } from '../../base/index.js';
+import { fileError, LayerwiseError, OptionError, observed, ResourceError } from '../../base/index.js';
 import { isObject, type Json, readFields } from './fields.js';
 import { invalidSet, type Listing, type NamedItem } from './set.js';
 
@@ -63,18 +63,6 @@ async function guarded<T>(path: string, work: () => Promise<T>): Promise<T> {
       error,
     );
   }
-}
-
-/**
- * A promise whose failure, and that of whatever is made of it, counts as seen. The library starts reading all columns and may
- * then fail by itself; what becomes of the columns nobody looks at any more, and Node ends a process for that.
- */
-function observed<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  const follow: typeof promise.then = (done, failed) =>
-    observed(Promise.prototype.then.call(promise, done, failed) as never);
-  Object.defineProperty(promise, 'then', { value: follow });
-  return promise;
 }
 
 async function openFile(path: string): Promise<File> {

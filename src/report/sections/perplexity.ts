@@ -1,9 +1,9 @@
 // The result table: the dense model, uniform and the chosen plan on each text they were scored on, with paired intervals.
 
 import type { Manifest, ResultRow } from '../../records/index.js';
-import { describeGains, formatPerplexity, warnOfGains } from '../../words/index.js';
+import { describeGains, type LossWords, warnOfGains, wordsOfLoss } from '../../words/index.js';
 import { escapeHtml, type Html, note, type Row, section, table } from '../html.js';
-import { formatEstimate, formatRatios } from '../numbers.js';
+import { formatCompared, formatEstimate } from '../numbers.js';
 import { compare, describePlan, isUniform, scored, type Which } from '../reading.js';
 
 type Line = { readonly name: string; readonly row: ResultRow; readonly compared: boolean; readonly chosen: boolean };
@@ -17,10 +17,12 @@ export function perplexitySection(manifest: Manifest): Html {
   const texts = (['validation', 'test'] as const).filter((which) => lines.some(({ row }) => scored(row[which])));
   if (texts.length === 0) return '';
 
+  const words = wordsOfLoss(chosen[texts[0]!] ?? dense[texts[0]!]);
+  const to = words.compared === 'ratio' ? '/ uniform' : '− uniform';
   const compared = texts.filter((which) => !same && compare(chosen, uniform, which));
   const columns = texts.flatMap((which) => [
     which,
-    ...(compared.includes(which) ? [`${which} / uniform <span class="interval">[95 %]</span>`] : []),
+    ...(compared.includes(which) ? [`${which} ${to} <span class="interval">[95 %]</span>`] : []),
   ]);
   const rows = lines
     .filter(({ row }) => texts.some((which) => scored(row[which])))
@@ -29,29 +31,35 @@ export function perplexitySection(manifest: Manifest): Html {
         head: escapeHtml(line.name),
         chosen: line.chosen,
         cells: texts.flatMap((which) => [
-          scored(line.row[which]) ? formatPerplexity(line.row[which].perplexity) : '–',
-          ...(compared.includes(which) ? [ratioCell(line, uniform, which)] : []),
+          scored(line.row[which]) ? words.format(line.row[which]) : '–',
+          ...(compared.includes(which) ? [comparedCell(line, uniform, which, words)] : []),
         ]),
       }),
     );
   return section(
     'perplexity',
-    'Perplexity',
-    table('Perplexity', ['', ...columns], rows),
+    words.title,
+    table(words.title, ['', ...columns], rows),
     caption(manifest, texts, compared),
   );
 }
 
-function ratioCell({ row, compared }: Line, uniform: ResultRow | null, which: Which): Html {
+function comparedCell(
+  { row, compared }: Line,
+  uniform: ResultRow | null,
+  which: Which,
+  { compared: by }: LossWords,
+): Html {
   const comparison = compare(row, uniform, which);
   if (!comparison) return '–';
-  if (row === uniform) return '1';
+  if (row === uniform) return by === 'ratio' ? '1' : '0';
   const { ratio, interval } = comparison;
-  return compared && interval ? formatEstimate(ratio, interval) : formatRatios([ratio])[0]!;
+  return compared && interval ? formatEstimate(ratio, interval, by) : formatCompared(by, [ratio])[0]!;
 }
 
 function caption({ chosen, search, gains }: Manifest, texts: readonly Which[], compared: readonly Which[]): Html {
-  const windows = compared.map((which) => `${chosen[which]!.windows} ${which} windows`).join(' and ');
+  const unit = (which: Which): string => (chosen[which]!.loss === 'cross-entropy' ? 'images' : 'windows');
+  const windows = compared.map((which) => `${chosen[which]!.windows} ${which} ${unit(which)}`).join(' and ');
   const paired = windows === '' ? '' : ` Intervals are paired over the ${windows}.`;
   const chose =
     search && texts.includes('test') ? ' Validation text chose the plan; test text was scored once, after that.' : '';

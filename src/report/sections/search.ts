@@ -2,7 +2,7 @@
 // searched (such as β), or against the trial’s number where several were searched.
 
 import type { Manifest, Trial } from '../../records/index.js';
-import { describeValues, formatNats, formatNumber, formatPerplexity, symbolOf } from '../../words/index.js';
+import { describeValues, formatNats, formatNumber, symbolOf, wordsOfLoss } from '../../words/index.js';
 import { drawSearch, searchTop, type TrialPoint } from '../charts.js';
 import { escapeHtml, figure, type Html, note, section, table } from '../html.js';
 import { type KeyEntry, keyOf } from '../key.js';
@@ -32,11 +32,14 @@ export function searchSection(manifest: Manifest): Html {
   const beyond = points.filter(({ ratio }) => ratio > searchTop(points));
   if (beyond.length > 0) entries.push({ mark: 'beyond', text: 'off the scale' });
 
+  const words = wordsOfLoss(trials[0]?.validation);
+  // Relative to uniform is a ratio of perplexities: exp of a difference of losses.
+  const name = words.compared === 'ratio' ? words.name : `exp of the ${words.name}`;
   const where = chosen ? ` The chosen one has ${describe(chosen)}, ratio ${formatRatios([ratioOf(chosen)])[0]}.` : '';
-  const label = `Validation perplexity relative to uniform of ${trials.length} trials, against ${quantity ?? 'trial'}.${where}`;
+  const label = `Validation ${name} relative to uniform of ${trials.length} trials, against ${quantity ?? 'trial'}.${where}`;
   const greatest = formatRatios([Math.max(...beyond.map(({ ratio }) => ratio))])[0];
   const caption = [
-    `Validation perplexity relative to uniform against ${escapeHtml(quantity ?? 'the trial’s number')}, with paired 95 % intervals, on a logarithmic scale.`,
+    `Validation ${name} relative to uniform against ${escapeHtml(quantity ?? 'the trial’s number')}, with paired 95 % intervals, on a logarithmic scale.`,
     beyond.length > 0 ? `${plural(beyond.length)} off the scale, up to ratio ${greatest}.` : '',
   ].join(' ');
   return section(
@@ -73,23 +76,24 @@ const describe = (trial: Trial): string => describeValues(valuesOf(trial));
 const plural = (count: number): string => (count === 1 ? 'One trial is' : `${count} trials are`);
 
 function numbersOf(trials: readonly Trial[], chosen: Trial | undefined): Html {
+  const words = wordsOfLoss(trials[0]?.validation);
   const names = [...new Set(trials.flatMap((trial) => Object.keys(valuesOf(trial))))];
   const judged = trials.some(({ divergence }) => divergence);
   const columns = [
     ...names.map((name) => escapeHtml(symbolOf(name))),
     ...(judged ? ['KL to dense'] : []),
-    ...['perplexity', 'windows', 'ratio [95 %]'],
+    ...[words.name, words.compared === 'ratio' ? 'windows' : 'samples', 'ratio [95 %]'],
   ];
   const rows = trials.map((trial, i) => {
     const values = valuesOf(trial);
-    const { perplexity, windows } = trial.validation;
+    const { windows } = trial.validation;
     return {
       head: `${i + 1} ${trial.exact ? 'exact' : 'surrogate'}`,
       chosen: trial === chosen,
       cells: [
         ...names.map((name) => (values[name] === undefined ? '–' : formatNumber(values[name]))),
         ...(judged ? [trial.divergence ? formatNats(mean(trial.divergence)) : '–'] : []),
-        formatPerplexity(perplexity),
+        words.format(trial.validation),
         String(windows),
         formatEstimate(ratioOf(trial), trial.interval),
       ],

@@ -1,14 +1,13 @@
 // The result of the run in plain words, computed from the losses in the record; empty where nothing was scored.
 
 import type { Manifest } from '../../records/index.js';
-import { describeValues, formatNumber, formatPerplexity } from '../../words/index.js';
+import { describeValues, formatNumber, type LossWords, wordsOfLoss } from '../../words/index.js';
 import { escapeHtml, type Html } from '../html.js';
-import { formatPercent, formatRatios } from '../numbers.js';
+import { formatCompared, formatPercent } from '../numbers.js';
 import { type Comparison, compare, decisiveText, isUniform, policyName, scored } from '../reading.js';
 
 const WORDS = {
   better: 'better than uniform',
-  tie: 'a tie with uniform: the interval contains 1, so the difference is inside the noise',
   worse: 'worse than uniform',
 } as const;
 
@@ -16,11 +15,12 @@ export function verdictParagraph(manifest: Manifest): Html {
   const which = decisiveText(manifest);
   if (!which) return '';
   const chosen = manifest.chosen[which]!;
+  const words = wordsOfLoss(chosen);
   const same = isUniform(manifest);
   const comparison = same ? undefined : compare(manifest.chosen, manifest.uniform, which);
   const sentences = [
-    `${subject(manifest, same)} gives ${which} perplexity <b>${formatPerplexity(chosen.perplexity)}</b>${
-      comparison ? against(comparison, formatPerplexity(manifest.uniform![which]!.perplexity)) : ''
+    `${subject(manifest, same)} gives ${which} ${words.name} <b>${words.format(chosen)}</b>${
+      comparison ? against(comparison, words, words.format(manifest.uniform![which]!)) : ''
     }.`,
   ];
   if (same && manifest.search) sentences.push('The search found <b>nothing better than uniform</b>.');
@@ -30,9 +30,7 @@ export function verdictParagraph(manifest: Manifest): Html {
   const stored = bits ? `a weight now takes ${formatNumber(bits.stored)} bits with its scale, and ` : '';
   const made = `${stored}${zeros} of the prunable weights are now zero.`;
   sentences.push(
-    scored(dense)
-      ? `The dense model has ${formatPerplexity(dense.perplexity)}; ${made}`
-      : `${made[0]!.toUpperCase()}${made.slice(1)}`,
+    scored(dense) ? `The dense model has ${words.format(dense)}; ${made}` : `${made[0]!.toUpperCase()}${made.slice(1)}`,
   );
   return `<p class="verdict ${comparison?.verdict ?? 'plain'}">${sentences.join(' ')}</p>`;
 }
@@ -44,11 +42,16 @@ function subject(manifest: Manifest, same: boolean): Html {
   return values === '' ? name : `${name} with ${escapeHtml(values)}`;
 }
 
-function against({ ratio, interval, verdict }: Comparison, uniform: string): Html {
+function against({ ratio, interval, verdict }: Comparison, { compared }: LossWords, uniform: string): Html {
   const start = ` against ${uniform} for uniform`;
   if (!interval || !verdict) {
-    return `${start} (ratio ${formatRatios([ratio])[0]}; one window is too few for an interval)`;
+    return `${start} (${compared} ${formatCompared(compared, [ratio])[0]}; one window is too few for an interval)`;
   }
-  const [middle, low, high] = formatRatios([ratio, ...interval]);
-  return `${start} (ratio ${middle}, 95 % interval [${low}, ${high}]): <b>${WORDS[verdict]}</b>`;
+  const [middle, low, high] = formatCompared(compared, [ratio, ...interval]);
+  const none = compared === 'ratio' ? '1' : '0';
+  const said =
+    verdict === 'tie'
+      ? `a tie with uniform: the interval contains ${none}, so the difference is inside the noise`
+      : WORDS[verdict];
+  return `${start} (${compared} ${middle}, 95 % interval [${low}, ${high}]): <b>${said}</b>`;
 }
