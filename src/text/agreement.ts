@@ -18,6 +18,8 @@ export type Agreement = {
   readonly notes: readonly string[];
   /** The token named bos_token. */
   readonly bosToken: number | undefined;
+  /** The token named pad_token. */
+  readonly padToken: number | undefined;
 };
 
 /** Adds to `added` what the configuration has. @throws CheckpointError E_TEXT_TOKENIZER */
@@ -41,6 +43,7 @@ export function agree(
     readsSpecial: config.flag('split_special_tokens', false),
     notes,
     bosToken: tokenNamed(config, 'bos_token', tokenId),
+    padToken: tokenNamed(config, 'pad_token', tokenId),
   };
 }
 

@@ -26,6 +26,8 @@ export interface Codec {
   readonly before: readonly number[];
   /** The token that tokenizer_config.json names as the beginning of a text (bos_token); `encode` may not use it. */
   readonly bosToken: number | undefined;
+  /** The token that it names as what fills up a text (pad_token). */
+  readonly padToken: number | undefined;
   /**
    * Token ids of a text. Unless `specialTokens` is false, special tokens are added around the whole text, as in
    * transformers.
@@ -75,7 +77,7 @@ export function codecOf(
   readAddedTokens(whole, added);
   const tokenId = (word: string): number | undefined => added.idOf(word) ?? model.words.get(word);
   const surround = readSurround(whole.part('post_processor'));
-  const { readsSpecial, notes, bosToken } = agree(readPart(tokenizerConfig, configPath), added, tokenId, {
+  const { readsSpecial, notes, bosToken, padToken } = agree(readPart(tokenizerConfig, configPath), added, tokenId, {
     surround,
     addsSpace: addsSpaceOf(whole.part('pre_tokenizer')),
   });
@@ -114,6 +116,7 @@ export function codecOf(
     notes,
     before: surround.before,
     bosToken,
+    padToken,
     encode: (text, specialTokens = true) => {
       const ids = createIds();
       if (specialTokens) for (const id of surround.before) ids.push(id);

@@ -8,7 +8,7 @@ import { fileError, type OnProgress, silent } from '../base/index.js';
 import { type Codec, createCodec } from './codec.js';
 import { tokenizerError } from './part.js';
 
-export interface Tokenizer extends Pick<Codec, 'vocabularySize' | 'encode' | 'before' | 'bosToken'> {
+export interface Tokenizer extends Pick<Codec, 'vocabularySize' | 'encode' | 'before' | 'bosToken' | 'padToken'> {
   /** SHA-256 of tokenizer.json and tokenizer_config.json, on which its tokens depend. */
   readonly hash: string;
 }

@@ -9,6 +9,8 @@ export type Windows = {
   /** T, tokens in each window, with the start token where there is one. */
   readonly length: number;
   readonly windows: readonly Int32Array[];
+  /** The number of each one's class, where whole texts are classified. */
+  readonly labels?: Int32Array | undefined;
 };
 
 export type WindowOptions = {
