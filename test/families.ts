@@ -47,7 +47,7 @@ export const FAMILY_CONFIGS: Readonly<Record<string, Readonly<Record<string, unk
 
 /** Families of models that write text. */
 export const TEXT_FAMILIES: ReadonlyMap<string, FamilySpec> = new Map(
-  [...FAMILIES].filter(([, { image, causal = true }]) => !image && causal),
+  [...FAMILIES].filter(([, { image, head }]) => !image && !head),
 );
 
 export type FamilyOptions = {

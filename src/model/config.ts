@@ -3,11 +3,12 @@
 
 import { z } from 'zod';
 import { CheckpointError, UnsupportedError } from '../base/portable.js';
+import { type EmbedConfig, readEmbeds } from './embed.js';
 import type { Activation, ArchitectureName, FamilySpec } from './families/family.js';
 import { FAMILIES } from './families/index.js';
 import type { Names } from './families/names.js';
 import { TOWERS, type TrunkName, trunkFamily } from './families/towers.js';
-import { type ImageConfig, readImageConfig, withImageKeys } from './image/config.js';
+import { type ImageConfig, type ImageHead, readImageConfig, withImageKeys } from './image/config.js';
 import { malformed, unsupported } from './refuse.js';
 import type { Rope } from './rope.js';
 import { readLocalRope, readRope } from './rope-config.js';
@@ -56,6 +57,10 @@ export type ModelConfig = {
   readonly gated: boolean;
   /** What the blocks read where it is images; undefined for tokens. */
   readonly image: ImageConfig | undefined;
+  /** What makes one vector of a sample, where the head does that. */
+  readonly embeds: EmbedConfig | undefined;
+  /** Whether nothing of the trunk reads its last residual. */
+  readonly headless: boolean;
   /** The rotation of queries and keys; undefined where positions are learned. */
   readonly rope: Rope | undefined;
   /** The rotation in blocks with a window, where it differs. */
@@ -159,6 +164,7 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
   const normFirst = flag(family.normFirst ?? true, config);
   const positions = family.positions ?? 'rotary';
   const rotary = positions === 'rotary' && !family.image;
+  const embeds = readEmbeds(config, family, raw.hidden_size);
   const ropeRaw = { ...raw, max_position_embeddings: maxPositions };
   return {
     family: family.modelType,
@@ -191,7 +197,9 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
     causal: family.causal ?? true,
     layerScale: family.layerScale === true && !(Number(config.layer_scale_init_value ?? 1) <= 0),
     gated: flag(family.gated ?? false, config),
-    image: family.image && readImageConfig(config, family.image),
+    image: family.image && readImageConfig(config, family.image, headOf(family, embeds)),
+    embeds,
+    headless: family.head !== undefined && embeds === undefined,
     rope: rotary ? readRope(ropeRaw, config, headDim, family) : undefined,
     localRope: rotary && family.localRope ? readLocalRope(ropeRaw, config, headDim, family) : undefined,
     attention: {
@@ -204,12 +212,16 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
       scale: family.scaledEmbedding ? Math.fround(Math.sqrt(raw.hidden_size)) : 1,
       positionOffset: positions === 'rotary' ? undefined : positions.offset,
     },
-    tied: raw.tie_word_embeddings,
+    // A text tower has no LM head: nothing is stored for it.
+    tied: raw.tie_word_embeddings || family.head !== undefined,
     maxPositions,
     windows: windowsOf(raw, family, config),
     mixtures: mixturesOf(raw, family, config, intermediate),
   };
 }
+
+const headOf = ({ head }: FamilySpec, embeds: EmbedConfig | undefined): ImageHead =>
+  head === undefined ? 'classifier' : embeds ? 'zero-shot' : 'features';
 
 /** The family of a config.json. @throws UnsupportedError E_UNSUPPORTED_FAMILY */
 export function findFamily(config: Json): FamilySpec {
@@ -234,7 +246,21 @@ function described(whole: Json, { within }: FamilySpec): Json {
   // Whether the head is tied is a key of the whole config unless the part has it too; so is quantisation.
   const { tie_word_embeddings } = whole;
   const quantised = Object.fromEntries(QUANTISED.filter((key) => whole[key] != null).map((key) => [key, whole[key]]));
-  return { tie_word_embeddings, ...part, ...quantised };
+  refuseOtherPart(whole, within, part as Json);
+  // What several trunks have in common is a key of the whole config, and other values in their parts count for nothing.
+  const shared = whole.projection_dim == null ? {} : { projection_dim: whole.projection_dim };
+  return { tie_word_embeddings, ...part, ...shared, ...quantised };
+}
+
+/** Old files of CLIP describe a tower twice; transformers follows `<name>_dict`. */
+function refuseOtherPart(whole: Json, within: string, part: Json): void {
+  const other = whole[`${within}_dict`];
+  if (typeof other !== 'object' || other === null) return;
+  for (const [key, value] of Object.entries(other)) {
+    if (!(key in part) || key === 'transformers_version' || JSON.stringify(part[key]) === JSON.stringify(value))
+      continue;
+    unsupported(`${within}_dict.${key}`, value, `${JSON.stringify(part[key])}, as ${within} has it`);
+  }
 }
 
 function parse(given_: Json, family: FamilySpec): RawConfig {

@@ -6,15 +6,17 @@
 //   fidelity: the same `divergence`, and `choice` and `referenceChoice` [N, 1]: the likeliest token by each of the two, the
 //     lowest of equals. They are float32, which holds every number up to 2^24.
 //   logits: [N, V].
+//   vectors: of CLIP and SigLIP, [N, P], of length 1.
 
 import { type Graph, GraphBuilder, int } from '../graph/index.js';
 import type { ModelConfig } from './config.js';
+import { compareWithClasses, embedRows, requireEmbeds } from './embed-head.js';
 import { classify } from './image/pool.js';
 import { pooledWidth } from './image/tensors.js';
 import { normalise, softCap, type TensorSource, weight } from './nodes.js';
 import type { TensorNames } from './tensor-names.js';
 
-export type HeadOutput = 'nll' | 'choices' | 'divergence' | 'fidelity' | 'logits';
+export type HeadOutput = 'nll' | 'choices' | 'divergence' | 'fidelity' | 'logits' | 'vectors';
 
 /** The name of a tensor of the reference's head, where it is apart. */
 const ofReference = (name: string): string => `${name} (reference)`;
@@ -37,6 +39,8 @@ export function buildHeadGraph(
   const { find } = options;
   const { finalNorm, projectOut } = tensorNames;
   const logitsOf = (rows: string, tensor: (name: string) => TensorSource): string => {
+    if (config.embeds || config.headless)
+      return compareWithClasses(g, config, embedRows(g, config, tensorNames, rows, tensor));
     if (config.image) {
       const tensors = { find: tensor, weight: (source: TensorSource) => weight(g, source) };
       return classify(g, config, tensorNames.image!, rows, tensors);
@@ -52,7 +56,12 @@ export function buildHeadGraph(
   const findReference = (name: string): TensorSource =>
     options.referenceApart ? { ...find(name), name: ofReference(name) } : find(name);
   const width = config.image ? pooledWidth(config) : config.hidden;
-  const logits = logitsOf(g.input('x', 'f32', ['N', width]), find);
+  const x = g.input('x', 'f32', ['N', width]);
+  if (options.outputs === 'vectors') {
+    g.output(embedRows(g, config, tensorNames, x, find), 'vectors', ['N', requireEmbeds(config).width]);
+    return g.build('head', options.folder);
+  }
+  const logits = logitsOf(x, find);
   const softened = (values: string): string => g.op('LogSoftmax', [values], { axis: int(-1) });
   switch (options.outputs) {
     case 'logits':

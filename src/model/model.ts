@@ -7,6 +7,7 @@ import { buildBlockGraph } from './block.js';
 import type { ActivationGrids, BlockOutputs, PrefixTreeRows, WeightInput } from './blocks/graph-block-builder.js';
 import { checkTensors, noteUnused, settleTie, tiedTwin } from './check.js';
 import { type ModelConfig, readModelConfig } from './config.js';
+import { embedTensorNames } from './embed-head.js';
 import { TOWERS, type TrunkName, trunksOf } from './families/towers.js';
 import { buildHeadGraph, type HeadOutput } from './head.js';
 import { buildPoolGraph } from './image/pool.js';
@@ -14,6 +15,7 @@ import { withImageSize } from './image/shapes.js';
 import { buildStemGraph } from './image/stem.js';
 import { isDistilled } from './image/tensors.js';
 import type { TensorSource } from './nodes.js';
+import { unsupported } from './refuse.js';
 import {
   blockTensors,
   inPlace,
@@ -87,7 +89,15 @@ export async function openTrunk(checkpoint: Checkpoint, trunk?: TrunkName): Prom
 
 /** Which heads a classifier has: a distilled DeiT has two. */
 function settleHeads(config: ModelConfig, has: (name: string) => boolean): ModelConfig {
-  const { image } = config;
+  const { image, embeds } = config;
+  const projection = embeds?.spec.projection;
+  // Checkpoints of one tower come with its projection or without.
+  if (projection && !projection.below && config.within === undefined && !has(`${projection.module}.weight`)) {
+    const bare = { ...config, embeds: undefined, headless: true };
+    return image ? { ...bare, image: { ...image, head: 'features' } } : bare;
+  }
+  if (config.embeds && has('classifier.weight'))
+    unsupported('architectures', 'a classifier of patches', 'the whole CLIP or SigLIP');
   const distilled = image !== undefined && image.spec.tokens.length > 1 && isDistilled(has);
   return distilled ? { ...config, image: { ...image, head: 'distilled' } } : config;
 }
@@ -152,6 +162,7 @@ export const resizeModel = (model: Model, height: number, width: number, interpo
 /** Names of the tensors that the head reads. */
 export function headTensorNames({ config, tensorNames }: Model): readonly string[] {
   const { image } = tensorNames;
+  if (config.embeds || config.headless) return config.embeds ? embedTensorNames(config, tensorNames) : [];
   if (image) return [image.finalNorm, ...image.heads].flatMap((module) => [`${module}.weight`, `${module}.bias`]);
   const { finalNorm, projectOut, head } = tensorNames;
   const scale = finalNorm !== undefined && config.normAffine ? [`${finalNorm}.weight`] : [];

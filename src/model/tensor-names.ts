@@ -5,6 +5,7 @@ import type { TensorInfo } from '../checkpoint/portable.js';
 import { ARCHITECTURES } from './blocks/architectures.js';
 import { type BlockParts, type Fed, linearRole, ROUTER, type TapSite } from './blocks/parts.js';
 import type { ModelConfig } from './config.js';
+import type { EmbedSpec } from './families/embed-spec.js';
 import type { LinearKind, Names, NormRole } from './families/names.js';
 import { blockConfig } from './image/shapes.js';
 import { type ImageNames, imageNamesOf, imageTensors } from './image/tensors.js';
@@ -39,6 +40,8 @@ export type TensorNames = {
   /** The module of the norm before the head; undefined where there is none. */
   readonly finalNorm: string | undefined;
   readonly head: string;
+  /** The linear that makes a sample's vector, where there is one. */
+  readonly projection: string | undefined;
   /** `model.layers.`: a block's number and a dot follow. */
   readonly blocks: string;
   /** What stands before the blocks and after them where they read images. */
@@ -61,10 +64,14 @@ export function tensorNamesOf(config: ModelConfig, has: (name: string) => boolea
     projectIn: projected ? `${base}${names.projectIn}.weight` : undefined,
     projectOut: projected ? `${base}${names.projectOut}.weight` : undefined,
     finalNorm: config.finalNorm ? base + names.finalNorm : undefined,
+    projection: config.embeds && projectionName(config.embeds.spec, base),
     head: config.tied ? embedding : (own ?? `${names.head[0]}.weight`),
     blocks: `${base}${names.blocks}.`,
   };
 }
+
+const projectionName = ({ projection }: EmbedSpec, base: string): string | undefined =>
+  projection && (projection.below ? base : '') + projection.module;
 
 /** The base of all names: that of the embedding or, if it is stored only as the head, that of a block. */
 function baseOf({ bases, embedding, blocks, modules }: Names, has: (name: string) => boolean): string {
@@ -164,8 +171,10 @@ export function modelTensors(config: ModelConfig, tensorNames: TensorNames): Rea
           [tensorNames.head, [vocabulary, embedding.width]],
         ],
   );
-  const { positions, projectIn, projectOut, finalNorm } = tensorNames;
+  const { positions, projectIn, projectOut, finalNorm, projection } = tensorNames;
   if (positions) tensors.set(positions, [maxPositions + embedding.positionOffset!, D]);
+  if (projection) tensors.set(`${projection}.weight`, [config.embeds!.width, D]);
+  if (projection && config.embeds!.spec.projection!.bias) tensors.set(`${projection}.bias`, [config.embeds!.width]);
   if (projectIn) tensors.set(projectIn, [D, embedding.width]);
   if (projectOut) tensors.set(projectOut, [embedding.width, D]);
   if (finalNorm && config.normAffine) {

@@ -38,7 +38,7 @@ export async function embedImages(engine: Engine, model: Model, images: Images):
   const { length, width } = residualShape(model.config, -1, 0);
   const chunks = chunksOf(pixels.length, length);
   const { patch, spec } = model.config.image!;
-  const rest = spec.staged ? 'drop' : 'refuse';
+  const rest = spec.staged || spec.partial ? 'drop' : 'refuse';
   const across = 3 * patch * patch;
   const positions = await positionsOf(model);
   return await handOver(await createActivations(chunks, length, width), async (activations) => {

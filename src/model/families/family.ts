@@ -1,6 +1,7 @@
 // A family is data: how one `model_type` differs from what config.json says, and the names of its tensors. A config *value*
 // that changes the numbers and that the block cannot express is refused by name, never ignored.
 
+import type { EmbedSpec } from './embed-spec.js';
 import type { ImageSpec } from './image-spec.js';
 import type { Names } from './names.js';
 
@@ -56,6 +57,11 @@ export type FamilySpec = {
   readonly gated?: Flag;
   /** Set where the blocks read images instead of tokens. */
   readonly image?: ImageSpec;
+  /**
+   * What reads the residual after the last block, where that is neither an LM head nor a classifier: nothing of this trunk, or
+   * what makes one vector of a sample.
+   */
+  readonly head?: 'none' | EmbedSpec;
   /** Embeddings are multiplied by √D. Defaults to false. */
   readonly scaledEmbedding?: boolean;
   /** The key of the base of the rotation in blocks with a window, and its default, where that rotation differs. */

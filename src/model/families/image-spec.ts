@@ -10,8 +10,14 @@ export type ImageSpec = {
   /** The convolution that makes a row of a patch, and whether it has a bias. */
   readonly patches: string;
   readonly patchBias: boolean;
+  /** The side of a patch where config.json has none. Defaults to 16. */
+  readonly patch?: number;
+  /** Pixels that do not fill a patch are left out, as a convolution does. Defaults to false: such sizes are refused. */
+  readonly partial?: true;
   /** Tensors of one row each that stand before the patches, the class token first. */
   readonly tokens: readonly string[];
+  /** Tokens and positions have no leading 1 in their shapes. Defaults to false. */
+  readonly flat?: true;
   /** The table of positions, for tokens and patches. Absent where a block knows where a pixel is by itself. */
   readonly positions?: string;
   /** The norm after patches, tokens and positions, and its ε where it is not the model's. */

@@ -1,3 +1,4 @@
+import { clipText, clipVision } from './clip.js';
 import { convnext, convnextv2 } from './convnext.js';
 import { deit } from './deit.js';
 import { dinov2 } from './dinov2.js';
@@ -15,6 +16,7 @@ import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
 import { qwen3Moe } from './qwen3-moe.js';
+import { siglipText, siglipVision } from './siglip.js';
 import { vit } from './vit.js';
 
 /** Every family, by `model_type`. */
@@ -34,6 +36,7 @@ export const FAMILIES: ReadonlyMap<string, FamilySpec> = new Map(
     gpt2,
     gptNeox,
     ...[vit, deit, dinov2, convnext, convnextv2],
+    ...[clipVision, clipText, siglipVision, siglipText],
   ].map((family) => [family.modelType, family]),
 );
 export type { FamilySpec };

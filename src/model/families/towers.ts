@@ -3,8 +3,10 @@
 
 import { UnsupportedError } from '../../base/portable.js';
 import { unsupported } from '../refuse.js';
+import { clipText, clipVision } from './clip.js';
 import type { FamilySpec } from './family.js';
 import { FAMILIES } from './index.js';
+import { siglipText, siglipVision } from './siglip.js';
 
 export type TrunkName = 'vision' | 'text' | 'language';
 
@@ -26,7 +28,17 @@ export type TowersSpec = {
   readonly main: TrunkName;
 };
 
-const ALL: readonly TowersSpec[] = [];
+/** Two trunks side by side, whose vectors are compared. */
+const pairOf = (modelType: string, vision: FamilySpec, text: FamilySpec): TowersSpec => ({
+  modelType,
+  trunks: {
+    vision: { within: 'vision_config', family: vision, bases: ['vision_model.'] },
+    text: { within: 'text_config', family: text, bases: ['text_model.'] },
+  },
+  main: 'vision',
+});
+
+const ALL: readonly TowersSpec[] = [pairOf('clip', clipVision, clipText), pairOf('siglip', siglipVision, siglipText)];
 
 /** Every kind of checkpoint with several trunks, by `model_type`. */
 export const TOWERS: ReadonlyMap<string, TowersSpec> = new Map(ALL.map((one) => [one.modelType, one]));

@@ -35,8 +35,8 @@ export type ImageConfig = {
 
 /** Keys of image models under LLaMA's names, with what follows from others. */
 export function withImageKeys(config: Json, family: FamilySpec): Json {
-  const labels = labelsOf(config);
-  const named = { vocab_size: Math.max(1, labels.length), tie_word_embeddings: false };
+  const classes = family.head === undefined ? labelsOf(config).length : 1;
+  const named = { vocab_size: Math.max(1, classes), tie_word_embeddings: false };
   if (!family.image?.staged) {
     const { hidden_size: hidden = family.defaults.hidden_size, mlp_ratio: ratio = family.defaults.mlp_ratio } = config;
     if (ratio === undefined || typeof hidden !== 'number') return { ...named, ...config };
@@ -76,7 +76,7 @@ function stagesOf(config: Json): { readonly widths: readonly number[]; readonly 
   return { widths, depths };
 }
 
-export function readImageConfig(config: Json, spec: ImageSpec): ImageConfig {
+export function readImageConfig(config: Json, spec: ImageSpec, head: ImageHead): ImageConfig {
   const pair = (key: string, fallback: number): readonly [number, number] => {
     const value = config[key] ?? fallback;
     const both = Array.isArray(value) ? value : [value, value];
@@ -84,7 +84,7 @@ export function readImageConfig(config: Json, spec: ImageSpec): ImageConfig {
     return whole ? (both as [number, number]) : malformed(key, 'a size in pixels, or two', value);
   };
   const [height, width] = pair('image_size', 224);
-  const [patch, across] = pair('patch_size', spec.staged ? 4 : 16);
+  const [patch, across] = pair('patch_size', spec.patch ?? (spec.staged ? 4 : 16));
   if (patch !== across) unsupported('patch_size', [patch, across], 'square patches');
   const channels = config.num_channels ?? 3;
   if (channels !== 3) unsupported('num_channels', channels, '3');
@@ -99,7 +99,8 @@ export function readImageConfig(config: Json, spec: ImageSpec): ImageConfig {
       first += blocks;
     }
   }
-  return { spec, height, width, channels: 3, patch, table, head: 'classifier', labels: labelsOf(config), stages };
+  const labels = head === 'classifier' ? labelsOf(config) : [];
+  return { spec, height, width, channels: 3, patch, table, head, labels, stages };
 }
 
 /** The names of the classes, in the order of the logits. */

@@ -1,9 +1,9 @@
 // The row that a classifier's head reads, from the rows of an image's residual after the last block. Input `x` [B, T, D], output
 // `pooled` [B, 1, D'].
 
-import { type Graph, GraphBuilder, int } from '../../graph/index.js';
+import { float, type Graph, GraphBuilder, int } from '../../graph/index.js';
 import type { ModelConfig } from '../config.js';
-import { normalise, type TensorSource } from '../nodes.js';
+import { activate, normalise, type TensorSource, weight } from '../nodes.js';
 import { tokensOf } from './config.js';
 import { type ImageNames, pooledWidth } from './tensors.js';
 
@@ -39,13 +39,56 @@ export function buildPoolGraph(
       case 'mean':
         return mean(x, T);
       case 'attention':
-        throw new Error('not yet');
+        // Without its head SigLIP makes nothing of an image, and what reads the rows says so (head.ts).
+        return names.pooling === undefined
+          ? rows(x, 0, 1)
+          : attentionPool(g, config, names.pooling, normed(x), T, find);
       default:
         return image.spec.pool satisfies never;
     }
   };
   g.output(pooled(), 'pooled', ['B', 1, pooledWidth(config)]);
   return g.build('pool', folder);
+}
+
+/** SigLIP's pooling of rows [B, T, D] into one, [B, 1, D]: a + MLP(LN(a)), where a is what one learned query makes of all rows. */
+function attentionPool(
+  g: GraphBuilder,
+  config: ModelConfig,
+  module: string,
+  x: string,
+  length: number,
+  find: (name: string) => TensorSource,
+): string {
+  const { hidden: D, heads, headDim } = config;
+  const tensor = (name: string, shape?: readonly number[]): string => {
+    const source = find(`${module}.${name}`);
+    return weight(g, shape ? { ...source, shape } : source);
+  };
+  const reshape = (of: string, shape: readonly number[]): string => g.op('Reshape', [of, g.shape(shape)]);
+  // The three projections lie one after another in one tensor: those of queries, keys and values.
+  const [weights, biases] = [tensor('attention.in_proj_weight'), tensor('attention.in_proj_bias')];
+  const flat = reshape(x, [-1, D]);
+  const project = (of: string, part: number): string => {
+    const piece = (tensor_: string): string =>
+      g.op('Slice', [tensor_, g.shape([part * D]), g.shape([(part + 1) * D]), g.shape([0])]);
+    return g.op('Gemm', [of, piece(weights), piece(biases)], { transB: int(1) });
+  };
+  const batch = g.op('Slice', [g.op('Shape', [x]), g.shape([0]), g.shape([1])]);
+  const sizes = g.op('Concat', [batch, g.shape([1, D])], { axis: int(0) });
+  const query = g.op('Expand', [reshape(project(tensor('probe', [1, D]), 0), [1, 1, D]), sizes]);
+  const [keys, values] = [1, 2].map((part) => reshape(project(flat, part), [-1, length, D]));
+  const attended = g.op('Attention', [query, keys!, values!], {
+    q_num_heads: int(heads),
+    kv_num_heads: int(heads),
+    scale: float(1 / Math.sqrt(headDim)),
+  });
+  const linear = (of: string, name: string): string =>
+    g.op('Gemm', [of, tensor(`${name}.weight`), tensor(`${name}.bias`)], { transB: int(1) });
+  const a = linear(reshape(attended, [-1, D]), 'attention.out_proj');
+  const norm = { scale: find(`${module}.layernorm.weight`), bias: find(`${module}.layernorm.bias`), width: D };
+  const middle = activate(g, config, linear(normalise(g, config, a, norm), 'mlp.fc1'));
+  return reshape(g.op('Add', [a, linear(middle, 'mlp.fc2')]), [-1, 1, D]);
 }
 
 /** Logits of the classes from pooled rows [N, D']. */

@@ -23,7 +23,7 @@ export function withImageSize(config: ModelConfig, height: number, width: number
   const smallest = patch * 2 ** Math.max(0, image.stages.length - 1);
   if (height < smallest || width < smallest)
     refuse(`a ${config.family} model needs ${smallest} pixels on each side at least`);
-  if (!spec.staged && (height % patch !== 0 || width % patch !== 0))
+  if (!spec.staged && !spec.partial && (height % patch !== 0 || width % patch !== 0))
     refuse(`sides have to be multiples of the patch, ${patch} pixels`);
   if (spec.positions && !spec.interpolated && !interpolate)
     refuse(`the model has positions for ${table[1] * patch}×${table[0] * patch}`);

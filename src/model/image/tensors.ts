@@ -11,6 +11,8 @@ export type ImageNames = {
   readonly positions: string | undefined;
   readonly stemNorm: string | undefined;
   readonly finalNorm: string;
+  /** What SigLIP pools with, where it does. */
+  readonly pooling: string | undefined;
   /** The classifier, or DeiT's two. */
   readonly heads: readonly string[];
 };
@@ -25,6 +27,7 @@ export function imageNamesOf({ spec, head }: ImageConfig, base: string, names: N
     positions: spec.positions && base + spec.positions,
     stemNorm: spec.stemNorm && base + spec.stemNorm.module,
     finalNorm: base + names.finalNorm,
+    pooling: spec.pool === 'attention' && head === 'zero-shot' ? `${base}head` : undefined,
     heads: head === 'distilled' ? DISTILLED : head === 'classifier' ? [names.head[0]!] : [],
   };
 }
@@ -46,19 +49,42 @@ export function imageTensors(config: ModelConfig, names: ImageNames): [name: str
     [`${module}.weight`, [width]],
     [`${module}.bias`, [width]],
   ];
+  const one = spec.flat ? [] : [1];
   const across = image.head === 'distilled' ? config.hidden : pooledWidth(config);
   return [
     [`${names.patches}.weight`, [before, channels, patch, patch]],
     ...(spec.patchBias ? ([[`${names.patches}.bias`, [before]]] as [string, readonly number[]][]) : []),
-    ...names.tokens.map((name): [string, readonly number[]] => [name, [1, 1, before]]),
+    ...names.tokens.map((name): [string, readonly number[]] => [name, [...one, ...one, before]]),
     ...(names.positions
-      ? ([[names.positions, [1, tokensOf(image) + table[0] * table[1], before]]] as [string, readonly number[]][])
+      ? ([[names.positions, [...one, tokensOf(image) + table[0] * table[1], before]]] as [string, readonly number[]][])
       : []),
     ...(names.stemNorm ? norm(names.stemNorm, before) : []),
     ...norm(names.finalNorm, config.hidden),
+    ...(names.pooling === undefined ? [] : poolingTensors(names.pooling, config)),
     ...names.heads.flatMap((head): [string, readonly number[]][] => [
       [`${head}.weight`, [config.vocabulary, across]],
       [`${head}.bias`, [config.vocabulary]],
     ]),
   ];
+}
+
+/** Names and shapes of what SigLIP pools with: attention of one query to all rows, and an MLP. */
+function poolingTensors(
+  module: string,
+  { hidden: D, intermediate: F }: ModelConfig,
+): [name: string, shape: readonly number[]][] {
+  const shapes: Readonly<Record<string, readonly number[]>> = {
+    probe: [1, 1, D],
+    'attention.in_proj_weight': [3 * D, D],
+    'attention.in_proj_bias': [3 * D],
+    'attention.out_proj.weight': [D, D],
+    'attention.out_proj.bias': [D],
+    'layernorm.weight': [D],
+    'layernorm.bias': [D],
+    'mlp.fc1.weight': [F, D],
+    'mlp.fc1.bias': [F],
+    'mlp.fc2.weight': [D, F],
+    'mlp.fc2.bias': [D],
+  };
+  return Object.entries(shapes).map(([name, shape]) => [`${module}.${name}`, shape]);
 }
