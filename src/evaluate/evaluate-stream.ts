@@ -8,7 +8,7 @@ import type { Evaluation } from '../records/index.js';
 import { type Activations, type Content, type Images, lossOf, scoredOf } from '../stream/index.js';
 import { summarise } from './perplexity.js';
 import { readOut } from './read-out.js';
-import { LOGITS_PER_RUN, noLabels, scoreSamples, slabOf, startsOf } from './score.js';
+import { LOGITS_PER_RUN, requireLabels, scoreSamples, slabOf, startsOf } from './score.js';
 
 /** @throws NumericError E_NUMERIC_LOSS; OptionError E_OPTION_LABELS for images without labels */
 export async function evaluateStream(
@@ -22,8 +22,7 @@ export async function evaluateStream(
 }
 
 async function rankImages(engine: Engine, model: Model, stream: Activations, images: Images): Promise<Evaluation> {
-  const { labels } = images;
-  if (!labels) throw noLabels();
+  const labels = requireLabels(images);
   const [nll, ranks] = [new Array<number>(labels.length), new Array<number>(labels.length)];
   await withResources(async (own) => {
     const rows = await readOut(own, engine, model, stream);

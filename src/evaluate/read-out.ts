@@ -1,13 +1,15 @@
 // The rows that a head reads. A language model's reads every row of the residual. A classifier's reads one row of a sample, which
-// is made of the sample's rows: that of the class token, or a mean.
+// is made of the sample's rows: that of the class token, or a mean. A text tower's reads the row of each text's end.
 
-import { handOver, type Own, withResources } from '../base/index.js';
+import { handOver, InternalError, type Own, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { type Model, poolGraph } from '../model/index.js';
 import { type Activations, createActivations, inParallel, runChunk } from '../stream/index.js';
 
 /** The residual after the last block as the head reads it: itself, or one row for each sample, which `own` closes. */
 export async function readOut(own: Own, engine: Engine, model: Model, last: Activations): Promise<Activations> {
+  const row = model.config.embeds?.spec.row;
+  if (row) return await own(takeRows(last, row));
   const graph = poolGraph(model, last.length);
   if (!graph) return last;
   const { chunks } = last;
@@ -24,4 +26,27 @@ export async function readOut(own: Own, engine: Engine, model: Model, last: Acti
       return rows;
     }),
   );
+}
+
+/** One row of each text. */
+async function takeRows(
+  { chunks, length: T, width: D, ends, read }: Activations,
+  row: 'end' | 'last',
+): Promise<Activations> {
+  if (row === 'end' && !ends)
+    throw new InternalError('E_INTERNAL_ENDS', 'A stream of texts has lost the places of their ends.');
+  return await handOver(await createActivations(chunks, 1, D), async (rows) => {
+    let first = 0;
+    for (const [chunk, count] of chunks.entries()) {
+      const data = await read(chunk);
+      const taken = new Float32Array(count * D);
+      for (let i = 0; i < count; i++) {
+        const at = (i * T + (row === 'end' ? ends![first + i]! : T - 1)) * D;
+        taken.set(data.subarray(at, at + D), i * D);
+      }
+      await rows.write(chunk, taken);
+      first += count;
+    }
+    return rows;
+  });
 }

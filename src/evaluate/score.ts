@@ -22,6 +22,7 @@ export async function scoreSamples(
   content: Content,
 ): Promise<number[]> {
   const firstOf = startsOf(activations.chunks);
+  if (model.config.image || model.config.embeds) requireLabels(content);
   return await withResources(async (own) => {
     const session = await own(engine.load(headGraph(model, 'nll')));
     const rows = await readOut(own, engine, model, activations);
@@ -120,11 +121,23 @@ async function runHead(
   return means;
 }
 
+/** @throws OptionError E_OPTION_LABELS */
+export function requireLabels(content: Content): Int32Array {
+  if (content.labels) return content.labels;
+  const [what, how] =
+    'pixels' in content
+      ? ['images', 'Give images in one folder per class, or --labels.']
+      : ['texts', 'Give each one the number of its class.'];
+  throw new OptionError(
+    'E_OPTION_LABELS',
+    `These ${what} have no labels, so there is no cross-entropy to compute. ${how}`,
+  );
+}
+
 /** What rows [row, row + count) are scored by, as the head reads it, [count, 1]. @throws OptionError for images without labels */
 export function targetsOf(content: Content, first: number, row: number, count: number): HostTensor {
-  if ('windows' in content) return nextTokens(content, first, row, count);
-  const { labels } = content;
-  if (!labels) throw noLabels();
+  if ('windows' in content && !content.labels) return nextTokens(content, first, row, count);
+  const labels = requireLabels(content);
   return {
     type: 'i64',
     shape: [count, 1],
@@ -166,10 +179,3 @@ export function startsOf(counts: readonly number[]): number[] {
   }
   return starts;
 }
-
-export const noLabels = (): OptionError =>
-  new OptionError(
-    'E_OPTION_LABELS',
-    'These images have no labels, so there is no cross-entropy to compute. Give images in one folder per class, or --labels.',
-    { option: 'labels' },
-  );

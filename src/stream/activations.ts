@@ -18,6 +18,8 @@ export type Activations = {
   readonly chunks: readonly number[];
   readonly length: number;
   readonly width: number;
+  /** The row of each sample that the head reads, where it is not the same row in all. */
+  ends?: Int32Array | undefined;
   /** Says that chunks have another T and D from now on, as where a block halves an image. Values must not grow in number. */
   reshape(length: number, width: number): void;
   /** Reads a chunk. Its values must not be changed in place. */
@@ -156,6 +158,8 @@ export async function takeSamples(from: Activations, places: readonly number[]):
     first += count;
   }
   return await handOver(await createActivations(chunksOf(places.length, length), length, width), async (to) => {
+    const { ends } = from;
+    if (ends) to.ends = Int32Array.from(places, (place) => ends[place]!);
     let at = 0;
     for (const [chunk, count] of to.chunks.entries()) {
       const data = new Float32Array(count * size);

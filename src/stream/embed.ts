@@ -8,6 +8,7 @@ import { readRows, readTensorFloat32 } from '../checkpoint/index.js';
 import type { Model } from '../model/index.js';
 import type { Windows } from '../text/index.js';
 import { type Activations, chunksOf, createActivations } from './activations.js';
+import { endsOf } from './texts.js';
 
 /** Embeds `windows`. `depths` gives each token’s position in its sequence, where that is not its place in the window. */
 export async function embedWindows(
@@ -17,9 +18,10 @@ export async function embedWindows(
 ): Promise<Activations> {
   const { length } = windows;
   const chunks = chunksOf(windows.windows.length, length);
+  const ends = endsOf(model, windows);
   return await handOver(await createActivations(chunks, length, model.config.hidden), async (activations) => {
     await writeEmbeddings(model, windows, depths, activations);
-    return activations;
+    return Object.assign(activations, ends && { ends });
   });
 }
 

@@ -10,6 +10,7 @@ import { type Activations, takeSamples } from './activations.js';
 import { embedWindows } from './embed.js';
 import { embedImages, type Images } from './images.js';
 import { type Importance, sampleImportance } from './importance.js';
+import { weighEnds } from './texts.js';
 
 /** `length` is the number of rows of a sample before block 0: tokens of a window, or patches of an image and what stands beside them. */
 export type Content = Windows | Images;
@@ -28,22 +29,21 @@ export type Text = Samples<Windows>;
 /** The number of samples. */
 export const countOf = (content: Content): number => ('pixels' in content ? content.pixels : content.windows).length;
 
-/** How many rows of a sample are scored: of a window all tokens but the first, of an image its one label. */
-export const scoredOf = (content: Content): number => ('pixels' in content ? 1 : content.length - 1);
+/** How many rows of a sample are scored: of a window all tokens but the first, of an image, or a text that is classified, its one label. */
+export const scoredOf = (content: Content): number => ('pixels' in content || content.labels ? 1 : content.length - 1);
 
 /** What is scored of a sample; undefined: the next token of a text. */
-export const lossOf = (content: Content): LossName | undefined => ('pixels' in content ? 'cross-entropy' : undefined);
+export const lossOf = (content: Content): LossName | undefined =>
+  'pixels' in content || content.labels ? 'cross-entropy' : undefined;
 
 /** The samples at these places. */
 export function pick<C extends Content>(content: C, places: readonly number[]): C {
-  if (!('pixels' in content)) return { ...content, windows: places.map((at) => content.windows[at]!) };
-  const { labels, names } = content;
-  return {
-    ...content,
-    pixels: places.map((at) => content.pixels[at]!),
-    ...(names ? { names: places.map((at) => names[at]!) } : {}),
-    ...(labels ? { labels: Int32Array.from(places, (at) => labels[at]!) } : {}),
-  };
+  const { labels } = content;
+  const labelled = labels ? { labels: Int32Array.from(places, (at) => labels[at]!) } : {};
+  if (!('pixels' in content)) return { ...content, windows: places.map((at) => content.windows[at]!), ...labelled };
+  const { names } = content;
+  const named = names ? { names: places.map((at) => names[at]!) } : {};
+  return { ...content, pixels: places.map((at) => content.pixels[at]!), ...named, ...labelled };
 }
 
 /** Samples with their embeddings; `own` closes them with its scope. */
@@ -53,8 +53,9 @@ export async function embedSamples<C extends Content>(
   model: Model,
   content: C,
 ): Promise<Samples<C>> {
-  const embedded = 'pixels' in content ? embedImages(engine, model, content) : embedWindows(model, content);
-  return { content, embedded: await own(embedded) };
+  const embedded = await own('pixels' in content ? embedImages(engine, model, content) : embedWindows(model, content));
+  const importance = await weighEnds(own, model, embedded);
+  return importance ? { content, embedded, importance } : { content, embedded };
 }
 
 /** The places of `count` things spread evenly over `of`, or of all of them if there are fewer. */

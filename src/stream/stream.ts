@@ -25,8 +25,8 @@ export async function inParallel<T>(limit: number, count: number, work: (index: 
 }
 
 /** An empty store of the same shape. */
-export function sameShape(activations: Activations): Promise<Activations> {
-  return createActivations(activations.chunks, activations.length, activations.width);
+export async function sameShape({ chunks, length, width, ends }: Activations): Promise<Activations> {
+  return Object.assign(await createActivations(chunks, length, width), ends && { ends });
 }
 
 /** Copies all chunks of a store into another of its shape. */
