@@ -9,6 +9,18 @@ export {
 export { type Choices, scoreChoices } from './choices.js';
 export { evaluateStream } from './evaluate-stream.js';
 export {
+  embedContent,
+  logitsPerImage,
+  meanOfGroups,
+  parseTemplates,
+  readLogitScale,
+  TEMPLATES,
+  textWindows,
+  type Vectors,
+  vectorsOf,
+  withClasses,
+} from './embeddings.js';
+export {
   compareModels,
   compareRows,
   compareStreams,
@@ -24,3 +36,4 @@ export { summarise } from './perplexity.js';
 export { readOut } from './read-out.js';
 export { LOGITS_PER_RUN, nextTokens, scoreDivergences, scoreSamples, slabOf, startsOf } from './score.js';
 export type { Weights } from './sessions.js';
+export { classifyImages, classifyTexts } from './zero-shot.js';
