@@ -230,6 +230,16 @@ def layouts():
     clip = {**trained(None), "end_of_word_suffix": "</w>", "vocab": {w: i for i, w in enumerate(dict.fromkeys(words))}, "merges": merges}
     yield "clip", layout({**clip, "unk_token": "the</w>"}, sequence({"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Lowercase"}, key="normalizers"),
                          split(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", "Removed", True), None, {"type": "BPEDecoder", "suffix": "</w>"})
+    # The layout of CLIP's own file.
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = [*letters, *(c + "</w>" for c in letters), *("".join(pair) for pair in merges), "<|startoftext|>", "<|endoftext|>"]
+    clip = {**clip, "vocab": {w: i for i, w in enumerate(dict.fromkeys(words))}, "unk_token": "<|endoftext|>", "continuing_subword_prefix": ""}
+    clip["merges"] = [pair for pair in merges if all(part in clip["vocab"] for part in pair)]
+    ends = [token(clip["vocab"][w], w) for w in ("<|startoftext|>", "<|endoftext|>")]
+    yield "clip-bytes", layout(clip, sequence({"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Lowercase"}, key="normalizers"),
+                               sequence(split(r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", "Removed", True), LEVEL, key="pretokenizers"),
+                               {"type": "RobertaProcessing", "sep": [ends[1]["content"], ends[1]["id"]], "cls": [ends[0]["content"], ends[0]["id"]], "trim_offsets": False, "add_prefix_space": False},
+                               {**LEVEL, "add_prefix_space": True}, ends)
     merges = [["t", "##h"], ["##h", "##e"], ["th", "##e"], ["##i", "##n"], ["##in", "##g"], ["##e", "##r"], ["s", "##a"], ["##a", "##b"], ["##ab", "##ab"]]
     letters = [chr(c) for c in (*range(33, 127), 0xE9, 0xF6, 0xDF)]
     words = [*letters, *("##" + c for c in letters), *(a + b[2:] for a, b in merges)]
