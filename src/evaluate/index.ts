@@ -7,7 +7,6 @@ export {
   type Place,
 } from './backpropagate.js';
 export { type Choices, scoreChoices } from './choices.js';
-export { evaluateStream } from './evaluate-stream.js';
 export {
   embedContent,
   logitsPerImage,
@@ -20,6 +19,7 @@ export {
   vectorsOf,
   withClasses,
 } from './embeddings.js';
+export { evaluateStream } from './evaluate-stream.js';
 export {
   compareModels,
   compareRows,

@@ -6,7 +6,7 @@ import { CheckpointError, UnsupportedError } from '../base/portable.js';
 import { type Checkpoint, findQuantised, givenPath, readTensorRange, type TensorInfo } from '../checkpoint/index.js';
 import { bytesPerElement, type DType, elementCount, toFloat32 } from '../tensor/index.js';
 import type { ModelConfig } from './config.js';
-import { isBuffer, modelTensors, storedPair, type TensorNames } from './tensor-names.js';
+import { deadTensors, isBuffer, modelTensors, storedPair, type TensorNames } from './tensor-names.js';
 
 /** Bytes of two tensors that are compared at a time. */
 const SLAB_ELEMENTS = 1 << 21;
@@ -80,8 +80,15 @@ export function checkTensors(config: ModelConfig, tensorNames: TensorNames, chec
       );
     }
   }
+  const dead = deadTensors(config, tensorNames);
   for (const name of checkpoint.tensors.keys()) {
-    if (!name.startsWith(tensorNames.blocks) || expected.has(name) || isBuffer(config, tensorNames, name)) continue;
+    if (
+      !name.startsWith(tensorNames.blocks) ||
+      expected.has(name) ||
+      dead.has(name) ||
+      isBuffer(config, tensorNames, name)
+    )
+      continue;
     throw new CheckpointError(
       'E_CHECKPOINT_UNEXPECTED',
       `${givenPath(checkpoint)}: tensor ${name} is not part of a ${config.family} block as config.json describes it, so the model would compute something else. Check config.json.`,

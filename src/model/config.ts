@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { CheckpointError, UnsupportedError } from '../base/portable.js';
+import { activationNamed } from './activations.js';
 import { type EmbedConfig, readEmbeds } from './embed.js';
 import type { Activation, ArchitectureName, FamilySpec } from './families/family.js';
 import { FAMILIES } from './families/index.js';
@@ -130,17 +131,6 @@ const MAX_POSITIONS = 2048;
 /** The first block with a window where a key turns `sliding_window` on; the default of transformers. */
 const MAX_WINDOW_LAYERS = 28;
 
-const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
-  ['silu', 'silu'],
-  ['swish', 'silu'],
-  ['gelu', 'gelu'],
-  ['gelu_new', 'gelu_tanh'],
-  ['gelu_fast', 'gelu_tanh'],
-  ['gelu_pytorch_tanh', 'gelu_tanh'],
-  ['quick_gelu', 'quick_gelu'],
-  ['relu', 'relu'],
-]);
-
 /**
  * Reads what the forward pass needs from a checkpoint's config.json; `trunk` says of which trunk, where it has several.
  * @throws CheckpointError E_CHECKPOINT_CONFIG where a value is missing or malformed
@@ -165,13 +155,18 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
   const positions = family.positions ?? 'rotary';
   const rotary = positions === 'rotary' && !family.image;
   const embeds = readEmbeds(config, family, raw.hidden_size);
+  const head = headOf(family, embeds);
+  const image = family.image && readImageConfig(config, family.image, head, raw.num_hidden_layers);
+  const blocks = raw.num_hidden_layers - (image?.dead ?? 0);
+  if (blocks < 1)
+    unsupported('vision_feature_layer', family.image?.features, 'a layer after the first block or a later one');
   const ropeRaw = { ...raw, max_position_embeddings: maxPositions };
   return {
     family: family.modelType,
     names: family.names,
     within: family.within,
     architecture: family.architecture,
-    blocks: raw.num_hidden_layers,
+    blocks,
     hidden: raw.hidden_size,
     intermediate,
     vocabulary: raw.vocab_size,
@@ -182,9 +177,11 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
     normEps: raw.rms_norm_eps,
     normAffine: flag(family.normAffine ?? true, config),
     normFirst,
-    finalNorm: normFirst && raw._remove_final_layer_norm !== true,
+    finalNorm: normFirst && !family.image?.features && raw._remove_final_layer_norm !== true,
     // A gated MLP of DINOv2 has SiLU whatever hidden_act says.
-    activation: flag(family.gated ?? false, config) ? 'silu' : activationOf(raw, family),
+    activation: flag(family.gated ?? false, config)
+      ? 'silu'
+      : activationNamed(keyOf(family, 'hidden_act'), raw.hidden_act),
     bias: {
       qkv: flag(family.bias.qkv, config),
       o: flag(family.bias.o, config),
@@ -197,7 +194,7 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
     causal: family.causal ?? true,
     layerScale: family.layerScale === true && !(Number(config.layer_scale_init_value ?? 1) <= 0),
     gated: flag(family.gated ?? false, config),
-    image: family.image && readImageConfig(config, family.image, headOf(family, embeds)),
+    image,
     embeds,
     headless: family.head !== undefined && embeds === undefined,
     rope: rotary ? readRope(ropeRaw, config, headDim, family) : undefined,
@@ -280,11 +277,6 @@ function parse(given_: Json, family: FamilySpec): RawConfig {
 
 const flag = (rule: NonNullable<FamilySpec['parallel']>, config: Json): boolean =>
   typeof rule === 'boolean' ? rule : (config[rule.key] ?? rule.fallback) === true;
-
-function activationOf(raw: RawConfig, family: FamilySpec): Activation {
-  const known = [...ACTIVATIONS.keys()].join(', ');
-  return ACTIVATIONS.get(raw.hidden_act) ?? unsupported(keyOf(family, 'hidden_act'), raw.hidden_act, known);
-}
 
 function windowsOf(raw: RawConfig, family: FamilySpec, config: Json): readonly (number | undefined)[] {
   const { slidingWindow: rule } = family;

@@ -13,6 +13,7 @@ export { type BrokenTensor, blameWeights, describeCounts, findBroken, requireFin
 export { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
 export { type BlockGraphs, type BlockPart, blockGraphs, type Half, partGraph } from './halves.js';
 export { gridOf, type ImageConfig, tokensOf } from './image/config.js';
+export type { Connector } from './image/connector.js';
 export { type Normalisation, patchRows, patchRowsOfBytes } from './image/patches.js';
 export { interpolatePositions } from './image/positions.js';
 export { residualShape } from './image/shapes.js';
@@ -22,9 +23,11 @@ export {
   blockGraph,
   blockTensorNames,
   checkpointSource,
+  connectorGraph,
   headGraph,
   headTensorNames,
   type Model,
+  openConnector,
   openModel,
   openTrunk,
   poolGraph,

@@ -10,6 +10,7 @@ import { type ModelConfig, readModelConfig } from './config.js';
 import { embedTensorNames } from './embed-head.js';
 import { TOWERS, type TrunkName, trunksOf } from './families/towers.js';
 import { buildHeadGraph, type HeadOutput } from './head.js';
+import { buildConnectorGraph, type Connector, readConnector } from './image/connector.js';
 import { buildPoolGraph } from './image/pool.js';
 import { withImageSize } from './image/shapes.js';
 import { buildStemGraph } from './image/stem.js';
@@ -152,6 +153,23 @@ export function poolGraph(model: Model, length: number): Graph | undefined {
   if (!config.image) return undefined;
   return buildPoolGraph(config, tensorNames.image!, { ...checkpointSource(checkpoint), length });
 }
+
+/**
+ * What turns the residual of a trunk that reads images into rows of the language model.
+ * @throws UnsupportedError E_UNSUPPORTED_CONFIG, CheckpointError E_CHECKPOINT_…
+ */
+export function openConnector({ checkpoint, config, tensorNames }: Model): Connector {
+  return readConnector(
+    checkpoint,
+    config,
+    readModelConfig(checkpoint.config, 'language'),
+    tensorNames.image!.finalNorm,
+  );
+}
+
+/** The graph of a connector, from the residual of `vision`. */
+export const connectorGraph = (connector: Connector, vision: Model): Graph =>
+  buildConnectorGraph(connector, vision.config, checkpointSource(vision.checkpoint));
 
 /** A model for images of another size. @throws OptionError E_OPTION_IMAGE_SIZE */
 export const resizeModel = (model: Model, height: number, width: number, interpolate?: boolean): Model => ({

@@ -187,6 +187,14 @@ export function modelTensors(config: ModelConfig, tensorNames: TensorNames): Rea
   return tensors;
 }
 
+/** Names of the tensors of blocks that follow the last block that is read. They are in the file without being used. */
+export const deadTensors = (config: ModelConfig, tensorNames: TensorNames): ReadonlySet<string> =>
+  new Set(
+    Array.from({ length: config.image?.dead ?? 0 }, (_, i) => config.blocks + i).flatMap((block) =>
+      blockTensors(config, tensorNames, block).map(({ name }) => name),
+    ),
+  );
+
 /** Whether a tensor is a buffer that older transformers saved with a block and that holds no weights. */
 export const isBuffer = (config: ModelConfig, tensorNames: TensorNames, name: string): boolean =>
   name.startsWith(tensorNames.blocks) && config.names.buffers.some((end) => name.endsWith(end));

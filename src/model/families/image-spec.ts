@@ -27,4 +27,9 @@ export type ImageSpec = {
   readonly pool: Pool;
   /** Stages that halve an image's sides and double its width (ConvNeXt): sizes come from `hidden_sizes` and `depths`. */
   readonly staged?: true;
+  /**
+   * Set where another trunk reads the residual instead of a head: after which blocks, as `hidden_states` of transformers counts
+   * them. 0 is what the first block reads, −1 what the last one writes.
+   */
+  readonly features?: readonly number[];
 };

@@ -2,11 +2,29 @@
 // opened as a model; what one trunk makes for another is said where it is used.
 
 import { UnsupportedError } from '../../base/portable.js';
-import { unsupported } from '../refuse.js';
+import { malformed, unsupported } from '../refuse.js';
 import { clipText, clipVision } from './clip.js';
 import type { FamilySpec } from './family.js';
+import { idefics3, smolvlm } from './idefics3.js';
 import { FAMILIES } from './index.js';
+import { llava } from './llava.js';
 import { siglipText, siglipVision } from './siglip.js';
+
+/** What transformers' classes have for keys that the config of a trunk often leaves out. */
+const CLASS_DEFAULTS: Readonly<Record<string, FamilySpec['defaults']>> = {
+  llama: {
+    ...{ hidden_size: 4096, intermediate_size: 11_008, num_hidden_layers: 32, num_attention_heads: 32 },
+    vocab_size: 32_000,
+  },
+  mistral: {
+    ...{ hidden_size: 4096, intermediate_size: 14_336, num_hidden_layers: 32, num_attention_heads: 32 },
+    ...{ num_key_value_heads: 8, vocab_size: 32_000, max_position_embeddings: 131_072, sliding_window: 4096 },
+  },
+  qwen2: {
+    ...{ hidden_size: 4096, intermediate_size: 22_016, num_hidden_layers: 32, num_attention_heads: 32 },
+    ...{ num_key_value_heads: 32, vocab_size: 151_936, max_position_embeddings: 32_768 },
+  },
+};
 
 export type TrunkName = 'vision' | 'text' | 'language';
 
@@ -18,6 +36,11 @@ export type TrunkSpec = {
   /** Possible base names, and the names of its head, where they are not the family's. */
   readonly bases: readonly string[];
   readonly head?: readonly string[];
+  /**
+   * Set where another trunk reads its residual: the key of config.json that says after which blocks, if there is one, and what
+   * counts without it (families/image-spec.ts).
+   */
+  readonly features?: { readonly key?: string; readonly fallback: number };
 };
 
 export type TowersSpec = {
@@ -38,7 +61,11 @@ const pairOf = (modelType: string, vision: FamilySpec, text: FamilySpec): Towers
   main: 'vision',
 });
 
-const ALL: readonly TowersSpec[] = [pairOf('clip', clipVision, clipText), pairOf('siglip', siglipVision, siglipText)];
+const ALL: readonly TowersSpec[] = [
+  pairOf('clip', clipVision, clipText),
+  pairOf('siglip', siglipVision, siglipText),
+  ...[llava, idefics3, smolvlm],
+];
 
 /** Every kind of checkpoint with several trunks, by `model_type`. */
 export const TOWERS: ReadonlyMap<string, TowersSpec> = new Map(ALL.map((one) => [one.modelType, one]));
@@ -54,6 +81,7 @@ export const trunksOf = (config: Json): readonly TrunkName[] =>
  * @throws UnsupportedError E_UNSUPPORTED_TRUNK, E_UNSUPPORTED_CONFIG
  */
 export function trunkFamily(config: Json, trunk: TrunkName | undefined): FamilySpec | undefined {
+  refuseOriginal(config);
   const towers = TOWERS.get(String(config.model_type));
   const all = trunksOf(config);
   if (trunk !== undefined && !all.includes(trunk)) {
@@ -62,9 +90,31 @@ export function trunkFamily(config: Json, trunk: TrunkName | undefined): FamilyS
     throw new UnsupportedError('E_UNSUPPORTED_TRUNK', message, { trunk, trunks: all });
   }
   if (!towers) return undefined;
-  const { within, family, bases, head } = towers.trunks[trunk ?? towers.main]!;
+  const { within, family, bases, head, features } = towers.trunks[trunk ?? towers.main]!;
   const own = 'byType' in family ? byType(config, within, family) : family;
-  return { ...own, within, names: { ...own.names, bases, head: head ?? own.names.head } };
+  const named = { ...own, within, names: { ...own.names, bases, head: head ?? own.names.head } };
+  if (!features || !own.image) return named;
+  return { ...named, head: 'none', image: { ...own.image, features: readLayers(config, features) } };
+}
+
+/** The layers that are read; one, or several whose rows are put together. */
+function readLayers(config: Json, { key, fallback }: NonNullable<TrunkSpec['features']>): readonly number[] {
+  const value = (key !== undefined ? config[key] : undefined) ?? fallback;
+  const layers: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const whole = layers.length > 0 && layers.every(Number.isInteger);
+  return whole ? (layers as number[]) : malformed(key!, 'a whole number, or several', value);
+}
+
+/** The format of LLaVA's authors, which transformers converts before it can read it. */
+function refuseOriginal(config: Json): void {
+  const got = config.mm_projector_type ?? config.mm_vision_tower;
+  if (got == null) return;
+  const key = config.mm_projector_type == null ? 'mm_vision_tower' : 'mm_projector_type';
+  unsupported(
+    key,
+    got,
+    'none: this is the format of the LLaVA repository. Take a checkpoint converted for transformers (llava-hf)',
+  );
 }
 
 function byType(
@@ -76,5 +126,6 @@ function byType(
   const stated = typeof part === 'object' && part !== null ? (part as Json).model_type : undefined;
   const type = stated ?? fallback;
   const family = known.includes(String(type)) ? FAMILIES.get(String(type)) : undefined;
-  return family ?? unsupported(`${within}.model_type`, type, known.join(', '));
+  if (!family) return unsupported(`${within}.model_type`, type, known.join(', '));
+  return { ...family, defaults: { ...CLASS_DEFAULTS[family.modelType], ...family.defaults } };
 }

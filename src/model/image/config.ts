@@ -31,6 +31,10 @@ export type ImageConfig = {
   readonly labels: readonly string[];
   /** None but for ConvNeXt. */
   readonly stages: readonly Stage[];
+  /** After how many blocks another trunk reads the residual. Empty where a head reads it. */
+  readonly features: readonly number[];
+  /** How many blocks follow the last that is read. They are in the file, and nothing computes with them. */
+  readonly dead: number;
 };
 
 /** Keys of image models under LLaMA's names, with what follows from others. */
@@ -76,7 +80,17 @@ function stagesOf(config: Json): { readonly widths: readonly number[]; readonly 
   return { widths, depths };
 }
 
-export function readImageConfig(config: Json, spec: ImageSpec, head: ImageHead): ImageConfig {
+/** Counts blocks from the start, as `features` of a spec may not. */
+export function readFeatures({ features }: ImageSpec, blocks: number): readonly number[] | undefined {
+  return features?.map((at) => {
+    const after = at < 0 ? blocks + 1 + at : at;
+    const known = Number.isInteger(at) && after >= 0 && after <= blocks;
+    return known ? after : malformed('vision_feature_layer', `a layer of a trunk of ${blocks} blocks`, at);
+  });
+}
+
+/** `blocks` are those in the file. */
+export function readImageConfig(config: Json, spec: ImageSpec, head: ImageHead, blocks: number): ImageConfig {
   const pair = (key: string, fallback: number): readonly [number, number] => {
     const value = config[key] ?? fallback;
     const both = Array.isArray(value) ? value : [value, value];
@@ -99,8 +113,14 @@ export function readImageConfig(config: Json, spec: ImageSpec, head: ImageHead):
       first += blocks;
     }
   }
-  const labels = head === 'classifier' ? labelsOf(config) : [];
-  return { spec, height, width, channels: 3, patch, table, head, labels, stages };
+  const features = readFeatures(spec, blocks);
+  return {
+    ...{ spec, height, width, channels: 3, patch, table, stages },
+    head,
+    labels: head === 'classifier' ? labelsOf(config) : [],
+    features: features ?? [],
+    dead: features ? blocks - Math.max(...features) : 0,
+  };
 }
 
 /** The names of the classes, in the order of the logits. */

@@ -59,7 +59,7 @@ export function imageTensors(config: ModelConfig, names: ImageNames): [name: str
       ? ([[names.positions, [...one, tokensOf(image) + table[0] * table[1], before]]] as [string, readonly number[]][])
       : []),
     ...(names.stemNorm ? norm(names.stemNorm, before) : []),
-    ...norm(names.finalNorm, config.hidden),
+    ...(image.head === 'features' ? [] : norm(names.finalNorm, config.hidden)),
     ...(names.pooling === undefined ? [] : poolingTensors(names.pooling, config)),
     ...names.heads.flatMap((head): [string, readonly number[]][] => [
       [`${head}.weight`, [config.vocabulary, across]],
