@@ -1,12 +1,12 @@
 // The mean loss of a text's tokens, and the share that the model finds likeliest (next-token top-1), from the residual after the
-// last block. Every token of a window but the first is scored.
+// last block. Every token of a window but the first is scored, and of a dialogue every token of the answer.
 
 import { NumericError, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
-import { type Activations, type Content, countOf } from '../stream/index.js';
-import { readOut } from './read-out.js';
-import { headRows, scoredRows, startsOf, targetsOf } from './score.js';
+import type { Activations, Content } from '../stream/index.js';
+import { headRowsOf, scoredPlaces } from './read-out.js';
+import { headRows, startsOf, targetsOf } from './score.js';
 
 export type Choices = { readonly nll: number; readonly accuracy: number; readonly tokens: number };
 
@@ -17,26 +17,30 @@ export async function scoreChoices(
   stream: Activations,
   content: Content,
 ): Promise<Choices> {
-  const firstOf = startsOf(stream.chunks);
-  const { rows, T } = await withResources(async (own) => {
-    const session = await own(engine.load(headGraph(model, 'choices')));
-    const read = await readOut(own, engine, model, stream);
+  const { rows, read, firstOf } = await withResources(async (own) => {
+    const { reader, rows: read } = await headRowsOf(own, engine, model, stream, content);
+    const session = await own(engine.load(headGraph(reader, 'choices')));
+    const firstOf = startsOf(read.chunks);
     const targets = async (chunk: number) => (row: number, count: number) => ({
       target: targetsOf(content, firstOf[chunk]!, row, count),
     });
-    return { rows: await headRows(engine, model, session, ['nll', 'lead'], read, targets), T: read.length };
+    return { rows: await headRows(engine, reader, session, ['nll', 'lead'], read, targets), read, firstOf };
   });
-  const scored = scoredRows({ length: T });
-  const parts = rows.map(({ nll: losses, lead }) => {
-    let [nll, right] = [0, 0];
-    for (const [row, loss] of losses.entries()) {
-      if (row % T >= scored) continue;
-      nll += loss;
-      if (lead[row] === 0) right++;
+  const scored = scoredPlaces(content, read.length);
+  const parts = rows.map(({ nll: losses, lead }, chunk) => {
+    let [nll, right, count] = [0, 0, 0];
+    for (let w = 0; w < read.chunks[chunk]!; w++) {
+      const places = scored(firstOf[chunk]! + w);
+      for (let i = 0; i < places.length; i++) {
+        const row = w * read.length + places[i]!;
+        nll += losses[row]!;
+        if (lead[row] === 0) right++;
+      }
+      count += places.length;
     }
-    return { nll, right };
+    return { nll, right, count };
   });
-  const tokens = countOf(content) * scored;
+  const tokens = parts.reduce((sum, part) => sum + part.count, 0);
   const nll = parts.reduce((sum, part) => sum + part.nll, 0) / tokens;
   if (!Number.isFinite(nll)) {
     throw new NumericError('E_NUMERIC_LOSS', `The model's loss is ${nll}. Check the text and the checkpoint.`, { nll });

@@ -1,20 +1,21 @@
 // How far an edited model's predictions are from the dense model's, token by token: KL(dense ‖ edited) of the next token's
 // distribution in nats, and whether both find the same token likeliest. Counted are the T − 1 positions of a window that
-// perplexity scores. One value per token is kept; logits live for one run of the head.
+// perplexity scores, or those of an answer. One value per token is kept; logits live for one run of the head.
 // Two ways, judged against each other: models with one head between them run one graph on two residuals; otherwise the logits
 // of both come here, and the plain code below computes the same in double precision.
 
 import { NumericError, type Own, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
-import { type Activations, inParallel } from '../stream/index.js';
-import { readOut } from './read-out.js';
-import { LOGITS_PER_RUN, scoredRows, slabOf, startsOf } from './score.js';
+import { type Activations, type Content, inParallel } from '../stream/index.js';
+import { headRowsOf, readOut, scoredPlaces } from './read-out.js';
+import { LOGITS_PER_RUN, slabOf, startsOf } from './score.js';
 
-/** The comparison of the T − 1 scored tokens of each window, window after window. */
+/** The comparison of the scored tokens of each window, window after window. */
 export type TokenFidelity = {
-  /** Scored tokens of each window. */
+  /** Scored tokens of each window; where they differ in number, NaN, and `counts` has them. */
   readonly perWindow: number;
+  readonly counts?: readonly number[];
   /** KL(dense ‖ edited), nats. */
   readonly divergence: Float32Array;
   /** The likeliest token by each model, the lowest of equals. */
@@ -30,10 +31,12 @@ export type FidelitySummary = {
   readonly agreement: number[];
 };
 
-export function emptyFidelity(windows: number, perWindow: number): TokenFidelity {
-  const tokens = windows * perWindow;
+export function emptyFidelity(windows: number, scored: number | readonly number[]): TokenFidelity {
+  const counts = typeof scored === 'number' ? undefined : scored;
+  const tokens = typeof scored === 'number' ? windows * scored : scored.reduce((a, b) => a + b, 0);
   return {
-    perWindow,
+    perWindow: typeof scored === 'number' ? scored : Number.NaN,
+    ...(counts ? { counts } : {}),
     divergence: new Float32Array(tokens),
     denseChoice: new Int32Array(tokens),
     choice: new Int32Array(tokens),
@@ -41,8 +44,8 @@ export function emptyFidelity(windows: number, perWindow: number): TokenFidelity
 }
 
 /**
- * Compares two residual streams after the last block, for models that share the head of `model`. A run of the head makes at
- * most `logits` logits of each.
+ * Compares two residual streams after the last block, for models that share the head of `model`. Of dialogues, `content`, the
+ * answers count. A run of the head makes at most `logits` logits of each.
  * @throws NumericError E_NUMERIC_LOSS
  */
 export async function compareStreams(
@@ -50,12 +53,15 @@ export async function compareStreams(
   model: Model,
   stream: Activations,
   dense: Activations,
-  logits = LOGITS_PER_RUN,
+  options: { readonly content?: Content | undefined; readonly logits?: number | undefined } = {},
 ): Promise<TokenFidelity> {
+  const { content, logits = LOGITS_PER_RUN } = options;
   return await withResources(async (own) => {
-    const session = await own(engine.load(headGraph(model, 'fidelity')));
-    const read = (residual: Activations) => readOut(own, engine, model, residual);
-    const streams = { stream: await read(stream), dense: await read(dense), rows: rowsPerRun(model, logits) };
+    const read = (residual: Activations) => headRowsOf(own, engine, model, residual, content);
+    const { reader, rows } = await read(stream);
+    const session = await own(engine.load(headGraph(reader, 'fidelity')));
+    const reference = (await read(dense)).rows;
+    const streams = { stream: rows, dense: reference, rows: rowsPerRun(reader, logits), content };
     return await compareSlabs(engine, streams, async (x, reference, set) => {
       const results = await session.run({ x, reference }, true);
       const [divergence, choice, denseChoice] = ['divergence', 'choice', 'referenceChoice'].map(
@@ -125,18 +131,27 @@ export async function openLogits(
 
 type SetRow = (row: number, compared: RowComparison) => void;
 type CompareSlab = (x: HostTensor, reference: HostTensor, set: SetRow) => Promise<void>;
-type Streams = { readonly stream: Activations; readonly dense: Activations; readonly rows: number };
+type Streams = {
+  readonly stream: Activations;
+  readonly dense: Activations;
+  readonly rows: number;
+  readonly content?: Content | undefined;
+};
 
 /** Runs `compare` on slabs of both streams of at most `rows` rows, as many at once as the engine has workers. */
 async function compareSlabs(
   engine: Engine,
-  { stream, dense, rows: most }: Streams,
+  { stream, dense, rows: most, content }: Streams,
   compare: CompareSlab,
 ): Promise<TokenFidelity> {
   const { chunks, length: T } = stream;
   const windows = chunks.reduce((a, b) => a + b, 0);
-  const scored = scoredRows(stream);
-  const result = emptyFidelity(windows, scored);
+  const scored = scoredPlaces(content, T);
+  const counts = Array.from({ length: windows }, (_, window) => scored(window).length);
+  const even = counts.every((count) => count === counts[0]);
+  const result = emptyFidelity(windows, even ? (counts[0] ?? 0) : counts);
+  const offsets = startsOf(counts);
+  const ranks = Array.from({ length: windows }, (_, window) => ranksOf(scored(window), T));
   const firsts = startsOf(chunks);
   await inParallel(engine.concurrency, chunks.length, async (chunk) => {
     const [x, reference] = [await stream.read(chunk), await dense.read(chunk)];
@@ -145,8 +160,8 @@ async function compareSlabs(
       const count = Math.min(most, rows - row);
       const set: SetRow = (at, compared) => {
         const [window, t] = [firsts[chunk]! + Math.floor((row + at) / T), (row + at) % T];
-        // What follows a window's last token is not in the window, and perplexity does not score it.
-        if (t < scored) setToken(result, window * scored + t, compared);
+        const rank = ranks[window]![t]!;
+        if (rank >= 0) setToken(result, offsets[window]! + rank, compared);
       };
       await compare(slabOf(x, stream.width, row, count), slabOf(reference, dense.width, row, count), set);
     }
@@ -154,12 +169,19 @@ async function compareSlabs(
   return result;
 }
 
+/** By row: its number among those that are scored; −1 where it is not. */
+const ranksOf = (places: ArrayLike<number>, length: number): Int32Array => {
+  const ranks = new Int32Array(length).fill(-1);
+  for (let i = 0; i < places.length; i++) ranks[places[i]!] = i;
+  return ranks;
+};
+
 export type RowComparison = { readonly divergence: number; readonly denseChoice: number; readonly choice: number };
 
 /** @throws NumericError E_NUMERIC_LOSS for a divergence that is not a number */
 export function setToken(result: TokenFidelity, at: number, row: RowComparison): void {
   if (!Number.isFinite(row.divergence)) {
-    const window = Math.floor(at / result.perWindow);
+    const window = startsOf(countsOf(result)).findLastIndex((start) => start <= at);
     throw new NumericError(
       'E_NUMERIC_LOSS',
       `The divergence from the dense model on window ${window} is ${row.divergence}. Check the text and both checkpoints.`,
@@ -193,14 +215,21 @@ function normaliser(logits: Float32Array): { readonly choice: number; readonly l
   return { choice, log: largest + Math.log(sum) };
 }
 
+const countsOf = ({ perWindow, counts, divergence }: TokenFidelity): readonly number[] =>
+  counts ?? Array.from({ length: divergence.length / perWindow }, () => perWindow);
+
 /** Means of each window, and the 99.9th percentile over all tokens. */
-export function summariseFidelity({ perWindow, divergence, denseChoice, choice }: TokenFidelity): FidelitySummary {
+export function summariseFidelity(fidelity: TokenFidelity): FidelitySummary {
+  const { divergence, denseChoice, choice } = fidelity;
   const tokens = divergence.length;
-  const windows = tokens / perWindow;
+  const counts = countsOf(fidelity);
+  const starts = startsOf(counts);
+  const windows = counts.length;
   const meanOver = (window: number, value: (at: number) => number): number => {
+    const [from, count] = [starts[window]!, counts[window]!];
     let sum = 0;
-    for (let t = 0; t < perWindow; t++) sum += value(window * perWindow + t);
-    return sum / perWindow;
+    for (let t = 0; t < count; t++) sum += value(from + t);
+    return sum / count;
   };
   const each = (value: (at: number) => number): number[] =>
     Array.from({ length: windows }, (_, window) => meanOver(window, value));

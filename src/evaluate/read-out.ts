@@ -4,7 +4,14 @@
 import { handOver, InternalError, type Own, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { type Model, poolGraph } from '../model/index.js';
-import { type Activations, createActivations, inParallel, runChunk } from '../stream/index.js';
+import {
+  type Activations,
+  type Content,
+  continueDialogues,
+  createActivations,
+  inParallel,
+  runChunk,
+} from '../stream/index.js';
 
 /** The residual after the last block as the head reads it: itself, or one row for each sample, which `own` closes. */
 export async function readOut(own: Own, engine: Engine, model: Model, last: Activations): Promise<Activations> {
@@ -49,4 +56,33 @@ async function takeRows(
     }
     return rows;
   });
+}
+
+/** The rows that a head reads, and the model whose head it is. */
+export type HeadRows = { readonly reader: Model; readonly rows: Activations };
+
+/**
+ * As `readOut`; the residual of a trunk that reads the images of dialogues first goes through the language model, which answers.
+ */
+export async function headRowsOf(
+  own: Own,
+  engine: Engine,
+  model: Model,
+  last: Activations,
+  content: Content | undefined,
+): Promise<HeadRows> {
+  if (content === undefined || !('tokens' in content) || !model.config.image)
+    return { reader: model, rows: await readOut(own, engine, model, last) };
+  const { language, stream } = await continueDialogues(own, engine, model, last, content);
+  return { reader: language, rows: stream };
+}
+
+/** The rows of a sample that are scored, of `length` rows: those before the tokens of an answer; else all but the last, or the one. */
+export function scoredPlaces(content: Content | undefined, length: number): (sample: number) => ArrayLike<number> {
+  if (content !== undefined && 'tokens' in content) {
+    const places = content.answers.map((answer) => answer.map((place) => place - 1));
+    return (sample) => places[sample]!;
+  }
+  const all = Int32Array.from({ length: Math.max(1, length - 1) }, (_, row) => row);
+  return () => all;
 }

@@ -5,14 +5,14 @@ import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
 import { type Activations, type Content, inParallel } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
-import { readOut } from './read-out.js';
+import { headRowsOf, scoredPlaces } from './read-out.js';
 
 /** One run of the head produces at most this many logits (64 MB). */
 export const LOGITS_PER_RUN = 1 << 24;
 
 /**
  * The mean negative log-likelihood of each sample: of a window in nats per token, every token but the first; of an image the
- * cross-entropy of its label.
+ * cross-entropy of its label; of a dialogue in nats per token of the answer.
  * @throws NumericError E_NUMERIC_LOSS where the model's output is not a number
  */
 export async function scoreSamples(
@@ -21,23 +21,22 @@ export async function scoreSamples(
   activations: Activations,
   content: Content,
 ): Promise<number[]> {
-  const firstOf = startsOf(activations.chunks);
-  if (model.config.image || model.config.embeds) requireLabels(content);
+  if (model.config.embeds || (model.config.image && !('tokens' in content))) requireLabels(content);
   return await withResources(async (own) => {
-    const session = await own(engine.load(headGraph(model, 'nll')));
-    const rows = await readOut(own, engine, model, activations);
-    return await runHead(engine, model, session, 'nll', rows, scoredRows(rows), async (chunk) => (row, count) => ({
+    const { reader, rows } = await headRowsOf(own, engine, model, activations, content);
+    const session = await own(engine.load(headGraph(reader, 'nll')));
+    const firstOf = startsOf(rows.chunks);
+    const scored = scoredPlaces(content, rows.length);
+    return await runHead(engine, reader, session, 'nll', rows, scored, async (chunk) => (row, count) => ({
       target: targetsOf(content, firstOf[chunk]!, row, count),
     }));
   });
 }
 
-/** How many of a sample's rows have a target: every token but the last, whose next is not in the window; an image has one. */
-export const scoredRows = ({ length }: Pick<Activations, 'length'>): number => Math.max(1, length - 1);
-
 /**
  * The mean Kullback–Leibler divergence KL(reference ‖ model) of each window's next-token distributions, in nats per
- * token, for each of several residual streams after the last block. All T positions count.
+ * token, for each of several residual streams after the last block. All T positions count; of dialogues, `content`, those
+ * that are scored.
  * @throws NumericError E_NUMERIC_LOSS
  */
 export async function scoreDivergences(
@@ -45,16 +44,19 @@ export async function scoreDivergences(
   model: Model,
   streams: readonly Activations[],
   reference: Activations,
+  content?: Content,
 ): Promise<number[][]> {
   return await withResources(async (own) => {
-    const session = await own(engine.load(headGraph(model, 'divergence')));
-    const wanted = await readOut(own, engine, model, reference);
+    const { reader, rows: wanted } = await headRowsOf(own, engine, model, reference, content);
+    const session = await own(engine.load(headGraph(reader, 'divergence')));
     const { length: T, width: D } = wanted;
+    const all = Int32Array.from({ length: T }, (_, row) => row);
+    const scored = content && 'tokens' in content ? scoredPlaces(content, T) : () => all;
     const scores: number[][] = [];
     for (const stream of streams) {
-      const rows = await readOut(own, engine, model, stream);
+      const { rows } = await headRowsOf(own, engine, model, stream, content);
       scores.push(
-        await runHead(engine, model, session, 'divergence', rows, T, async (chunk) => {
+        await runHead(engine, reader, session, 'divergence', rows, scored, async (chunk) => {
           const data = await wanted.read(chunk);
           return (row, count) => ({ reference: slabOf(data, D, row, count) });
         }),
@@ -91,23 +93,25 @@ export async function headRows<K extends string>(
   });
 }
 
-/** The mean of the head's output over the first `scored` rows of each window. */
+/** The mean of the head's output over the scored rows of each sample. */
 async function runHead(
   engine: Engine,
   model: Model,
   session: Session,
   output: 'nll' | 'divergence',
   activations: Activations,
-  scored: number,
+  scored: (sample: number) => ArrayLike<number>,
   feedsOf: (chunk: number) => Promise<Feeds>,
 ): Promise<number[]> {
   const { chunks, length: T } = activations;
   const parts = await headRows(engine, model, session, [output], activations, feedsOf);
+  const firstOf = startsOf(chunks);
   const means = parts.flatMap(({ [output]: values }, chunk) =>
     Array.from({ length: chunks[chunk]! }, (_, w) => {
+      const places = scored(firstOf[chunk]! + w);
       let sum = 0;
-      for (let t = 0; t < scored; t++) sum += values![w * T + t]!;
-      return sum / scored;
+      for (let i = 0; i < places.length; i++) sum += values![w * T + places[i]!]!;
+      return sum / places.length;
     }),
   );
   const bad = means.findIndex((mean) => !Number.isFinite(mean));
@@ -123,7 +127,7 @@ async function runHead(
 
 /** @throws OptionError E_OPTION_LABELS */
 export function requireLabels(content: Content): Int32Array {
-  if (content.labels) return content.labels;
+  if (!('tokens' in content) && content.labels) return content.labels;
   const [what, how] =
     'pixels' in content
       ? ['images', 'Give images in one folder per class, or --labels.']
@@ -136,6 +140,7 @@ export function requireLabels(content: Content): Int32Array {
 
 /** What rows [row, row + count) are scored by, as the head reads it, [count, 1]. @throws OptionError for images without labels */
 export function targetsOf(content: Content, first: number, row: number, count: number): HostTensor {
+  if ('tokens' in content) return nextTokens({ length: content.length, windows: content.tokens }, first, row, count);
   if ('windows' in content && !content.labels) return nextTokens(content, first, row, count);
   const labels = requireLabels(content);
   return {

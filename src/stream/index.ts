@@ -1,4 +1,11 @@
 export { type Activations, chunksOf, chunkTensor, createActivations } from './activations.js';
+export {
+  checkDialogues,
+  continueDialogues,
+  type Dialogues,
+  padDialogues,
+  projectImages,
+} from './dialogues.js';
 export { embedWindows } from './embed.js';
 export type { Images } from './images.js';
 export { type Importance, rootFeeds, tapFeeds } from './importance.js';
@@ -10,6 +17,7 @@ export {
   lossOf,
   pick,
   requireText,
+  rowsOf,
   type Samples,
   scoredOf,
   spreadEvenly,

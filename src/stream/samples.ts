@@ -1,5 +1,5 @@
-// What a model is measured on: a text cut into windows of tokens, or images; and the residual before block 0, in which both are
-// rows of numbers. Everything that only follows the residual takes either.
+// What a model is measured on: a text cut into windows of tokens, images, or questions about images; and the residual before block
+// 0, in which all are rows of numbers. Everything that only follows the residual takes any of them.
 
 import { type Own, UnsupportedError } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -7,13 +7,14 @@ import type { Model } from '../model/index.js';
 import type { LossName } from '../records/index.js';
 import type { Windows } from '../text/index.js';
 import { type Activations, takeSamples } from './activations.js';
+import { type Dialogues, embedDialogues, paddingImportance, realRows } from './dialogues.js';
 import { embedWindows } from './embed.js';
 import { embedImages, type Images } from './images.js';
 import { type Importance, sampleImportance } from './importance.js';
 import { weighEnds } from './texts.js';
 
 /** `length` is the number of rows of a sample before block 0: tokens of a window, or patches of an image and what stands beside them. */
-export type Content = Windows | Images;
+export type Content = Windows | Images | Dialogues;
 
 /** Samples and their embeddings. All samples of a run have one length. */
 export type Samples<C extends Content = Content> = {
@@ -27,23 +28,51 @@ export type Samples<C extends Content = Content> = {
 export type Text = Samples<Windows>;
 
 /** The number of samples. */
-export const countOf = (content: Content): number => ('pixels' in content ? content.pixels : content.windows).length;
+export const countOf = (content: Content): number =>
+  ('pixels' in content ? content.pixels : 'tokens' in content ? content.tokens : content.windows).length;
 
-/** How many rows of a sample are scored: of a window all tokens but the first, of an image, or a text that is classified, its one label. */
-export const scoredOf = (content: Content): number => ('pixels' in content || content.labels ? 1 : content.length - 1);
+/**
+ * How many rows of a sample are scored: of a window all tokens but the first, of an image, or a text that is classified, its one
+ * label, of a dialogue its answer (of answers of several lengths, the mean).
+ */
+export function scoredOf(content: Content): number {
+  if ('tokens' in content) return content.answers.reduce((sum, one) => sum + one.length, 0) / content.answers.length;
+  return 'pixels' in content || content.labels ? 1 : content.length - 1;
+}
 
 /** What is scored of a sample; undefined: the next token of a text. */
-export const lossOf = (content: Content): LossName | undefined =>
-  'pixels' in content || content.labels ? 'cross-entropy' : undefined;
+export function lossOf(content: Content): LossName | undefined {
+  if ('tokens' in content) return 'answer';
+  return 'pixels' in content || content.labels ? 'cross-entropy' : undefined;
+}
+
+/** How many rows all samples have before block 0, without padding; `length` is that of the residual. */
+export const rowsOf = (model: Model, content: Content, length: number): number =>
+  'tokens' in content ? realRows(model, content, length) : countOf(content) * length;
 
 /** The samples at these places. */
 export function pick<C extends Content>(content: C, places: readonly number[]): C {
+  if ('tokens' in content) return pickDialogues(content, places) as C & Dialogues;
   const { labels } = content;
   const labelled = labels ? { labels: Int32Array.from(places, (at) => labels[at]!) } : {};
   if (!('pixels' in content)) return { ...content, windows: places.map((at) => content.windows[at]!), ...labelled };
   const { names } = content;
   const named = names ? { names: places.map((at) => names[at]!) } : {};
   return { ...content, pixels: places.map((at) => content.pixels[at]!), ...named, ...labelled };
+}
+
+function pickDialogues(content: Dialogues, places: readonly number[]): Dialogues {
+  const { tokens, lengths, answers, counts, images } = content;
+  const firsts = counts.map((_, at) => counts.slice(0, at).reduce((a, b) => a + b, 0));
+  const pictures = places.flatMap((at) => Array.from({ length: counts[at]! }, (_, i) => firsts[at]! + i));
+  return {
+    ...content,
+    tokens: places.map((at) => tokens[at]!),
+    lengths: places.map((at) => lengths[at]!),
+    answers: places.map((at) => answers[at]!),
+    counts: places.map((at) => counts[at]!),
+    images: pick(images, pictures),
+  };
 }
 
 /** Samples with their embeddings; `own` closes them with its scope. */
@@ -53,6 +82,10 @@ export async function embedSamples<C extends Content>(
   model: Model,
   content: C,
 ): Promise<Samples<C>> {
+  if ('tokens' in content) {
+    const embedded = await own(embedDialogues(engine, model, content));
+    return { content, embedded, importance: await paddingImportance(own, model, content) };
+  }
   const embedded = await own('pixels' in content ? embedImages(engine, model, content) : embedWindows(model, content));
   const importance = await weighEnds(own, model, embedded);
   return importance ? { content, embedded, importance } : { content, embedded };
@@ -77,6 +110,6 @@ export async function takeEvenly<C extends Content>(own: Own, from: Samples<C>, 
 /** @throws UnsupportedError E_UNSUPPORTED_IMAGES: `what` is implemented for texts alone */
 export function requireText(samples: Samples, what: string): Text {
   const { content } = samples;
-  if (!('pixels' in content)) return { ...samples, content };
+  if ('windows' in content) return { ...samples, content };
   throw new UnsupportedError('E_UNSUPPORTED_IMAGES', `${what} is implemented for texts, not for images.`, { what });
 }

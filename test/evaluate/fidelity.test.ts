@@ -87,7 +87,7 @@ async function compare(how: 'residuals' | 'logits', a = edited, logits?: number)
       await own(runBlocks(engine, model, await embedSamples(own, engine, model, windows), silent));
     const [stream, reference] = [await streamOf(a), await streamOf(dense)];
     return how === 'residuals'
-      ? await compareStreams(engine, dense, stream, reference, logits)
+      ? await compareStreams(engine, dense, stream, reference, { logits })
       : await compareModels(engine, { model: a, stream }, { model: dense, stream: reference }, logits);
   });
 }
