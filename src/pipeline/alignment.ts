@@ -27,7 +27,7 @@ export async function measureMisalignment(
     let sum = 0;
     for (const [block, linears] of model.linears.entries()) {
       const from = block === 0 ? text.embedded : seen;
-      const dense = await tapBlock(engine, model, block, from);
+      const dense = await tapBlock(engine, model, block, from, 'taps', undefined, text.padding);
       const evidence = await measureEvidence(
         engine,
         model,
@@ -39,7 +39,7 @@ export async function measureMisalignment(
       );
       const treated = await treatBlock(input, block, evidence, gemm);
       await withTreatedBlock(model, block, treated, dir, async (source) => {
-        sum += compare(linears, dense, await tapBlock(engine, model, block, from, 'taps', source));
+        sum += compare(linears, dense, await tapBlock(engine, model, block, from, 'taps', source, text.padding));
         await passBlock(engine, model, block, [[from, seen]], source);
       });
     }

@@ -21,6 +21,7 @@ import {
   type Importance,
   type Move,
   passBlock,
+  refusePadding,
   type Samples,
   sameShape,
   showMove,
@@ -66,6 +67,7 @@ export async function runDense(
   visit?: VisitResidual,
 ): Promise<DensePass> {
   const { blocks } = model.config;
+  if (visit) refusePadding(calibration, 'A measure of the residual');
   onProgress({ kind: 'stage', stage: 'dense', total: blocks });
   const trace = validation && (await createTrace(model, validation));
   return await handOver(trace?.store, () =>
@@ -81,9 +83,11 @@ export async function runDense(
         const first = block === 0;
         const from = first ? calibration?.embedded : calibrated[(block - 1) % calibrated.length];
         const to = calibrated[block % calibrated.length];
-        if (from && taps) squareSums.push(await tapBlock(engine, model, block, from));
+        if (from && taps)
+          squareSums.push(await tapBlock(engine, model, block, from, 'taps', undefined, calibration!.padding));
         const sequences = calibration ? countOf(calibration.content) : 0;
-        const known = from && taps ? { from, squareSums: squareSums[block]!, sequences } : undefined;
+        const known =
+          from && taps ? { from, squareSums: squareSums[block]!, sequences, padding: calibration!.padding } : undefined;
         if (measures.length > 0) await collectBlock(engine, model, block, collection, known);
         const moves: Move[] = [];
         if (seen) moves.push([first ? validation!.embedded : seen, seen]);

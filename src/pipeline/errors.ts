@@ -27,20 +27,28 @@ export async function errorsAlone(
         await before.write(chunk, (await x).slice());
       }
       await passBlock(engine, model, block, [[before, before]], await blockFileSource(blockPath(dir, block)));
-      errors.push(await relativeError(trace, block, before));
+      errors.push(await relativeError(trace, block, before, text));
     }
     return errors;
   });
 }
 
-/** The error of `treated`, a block's output whose first chunks are those of the trace. */
-export async function relativeError(trace: Trace, block: number, treated: Activations): Promise<number> {
+/** The error of `treated`, a block's output on `text`, whose first chunks are those of the trace. Padding does not count. */
+export async function relativeError(
+  trace: Trace,
+  block: number,
+  treated: Activations,
+  text: Samples | undefined,
+): Promise<number> {
+  const own = Object.values(text?.padding?.[0] ?? {})[0];
   let difference = 0;
   let norm = 0;
   for (let chunk = 0; chunk < trace.chunks; chunk++) {
     const x = await trace.store.read(traceIndex(trace, block, chunk));
     const y = await treated.read(chunk);
+    const rows = await own?.read(chunk);
     for (let i = 0; i < x.length; i++) {
+      if (rows && rows[Math.floor(i / treated.width)] === 0) continue;
       difference += (x[i]! - y[i]!) ** 2;
       norm += x[i]! ** 2;
     }

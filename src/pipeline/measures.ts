@@ -14,7 +14,7 @@ import {
   type SquareSums,
   sampleInputs,
 } from '../profile/index.js';
-import type { Activations } from '../stream/index.js';
+import { type Activations, type Importance, refusePadding, tapFeeds } from '../stream/index.js';
 import { requireFinite } from './block-file.js';
 
 /** Calibration data of a block: the residual before it, and Σ x² at its taps. */
@@ -22,6 +22,8 @@ export type Calibrated = {
   readonly from: Activations;
   readonly squareSums: SquareSums;
   readonly sequences: number;
+  /** Which rows are padding, where some are. */
+  readonly padding: Importance | undefined;
 };
 
 /** @throws NumericError E_NUMERIC_WEIGHT if a weight is NaN or infinite */
@@ -47,15 +49,17 @@ export async function collectBlock(
   };
   const inputs = (): Promise<BlockInputs> =>
     withResources(async (own) => {
-      const { from } = given();
+      const { from, padding } = given();
+      if (padding) refusePadding({ padding }, 'A measure of single inputs (ALS)');
       const session = await own(engine.load(blockGraph(model, block, { length: from.length, outputs: 'inputs' })));
       return await sampleInputs(engine, session, from);
     });
   const grams = (): Promise<Grams> =>
     withResources(async (own) => {
-      const { from } = given();
-      const session = await own(engine.load(blockGraph(model, block, { length: from.length, outputs: 'gram' })));
-      const sums = await measureGrams(engine, session, from);
+      const { from, padding } = given();
+      const options = { length: from.length, outputs: 'gram', weighted: padding !== undefined } as const;
+      const session = await own(engine.load(blockGraph(model, block, options)));
+      const sums = await measureGrams(engine, session, from, tapFeeds(from, block, padding));
       fillGrams(sums);
       return sums;
     });

@@ -20,6 +20,8 @@ import {
   copyStream,
   countOf,
   passBlock,
+  refusePadding,
+  rowsOf,
   runChunks,
   type Samples,
   sameShape,
@@ -73,6 +75,7 @@ export async function repairSeams(options: SeamOptions): Promise<void> {
   const { engine, model, removed, seams, text, dir, onProgress } = options;
   const last = seams.at(-1);
   if (!last) return;
+  refusePadding(text, 'The repair of seams');
   await withResources(async (own) => {
     const gemm = await own(createGemm(engine));
     const stores = { dense: await own(sameShape(text.embedded)), treated: await own(sameShape(text.embedded)) };
@@ -126,14 +129,14 @@ async function fitSeam(
   before: Activations,
   target: Activations,
 ): Promise<ReadonlyMap<string, TensorEdit>> {
-  const { graph, end } = seamGraph(model, block, text.content.length);
+  const { graph, end } = seamGraph(model, block, text.embedded.length);
   const sums = await withResources(async (own) => {
     const session = await own(engine.load(graph));
     const feeds = { [SEAM_INPUTS.x]: { from: before }, [SEAM_INPUTS.target]: { from: target } };
     return await sumOverChunks(engine, before.chunks.length, (chunk) => runChunks(session, feeds, chunk));
   });
   const sequences = countOf(text.content);
-  const tokens = sequences * text.content.length;
+  const tokens = rowsOf(model, text.content, text.embedded.length);
   const fitted =
     end.kind === 'norm' ? fitNorm(model, end, sums, tokens) : fitLinears(model, end, sums, sequences, gemm);
   if (end.kind === 'linears') noteFewTokens(end, block, tokens, onProgress);

@@ -87,12 +87,14 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
         moves.push([first ? statistics.embedded : calibrated!, calibrated!]);
       if (validation) moves.push([first ? validation.embedded : seen!, seen!]);
       if (moves.length > 0) await passBlock(engine, model, block, moves, await blockFileSource(path));
-      if (trace && seen) errors.push(await relativeError(trace, block, seen));
+      if (trace && seen) errors.push(await relativeError(trace, block, seen, validation));
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
     }
     const nll = validation ? await scoreSamples(engine, model, seen!, validation.content) : [];
     if (!reference || !seen) return { nll, errors };
-    const { divergence } = summariseFidelity(await compareStreams(engine, model, seen, reference));
+    const { divergence } = summariseFidelity(
+      await compareStreams(engine, model, seen, reference, { content: validation!.content }),
+    );
     return { nll, divergences: divergence, errors };
   });
 }

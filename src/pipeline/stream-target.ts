@@ -34,8 +34,10 @@ import {
   type Feed,
   type Importance,
   rootFeeds,
+  rowsOf,
   runChunks,
   type Samples,
+  weightsOf,
 } from '../stream/index.js';
 import type { GridToWrite, TreatedBlock } from './block-file.js';
 import { editLinear } from './edit-linear.js';
@@ -77,10 +79,10 @@ export async function treatToStream(
   const damping: Record<string, number> = {};
   let unseen: readonly number[] = [];
   const sequences = countOf(text.content);
-  const tokens = sequences * text.content.length;
+  const tokens = rowsOf(model, text.content, text.embedded.length);
   const stages = stagesOf(linears);
   return await withResources(async (own) => {
-    const run = await createPairRun(own, engine, model, block, target, streams, text.importance);
+    const run = await createPairRun(own, engine, model, block, target, streams, weightsOf(text));
     for (const [index, sites] of stages.entries()) {
       const last = index === stages.length - 1;
       const sums = await run(edited, sites, {

@@ -10,7 +10,7 @@ import type { Evidence, Operator, Prepared } from '../operators/index.js';
 import { treatmentOf } from '../plan/index.js';
 import { fillGrams, type Grams, measureGrams, type SquareSums, unseenExperts } from '../profile/index.js';
 import type { Plan } from '../records/index.js';
-import { type Activations, countOf, type Samples, tapFeeds } from '../stream/index.js';
+import { type Activations, countOf, rowsOf, type Samples, tapFeeds, weightsOf } from '../stream/index.js';
 import type { GridToWrite, TreatedBlock } from './block-file.js';
 import { tapBlock } from './dense.js';
 import { editLinear } from './edit-linear.js';
@@ -43,9 +43,9 @@ export async function measureEvidence(
   text: Samples | undefined,
   known?: SquareSums,
 ): Promise<BlockEvidence> {
-  const importance = text?.importance;
+  const importance = text && weightsOf(text);
   const sequences = text ? countOf(text.content) : 0;
-  const counted = { sequences, tokens: sequences * (inputs?.length ?? 0) };
+  const counted = { sequences, tokens: text ? rowsOf(model, text.content, inputs?.length ?? 0) : 0 };
   if (!inputs || needs.length === 0) return counted;
   const columnSums = needs.includes('columnSums')
     ? await tapBlock(engine, model, block, inputs, 'sums', undefined, importance)

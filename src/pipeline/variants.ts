@@ -58,7 +58,7 @@ const STREAM_MEMORY = 1 << 30;
 export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
   const { engine, model, text, onProgress } = input;
   const { blocks } = model.config;
-  const { length } = text.content;
+  const { length } = text.embedded;
   const budget = STREAM_MEMORY / (1 + (input.count ?? model.linears.flat().length));
   const open = (): Promise<Activations> => createActivations(text.embedded.chunks, length, model.config.hidden, budget);
   return await withResources(async (own) => {
@@ -83,6 +83,7 @@ export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
       model,
       [prefix, ...streams.values()],
       input.reference ?? prefix,
+      text.content,
     );
     return { base: base!, variants: new Map(names.map((name, i) => [name, scores[i]!])) };
   });

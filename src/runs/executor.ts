@@ -80,7 +80,9 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   /** Statistics of block 0, the same for all plans. */
   const firstOf = async ({ needs }: Operator): Promise<SquareSums | undefined> => {
     if (!needs.includes('squareSums') || needs.includes('gram')) return undefined;
-    firstSquareSums ??= dense?.squareSums[0] ?? (await tapBlock(engine, model, 0, calibration!.embedded));
+    firstSquareSums ??=
+      dense?.squareSums[0] ??
+      (await tapBlock(engine, model, 0, calibration!.embedded, 'taps', undefined, calibration!.padding));
     return firstSquareSums;
   };
   let judgedText: Promise<Samples> | undefined;

@@ -16,6 +16,7 @@ export {
   embedSamples,
   lossOf,
   pick,
+  refusePadding,
   requireText,
   rowsOf,
   type Samples,
@@ -23,6 +24,7 @@ export {
   spreadEvenly,
   type Text,
   takeEvenly,
+  weightsOf,
 } from './samples.js';
 export { copyStream, type Feed, inParallel, runBlock, runChunk, runChunks, sameShape } from './stream.js';
 export { addTo, inOrder, sumRuns } from './sums.js';

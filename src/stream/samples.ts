@@ -22,7 +22,22 @@ export type Samples<C extends Content = Content> = {
   readonly embedded: Activations;
   /** How much its tokens count in statistics; absent where all count alike. */
   readonly importance?: Importance | undefined;
+  /** 1 for each row that is a sample's own, 0 for padding, which counts in no statistics; absent where nothing is padded. */
+  readonly padding?: Importance | undefined;
 };
+
+/** How much rows count in statistics of the linears that read them. */
+export const weightsOf = ({ importance, padding }: Samples): Importance | undefined => importance ?? padding;
+
+/** Refuses samples with padding, where `what` counts all rows alike. @throws UnsupportedError E_UNSUPPORTED_PADDING */
+export function refusePadding(samples: Pick<Samples, 'padding'> | undefined, what: string): void {
+  if (!samples?.padding) return;
+  throw new UnsupportedError(
+    'E_UNSUPPORTED_PADDING',
+    `${what} counts all rows of a sample alike, and these samples have padding up to the longest. Give samples of one length, or another method.`,
+    { what },
+  );
+}
 
 /** A text's windows and their embeddings. */
 export type Text = Samples<Windows>;
@@ -84,7 +99,7 @@ export async function embedSamples<C extends Content>(
 ): Promise<Samples<C>> {
   if ('tokens' in content) {
     const embedded = await own(embedDialogues(engine, model, content));
-    return { content, embedded, importance: await paddingImportance(own, model, content) };
+    return { content, embedded, padding: await paddingImportance(own, model, content) };
   }
   const embedded = await own('pixels' in content ? embedImages(engine, model, content) : embedWindows(model, content));
   const importance = await weighEnds(own, model, embedded);
@@ -102,9 +117,10 @@ export async function takeEvenly<C extends Content>(own: Own, from: Samples<C>, 
   const taken = spreadEvenly(count, countOf(from.content));
   const embedded = await own(takeSamples(from.embedded, taken));
   const sample = { content: pick(from.content, taken), embedded };
-  const { importance } = from;
-  if (!importance) return sample;
-  return { ...sample, importance: await sampleImportance(own, importance, taken) };
+  const { importance, padding } = from;
+  const sampled = async (one: Importance | undefined): Promise<Importance | undefined> =>
+    one && (await sampleImportance(own, one, taken));
+  return { ...sample, importance: await sampled(importance), padding: await sampled(padding) };
 }
 
 /** @throws UnsupportedError E_UNSUPPORTED_IMAGES: `what` is implemented for texts alone */
