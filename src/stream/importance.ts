@@ -26,9 +26,14 @@ export async function sampleImportance(
   taken: readonly number[],
 ): Promise<Importance> {
   const sampled: Record<string, Activations>[] = [];
+  const made = new Map<Activations, Activations>(); // padding is one store under many names
   for (const roots of importance) {
     const block: Record<string, Activations> = {};
-    for (const [site, from] of Object.entries(roots)) block[site] = await own(takeSamples(from, taken));
+    for (const [site, from] of Object.entries(roots)) {
+      const some = made.get(from) ?? (await own(takeSamples(from, taken)));
+      made.set(from, some);
+      block[site] = some;
+    }
     sampled.push(block);
   }
   return sampled;
