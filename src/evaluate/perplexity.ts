@@ -11,5 +11,11 @@ import type { Evaluation, LossName } from '../records/index.js';
  */
 export function summarise(nll: readonly number[], scored: number, loss?: LossName): Evaluation {
   const perplexity = Math.exp(nll.reduce((a, b) => a + b, 0) / nll.length);
-  return { ...(loss ? { loss } : {}), perplexity, windows: nll.length, tokens: Math.round(nll.length * scored), nll: [...nll] };
+  return {
+    ...(loss ? { loss } : {}),
+    perplexity,
+    windows: nll.length,
+    tokens: Math.round(nll.length * scored),
+    nll: [...nll],
+  };
 }

@@ -8,7 +8,7 @@ export { type ActivationGrid, clipOf } from './fake-quantise.js';
 export type { FamilySpec } from './families/family.js';
 export { FAMILIES } from './families/index.js';
 export type { LinearKind } from './families/names.js';
-export type { TrunkName } from './families/towers.js';
+export type { TrunkName } from './families/towers-spec.js';
 export { type BrokenTensor, blameWeights, describeCounts, findBroken, requireFiniteTensors } from './finite.js';
 export { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
 export { type BlockGraphs, type BlockPart, blockGraphs, type Half, partGraph } from './halves.js';

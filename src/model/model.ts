@@ -8,7 +8,8 @@ import type { ActivationGrids, BlockOutputs, PrefixTreeRows, WeightInput } from 
 import { checkTensors, noteUnused, settleTie, tiedTwin } from './check.js';
 import { type ModelConfig, readModelConfig } from './config.js';
 import { embedTensorNames } from './embed-head.js';
-import { TOWERS, type TrunkName, trunksOf } from './families/towers.js';
+import { TOWERS, trunksOf } from './families/towers.js';
+import type { TrunkName } from './families/towers-spec.js';
 import { buildHeadGraph, type HeadOutput } from './head.js';
 import { buildConnectorGraph, type Connector, readConnector } from './image/connector.js';
 import { buildPoolGraph } from './image/pool.js';

@@ -37,7 +37,7 @@ const visionOf = async (model: Model, content: Dialogues): Promise<Model> =>
   content.vision ?? (await openTrunk(model.checkpoint, 'vision'));
 
 /** The trunk that answers. */
-export const languageOf = async (model: Model, content: Dialogues): Promise<Model> =>
+const languageOf = async (model: Model, content: Dialogues): Promise<Model> =>
   content.language ?? (await openTrunk(model.checkpoint, 'language'));
 
 /**

@@ -24,7 +24,7 @@ import {
   residualShape,
   weightName,
 } from '../../src/model/index.js';
-import { findCriterion, maskOperator, type Pattern } from '../../src/operators/index.js';
+import { findCriterion, type Pattern } from '../../src/operators/index.js';
 import { blockPath, openBlockFile, pruneSequentially, runBlocks, runDense } from '../../src/pipeline/index.js';
 import {
   checkDialogues,
@@ -42,7 +42,7 @@ import { planOf } from './plans.js';
 const IMAGE = 119;
 const golden = readVisionGolden('llava');
 const ROW: Pattern = { kind: 'row' };
-const operator = maskOperator(findCriterion('wanda'));
+const operator = findCriterion('wanda');
 
 let root: string;
 let dir: string;

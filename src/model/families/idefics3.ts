@@ -1,6 +1,6 @@
 import type { FamilySpec } from './family.js';
 import { siglipVision } from './siglip.js';
-import type { TowersSpec } from './towers.js';
+import type { TowersSpec } from './towers-spec.js';
 
 // Idefics3 (arXiv 2408.12637) and SmolVLM (arXiv 2504.05299): a SigLIP tower, whose tokens are put together by blocks of r×r and
 // projected, and LLaMA.

@@ -1,4 +1,4 @@
-import type { TowersSpec } from './towers.js';
+import type { TowersSpec } from './towers-spec.js';
 
 // LLaVA-1.5 (arXiv 2310.03744) as transformers has it: a tower of CLIP or SigLIP, a projector (model/image/connector.ts), and a language
 // model. Four sets of names are in use: those of transformers 4, which 5 writes too, and those of its modules since.

@@ -9,6 +9,7 @@ import { idefics3, smolvlm } from './idefics3.js';
 import { FAMILIES } from './index.js';
 import { llava } from './llava.js';
 import { siglipText, siglipVision } from './siglip.js';
+import type { TowersSpec, TrunkName, TrunkSpec } from './towers-spec.js';
 
 /** What transformers' classes have for keys that the config of a trunk often leaves out. */
 const CLASS_DEFAULTS: Readonly<Record<string, FamilySpec['defaults']>> = {
@@ -24,31 +25,6 @@ const CLASS_DEFAULTS: Readonly<Record<string, FamilySpec['defaults']>> = {
     ...{ hidden_size: 4096, intermediate_size: 22_016, num_hidden_layers: 32, num_attention_heads: 32 },
     ...{ num_key_value_heads: 32, vocab_size: 151_936, max_position_embeddings: 32_768 },
   },
-};
-
-export type TrunkName = 'vision' | 'text' | 'language';
-
-export type TrunkSpec = {
-  /** The object in config.json that describes it. */
-  readonly within: string;
-  /** Its family: one of its own, or whichever `model_type` inside the object says. */
-  readonly family: FamilySpec | { readonly byType: readonly string[]; readonly fallback: string };
-  /** Possible base names, and the names of its head, where they are not the family's. */
-  readonly bases: readonly string[];
-  readonly head?: readonly string[];
-  /**
-   * Set where another trunk reads its residual: the key of config.json that says after which blocks, if there is one, and what
-   * counts without it (families/image-spec.ts).
-   */
-  readonly features?: { readonly key?: string; readonly fallback: number };
-};
-
-export type TowersSpec = {
-  readonly modelType: string;
-  /** In the order of the data. */
-  readonly trunks: Readonly<Partial<Record<TrunkName, TrunkSpec>>>;
-  /** The one that commands mean where nothing is said. */
-  readonly main: TrunkName;
 };
 
 /** Two trunks side by side, whose vectors are compared. */

@@ -81,7 +81,7 @@ function stagesOf(config: Json): { readonly widths: readonly number[]; readonly 
 }
 
 /** Counts blocks from the start, as `features` of a spec may not. */
-export function readFeatures({ features }: ImageSpec, blocks: number): readonly number[] | undefined {
+function readFeatures({ features }: ImageSpec, blocks: number): readonly number[] | undefined {
   return features?.map((at) => {
     const after = at < 0 ? blocks + 1 + at : at;
     const known = Number.isInteger(at) && after >= 0 && after <= blocks;
