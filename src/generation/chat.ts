@@ -23,6 +23,8 @@ export type ChatOptions = {
   readonly variables?: Readonly<Record<string, unknown>> | ReadonlyMap<string, unknown> | undefined;
   /** The time for `strftime_now`. Defaults to now. */
   readonly now?: Date | undefined;
+  /** Whether parts of a message may be images, `{ "type": "image" }`, for which the template writes a token. Defaults to false. */
+  readonly images?: boolean | undefined;
 };
 
 export interface ChatTemplate {
@@ -48,7 +50,7 @@ export function createChatTemplate(sources: Sources, words: SpecialWords, where:
   if (source === undefined) return undefined;
   const template = readTemplate(source, where);
   return {
-    render(messages, { tools, variables = {}, now } = {}) {
+    render(messages, { tools, variables = {}, now, images } = {}) {
       if (template instanceof JinjaError) throw explain(template);
       const further = toValue(variables) as Dict;
       for (const name of TOKENS_PER_EXPERT) {
@@ -61,7 +63,7 @@ export function createChatTemplate(sources: Sources, words: SpecialWords, where:
           },
         );
       }
-      const prepared = prepareMessages(toValue(messages), template);
+      const prepared = prepareMessages(toValue(messages), template, images);
       try {
         return template.render(
           {

@@ -1,6 +1,7 @@
 export { type ChatOptions, createChatTemplate, requireChatTemplate } from './chat.js';
 export { type Completion, type CompletionPiece, complete, type PlacedToken } from './completion.js';
 export { createDetokeniser, createTextStream } from './detokenise.js';
+export { createDialogueWriter, type DialogueWriter, dialogueTexts, type Question } from './dialogue.js';
 export { folderTexts, loadLanguage } from './folder.js';
 export { type Generated, generateText } from './generate.js';
 export { writeGreedily } from './greedy.js';

@@ -14,8 +14,8 @@ type Uses = Pick<JinjaTemplate, 'mentions' | 'loopsOverContent' | 'writesArgumen
 const TOLD = ['tool_calls', 'function_call', 'refusal', 'audio'] as const;
 const REASONING = ['reasoning_content', 'thinking', 'reasoning'] as const;
 
-/** @throws OptionError E_OPTION_MESSAGES with the place of the problem */
-export function prepareMessages(messages: Value, uses: Uses): readonly Dict[] {
+/** With `images`, parts may be images. @throws OptionError E_OPTION_MESSAGES with the place of the problem */
+export function prepareMessages(messages: Value, uses: Uses, images = false): readonly Dict[] {
   if (!isList(messages) || messages.length === 0) return refuse('messages', 'a non-empty list', messages);
   return messages.map((message, i) => {
     const where = `messages.${i}`;
@@ -30,7 +30,7 @@ export function prepareMessages(messages: Value, uses: Uses): readonly Dict[] {
     const calls = prepared.get('tool_calls');
     if (calls !== undefined) prepared.set('tool_calls', prepareCalls(calls, `${where}.tool_calls`, uses));
     const content = prepared.get('content');
-    if (content !== undefined) prepared.set('content', prepareContent(content, `${where}.content`, uses));
+    if (content !== undefined) prepared.set('content', prepareContent(content, `${where}.content`, uses, images));
     else if (!isTrue(calls ?? null) && !prepared.has('function_call')) {
       refuse(`${where}.content`, 'text (only a message with tool_calls has none)', null);
     }
@@ -47,12 +47,13 @@ function addReasoning(message: Map<Key, Value>, where: string, uses: Uses): Dict
   return new Map([['thinking', reasoning], ...message, ['reasoning_content', reasoning]] as [Key, Value][]);
 }
 
-function prepareContent(content: Value, where: string, { loopsOverContent }: Uses): Value {
+function prepareContent(content: Value, where: string, { loopsOverContent }: Uses, images: boolean): Value {
   if (typeof content === 'string') return content;
   if (!isList(content)) return refuse(where, 'text, or a list of parts', content);
   const texts = content.map((part, i) => {
     if (!isDict(part)) return refuse(`${where}.${i}`, 'an object', part);
     const type = part.get('type');
+    if (type === 'image' && images && loopsOverContent) return '';
     if (type !== 'text') return refuse(`${where}.${i}.type`, '"text", the only part this model reads', type);
     const text = part.get('text');
     return typeof text === 'string' ? text : refuse(`${where}.${i}.text`, 'text', text);
