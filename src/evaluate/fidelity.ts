@@ -43,6 +43,9 @@ export function emptyFidelity(windows: number, scored: number | readonly number[
   };
 }
 
+/** `content`: what the streams are of, where not all rows but the last are scored. `logits`: the most in one run of a head. */
+type FidelityOptions = { readonly content?: Content | undefined; readonly logits?: number | undefined };
+
 /**
  * Compares two residual streams after the last block, for models that share the head of `model`. Of dialogues, `content`, the
  * answers count. A run of the head makes at most `logits` logits of each.
@@ -53,7 +56,7 @@ export async function compareStreams(
   model: Model,
   stream: Activations,
   dense: Activations,
-  options: { readonly content?: Content | undefined; readonly logits?: number | undefined } = {},
+  options: FidelityOptions = {},
 ): Promise<TokenFidelity> {
   const { content, logits = LOGITS_PER_RUN } = options;
   return await withResources(async (own) => {
@@ -83,14 +86,15 @@ export async function compareModels(
   engine: Engine,
   edited: { readonly model: Model; readonly stream: Activations },
   dense: { readonly model: Model; readonly stream: Activations },
-  logits = LOGITS_PER_RUN,
+  options: FidelityOptions = {},
 ): Promise<TokenFidelity> {
+  const { content, logits = LOGITS_PER_RUN } = options;
   return await withResources(async (own) => {
-    const session = await own(engine.load(headGraph(edited.model, 'logits')));
-    const denseSession = await own(engine.load(headGraph(dense.model, 'logits')));
-    const stream = await readOut(own, engine, edited.model, edited.stream);
-    const reference = await readOut(own, engine, dense.model, dense.stream);
-    const streams = { stream, dense: reference, rows: rowsPerRun(dense.model, logits) };
+    const { reader, rows } = await headRowsOf(own, engine, edited.model, edited.stream, content);
+    const wanted = await headRowsOf(own, engine, dense.model, dense.stream, content);
+    const session = await own(engine.load(headGraph(reader, 'logits')));
+    const denseSession = await own(engine.load(headGraph(wanted.reader, 'logits')));
+    const streams = { stream: rows, dense: wanted.rows, rows: rowsPerRun(wanted.reader, logits), content };
     return await compareSlabs(engine, streams, async (x, reference, set) => {
       const q = await logitsOf(denseSession, reference);
       const p = await logitsOf(session, x);

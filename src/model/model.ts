@@ -85,8 +85,18 @@ export async function openTrunk(checkpoint: Checkpoint, trunk?: TrunkName): Prom
     parameters,
     prunable: weights.reduce((a, b) => a + b, 0),
     blockWeights: Math.max(...weights),
-    notes: [...(checkpoint.notes ?? []), ...notes, ...noteUnused(config, tensorNames, checkpoint)],
+    notes: [...(checkpoint.notes ?? []), ...notes, ...noteDead(config), ...noteUnused(config, tensorNames, checkpoint)],
   };
+}
+
+/** A note about blocks that nothing reads. */
+function noteDead({ blocks, image }: ModelConfig): readonly string[] {
+  const dead = image?.dead ?? 0;
+  if (dead === 0) return [];
+  const which = dead === 1 ? `Block ${blocks}` : `Blocks ${blocks} to ${blocks + dead - 1}`;
+  return [
+    `${which} of the vision trunk: nothing reads the output (vision_feature_layer), so it is outside every budget and stays as it is.`,
+  ];
 }
 
 /** Which heads a classifier has: a distilled DeiT has two. */

@@ -88,7 +88,7 @@ async function compare(how: 'residuals' | 'logits', a = edited, logits?: number)
     const [stream, reference] = [await streamOf(a), await streamOf(dense)];
     return how === 'residuals'
       ? await compareStreams(engine, dense, stream, reference, { logits })
-      : await compareModels(engine, { model: a, stream }, { model: dense, stream: reference }, logits);
+      : await compareModels(engine, { model: a, stream }, { model: dense, stream: reference }, { logits });
   });
 }
 

@@ -8,7 +8,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { withResources } from '../../src/base/index.js';
 import { openCheckpoint } from '../../src/checkpoint/index.js';
 import { createOrtEngine, createReferenceEngine, type Engine } from '../../src/engine/index.js';
-import { headGraph, type Model, openConnector, openModel, openTrunk, residualShape } from '../../src/model/index.js';
+import {
+  headGraph,
+  type Model,
+  openConnector,
+  openModel,
+  openTrunk,
+  readModelConfig,
+  residualShape,
+} from '../../src/model/index.js';
 import {
   type Activations,
   type Dialogues,
@@ -141,6 +149,7 @@ describe('a trunk', () => {
     const vision = await openModel(plain, undefined, 'vision');
     expect(vision.config).toMatchObject({ blocks: 2, image: { dead: 1, features: [2], head: 'features' } });
     expect(vision.linears).toHaveLength(2);
+    expect(vision.notes).toEqual([expect.stringMatching(/^Block 2 of the vision trunk: nothing reads/)]);
     const isDead = (name: string): boolean => name.startsWith('vision_tower.encoder.layers.2.');
     const zeroed = await writeGoldenModel(golden, join(root, 'zeroed'), {
       change: (name, values) => void (isDead(name) && values.fill(0)),
@@ -208,6 +217,52 @@ describe('a trunk', () => {
     const wide = await writeGoldenModel(golden, join(root, 'wide'), { config: { vision_feature_layer: [-3, -2] } });
     const other = await openModel(wide, undefined, 'vision');
     expect(() => openConnector(other)).toThrow(/linear_1\.weight has shape \[32,48\]; config.json requires \[32,96\]/);
+  });
+
+  test.each([
+    [
+      'llava-hf/llava-1.5-7b-hf',
+      {
+        ...{ model_type: 'llava', image_token_index: 32000, projector_hidden_act: 'gelu', vision_feature_layer: -2 },
+        text_config: {
+          ...{ max_position_embeddings: 4096, model_type: 'llama', rms_norm_eps: 1e-5, torch_dtype: 'float16' },
+          vocab_size: 32064,
+        },
+        vision_config: {
+          ...{ hidden_size: 1024, image_size: 336, intermediate_size: 4096, model_type: 'clip_vision_model' },
+          ...{ num_attention_heads: 16, num_hidden_layers: 24, patch_size: 14, projection_dim: 768, vocab_size: 32000 },
+        },
+        ...{ vision_feature_select_strategy: 'default', vocab_size: 32064, tie_word_embeddings: false },
+      },
+      { blocks: 32, hidden: 4096, intermediate: 11008, kvHeads: 32, maxPositions: 4096, vocabulary: 32064 },
+      { blocks: 23, hidden: 1024, activation: 'quick_gelu', image: { dead: 1, table: [24, 24] } },
+    ],
+    [
+      'SmolVLM',
+      {
+        ...{ model_type: 'smolvlm', image_token_id: 49190, scale_factor: 4, tie_word_embeddings: false },
+        text_config: {
+          ...{ model_type: 'llama', hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 30, head_dim: 64 },
+          ...{ num_attention_heads: 9, num_key_value_heads: 3, vocab_size: 49280, rope_theta: 100000 },
+          max_position_embeddings: 8192,
+        },
+        vision_config: {
+          ...{
+            hidden_size: 768,
+            image_size: 512,
+            model_type: 'smolvlm_vision',
+            num_attention_heads: 12,
+            patch_size: 16,
+          },
+          tie_word_embeddings: false,
+        },
+      },
+      { blocks: 30, hidden: 576, kvHeads: 3, vocabulary: 49280 },
+      { blocks: 12, hidden: 768, intermediate: 3072, activation: 'gelu_tanh', image: { dead: 0, table: [32, 32] } },
+    ],
+  ] as const)('of a config that leaves out what transformers has by default: %s', (_, config, language, vision) => {
+    expect(readModelConfig(config, 'language')).toMatchObject(language);
+    expect(readModelConfig(config, 'vision')).toMatchObject(vision);
   });
 
   test('opens the language model where nothing is said, and names its trunks', async () => {

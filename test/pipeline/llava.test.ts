@@ -25,7 +25,16 @@ import {
   weightName,
 } from '../../src/model/index.js';
 import { findCriterion, type Pattern } from '../../src/operators/index.js';
-import { blockPath, openBlockFile, pruneSequentially, runBlocks, runDense } from '../../src/pipeline/index.js';
+import {
+  blockPath,
+  measureEvidence,
+  openBlockFile,
+  pruneSequentially,
+  readBlockFile,
+  runBlocks,
+  runDense,
+} from '../../src/pipeline/index.js';
+import { measureGradients } from '../../src/profile/index.js';
 import {
   checkDialogues,
   type Dialogues,
@@ -224,6 +233,41 @@ describe('padding', () => {
       });
     });
   });
+});
+
+test('statistics of a whole Gram matrix, and losses of perturbed weights, are of either trunk', async () => {
+  const sizes = [
+    [3, 2],
+    [5, 3],
+  ] as const;
+  const written: Float32Array[] = [];
+  for (const [trunk, length] of [
+    ['language', 27],
+    ['language', 31],
+    ['vision', 27],
+  ] as const) {
+    const model = trunk === 'vision' ? vision : language;
+    await withResources(async (own) => {
+      const samples = await embedSamples(own, engine, model, dialogues(sizes, length));
+      const out = join(root, `sparsegpt-${trunk}-${length}`);
+      const plan = planOf(model, () => 0.5, ROW);
+      const common = { engine, model, operator: findCriterion('sparsegpt'), plan, trace: undefined };
+      const streams = { calibration: samples, validation: samples, dir: out, onProgress: silent };
+      const { nll } = await pruneSequentially({ ...common, ...streams });
+      expect(nll.every(Number.isFinite)).toBe(true);
+      const evidence = await measureEvidence(engine, model, common.operator, 0, samples.embedded, samples);
+      expect(evidence).toMatchObject({ sequences: 2, tokens: trunk === 'vision' ? 34 : 51 });
+      const last = model.linears.at(-1)!.at(-1)!;
+      const read = await readBlockFile(model, blockPath(out, last.block));
+      written.push(toFloat32(await read(weightName(last)), 'F32'));
+      const gradients = await measureGradients(engine, model, samples, 0, silent);
+      expect(gradients).toHaveLength(model.linears.flat().length);
+      for (const one of gradients) expect(one).toBeGreaterThan(0);
+    });
+  }
+  // Padding changes rounding alone.
+  const [a, b] = written;
+  for (const [i, value] of a!.entries()) expect(Math.abs(value - b![i]!)).toBeLessThan(1e-4);
 });
 
 describe('refuses', () => {
