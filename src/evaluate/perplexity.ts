@@ -7,7 +7,7 @@ import type { Evaluation, LossName } from '../records/index.js';
 
 /**
  * An evaluation from the mean negative log-likelihood of each sample, of which `scored` rows are scored: in nats per token for a window
- * of T tokens, of which T − 1 are, or the cross-entropy of an image's label.
+ * of T tokens, of which T − 1 are, or the cross-entropy of an image's label. Of answers of several lengths `scored` is the mean.
  */
 export function summarise(nll: readonly number[], scored: number, loss?: LossName): Evaluation {
   const perplexity = Math.exp(nll.reduce((a, b) => a + b, 0) / nll.length);

@@ -2,7 +2,16 @@
 // language model like any other. Samples are padded on the right to one length: a token sees only those before it, so the rows of
 // the others stay as they are, and padding counts nowhere. For the trunk that reads images a sample is its image.
 
-import { handOver, InternalError, OptionError, type Own, UnsupportedError, withResources } from '../base/index.js';
+import {
+  handOver,
+  InternalError,
+  type OnProgress,
+  OptionError,
+  type Own,
+  silent,
+  UnsupportedError,
+  withResources,
+} from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { type Connector, connectorGraph, type Model, openConnector, openTrunk } from '../model/index.js';
 import { type Activations, chunksOf, createActivations, takeSamples } from './activations.js';
@@ -100,13 +109,18 @@ function refuseForVision({ config }: Model, { counts }: Dialogues): void {
 }
 
 /** The residual before block 0 of each sample: of the language model, or of the trunk that reads its image. */
-export async function embedDialogues(engine: Engine, model: Model, content: Dialogues): Promise<Activations> {
+export async function embedDialogues(
+  engine: Engine,
+  model: Model,
+  content: Dialogues,
+  onProgress: OnProgress = silent,
+): Promise<Activations> {
   await checkDialogues(model, content);
   if (model.config.image) return await embedImages(engine, model, content.images);
   if (content.images.pixels.length === 0) return await placeRows(model, content, undefined, undefined);
   const vision = await visionOf(model, content);
   return await withResources(async (own) => {
-    const { rows, connector } = await projectImages(own, engine, vision, content.images);
+    const { rows, connector } = await projectImages(own, engine, vision, content.images, onProgress);
     return await placeRows(model, content, rows, connector);
   });
 }
@@ -114,8 +128,15 @@ export async function embedDialogues(engine: Engine, model: Model, content: Dial
 type Projected = { readonly rows: Activations; readonly connector: Connector };
 
 /** The rows that the language model reads of each image, [images, R, D]; `own` closes them. */
-export async function projectImages(own: Own, engine: Engine, vision: Model, images: Images): Promise<Projected> {
+export async function projectImages(
+  own: Own,
+  engine: Engine,
+  vision: Model,
+  images: Images,
+  onProgress: OnProgress = silent,
+): Promise<Projected> {
   const connector = openConnector(vision);
+  onProgress({ kind: 'stage', stage: 'images, to rows of the language model', total: vision.config.blocks });
   return await withResources(async (ownHere) => {
     const stream = await ownHere(embedImages(engine, vision, images));
     const kept: (Activations | undefined)[] = connector.features.map(() => undefined);
@@ -130,6 +151,7 @@ export async function projectImages(own: Own, engine: Engine, vision: Model, ima
     for (let block = 0; block < vision.config.blocks; block++) {
       await passBlock(engine, vision, block, [[stream, stream]]);
       await keep(block + 1);
+      onProgress({ kind: 'advance', detail: `block ${block + 1} of ${vision.config.blocks}` });
     }
     const read = kept.map((one) => one ?? stream);
     return { rows: await project(own, engine, vision, connector, read), connector };
@@ -230,6 +252,13 @@ export async function continueDialogues(
 /** Rows of all samples that are no padding, of a model's residual before block 0. */
 export const realRows = ({ config }: Model, { tokens, lengths }: Dialogues, length: number): number =>
   config.image ? tokens.length * length : lengths.reduce((a, b) => a + b, 0);
+
+/** The share of rows, padding aside, that are images': statistics of a language model are mostly of those. A record states it. */
+export function imageShareOf({ tokens, lengths }: Dialogues, imageToken: number): number {
+  const own = tokens.map((ids, at) => ids.subarray(0, lengths[at]!));
+  const ofImages = own.reduce((sum, ids) => sum + ids.filter((id) => id === imageToken).length, 0);
+  return ofImages / own.reduce((sum, ids) => sum + ids.length, 0);
+}
 
 /** How tokens count in statistics where samples are padded: padding not at all. Undefined where none is. */
 export async function paddingImportance(

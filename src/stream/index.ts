@@ -3,6 +3,7 @@ export {
   checkDialogues,
   continueDialogues,
   type Dialogues,
+  imageShareOf,
   padDialogues,
   projectImages,
 } from './dialogues.js';

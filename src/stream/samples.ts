@@ -1,7 +1,7 @@
 // What a model is measured on: a text cut into windows of tokens, images, or questions about images; and the residual before block
 // 0, in which all are rows of numbers. Everything that only follows the residual takes any of them.
 
-import { type Own, UnsupportedError } from '../base/index.js';
+import { type OnProgress, type Own, UnsupportedError } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import type { LossName } from '../records/index.js';
@@ -90,15 +90,16 @@ function pickDialogues(content: Dialogues, places: readonly number[]): Dialogues
   };
 }
 
-/** Samples with their embeddings; `own` closes them with its scope. */
+/** Samples with their embeddings; `own` closes them with its scope. Only images of dialogues take long enough for progress. */
 export async function embedSamples<C extends Content>(
   own: Own,
   engine: Engine,
   model: Model,
   content: C,
+  onProgress?: OnProgress,
 ): Promise<Samples<C>> {
   if ('tokens' in content) {
-    const embedded = await own(embedDialogues(engine, model, content));
+    const embedded = await own(embedDialogues(engine, model, content, onProgress));
     return { content, embedded, padding: await paddingImportance(own, model, content) };
   }
   const embedded = await own('pixels' in content ? embedImages(engine, model, content) : embedWindows(model, content));

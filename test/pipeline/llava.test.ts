@@ -40,6 +40,7 @@ import {
   type Dialogues,
   embedSamples,
   type Images,
+  imageShareOf,
   padDialogues,
   pick,
   takeEvenly,
@@ -159,6 +160,14 @@ describe('the loss of an answer', () => {
       expect(choices).toMatchObject({ tokens, accuracy: right / tokens });
     });
   });
+});
+
+test('the share of images’ rows leaves padding out', () => {
+  const sizes = [
+    [3, 2],
+    [5, 3],
+  ] as const;
+  expect(imageShareOf(dialogues(sizes, 40), IMAGE)).toBe(32 / 51);
 });
 
 describe('padding', () => {
