@@ -85,7 +85,12 @@ export async function compareCheckpoints(
 ): Promise<Fidelity> {
   return await withResources(async (own) => {
     const denseStream = await runDense(own, engine, dense, windows, 'the dense model', settings);
-    const tokens = await compareModels(engine, { model: edited, stream }, { model: dense, stream: denseStream });
+    const tokens = await compareModels(
+      engine,
+      { model: edited, stream },
+      { model: dense, stream: denseStream },
+      { content: windows },
+    );
     const texts = await writeDenseTexts(dense, windows, settings.greedyTokens, settings);
     if (!texts) return fidelityOf(tokens, null);
     const stage = 'greedy texts';

@@ -227,7 +227,10 @@ async function compareWithDense(
   stream: Activations,
   run: (own: Own, windows: Windows) => Promise<Activations>,
 ): Promise<Compared> {
-  const summary = summariseFidelity(await compareStreams(engine, model, stream, await reference.residual()));
+  const { content } = reference.prepared;
+  const summary = summariseFidelity(
+    await compareStreams(engine, model, stream, await reference.residual(), { content }),
+  );
   const texts = await reference.greedy();
   if (!texts) return { text: reference.text, ...summary, greedy: null, first: null };
   const tokens = await withResources(async (own) =>
