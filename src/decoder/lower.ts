@@ -8,8 +8,8 @@ import { ProgramBuilder, ropesOf } from './program-builder.js';
 import { Recorder, type TakesIntegers } from './recorder.js';
 
 /** @throws UnsupportedError E_UNSUPPORTED_DECODER: the decoder writes text, token after token */
-function requireText({ family, image, causal }: ModelConfig): void {
-  if (!image && causal) return;
+function requireText({ family, image, causal, embeds, headless }: ModelConfig): void {
+  if (!image && causal && !embeds && !headless) return;
   throw new UnsupportedError(
     'E_UNSUPPORTED_DECODER',
     `The decoder writes text; a ${family} model reads ${image ? 'images' : 'whole texts'} and writes none. Score it with layerwise evaluate.`,

@@ -92,22 +92,26 @@ export function logitsPerImage(images: Vectors, texts: Vectors, { factor, shift 
   return logits;
 }
 
-/** Texts as a text trunk reads them: with the tokens around them, and pads after them. */
+/**
+ * Texts as a text trunk reads them: with the tokens around them, and pads after them. Texts of CLIP are padded to the longest, or to `to`
+ * tokens: samples that go through a trunk together have one length.
+ * @throws OptionError E_OPTION_TEXT_LENGTH
+ */
 export function textWindows(
   { config }: Model,
   tokenizer: Pick<Tokenizer, 'encode' | 'padToken'>,
   texts: readonly string[],
+  to?: number,
 ): Windows {
   const { spec, end } = requireEmbeds(config);
   const all = texts.map((text) => tokenizer.encode(text));
-  const longest = all.reduce((most, { length }) => Math.max(most, length), 1);
-  const { maxPositions } = config;
-  if (longest > maxPositions) {
-    const at = all.findIndex((tokens) => tokens.length > maxPositions);
+  const most = Math.min(to ?? config.maxPositions, config.maxPositions);
+  const at = all.findIndex((tokens) => tokens.length > most);
+  if (at >= 0) {
     throw new OptionError(
       'E_OPTION_TEXT_LENGTH',
-      `The text ${JSON.stringify(texts[at])} has ${all[at]!.length} tokens; a ${config.family} reads at most ${maxPositions}. Shorten it.`,
-      { text: texts[at], tokens: all[at]!.length, most: maxPositions },
+      `The text ${JSON.stringify(texts[at])} has ${all[at]!.length} tokens; a ${config.family} reads at most ${most} here. Shorten it.`,
+      { text: texts[at], tokens: all[at]!.length, most },
     );
   }
   // What CLIP sees after an end changes nothing. SigLIP reads its pads.
@@ -118,7 +122,8 @@ export function textWindows(
       `tokenizer_config.json names no pad_token, and a ${config.family} reads pads. Export the tokenizer again with transformers (tokenizer.save_pretrained).`,
     );
   }
-  const length = spec.row === 'last' ? maxPositions : longest;
+  const longest = all.reduce((before, tokens) => Math.max(before, tokens.length), 1);
+  const length = spec.row === 'last' ? config.maxPositions : (to ?? longest);
   const windows = all.map((tokens) => {
     const window = new Int32Array(length).fill(pad);
     window.set(tokens);

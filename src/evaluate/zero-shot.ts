@@ -38,7 +38,7 @@ export async function classifyImages(
 
 /**
  * A text trunk with classes, and the texts that are scored: every name in every template. A class is the mean of the vectors that the
- * checkpoint's image trunk makes of its images.
+ * checkpoint's image trunk makes of its images. `to`: as in `textWindows`.
  * @throws OptionError E_OPTION_LABELS for images without labels, E_OPTION_CLASSES for a class without images
  */
 export async function classifyTexts(
@@ -46,6 +46,7 @@ export async function classifyTexts(
   text: Model,
   { tokenizer, names, templates = TEMPLATES }: Names,
   images: Images,
+  to?: number,
 ): Promise<{ readonly model: Model; readonly content: Windows }> {
   const { labels } = images;
   if (!labels) {
@@ -66,7 +67,7 @@ export async function classifyTexts(
   const vectors = await embedContent(engine, vision, images);
   const classes = meanOfGroups(vectors, labels, names.length);
   const model = withClasses(text, classes, names, await readLogitScale(text.checkpoint));
-  const windows = textWindows(text, tokenizer, namesInTemplates(names, templates));
+  const windows = textWindows(text, tokenizer, namesInTemplates(names, templates), to);
   const numbers = Int32Array.from(windows.windows, (_, at) => Math.floor(at / templates.length));
   return { model, content: { ...windows, labels: numbers } };
 }

@@ -113,6 +113,9 @@ describe('names of classes', () => {
     const tokenizer = tokenizerOf([97], [98], undefined);
     const long = Array(15).fill(4).join(' ');
     expect(() => textWindows(text, tokenizer, ['5', long])).toThrow('has 17 tokens');
+    expect(textWindows(text, tokenizer, ['5'], 5).windows).toEqual([Int32Array.of(97, 5, 98, 98, 98)]);
+    expect(textWindows(text, tokenizer, ['5']).length).toBe(3);
+    expect(() => textWindows(text, tokenizer, ['5 6 7'], 4)).toThrow('reads at most 4 here');
   });
 });
 

@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { withResources } from '../../src/base/index.js';
+import { lowerModel } from '../../src/decoder/lower.js';
 import { createOrtEngine, createReferenceEngine, type Engine } from '../../src/engine/index.js';
 import {
   compareModels,
@@ -265,6 +266,13 @@ describe('files of one tower', () => {
       expect((await failure(embedContent(ort, model, content))).code).toBe('E_UNSUPPORTED_HEAD');
     },
   );
+
+  test('write no text', async () => {
+    const whole = await open('clip', 'text');
+    const bare = await openModel(await towerOnly('clip', 'text', (name) => name.startsWith('text_model.')));
+    for (const { config, tensorNames } of [whole, bare])
+      expect(() => lowerModel(config, tensorNames, () => false)).toThrow('reads whole texts and writes none');
+  });
 
   test('a tower of SigLIP says in config.json that it pools nothing', async () => {
     const keep = (name: string): boolean => name.startsWith('vision_model.') && !name.includes('.head.');
