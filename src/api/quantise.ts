@@ -1,7 +1,13 @@
 // Quantises a checkpoint: from a checkpoint, bits and texts to a checkpoint whose weights lie on grids of few levels, with
 // their scales in layerwise.scales, its layerwise.json and report.html.
 
-import { normaliseQuantise, type QuantiseOptions, withUniformBits } from '../runs/index.js';
+import {
+  checkProgression,
+  chooseBits,
+  normaliseQuantise,
+  type QuantiseOptions,
+  withUniformBits,
+} from '../runs/index.js';
 import { type EditResult, editCheckpoint } from './edit.js';
 
 export type QuantiseResult = EditResult;
@@ -12,5 +18,10 @@ export type QuantiseResult = EditResult;
  * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, each with a stable `code`
  */
 export async function quantise(options: QuantiseOptions): Promise<QuantiseResult> {
-  return await editCheckpoint(normaliseQuantise(options), { complete: withUniformBits });
+  const settings = normaliseQuantise(options);
+  if (!settings.progression) return await editCheckpoint(settings, { complete: withUniformBits });
+  return await editCheckpoint(settings, {
+    check: (model) => checkProgression(settings, model),
+    choose: chooseBits,
+  });
 }

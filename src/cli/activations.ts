@@ -12,7 +12,17 @@ import { QVLM } from './quantise-options.js';
 /** Options of qvlm alone, and options of the other methods that it has no use for. */
 export const ACTIVATIONS_ONLY = ['activationBits', 'activationRange', 'dependency', 'threshold'] as const;
 const WITHOUT = [
-  ...['group', 'bitsPlan', 'zerosPattern', 'target', 'targetShares', 'hessian'],
+  ...[
+    'bitsAllocation',
+    'bitsBeta',
+    'maxTrials',
+    'group',
+    'bitsPlan',
+    'zerosPattern',
+    'target',
+    'targetShares',
+    'hessian',
+  ],
   ...['tasks', 'suite', 'data', 'limit', 'fewshot', 'specialTokens', 'greedyTokens'],
 ] as OptionName[];
 
@@ -47,7 +57,7 @@ function ratioOf({ scores }: ActivationsRecord, name: (typeof NAMES)[number]): [
 }
 
 export function activationsJson({ record, out, seconds, peakMemoryBytes }: ActivationsResult): unknown {
-  const { bits, range, dependency, threshold, stretches, base, scores } = record;
+  const { bits, range, dependency, threshold, stretches, base, together, scores } = record;
   const rows = NAMES.map((name) => {
     const { validation, test } = scores[name];
     const perplexity = { validation: validation.perplexity, test: test?.perplexity ?? null };
@@ -55,7 +65,7 @@ export function activationsJson({ record, out, seconds, peakMemoryBytes }: Activ
   });
   const kept = stretches.filter((one) => one.kept).length;
   return {
-    ...{ method: QVLM, bits, range, dependency, threshold, base },
+    ...{ method: QVLM, bits, range, dependency, threshold, base, together },
     stretches: { all: stretches.length, kept },
     clips: record.layers.map(({ block, name, clip }) => ({ block, name, clip })),
     scores: Object.fromEntries(rows),
@@ -64,7 +74,7 @@ export function activationsJson({ record, out, seconds, peakMemoryBytes }: Activ
 }
 
 export function activationsText({ record, out, seconds }: ActivationsResult): string {
-  const { bits, stretches, base, scores, layers } = record;
+  const { bits, stretches, base, together, scores, layers } = record;
   const words = { ...{ dense: 'dense', weights: 'weights alone', minmax: 'no clips' }, greedy: 'greedy clips' };
   const labels = { ...words, joint: 'joint clips', chosen: 'chosen' };
   const rows = NAMES.map((name) => {
@@ -77,7 +87,7 @@ export function activationsText({ record, out, seconds }: ActivationsResult): st
   return [
     formatTable([['perplexity', 'validation', 'test', 'times no clips, 95 %'], ...rows]),
     '',
-    `W${bits.weights}A${bits.activations}: ${layers.length} layers in ${stretches.length} blocks; the joint clips of ${kept} of them stay, over ${labels[base]} for the others. ${formatSeconds(seconds)}.`,
+    `W${bits.weights}A${bits.activations}: ${layers.length} layers in ${stretches.length} blocks; ${together ? 'all joint clips stay' : `the joint clips of ${kept} of them stay, over ${labels[base]} for the others`}. ${formatSeconds(seconds)}.`,
     'Activations are quantised by evaluate alone, which reads the clips in layerwise.json; other programs see rounded weights.',
     `checkpoint  ${out}`,
     `report      ${join(out, 'report.html')}`,

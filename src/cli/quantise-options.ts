@@ -2,7 +2,7 @@
 
 import { ACTIVATION_DEFAULTS, CLIP_RANGES, DEPENDENCIES } from '../api/index.js';
 import { CLIP_BITS, GRID_BITS, GRID_GROUPS, QUANTISERS } from '../operators/index.js';
-import { DEFAULTS } from '../runs/index.js';
+import { BITS_ALLOCATIONS, DEFAULTS } from '../runs/index.js';
 
 /** The method that quantises activations too. */
 export const QVLM = 'qvlm';
@@ -27,6 +27,20 @@ export const QUANTISE_OPTIONS = {
     value: [...QUANTISERS.keys(), QVLM].join('|'),
     text: 'how weights are rounded; layerwise help quantisers explains them. qvlm: activations are quantised too, and clips of their ranges searched (docs/lab/qvlm.md)',
     otherwise: DEFAULTS.quantiser,
+  },
+  bitsAllocation: {
+    kind: 'text',
+    flag: '--allocation',
+    value: BITS_ALLOCATIONS.join('|'),
+    text: 'progression: --bits is a mean from 2 to 8, and the bits of blocks fall with depth by a common difference β, as sparsity rises in ATP',
+    otherwise: 'uniform',
+  },
+  bitsBeta: {
+    kind: 'number',
+    flag: '--beta',
+    value: 'β',
+    text: 'with --allocation progression: bits between neighbouring blocks',
+    otherwise: 'searched on validation text',
   },
   bitsPlan: {
     kind: 'text',

@@ -34,7 +34,16 @@ export {
   mostZeros,
   type ZerosAtLeast,
 } from './mixed.js';
-export { type AllocationPolicy, COUNTINGS, type Counting, type ModelFacts, type Values, type Whole } from './policy.js';
+export {
+  type AllocationPolicy,
+  blockWeights,
+  COUNTINGS,
+  type Counting,
+  type ModelFacts,
+  type Values,
+  type Whole,
+} from './policy.js';
+export { allocateProgression, checkBitsBeta, distinctBetas, maxBitsBeta, progressionBits } from './progression.js';
 export { realisePlan } from './realise.js';
 export { findPolicy, POLICIES } from './registry.js';
 export { type Seam, seamsOf } from './seams.js';

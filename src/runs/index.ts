@@ -2,6 +2,7 @@ export { type Candidate, createRequests } from './candidate.js';
 export { carryScales, openGrids } from './carry-scales.js';
 export { conflict, oneOf, optionCode, realNumber, refuseMissing, refuseValue, wholeNumber } from './checks.js';
 export { type Choice, type ChoosingContext, choosePlan, chooseShares } from './choose.js';
+export { checkProgression, chooseBits } from './choose-bits.js';
 export { quote, startCommand } from './command-line.js';
 export { trialEquivalents } from './cost.js';
 export { countBits } from './count-bits.js';
@@ -34,7 +35,7 @@ export { weighTokens } from './importance.js';
 export { spaceForLevels } from './levels.js';
 export { buildManifest, commandOf } from './manifest.js';
 export { measureAt, measureOnce } from './procedure-measures.js';
-export { normaliseQuantise, type QuantiseOptions, withUniformBits } from './quantise-settings.js';
+export { BITS_ALLOCATIONS, normaliseQuantise, type QuantiseOptions, withUniformBits } from './quantise-settings.js';
 export { type ChoosePlan, type Measuring, type Run, runToChoice } from './run.js';
 export { checkProfile, measuresOf, PROFILE_MEASURES, readProfile } from './saved-profile.js';
 export {

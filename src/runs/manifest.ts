@@ -210,10 +210,13 @@ export function commandOf(settings: PruneSettings): string {
   /** Windowing options are included if there is text to cut or if they were given. */
   const addWindowing = (option: string, name: 'calibrationSamples' | 'calibrationOrder'): void =>
     add(option, calibration === undefined && settings[name] === DEFAULTS[name] ? undefined : settings[name]);
-  const { bits } = settings;
+  const { progression } = settings;
+  const bits = progression ?? settings.bits;
   if (settings.plan && !bits) line.place('plan', '<plan.json>');
   add('bits', bits?.bits);
   add('group', bits?.bits === 8 ? undefined : bits?.group);
+  if (progression) add('allocation', 'progression');
+  add('beta', progression?.beta);
   const { compress } = settings;
   if (compress) {
     add(compress.kind, compress.value);

@@ -5,13 +5,14 @@ import { linearUnits, type Model } from '../model/index.js';
 import { findQuantiser, GRID_BITS, GRID_GROUPS } from '../operators/index.js';
 import { findPolicy } from '../plan/index.js';
 import { blockId, type Plan, type Treatment, validatePlan } from '../records/index.js';
-import { conflict } from './checks.js';
+import { conflict, oneOf, realNumber, refuseMissing, refuseValue, wholeNumber } from './checks.js';
 import { DEFAULTS } from './defaults.js';
 import { type HessianOptions, normaliseHessian } from './gradient-options.js';
 import {
   normaliseGreedy,
   normaliseRun,
   normaliseWindowing,
+  type Progression,
   type PruneSettings,
   patternOf,
   type RunOptions,
@@ -29,10 +30,19 @@ export type QuantiseOptions = RunOptions &
     readonly checkpoint: string;
     /** Directory to write; must not exist. */
     readonly out: string;
-    /** Bits of every weight of the blocks' linears: 2, 3, 4 or 8. */
+    /** Bits of every weight of the blocks' linears: 2, 3, 4 or 8; with `allocation: 'progression'` their mean, from 2 to 8. */
     readonly bits?: number;
     /** Columns that share a scale: 32, 64, 128 or `row`. With 8 bits it is always the row. Defaults to 128. */
     readonly group?: number | 'row';
+    /**
+     * `uniform`: `bits` for all. `progression`: bits fall with depth by a common difference β, as sparsity rises in ATP. Defaults
+     * to `uniform`.
+     */
+    readonly allocation?: string;
+    /** With `progression`: bits between neighbouring blocks. Searched on validation text where absent. */
+    readonly beta?: number;
+    /** Exact trials that the search of β may make besides β = 0. Defaults to 6. */
+    readonly maxTrials?: number;
     /** A plan with bits, and for `gptq` also zeros, instead of `bits`. */
     readonly plan?: Plan;
     /** `gptq`, `rtn` or `hqq`. Defaults to `gptq`. */
@@ -56,7 +66,8 @@ export type QuantiseOptions = RunOptions &
 /** Completes the options and checks all that needs no file. @throws OptionError E_OPTION_… */
 export function normaliseQuantise(options: QuantiseOptions): PruneSettings {
   const plan = options.plan && validatePlan(options.plan, '--plan');
-  const bits = bitsOf(options);
+  const progression = progressionOf(options);
+  const bits = progression ? undefined : bitsOf(options);
   const method = findQuantiser(options.method ?? DEFAULTS.quantiser);
   if (method.needs.length > 0 && options.calibration === undefined) {
     throw new OptionError(
@@ -73,6 +84,7 @@ export function normaliseQuantise(options: QuantiseOptions): PruneSettings {
     ...normaliseRun(options),
     command: 'quantise',
     bits,
+    ...(progression ? { progression } : {}),
     checkpoint: options.checkpoint,
     out: options.out,
     sparsity: undefined,
@@ -94,11 +106,37 @@ export function normaliseQuantise(options: QuantiseOptions): PruneSettings {
     test: options.test,
     tasks: normaliseTasks(options),
     ...normaliseWindowing(options),
-    maxTrials: DEFAULTS.maxTrials,
+    maxTrials: wholeNumber('max-trials', options.maxTrials ?? DEFAULTS.maxTrials, 1, 1000),
     greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
     push: undefined,
   };
+}
+
+/** How bits are spread over blocks. */
+export const BITS_ALLOCATIONS = ['uniform', 'progression'] as const;
+
+/** ATP's progression, where it is asked for. @throws OptionError E_OPTION_… */
+function progressionOf(options: QuantiseOptions): Progression | undefined {
+  const { bits, group, plan, beta, maxTrials, validation } = options;
+  const allocation = oneOf('allocation', options.allocation ?? 'uniform', BITS_ALLOCATIONS);
+  if (allocation === 'uniform') {
+    for (const [name, value] of [
+      ['beta', beta],
+      ['max-trials', maxTrials],
+    ] as const) {
+      if (value !== undefined) refuseValue(name, '--allocation progression beside it', value);
+    }
+    return undefined;
+  }
+  if (plan !== undefined) conflict('allocation', 'plan', 'a plan already says how many bits each linear has');
+  const [least, most] = [Math.min(...GRID_BITS), Math.max(...GRID_BITS)];
+  if (bits === undefined) refuseMissing('bits', `a mean from ${least} to ${most}, such as 3.5`);
+  const mean = realNumber('bits', bits, least, most);
+  if (beta === undefined && validation === undefined) {
+    refuseMissing('validation', 'a text on which β is searched, or --beta');
+  }
+  return { bits: mean, group: groupOfRows(group ?? DEFAULTS.group), beta };
 }
 
 /** The same bits for all, undefined with a plan. @throws OptionError E_OPTION_BITS, E_OPTION_GROUP, E_OPTION_CONFLICT */
@@ -115,17 +153,26 @@ function bitsOf({ bits, group, plan }: QuantiseOptions): UniformBits | undefined
     });
   }
   if (!(GRID_BITS as readonly number[]).includes(bits)) {
-    throw new OptionError('E_OPTION_BITS', `--bits: expected one of ${known}, got ${bits}.`, {
-      option: 'bits',
-      expected: GRID_BITS,
-      got: bits,
-    });
+    throw new OptionError(
+      'E_OPTION_BITS',
+      `--bits: expected one of ${known}, got ${bits}. A mean of several widths needs --allocation progression, or compress.`,
+      {
+        option: 'bits',
+        expected: GRID_BITS,
+        got: bits,
+      },
+    );
   }
   if (bits === 8 && group !== undefined && group !== 'row') {
     conflict('group', 'bits', '8 bits always have a scale per row; leave --group out');
   }
   const asked = group ?? (bits === 8 ? 'row' : DEFAULTS.group);
-  if (asked === 'row' || (GRID_GROUPS as readonly number[]).includes(asked)) return { bits, group: asked };
+  return { bits, group: groupOfRows(asked) };
+}
+
+/** @throws OptionError E_OPTION_GROUP */
+function groupOfRows(asked: number | 'row'): number | 'row' {
+  if (asked === 'row' || (GRID_GROUPS as readonly number[]).includes(asked)) return asked;
   throw new OptionError('E_OPTION_GROUP', `--group: expected one of ${GRID_GROUPS.join(', ')}, row, got ${asked}.`, {
     option: 'group',
     expected: [...GRID_GROUPS, 'row'],

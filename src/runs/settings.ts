@@ -187,6 +187,9 @@ export type PruneOptions = RunOptions &
 /** Bits of every linear, and the columns that share a scale. */
 export type UniformBits = { readonly bits: number; readonly group: number | 'row' };
 
+/** The mean of bits over weights, and their common difference between blocks. */
+export type Progression = UniformBits & { readonly beta: number | undefined };
+
 export type RunSettings = { readonly device: Device; readonly threads: number; readonly onProgress: OnProgress };
 
 export function normaliseRun(options: RunOptions): RunSettings {
@@ -216,6 +219,8 @@ export type PruneSettings = RunSettings &
     };
     /** The same bits for all linears; `plan` has them too, once the model is known. */
     readonly bits: UniformBits | undefined;
+    /** Bits of each block by ATP’s progression; β is searched where there is none. */
+    readonly progression?: Progression;
     readonly checkpoint: string;
     readonly out: string;
     readonly sparsity: number | undefined;

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { type QuantiseResult, quantise, quantiseActivations, readPlan } from '../../api/index.js';
 import type { ResultRow } from '../../records/index.js';
 import type { QuantiseOptions } from '../../runs/index.js';
-import { formatPercent, formatPerplexity } from '../../words/index.js';
+import { formatNumber, formatPercent, formatPerplexity } from '../../words/index.js';
 import { ACTIVATIONS_ONLY, activationsJson, activationsOptions, activationsText, refuseGiven } from '../activations.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
@@ -15,6 +15,9 @@ import { describeCuts, modelTable } from '../tasks.js';
 const OPTION_NAMES = [
   'bits',
   'group',
+  'bitsAllocation',
+  'bitsBeta',
+  'maxTrials',
   'quantiser',
   'bitsPlan',
   'zerosPattern',
@@ -59,6 +62,11 @@ export const quantiseCommand = defineCommand({
       command: 'layerwise quantise ./my-model --bits 4 --method rtn --group 64 --out my-model-4',
     },
     {
+      what: 'A mean of 3.5 bits, early blocks more',
+      command:
+        'layerwise quantise ./my-model --bits 3.5 --allocation progression --calibration calibration.txt --validation validation.txt --out my-model-3.5',
+    },
+    {
       what: 'Weights and activations of four bits',
       command:
         'layerwise quantise ./my-model --method qvlm --bits 4 --calibration calibration.txt --validation validation.txt --out my-model-w4a4',
@@ -84,7 +92,8 @@ export type QuantiseValues = Values<(typeof OPTION_NAMES)[number]>;
 
 /** Turns the values of the command line into options of `quantise`. @throws OptionError E_OPTION_…, ResourceError */
 export async function quantiseOptions(checkpoint: string, asked: QuantiseValues): Promise<QuantiseOptions> {
-  const { group, quantiser, bitsPlan, zerosPattern, targetShares, out, tasks, ...rest } = asked;
+  const { bitsAllocation, bitsBeta, group, quantiser, bitsPlan, zerosPattern, targetShares, out, tasks, ...rest } =
+    asked;
   const { activationBits: _, activationRange: __, dependency: ___, threshold: ____, ...options } = rest;
   return {
     checkpoint,
@@ -95,6 +104,8 @@ export async function quantiseOptions(checkpoint: string, asked: QuantiseValues)
     ...(group === undefined ? {} : { group: group === 'row' ? group : parseNumber('--group', group) }),
     ...(quantiser === undefined ? {} : { method: quantiser }),
     ...(zerosPattern === undefined ? {} : { pattern: zerosPattern }),
+    ...(bitsAllocation === undefined ? {} : { allocation: bitsAllocation }),
+    ...(bitsBeta === undefined ? {} : { beta: bitsBeta }),
     ...(bitsPlan === undefined ? {} : { plan: await readPlan(bitsPlan) }),
   };
 }
@@ -107,12 +118,13 @@ const scores = (row: ResultRow) => ({
 });
 
 function toJson({ manifest, seconds, peakMemoryBytes, out }: QuantiseResult): unknown {
-  const { bits, sparsity, criterion, dense, chosen } = manifest;
+  const { bits, sparsity, criterion, dense, uniform, chosen, plan } = manifest;
   return {
     method: criterion,
     bits: { stored: bits?.stored, blocks: bits?.blocks },
     sparsity: { target: sparsity.target, realised: sparsity.realised },
     dense: scores(dense),
+    ...(uniform ? { allocation: { policy: plan.from?.policy, ...plan.from?.values }, flat: scores(uniform) } : {}),
     chosen: scores(chosen),
     seconds,
     peakMemoryBytes,
@@ -121,13 +133,18 @@ function toJson({ manifest, seconds, peakMemoryBytes, out }: QuantiseResult): un
 }
 
 function toText({ manifest, seconds, out }: QuantiseResult): string {
-  const { dense, chosen, criterion, bits, sparsity, tasks } = manifest;
+  const { dense, uniform, chosen, criterion, bits, sparsity, tasks, plan } = manifest;
   const row = (label: string, { validation, test }: ResultRow): string[] => [
     label,
     formatPerplexity(validation?.perplexity),
     formatPerplexity(test?.perplexity),
   ];
-  const models = [['dense', dense] as const, [criterion, chosen] as const];
+  const beta = plan.from?.values.beta;
+  const models = [
+    ['dense', dense] as const,
+    ...(uniform ? [[`${criterion}, β = 0`, uniform] as const] : []),
+    [uniform && beta !== undefined ? `${criterion}, β = ${formatNumber(beta)}` : criterion, chosen] as const,
+  ];
   const evaluated = chosen.validation || chosen.test;
   return [
     ...(evaluated
