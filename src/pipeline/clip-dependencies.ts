@@ -49,8 +49,8 @@ export async function measureDependencies(
         }
         const stretch = { layers: [one, two], start: await before(place), before: () => undefined };
         return await withClipLoss(search, { ...stretch, dense: residuals.at, shape: embedded }, async (loss) => {
-          const greedy = await greedyClips(2, clipGrid(bits), loss);
-          const joint = await jointClips(2, clipGrid(bits), loss);
+          const greedy = await greedyClips(2, clipGrid(bits), loss, engine.concurrency);
+          const joint = await jointClips(2, clipGrid(bits), loss, engine.concurrency);
           return greedy.loss === 0 ? 0 : (greedy.loss - joint.loss) / greedy.loss;
         });
       });

@@ -72,7 +72,8 @@ export async function withClipLoss<T>(
   const pieceOf = (layer: ClipLayer): number => pieces.findIndex((piece) => piece.layers.includes(layer));
   return await withResources(async (own) => {
     const loaded = new Map<string, ReturnType<RunPiece>>();
-    const kept = new Map<number, { readonly key: string; readonly values: Values }>();
+    // Losses may be asked for side by side, so what is not there yet is kept too.
+    const kept = new Map<number, { readonly key: string; readonly values: Promise<Values> }>();
     return await use(async (clips) => {
       const searched = new Map(clips.map((clip, i) => [layers[i]!, clip]));
       const last = layers[clips.length - 1]!;
@@ -86,14 +87,15 @@ export async function withClipLoss<T>(
         key += `${place}:${on.map((layer) => `${layer.index}=${clipAt(layer)}`)};`;
         const found = kept.get(place);
         if (place < to && found?.key === key) {
-          values = found.values;
+          values = await found.values;
           continue;
         }
         const id = `${place}:${on.map(({ index }) => index)}`;
         const run = loaded.get(id) ?? runner(own, piece, on);
         loaded.set(id, run);
-        values = await run(values, shape, (layer) => clipAt(layer)!);
-        if (place < to) kept.set(place, { key, values });
+        const made = run(values, shape, (layer) => clipAt(layer)!);
+        if (place < to) kept.set(place, { key, values: made });
+        values = await made;
       }
       return squaredDistance(values, await dense(to));
     });

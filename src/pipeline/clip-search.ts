@@ -33,6 +33,7 @@ export function denseResiduals(
   const kept = new Map<number, Values>();
   let stream: Promise<Activations> | undefined;
   let next = 0;
+  let before: Promise<unknown> = Promise.resolve();
   const step = async (): Promise<void> => {
     const { block, part } = pieces[next]!;
     stream ??= sameShape(embedded);
@@ -44,14 +45,23 @@ export function denseResiduals(
     kept.set(next++, await valuesOf(to));
   };
   return {
-    at: async (place) => {
-      while (next <= place) await step();
-      return kept.get(place)!;
+    at: (place) => {
+      // Losses are asked for side by side; the stream goes one step at a time.
+      const walk = async (): Promise<Values> => {
+        while (next <= place) await step();
+        return kept.get(place)!;
+      };
+      const found = before.then(walk);
+      before = found.catch(() => undefined);
+      return found;
     },
     keep: (place) => {
       for (const key of kept.keys()) if (key < place) kept.delete(key);
     },
-    close: async () => (await stream)?.close(),
+    close: async () => {
+      await before;
+      await (await stream)?.close();
+    },
   };
 }
 
@@ -88,8 +98,8 @@ export async function searchClips(
             dense: residuals.at,
           },
           async (loss) => {
-            const joint = await jointClips(own.length, grid, loss);
-            const greedy = own.length === 1 ? joint : await greedyClips(own.length, grid, loss);
+            const joint = await jointClips(own.length, grid, loss, engine.concurrency);
+            const greedy = own.length === 1 ? joint : await greedyClips(own.length, grid, loss, engine.concurrency);
             const plain = await loss(own.map(() => 1));
             return { clips: joint.clips, loss: { plain, greedy: greedy.loss, joint: joint.loss } };
           },

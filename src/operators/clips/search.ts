@@ -3,6 +3,8 @@
 // live with it; that can be worse than no clips at all. Joint: every combination, judged at the block's output. Of equal losses
 // the first wins, in the order of the grid, the first layer slowest. So joint ≤ greedy at the block's output, always.
 
+import { settleAll } from '../../base/index.js';
+
 export type ClipLoss = (clips: readonly number[]) => Promise<number>;
 
 export type ClipChoice = { readonly clips: readonly number[]; readonly loss: number };
@@ -11,20 +13,28 @@ export type ClipChoice = { readonly clips: readonly number[]; readonly loss: num
 export const clipGrid = (bits: number): readonly number[] =>
   bits > 4 ? [1, 0.995, 0.99, 0.985, 0.98] : [1, 0.9, 0.8, 0.7, 0.6, 0.5];
 
-export async function greedyClips(layers: number, grid: readonly number[], loss: ClipLoss): Promise<ClipChoice> {
+/** `atOnce` losses are asked for side by side; the result does not depend on it. */
+export async function greedyClips(
+  layers: number,
+  grid: readonly number[],
+  loss: ClipLoss,
+  atOnce = 1,
+): Promise<ClipChoice> {
   let chosen: ClipChoice = { clips: [], loss: Number.POSITIVE_INFINITY };
   for (let layer = 0; layer < layers; layer++) {
     const { clips } = chosen;
     chosen = await leastOf(
       grid.map((clip) => [...clips, clip]),
       loss,
+      atOnce,
     );
   }
   return chosen;
 }
 
-export const jointClips = (layers: number, grid: readonly number[], loss: ClipLoss): Promise<ClipChoice> =>
-  leastOf(combinations(layers, grid), loss);
+/** `atOnce` as in `greedyClips`. */
+export const jointClips = (layers: number, grid: readonly number[], loss: ClipLoss, atOnce = 1): Promise<ClipChoice> =>
+  leastOf([...combinations(layers, grid)], loss, atOnce);
 
 /** Every choice of a clip for each layer, the last layer fastest. */
 function* combinations(layers: number, grid: readonly number[]): Generator<readonly number[]> {
@@ -32,11 +42,13 @@ function* combinations(layers: number, grid: readonly number[]): Generator<reado
   else for (const rest of combinations(layers - 1, grid)) for (const clip of grid) yield [...rest, clip];
 }
 
-async function leastOf(choices: Iterable<readonly number[]>, loss: ClipLoss): Promise<ClipChoice> {
+async function leastOf(choices: readonly (readonly number[])[], loss: ClipLoss, atOnce: number): Promise<ClipChoice> {
   let least: ClipChoice | undefined;
-  for (const clips of choices) {
-    const found = await loss(clips);
-    if (!least || found < least.loss) least = { clips, loss: found };
+  for (let first = 0; first < choices.length; first += atOnce) {
+    const some = choices.slice(first, first + atOnce);
+    const losses = await settleAll(some.map(loss));
+    for (const [i, found] of losses.entries())
+      if (!least || found < least.loss) least = { clips: some[i]!, loss: found };
   }
   return least!;
 }
