@@ -23,7 +23,10 @@ const PAPERS = [
     'ILO ([2102.07364](https://arxiv.org/abs/2102.07364))',
     '`examples/invert.ts`, no command ([what came out](docs/lab/invert.md))',
   ],
-  ['Q-VLM ([2410.08119](https://arxiv.org/abs/2410.08119))', 'not yet'],
+  [
+    'Q-VLM ([2410.08119](https://arxiv.org/abs/2410.08119))',
+    '`quantise --method qvlm`, of language models, without its training ([what came out](docs/lab/qvlm.md))',
+  ],
 ];
 
 /** As the formatter has tables. */

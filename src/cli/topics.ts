@@ -4,6 +4,7 @@
 import { CRITERIA, PATTERNS, QUANTISERS } from '../operators/index.js';
 import { DROP_METHODS, GROW_METHODS, POLICIES } from '../plan/index.js';
 import { PROFILE_MEASURES } from '../runs/index.js';
+import { QVLM } from './quantise-options.js';
 
 export type TopicRow = { readonly name: string; readonly summary: string };
 export type Topic = {
@@ -30,6 +31,11 @@ const policiesOf = (measure: string): string =>
     .filter(({ needs }) => (needs as readonly string[]).includes(measure))
     .map(({ name }) => name)
     .join(', ');
+
+const QVLM_ROW: TopicRow = {
+  name: QVLM,
+  summary: 'weights to the nearest level of their row, and activations too, with searched clips (arXiv 2410.08119)',
+};
 
 /** In the order of the help text. */
 export const TOPICS: readonly Topic[] = [
@@ -71,7 +77,7 @@ export const TOPICS: readonly Topic[] = [
     name: 'quantisers',
     flag: '--method',
     text: 'how layerwise quantise rounds weights',
-    rows: [...QUANTISERS.values()].map(row),
+    rows: [...[...QUANTISERS.values()].map(row), QVLM_ROW],
   },
   {
     name: 'measures',
