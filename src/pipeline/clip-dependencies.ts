@@ -6,9 +6,10 @@
 // And the ranges that the dense model's inputs of linears have.
 
 import { withResources } from '../base/index.js';
+import type { Engine } from '../engine/index.js';
 import { blockGraph, expertOf, type Model } from '../model/index.js';
 import { asymmetricGrid, clipGrid, clippedRange, entropiesOf, greedyClips, jointClips } from '../operators/index.js';
-import { inOrder, passBlock, runChunk, sameShape } from '../stream/index.js';
+import { type Activations, inOrder, passBlock, runChunk, sameShape } from '../stream/index.js';
 import { type ClipLayer, type ClipRanges, valuesOf } from './clip-layers.js';
 import { withClipLoss } from './clip-losses.js';
 import { type ClipSearch, denseResiduals } from './clip-search.js';
@@ -31,7 +32,7 @@ export async function measureDependencies(
   const found: number[] = [];
   await withResources(async (own) => {
     const residuals = denseResiduals(engine, dense, pieces, embedded);
-    await own(Promise.resolve(residuals));
+    await own(residuals);
     const first = await valuesOf(embedded);
     const before = async (place: number): Promise<readonly Float32Array[]> =>
       place === 0 ? first : await residuals.at(place - 1);
@@ -83,39 +84,43 @@ export async function measureRanges({ engine, dense, calibration, onProgress }: 
   const { embedded } = calibration;
   return await withResources(async (own) => {
     const stream = await own(sameShape(embedded));
-    const ranges: Map<string, { low: number; high: number }>[] = [];
+    const ranges: ClipRanges[number][] = [];
     for (let block = 0; block < dense.config.blocks; block++) {
       const from = block === 0 ? embedded : stream;
-      ranges.push(await rangesOfBlock(dense, block));
+      ranges.push(await rangesOfBlock(engine, dense, block, from));
       await passBlock(engine, dense, block, [[from, stream]]);
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${dense.config.blocks}` });
-
-      async function rangesOfBlock(model: Model, at: number): Promise<Map<string, { low: number; high: number }>> {
-        const sites = new Map(model.linears[at]!.map(({ site }) => [site as string, { low: 0, high: 0 }]));
-        await withResources(async (ownSession) => {
-          const graph = blockGraph(model, at, { length: from.length, outputs: 'inputs' });
-          const session = await ownSession(engine.load(graph));
-          const run = (chunk: number) => runChunk(session, from, chunk);
-          await inOrder(engine.concurrency, from.chunks.length, run, (outputs) => {
-            for (const [site, range] of sites) {
-              const [low, high] = clippedRange(outputs[site]!.data as Float32Array);
-              range.low = Math.min(range.low, low);
-              range.high = Math.max(range.high, high);
-            }
-          });
-        });
-        // An expert that no token reached has the range of the others.
-        const seen = [...sites].filter(([site]) => expertOf(site) !== undefined);
-        for (const [site, range] of seen) {
-          if (range.high > range.low) continue;
-          const side = site.replace(/^expert_\d+/, '');
-          const alike = seen.filter(([other]) => other.endsWith(side)).map(([, one]) => one);
-          range.low = Math.min(...alike.map(({ low }) => low));
-          range.high = Math.max(...alike.map(({ high }) => high));
-        }
-        return sites;
-      }
     }
     return ranges;
   });
+}
+
+async function rangesOfBlock(
+  engine: Engine,
+  model: Model,
+  block: number,
+  from: Activations,
+): Promise<ClipRanges[number]> {
+  const ranges = new Map(model.linears[block]!.map(({ site }) => [site as string, { low: 0, high: 0 }]));
+  await withResources(async (own) => {
+    const session = await own(engine.load(blockGraph(model, block, { length: from.length, outputs: 'inputs' })));
+    const run = (chunk: number) => runChunk(session, from, chunk);
+    await inOrder(engine.concurrency, from.chunks.length, run, (outputs) => {
+      for (const [site, range] of ranges) {
+        const [low, high] = clippedRange(outputs[site]!.data as Float32Array);
+        range.low = Math.min(range.low, low);
+        range.high = Math.max(range.high, high);
+      }
+    });
+  });
+  // An expert that no token reached has the range of the others.
+  const experts = [...ranges].filter(([site]) => expertOf(site) !== undefined);
+  for (const [site, range] of experts) {
+    if (range.high > range.low) continue;
+    const side = site.replace(/^expert_\d+/, '');
+    const alike = experts.filter(([other]) => other.endsWith(side)).map(([, one]) => one);
+    range.low = Math.min(...alike.map(({ low }) => low));
+    range.high = Math.max(...alike.map(({ high }) => high));
+  }
+  return ranges;
 }

@@ -80,38 +80,39 @@ export async function searchClips(
   const runner = createPieceRunner(search);
   return await withResources(async (own) => {
     const residuals = denseResiduals(engine, dense, pieces, embedded);
-    await own(Promise.resolve(residuals));
+    await own(residuals);
     let stream: Values = await valuesOf(embedded);
     let place = 0;
     const clips = new Map<number, number>();
     const results: StretchResult[] = [];
     for (const [stretch, { from, to }] of spans.entries()) {
-      const own = layers.slice(from, to);
+      const searched = layers.slice(from, to);
       residuals.keep(place);
       const start = stream;
       const result = await step(stretch, () =>
         withClipLoss(
           search,
           {
-            ...{ layers: own, start, shape: embedded },
+            ...{ layers: searched, start, shape: embedded },
             before: ({ index }) => clips.get(index),
             dense: residuals.at,
           },
           async (loss) => {
-            const joint = await jointClips(own.length, grid, loss, engine.concurrency);
-            const greedy = own.length === 1 ? joint : await greedyClips(own.length, grid, loss, engine.concurrency);
-            const plain = await loss(own.map(() => 1));
+            const joint = await jointClips(searched.length, grid, loss, engine.concurrency);
+            const greedy =
+              searched.length === 1 ? joint : await greedyClips(searched.length, grid, loss, engine.concurrency);
+            const plain = await loss(searched.map(() => 1));
             return { clips: joint.clips, loss: { plain, greedy: greedy.loss, joint: joint.loss } };
           },
         ),
       );
       results.push(result);
-      for (const [i, layer] of own.entries()) clips.set(layer.index, result.clips[i]!);
+      for (const [i, layer] of searched.entries()) clips.set(layer.index, result.clips[i]!);
       // Pieces all of whose layers have clips are behind the search.
       while (place < pieces.length && pieces[place]!.layers.every(({ index }) => clips.has(index))) {
         const piece = pieces[place++]!;
-        stream = await withResources(async (own) =>
-          runner(own, piece, piece.layers)(stream, embedded, ({ index }) => clips.get(index)!),
+        stream = await withResources(async (forPiece) =>
+          runner(forPiece, piece, piece.layers)(stream, embedded, ({ index }) => clips.get(index)!),
         );
       }
       onProgress({ kind: 'advance', by: to - from, detail: `layer ${to} of ${layers.length}` });
