@@ -22,7 +22,7 @@ export type Dependency = (typeof DEPENDENCIES)[number];
 export const CLIP_RANGES = ['token', 'tensor'] as const;
 export type ClipRange = (typeof CLIP_RANGES)[number];
 
-export const ACTIVATION_DEFAULTS = { dependency: 'fixed', range: 'token', calibrationSamples: 8 } as const;
+export const ACTIVATION_DEFAULTS = { dependency: 'entropy', range: 'token', calibrationSamples: 8 } as const;
 
 export type ActivationsOptions = RunOptions &
   WindowingOptions & {
@@ -34,7 +34,7 @@ export type ActivationsOptions = RunOptions &
     readonly bits: number;
     /** Bits of what these linears read. Defaults to `bits`. */
     readonly activationBits?: number;
-    /** How layers are put together for the search of clips: `entropy`, `measured` or `fixed` (three at a time). Defaults to `fixed`. */
+    /** How layers are put together for the search of clips: `entropy`, `measured` or `fixed` (three at a time). Defaults to `entropy`. */
     readonly dependency?: string;
     /** h₀: layers are searched together where their dependencies are on average above it. Defaults to the mean of all. */
     readonly threshold?: number;

@@ -235,8 +235,8 @@ describe('one model', () => {
     expect(await code({ activationBits: 16 })).toBe('E_OPTION_ACTIVATION_BITS');
     expect(await code({ dependency: 'guessed' })).toBe('E_OPTION_DEPENDENCY');
     expect(await code({ activationRange: 'channel' })).toBe('E_OPTION_ACTIVATION_RANGE');
-    expect(await code({ threshold: 1 })).toBe('E_OPTION_THRESHOLD');
-    expect(await code({ dependency: 'entropy', threshold: -1 })).toBe('E_OPTION_THRESHOLD');
+    expect(await code({ dependency: 'fixed', threshold: 1 })).toBe('E_OPTION_THRESHOLD');
+    expect(await code({ threshold: -1 })).toBe('E_OPTION_THRESHOLD');
     expect(await code({ calibration: undefined })).toBe('E_OPTION_CALIBRATION');
     expect(await code({ validation: undefined })).toBe('E_OPTION_VALIDATION');
     const { out } = await quantise({ checkpoint: source, out: join(folder, 'scaled'), bits: 4, method: 'rtn' });
