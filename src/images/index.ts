@@ -13,7 +13,6 @@ export {
   type PrepareOptions,
   passImages,
   prepareImages,
-  refuseShared,
 } from './prepare.js';
 export { type ChannelOrder, normalise, outputSize, preprocess } from './preprocess.js';
 export { type Preprocessing, readPreprocessing } from './preprocessing.js';

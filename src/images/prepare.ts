@@ -2,7 +2,7 @@
 // record holds what is needed to get the same bytes again, and their hash.
 
 import { createHash } from 'node:crypto';
-import { createRng, type OnProgress, OptionError, ResourceError, sha256, silent } from '../base/index.js';
+import { createRng, type OnProgress, OptionError, ResourceError, silent } from '../base/index.js';
 import type { Size } from './crop.js';
 import { DECODERS, decodeImage, type Orientation } from './decode.js';
 import { outputSize, preprocess } from './preprocess.js';
@@ -239,27 +239,4 @@ function countLabels(items: readonly ImageItem[]): ImageRecord['labels'] {
   for (const { label } of items) if (label !== undefined) counts.set(label, (counts.get(label) ?? 0) + 1);
   if (counts.size === 0) return null;
   return { classes: counts.size, fewest: Math.min(...counts.values()), most: Math.max(...counts.values()) };
-}
-
-/**
- * Refuses images that are in both: what calibrates or chooses must not be what is reported. Equal are equal pixels, whatever the
- * files are called. `roles` are the options' names.
- * @throws OptionError E_OPTION_IMAGES_SHARED
- */
-export function refuseShared(
-  one: Pick<PreparedImages, 'pixels' | 'items'>,
-  other: Pick<PreparedImages, 'pixels' | 'items'>,
-  roles: readonly [one: string, other: string],
-): void {
-  const known = new Map(one.pixels.map((pixels, place) => [sha256(pixels), one.items[place]!.name]));
-  const shared = other.pixels.flatMap((pixels, place) => {
-    const name = known.get(sha256(pixels));
-    return name === undefined ? [] : [`${name} and ${other.items[place]!.name}`];
-  });
-  if (shared.length === 0) return;
-  throw new OptionError(
-    'E_OPTION_IMAGES_SHARED',
-    `--${roles[1]}: expected other images than those of --${roles[0]}; ${shared.length} are in both, such as ${shared[0]}. Use parts that share none.`,
-    { option: roles[1], shared: shared.length },
-  );
 }

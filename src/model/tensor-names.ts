@@ -94,7 +94,7 @@ const partsOf = (config: ModelConfig, block: number): BlockParts =>
   ARCHITECTURES[config.architecture].parts(blockConfig(config, block), block);
 
 /** How names of a block's tensors begin: its number, or those of its stage and of its place there. */
-export function blockPrefix({ image }: ModelConfig, { blocks }: TensorNames, block: number): string {
+function blockPrefix({ image }: ModelConfig, { blocks }: TensorNames, block: number): string {
   const stage = image ? image.stages.findLastIndex(({ first }) => first <= block) : -1;
   return stage < 0 ? `${blocks}${block}.` : `${blocks}${stage}.layers.${block - image!.stages[stage]!.first}.`;
 }

@@ -6,9 +6,9 @@ import { describeValues, formatPerplexity } from '../words/index.js';
 import { drawLines } from './charts.js';
 import { fidelityTable } from './fidelity.js';
 import { escapeHtml, figure, type Html, note, section, table } from './html.js';
-import { keyOfLines } from './key.js';
 import { formatPercent, formatRatios, formatTarget } from './numbers.js';
 import { page } from './page.js';
+import { keyOfLines } from './palette.js';
 import { taskTable } from './tasks.js';
 
 /** One self-contained HTML document. Equal records give equal bytes. */

@@ -5,9 +5,8 @@ import { CONTENDER_KINDS, type ContenderKind, type Frontier, readContender } fro
 import { describeStart, formatBytes, formatCount, frontierTable, nameFronts } from '../words/index.js';
 import { drawFront, type FrontPoint } from './charts.js';
 import { escapeHtml, type Html, list, note, type Row, section, table } from './html.js';
-import { keyOfForms, markOfForm } from './key.js';
 import { page } from './page.js';
-import { FORM_MARKS, PALETTE } from './palette.js';
+import { FORM_MARKS, keyOfForms, markOfForm, PALETTE } from './palette.js';
 
 const KINDS: Readonly<Record<ContenderKind, string>> = {
   dense: 'float32',

@@ -4,8 +4,8 @@ import { type HealRecord, readFidelity } from '../records/index.js';
 import { formatCount, formatNats, formatPercent, formatPerplexity } from '../words/index.js';
 import { drawLines } from './charts.js';
 import { escapeHtml, figure, type Html, list, note, type Row, section, table } from './html.js';
-import { keyOfLines } from './key.js';
 import { page } from './page.js';
+import { keyOfLines } from './palette.js';
 import { textsTable } from './sections/origin.js';
 
 /** One self-contained HTML document. Equal records give equal bytes. */

@@ -5,8 +5,8 @@ import type { UnlearnRecord } from '../records/index.js';
 import { formatNats, formatPercent } from '../words/index.js';
 import { drawLines } from './charts.js';
 import { escapeHtml, figure, type Html, list, note, type Row, section, table } from './html.js';
-import { keyOfLines } from './key.js';
 import { page } from './page.js';
+import { keyOfLines } from './palette.js';
 import { textsTable } from './sections/origin.js';
 
 const LEAKS = {

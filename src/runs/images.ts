@@ -22,7 +22,7 @@ export type PreparedImages = { readonly content: Images; readonly record: Manife
 const FILE = 'preprocessor_config.json';
 
 /** What is done to an image before a model reads it. @throws CheckpointError E_CHECKPOINT_PREPROCESSING without the file; as `readPreprocessing` */
-export async function preprocessingOf({ checkpoint, config }: Model): Promise<Preprocessing> {
+async function preprocessingOf({ checkpoint, config }: Model): Promise<Preprocessing> {
   const path = join(checkpoint.dir, FILE);
   const text = await readDocument(path).catch((error: unknown) => {
     throw new CheckpointError(

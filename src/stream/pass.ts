@@ -7,7 +7,7 @@ import type { Activations } from './activations.js';
 import { runBlock } from './stream.js';
 
 /** Gives a store the shape that a block’s output has. */
-export function reshapeAfter({ config }: Model, block: number, to: Activations): void {
+function reshapeAfter({ config }: Model, block: number, to: Activations): void {
   const { length, width } = residualShape(config, block, to.length);
   to.reshape(length, width);
 }

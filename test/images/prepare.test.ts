@@ -13,7 +13,6 @@ import {
   prepareImages,
   preprocess,
   readPreprocessing,
-  refuseShared,
 } from '../../src/images/index.js';
 import { testWith } from '../shared.js';
 import { golden, imageBytes, imagePath } from './golden.js';
@@ -88,14 +87,6 @@ describe('prepared images', () => {
       }
       expect(await pass.next()).toEqual({ done: true, value: whole.record });
     }
-  });
-
-  test('images in two parts are found by their pixels', async () => {
-    const [all, some] = [await prepare(), await prepare({ count: 2 })];
-    const roles = ['calibration', 'test'] as const;
-    expect(() => refuseShared(all, some, roles)).toThrow(/--test: .*2 are in both, such as cat\/jpeg-444\.jpg/);
-    const rest = { pixels: all.pixels.slice(2), items: all.items.slice(2) };
-    expect(() => refuseShared(rest, some, roles)).not.toThrow();
   });
 
   test('labels are the model’s where they are given', async () => {

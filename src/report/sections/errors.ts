@@ -5,7 +5,7 @@
 import type { Manifest } from '../../records/index.js';
 import { drawErrors, drawLines } from '../charts.js';
 import { escapeHtml, figure, type Html, section, table } from '../html.js';
-import { keyOf, keyOfLines } from '../key.js';
+import { keyOf, keyOfLines } from '../palette.js';
 import { isUniform, policyName } from '../reading.js';
 
 type Curve = { readonly name: string; readonly errors: readonly number[] };

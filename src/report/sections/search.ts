@@ -5,8 +5,8 @@ import type { Manifest, Trial } from '../../records/index.js';
 import { describeValues, formatNats, formatNumber, symbolOf, wordsOfLoss } from '../../words/index.js';
 import { drawSearch, searchTop, type TrialPoint } from '../charts.js';
 import { escapeHtml, figure, type Html, note, section, table } from '../html.js';
-import { type KeyEntry, keyOf } from '../key.js';
 import { formatEstimate, formatRatios } from '../numbers.js';
+import { type KeyEntry, keyOf } from '../palette.js';
 import { chosenTrial } from '../reading.js';
 
 export function searchSection(manifest: Manifest): Html {

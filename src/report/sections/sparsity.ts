@@ -3,8 +3,8 @@
 import type { Manifest } from '../../records/index.js';
 import { drawSparsity } from '../charts.js';
 import { escapeHtml, figure, type Html, section, table } from '../html.js';
-import { keyOf } from '../key.js';
 import { formatPercent, formatTarget } from '../numbers.js';
+import { keyOf } from '../palette.js';
 import { isUniform, policyName } from '../reading.js';
 
 export function sparsitySection(manifest: Manifest): Html {
