@@ -9,7 +9,8 @@ preprocessor_config.json. Run by hand; one core is enough.
 
 The last 200 training images of each class are held out of training: `folders` copies them to splits/validation, where β is
 chosen. splits/calibration has 512 of the images that were trained on, splits/test the first 200 test images of each class.
-The accuracy printed at the end is of all 10,000 test images, by the checkpoint and the image processor read back from disk.
+The accuracy printed at the end is of all 10,000 test images, by the checkpoint and the image processor read back from disk:
+67.4 % for the ViT and 67.7 % for the ConvNeXt as the defaults train them. Both would gain from more epochs.
 """
 
 import argparse
