@@ -22,4 +22,5 @@ writeFileSync(join(folder, 'help.md'), renderTopics(TOPICS, COMMANDS));
 writeFileSync(join(root, 'docs/reference/errors.md'), renderErrors(readCodes(join(root, 'src'))));
 writeFileSync(join(root, 'docs/reference/api.md'), renderApi(join(root, 'dist')));
 
-writeFileSync(join(root, 'FEATURES.md'), renderFeatures(makeMatrix(FAMILIES, CRITERIA)));
+const TEXT_FAMILIES = new Map([...FAMILIES].filter(([, { image, head }]) => !image && !head));
+writeFileSync(join(root, 'FEATURES.md'), renderFeatures(makeMatrix(TEXT_FAMILIES, CRITERIA)));

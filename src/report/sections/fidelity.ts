@@ -19,17 +19,23 @@ export function fidelitySection(manifest: Manifest): Html {
     'fidelity',
     'Distance to the dense model',
     fidelityTable(models),
-    `<p>${sentence(fidelity, edited)}</p>`,
+    `<p>${sentence(fidelity, edited, unitOf(manifest))}</p>`,
     note(
-      `KL(dense ‖ ${edited}) of the next token’s distribution, nats, over the ${fidelity.tokens} ${fidelity.text} tokens that perplexity scores; lower is better. One token in a thousand is above the percentile. Texts without a difference count with all their tokens.`,
+      manifest.images
+        ? `KL(dense ‖ ${edited}) of the classes’ probabilities, nats, over ${fidelity.windows} ${fidelity.text} images; lower is better. One image in a thousand is above the percentile.`
+        : `KL(dense ‖ ${edited}) of the next token’s distribution, nats, over the ${fidelity.tokens} ${fidelity.text} tokens that perplexity scores; lower is better. One token in a thousand is above the percentile. Texts without a difference count with all their tokens.`,
     ),
     example(fidelity, edited),
   );
 }
 
-function sentence(fidelity: Fidelity, edited: string): Html {
+/** What is compared one by one, and what both models find likeliest. */
+const unitOf = ({ images }: Manifest): readonly [many: string, found: string] =>
+  images ? ['images', 'class'] : ['tokens', 'next token'];
+
+function sentence(fidelity: Fidelity, edited: string, [many, found]: ReturnType<typeof unitOf>): Html {
   const { agreement, same } = readFidelity(fidelity);
-  const share = `For ${formatPercent(agreement.mean, 1)} of the tokens the ${edited} model finds the same next token likeliest as the dense model`;
+  const share = `For ${formatPercent(agreement.mean, 1)} of the ${many} the ${edited} model finds the same ${found} likeliest as the dense model`;
   if (same === null) return `${share}.`;
   const { tokens, same: all } = fidelity.greedy!;
   const whole = all.filter((count) => count === tokens).length;

@@ -37,7 +37,7 @@ export function perplexitySection(manifest: Manifest): Html {
       }),
     );
   return section(
-    'perplexity',
+    words.compared === 'ratio' ? 'perplexity' : 'loss',
     words.title,
     table(words.title, ['', ...columns], rows),
     caption(manifest, texts, compared),
