@@ -33,6 +33,7 @@ import {
   type LocalExecutor,
   measureAt,
   measureOnce,
+  nameClasses,
   nameSource,
   normaliseGradient,
   normalisePrune,
@@ -89,12 +90,13 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   // Uniform needs calibration text only if the criterion does; other policies may need it too.
   const { settings } = cells.find((cell) => cell.settings.calibration !== undefined) ?? cells[0]!;
   await checkOut(settings.out, settings.resume);
-  const model = await openSource(settings.checkpoint, settings.onProgress, { images: true });
+  const opened = await openSource(settings.checkpoint, settings.onProgress, { images: true, trunk: settings.scope });
   for (const cell of cells) {
-    checkAgainstModel(cell.settings, model);
+    checkAgainstModel(cell.settings, opened);
     requireCalibration(cell.settings.policy, settings.calibration !== undefined);
   }
-  await checkOutside(settings.out, model.checkpoint.dir);
+  await checkOutside(settings.out, opened.checkpoint.dir);
+  const model = await nameClasses(opened, settings);
   // One cell's database of levels is there at a time.
   const levels = Math.max(...cells.map((cell) => spaceForLevels(cell.settings, model)));
   if (!settings.resume) await checkSpace(settings.out, 4 * model.bytes + levels);

@@ -26,6 +26,7 @@ import {
   fidelityOf,
   gainsOf,
   isOnlyToBeCleared,
+  nameClasses,
   openGrids,
   openRun,
   openSource,
@@ -76,10 +77,11 @@ export async function editCheckpoint(given: PruneSettings, prepare: Preparation 
   const done = resume && (await isOnlyToBeCleared(out));
   if (!done) await checkOut(out, resume);
   await prepare.checkBefore?.();
-  const model = await openSource(given.checkpoint, onProgress, { images: true });
-  const settings = withSampleCount(prepare.complete?.(given, model) ?? given, model);
-  checkAgainstModel(settings, model);
-  if (!done) await checkOutside(out, model.checkpoint.dir);
+  const opened = await openSource(given.checkpoint, onProgress, { images: true, trunk: given.scope });
+  const settings = withSampleCount(prepare.complete?.(given, opened) ?? given, opened);
+  checkAgainstModel(settings, opened);
+  if (!done) await checkOutside(out, opened.checkpoint.dir);
+  const model = await nameClasses(opened, settings);
   await prepare.check?.(model);
   return await editModel(settings, model, done, prepare).catch((error) => blameWeights(model, error));
 }
@@ -123,7 +125,7 @@ async function editModel(
     settings.onProgress({ kind: 'stage', stage: 'writing' });
     const dropped = [...model.linears.keys()].filter((block) => isDropped(model, choice.candidate.plan, block));
     const final = await assemble(model, grids, workspace, dirOf(choice), dropped, settings);
-    const edited = await openModel(final);
+    const edited = await openModel(final, undefined, model.trunk);
     const { compared: _, ...uniformScores } = uniform;
     const { compared, ...chosenScores } = chosen;
     const manifest = buildManifest({
@@ -223,12 +225,12 @@ async function assemble(
   if (grids || scales.length > 0) {
     const columns = new Map(model.linears.flat().map((linear) => [weightName(linear), linear.columns]));
     const made = scales.map((linear) => ({ ...linear, columns: columns.get(linear.name)! }));
-    await carryScales({ grids, written: await openModel(whole), made, onProgress });
+    await carryScales({ grids, written: await openModel(whole, undefined, model.trunk), made, onProgress });
   }
   if (dropped.length === 0) return whole;
   const final = workspace.at('final');
   await rm(final, { recursive: true, force: true });
-  const written = await openModel(whole);
+  const written = await openModel(whole, undefined, model.trunk);
   await removeBlocks({ model: written, grids: await openGrids(written), onProgress }, final, new Set(dropped));
   await rm(whole, { recursive: true, force: true });
   return final;

@@ -9,6 +9,7 @@ import type { Evaluation, Fidelity, ManifestText } from '../records/index.js';
 import {
   checkImages,
   type ImageSettings,
+  nameClasses,
   openEngine,
   openSource,
   prepareImageSet,
@@ -30,19 +31,26 @@ type Asked = ImageSettings & { readonly images: string; readonly dense: string |
 /** @throws as `prune`, for its checkpoint and images; OptionError E_OPTION_DENSE, E_OPTION_LABELS */
 export async function evaluateImages(checkpoint: string, asked: Asked, settings: RunSettings): Promise<ImageScores> {
   const { onProgress } = settings;
-  const model = await openSource(checkpoint, onProgress, { images: true });
-  if (!model.config.image) {
+  const opened = await openSource(checkpoint, onProgress, { images: true });
+  if (!opened.config.image) {
     throw new OptionError(
       'E_OPTION_IMAGES',
-      `--images: ${checkpoint} is a ${model.config.family} model, which reads text. Use --text.`,
-      { option: 'images', family: model.config.family },
+      opened.trunks.includes('language')
+        ? `--images: ${checkpoint} answers questions about images. Use --qa.`
+        : `--images: ${checkpoint} is a ${opened.config.family} model, which reads text. Use --text.`,
+      { option: 'images', family: opened.config.family },
     );
   }
-  checkImages(asked, model);
-  const dense = asked.dense === undefined ? undefined : await openSource(asked.dense, onProgress, { images: true });
+  // Without classes the vectors of images have nothing to be compared with, with --dense neither.
+  checkImages({ ...asked, test: asked.images }, opened);
+  const original = asked.dense === undefined ? undefined : await openSource(asked.dense, onProgress, { images: true });
+  if (original) checkImages({ ...asked, test: asked.images }, original);
+  const named = { ...settings, classes: asked.classes, templates: asked.templates };
+  const model = await nameClasses(opened, named);
+  const dense = original && (await nameClasses(original, named));
   if (dense) requireAlike(model, dense);
-  const { images, labels, orientation } = asked;
-  const request = { path: images, order: 'all', seed: 0, labels, orientation, onProgress } as const;
+  const { images, labels, orientation, classes, templates } = asked;
+  const request = { path: images, order: 'all', seed: 0, labels, orientation, classes, templates, onProgress } as const;
   const { content, record } = await prepareImageSet(model, request);
   if (!content.labels && !dense) {
     throw new OptionError(

@@ -34,6 +34,7 @@ import { loadTokenizer, type WindowStart } from '../text/index.js';
 import { compareCheckpoints, type DenseSettings, openDense, requireSameWindows, runDense } from './dense-model.js';
 import { evaluateImages, type ImageScores } from './evaluate-images.js';
 import { type Asked, evaluatePacked, longestWindow, NO_TEXT, type Scores } from './evaluate-packed.js';
+import { evaluateQuestions, type QuestionScores } from './evaluate-questions.js';
 import { writeHarness } from './harness.js';
 
 export type EvaluateOptions = RunOptions &
@@ -48,6 +49,12 @@ export type EvaluateOptions = RunOptions &
     readonly labels?: string;
     /** Whether the EXIF orientation of an image is applied: `ignore` or `apply`. Defaults to `ignore`. */
     readonly orientation?: string;
+    /** File with the names of classes, one a line, that a CLIP or SigLIP is scored against. */
+    readonly classes?: string;
+    /** File with the texts that these names are put into at `{}`, one a line. Defaults to “a photo of a {}.” */
+    readonly templates?: string;
+    /** Questions about images with their answers, to score a model that answers these on. */
+    readonly qa?: string;
     /**
      * The most tokens that the model reads at once, which for a text is the length of a window. Defaults to the model's
      * maximum, for a text at most 2048.
@@ -74,6 +81,8 @@ export type EvaluateOptions = RunOptions &
 export type EvaluateResult = Scores & {
   /** Of a model of images; `source`, `fidelity` and `calibration` are of them then. */
   readonly images: Pick<ImageScores, 'evaluation' | 'dense'> | undefined;
+  /** Of a model that answers questions about images; `source`, `fidelity` and `calibration` are of them then. */
+  readonly questions?: Pick<QuestionScores, 'model' | 'dense'> | undefined;
   readonly seconds: number;
 };
 
@@ -91,10 +100,16 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   const tasks = normaliseTasks(options);
   if (options.images !== undefined) return await scoreImages({ ...options, images: options.images }, settings, started);
   if (options.labels !== undefined) refuseMissing('images', 'images with --labels, which says how they are read');
+  if (options.classes !== undefined) refuseMissing('images', 'images with --classes, which they are scored against');
+  if (options.templates !== undefined) refuseMissing('images', 'images with --templates, which names are put into');
+  if (options.qa !== undefined) return await scoreQuestions({ ...options, qa: options.qa }, settings, started);
   if (options.orientation !== undefined)
     refuseMissing('images', 'images with --orientation, which says how they are read');
   if (text === undefined && !tasks)
-    refuseMissing('text', 'a text file, --tasks or --suite, or --images for a model of images');
+    refuseMissing(
+      'text',
+      'a text file, --tasks or --suite, --images for a model of images, or --qa for one that answers questions',
+    );
   if (dense !== undefined && text === undefined)
     refuseMissing('text', 'a text with --dense, on which the two are compared');
   if (options.greedyTokens !== undefined && dense === undefined) {
@@ -122,11 +137,30 @@ async function scoreImages(
   for (const option of OF_TEXTS) {
     if (options[option] !== undefined) conflict(flagOf(option), 'images', 'it is for models that read text');
   }
+  if (options.qa !== undefined) conflict('qa', 'images', 'a model either answers questions or has classes');
   const { checkpoint, images, dense } = options;
   const asked = { images, dense, ...normaliseImages(options) };
   const { evaluation, dense: before, ...scores } = await evaluateImages(checkpoint, asked, settings);
   const seconds = (performance.now() - started) / 1000;
-  return { ...scores, text: undefined, tasks: undefined, images: { evaluation, dense: before }, seconds };
+  const found = { evaluation, dense: before };
+  return { ...scores, text: undefined, tasks: undefined, images: found, seconds };
+}
+
+async function scoreQuestions(
+  options: EvaluateOptions & { readonly qa: string },
+  settings: RunSettings,
+  started: number,
+): Promise<EvaluateResult> {
+  for (const option of OF_TEXTS) {
+    if (option !== 'sequenceLength' && options[option] !== undefined)
+      conflict(flagOf(option), 'qa', 'it is for models that read text');
+  }
+  const { checkpoint, qa, dense, sequenceLength } = options;
+  const asked = { qa, dense, sequenceLength, orientation: normaliseImages(options).orientation };
+  const { model, dense: before, ...scores } = await evaluateQuestions(checkpoint, asked, settings);
+  const seconds = (performance.now() - started) / 1000;
+  const found = { model, dense: before };
+  return { ...scores, text: undefined, tasks: undefined, images: undefined, questions: found, seconds };
 }
 
 const flagOf = (name: string): string => name.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);

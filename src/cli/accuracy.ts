@@ -7,7 +7,7 @@ import { formatTable } from './format.js';
 type Row = readonly [label: string, evaluation: Evaluation | null | undefined];
 
 /** The mean cross-entropy, in nats. */
-const crossEntropyOf = ({ nll }: Evaluation): number => nll.reduce((a, b) => a + b, 0) / nll.length;
+export const crossEntropyOf = ({ nll }: Evaluation): number => nll.reduce((a, b) => a + b, 0) / nll.length;
 
 /** A line per model that was scored on images, the first the one that others are compared with; empty where none was. */
 export function accuracyTable(title: string, rows: readonly Row[]): string[] {

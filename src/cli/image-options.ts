@@ -21,4 +21,30 @@ export const IMAGE_OPTIONS = {
     text: 'whether images are turned as their EXIF data says',
     otherwise: 'ignore, as torchvision’s ImageFolder does',
   },
+  qa: {
+    kind: 'text',
+    flag: '--qa',
+    value: 'file',
+    text: 'questions about images with their answers, for a model that answers these: JSON lines, LLaVA’s or ScienceQA’s .json, .parquet or .tar (docs/guide/image-data.md)',
+  },
+  scope: {
+    kind: 'text',
+    flag: '--scope',
+    value: 'vision|language',
+    text: 'which trunk of a checkpoint with several; the others stay as they are, byte for byte',
+    otherwise: 'language where there is one, else vision',
+  },
+  classes: {
+    kind: 'text',
+    flag: '--classes',
+    value: 'file',
+    text: 'names of classes, one a line, against which a model of images and texts (CLIP, SigLIP) is scored; the classes of the images are matched with them by name',
+  },
+  templates: {
+    kind: 'text',
+    flag: '--templates',
+    value: 'file',
+    text: 'texts that the names of --classes are put into, one a line, with {} where a name goes; a class is the mean of its texts',
+    otherwise: 'a photo of a {}.',
+  },
 } as const;

@@ -10,13 +10,18 @@ import { headRows, startsOf, targetsOf } from './score.js';
 
 export type Choices = { readonly nll: number; readonly accuracy: number; readonly tokens: number };
 
+export type SampleChoices = Choices & {
+  /** Samples of which every scored token is the likeliest: of an answer, those that a greedy text has word for word. */
+  readonly whole: number;
+};
+
 /** Scores a stream. @throws NumericError E_NUMERIC_LOSS */
 export async function scoreChoices(
   engine: Engine,
   model: Model,
   stream: Activations,
   content: Content,
-): Promise<Choices> {
+): Promise<SampleChoices> {
   const { rows, read, firstOf } = await withResources(async (own) => {
     const { reader, rows: read } = await headRowsOf(own, engine, model, stream, content);
     const session = await own(engine.load(headGraph(reader, 'choices')));
@@ -28,22 +33,25 @@ export async function scoreChoices(
   });
   const scored = scoredPlaces(content, read.length);
   const parts = rows.map(({ nll: losses, lead }, chunk) => {
-    let [nll, right, count] = [0, 0, 0];
+    let [nll, right, count, whole] = [0, 0, 0, 0];
     for (let w = 0; w < read.chunks[chunk]!; w++) {
       const places = scored(firstOf[chunk]! + w);
+      const before = right;
       for (let i = 0; i < places.length; i++) {
         const row = w * read.length + places[i]!;
         nll += losses[row]!;
         if (lead[row] === 0) right++;
       }
       count += places.length;
+      if (right - before === places.length) whole++;
     }
-    return { nll, right, count };
+    return { nll, right, count, whole };
   });
   const tokens = parts.reduce((sum, part) => sum + part.count, 0);
   const nll = parts.reduce((sum, part) => sum + part.nll, 0) / tokens;
   if (!Number.isFinite(nll)) {
     throw new NumericError('E_NUMERIC_LOSS', `The model's loss is ${nll}. Check the text and the checkpoint.`, { nll });
   }
-  return { nll, accuracy: parts.reduce((sum, part) => sum + part.right, 0) / tokens, tokens };
+  const sum = (of: 'right' | 'whole'): number => parts.reduce((before, part) => before + part[of], 0);
+  return { nll, accuracy: sum('right') / tokens, tokens, whole: sum('whole') };
 }

@@ -30,6 +30,22 @@ const imagesSchema = z.object({
   preprocessing: z.record(z.string(), z.unknown()),
   /** How many classes came, and how many images of the rarest and the most frequent of them. */
   labels: z.object({ classes: z.number().int(), fewest: z.number().int(), most: z.number().int() }).nullable(),
+  /** Of classes that are read as texts: how many names and templates, and the SHA-256 of both. */
+  zeroShot: z.object({ hash: z.string(), names: z.number().int(), templates: z.number().int() }).optional(),
+});
+
+const dialogueSchema = z.object({
+  /** Where the text around a question comes from. */
+  format: z.enum(['chat template', 'llava-1.5']),
+  /** Tokens of answers, which are what is scored. */
+  answers: z.number().int(),
+  images: z.number().int(),
+  /** The share of tokens that are rows of images: statistics of a language model are mostly of those. */
+  imageShare: z.number(),
+  /** Questions that follow others in a conversation; they are left out. */
+  followUps: z.number().int(),
+  /** Null where no question has an image. */
+  pixels: imagesSchema.nullable(),
 });
 
 export const textSchema = z.object({
@@ -51,6 +67,11 @@ export const textSchema = z.object({
    * block 0.
    */
   images: imagesSchema.optional(),
+  /**
+   * Of questions about images: the hash is of the pixels and the tokens, a window is a question with its answer, and tokens are those of
+   * all of them without padding, an image's rows among them.
+   */
+  dialogue: dialogueSchema.optional(),
 });
 
 /** One line of the result table. `test` is null without test text. */
@@ -87,7 +108,11 @@ const manifestSchema = z.object({
     name: z.string(),
     commit: z.string().optional(),
     family: z.string(),
+    /** Of a checkpoint with several trunks: the one that the run is about. The others are in the output as they were. */
+    trunk: z.enum(['vision', 'text', 'language']).optional(),
     blocks: z.number().int(),
+    /** Blocks behind them that nothing reads. They are outside the budget, and stay as they are. */
+    dead: z.number().int().optional(),
     dtype: z.string(),
     /** All parameters (tied ones once), and those of the prunable linears. */
     parameters: z.number().int(),

@@ -11,6 +11,7 @@ import { openWorkspace, type Workspace } from './workspace.js';
 const WITHOUT_EFFECT = new Set([
   ...['threads', 'onProgress', 'out', 'resume', 'push'],
   ...['checkpoint', 'calibration', 'validation', 'test', 'tasks'],
+  ...['classes', 'templates'],
   // These say how texts are cut; the records of the texts contain that.
   ...['calibrationSamples', 'calibrationOrder', 'sequenceLength', 'windowStart'],
   // These follow from other settings.

@@ -1,8 +1,8 @@
 // The options of models that read images, and what they do not have of the options of those that read text.
 
-import { OptionError } from '../base/index.js';
-import type { Model } from '../model/index.js';
-import { conflict, oneOf, optionCode } from './checks.js';
+import { OptionError, UnsupportedError } from '../base/index.js';
+import type { Model, TrunkName } from '../model/index.js';
+import { conflict, oneOf, optionCode, refuseMissing } from './checks.js';
 import { DEFAULTS } from './defaults.js';
 
 export type ImageOptions = {
@@ -12,19 +12,44 @@ export type ImageOptions = {
   readonly labels?: string;
   /** Whether the EXIF orientation of an image is applied: `ignore` (as ImageFolder does) or `apply`. Defaults to `ignore`. */
   readonly orientation?: string;
+  /** Which trunk of a checkpoint with several: `vision`, `language` or `text`. Defaults to the main one. */
+  readonly scope?: string;
+  /** File with the names of classes, one a line, that a model of images and texts is scored against. */
+  readonly classes?: string;
+  /** File with the texts that these names are put into at `{}`, one a line. Defaults to “a photo of a {}.” */
+  readonly templates?: string;
 };
+
+const SCOPES = ['vision', 'language', 'text'] as const satisfies readonly TrunkName[];
 
 export type ImageSettings = {
   readonly labels: string | undefined;
   /** Undefined: ignored. */
   readonly orientation: 'ignore' | 'apply' | undefined;
+  readonly scope: TrunkName | undefined;
+  readonly classes: string | undefined;
+  readonly templates: string | undefined;
 };
 
-/** @throws OptionError E_OPTION_ORIENTATION */
-export const normaliseImages = ({ labels, orientation }: ImageOptions): ImageSettings => ({
-  labels,
-  orientation: orientation === undefined ? undefined : oneOf('orientation', orientation, ['ignore', 'apply']),
-});
+/** @throws OptionError E_OPTION_ORIENTATION, E_OPTION_SCOPE, E_OPTION_CLASSES */
+export function normaliseImages({ labels, orientation, scope, classes, templates }: ImageOptions): ImageSettings {
+  if (scope === 'all') {
+    throw new OptionError(
+      'E_OPTION_SCOPE',
+      '--scope all: a run is about one trunk. Run twice: with --scope vision, then with --scope language on the checkpoint that it wrote.',
+      { option: 'scope', got: scope },
+    );
+  }
+  if (templates !== undefined && classes === undefined)
+    refuseMissing('classes', 'a file of names with --templates, which they are put into');
+  return {
+    labels,
+    orientation: orientation === undefined ? undefined : oneOf('orientation', orientation, ['ignore', 'apply']),
+    scope: scope === undefined ? undefined : oneOf('scope', scope, SCOPES),
+    classes,
+    templates,
+  };
+}
 
 /** Takes `images` for the calibration set. @throws OptionError E_OPTION_CONFLICT where both are given */
 export function withCalibrationImages<O extends ImageOptions & { readonly calibration?: string }>(options: O): O {
@@ -39,10 +64,17 @@ type Given = ImageSettings & {
   readonly gradient?: string;
   readonly sequenceLength?: number | undefined;
   readonly windowStart?: unknown;
+  readonly validation?: string | undefined;
+  readonly test?: string | undefined;
 };
 
+/** Whether a checkpoint has a trunk that answers questions about images. */
+export const answersQuestions = ({ trunks }: Model): boolean => trunks.includes('language');
+
 /** @throws OptionError E_OPTION_… for an option of texts with a model of images, or the other way round */
-export function checkImages(settings: Given, { config }: Model): void {
+export function checkImages(settings: Given, model: Model): void {
+  const { config } = model;
+  const asks = answersQuestions(model);
   const refuseOption = (option: string, reads: string): never => {
     throw new OptionError(
       optionCode(option),
@@ -50,11 +82,13 @@ export function checkImages(settings: Given, { config }: Model): void {
       { option, family: config.family },
     );
   };
+  checkClasses(settings, model);
   if (!config.image) {
     if (settings.labels !== undefined) refuseOption('labels', 'text');
-    if (settings.orientation !== undefined) refuseOption('orientation', 'text');
+    if (settings.orientation !== undefined && !asks) refuseOption('orientation', 'text');
     return;
   }
+  if (asks && settings.labels !== undefined) refuseOption('labels', 'questions about images');
   if (settings.tasks !== undefined) refuseOption('tasks', 'images');
   if (settings.hessian !== undefined && settings.hessian !== DEFAULTS.hessian) refuseOption('hessian', 'images');
   if (settings.gradient !== undefined && settings.gradient !== DEFAULTS.gradient) refuseOption('gradient', 'images');
@@ -62,11 +96,34 @@ export function checkImages(settings: Given, { config }: Model): void {
   if (settings.windowStart !== undefined) refuseOption('window-start', 'images');
 }
 
+/** @throws OptionError E_OPTION_CLASSES; UnsupportedError E_UNSUPPORTED_SCOPE */
+function checkClasses({ classes, validation, test }: Given, { config }: Model): void {
+  const named = config.embeds !== undefined && config.image !== undefined;
+  if (config.embeds && !config.image) {
+    throw new UnsupportedError(
+      'E_UNSUPPORTED_SCOPE',
+      `--scope text: a command for the text trunk of a ${config.family} model is not implemented. Use --scope vision.`,
+      { scope: 'text', family: config.family },
+    );
+  }
+  if (classes !== undefined && !named) {
+    throw new OptionError(
+      'E_OPTION_CLASSES',
+      `--classes: a ${config.family} model has no text trunk that reads names of classes, for which this option means nothing. Leave it out.`,
+      { option: 'classes', family: config.family },
+    );
+  }
+  if (named && classes === undefined && (validation !== undefined || test !== undefined))
+    refuseMissing('classes', 'a file with the names of the classes, one a line, which this model is scored against');
+}
+
 /** The number of calibration samples, which is another for images than for texts where none was given. */
 export const withSampleCount = <S extends { readonly calibrationSamples: number | undefined }>(
   settings: S,
-  { config }: Model,
+  model: Model,
 ): S =>
-  settings.calibrationSamples !== undefined
-    ? settings
-    : { ...settings, calibrationSamples: config.image ? DEFAULTS.calibrationImages : DEFAULTS.calibrationSamples };
+  settings.calibrationSamples !== undefined ? settings : { ...settings, calibrationSamples: usualSamples(model) };
+
+/** How many samples calibrate where nothing is said: images cost less than texts, or questions about images. */
+export const usualSamples = (model: Model): number =>
+  model.config.image && !answersQuestions(model) ? DEFAULTS.calibrationImages : DEFAULTS.calibrationSamples;

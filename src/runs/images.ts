@@ -15,6 +15,7 @@ import {
 import { type Model, residualShape, resizeModel } from '../model/index.js';
 import type { ManifestText } from '../records/index.js';
 import type { Images } from '../stream/index.js';
+import { readClassNames } from './class-names.js';
 import type { ImageSettings } from './image-options.js';
 
 export type PreparedImages = { readonly content: Images; readonly record: ManifestText };
@@ -22,7 +23,7 @@ export type PreparedImages = { readonly content: Images; readonly record: Manife
 const FILE = 'preprocessor_config.json';
 
 /** What is done to an image before a model reads it. @throws CheckpointError E_CHECKPOINT_PREPROCESSING without the file; as `readPreprocessing` */
-async function preprocessingOf({ checkpoint, config }: Model): Promise<Preprocessing> {
+export async function preprocessingOf({ checkpoint, config }: Model): Promise<Preprocessing> {
   const path = join(checkpoint.dir, FILE);
   const text = await readDocument(path).catch((error: unknown) => {
     throw new CheckpointError(
@@ -53,18 +54,20 @@ export async function fitToImages(model: Model): Promise<Model> {
   return size ? resizeModel(model, size.height, size.width) : model;
 }
 
-export type ImageRequest = ImageSettings & {
-  readonly path: string;
-  readonly order: 'all' | 'random' | 'sequential';
-  readonly count?: number;
-  readonly seed: number;
-  readonly onProgress: OnProgress;
-};
+export type ImageRequest = Pick<ImageSettings, 'labels' | 'orientation'> &
+  Partial<Pick<ImageSettings, 'classes' | 'templates'>> & {
+    readonly path: string;
+    readonly order: 'all' | 'random' | 'sequential';
+    readonly count?: number;
+    readonly seed: number;
+    readonly onProgress: OnProgress;
+  };
 
 /** Reads one set. @throws as `openImageSet`, `mapLabels` and `prepareImages` */
 export async function prepareImageSet(model: Model, request: ImageRequest): Promise<PreparedImages> {
   const { path, order, count, seed, labels, orientation, onProgress } = request;
   const preprocessing = await preprocessingOf(model);
+  const named = await readClassNames({ classes: request.classes, templates: request.templates });
   const set = await openImageSet(path, labels === undefined ? {} : { labels });
   const id2label = Object.fromEntries(model.config.image!.labels.map((name, id) => [String(id), name]));
   const labelIds = set.classNames ? mapLabels(set.classNames, id2label, set.labelFile).ids : undefined;
@@ -92,7 +95,16 @@ export async function prepareImageSet(model: Model, request: ImageRequest): Prom
       names: items.map((item) => item.name),
       ...(classes ? { labels: classes } : {}),
     },
-    record: { name, hash, tokens: images * length, windows: images, length, order, bos: null, images: rest },
+    record: {
+      name,
+      hash,
+      tokens: images * length,
+      windows: images,
+      length,
+      order,
+      bos: null,
+      images: { ...rest, ...(named ? { zeroShot: named.record } : {}) },
+    },
   };
 }
 

@@ -36,6 +36,15 @@ export { spaceForLevels } from './levels.js';
 export { buildManifest, commandOf } from './manifest.js';
 export { measureAt, measureOnce } from './procedure-measures.js';
 export { BITS_ALLOCATIONS, normaliseQuantise, type QuantiseOptions, withUniformBits } from './quantise-settings.js';
+export {
+  openQuestions,
+  padQuestions,
+  prepareQuestions,
+  type Questioning,
+  type ReadQuestions,
+  readQuestions,
+  writeQuestion,
+} from './questions.js';
 export { type ChoosePlan, type Measuring, type Run, runToChoice } from './run.js';
 export { checkProfile, measuresOf, PROFILE_MEASURES, readProfile } from './saved-profile.js';
 export {
@@ -84,3 +93,4 @@ export {
 export { createLedger, type Entry, lossOf, noteTrial, type TimedTrial } from './trial-ledger.js';
 export { describeUnseen } from './unseen-experts.js';
 export { checkOut, checkOutPath, checkOutside, checkSpace, isOnlyToBeCleared, type Workspace } from './workspace.js';
+export { nameClasses } from './zero-shot.js';

@@ -72,7 +72,9 @@ export function buildManifest(facts: RunFacts): Manifest {
     source: {
       ...nameSource(model),
       family: model.config.family,
+      ...(model.trunk ? { trunk: model.trunk } : {}),
       blocks: model.config.blocks,
+      ...(model.config.image?.dead ? { dead: model.config.image.dead } : {}),
       dtype: zeros[0]!.dtype,
       parameters: model.parameters,
       prunable: model.prunable,
@@ -122,7 +124,7 @@ export function buildManifest(facts: RunFacts): Manifest {
           }
         : {}),
     },
-    ...(model.config.image ? { images: imageFacts(facts) } : {}),
+    ...(model.config.image && !model.trunks.includes('language') ? { images: imageFacts(facts) } : {}),
     ...(settings.judge === 'divergence' && facts.texts.validation ? { judge: 'divergence' as const } : {}),
     trials: choice.entries.map(({ trial }) => withoutTime(trial)),
     ...(facts.gains ? { gains: facts.gains } : {}),
@@ -244,7 +246,10 @@ export function commandOf(settings: PruneSettings): string {
   addWindowing('calibration-order', 'calibrationOrder');
   add('sequence-length', settings.sequenceLength);
   add('window-start', settings.windowStart);
+  add('scope', settings.scope);
   add('labels', settings.labels);
+  add('classes', settings.classes);
+  add('templates', settings.templates);
   add('orientation', settings.orientation);
   add('validation', settings.validation);
   add('test', settings.test);

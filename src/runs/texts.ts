@@ -6,7 +6,7 @@ import { createOrtEngine } from '../engine/index.js';
 import type { TextRole } from '../hub/index.js';
 import type { Model } from '../model/index.js';
 import type { ManifestText } from '../records/index.js';
-import type { Content } from '../stream/index.js';
+import { type Content, checkDialogues, type Dialogues } from '../stream/index.js';
 import {
   checkVocabulary,
   loadTokenizer,
@@ -17,9 +17,12 @@ import {
   type WindowStart,
   type Windows,
 } from '../text/index.js';
+import { conflict } from './checks.js';
 import { DEFAULTS } from './defaults.js';
-import type { ImageSettings } from './image-options.js';
+import { answersQuestions, type ImageSettings, usualSamples } from './image-options.js';
 import { prepareImageSet, refuseShared } from './images.js';
+import { kindOfSets } from './question-files.js';
+import { openQuestions, prepareQuestions, type ReadQuestions, readQuestions } from './questions.js';
 import { type PruneSettings, type RunSettings, windowLength } from './settings.js';
 import { readText } from './source.js';
 
@@ -89,9 +92,11 @@ export type TextSettings = Pick<
 
 /** Reads all samples of a run: texts, or sets of images for a model that reads these. @throws as `prepareText`, `prepareImageSet` */
 export async function prepareSamples(settings: TextSettings, model: Model): Promise<PreparedTexts> {
+  if (answersQuestions(model) && (await kindOfSets(settings, model)) === 'questions')
+    return await prepareQuestionSets(settings, model);
   if (!model.config.image) return await prepareTexts(settings, model);
-  const { calibration, validation, test, seed, onProgress, labels, orientation } = settings;
-  const shared = { seed, onProgress, labels, orientation };
+  const { calibration, validation, test, seed, onProgress, labels, orientation, classes, templates } = settings;
+  const shared = { seed, onProgress, labels, orientation, classes, templates };
   const whole = (path: string | undefined) =>
     path === undefined ? undefined : prepareImageSet(model, { ...shared, path, order: 'all' });
   const drawn = { order: settings.calibrationOrder, count: settings.calibrationSamples ?? DEFAULTS.calibrationImages };
@@ -103,6 +108,29 @@ export async function prepareSamples(settings: TextSettings, model: Model): Prom
   };
   if (sets.test) refuseShared(sets.test.content, [sets.calibration?.content, sets.validation?.content], onProgress);
   return sets;
+}
+
+/** Reads all questions of a run, of one length. @throws as `openQuestions`, `readQuestions`, `prepareQuestions` */
+async function prepareQuestionSets(settings: TextSettings, model: Model): Promise<PreparedTexts<Dialogues>> {
+  const { seed, orientation, onProgress, windowStart, sequenceLength } = settings;
+  if (windowStart !== undefined)
+    conflict('window-start', 'calibration', 'how a question begins is for the checkpoint’s chat template to say');
+  const questioning = await openQuestions(model, onProgress);
+  const roles = (['calibration', 'validation', 'test'] as const).filter((role) => settings[role] !== undefined);
+  const sets: ReadQuestions[] = [];
+  for (const role of roles) {
+    const drawn =
+      role === 'calibration'
+        ? { order: settings.calibrationOrder, count: settings.calibrationSamples ?? usualSamples(model) }
+        : ({ order: 'all' } as const);
+    sets.push(await readQuestions(questioning, { path: settings[role]!, ...drawn, seed, orientation, onProgress }));
+  }
+  const prepared = prepareQuestions(questioning, sets, sequenceLength);
+  const of = (role: (typeof roles)[number]): Prepared<Dialogues> | undefined => prepared[roles.indexOf(role)];
+  const [calibration, validation, test] = [of('calibration'), of('validation'), of('test')];
+  for (const one of prepared) await checkDialogues(model, one.content);
+  if (test) refuseShared(test.content.images, [calibration?.content.images, validation?.content.images], onProgress);
+  return { calibration, validation, test };
 }
 
 /** Reads and cuts all texts of a run. @throws as `prepareText` */

@@ -144,8 +144,9 @@ describe('the loss of an answer', () => {
       const data = await stream.read(0);
       const x = { type: 'f32', shape: [data.length / 32, 32], data: data.slice() } as const;
       const logits = (await session.run({ x })).logits!.data as Float32Array;
-      let [right, tokens] = [0, 0];
+      let [right, tokens, whole] = [0, 0, 0];
       for (const [at, places] of content.answers.entries()) {
+        const before = right;
         const losses = Array.from(places, (place) => {
           const row = at * content.length + place - 1;
           const own = logits.subarray(row * 120, (row + 1) * 120);
@@ -154,10 +155,11 @@ describe('the loss of an answer', () => {
           tokens++;
           return surprise(own, token);
         });
+        if (right - before === places.length) whole++;
         expect(together[at]).toBeCloseTo(losses.reduce((a, b) => a + b, 0) / losses.length, 5);
       }
       const choices = await scoreChoices(engine, language, stream, content);
-      expect(choices).toMatchObject({ tokens, accuracy: right / tokens });
+      expect(choices).toMatchObject({ tokens, accuracy: right / tokens, whole });
     });
   });
 });

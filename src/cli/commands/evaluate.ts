@@ -1,6 +1,7 @@
 import { type EvaluateResult, evaluate } from '../../api/index.js';
 import { describeStart, formatPerplexity } from '../../words/index.js';
 import { accuracyJson, accuracyTable } from '../accuracy.js';
+import { answersJson, answerTable } from '../answers.js';
 import { defineCommand, RUNNABLE } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds } from '../format.js';
@@ -16,6 +17,9 @@ export const evaluateCommand = defineCommand({
     'text',
     'images',
     'labels',
+    'classes',
+    'templates',
+    'qa',
     'orientation',
     'dense',
     ...TASK_OPTIONS,
@@ -28,11 +32,19 @@ export const evaluateCommand = defineCommand({
     'out',
   ],
   details:
-    'With --text: perplexity by the pruning papers’ protocol. The whole text is tokenised once and cut into non-overlapping windows without the tail; the first token of a window is not predicted; windows begin with BOS where the tokenizer adds it, and --window-start none cuts them as the papers do (docs/guide/texts.md); the result is exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/reference/tasks.md); --out then holds results and samples files that its tools can read. With --dense the predictions on the text are compared with those of the original: the mean KL divergence of the next token’s distribution and its 99.9th percentile over tokens, the share of tokens for which both find the same one likeliest, and how many tokens of a greedy text come before the first difference (docs/guide/fidelity.md). A .lw file is scored by our own decoder, on the cpu, on the same windows and requests.',
+    'With --text: perplexity by the pruning papers’ protocol. The whole text is tokenised once and cut into non-overlapping windows without the tail; the first token of a window is not predicted; windows begin with BOS where the tokenizer adds it, and --window-start none cuts them as the papers do (docs/guide/texts.md); the result is exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/reference/tasks.md); --out then holds results and samples files that its tools can read. With --dense the predictions on the text are compared with those of the original: the mean KL divergence of the next token’s distribution and its 99.9th percentile over tokens, the share of tokens for which both find the same one likeliest, and how many tokens of a greedy text come before the first difference (docs/guide/fidelity.md). With --qa: nats per token of the answers to questions about images, and exp of them; the share of the answers’ tokens that are the likeliest after those before them, and of whole answers, which is what exact match of greedy texts comes to; where questions have choices, how often the right one is the likeliest. A .lw file is scored by our own decoder, on the cpu, on the same windows and requests.',
   examples: [
     {
       what: 'Accuracy of an image classifier, in one folder per class',
       command: 'layerwise evaluate ./vit --images val/ --labels folder',
+    },
+    {
+      what: 'Zero-shot accuracy of a CLIP, its classes by name',
+      command: 'layerwise evaluate ./clip --images val/ --classes names.txt --templates templates.txt',
+    },
+    {
+      what: 'Answers of a LLaVA, pruned and dense, to questions about images',
+      command: 'layerwise evaluate ./llava-50 --qa items.jsonl --dense ./llava',
     },
     { what: 'Perplexity on a text', command: 'layerwise evaluate ./my-model-70 --text test.txt' },
     {
@@ -61,12 +73,14 @@ export const evaluateCommand = defineCommand({
 });
 
 function toJson(
-  { text, images, source, fidelity, calibration, tasks, seconds }: EvaluateResult,
+  { text, images, questions, source, fidelity, calibration, tasks, seconds }: EvaluateResult,
   out: string | undefined,
 ): unknown {
   return {
     ...(images ? { ...accuracyJson(images.evaluation), source } : {}),
     ...(images?.dense ? { dense: accuracyJson(images.dense) } : {}),
+    ...(questions ? { ...answersJson(questions.model), source } : {}),
+    ...(questions?.dense ? { dense: answersJson(questions.dense) } : {}),
     ...(text ? { perplexity: text.perplexity, windows: text.windows, tokens: text.tokens, text: source } : {}),
     ...fidelityJson(fidelity),
     ...(calibration ? { calibration } : {}),
@@ -76,11 +90,18 @@ function toJson(
   };
 }
 
-function toText({ text, images, source, fidelity, tasks, seconds }: EvaluateResult, out: string | undefined): string {
+function toText(
+  { text, images, questions, source, fidelity, tasks, seconds }: EvaluateResult,
+  out: string | undefined,
+): string {
   const lines: string[] = [];
   if (images) {
     const rows = [['dense', images.dense] as const, ['model', images.evaluation] as const];
     lines.push(...accuracyTable(`${source!.windows} images`, rows), ...fidelityTable([['model', fidelity]]));
+  }
+  if (questions) {
+    const models = [['dense', questions.dense] as const, ['model', questions.model] as const];
+    lines.push(...answerTable(source!, models), ...fidelityTable([['model', fidelity]]));
   }
   if (text) {
     const { perplexity, windows, tokens } = text;

@@ -62,6 +62,16 @@ export const pruneCommand = defineCommand({
         'layerwise prune org/model --sparsity 0.7 --calibration c4 --validation wikitext2 --test wikitext2 --out model-70 --push me/model-70 --private',
     },
     {
+      what: 'The language half of a LLaVA, on questions about images',
+      command:
+        'layerwise prune ./llava --scope language --sparsity 0.5 --calibration train.jsonl --validation heldout.jsonl --out llava-50',
+    },
+    {
+      what: 'The vision half of a CLIP, scored against names of classes',
+      command:
+        'layerwise prune ./clip --scope vision --sparsity 0.5 --images train/ --validation heldout/ --classes names.txt --out clip-50',
+    },
+    {
       what: 'Replay a plan',
       command: 'layerwise prune ./my-model --plan plan.json --calibration calibration.txt --out my-model-plan',
     },
@@ -184,7 +194,8 @@ function toText(result: PruneResult): string {
   if (manifest.uniform) models.push(['uniform', manifest.uniform]);
   if (name !== 'uniform') models.push([values === '' ? name : `${name}, ${values}`, manifest.chosen]);
   const ofImages = manifest.texts.validation?.images ?? manifest.texts.test?.images;
-  const rows = [['perplexity', 'validation', 'test'], ...models.map(([label, of]) => row(label, of))];
+  const what = (manifest.texts.validation ?? manifest.texts.test)?.dialogue ? 'perplexity of answers' : 'perplexity';
+  const rows = [[what, 'validation', 'test'], ...models.map(([label, of]) => row(label, of))];
   const evaluated = manifest.dense.validation || manifest.dense.test || manifest.chosen.validation;
   return [
     ...(evaluated && !ofImages ? [formatTable(rows), ''] : []),

@@ -1,0 +1,182 @@
+// Scores a model on questions about images: the loss of the answers, the share of their tokens and of whole answers that the model finds
+// likeliest, which of several choices it finds likeliest, and how far it is from the dense model with --dense.
+
+import { OptionError, type Own, withResources } from '../base/index.js';
+import { calibrationOf } from '../checkpoint/index.js';
+import type { Engine } from '../engine/index.js';
+import { compareModels, scoreChoices, scoreSamples, summarise, summariseFidelity } from '../evaluate/index.js';
+import { blameWeights, type Model } from '../model/index.js';
+import { runBlocks } from '../pipeline/index.js';
+import type { Evaluation, Fidelity, ManifestText } from '../records/index.js';
+import {
+  type ImageSettings,
+  openEngine,
+  openQuestions,
+  openSource,
+  padQuestions,
+  prepareQuestions,
+  type Questioning,
+  type ReadQuestions,
+  type RunSettings,
+  readQuestions,
+  writeQuestion,
+} from '../runs/index.js';
+import { type Activations, checkDialogues, type Dialogues, embedSamples, lossOf, scoredOf } from '../stream/index.js';
+
+export type AnswerScores = {
+  /** In nats per token of an answer, by question. */
+  readonly evaluation: Evaluation;
+  /** The share of the answers' tokens that are the likeliest after those before them. */
+  readonly tokenAccuracy: number;
+  /** The share of questions whose whole answer is what the model writes greedily. */
+  readonly exactMatch: number;
+  /** Undefined where no question has choices: how many have, and the share whose right choice is the likeliest of them. */
+  readonly choices: { readonly questions: number; readonly accuracy: number } | undefined;
+};
+
+export type QuestionScores = {
+  readonly model: AnswerScores;
+  readonly dense: AnswerScores | undefined;
+  readonly source: ManifestText;
+  readonly fidelity: Fidelity | undefined;
+  readonly calibration: ManifestText | undefined;
+};
+
+type Asked = Pick<ImageSettings, 'orientation'> & {
+  readonly qa: string;
+  readonly dense: string | undefined;
+  readonly sequenceLength: number | undefined;
+};
+
+/** @throws as `prune`, for its checkpoint and questions; OptionError E_OPTION_QA, E_OPTION_DENSE */
+export async function evaluateQuestions(
+  checkpoint: string,
+  { qa, dense: original, sequenceLength, orientation }: Asked,
+  settings: RunSettings,
+): Promise<QuestionScores> {
+  const { onProgress } = settings;
+  const open = async (path: string): Promise<Model> => {
+    const model = await openSource(path, onProgress, { images: true });
+    if (model.trunk === 'language') return model;
+    throw new OptionError(
+      'E_OPTION_QA',
+      `--qa: ${path} is a ${model.config.family} model, which answers no questions about images. Use --${model.config.image ? 'images' : 'text'}.`,
+      { option: 'qa', family: model.config.family },
+    );
+  };
+  const model = await open(checkpoint);
+  const dense = original === undefined ? undefined : await open(original);
+  const questioning = await openQuestions(model, onProgress);
+  const set = await readQuestions(questioning, { path: qa, order: 'all', seed: 0, orientation, onProgress });
+  const [prepared] = prepareQuestions(questioning, [set], sequenceLength);
+  const { content, record } = prepared!;
+  await checkDialogues(model, content);
+  if (dense) await requireSameQuestions(dense, set, { ...settings, content, qa, orientation });
+  const chosen = choicesOf(questioning, set, content.length);
+  return await withResources(async (own) => {
+    const engine = await own(openEngine(model, settings));
+    const run = runner(engine, settings);
+    const stream = await run(own, model, content, 'evaluating');
+    const before = dense && (await run(own, dense, content, 'the dense model'));
+    const scoreOf = async (of: Model, last: Activations): Promise<AnswerScores> => {
+      const { accuracy, whole } = await scoreChoices(engine, of, last, content);
+      const nll = await scoreSamples(engine, of, last, content);
+      return {
+        evaluation: summarise(nll, scoredOf(content), lossOf(content)),
+        tokenAccuracy: accuracy,
+        exactMatch: whole / nll.length,
+        choices: chosen && (await scoreChosen(engine, of, chosen, run)),
+      };
+    };
+    const compared =
+      dense && before
+        ? await compareModels(engine, { model, stream }, { model: dense, stream: before }, { content })
+        : undefined;
+    return {
+      model: await scoreOf(model, stream),
+      dense: dense && before ? await scoreOf(dense, before) : undefined,
+      source: record,
+      fidelity: compared && { text: 'test' as const, ...summariseFidelity(compared), greedy: null },
+      calibration: await calibrationOf(model.checkpoint.dir),
+    };
+  }).catch((error) => blameWeights(model, error));
+}
+
+/** The residual after the last block. */
+type Run = (own: Own, model: Model, content: Dialogues, stage: string) => Promise<Activations>;
+
+const runner =
+  (engine: Engine, { onProgress }: RunSettings): Run =>
+  async (own, model, content, stage) =>
+    await withResources(async (forSamples) => {
+      const samples = await embedSamples(forSamples, engine, model, content, onProgress);
+      onProgress({ kind: 'stage', stage, total: model.config.blocks });
+      return await own(runBlocks(engine, model, samples, onProgress));
+    });
+
+/** @throws OptionError E_OPTION_DENSE where the two would not read the same tokens and pixels */
+async function requireSameQuestions(
+  dense: Model,
+  { written }: ReadQuestions,
+  asked: RunSettings & Pick<Asked, 'qa' | 'orientation'> & { readonly content: Dialogues },
+): Promise<void> {
+  const { qa: path, orientation, onProgress, content } = asked;
+  const questioning = await openQuestions(dense, onProgress);
+  const other = await readQuestions(questioning, { path, order: 'all', seed: 0, orientation, onProgress });
+  const pixels = other.images?.pixels ?? [];
+  const same =
+    other.written.every(({ tokens }, at) =>
+      Buffer.from(tokens.buffer).equals(Buffer.from(written[at]!.tokens.buffer)),
+    ) && pixels.every((one, at) => Buffer.from(one).equals(Buffer.from(content.images.pixels[at] as Uint8Array)));
+  if (same) return;
+  throw new OptionError(
+    'E_OPTION_DENSE',
+    '--dense: expected a checkpoint whose tokenizer, template and preprocessing give the same tokens and pixels, got others. Pass the original that the model was made from.',
+    { option: 'dense' },
+  );
+}
+
+type Chosen = {
+  readonly content: Dialogues;
+  /** By question: the sample of its first choice, how many it has, and which is right. */
+  readonly questions: readonly { readonly first: number; readonly count: number; readonly correct: number }[];
+};
+
+/** Every choice of every question that has some as an answer. */
+function choicesOf(questioning: Questioning, { items, images }: ReadQuestions, length: number): Chosen | undefined {
+  const written: ReturnType<typeof writeQuestion>[] = [];
+  const pixels: Uint8Array[] = [];
+  const questions: Chosen['questions'][number][] = [];
+  let image = 0;
+  for (const item of items) {
+    const own = item.image === undefined ? [] : [images!.pixels[image++]!];
+    const { choices, correct } = item;
+    if (!choices || correct === undefined) continue;
+    questions.push({ first: written.length, count: choices.length, correct });
+    for (const choice of choices) {
+      written.push(writeQuestion(questioning, item, choice));
+      pixels.push(...own);
+    }
+  }
+  if (questions.length === 0) return undefined;
+  const longest = Math.max(length, ...written.map(({ tokens }) => tokens.length));
+  return { content: padQuestions(questioning, written, pixels, longest), questions };
+}
+
+/** The choice whose tokens, with the one that ends the answer, are the likeliest together; of equals the first. */
+async function scoreChosen(
+  engine: Engine,
+  model: Model,
+  { content, questions }: Chosen,
+  run: Run,
+): Promise<NonNullable<AnswerScores['choices']>> {
+  const means = await withResources(async (own) =>
+    scoreSamples(engine, model, await run(own, model, content, 'choices'), content),
+  );
+  const sums = means.map((mean, at) => mean * content.answers[at]!.length);
+  const right = questions.filter(({ first, count, correct }) => {
+    const own = sums.slice(first, first + count);
+    return own.indexOf(Math.min(...own)) === correct;
+  });
+  return { questions: questions.length, accuracy: right.length / questions.length };
+}

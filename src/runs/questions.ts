@@ -1,0 +1,183 @@
+// Sets of questions about images made into what a model of several trunks takes: drawn, their images prepared, the text around each
+// question written as the checkpoint's chat template has it, and all padded to one length.
+
+import { createHash } from 'node:crypto';
+import { createRng, type OnProgress, OptionError } from '../base/index.js';
+import { createDialogueWriter, type DialogueWriter, dialogueTexts, loadLanguage } from '../generation/index.js';
+import {
+  type ImageItem,
+  openImageSet,
+  outputSize,
+  type PreparedImages,
+  type Preprocessing,
+  prepareImages,
+} from '../images/index.js';
+import { type Model, openTrunk, residualShape } from '../model/index.js';
+import type { ManifestText } from '../records/index.js';
+import { type Dialogues, imageShareOf, padDialogues } from '../stream/index.js';
+import type { ImageSettings } from './image-options.js';
+import { preprocessingOf } from './images.js';
+
+/** What all sets of a checkpoint are read with. */
+export type Questioning = {
+  readonly vision: Model;
+  readonly writer: DialogueWriter;
+  readonly preprocessing: Preprocessing;
+};
+
+/**
+ * `model` is one of the checkpoint's trunks.
+ * @throws as `preprocessingOf`, `loadLanguage` and `createDialogueWriter`; OptionError E_OPTION_IMAGE_SIZE
+ */
+export async function openQuestions(model: Model, onProgress: OnProgress): Promise<Questioning> {
+  const vision = await openTrunk(model.checkpoint, 'vision');
+  const preprocessing = await preprocessingOf(vision);
+  const { height, width } = vision.config.image!;
+  const size = outputSize(preprocessing);
+  if (size && (size.height !== height || size.width !== width)) {
+    throw new OptionError(
+      'E_OPTION_IMAGE_SIZE',
+      `${model.checkpoint.dir}: preprocessor_config.json makes images of ${size.width}×${size.height} pixels, and config.json has image_size ${width}×${height}, by which a text has the places of an image. Copy both files from the original.`,
+      { expected: [height, width], got: [size.height, size.width] },
+    );
+  }
+  const language = await loadLanguage(dialogueTexts(model.checkpoint.dir), onProgress);
+  return { vision, writer: await createDialogueWriter(model, language), preprocessing };
+}
+
+export type QuestionRequest = Pick<ImageSettings, 'orientation'> & {
+  readonly path: string;
+  readonly order: 'all' | 'random' | 'sequential';
+  readonly count?: number;
+  readonly seed: number;
+  readonly onProgress: OnProgress;
+};
+
+type Written = ReturnType<DialogueWriter['write']>;
+
+/** A set before padding. */
+export type ReadQuestions = {
+  readonly name: string;
+  readonly order: QuestionRequest['order'];
+  readonly items: readonly ImageItem[];
+  readonly written: readonly Written[];
+  /** Of the items that have an image, in their order. */
+  readonly images: PreparedImages | undefined;
+  readonly followUps: number;
+};
+
+/** The answer that most people gave; of several, the first. */
+function answerOf({ answers = [] }: ImageItem): string {
+  const counts = new Map<string, number>();
+  for (const answer of answers) counts.set(answer, (counts.get(answer) ?? 0) + 1);
+  return [...counts].reduce((best, one) => (one[1] > best[1] ? one : best), ['', 0] as const)[0];
+}
+
+/** A question as it is written, with an answer. @throws as `DialogueWriter.write`; OptionError E_OPTION_QUESTION */
+export function writeQuestion(
+  { writer }: Pick<Questioning, 'writer'>,
+  item: ImageItem,
+  answer = answerOf(item),
+): Written {
+  const { name, question, context, image } = item;
+  if (question === undefined) {
+    throw new OptionError('E_OPTION_QUESTION', `${name} has no question. Leave it out, or add "question".`, { name });
+  }
+  const text = context === undefined ? question : `${context}\n${question}`;
+  return writer.write({ question: text, answer, images: image === undefined ? 0 : 1 });
+}
+
+/** @throws as `openImageSet`, `writeQuestion` and `prepareImages`; OptionError E_OPTION_QUESTION where there is none */
+export async function readQuestions(questioning: Questioning, request: QuestionRequest): Promise<ReadQuestions> {
+  const { path, order, count, seed, orientation, onProgress } = request;
+  const set = await openImageSet(path, {});
+  const first = set.items.filter(({ history }) => history === undefined);
+  const followUps = set.count - first.length;
+  if (followUps > 0) {
+    const text = `${path}: ${followUps} of ${set.count} questions follow others in a conversation; they are left out.`;
+    onProgress({ kind: 'note', text });
+  }
+  const items = draw(first, order, count, seed);
+  if (items.length === 0) {
+    throw new OptionError('E_OPTION_QUESTION', `${path}: expected questions with answers, found none.`, { got: path });
+  }
+  const written = items.map((item) => writeQuestion(questioning, item));
+  const pictured = items.filter(({ image }) => image !== undefined);
+  const images =
+    pictured.length === 0
+      ? undefined
+      : await prepareImages({ ...set, items: pictured, classNames: undefined }, questioning.preprocessing, {
+          ...{ order: 'all', seed, orientation: orientation ?? 'ignore', onProgress },
+        });
+  return { name: set.name, order, items, written, images, followUps };
+}
+
+function draw<T>(items: readonly T[], order: QuestionRequest['order'], count: number | undefined, seed: number): T[] {
+  const drawn = [...items];
+  if (order === 'random') {
+    const { below } = createRng(seed);
+    for (let left = drawn.length - 1; left > 0; left--) {
+      const other = below(left + 1);
+      [drawn[left], drawn[other]] = [drawn[other]!, drawn[left]!];
+    }
+  }
+  return drawn.slice(0, count);
+}
+
+/** Pads sets of one run to one length: that of the longest of all, or `length`. @throws OptionError E_OPTION_DIALOGUE_LENGTH */
+export function prepareQuestions(
+  questioning: Questioning,
+  sets: readonly ReadQuestions[],
+  length?: number,
+): readonly { readonly content: Dialogues; readonly record: ManifestText }[] {
+  const longest = Math.max(...sets.flatMap(({ written }) => written.map(({ tokens }) => tokens.length)));
+  return sets.map((set) => {
+    const content = padQuestions(questioning, set.written, set.images?.pixels ?? [], length ?? longest);
+    return { content, record: recordOf(questioning, set, content) };
+  });
+}
+
+/** Written questions with the images of those that have one. */
+export function padQuestions(
+  { vision, writer, preprocessing }: Questioning,
+  written: readonly Written[],
+  pixels: readonly Uint8Array[],
+  length?: number,
+): Dialogues {
+  const { height, width } = vision.config.image!;
+  const images = {
+    length: residualShape(vision.config, -1, 0).length,
+    ...{ height, width, pixels },
+    rescale: preprocessing.rescale ?? 1,
+    mean: preprocessing.mean ?? ([0, 0, 0] as const),
+    std: preprocessing.std ?? ([1, 1, 1] as const),
+  };
+  return padDialogues(written, images, { length, imageToken: writer.imageToken });
+}
+
+function recordOf(
+  { writer }: Questioning,
+  { name, order, written, images, followUps }: ReadQuestions,
+  content: Dialogues,
+): ManifestText {
+  const hash = createHash('sha256').update(images?.record.hash ?? '');
+  for (const { tokens, answer } of written) hash.update(JSON.stringify([[...tokens], [...answer]]));
+  const { name: _, hash: __, images: count = 0, order: ___, seed: ____, ...pixels } = images?.record ?? {};
+  return {
+    name,
+    hash: hash.digest('hex'),
+    tokens: written.reduce((sum, { tokens }) => sum + tokens.length, 0),
+    windows: written.length,
+    length: content.length,
+    order,
+    bos: null,
+    dialogue: {
+      format: writer.format,
+      answers: written.reduce((sum, { answer }) => sum + answer.length, 0),
+      images: count,
+      imageShare: imageShareOf(content, writer.imageToken),
+      followUps,
+      pixels: images ? (pixels as NonNullable<ManifestText['dialogue']>['pixels']) : null,
+    },
+  };
+}

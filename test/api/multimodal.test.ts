@@ -1,0 +1,323 @@
+// The commands on checkpoints of several trunks: LLaVA's answers are scored and either of its trunks is pruned, CLIP is scored against
+// names of classes and its vision trunk is pruned; what a run is not about stays as it is.
+
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { evaluate, prune, quantise } from '../../src/api/index.js';
+import { encodePng } from '../../src/images/index.js';
+import { parseManifest } from '../../src/records/index.js';
+import type { PruneOptions } from '../../src/runs/index.js';
+import { failure } from '../towers.js';
+import { lcg, readVisionGolden, writeGoldenModel } from '../vision-golden.js';
+import { useOwnCache } from './make.js';
+
+let root: string;
+let llava: string;
+let clip: string;
+let count = 0;
+
+/** Noise around a grey of its own. */
+function png(seed: number): Uint8Array {
+  const u = lcg(seed);
+  const pixels = Uint8Array.from({ length: 32 * 32 * 3 }, () => Math.round(127 + 20 * (seed % 5) + 40 * u()));
+  return encodePng({ width: 32, height: 32, pixels });
+}
+
+const processor = (extra: object = {}) =>
+  JSON.stringify({
+    image_processor_type: 'CLIPImageProcessor',
+    ...{ size: { shortest_edge: 32 }, crop_size: { height: 32, width: 32 } },
+    ...extra,
+  });
+
+const WORDS = ['<unk>', '<s>', '</s>'];
+const IMAGE = 119;
+
+/** LLaVA's golden has 120 tokens: letters, signs, and <image> last. */
+const llavaTokenizer = () => {
+  const flags = { special: true, single_word: false, lstrip: false, rstrip: false, normalized: false };
+  const signs = Array.from({ length: 96 }, (_, i) => String.fromCharCode(i + 31)).map((one) =>
+    one === '\x1f' ? '\n' : one,
+  );
+  const others = Array.from({ length: IMAGE - WORDS.length - signs.length }, (_, i) => `word ${i}`);
+  const vocab = [...WORDS, ...signs, ...others];
+  return {
+    version: '1.0',
+    added_tokens: [
+      ...WORDS.map((content, id) => ({ id, content, ...flags })),
+      { id: IMAGE, content: '<image>', ...flags },
+    ],
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: {
+      type: 'TemplateProcessing',
+      single: [{ SpecialToken: { id: '<s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+      pair: [],
+      special_tokens: { '<s>': { id: '<s>', ids: [1], tokens: ['<s>'] } },
+    },
+    decoder: { type: 'Fuse' },
+    model: {
+      ...{ type: 'BPE', unk_token: '<unk>', fuse_unk: true, byte_fallback: false },
+      ...{ vocab: Object.fromEntries(vocab.map((word, id) => [word, id])), merges: [] },
+    },
+  };
+};
+
+async function writeQuestions(name: string, seeds: readonly number[], extra: readonly object[] = []): Promise<string> {
+  const lines = seeds.map((seed) => ({
+    image: `${seed}.png`,
+    question: `What is ${seed}?`,
+    answer: `a ${seed % 3} cat`,
+  }));
+  for (const seed of seeds) await writeFile(join(root, `${seed}.png`), png(seed));
+  const path = join(root, name);
+  await writeFile(path, [...lines, ...extra].map((line) => JSON.stringify(line)).join('\n'));
+  return path;
+}
+
+async function writeFolder(name: string, seeds: readonly number[]): Promise<string> {
+  const dir = join(root, name);
+  for (const [at, label] of ['cat', 'dog'].entries()) {
+    await mkdir(join(dir, label), { recursive: true });
+    for (const seed of seeds) await writeFile(join(dir, label, `${seed}.png`), png(5 * seed + at));
+  }
+  return dir;
+}
+
+let qa: Record<'calibration' | 'validation' | 'test', string>;
+let names: string;
+let templates: string;
+let images: Record<'calibration' | 'validation', string>;
+
+beforeAll(async () => {
+  await useOwnCache();
+  root = await mkdtemp(join(tmpdir(), 'layerwise-multimodal-'));
+  llava = await writeGoldenModel(readVisionGolden('llava'), join(root, 'llava'));
+  await writeFile(join(llava, 'preprocessor_config.json'), processor());
+  await writeFile(join(llava, 'tokenizer.json'), JSON.stringify(llavaTokenizer()));
+  const words = { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>' };
+  await writeFile(join(llava, 'tokenizer_config.json'), JSON.stringify(words));
+  clip = await writeGoldenModel(readVisionGolden('clip'), join(root, 'clip'));
+  await writeFile(join(clip, 'preprocessor_config.json'), processor());
+  await writeFile(join(clip, 'tokenizer.json'), JSON.stringify(clipTokenizer()));
+  await writeFile(join(clip, 'tokenizer_config.json'), JSON.stringify({ bos_token: '<s>', eos_token: '</s>' }));
+  qa = {
+    calibration: await writeQuestions('train.jsonl', [1, 2, 3, 4, 5, 6]),
+    validation: await writeQuestions('heldout.jsonl', [11, 12, 13]),
+    test: await writeQuestions('test.jsonl', [21, 22]),
+  };
+  names = join(root, 'names.txt');
+  await writeFile(names, 'dog\ncat\n');
+  templates = join(root, 'templates.txt');
+  await writeFile(templates, '{}\n');
+  images = { calibration: await writeFolder('train', [1, 2, 3]), validation: await writeFolder('heldout', [11, 12]) };
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+/** CLIP's golden has 99 tokens: a token for each letter, 97 before a text and 98 after it. */
+function clipTokenizer() {
+  const signs = Array.from({ length: 95 }, (_, i) => String.fromCharCode(i + 32));
+  const flags = { special: true, single_word: false, lstrip: false, rstrip: false, normalized: false };
+  const base = llavaTokenizer();
+  return {
+    ...base,
+    added_tokens: [
+      { id: 97, content: '<s>', ...flags },
+      { id: 98, content: '</s>', ...flags },
+    ],
+    post_processor: {
+      type: 'TemplateProcessing',
+      single: [
+        { SpecialToken: { id: '<s>', type_id: 0 } },
+        { Sequence: { id: 'A', type_id: 0 } },
+        { SpecialToken: { id: '</s>', type_id: 0 } },
+      ],
+      pair: [],
+      special_tokens: {
+        '<s>': { id: '<s>', ids: [97], tokens: ['<s>'] },
+        '</s>': { id: '</s>', ids: [98], tokens: ['</s>'] },
+      },
+    },
+    model: {
+      ...base.model,
+      unk_token: null,
+      vocab: Object.fromEntries([...signs.map((one, id) => [one, id]), ['<s>', 97], ['</s>', 98]]),
+    },
+  };
+}
+
+async function tensorsOf(dir: string): Promise<ReadonlyMap<string, Uint8Array>> {
+  const file = await readFile(join(dir, 'model.safetensors'));
+  const length = Number(file.readBigUInt64LE(0));
+  const header = JSON.parse(file.subarray(8, 8 + length).toString()) as Record<
+    string,
+    { data_offsets: [number, number] }
+  >;
+  const { __metadata__: _, ...tensors } = header;
+  return new Map(
+    Object.entries(tensors).map(
+      ([
+        name,
+        {
+          data_offsets: [from, to],
+        },
+      ]) => [name, file.subarray(8 + length + from, 8 + length + to)],
+    ),
+  );
+}
+
+/** Names of the tensors that differ. */
+async function changed(before: string, after: string): Promise<readonly string[]> {
+  const [a, b] = [await tensorsOf(before), await tensorsOf(after)];
+  expect([...b.keys()].sort()).toEqual([...a.keys()].sort());
+  return [...a].filter(([name, bytes]) => !Buffer.from(bytes).equals(Buffer.from(b.get(name)!))).map(([name]) => name);
+}
+
+async function run(asked: Partial<PruneOptions> & { readonly checkpoint: string }) {
+  const out = join(root, `out-${count++}`);
+  const result = await prune({ sparsity: 0.5, allocation: 'uniform', threads: 1, ...asked, out });
+  return { ...result, recorded: parseManifest(await readFile(join(out, 'layerwise.json'), 'utf8'), out) };
+}
+
+describe('LLaVA', () => {
+  test('answers are scored, and choices by their likelihood', async () => {
+    const choices = { image: '21.png', question: 'Which?', choices: ['a cat', 'dog', 'b'], answer: 1 };
+    const text = { question: 'Why?', answer: 'so' };
+    const items = await writeQuestions('items.jsonl', [21, 22], [choices, text]);
+    const { questions, source, fidelity } = await evaluate({ checkpoint: llava, qa: items, dense: llava, threads: 1 });
+    const { model, dense } = questions!;
+    expect(model.evaluation).toMatchObject({ loss: 'answer', windows: 4 });
+    expect(model.evaluation.tokens).toBe(9 + 9 + 5 + 4);
+    expect(model.choices).toMatchObject({ questions: 1 });
+    expect(dense).toEqual(model);
+    expect(fidelity!.divergence[0]).toBeCloseTo(0, 6);
+    expect(source!.dialogue).toMatchObject({ format: 'llava-1.5', images: 3, followUps: 0, answers: 27 });
+    expect(source!.dialogue!.imageShare).toBe((3 * 16) / source!.tokens);
+  });
+
+  test('of choices the one whose tokens are the likeliest together counts', async () => {
+    const choices = ['a cat', 'dog', 'b'];
+    const asked = (answer: number) => ({ image: '21.png', question: 'Which?', choices, answer });
+    const scores = async (items: readonly object[]) =>
+      (await evaluate({ checkpoint: llava, qa: await writeQuestions('choices.jsonl', [], items), threads: 1 }))
+        .questions!.model;
+    const { evaluation, choices: all } = await scores([asked(0), asked(1), asked(2)]);
+    expect(all).toEqual({ questions: 3, accuracy: 1 / 3 });
+    const sums = evaluation.nll.map((nll, at) => nll * (choices[at]!.length + 2)); // the space before, the end behind
+    const best = sums.indexOf(Math.min(...sums));
+    expect((await scores([asked(best)])).choices!.accuracy).toBe(1);
+    expect((await scores([asked((best + 1) % 3)])).choices!.accuracy).toBe(0);
+  });
+
+  test.each([
+    ['language', /language_model.*proj\.weight$/],
+    ['vision', /vision_(tower|model).*\.(weight)$/],
+  ] as const)('its %s trunk is pruned, and the other stays as it is', async (scope, pattern) => {
+    const { recorded, out } = await run({ checkpoint: llava, scope, ...qa });
+    const names = await changed(llava, out);
+    expect(names.length).toBeGreaterThan(0);
+    for (const name of names) expect(name).toMatch(pattern);
+    expect(
+      names.filter((name) => (scope === 'language' ? !name.includes('language') : name.includes('language'))),
+    ).toEqual([]);
+    expect(recorded.source).toMatchObject({ trunk: scope, blocks: 2, ...(scope === 'vision' ? { dead: 1 } : {}) });
+    expect(recorded.sparsity.realised).toBeCloseTo(0.5, 2);
+    expect(recorded.command).toContain(`--scope ${scope}`);
+    expect(recorded.dense.test).toMatchObject({ loss: 'answer', windows: 2 });
+    expect(recorded.dense.validation!.perplexity).not.toBe(recorded.chosen.validation!.perplexity);
+    expect(recorded.texts.calibration!.dialogue).toMatchObject({ images: 6 });
+    const { questions } = await evaluate({ checkpoint: out, qa: qa.test, threads: 1 });
+    for (const [i, loss] of questions!.model.evaluation.nll.entries())
+      expect(loss).toBeCloseTo(recorded.chosen.test!.nll[i]!, 5);
+  });
+
+  test('β is searched by the loss of answers, and weights are quantised', async () => {
+    const { recorded } = await run({ checkpoint: llava, allocation: 'atp', maxTrials: 2, scope: 'language', ...qa });
+    expect(recorded.trials.length).toBeGreaterThan(1);
+    const out = join(root, `out-${count++}`);
+    await quantise({
+      checkpoint: llava,
+      scope: 'vision',
+      bits: 4,
+      group: 'row',
+      method: 'rtn',
+      test: qa.test,
+      out,
+      threads: 1,
+    });
+    for (const name of await changed(llava, out)) expect(name).toMatch(/vision/);
+  });
+
+  test('refuses what it cannot do, by name', async () => {
+    const refused = async (asked: Partial<PruneOptions>) =>
+      (await failure(run({ checkpoint: llava, calibration: qa.calibration, ...asked }))).code;
+    expect(await refused({ scope: 'all' })).toBe('E_OPTION_SCOPE');
+    expect(await refused({ scope: 'text' })).toBe('E_UNSUPPORTED_TRUNK');
+    expect(await refused({ labels: 'folder', scope: 'vision' })).toBe('E_OPTION_LABELS');
+    expect(await refused({ classes: names })).toBe('E_OPTION_CLASSES');
+    expect(await refused({ windowStart: 'none' })).toBe('E_OPTION_CONFLICT');
+    expect(await refused({ test: qa.calibration })).toBe('E_OPTION_TEST');
+    const text = join(root, 'plain.txt');
+    await writeFile(text, 'Plain text. '.repeat(80));
+    expect(await refused({ validation: text })).toBe('E_OPTION_VALIDATION');
+    expect(await refused({ calibration: text, scope: 'vision' })).toBe('E_OPTION_CALIBRATION');
+    expect((await failure(evaluate({ checkpoint: llava, images: images.validation }))).message).toContain('--qa');
+    expect((await failure(evaluate({ checkpoint: clip, qa: qa.test }))).code).toBe('E_OPTION_QA');
+  });
+
+  test('a text alone prunes the language trunk, as before', async () => {
+    const text = join(root, 'text.txt');
+    await writeFile(text, 'One cat sat. Another dog ran! '.repeat(80));
+    const { recorded } = await run({ checkpoint: llava, calibration: text, sequenceLength: 32, calibrationSamples: 8 });
+    expect(recorded.texts.calibration!.dialogue).toBeUndefined();
+    expect(recorded.source.trunk).toBe('language');
+  });
+});
+
+describe('CLIP', () => {
+  test('is scored against names of classes, and its vision trunk is pruned', async () => {
+    const options = {
+      ...images,
+      scope: 'vision',
+      classes: names,
+      templates,
+      test: await writeFolder('test', [31, 32]),
+    };
+    const { recorded, out } = await run({ checkpoint: clip, ...options });
+    for (const name of await changed(clip, out)) expect(name).toMatch(/^vision_model/);
+    expect(recorded.images!.classes).toEqual(['dog', 'cat']);
+    expect(recorded.images!.labels.validation).toEqual([1, 1, 0, 0]);
+    expect(recorded.texts.test!.images!.zeroShot).toMatchObject({ names: 2, templates: 1 });
+    expect(recorded.command).toContain('--scope vision');
+    expect(recorded.command).toContain('--classes');
+    const scored = await evaluate({
+      checkpoint: out,
+      images: options.test,
+      classes: names,
+      templates,
+      dense: clip,
+      threads: 1,
+    });
+    expect(scored.images!.evaluation!.ranks).toEqual(recorded.chosen.test!.ranks);
+    expect(scored.images!.dense!.nll[0]).toBeCloseTo(recorded.dense.test!.nll[0]!, 5);
+    const two = join(root, 'two.txt');
+    await writeFile(two, 'a {}.\nno {}\n');
+    const other = await evaluate({ checkpoint: out, images: options.test, classes: names, templates: two, threads: 1 });
+    expect(other.images!.evaluation!.nll).not.toEqual(scored.images!.evaluation!.nll);
+    expect(other.source!.images!.zeroShot!.templates).toBe(2);
+  });
+
+  test('refuses what it cannot do, by name', async () => {
+    const refused = async (asked: Partial<PruneOptions>) =>
+      (await failure(run({ checkpoint: clip, ...images, ...asked }))).code;
+    expect(await refused({})).toBe('E_OPTION_CLASSES');
+    expect(await refused({ scope: 'text', classes: names })).toBe('E_UNSUPPORTED_SCOPE');
+    expect(await refused({ templates: names })).toBe('E_OPTION_CLASSES');
+    const one = join(root, 'one.txt');
+    await writeFile(one, 'dog\nbird');
+    expect(await refused({ classes: one, templates })).toBe('E_OPTION_LABELS');
+    expect((await failure(evaluate({ checkpoint: clip, images: images.validation }))).code).toBe('E_OPTION_CLASSES');
+  });
+});
