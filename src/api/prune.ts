@@ -2,12 +2,13 @@
 // packed and uploaded if asked.
 
 import { resolve } from 'node:path';
-import { OptionError } from '../base/index.js';
+import { OptionError, silent } from '../base/index.js';
 import { checkPush, type PushResult } from '../hub/index.js';
 import { openModel } from '../model/index.js';
-import { checkOutPath, normalisePrune, type PruneOptions, type PruneSettings } from '../runs/index.js';
+import { checkOutPath, normalisePrune, type PruneOptions, type PruneSettings, pushTarget } from '../runs/index.js';
 import { type EditResult, editCheckpoint } from './edit.js';
 import { checkPacking, normalisePacking, type PackingSettings, type PackResult, packModel } from './pack.js';
+import { pruneTowers } from './prune-towers.js';
 import { pushFinished } from './push.js';
 
 export type PruneResult = EditResult & {
@@ -24,6 +25,14 @@ export type PruneResult = EditResult & {
  * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, RemoteError, each with a stable `code`
  */
 export async function prune(options: PruneOptions): Promise<PruneResult> {
+  if (options.scope === 'all' || options.towerSparsity !== undefined) {
+    const target = pushTarget(options);
+    if (target) await checkPush(target);
+    const both = { ...(await pruneTowers(options)), packed: null };
+    if (!target) return { ...both, pushed: null };
+    const { out, onProgress = silent } = options;
+    return { ...both, pushed: await pushFinished({ ...target, run: out, onProgress }) };
+  }
   const settings = normalisePrune(options);
   const packing = options.pack && normalisePacking(options.pack);
   const { push, out, onProgress } = settings;

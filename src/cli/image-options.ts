@@ -30,9 +30,16 @@ export const IMAGE_OPTIONS = {
   scope: {
     kind: 'text',
     flag: '--scope',
-    value: 'vision|language',
-    text: 'which trunk of a checkpoint with several; the others stay as they are, byte for byte',
+    value: 'vision|language|all',
+    text: 'which trunk of a checkpoint with several; the others stay as they are, byte for byte. all, of prune: vision, then language on what that made',
     otherwise: 'language where there is one, else vision',
+  },
+  towerSparsity: {
+    kind: 'text',
+    flag: '--tower-sparsity',
+    value: 'vision=S,language=S',
+    text: 'with --scope all, the sparsity of each trunk',
+    otherwise: '--sparsity for both',
   },
   classes: {
     kind: 'text',

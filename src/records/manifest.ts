@@ -121,6 +121,15 @@ const manifestSchema = z.object({
     bytes: z.number().int(),
     hashes: z.record(z.string(), z.string()),
   }),
+  /**
+   * Of a run over both trunks: what was done to each, in order, and the file with the record of it. This record is that of the last, whose
+   * dense model is the checkpoint that those before it made.
+   */
+  towers: z
+    .array(
+      z.object({ trunk: z.enum(['vision', 'language']), target: z.number(), realised: z.number(), record: z.string() }),
+    )
+    .optional(),
   texts: z.object({
     calibration: textSchema.nullable(),
     validation: textSchema.nullable(),

@@ -12,13 +12,16 @@ export type ImageOptions = {
   readonly labels?: string;
   /** Whether the EXIF orientation of an image is applied: `ignore` (as ImageFolder does) or `apply`. Defaults to `ignore`. */
   readonly orientation?: string;
-  /** Which trunk of a checkpoint with several: `vision`, `language` or `text`. Defaults to the main one. */
+  /** Which trunk of a checkpoint with several: `vision`, `language` or `text`; of prune also `all`. Defaults to the main one. */
   readonly scope?: string;
   /** File with the names of classes, one a line, that a model of images and texts is scored against. */
   readonly classes?: string;
   /** File with the texts that these names are put into at `{}`, one a line. Defaults to “a photo of a {}.” */
   readonly templates?: string;
 };
+
+/** The sparsity of each trunk. */
+export type TowerSparsity = { readonly vision: number; readonly language: number };
 
 const SCOPES = ['vision', 'language', 'text'] as const satisfies readonly TrunkName[];
 
@@ -36,7 +39,7 @@ export function normaliseImages({ labels, orientation, scope, classes, templates
   if (scope === 'all') {
     throw new OptionError(
       'E_OPTION_SCOPE',
-      '--scope all: a run is about one trunk. Run twice: with --scope vision, then with --scope language on the checkpoint that it wrote.',
+      '--scope all: only prune takes both trunks. Run twice: with --scope vision, then with --scope language on the checkpoint that it wrote.',
       { option: 'scope', got: scope },
     );
   }

@@ -28,6 +28,7 @@ export {
   type ImageOptions,
   type ImageSettings,
   normaliseImages,
+  type TowerSparsity,
   withSampleCount,
 } from './image-options.js';
 export { prepareImageSet } from './images.js';
@@ -62,6 +63,7 @@ export {
   type PruneOptions,
   type PruneSettings,
   patternOf,
+  pushTarget,
   type RunOptions,
   type RunSettings,
   type WindowingOptions,

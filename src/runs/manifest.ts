@@ -246,7 +246,9 @@ export function commandOf(settings: PruneSettings): string {
   addWindowing('calibration-order', 'calibrationOrder');
   add('sequence-length', settings.sequenceLength);
   add('window-start', settings.windowStart);
-  add('scope', settings.scope);
+  const { towers } = settings;
+  add('scope', towers ? 'all' : settings.scope);
+  if (towers) add('tower-sparsity', `vision=${towers.vision},language=${towers.language}`);
   add('labels', settings.labels);
   add('classes', settings.classes);
   add('templates', settings.templates);

@@ -47,6 +47,7 @@ import {
   type ImageOptions,
   type ImageSettings,
   normaliseImages,
+  type TowerSparsity,
   withCalibrationImages,
 } from './image-options.js';
 import { normaliseTarget, type Shares, type TargetSettings } from './stream-shares.js';
@@ -146,6 +147,8 @@ export type PruneOptions = RunOptions &
     readonly checkpoint: string;
     /** Directory to write; must not exist. */
     readonly out: string;
+    /** With `scope: 'all'`, the sparsity of each trunk. Defaults to `sparsity` for both. */
+    readonly towerSparsity?: Readonly<Record<string, number>>;
     /** A plan to replay instead of a sparsity and an allocation. */
     readonly plan?: Plan;
     /** `wanda`, `ria`, `dsnot`, `dsnot-magnitude`, `dsnot-ria`, `dsnot-sparsegpt`, `sparsegpt`, `admm` or `magnitude`. Defaults to `wanda`. */
@@ -224,6 +227,8 @@ export type PruneSettings = RunSettings &
     readonly checkpoint: string;
     readonly out: string;
     readonly sparsity: number | undefined;
+    /** Of a run over both trunks, each with a sparsity of its own. */
+    readonly towers?: TowerSparsity;
     readonly policy: AllocationPolicy;
     /** The given hyperparameters of the policy. */
     readonly values: Values;
@@ -337,11 +342,12 @@ export function normalisePrune(given: PruneOptions): PruneSettings {
     judge,
     greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
-    push: targetOf(options),
+    push: pushTarget(options),
   };
 }
 
-function targetOf({ push, private: hidden = false }: PruneOptions): PushTarget | undefined {
+/** @throws OptionError E_OPTION_PRIVATE */
+export function pushTarget({ push, private: hidden = false }: PruneOptions): PushTarget | undefined {
   if (push !== undefined) return { repo: push, private: hidden };
   if (!hidden) return undefined;
   throw new OptionError('E_OPTION_PRIVATE', '--private only applies together with --push.', { option: 'private' });

@@ -175,9 +175,10 @@ async function changed(before: string, after: string): Promise<readonly string[]
   return [...a].filter(([name, bytes]) => !Buffer.from(bytes).equals(Buffer.from(b.get(name)!))).map(([name]) => name);
 }
 
-async function run(asked: Partial<PruneOptions> & { readonly checkpoint: string }) {
+async function run({ towerSparsity, ...asked }: Partial<PruneOptions> & { readonly checkpoint: string }) {
   const out = join(root, `out-${count++}`);
-  const result = await prune({ sparsity: 0.5, allocation: 'uniform', threads: 1, ...asked, out });
+  const rate = towerSparsity ? { towerSparsity } : { sparsity: 0.5 };
+  const result = await prune({ ...rate, allocation: 'uniform', threads: 1, ...asked, out });
   return { ...result, recorded: parseManifest(await readFile(join(out, 'layerwise.json'), 'utf8'), out) };
 }
 
@@ -233,6 +234,37 @@ describe('LLaVA', () => {
       expect(loss).toBeCloseTo(recorded.chosen.test!.nll[i]!, 5);
   });
 
+  test('both trunks are pruned, one after the other', async () => {
+    const towerSparsity = { vision: 0.25, language: 0.5 };
+    const { recorded, out } = await run({ checkpoint: llava, scope: 'all', towerSparsity, ...qa });
+    const edited = await changed(llava, out);
+    for (const part of ['vision', 'language']) expect(edited.some((name) => name.includes(part))).toBe(true);
+    expect(recorded.towers!.map(({ trunk, target }) => [trunk, target])).toEqual([
+      ['vision', 0.25],
+      ['language', 0.5],
+    ]);
+    for (const { target, realised } of recorded.towers!) expect(realised).toBeCloseTo(target, 2);
+    expect(recorded.command).toContain('--scope all --tower-sparsity vision=0.25,language=0.5');
+    expect(recorded.command).not.toContain('partial');
+    expect(recorded.source.name).toBe('llava');
+    const first = parseManifest(await readFile(join(out, 'layerwise-vision.json'), 'utf8'), out);
+    expect(first.chosen.test!.nll).toHaveLength(2);
+    // What the second run began with is what the first made.
+    for (const [i, loss] of recorded.dense.test!.nll.entries()) expect(loss).toBeCloseTo(first.chosen.test!.nll[i]!, 5);
+    const { questions } = await evaluate({ checkpoint: out, qa: qa.test, threads: 1 });
+    for (const [i, loss] of questions!.model.evaluation.nll.entries())
+      expect(loss).toBeCloseTo(recorded.chosen.test!.nll[i]!, 5);
+    const one = async (asked: Partial<PruneOptions>) =>
+      (await failure(run({ checkpoint: llava, scope: 'all', ...qa, ...asked }))).code;
+    expect(await one({ towerSparsity, sparsity: 0.5 })).toBe('E_OPTION_CONFLICT');
+    expect(await one({ towerSparsity, scope: 'vision' })).toBe('E_OPTION_CONFLICT');
+    expect(await one({ towerSparsity: { vision: 0.2 } })).toBe('E_OPTION_TOWER_SPARSITY');
+    expect(await one({ checkpoint: clip, ...images, classes: names, templates })).toBe('E_UNSUPPORTED_SCOPE');
+    expect(
+      (await failure(quantise({ checkpoint: llava, scope: 'all', bits: 4, method: 'rtn', out: `${out}-q` }))).code,
+    ).toBe('E_OPTION_SCOPE');
+  });
+
   test('β is searched by the loss of answers, and weights are quantised', async () => {
     const { recorded } = await run({ checkpoint: llava, allocation: 'atp', maxTrials: 2, scope: 'language', ...qa });
     expect(recorded.trials.length).toBeGreaterThan(1);
@@ -253,7 +285,6 @@ describe('LLaVA', () => {
   test('refuses what it cannot do, by name', async () => {
     const refused = async (asked: Partial<PruneOptions>) =>
       (await failure(run({ checkpoint: llava, calibration: qa.calibration, ...asked }))).code;
-    expect(await refused({ scope: 'all' })).toBe('E_OPTION_SCOPE');
     expect(await refused({ scope: 'text' })).toBe('E_UNSUPPORTED_TRUNK');
     expect(await refused({ labels: 'folder', scope: 'vision' })).toBe('E_OPTION_LABELS');
     expect(await refused({ classes: names })).toBe('E_OPTION_CLASSES');

@@ -70,6 +70,8 @@ const common = fc.record(
     judge: fc.constantFrom('validation', 'both'),
     device: fc.constantFrom('cpu', 'webgpu'),
     test: path,
+    scope: fc.constantFrom('vision', 'language'),
+    classes: path,
   },
   { requiredKeys: [] },
 );

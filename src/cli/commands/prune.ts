@@ -14,6 +14,7 @@ import { describeCuts, modelTable } from '../tasks.js';
 
 const OPTION_NAMES = [
   'sparsity',
+  'towerSparsity',
   'allocation',
   'beta',
   'hyperparameters',
@@ -67,6 +68,11 @@ export const pruneCommand = defineCommand({
         'layerwise prune ./llava --scope language --sparsity 0.5 --calibration train.jsonl --validation heldout.jsonl --out llava-50',
     },
     {
+      what: 'Both halves, each with a sparsity of its own',
+      command:
+        'layerwise prune ./llava --scope all --tower-sparsity vision=0.3,language=0.5 --calibration train.jsonl --validation heldout.jsonl --out llava-30-50',
+    },
+    {
       what: 'The vision half of a CLIP, scored against names of classes',
       command:
         'layerwise prune ./clip --scope vision --sparsity 0.5 --images train/ --validation heldout/ --classes names.txt --out clip-50',
@@ -86,13 +92,15 @@ type PruneValues = Values<(typeof OPTION_NAMES)[number]>;
 
 /** Turns the values of the command line into options of `prune`. @throws OptionError E_OPTION_…, ResourceError */
 export async function pruneOptions(checkpoint: string, asked: PruneValues): Promise<PruneOptions> {
-  const { plan, out, hyperparameters, targetShares, tasks, pack, values, layout, head, ...options } = asked;
+  const { plan, out, hyperparameters, towerSparsity, targetShares, tasks, pack, values, layout, head, ...options } =
+    asked;
   return {
     checkpoint,
     out: out!,
     ...options,
     ...parseTasks(tasks),
     ...(hyperparameters === undefined ? {} : { hyperparameters: parseNumbers(hyperparameters) }),
+    ...(towerSparsity === undefined ? {} : { towerSparsity: parseNumbers(towerSparsity, 'tower-sparsity') }),
     ...parseShares(targetShares),
     ...packingOf(pack, { values, layout, head }),
     ...(plan === undefined ? {} : { plan: await readPlan(plan) }),
@@ -139,6 +147,7 @@ function toJson(result: PruneResult): unknown {
   const { manifest, trials, packed, seconds, peakMemoryBytes, out, pushed } = result;
   return {
     sparsity: { target: manifest.sparsity.target, realised: manifest.sparsity.realised },
+    ...(manifest.towers ? { towers: manifest.towers } : {}),
     dense: scores(manifest.dense),
     uniform: scores(manifest.uniform),
     chosen: {
@@ -206,6 +215,9 @@ function toText(result: PruneResult): string {
     ...(manifest.gains ? [describeGains(manifest.gains)] : []),
     ...(manifest.gains?.parted ? [warnOfGains(manifest.gains)] : []),
     `${formatPercent(manifest.sparsity.realised)} of the prunable weights are zero, counted from the files written; ${formatSeconds(seconds)}.`,
+    ...(manifest.towers ?? []).map(
+      ({ trunk, realised }) => `${trunk.padEnd(10)}  ${formatPercent(realised)} of the prunable weights of this trunk`,
+    ),
     `checkpoint  ${out}`,
     `report      ${join(out, 'report.html')}`,
     ...(packed ? [`packed      ${packed.out}, ${packed.parts[0]!.bits.toFixed(2)} bits a weight of the linears`] : []),
