@@ -75,6 +75,11 @@ and MLP run side by side (\`gpt_neox\`), a block is one piece. Adapters in PEFT'
 Every family can be packed and run, mixtures of experts too: \`pack\`, \`generate\`, \`serve\`, \`bench\` and \`evaluate\` take its
 models, and the runtime's logits equal those of transformers (\`test/decoder/decoder.test.ts\`).
 
+Models that read images: \`vit\`, \`deit\`, \`dinov2\`, \`convnext\`, \`convnextv2\` run through \`prune\`, \`quantise\`, \`compare\`, \`evaluate\`
+and \`inspect\` with every criterion and policy (\`test/api/images.test.ts\`); \`clip\`, \`siglip\`, \`llava\` (over llama, mistral, qwen2),
+\`idefics3\` and \`smolvlm\` are pruned trunk by trunk (\`test/api/multimodal.test.ts\`, [how](docs/guide/images.md)). Their logits equal those
+of transformers (\`test/model/vision.test.ts\`, \`test/model/towers.test.ts\`, \`test/pipeline/llava.test.ts\`).
+
 \`export\` writes ${formatList(GGUF_FAMILIES)} as GGUF (\`test/formats/gguf.test.ts\`), and every family but gpt2 and the mixtures
 as compressed-tensors (\`test/formats/compressed-tensors.test.ts\`).
 

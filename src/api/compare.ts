@@ -54,7 +54,7 @@ import {
   weighTokens,
 } from '../runs/index.js';
 import { embedSamples, lossOf, type Samples, scoredOf } from '../stream/index.js';
-import { describeGains } from '../words/index.js';
+import { describeGains, formatLoss } from '../words/index.js';
 import { drawComparison } from './report.js';
 
 export type CompareOptions = Omit<
@@ -261,8 +261,8 @@ function against(
 
 function describeRow({ allocation, sparsity, validation, test, tasks, gains }: ComparisonRow): string {
   const scores = [
-    `validation ${validation.perplexity.toPrecision(5)}`,
-    test && `test ${test.perplexity.toPrecision(5)}`,
+    `validation ${formatLoss(validation)}`,
+    test && `test ${formatLoss(test)}`,
     tasks?.average && `average accuracy ${(100 * tasks.average.value).toFixed(2)} %`,
   ];
   const gained = gains ? `. ${describeGains(gains)}` : '';

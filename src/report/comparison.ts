@@ -1,8 +1,8 @@
 // compare.html from the record of a comparison: for each target a table of all policies, their rates, and their errors on
 // one axis; for all targets together, perplexity against sparsity.
 
-import type { Comparison, ComparisonRow } from '../records/index.js';
-import { describeValues, formatPerplexity } from '../words/index.js';
+import type { Comparison, ComparisonRow, Evaluation } from '../records/index.js';
+import { describeValues, formatLoss, wordsOfLoss } from '../words/index.js';
 import { drawLines } from './charts.js';
 import { fidelityTable } from './fidelity.js';
 import { escapeHtml, figure, type Html, note, section, table } from './html.js';
@@ -26,35 +26,37 @@ export function renderComparison(comparison: Comparison): string {
   ]);
 }
 
-const score = ({ validation, test }: ComparisonRow): number => (test ?? validation).perplexity;
+const scored = ({ validation, test }: ComparisonRow): Evaluation => test ?? validation;
+const score = (row: ComparisonRow): number => scored(row).perplexity;
 
 function overviewSection({ rows, dense }: Comparison, targets: readonly number[]): Html {
   if (targets.length < 2) return '';
+  const words = wordsOfLoss(dense.validation);
   const names = [...new Set(rows.map(({ allocation }) => allocation))];
   const cell = (name: string, target: number): ComparisonRow | undefined =>
     rows.find(({ allocation, sparsity }) => allocation === name && sparsity.target === target);
   // Logarithmic, because one collapsed policy would flatten all the others.
   const lines = names.map((name) => targets.map((target) => Math.log10(score(cell(name, target)!))));
   const numbers = table(
-    'Perplexity of each policy at each target',
+    `${words.title} of each policy at each target`,
     ['', ...targets.map(formatTarget)],
     names.map((name) => ({
       head: escapeHtml(name),
-      cells: targets.map((target) => formatPerplexity(score(cell(name, target)!))),
+      cells: targets.map((target) => words.format(scored(cell(name, target)!))),
     })),
   );
   const on = dense.test ? 'Test' : 'Validation';
-  const denseScore = formatPerplexity((dense.test ?? dense.validation).perplexity);
+  const denseScore = words.format(dense.test ?? dense.validation);
   const picture = drawLines(
     lines,
     { name: 'sparsity', labels: targets.map((target) => `${Number((100 * target).toFixed(2))} %`) },
-    (value) => formatPerplexity(10 ** value),
-    'Perplexity of each policy against sparsity',
+    (value) => words.format({ ...dense.validation, perplexity: 10 ** value }),
+    `${words.title} of each policy against sparsity`,
   );
-  const caption = `${on} perplexity, logarithmic; the dense model has ${denseScore}.`;
+  const caption = `${on} ${words.name}${words.compared === 'ratio' ? ', logarithmic' : ''}; the dense model has ${denseScore}.`;
   return section(
     'overview',
-    'Perplexity against sparsity',
+    `${words.title} against sparsity`,
     figure(keyOfLines(names.map(escapeHtml)), picture, caption, numbers),
   );
 }
@@ -70,8 +72,8 @@ function targetSection({ rows, dense, tasks }: Comparison, target: number): Html
     head: escapeHtml(row.allocation),
     chosen: score(row) === best,
     cells: [
-      formatPerplexity(row.validation.perplexity),
-      ...(tested ? [row.test ? formatPerplexity(row.test.perplexity) : '–'] : []),
+      formatLoss(row.validation),
+      ...(tested ? [formatLoss(row.test)] : []),
       interval(row.versusUniform),
       interval(row.versusAtp),
       row.equivalents.toFixed(1),
@@ -81,11 +83,7 @@ function targetSection({ rows, dense, tasks }: Comparison, target: number): Html
   }));
   const denseRow = {
     head: 'dense',
-    cells: [
-      formatPerplexity(dense.validation.perplexity),
-      ...(tested ? [dense.test ? formatPerplexity(dense.test.perplexity) : '–'] : []),
-      ...['', '', '', '', ''],
-    ],
+    cells: [formatLoss(dense.validation), ...(tested ? [formatLoss(dense.test)] : []), ...['', '', '', '', '']],
   };
   const names = keyOfLines(here.map(({ allocation }) => escapeHtml(allocation)));
   const blocks = { name: 'block', labels: here[0]!.rates.map((_, i) => String(i)) };
@@ -131,7 +129,7 @@ function targetSection({ rows, dense, tasks }: Comparison, target: number): Html
     `At ${formatTarget(target)}`,
     table(`Policies at ${formatTarget(target)}`, columns, [denseRow, ...body]),
     note(
-      `Lower is better. Intervals are of the perplexity ratio, paired over the ${tested ? 'test' : 'validation'} windows, 95 %: one that holds 1 is a tie. Trials count everything a search cost, in trials besides uniform; the published grid of ATP makes nine. Validation text chose; test text was scored once per row.`,
+      `Lower is better. Intervals are of the ratio of ${wordsOfLoss(dense.validation).compared === 'ratio' ? 'perplexities' : 'exp of the losses'}, paired over the ${tested ? 'test' : 'validation'} windows, 95 %: one that holds 1 is a tie. Trials count everything a search cost, in trials besides uniform; the published grid of ATP makes nine. Validation text chose; test text was scored once per row.`,
     ),
     fidelityTable(
       here.map((row) => ({ name: escapeHtml(row.allocation), fidelity: row.fidelity, chosen: score(row) === best })),

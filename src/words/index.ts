@@ -2,7 +2,7 @@ export { formatGain, formatShare } from './accuracy.js';
 export { frontierTable, markdownTable, nameFronts } from './frontier.js';
 export { describeGains, warnOfGains } from './gains.js';
 export { describeValues, symbolOf } from './hyperparameters.js';
-export { type LossWords, wordsOfLoss } from './loss.js';
+export { formatLoss, type LossWords, wordsOfLoss } from './loss.js';
 export {
   formatAccuracy,
   formatBytes,

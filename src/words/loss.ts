@@ -27,6 +27,10 @@ const OTHERS: Readonly<Record<NonNullable<Scores['loss']>, LossWords>> = {
   answer: { name: 'nats per token of the answer', title: 'Loss of the answers', compared: 'difference', format: nats },
 };
 
+/** A score by its own loss; a dash without one. */
+export const formatLoss = (scores: Scores | null | undefined): string =>
+  scores ? wordsOfLoss(scores).format(scores) : '–';
+
 /** The words for what was scored. */
 export const wordsOfLoss = (scores: Pick<Scores, 'loss'> | null | undefined): LossWords =>
   scores?.loss ? OTHERS[scores.loss] : PERPLEXITY;

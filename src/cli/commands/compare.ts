@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { compare } from '../../api/index.js';
-import type { ComparisonRow } from '../../records/index.js';
-import { formatPercent, formatPerplexity } from '../../words/index.js';
+import type { Comparison, ComparisonRow } from '../../records/index.js';
+import { formatLoss, formatPercent } from '../../words/index.js';
+import { accuracyJson, accuracyTable } from '../accuracy.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
@@ -51,6 +52,7 @@ export const compareCommand = defineCommand({
       dense: {
         validation: dense.validation.perplexity,
         test: dense.test?.perplexity ?? null,
+        ...accuracyJson(dense.test),
         ...(dense.tasks ? { tasks: dense.tasks } : {}),
       },
       ...(comparison.tasks ? { tasks: comparison.tasks } : {}),
@@ -59,6 +61,7 @@ export const compareCommand = defineCommand({
         ...fidelityJson(fidelity),
         validation: row.validation.perplexity,
         test: row.test?.perplexity ?? null,
+        ...accuracyJson(row.test),
         seconds: rowSeconds[i],
       })),
       seconds,
@@ -68,21 +71,18 @@ export const compareCommand = defineCommand({
       pair ? `${pair[0].toFixed(3)} … ${pair[1].toFixed(3)}` : '–';
     const lines = rows.map((row) => [
       labelOf(row),
-      formatPerplexity(row.validation.perplexity),
-      formatPerplexity(row.test?.perplexity),
+      formatLoss(row.validation),
+      formatLoss(row.test),
       interval(row.versusUniform),
       interval(row.versusAtp),
       row.equivalents.toFixed(1),
     ]);
     const head = ['', 'validation', 'test', 'over uniform (95 %)', 'over atp (95 %)', 'trials'];
-    const denseLine = [
-      'dense',
-      formatPerplexity(dense.validation.perplexity),
-      formatPerplexity(dense.test?.perplexity),
-    ];
+    const denseLine = ['dense', formatLoss(dense.validation), formatLoss(dense.test)];
     const models = [['dense', dense] as const, ...rows.map((row) => [labelOf(row), row] as const)];
     const text = [
       formatTable([head, denseLine, ...lines]),
+      ...imageTable(dense, rows),
       ...['', ...fidelityTable(rows.map((row) => [labelOf(row), row.fidelity]))].slice(0, -1),
       ...(comparison.tasks ? ['', modelTable(comparison.tasks, models), ...describeCuts(comparison.tasks)] : []),
       '',
@@ -92,6 +92,12 @@ export const compareCommand = defineCommand({
     return { json, text };
   },
 });
+
+/** On images, accuracy on the test set. */
+const imageTable = (dense: Comparison['dense'], rows: readonly ComparisonRow[]): string[] => {
+  const lines = accuracyTable('test', [['dense', dense.test], ...rows.map((row) => [labelOf(row), row.test] as const)]);
+  return lines.length > 0 ? ['', ...lines.slice(0, -1)] : [];
+};
 
 const labelOf = ({ allocation, sparsity }: ComparisonRow): string =>
   `${allocation} at ${formatPercent(sparsity.target, 0)}`;
