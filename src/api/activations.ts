@@ -23,6 +23,7 @@ import {
   openSource,
   type PreparedTexts,
   prepareSamples,
+  requireMainTrunk,
   startCommand,
   type Workspace,
 } from '../runs/index.js';
@@ -57,6 +58,7 @@ export async function quantiseActivations(options: ActivationsOptions): Promise<
   const done = resume && (await isOnlyToBeCleared(out));
   if (!done) await checkOut(out, resume);
   const model = await openSource(settings.checkpoint, settings.onProgress, { images: true });
+  requireMainTrunk(settings, model);
   if (!done) await checkOutside(out, model.checkpoint.dir);
   if (await statIfThere(join(model.checkpoint.dir, SCALES_FILE))) {
     const message = `${model.checkpoint.dir} is quantised already (layerwise.scales), and its weights would leave their grid. Quantise the dense checkpoint.`;
@@ -64,9 +66,18 @@ export async function quantiseActivations(options: ActivationsOptions): Promise<
   }
   if (!resume) await checkSpace(out, 1.1 * model.bytes);
   const texts = await prepareSamples(settings, model);
+  if (texts.calibration && 'tokens' in texts.calibration.content) refuseQuestions();
   const record = await run(settings, model, texts, done).catch((error) => blameWeights(model, error));
   const seconds = (performance.now() - started) / 1000;
   return { out, record, seconds, peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
+}
+
+/** @throws UnsupportedError E_UNSUPPORTED_DIALOGUE */
+function refuseQuestions(): never {
+  throw new UnsupportedError(
+    'E_UNSUPPORTED_DIALOGUE',
+    'The ranges of activations are searched on samples of one length, and questions about images are padded to the longest. Give a text for the language trunk.',
+  );
 }
 
 async function run(

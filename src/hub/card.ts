@@ -167,12 +167,15 @@ function describeUnlearning(record: UnlearnRecord, source: string): string[] {
 }
 
 function perplexities(rows: string[][], validation: ManifestText | null, test: ManifestText | null): string[] {
-  const ofImages = (validation ?? test)?.images !== undefined;
+  const { images, dialogue } = validation ?? test ?? {};
+  const ofImages = images !== undefined;
   const protocol = ofImages
     ? 'Nats, the mean over images.'
-    : 'Non-overlapping windows, the tail dropped, the first token of a window not predicted, as in the pruning papers; it is not the word perplexity of lm-evaluation-harness.';
+    : dialogue
+      ? 'Nats per token of the answers, the mean over questions.'
+      : 'Non-overlapping windows, the tail dropped, the first token of a window not predicted, as in the pruning papers; it is not the word perplexity of lm-evaluation-harness.';
   return [
-    ofImages ? '## Cross-entropy' : '## Perplexity',
+    ofImages ? '## Cross-entropy' : dialogue ? '## Loss of the answers' : '## Perplexity',
     table(['', 'validation', 'test'], rows),
     [...describeText('Validation', validation), ...describeText('Test', test), protocol].join(' '),
   ];
@@ -183,7 +186,9 @@ const describeText = (role: string, text: ManifestText | null): string[] =>
     ? [
         text.images
           ? `${role}: ${plainText(text.name)}, ${text.windows} images of ${text.images.width}×${text.images.height} pixels.`
-          : `${role}: ${plainText(text.name)}, ${text.windows} windows of ${text.length} tokens${describeStart(text.bos)}.`,
+          : text.dialogue
+            ? `${role}: ${plainText(text.name)}, ${text.windows} questions about ${text.dialogue.images} images.`
+            : `${role}: ${plainText(text.name)}, ${text.windows} windows of ${text.length} tokens${describeStart(text.bos)}.`,
       ]
     : [];
 

@@ -130,3 +130,19 @@ export const withSampleCount = <S extends { readonly calibrationSamples: number 
 /** How many samples calibrate where nothing is said: images cost less than texts, or questions about images. */
 export const usualSamples = (model: Model): number =>
   model.config.image && !answersQuestions(model) ? DEFAULTS.calibrationImages : DEFAULTS.calibrationSamples;
+
+/** For what is implemented for the main trunk of a checkpoint alone. @throws OptionError E_OPTION_SCOPE, E_OPTION_CLASSES */
+export function requireMainTrunk(
+  { scope, classes }: Partial<Pick<ImageSettings, 'scope' | 'classes'>>,
+  { trunk, config }: Model,
+): void {
+  const refuse = (option: string): never => {
+    throw new OptionError(
+      optionCode(option),
+      `--${option}: this is implemented for ${trunk ? `the ${trunk} trunk, as it is opened,` : `a ${config.family} model`} alone. Leave the option out.`,
+      { option, trunk, family: config.family },
+    );
+  };
+  if (scope !== undefined && scope !== trunk) refuse('scope');
+  if (classes !== undefined) refuse('classes');
+}

@@ -28,6 +28,7 @@ export {
   type ImageOptions,
   type ImageSettings,
   normaliseImages,
+  requireMainTrunk,
   type TowerSparsity,
   withSampleCount,
 } from './image-options.js';

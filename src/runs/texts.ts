@@ -19,7 +19,7 @@ import {
 } from '../text/index.js';
 import { conflict } from './checks.js';
 import { DEFAULTS } from './defaults.js';
-import { answersQuestions, type ImageSettings, usualSamples } from './image-options.js';
+import { answersQuestions, type ImageSettings, requireMainTrunk, usualSamples } from './image-options.js';
 import { prepareImageSet, refuseShared } from './images.js';
 import { kindOfSets } from './question-files.js';
 import { openQuestions, prepareQuestions, type ReadQuestions, readQuestions } from './questions.js';
@@ -137,6 +137,7 @@ async function prepareQuestionSets(settings: TextSettings, model: Model): Promis
 export async function prepareTexts(settings: TextSettings, model: Model): Promise<PreparedTexts<Windows>> {
   const { calibration, validation, test, windowStart: start, seed, onProgress } = settings;
   if (!calibration && !validation && !test) return { calibration: undefined, validation: undefined, test: undefined };
+  requireMainTrunk(settings, model);
   onProgress({ kind: 'stage', stage: 'reading texts' });
   const length = windowLength(model, settings.sequenceLength);
   const tokenizer = await loadTokenizer(model.checkpoint.dir, onProgress);

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { evaluate, prune, quantise } from '../../src/api/index.js';
+import { evaluate, prune, quantise, quantiseActivations } from '../../src/api/index.js';
 import { encodePng } from '../../src/images/index.js';
 import { parseManifest } from '../../src/records/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
@@ -290,6 +290,11 @@ describe('LLaVA', () => {
     expect(await refused({ classes: names })).toBe('E_OPTION_CLASSES');
     expect(await refused({ windowStart: 'none' })).toBe('E_OPTION_CONFLICT');
     expect(await refused({ test: qa.calibration })).toBe('E_OPTION_TEST');
+    const clips = { checkpoint: llava, bits: 4, calibration: qa.calibration, validation: qa.validation };
+    const searched = async (asked: object) =>
+      (await failure(quantiseActivations({ ...clips, out: join(root, 'clips'), ...asked }))).code;
+    expect(await searched({})).toBe('E_UNSUPPORTED_DIALOGUE');
+    expect(await searched({ scope: 'vision' })).toBe('E_OPTION_SCOPE');
     const text = join(root, 'plain.txt');
     await writeFile(text, 'Plain text. '.repeat(80));
     expect(await refused({ validation: text })).toBe('E_OPTION_VALIDATION');

@@ -70,6 +70,15 @@ const common = fc.record(
     judge: fc.constantFrom('validation', 'both'),
     device: fc.constantFrom('cpu', 'webgpu'),
     test: path,
+  },
+  { requiredKeys: [] },
+);
+
+/** Of models that read images. */
+const ofImages = fc.record(
+  {
+    labels: path,
+    orientation: fc.constantFrom('ignore', 'apply'),
     scope: fc.constantFrom('vision', 'language'),
     classes: path,
   },
@@ -130,9 +139,11 @@ describe.each([...POLICIES.values()])('$name', (policy) => {
         fc.double({ min: 0.01, max: 0.99, noNaN: true }),
         path,
         path,
+        ofImages,
       )
       .map(
-        ([some, scored, how, slopes, given, sparsity, calibration, validation]): PruneOptions => ({
+        ([some, scored, how, slopes, given, sparsity, calibration, validation, pictures]): PruneOptions => ({
+          ...pictures,
           checkpoint: 'some where/model',
           out: 'out',
           allocation: policy.name,
@@ -192,9 +203,17 @@ test('so are those of quantise, whatever was given', async () => {
     fc.constant({ plan }),
     fc.constant({ plan, pattern: '2:4', method: 'gptq' }),
   );
-  const options = fc.tuple(common, tasks, how, fc.constantFrom(...QUANTISERS.keys()), path, path).map(
-    ([{ maxTrials: _, budget: __, ...some }, scored, given, method, calibration, validation]): QuantiseOptions => ({
-      ...{ checkpoint: 'org/name@main', out: 'out', calibration, validation },
+  const options = fc.tuple(common, tasks, how, fc.constantFrom(...QUANTISERS.keys()), path, path, ofImages).map(
+    ([
+      { maxTrials: _, budget: __, ...some },
+      scored,
+      given,
+      method,
+      calibration,
+      validation,
+      pictures,
+    ]): QuantiseOptions => ({
+      ...{ checkpoint: 'org/name@main', out: 'out', calibration, validation, ...pictures },
       ...some,
       ...scored,
       ...{ method, hessian: method === 'gptq' ? 'loss' : 'output', ...given },
