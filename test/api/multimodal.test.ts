@@ -1,11 +1,12 @@
 // The commands on checkpoints of several trunks: LLaVA's answers are scored and either of its trunks is pruned, CLIP is scored against
 // names of classes and its vision trunk is pruned; what a run is not about stays as it is.
 
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { evaluate, prune, quantise, quantiseActivations } from '../../src/api/index.js';
+import type { ProgressEvent } from '../../src/base/index.js';
 import { encodePng } from '../../src/images/index.js';
 import { parseManifest } from '../../src/records/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
@@ -263,6 +264,63 @@ describe('LLaVA', () => {
     expect(
       (await failure(quantise({ checkpoint: llava, scope: 'all', bits: 4, method: 'rtn', out: `${out}-q` }))).code,
     ).toBe('E_OPTION_SCOPE');
+  });
+
+  test('a run over both that was interrupted goes on to the same bytes', async () => {
+    const options = { checkpoint: llava, scope: 'all', sparsity: 0.5, allocation: 'uniform', threads: 1, ...qa };
+    const whole = join(root, 'whole');
+    await prune({ ...options, out: whole });
+    for (const [at, where] of [
+      (event: ProgressEvent) => event.kind === 'note' && event.text.startsWith('Then'),
+      (() => {
+        let trials = 0;
+        return (event: ProgressEvent) => event.kind === 'stage' && event.stage.startsWith('trial') && ++trials === 2;
+      })(),
+    ].entries()) {
+      const out = join(root, `again-${at}`);
+      const onProgress = (event: ProgressEvent): void => {
+        if (where(event)) throw new Error('pulled');
+      };
+      await expect(prune({ ...options, out, onProgress })).rejects.toThrow('pulled');
+      await expect(readFile(join(out, 'layerwise.json'))).rejects.toThrow();
+      const other = failure(prune({ ...options, sparsity: 0.25, out, resume: true }));
+      expect((await other).code).toBe('E_OPTION_RESUME');
+      expect((await failure(prune({ ...options, out }))).code).toBe('E_OPTION_OUT_PARTIAL');
+      await prune({ ...options, out, resume: true });
+      for (const name of [
+        'model.safetensors',
+        'layerwise.json',
+        'layerwise-vision.json',
+        'report.html',
+        'report-vision.html',
+      ]) {
+        const [one, two] = [await readFile(join(whole, name)), await readFile(join(out, name))];
+        expect(two.equals(one), name).toBe(true);
+      }
+      expect((await readdir(root)).filter((name) => name.endsWith('.partial'))).toEqual([]);
+    }
+  });
+
+  test('of a conversation the first question counts, and the vision trunk needs an image', async () => {
+    const turn = (from: string, value: string) => ({ from, value });
+    const conversations = [
+      turn('human', '<image>\nWhat?'),
+      turn('gpt', 'cat'),
+      turn('human', 'Why?'),
+      turn('gpt', 'so'),
+    ];
+    const path = join(root, 'llava.json');
+    await writeFile(path, JSON.stringify([{ id: 1, image: '21.png', conversations }]));
+    const notes: string[] = [];
+    const onProgress = (event: ProgressEvent): void => void (event.kind === 'note' && notes.push(event.text));
+    const { source } = await evaluate({ checkpoint: llava, qa: path, threads: 1, onProgress });
+    expect(source).toMatchObject({ windows: 1, dialogue: { followUps: 1, images: 1 } });
+    expect(notes.join()).toContain('1 of 2 questions follow others');
+    const text = await writeQuestions('text.jsonl', [], [{ question: 'Why?', answer: 'so' }]);
+    const error = await failure(run({ checkpoint: llava, scope: 'vision', calibration: text }));
+    expect(error.code).toBe('E_UNSUPPORTED_DIALOGUE');
+    const unanswered = await writeQuestions('open.jsonl', [], [{ question: 'Why?' }]);
+    expect((await failure(evaluate({ checkpoint: llava, qa: unanswered }))).code).toBe('E_OPTION_ANSWER');
   });
 
   test('β is searched by the loss of answers, and weights are quantised', async () => {
