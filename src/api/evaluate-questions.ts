@@ -60,7 +60,7 @@ export async function evaluateQuestions(
     if (model.trunk === 'language') return model;
     throw new OptionError(
       'E_OPTION_QA',
-      `--qa: ${path} is a ${model.config.family} model, which answers no questions about images. Use ${model.config.image ? '--images' : '--text'}.`,
+      `--qa: ${path} is a ${model.config.family} model, which answers no questions about images. ${model.config.image ? 'Use --images.' : 'Use --text.'}`,
       { option: 'qa', family: model.config.family },
     );
   };

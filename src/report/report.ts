@@ -41,7 +41,7 @@ export function renderReport(manifest: Manifest, thumbnails?: Thumbnails): strin
   const parts = [
     `<header>
 <h1>${name} <span class="target">at ${target}${bits ? '' : ' sparsity'}</span></h1>
-<p class="made">${made} · ${source.blocks} blocks, ${escapeHtml(source.family)}, ${escapeHtml(source.dtype)}</p>
+<p class="made">${made} · ${source.blocks} blocks, ${escapeHtml(source.family)}, ${escapeHtml(source.dtype)}${source.trunk ? `; the ${source.trunk} trunk ${manifest.towers ? 'after the others' : 'alone'}` : ''}</p>
 </header>`,
     verdictParagraph(manifest),
     perplexitySection(manifest),

@@ -2,9 +2,8 @@
 
 import { open, stat } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { OptionError } from '../base/index.js';
 import type { Model } from '../model/index.js';
-import { optionCode } from './checks.js';
+import { refuseValue } from './checks.js';
 
 /** As much of the first line as says what a file holds. */
 const BEGINNING = 1 << 16;
@@ -40,18 +39,15 @@ export async function kindOfSets(
   const kinds = await Promise.all(given.map(([, path]) => hasQuestions(path!)));
   const [first] = kinds;
   if (first === undefined) return undefined;
-  const refuse = (at: number, why: string): never => {
-    const [role, path] = given[at]!;
-    throw new OptionError(
-      optionCode(role),
-      `--${role}: ${path} has ${kinds[at] ? 'questions about images' : 'a text'}; ${why}.`,
-      { option: role, got: path },
-    );
-  };
+  const refuse = (at: number, expected: string): never =>
+    refuseValue(given[at]![0], expected, `${given[at]![1]}, ${kinds[at] ? 'questions' : 'a text'}`);
   const other = kinds.indexOf(!first);
   if (config.image && kinds.includes(false)) {
-    refuse(kinds.indexOf(false), 'the vision trunk is measured on questions about images (docs/guide/image-data.md)');
+    refuse(
+      kinds.indexOf(false),
+      'questions about images, which the vision trunk is measured on (docs/guide/image-data.md)',
+    );
   }
-  if (other >= 0) refuse(other, `--${given[0]![0]} has the other kind. Give one kind of data`);
+  if (other >= 0) refuse(other, first ? 'questions about images, like the other sets' : 'a text, like the other sets');
   return first ? 'questions' : 'text';
 }

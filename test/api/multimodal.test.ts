@@ -227,6 +227,7 @@ describe('LLaVA', () => {
     expect(recorded.source).toMatchObject({ trunk: scope, blocks: 2, ...(scope === 'vision' ? { dead: 1 } : {}) });
     expect(recorded.sparsity.realised).toBeCloseTo(0.5, 2);
     expect(recorded.command).toContain(`--scope ${scope}`);
+    expect(await readFile(join(out, 'report.html'), 'utf8')).toContain(`the ${scope} trunk alone`);
     expect(recorded.dense.test).toMatchObject({ loss: 'answer', windows: 2 });
     expect(recorded.dense.validation!.perplexity).not.toBe(recorded.chosen.validation!.perplexity);
     expect(recorded.texts.calibration!.dialogue).toMatchObject({ images: 6 });
