@@ -41,10 +41,11 @@ async function scoreBoth(
   texts: UnlearnTexts,
   pass: (text: Text) => Promise<Activations>,
 ): Promise<Scores> {
-  const score = ({ parts }: UnlearnText): Promise<Choices> =>
+  const score = ({ parts }: UnlearnText): Promise<Scores['forget']> =>
     withResources(async (own) => {
       const text = await embedSamples(own, engine, model, parts.heldOut);
-      return await scoreChoices(engine, model, await own(pass(text)), text.content);
+      const { nll, accuracy, tokens } = await scoreChoices(engine, model, await own(pass(text)), text.content);
+      return { nll, accuracy, tokens };
     });
   return { forget: await score(texts.forget), retain: await score(texts.retain) };
 }
