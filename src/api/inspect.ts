@@ -21,6 +21,8 @@ export type CheckpointReport = {
   readonly heads: number;
   readonly kvHeads: number;
   readonly vocabulary: number;
+  /** Of a model that reads images, the size of these in pixels. */
+  readonly image: { readonly width: number; readonly height: number } | undefined;
   readonly maxPositions: number;
   readonly tied: boolean;
   readonly shards: number;
@@ -65,6 +67,7 @@ export async function inspect(
     heads: config.heads,
     kvHeads: config.kvHeads,
     vocabulary: config.vocabulary,
+    image: config.image && { width: config.image.width, height: config.image.height },
     maxPositions: config.maxPositions,
     tied: config.tied,
     shards: checkpoint.shards.length,

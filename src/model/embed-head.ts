@@ -25,7 +25,7 @@ function requireClasses(config: ModelConfig): Classes {
   if (classes) return classes;
   throw new UnsupportedError(
     'E_UNSUPPORTED_HEAD',
-    `A ${config.family} has no classes of its own, so it gives no logits: give the names of the classes.`,
+    `A ${config.family} has no classes of its own, so it gives no logits: give the names of the classes (--classes).`,
     { family: config.family },
   );
 }

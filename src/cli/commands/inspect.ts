@@ -52,8 +52,15 @@ function describeCheckpoint(report: CheckpointReport, linears: boolean): string 
     ['hidden, MLP', `${report.hidden}, ${report.intermediate}`],
     ...(report.experts ? [['experts', describeExperts(report.experts)] as const] : []),
     ['heads, key-value heads', `${report.heads}, ${report.kvHeads}`],
-    ['vocabulary', `${report.vocabulary}${report.tied ? ' (head tied to the embeddings)' : ''}`],
-    ['longest sequence', `${report.maxPositions} tokens`],
+    ...(report.image
+      ? [
+          ['classes', `${report.vocabulary}`] as const,
+          ['images', `${report.image.width}×${report.image.height} pixels`] as const,
+        ]
+      : [
+          ['vocabulary', `${report.vocabulary}${report.tied ? ' (head tied to the embeddings)' : ''}`] as const,
+          ['longest sequence', `${report.maxPositions} tokens`] as const,
+        ]),
     ['parameters', formatCount(report.parameters)],
     ['prunable', `${formatCount(report.prunable)} (${formatPercent(report.prunable / report.parameters, 1)})`],
     ['bytes of weights', `${formatBytes(report.bytes)} in ${report.shards} ${report.shards === 1 ? 'file' : 'files'}`],
