@@ -43,7 +43,6 @@ const COMPLETING = [
   'runs/checks.ts',
   'runs/command-line.ts',
   'runs/image-options.ts',
-  'runs/question-files.ts',
   'runs/saved-profile.ts',
   'runs/task-options.ts',
   'runs/workspace.ts',
