@@ -4,7 +4,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, OptionError, type Own, VERSION, withResources, writeFileAtomic } from '../base/index.js';
+import { fileError, OptionError, type Own, shuffled, VERSION, withResources, writeFileAtomic } from '../base/index.js';
 import { givenPath, hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { blameWeights, type Model, openModel } from '../model/index.js';
@@ -40,7 +40,6 @@ import {
   type HalfCurve,
   type Match,
   type Parameter,
-  shuffled,
   type Trained,
   trainLogits,
   trainStream,

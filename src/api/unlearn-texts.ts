@@ -1,11 +1,10 @@
 // The two texts of an unlearning, each parted by its windows: of every four the first two are trained on, the third chooses the
 // layer and β, the last is scored at the end. Neighbours tell of the same thing, so each part knows it.
 
-import { OptionError } from '../base/index.js';
+import { OptionError, shuffled } from '../base/index.js';
 import type { Model } from '../model/index.js';
 import { type PreparedText, prepareText, windowLength } from '../runs/index.js';
 import { loadTokenizer, type Windows } from '../text/index.js';
-import { shuffled } from '../train/index.js';
 import type { UnlearnSettings } from './unlearn-settings.js';
 
 export type Parted = { readonly training: Windows; readonly validation: Windows; readonly heldOut: Windows };

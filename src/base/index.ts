@@ -26,5 +26,5 @@ export { isLfsPointer } from './lfs.js';
 export { takeLock } from './lock.js';
 export { type OnProgress, type ProgressEvent, type ProgressUnit, silent } from './progress.js';
 export { handOver, type Own, observed, settleAll, withResources } from './resources.js';
-export { createRng, type Rng } from './rng.js';
+export { createRng, type Rng, shuffled } from './rng.js';
 export { VERSION } from './version.js';

@@ -43,3 +43,14 @@ export function createRng(seed: number): Rng {
   };
   return { uint32, uniform: () => uint32() / 2 ** 32, below };
 }
+
+/** `count` numbers in a seeded random order (Fisher–Yates). */
+export function shuffled(count: number, seed: number): readonly number[] {
+  const order = Array.from({ length: count }, (_, i) => i);
+  const rng = createRng(seed);
+  for (let i = count - 1; i > 0; i--) {
+    const j = rng.below(i + 1);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order;
+}

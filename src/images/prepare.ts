@@ -2,7 +2,7 @@
 // record holds what is needed to get the same bytes again, and their hash.
 
 import { createHash } from 'node:crypto';
-import { createRng, type OnProgress, OptionError, ResourceError, silent } from '../base/index.js';
+import { type OnProgress, OptionError, ResourceError, shuffled, silent } from '../base/index.js';
 import type { Size } from './crop.js';
 import { DECODERS, decodeImage, type Orientation } from './decode.js';
 import { outputSize, preprocess } from './preprocess.js';
@@ -82,18 +82,10 @@ export function drawImages({ items, path }: Pick<ImageSet, 'items' | 'path'>, op
     throw new OptionError('E_OPTION_IMAGES', `${path}: expected images, got text alone.`, { got: path });
   const wanted = count ?? all.length;
   if (order === 'all') return all.slice(0, wanted);
-  const { below } = createRng(seed);
-  const shuffle = <T>(list: T[]): T[] => {
-    for (let left = list.length - 1; left > 0; left--) {
-      const other = below(left + 1);
-      [list[left], list[other]] = [list[other]!, list[left]!];
-    }
-    return list;
-  };
-  const shuffled = shuffle(all);
-  if (!isBalanced(items, options)) return shuffled.slice(0, wanted);
+  const mixed = shuffled(all.length, seed).map((at) => all[at]!);
+  if (!isBalanced(items, options)) return mixed.slice(0, wanted);
   const classes = new Map<number, number[]>();
-  for (const place of shuffled) {
+  for (const place of mixed) {
     const label = items[place]!.label!;
     const one = classes.get(label);
     if (one) one.push(place);

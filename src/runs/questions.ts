@@ -2,7 +2,7 @@
 // question written as the checkpoint's chat template has it, and all padded to one length.
 
 import { createHash } from 'node:crypto';
-import { createRng, type OnProgress, OptionError } from '../base/index.js';
+import { type OnProgress, OptionError, shuffled } from '../base/index.js';
 import { createDialogueWriter, type DialogueWriter, dialogueTexts, loadLanguage } from '../generation/index.js';
 import {
   type ImageItem,
@@ -97,7 +97,8 @@ export async function readQuestions(questioning: Questioning, request: QuestionR
     const text = `${path}: ${followUps} of ${set.count} questions follow others in a conversation; they are left out.`;
     onProgress({ kind: 'note', text });
   }
-  const items = draw(first, order, count, seed);
+  const places = order === 'random' ? shuffled(first.length, seed) : first.keys();
+  const items = [...places].slice(0, count).map((at) => first[at]!);
   if (items.length === 0) {
     throw new OptionError('E_OPTION_QUESTION', `${path}: expected questions with answers, found none.`, { got: path });
   }
@@ -110,18 +111,6 @@ export async function readQuestions(questioning: Questioning, request: QuestionR
           ...{ order: 'all', seed, orientation: orientation ?? 'ignore', onProgress },
         });
   return { name: set.name, order, items, written, images, followUps };
-}
-
-function draw<T>(items: readonly T[], order: QuestionRequest['order'], count: number | undefined, seed: number): T[] {
-  const drawn = [...items];
-  if (order === 'random') {
-    const { below } = createRng(seed);
-    for (let left = drawn.length - 1; left > 0; left--) {
-      const other = below(left + 1);
-      [drawn[left], drawn[other]] = [drawn[other]!, drawn[left]!];
-    }
-  }
-  return drawn.slice(0, count);
 }
 
 /** Pads sets of one run to one length: that of the longest of all, or `length`. @throws OptionError E_OPTION_DIALOGUE_LENGTH */

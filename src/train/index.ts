@@ -1,6 +1,5 @@
 export { type LogitsStage, trainLogits } from './logits-stage.js';
 export type { Curve, LoopSettings } from './loop.js';
-export { shuffled } from './order.js';
 export type { Parameter } from './parameter.js';
 export { checkTrained, createParameters, isGrid, LORA_ALPHA, type Trained } from './parameters.js';
 export { openSessions, passHalves, weightsOf } from './sessions.js';

@@ -1,18 +1,7 @@
 // Which chunks of the training text each step reads: every pass over the text in another seeded order. A step takes the next
 // `perStep` chunks; a pass that does not divide evenly goes on in the next one.
 
-import { createRng } from '../base/index.js';
-
-/** `count` numbers in a seeded random order (Fisher–Yates). */
-export function shuffled(count: number, seed: number): readonly number[] {
-  const order = Array.from({ length: count }, (_, i) => i);
-  const rng = createRng(seed);
-  for (let i = count - 1; i > 0; i--) {
-    const j = rng.below(i + 1);
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
-  return order;
-}
+import { shuffled } from '../base/index.js';
 
 /** The chunks of step `step`, counted from 0; it depends on nothing that came before, so a resumed run needs no state. */
 export function chunksOfStep(step: number, perStep: number, chunks: number, seed: number): readonly number[] {

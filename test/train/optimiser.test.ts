@@ -3,9 +3,10 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { shuffled } from '../../src/base/index.js';
 import { createMoments, stepAdamW } from '../../src/train/adamw.js';
 import { clipFactor, normOf } from '../../src/train/clip.js';
-import { chunksOfStep, shuffled } from '../../src/train/order.js';
+import { chunksOfStep } from '../../src/train/order.js';
 import { rateAt } from '../../src/train/schedule.js';
 import { runs } from '../scale.js';
 
