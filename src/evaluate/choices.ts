@@ -4,9 +4,9 @@
 import { NumericError, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
-import type { Activations, Content } from '../stream/index.js';
+import { type Activations, type Content, startsOf } from '../stream/index.js';
 import { headRowsOf, scoredPlaces } from './read-out.js';
-import { headRows, startsOf, targetsOf } from './score.js';
+import { headRows, targetsOf } from './score.js';
 
 export type Choices = { readonly nll: number; readonly accuracy: number; readonly tokens: number };
 

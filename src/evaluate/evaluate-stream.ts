@@ -5,10 +5,10 @@ import { NumericError, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
 import type { Evaluation } from '../records/index.js';
-import { type Activations, type Content, type Images, lossOf, scoredOf } from '../stream/index.js';
+import { type Activations, type Content, type Images, lossOf, scoredOf, startsOf } from '../stream/index.js';
 import { summarise } from './perplexity.js';
 import { readOut } from './read-out.js';
-import { LOGITS_PER_RUN, requireLabels, scoreSamples, slabOf, startsOf } from './score.js';
+import { LOGITS_PER_RUN, requireLabels, scoreSamples, slabOf } from './score.js';
 
 /** @throws NumericError E_NUMERIC_LOSS; OptionError E_OPTION_LABELS for images without labels */
 export async function evaluateStream(

@@ -7,9 +7,9 @@
 import { NumericError, type Own, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
-import { type Activations, type Content, inParallel } from '../stream/index.js';
+import { type Activations, type Content, inParallel, startsOf } from '../stream/index.js';
 import { headRowsOf, readOut, scoredPlaces } from './read-out.js';
-import { LOGITS_PER_RUN, slabOf, startsOf } from './score.js';
+import { LOGITS_PER_RUN, slabOf } from './score.js';
 
 /** The comparison of the scored tokens of each window, window after window. */
 export type TokenFidelity = {

@@ -4,10 +4,10 @@
 import type { Engine, HostTensor } from '../engine/index.js';
 import { cotangentOf, differentiate, gradientOf } from '../graph/index.js';
 import { headGraph, type Model } from '../model/index.js';
-import { type Activations, inOrder } from '../stream/index.js';
+import { type Activations, inOrder, startsOf } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 import { createSum, type Gradients } from './gradient-sums.js';
-import { LOGITS_PER_RUN, nextTokens, slabOf, startsOf } from './score.js';
+import { LOGITS_PER_RUN, nextTokens, slabOf } from './score.js';
 import type { Sessions, Weights } from './sessions.js';
 
 /**

@@ -3,7 +3,7 @@
 import { NumericError, OptionError, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
-import { type Activations, type Content, inParallel } from '../stream/index.js';
+import { type Activations, type Content, inParallel, startsOf } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 import { headRowsOf, scoredPlaces } from './read-out.js';
 
@@ -173,14 +173,3 @@ export const slabOf = (data: Float32Array, width: number, row: number, count: nu
   shape: [count, width],
   data: data.slice(row * width, (row + count) * width),
 });
-
-/** The first window of each chunk. */
-export function startsOf(counts: readonly number[]): number[] {
-  const starts: number[] = [];
-  let at = 0;
-  for (const count of counts) {
-    starts.push(at);
-    at += count;
-  }
-  return starts;
-}

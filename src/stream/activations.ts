@@ -39,6 +39,17 @@ export function chunksOf(windows: number, length: number): readonly number[] {
   return chunks;
 }
 
+/** The places of the first things of parts of these sizes: of samples in chunks, of images in samples. */
+export function startsOf(counts: readonly number[]): number[] {
+  const starts: number[] = [];
+  let at = 0;
+  for (const count of counts) {
+    starts.push(at);
+    at += count;
+  }
+  return starts;
+}
+
 /**
  * Creates a store for the residual of windows of `length` tokens, `width` wide, in chunks of the given numbers of windows.
  */

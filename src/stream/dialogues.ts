@@ -17,7 +17,7 @@ import { type Connector, connectorGraph, type Model, openConnector, openTrunk } 
 import { type Activations, chunksOf, createActivations, takeSamples } from './activations.js';
 import { embedWindows } from './embed.js';
 import { embedImages, type Images } from './images.js';
-import type { Importance } from './importance.js';
+import { countFirst, type Importance } from './importance.js';
 import { passBlock } from './pass.js';
 import { copyStream, inParallel, runChunks, sameShape } from './stream.js';
 
@@ -267,15 +267,7 @@ export async function paddingImportance(
   { length, lengths }: Dialogues,
 ): Promise<Importance | undefined> {
   if (model.config.image || lengths.every((one) => one === length)) return undefined;
-  const chunks = chunksOf(lengths.length, length);
-  const roots = await own(createActivations(chunks, length, 1));
-  let sample = 0;
-  for (const [chunk, count] of chunks.entries()) {
-    const data = new Float32Array(count * length);
-    for (let w = 0; w < count; w++, sample++) data.fill(1, w * length, w * length + lengths[sample]!);
-    await roots.write(chunk, data);
-  }
-  return model.linears.map((linears) => Object.fromEntries(linears.map(({ site }) => [site, roots])));
+  return await countFirst(own, model, chunksOf(lengths.length, length), length, lengths);
 }
 
 /** Samples with padding to one length, the longest's or `length`. Token 0 stands there, or 1 where 0 is the image's. */

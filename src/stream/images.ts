@@ -15,7 +15,7 @@ import {
   stemGraph,
   tokensOf,
 } from '../model/index.js';
-import { type Activations, chunksOf, createActivations } from './activations.js';
+import { type Activations, chunksOf, createActivations, startsOf } from './activations.js';
 import { inParallel } from './stream.js';
 
 /** Images of one size, and what their numbers mean. */
@@ -44,7 +44,7 @@ export async function embedImages(engine: Engine, model: Model, images: Images):
   return await handOver(await createActivations(chunks, length, width), async (activations) => {
     await withResources(async (own) => {
       const session = await own(engine.load(stemGraph(model, positions)));
-      const firsts = chunks.map((_, chunk) => chunks.slice(0, chunk).reduce((a, b) => a + b, 0));
+      const firsts = startsOf(chunks);
       await inParallel(engine.concurrency, chunks.length, async (chunk) => {
         const some = pixels.slice(firsts[chunk]!, firsts[chunk]! + chunks[chunk]!);
         const parts = some.map((image) =>

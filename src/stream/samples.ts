@@ -6,7 +6,7 @@ import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import type { LossName } from '../records/index.js';
 import type { Windows } from '../text/index.js';
-import { type Activations, takeSamples } from './activations.js';
+import { type Activations, startsOf, takeSamples } from './activations.js';
 import { type Dialogues, embedDialogues, paddingImportance, realRows } from './dialogues.js';
 import { embedWindows } from './embed.js';
 import { embedImages, type Images } from './images.js';
@@ -78,7 +78,7 @@ export function pick<C extends Content>(content: C, places: readonly number[]): 
 
 function pickDialogues(content: Dialogues, places: readonly number[]): Dialogues {
   const { tokens, lengths, answers, counts, images } = content;
-  const firsts = counts.map((_, at) => counts.slice(0, at).reduce((a, b) => a + b, 0));
+  const firsts = startsOf(counts);
   const pictures = places.flatMap((at) => Array.from({ length: counts[at]! }, (_, i) => firsts[at]! + i));
   return {
     ...content,

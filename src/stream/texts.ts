@@ -2,11 +2,11 @@
 // statistics. CLIP reads the row of the end token, and nothing sees what follows it. SigLIP reads the last row, and every row sees the
 // pads, so a text has to be as long as those that the model was trained on.
 
-import { handOver, OptionError, type Own } from '../base/index.js';
+import { OptionError, type Own } from '../base/index.js';
 import type { Model } from '../model/index.js';
 import type { Windows } from '../text/index.js';
-import { type Activations, createActivations } from './activations.js';
-import type { Importance } from './importance.js';
+import type { Activations } from './activations.js';
+import { countFirst, type Importance } from './importance.js';
 
 /**
  * The row of each text that the head reads; undefined where it reads all rows, or the last.
@@ -41,17 +41,11 @@ export function endsOf({ config }: Model, { windows, length }: Windows): Int32Ar
 export async function weighEnds(own: Own, model: Model, embedded: Activations): Promise<Importance | undefined> {
   const { ends, length: T, chunks } = embedded;
   if (!ends || ends.every((end) => end === T - 1)) return undefined;
-  const store = await own(
-    handOver(await createActivations(chunks, T, 1), async (roots) => {
-      let first = 0;
-      for (const [chunk, count] of chunks.entries()) {
-        const data = new Float32Array(count * T);
-        for (let i = 0; i < count; i++) data.fill(1, i * T, i * T + ends[first + i]! + 1);
-        await roots.write(chunk, data);
-        first += count;
-      }
-      return roots;
-    }),
+  return await countFirst(
+    own,
+    model,
+    chunks,
+    T,
+    ends.map((end) => end + 1),
   );
-  return model.linears.map((block) => Object.fromEntries(block.map(({ site }) => [site, store])));
 }

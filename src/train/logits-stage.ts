@@ -5,10 +5,10 @@
 
 import { type OnProgress, type Own, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
-import { LOGITS_PER_RUN, nextTokens, scoreDivergences, scoreSamples, slabOf, startsOf } from '../evaluate/index.js';
+import { LOGITS_PER_RUN, nextTokens, scoreDivergences, scoreSamples, slabOf } from '../evaluate/index.js';
 import { cotangentOf, differentiate, gradientOf } from '../graph/index.js';
 import { blockGraphs, headGraph, type Model } from '../model/index.js';
-import { type Activations, chunkTensor, inParallel, sameShape, sumRuns, type Text } from '../stream/index.js';
+import { type Activations, chunkTensor, inParallel, sameShape, startsOf, sumRuns, type Text } from '../stream/index.js';
 import { type Curve, type Gradient, type LoopSettings, type Problem, train } from './loop.js';
 import { chunksOfStep } from './order.js';
 import type { Parameter } from './parameter.js';
