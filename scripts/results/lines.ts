@@ -11,7 +11,7 @@ import { pruneSequentially, runDense, type StreamTarget } from '#src/pipeline';
 import { realisePlan } from '#src/plan';
 import type { Treatment } from '#src/records';
 import { openEngine, prepareTexts } from '#src/runs';
-import { embedSamples, type Text } from '#src/stream';
+import { embedSamples, scoringOf, type Text } from '#src/stream';
 
 export type Line = { readonly nll: readonly number[]; readonly errors: readonly number[]; readonly seconds: number };
 
@@ -69,7 +69,7 @@ export async function openLines(own: Own, options: LineOptions) {
   const dense = await runDense(engine, model, validation, undefined, () => {});
   if (dense.trace) await own(dense.trace.store);
   mkdirSync(out, { recursive: true });
-  const perplexityOf = ({ nll }: Pick<Line, 'nll'>): number => summarise(nll, first.length - 1).perplexity;
+  const perplexityOf = ({ nll }: Pick<Line, 'nll'>): number => summarise(nll, scoringOf(first)).perplexity;
   const lineOf = async (request: LineRequest): Promise<Line> => {
     const path = join(out, `${request.key}.json`);
     if (existsSync(path)) return JSON.parse(readFileSync(path, 'utf8')) as Line;

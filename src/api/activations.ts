@@ -27,7 +27,7 @@ import {
   startCommand,
   type Workspace,
 } from '../runs/index.js';
-import { scoredOf } from '../stream/index.js';
+import { scoringOf } from '../stream/index.js';
 import { type DType, findNonFinite, fromFloat32 } from '../tensor/index.js';
 import { gridOf, type Searched, scoreOn, searchActivations } from './activations-search.js';
 import {
@@ -175,7 +175,7 @@ async function scoreAll(
       const nll = await workspace.step(`${text}-${name}`, () =>
         scoreOn(engine, model, prepared, `${text}: ${name}`, settings),
       );
-      return summarise(nll, scoredOf(prepared.content));
+      return summarise(nll, scoringOf(prepared.content));
     };
     scores[name] = { validation: await on('validation', validation!), test: test ? await on('test', test) : null };
   }

@@ -53,7 +53,7 @@ import {
   type Workspace,
   weighTokens,
 } from '../runs/index.js';
-import { embedSamples, lossOf, type Samples, scoredOf } from '../stream/index.js';
+import { embedSamples, type Samples, scoringOf } from '../stream/index.js';
 import { describeGains, formatLoss } from '../words/index.js';
 import { drawComparison } from './report.js';
 
@@ -150,7 +150,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
       ...(gradient === 'exact' ? { gradient } : {}),
       ...(settings.hessian === 'loss' ? { hessian: settings.hessian } : {}),
       dense: {
-        validation: summarise(dense.nll, scoredOf(validation.content), lossOf(validation.content)),
+        validation: summarise(dense.nll, scoringOf(validation.content)),
         ...denseScores,
       },
       rows,
@@ -210,9 +210,8 @@ async function runCell(
     settings.onProgress({ kind: 'stage', stage: `${settings.policy.name} at ${target}` });
     const measured = { ...context.measured, ...(await measureAt(settings, target, context)) };
     const requestOf = createRequests(settings, model, hashes, texts);
-    const scored = scoredOf(validation.content);
-    const loss = lossOf(validation.content);
-    const choice = await choosePlan(settings, model, { executor, requestOf, target, measured, scored, loss });
+    const scoring = scoringOf(validation.content);
+    const choice = await choosePlan(settings, model, { executor, requestOf, target, measured, scoring });
     const { digest: trial } = choice;
     await executor.blocks.restore(choice.request, describeCandidate(choice.candidate));
     const dir = executor.blocks.dirOf(trial);

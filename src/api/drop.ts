@@ -39,7 +39,7 @@ import {
   type Workspace,
 } from '../runs/index.js';
 import { removeGreedily } from '../search/index.js';
-import { embedSamples, scoredOf, type VisitResidual } from '../stream/index.js';
+import { embedSamples, scoringOf, type VisitResidual } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 import { perplexitiesOf, scoreDepth } from './depth-scores.js';
 import { readFinished } from './finished.js';
@@ -244,7 +244,7 @@ async function choose(
             onProgress({ kind: 'stage', stage: `choosing block ${round + 1} of ${n}`, total: left.length });
             const text = await embedSamples(own, engine, model, texts.validation!.content);
             const nll = await scoreRemovals(engine, model, left, text, onProgress);
-            return nll.map((windows) => summarise(windows, scoredOf(text.content)).perplexity);
+            return nll.map((windows) => summarise(windows, scoringOf(text.content)).perplexity);
           }),
         ),
       );

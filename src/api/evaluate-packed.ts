@@ -31,6 +31,7 @@ import {
   type TasksResult,
   windowLength,
 } from '../runs/index.js';
+import { scoringOf } from '../stream/index.js';
 import { loadTokenizer, type WindowStart, type Windows } from '../text/index.js';
 import type { EncodedRequest, Likelihood, Outcome } from '../zeroshot/index.js';
 import {
@@ -138,7 +139,7 @@ function scoreText(
     });
     const greedy = dense && (await compareGreedily(packed, dense, windows, settings));
     const fidelity = collected && fidelityOf(collected.tokens, greedy ?? null);
-    return { text: summarise(nll, windows.length - 1), source: record, fidelity };
+    return { text: summarise(nll, scoringOf(windows)), source: record, fidelity };
   });
 }
 

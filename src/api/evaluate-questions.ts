@@ -21,7 +21,7 @@ import {
   readQuestions,
   writeQuestion,
 } from '../runs/index.js';
-import { type Activations, checkDialogues, type Dialogues, embedSamples, lossOf, scoredOf } from '../stream/index.js';
+import { type Activations, checkDialogues, type Dialogues, embedSamples, scoringOf } from '../stream/index.js';
 
 export type AnswerScores = {
   /** In nats per token of an answer, by question. */
@@ -82,7 +82,7 @@ export async function evaluateQuestions(
       const { accuracy, whole } = await scoreChoices(engine, of, last, content);
       const nll = await scoreSamples(engine, of, last, content);
       return {
-        evaluation: summarise(nll, scoredOf(content), lossOf(content)),
+        evaluation: summarise(nll, scoringOf(content)),
         tokenAccuracy: accuracy,
         exactMatch: whole / nll.length,
         choices: chosen && (await scoreChosen(engine, of, chosen, run)),

@@ -39,7 +39,7 @@ export async function chooseMixed(
   settings: PruneSettings & CompressSettings,
   { cost, read }: { readonly cost: Costing; readonly read: Damages | undefined },
   model: Model,
-  { executor, requestOf, scored: length }: ChoosingContext,
+  { executor, requestOf, scoring }: ChoosingContext,
   measuring: Measuring,
 ): Promise<MixedChoice> {
   const { onProgress, items, drops, criterion } = settings;
@@ -47,16 +47,16 @@ export async function chooseMixed(
   const damages = read ?? (await measureDamages(model, asked, measuring));
   const table = tableOf(model, measuring.hashes, damages, items, cost);
   const plans = createPlans(settings, model, table, cost);
-  const ledger = createLedger({ executor, requestOf, facts: factsOf(model), scored: length, onProgress });
-  if (length === 0) {
+  const ledger = createLedger({ executor, requestOf, facts: factsOf(model), scoring, onProgress });
+  if (!scoring) {
     const base = plans.at(plans.predicted, {});
-    const follow = await chooseShares(settings, base, undefined, ledger, 0);
+    const follow = await chooseShares(settings, base, undefined, ledger, undefined);
     const entry = await ledger.run({ ...base, ...(follow ? { target: follow } : {}) });
     return { ...entry, uniform: undefined, isUniform: false, entries: [], judged: [], method: undefined, table };
   }
   // The search is over plans with all blocks, where they fit.
   const base = plans.at(plans.fewest, STARTS[0]!);
-  const follow = await chooseShares(settings, base, plans.even, ledger, length);
+  const follow = await chooseShares(settings, base, plans.even, ledger, scoring);
   const following = (candidate: Candidate): Candidate => (follow ? { ...candidate, target: follow } : candidate);
   const uniform = plans.even && (await ledger.run(following(plans.even)));
   if (uniform) noteTrial(uniform, onProgress);

@@ -5,7 +5,7 @@ import { NumericError, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
 import type { Evaluation } from '../records/index.js';
-import { type Activations, type Content, type Images, lossOf, scoredOf, startsOf } from '../stream/index.js';
+import { type Activations, type Content, type Images, scoringOf, startsOf } from '../stream/index.js';
 import { summarise } from './perplexity.js';
 import { readOut } from './read-out.js';
 import { LOGITS_PER_RUN, requireLabels, scoreSamples, slabOf } from './score.js';
@@ -18,7 +18,7 @@ export async function evaluateStream(
   content: Content,
 ): Promise<Evaluation> {
   if ('pixels' in content) return await rankImages(engine, model, stream, content);
-  return summarise(await scoreSamples(engine, model, stream, content), scoredOf(content), lossOf(content));
+  return summarise(await scoreSamples(engine, model, stream, content), scoringOf(content));
 }
 
 async function rankImages(engine: Engine, model: Model, stream: Activations, images: Images): Promise<Evaluation> {
@@ -48,7 +48,7 @@ async function rankImages(engine: Engine, model: Model, stream: Activations, ima
     const message = `The model's loss on image ${bad} is ${nll[bad]}. Check the image and the checkpoint.`;
     throw new NumericError('E_NUMERIC_LOSS', message, { image: bad });
   }
-  return { ...summarise(nll, 1, lossOf(images)), ranks };
+  return { ...summarise(nll, scoringOf(images)), ranks };
 }
 
 /** −log p of a class, and how many come before it: those with a larger logit, and of equals those with a lower number. */

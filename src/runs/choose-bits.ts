@@ -21,7 +21,7 @@ export async function checkProgression({ progression }: PruneSettings, model: Mo
 }
 
 export async function chooseBits(settings: PruneSettings, model: Model, context: ChoosingContext): Promise<Choice> {
-  const { executor, requestOf, scored, loss } = context;
+  const { executor, requestOf, scoring } = context;
   const { onProgress, target } = settings;
   const { bits, group, beta } = settings.progression!;
   const facts = factsOf(model);
@@ -29,10 +29,10 @@ export async function chooseBits(settings: PruneSettings, model: Model, context:
     plan: allocateProgression(facts, bits, beta, GRID_BITS, group),
     values: { beta },
   });
-  const ledger = createLedger({ executor, requestOf, facts, scored, loss, onProgress });
-  const follow = await chooseShares(settings, at({ beta: beta ?? 0 }), undefined, ledger, scored);
+  const ledger = createLedger({ executor, requestOf, facts, scoring, onProgress });
+  const follow = await chooseShares(settings, at({ beta: beta ?? 0 }), undefined, ledger, scoring);
   const following = (candidate: Candidate): Candidate => (follow ? { ...candidate, target: follow } : candidate);
-  const evaluated = scored > 0 || settings.test !== undefined || settings.tasks !== undefined;
+  const evaluated = scoring !== undefined || settings.test !== undefined || settings.tasks !== undefined;
   const flat = evaluated ? await ledger.run(following(at({}))) : undefined;
   if (beta !== undefined) {
     const entry = await ledger.run(following(at({ beta })));

@@ -13,7 +13,7 @@ import {
   searchSpace,
   type Values,
 } from '../plan/index.js';
-import type { LossName, Measured } from '../records/index.js';
+import type { Measured } from '../records/index.js';
 import {
   createSearcher,
   levelsOf,
@@ -23,6 +23,7 @@ import {
   walkInterval,
   walkLevels,
 } from '../search/index.js';
+import type { Scoring } from '../stream/index.js';
 import { symbolOf } from '../words/index.js';
 import type { Candidate, RequestOf } from './candidate.js';
 import { describeCandidate } from './describe.js';
@@ -58,14 +59,13 @@ export type ChoosingContext = {
   readonly requestOf: RequestOf;
   readonly target: number;
   readonly measured: Partial<Measured>;
-  /** Rows of a validation sample that are scored; 0 without any. */
-  readonly scored: number;
-  readonly loss?: LossName | undefined;
+  /** What is scored of a validation sample; undefined without any. */
+  readonly scoring: Scoring | undefined;
 };
 
 export async function choosePlan(settings: PruneSettings, model: Model, context: ChoosingContext): Promise<Choice> {
   const { policy, budget: counting, onProgress } = settings;
-  const { executor, requestOf, target, measured, scored, loss } = context;
+  const { executor, requestOf, target, measured, scoring } = context;
   const facts = factsOf(model);
   // There is a uniform plan to compare with where the plan is about zeros.
   const plain: Candidate | undefined =
@@ -86,7 +86,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
     const moved = levels.reduce((sum, level) => sum + Math.abs(level), 0) / 2;
     return { plan, values: { ...complete, moved } };
   };
-  const ledger = createLedger({ executor, requestOf, facts, scored, loss, onProgress });
+  const ledger = createLedger({ executor, requestOf, facts, scoring, onProgress });
   const space = settings.plan
     ? undefined
     : searchSpace(policy, settings.values, target, facts, settings.target.kind === 'stream', whole);
@@ -96,7 +96,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
     settings.plan
       ? { plan: settings.plan, values: {} }
       : candidateAt(leastMisaligned(judged)?.hyperparameters ?? settings.values);
-  const follow = await chooseShares(settings, (searching && plain) || fixed(), plain, ledger, scored);
+  const follow = await chooseShares(settings, (searching && plain) || fixed(), plain, ledger, scoring);
   const following = (candidate: Candidate): Candidate => (follow ? { ...candidate, target: follow } : candidate);
   const uniform = plain && following(plain);
   const uniformDigest = uniform && requestDigest(requestOf(uniform, 'exact'));
@@ -109,14 +109,14 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
 
   if (space === undefined || space.kind === 'candidates') {
     const candidate = following(fixed());
-    const evaluated = scored > 0 || settings.test !== undefined || settings.tasks !== undefined;
+    const evaluated = scoring !== undefined || settings.test !== undefined || settings.tasks !== undefined;
     const baseline = evaluated && uniform ? await ledger.run(uniform) : undefined;
     const entry = { ...(await ledger.run(candidate)), candidate };
     const method = space ? ALIGNMENT_METHOD : undefined;
     return chosen(entry, { uniform: baseline, entries: [], judged, method });
   }
 
-  if (scored === 0 || !uniform) {
+  if (!scoring || !uniform) {
     throw new InternalError(
       'E_INTERNAL_SEARCH',
       'A search was started without validation text, or of other than zeros.',
@@ -154,11 +154,11 @@ export async function chooseShares(
   base: Candidate,
   uniform: Candidate | undefined,
   ledger: Ledger,
-  scored: number,
+  scoring: Scoring | undefined,
 ): Promise<StreamTarget | undefined> {
   if (target.kind === 'own') return undefined;
   const open = openShares(target);
-  if (!open || scored === 0) return { ...DEFAULT_SHARES, ...target.shares };
+  if (!open || !scoring) return { ...DEFAULT_SHARES, ...target.shares };
   if (uniform) await ledger.run(uniform);
   const own = await ledger.run(base);
   noteTrial(own, onProgress);

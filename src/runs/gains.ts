@@ -4,7 +4,7 @@
 import type { OnProgress } from '../base/index.js';
 import { summarise } from '../evaluate/index.js';
 import { type Gains, gainOf, havePartedGains } from '../records/index.js';
-import { lossOf, scoredOf } from '../stream/index.js';
+import { scoringOf } from '../stream/index.js';
 import { warnOfGains } from '../words/index.js';
 import type { Choice } from './choose.js';
 import type { LocalExecutor } from './executor.js';
@@ -28,13 +28,12 @@ export async function gainsOf(
   const after = choice.trial.calibration?.nll ?? (await executor.scoreCalibration(choice.request, 'chosen'));
   const onValidation = gainOf(choice.trial.validation.nll, uniform.trial.validation.nll);
   const onCalibration = gainOf(after, before);
-  const scored = scoredOf(calibration.content);
-  const loss = lossOf(calibration.content);
+  const scoring = scoringOf(calibration.content);
   const gains: Gains = {
     calibration: {
-      dense: summarise(dense, scored, loss),
-      uniform: summarise(before, scored, loss),
-      chosen: summarise(after, scored, loss),
+      dense: summarise(dense, scoring),
+      uniform: summarise(before, scoring),
+      chosen: summarise(after, scoring),
     },
     onValidation,
     onCalibration,

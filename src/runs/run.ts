@@ -9,7 +9,7 @@ import { runDense } from '../pipeline/index.js';
 import { meanRate } from '../plan/index.js';
 import { collectable, needCalibration, requireCalibration } from '../profile/index.js';
 import type { Evaluation } from '../records/index.js';
-import { embedSamples, lossOf, type Samples, scoredOf } from '../stream/index.js';
+import { embedSamples, type Samples, scoringOf } from '../stream/index.js';
 import { createRequests } from './candidate.js';
 import { type Choice, type ChoosingContext, choosePlan } from './choose.js';
 import { createLocalExecutor, type LocalExecutor } from './executor.js';
@@ -97,15 +97,14 @@ export async function runToChoice<T>(
       ...(settings.plan ? {} : await measureAt(settings, target, where)),
     };
     const requestOf = createRequests(settings, model, hashes, texts);
-    const scored = validation ? scoredOf(validation.content) : 0;
-    const loss = validation && lossOf(validation.content);
+    const scoring = validation && scoringOf(validation.content);
     const choice = await choose(
       settings,
       model,
-      { executor, requestOf, target, measured, scored, loss },
+      { executor, requestOf, target, measured, scoring },
       { ...where, hashes },
     );
-    const denseValidation = dense && validation ? summarise(dense.nll, scored, loss) : null;
+    const denseValidation = dense && scoring ? summarise(dense.nll, scoring) : null;
     const reference = openReference(own, { ...settings, engine, model, workspace }, texts);
     return await use({ hashes, workspace, engine, model, reference, executor, target, choice, denseValidation });
   });

@@ -5,9 +5,9 @@ import { InternalError, type OnProgress } from '../base/index.js';
 import { summarise } from '../evaluate/index.js';
 import { sharesOf } from '../pipeline/index.js';
 import { blockRates, type ModelFacts, type Values } from '../plan/index.js';
-import type { LossName } from '../records/index.js';
 import { pairedInterval, type Trial } from '../records/index.js';
 import type { Searcher } from '../search/index.js';
+import type { Scoring } from '../stream/index.js';
 import { wordsOfLoss } from '../words/index.js';
 import type { Candidate, RequestOf } from './candidate.js';
 import { describeCandidate } from './describe.js';
@@ -43,13 +43,12 @@ export type LedgerContext = {
   readonly executor: LocalExecutor;
   readonly requestOf: RequestOf;
   readonly facts: ModelFacts;
-  /** Rows of a sample that are scored; 0 without validation samples. */
-  readonly scored: number;
-  readonly loss?: LossName | undefined;
+  /** What is scored of a validation sample; undefined without any. */
+  readonly scoring: Scoring | undefined;
   readonly onProgress: OnProgress;
 };
 
-export function createLedger({ executor, requestOf, facts, scored, loss, onProgress }: LedgerContext): Ledger {
+export function createLedger({ executor, requestOf, facts, scoring = { rows: 0 }, onProgress }: LedgerContext): Ledger {
   const entries: Entry[] = [];
   const tried = new Map<string, Entry>();
   const outcomes = new Map<string, Promise<TrialOutcome>>();
@@ -88,8 +87,8 @@ export function createLedger({ executor, requestOf, facts, scored, loss, onProgr
       ...(candidate.target ? { target: sharesOf(candidate.target) } : {}),
       rates: blockRates(candidate.plan, facts),
       exact,
-      validation: summarise(losses, scored, loss),
-      ...(calibrationLosses ? { calibration: summarise(calibrationLosses, scored, loss) } : {}),
+      validation: summarise(losses, scoring),
+      ...(calibrationLosses ? { calibration: summarise(calibrationLosses, scoring) } : {}),
       ...(divergences ? { divergence: [...divergences] } : {}),
       interval: pairedInterval(losses, paired),
       errors: [...errors],

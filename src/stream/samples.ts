@@ -46,19 +46,19 @@ export type Text = Samples<Windows>;
 export const countOf = (content: Content): number =>
   ('pixels' in content ? content.pixels : 'tokens' in content ? content.tokens : content.windows).length;
 
-/**
- * How many rows of a sample are scored: of a window all tokens but the first, of an image, or a text that is classified, its one
- * label, of a dialogue its answer (of answers of several lengths, the mean).
- */
-export function scoredOf(content: Content): number {
-  if ('tokens' in content) return content.answers.reduce((sum, one) => sum + one.length, 0) / content.answers.length;
-  return 'pixels' in content || content.labels ? 1 : content.length - 1;
-}
+/** What is scored of a sample: how many of its rows, and what; without a name it is the next token of a text. */
+export type Scoring = { readonly rows: number; readonly loss?: LossName };
 
-/** What is scored of a sample; undefined: the next token of a text. */
-export function lossOf(content: Content): LossName | undefined {
-  if ('tokens' in content) return 'answer';
-  return 'pixels' in content || content.labels ? 'cross-entropy' : undefined;
+/**
+ * Of a window all tokens but the first are scored, of an image, or a text that is classified, its one label, of a dialogue its answer
+ * (of answers of several lengths, the mean).
+ */
+export function scoringOf(content: Content): Scoring {
+  if ('tokens' in content) {
+    const rows = content.answers.reduce((sum, one) => sum + one.length, 0) / content.answers.length;
+    return { rows, loss: 'answer' };
+  }
+  return 'pixels' in content || content.labels ? { rows: 1, loss: 'cross-entropy' } : { rows: content.length - 1 };
 }
 
 /** How many rows all samples have before block 0, without padding; `length` is that of the residual. */

@@ -3,7 +3,7 @@ import { summarise } from '../../src/evaluate/index.js';
 import { pairedInterval, verdictOf } from '../../src/records/index.js';
 
 test('perplexity is exp of the mean of window means, and the first token of a window is not scored', () => {
-  const evaluation = summarise([Math.log(10), Math.log(40)], 255);
+  const evaluation = summarise([Math.log(10), Math.log(40)], { rows: 255 });
   expect(evaluation.perplexity).toBeCloseTo(20, 10);
   expect(evaluation).toMatchObject({ windows: 2, tokens: 510 });
 });

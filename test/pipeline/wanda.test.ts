@@ -144,7 +144,7 @@ async function prune(name: string, operator: Operator, plan: Plan) {
     dir,
     errors,
     zeros: await zerosOf(dir),
-    perplexity: summarise(nll, evaluation.content.length - 1).perplexity,
+    perplexity: summarise(nll, { rows: evaluation.content.length - 1 }).perplexity,
   };
 }
 
@@ -167,7 +167,7 @@ function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>, relati
 
 test('the dense perplexity is that of PyTorch', async () => {
   const nll = await scoreBlockFiles(engine, model, undefined, evaluation, silent);
-  const { perplexity } = summarise(nll, evaluation.content.length - 1);
+  const { perplexity } = summarise(nll, { rows: evaluation.content.length - 1 });
   expectClose([perplexity], [facts.dense.perplexity], PERPLEXITY, 'perplexity');
 });
 

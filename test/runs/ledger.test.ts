@@ -85,7 +85,7 @@ async function search(name: keyof typeof POLICIES, slots: number, failing?: stri
     plan: allocate(policy, { target: 0.6, facts, counting: 'exact', measured, values }),
     values,
   });
-  const ledger = createLedger({ executor, requestOf, facts, scored: 16, onProgress: () => {} });
+  const ledger = createLedger({ executor, requestOf, facts, scoring: { rows: 16 }, onProgress: () => {} });
   const first = name === 'atp' ? { beta: 0 } : { line: 0, gain: 0 };
   await ledger.run(candidateAt(first));
   const best = await ledger.search(createSearcher(POLICIES[name]), candidateAt);
