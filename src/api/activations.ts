@@ -57,7 +57,7 @@ export async function quantiseActivations(options: ActivationsOptions): Promise<
   const { out, resume } = settings;
   const done = resume && (await isOnlyToBeCleared(out));
   if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, settings.onProgress, { images: true });
+  const model = await openSource(settings.checkpoint, settings.onProgress);
   requireMainTrunk(settings, model);
   if (!done) await checkOutside(out, model.checkpoint.dir);
   if (await statIfThere(join(model.checkpoint.dir, SCALES_FILE))) {

@@ -80,7 +80,7 @@ function gridsOfRecord(model: Model, { layers, bits }: ActivationsRecord): reado
 function refuseImages({ config: { family }, checkpoint }: Model): never {
   throw new UnsupportedError(
     'E_UNSUPPORTED_IMAGES',
-    `${givenPath(checkpoint)}: a ${family} model reads images, and this command is for models that read text. Models that read images can be pruned, quantised, compared, evaluated and inspected.`,
+    `${givenPath(checkpoint)}: a ${family} model reads images, and this command is for models that read text. Models that read images can be pruned, quantised (but for --method qvlm), compared, evaluated and inspected.`,
     { family },
   );
 }

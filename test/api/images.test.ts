@@ -4,7 +4,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { compare, evaluate, heal, inspect, pack, prune, quantise } from '../../src/api/index.js';
+import { compare, evaluate, heal, inspect, pack, prune, quantise, quantiseActivations } from '../../src/api/index.js';
 import { createRng } from '../../src/base/index.js';
 import { hashCheckpoint, openCheckpoint } from '../../src/checkpoint/index.js';
 import { encodePng } from '../../src/images/index.js';
@@ -146,6 +146,9 @@ describe('refuses by name', () => {
     await expect(pack({ checkpoint, out: join(folder, 'vit.lw') })).rejects.toMatchObject(refused);
     const healing = { checkpoint, dense: checkpoint, text: 'x.txt', validation: 'y.txt', out: join(folder, 'healed') };
     await expect(heal(healing)).rejects.toMatchObject(refused);
+    const texts = { calibration: sets.images, validation: sets.validation };
+    const clipped = quantiseActivations({ checkpoint, out: join(folder, 'clipped'), bits: 4, ...texts });
+    await expect(clipped).rejects.toMatchObject(refused);
   });
 
   test('a model without the file that says how images are read', async () => {
