@@ -13,7 +13,6 @@ import {
   clipPieces,
   measureDependencies,
   measureRanges,
-  runBlocks,
   type StretchResult,
   searchClips,
   withClips,
@@ -22,6 +21,7 @@ import type { ActivationsRecord } from '../records/index.js';
 import type { Prepared, Workspace } from '../runs/index.js';
 import { type Activations, copyStream, embedSamples, passBlock, type Samples, sameShape } from '../stream/index.js';
 import type { ActivationsSettings } from './activations-settings.js';
+import { runDense } from './dense-model.js';
 
 export type Searching = {
   readonly engine: Engine;
@@ -161,12 +161,11 @@ export async function scoreOn(
   model: Model,
   prepared: Prepared,
   stage: string,
-  { onProgress }: Pick<ActivationsSettings, 'onProgress'>,
+  settings: Pick<ActivationsSettings, 'onProgress'>,
 ): Promise<number[]> {
   return await withResources(async (own) => {
-    onProgress({ kind: 'stage', stage, total: model.config.blocks });
-    const text = await embedSamples(own, engine, model, prepared.content);
-    return await scoreSamples(engine, model, await own(runBlocks(engine, model, text, onProgress)), text.content);
+    const { content } = prepared;
+    return await scoreSamples(engine, model, await runDense(own, engine, model, content, stage, settings), content);
   });
 }
 

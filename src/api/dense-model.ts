@@ -24,7 +24,7 @@ import type { Model, ModelConfig } from '../model/index.js';
 import { runBlocks } from '../pipeline/index.js';
 import type { Fidelity } from '../records/index.js';
 import { openSource, type PreparedText, type RunSettings } from '../runs/index.js';
-import { type Activations, embedSamples } from '../stream/index.js';
+import { type Activations, type Content, embedSamples } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
 
 export type DenseSettings = RunSettings & { readonly greedyTokens: number };
@@ -58,19 +58,19 @@ export function requireSameWindows(edited: Windows, dense: Windows): void {
   );
 }
 
-/** The residual after the last block on `windows`. */
+/** The residual after the last block on `content`. */
 export async function runDense(
   own: Own,
   engine: Engine,
   model: Model,
-  windows: Windows,
+  content: Content,
   stage: string,
-  { onProgress }: RunSettings,
+  { onProgress }: Pick<RunSettings, 'onProgress'>,
 ): Promise<Activations> {
-  return await withResources(async (forText) => {
+  return await withResources(async (forSamples) => {
+    const samples = await embedSamples(forSamples, engine, model, content, onProgress);
     onProgress({ kind: 'stage', stage, total: model.config.blocks });
-    const text = await embedSamples(forText, engine, model, windows);
-    return await own(runBlocks(engine, model, text, onProgress));
+    return await own(runBlocks(engine, model, samples, onProgress));
   });
 }
 

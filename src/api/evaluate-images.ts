@@ -4,7 +4,6 @@ import { OptionError, withResources } from '../base/index.js';
 import { calibrationOf } from '../checkpoint/index.js';
 import { compareModels, evaluateStream, summariseFidelity } from '../evaluate/index.js';
 import { blameWeights, type Model } from '../model/index.js';
-import { runBlocks } from '../pipeline/index.js';
 import type { Evaluation, Fidelity, ManifestText } from '../records/index.js';
 import {
   checkImages,
@@ -15,7 +14,8 @@ import {
   prepareImageSet,
   type RunSettings,
 } from '../runs/index.js';
-import { type Activations, type Content, embedSamples } from '../stream/index.js';
+import type { Activations } from '../stream/index.js';
+import { runDense } from './dense-model.js';
 
 export type ImageScores = {
   /** Undefined where the images have no labels. */
@@ -61,13 +61,8 @@ export async function evaluateImages(checkpoint: string, asked: Asked, settings:
   }
   return await withResources(async (own) => {
     const engine = await own(openEngine(model, settings));
-    const pass = async (of: Model, stage: string): Promise<Activations> => {
-      onProgress({ kind: 'stage', stage, total: of.config.blocks });
-      const samples = await embedSamples<Content>(own, engine, of, content);
-      return await own(runBlocks(engine, of, samples, onProgress));
-    };
-    const stream = await pass(model, 'evaluating');
-    const before = dense && (await pass(dense, 'the dense model'));
+    const stream = await runDense(own, engine, model, content, 'evaluating', settings);
+    const before = dense && (await runDense(own, engine, dense, content, 'the dense model', settings));
     const scoreOf = async (of: Model, residual: Activations): Promise<Evaluation | undefined> =>
       content.labels ? await evaluateStream(engine, of, residual, content) : undefined;
     const compared =

@@ -5,7 +5,7 @@ import { CheckpointError, OptionError, withResources } from '../base/index.js';
 import { type Checkpoint, readTensorFloat32 } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { type Classes, headGraph, type Model, requireEmbeds } from '../model/index.js';
-import { type Activations, type Content, embedSamples, passBlock, sameShape } from '../stream/index.js';
+import { type Activations, type Content, embedSamples, passBlocks, sameShape } from '../stream/index.js';
 import type { Tokenizer, Windows } from '../text/index.js';
 import { readOut } from './read-out.js';
 
@@ -24,9 +24,8 @@ export async function embedContent(engine: Engine, model: Model, content: Conten
   return await withResources(async (own) => {
     const { embedded } = await embedSamples(own, engine, model, content);
     const stream = await own(sameShape(embedded));
-    for (let block = 0; block < model.config.blocks; block++)
-      await passBlock(engine, model, block, [[block === 0 ? embedded : stream, stream]]);
-    return await vectorsOf(engine, model, model.config.blocks === 0 ? embedded : stream);
+    await passBlocks(engine, model, embedded, stream);
+    return await vectorsOf(engine, model, stream);
   });
 }
 

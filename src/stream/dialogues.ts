@@ -18,7 +18,7 @@ import { type Activations, chunksOf, createActivations, takeSamples } from './ac
 import { embedWindows } from './embed.js';
 import { embedImages, type Images } from './images.js';
 import { countFirst, type Importance } from './importance.js';
-import { passBlock } from './pass.js';
+import { passBlock, passBlocks } from './pass.js';
 import { copyStream, inParallel, runChunks, sameShape } from './stream.js';
 
 export type Dialogues = {
@@ -244,8 +244,7 @@ export async function continueDialogues(
       return await placeRows(language, content, rows, connector);
     }),
   );
-  for (let block = 0; block < language.config.blocks; block++)
-    await passBlock(engine, language, block, [[stream, stream]]);
+  await passBlocks(engine, language, stream, stream);
   return { language, stream };
 }
 

@@ -45,3 +45,9 @@ export async function passBlock(
     }
   });
 }
+
+/** Runs a stream through all blocks of the checkpoint, into `to`, which may be the same store. */
+export async function passBlocks(engine: Engine, model: Model, from: Activations, to: Activations): Promise<void> {
+  for (let block = 0; block < model.config.blocks; block++)
+    await passBlock(engine, model, block, [[block === 0 ? from : to, to]]);
+}
