@@ -1,12 +1,11 @@
 // Scores a model on questions about images: the loss of the answers, the share of their tokens and of whole answers that the model finds
 // likeliest, which of several choices it finds likeliest, and how far it is from the dense model with --dense.
 
-import { OptionError, type Own, withResources } from '../base/index.js';
+import { OptionError, withResources } from '../base/index.js';
 import { calibrationOf } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { compareModels, scoreChoices, scoreSamples, summarise, summariseFidelity } from '../evaluate/index.js';
 import { blameWeights, type Model } from '../model/index.js';
-import { runBlocks } from '../pipeline/index.js';
 import type { Evaluation, Fidelity, ManifestText } from '../records/index.js';
 import {
   type ImageSettings,
@@ -21,7 +20,8 @@ import {
   readQuestions,
   writeQuestion,
 } from '../runs/index.js';
-import { type Activations, checkDialogues, type Dialogues, embedSamples, scoringOf } from '../stream/index.js';
+import { type Activations, checkDialogues, type Dialogues, scoringOf } from '../stream/index.js';
+import { runDense } from './dense-model.js';
 
 export type AnswerScores = {
   /** In nats per token of an answer, by question. */
@@ -75,17 +75,15 @@ export async function evaluateQuestions(
   const chosen = choicesOf(questioning, set, content.length);
   return await withResources(async (own) => {
     const engine = await own(openEngine(model, settings));
-    const run = runner(engine, settings);
-    const stream = await run(own, model, content, 'evaluating');
-    const before = dense && (await run(own, dense, content, 'the dense model'));
+    const stream = await runDense(own, engine, model, content, 'evaluating', settings);
+    const before = dense && (await runDense(own, engine, dense, content, 'the dense model', settings));
     const scoreOf = async (of: Model, last: Activations): Promise<AnswerScores> => {
-      const { accuracy, whole } = await scoreChoices(engine, of, last, content);
-      const nll = await scoreSamples(engine, of, last, content);
+      const { accuracy, whole, losses } = await scoreChoices(engine, of, last, content);
       return {
-        evaluation: summarise(nll, scoringOf(content)),
+        evaluation: summarise(losses, scoringOf(content)),
         tokenAccuracy: accuracy,
-        exactMatch: whole / nll.length,
-        choices: chosen && (await scoreChosen(engine, of, chosen, run)),
+        exactMatch: whole / losses.length,
+        choices: chosen && (await scoreChosen(engine, of, chosen, settings)),
       };
     };
     const compared =
@@ -101,18 +99,6 @@ export async function evaluateQuestions(
     };
   }).catch((error) => blameWeights(model, error));
 }
-
-/** The residual after the last block. */
-type Run = (own: Own, model: Model, content: Dialogues, stage: string) => Promise<Activations>;
-
-const runner =
-  (engine: Engine, { onProgress }: RunSettings): Run =>
-  async (own, model, content, stage) =>
-    await withResources(async (forSamples) => {
-      const samples = await embedSamples(forSamples, engine, model, content, onProgress);
-      onProgress({ kind: 'stage', stage, total: model.config.blocks });
-      return await own(runBlocks(engine, model, samples, onProgress));
-    });
 
 /** @throws OptionError E_OPTION_DENSE where the two would not read the same tokens and pixels */
 async function requireSameQuestions(
@@ -168,10 +154,10 @@ async function scoreChosen(
   engine: Engine,
   model: Model,
   { content, questions }: Chosen,
-  run: Run,
+  settings: RunSettings,
 ): Promise<NonNullable<AnswerScores['choices']>> {
   const means = await withResources(async (own) =>
-    scoreSamples(engine, model, await run(own, model, content, 'choices'), content),
+    scoreSamples(engine, model, await runDense(own, engine, model, content, 'choices', settings), content),
   );
   const sums = means.map((mean, at) => mean * content.answers[at]!.length);
   const right = questions.filter(({ first, count, correct }) => {

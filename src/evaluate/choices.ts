@@ -11,6 +11,8 @@ import { headRows, targetsOf } from './score.js';
 export type Choices = { readonly nll: number; readonly accuracy: number; readonly tokens: number };
 
 export type SampleChoices = Choices & {
+  /** The mean loss of each sample, as `scoreSamples` has it. */
+  readonly losses: readonly number[];
   /** Samples of which every scored token is the likeliest: of an answer, those that a greedy text has word for word. */
   readonly whole: number;
 };
@@ -34,18 +36,22 @@ export async function scoreChoices(
   const scored = scoredPlaces(content, read.length);
   const parts = rows.map(({ nll: losses, lead }, chunk) => {
     let [nll, right, count, whole] = [0, 0, 0, 0];
+    const means: number[] = [];
     for (let w = 0; w < read.chunks[chunk]!; w++) {
       const places = scored(firstOf[chunk]! + w);
       const before = right;
+      let sum = 0;
       for (let i = 0; i < places.length; i++) {
         const row = w * read.length + places[i]!;
         nll += losses[row]!;
+        sum += losses[row]!;
         if (lead[row] === 0) right++;
       }
       count += places.length;
+      means.push(sum / places.length);
       if (right - before === places.length) whole++;
     }
-    return { nll, right, count, whole };
+    return { nll, right, count, whole, means };
   });
   const tokens = parts.reduce((sum, part) => sum + part.count, 0);
   const nll = parts.reduce((sum, part) => sum + part.nll, 0) / tokens;
@@ -53,5 +59,11 @@ export async function scoreChoices(
     throw new NumericError('E_NUMERIC_LOSS', `The model's loss is ${nll}. Check the text and the checkpoint.`, { nll });
   }
   const sum = (of: 'right' | 'whole'): number => parts.reduce((before, part) => before + part[of], 0);
-  return { nll, accuracy: sum('right') / tokens, tokens, whole: sum('whole') };
+  return {
+    nll,
+    accuracy: sum('right') / tokens,
+    tokens,
+    whole: sum('whole'),
+    losses: parts.flatMap(({ means }) => means),
+  };
 }

@@ -6,6 +6,7 @@ import type { Engine } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
 import type { Evaluation } from '../records/index.js';
 import { type Activations, type Content, type Images, scoringOf, startsOf } from '../stream/index.js';
+import { normaliser } from './fidelity.js';
 import { summarise } from './perplexity.js';
 import { readOut } from './read-out.js';
 import { LOGITS_PER_RUN, requireLabels, scoreSamples, slabOf } from './score.js';
@@ -53,13 +54,8 @@ async function rankImages(engine: Engine, model: Model, stream: Activations, ima
 
 /** −log p of a class, and how many come before it: those with a larger logit, and of equals those with a lower number. */
 function placeOf(logits: Float32Array, label: number): [nll: number, rank: number] {
-  let largest = Number.NEGATIVE_INFINITY;
-  for (const logit of logits) largest = Math.max(largest, logit);
   const own = logits[label]!;
-  let [sum, rank] = [0, 0];
-  for (let i = 0; i < logits.length; i++) {
-    sum += Math.exp(logits[i]! - largest);
-    if (logits[i]! > own || (logits[i] === own && i < label)) rank++;
-  }
-  return [largest + Math.log(sum) - own, rank];
+  let rank = 0;
+  for (let i = 0; i < logits.length; i++) if (logits[i]! > own || (logits[i] === own && i < label)) rank++;
+  return [normaliser(logits).log - own, rank];
 }

@@ -210,7 +210,7 @@ export function compareRows(dense: Float32Array, edited: Float32Array): RowCompa
 }
 
 /** The number of the largest logit, the lowest of equals, and ln Σ exp(logit). */
-function normaliser(logits: Float32Array): { readonly choice: number; readonly log: number } {
+export function normaliser(logits: Float32Array): { readonly choice: number; readonly log: number } {
   let choice = 0;
   for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[choice]!) choice = i;
   const largest = logits[choice]!;
