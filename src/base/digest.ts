@@ -2,7 +2,8 @@
 
 import { createHash } from 'node:crypto';
 
-export const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex');
+export const sha256 = (data: string | NodeJS.ArrayBufferView): string =>
+  createHash('sha256').update(data).digest('hex');
 
 /** JSON with sorted keys; what is undefined in an object is left out. */
 function canonical(value: unknown): unknown {

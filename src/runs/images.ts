@@ -1,10 +1,10 @@
 // Sets of images made into what a model takes, as texts are cut into windows (texts.ts): drawn, decoded, resized and cropped as the
 // checkpoint's preprocessor_config.json says, their classes mapped to the model's by name.
 
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { CheckpointError, type OnProgress, OptionError, readDocument } from '../base/index.js';
+import { CheckpointError, type OnProgress, OptionError, readDocument, sha256 } from '../base/index.js';
 import {
+  type ImageRecord,
   mapLabels,
   openImageSet,
   outputSize,
@@ -63,6 +63,26 @@ export type ImageRequest = Pick<ImageSettings, 'labels' | 'orientation'> &
     readonly onProgress: OnProgress;
   };
 
+/** Prepared pixels as samples of a model. */
+export function imagesOf(
+  { config }: Model,
+  { rescale, mean, std }: Preprocessing,
+  { pixels, height, width }: Pick<Images, 'pixels' | 'height' | 'width'>,
+): Images {
+  const { length } = residualShape(config, -1, 0);
+  return { length, height, width, pixels, rescale: rescale ?? 1, mean: mean ?? [0, 0, 0], std: std ?? [1, 1, 1] };
+}
+
+/** What was done to images, without what a record says of any samples. */
+export const howMade = ({
+  name: _name,
+  hash: _hash,
+  images: _images,
+  order: _order,
+  seed: _seed,
+  ...rest
+}: ImageRecord) => rest;
+
 /** Reads one set. @throws as `openImageSet`, `mapLabels` and `prepareImages` */
 export async function prepareImageSet(model: Model, request: ImageRequest): Promise<PreparedImages> {
   const { path, order, count, seed, labels, orientation, onProgress } = request;
@@ -80,30 +100,23 @@ export async function prepareImageSet(model: Model, request: ImageRequest): Prom
     onProgress,
     ...(labelIds ? { labelIds } : {}),
   });
-  const { pixels, height, width, items, labels: classes, record: found } = drawn;
-  const { length } = residualShape(model.config, -1, 0);
-  const { name, hash, images, order: _, seed: _seed, ...rest } = found;
+  const { items, labels: classes, record: found } = drawn;
+  const images = imagesOf(model, preprocessing, drawn);
   return {
     content: {
-      length,
-      height,
-      width,
-      pixels,
-      rescale: preprocessing.rescale ?? 1,
-      mean: preprocessing.mean ?? [0, 0, 0],
-      std: preprocessing.std ?? [1, 1, 1],
+      ...images,
       names: items.map((item) => item.name),
       ...(classes ? { labels: classes } : {}),
     },
     record: {
-      name,
-      hash,
-      tokens: images * length,
-      windows: images,
-      length,
+      name: found.name,
+      hash: found.hash,
+      tokens: found.images * images.length,
+      windows: found.images,
+      length: images.length,
       order,
       bos: null,
-      images: { ...rest, ...(named ? { zeroShot: named.record } : {}) },
+      images: { ...howMade(found), ...(named ? { zeroShot: named.record } : {}) },
     },
   };
 }
@@ -116,9 +129,8 @@ const MOST_SHARED = 0.01;
  * @throws OptionError E_OPTION_TEST
  */
 export function refuseShared(test: Images, others: readonly (Images | undefined)[], onProgress: OnProgress): void {
-  const digest = (pixels: Images['pixels'][number]): string => createHash('sha256').update(pixels).digest('base64');
-  const seen = new Set(others.flatMap((images) => images?.pixels.map(digest) ?? []));
-  const shared = test.pixels.filter((pixels) => seen.has(digest(pixels))).length;
+  const seen = new Set(others.flatMap((images) => images?.pixels.map(sha256) ?? []));
+  const shared = test.pixels.filter((pixels) => seen.has(sha256(pixels))).length;
   if (shared === 0) return;
   const count = `${shared} of ${test.pixels.length} test images are also calibration or validation images`;
   if (shared <= MOST_SHARED * test.pixels.length) {

@@ -12,11 +12,11 @@ import {
   type Preprocessing,
   prepareImages,
 } from '../images/index.js';
-import { type Model, openTrunk, residualShape } from '../model/index.js';
+import { type Model, openTrunk } from '../model/index.js';
 import type { ManifestText } from '../records/index.js';
 import { type Dialogues, imageShareOf, padDialogues } from '../stream/index.js';
 import type { ImageSettings } from './image-options.js';
-import { preprocessingOf } from './images.js';
+import { howMade, imagesOf, preprocessingOf } from './images.js';
 
 /** What all sets of a checkpoint are read with. */
 export type Questioning = {
@@ -134,13 +134,7 @@ export function padQuestions(
   length?: number,
 ): Dialogues {
   const { height, width } = vision.config.image!;
-  const images = {
-    length: residualShape(vision.config, -1, 0).length,
-    ...{ height, width, pixels },
-    rescale: preprocessing.rescale ?? 1,
-    mean: preprocessing.mean ?? ([0, 0, 0] as const),
-    std: preprocessing.std ?? ([1, 1, 1] as const),
-  };
+  const images = imagesOf(vision, preprocessing, { pixels, height, width });
   return padDialogues(written, images, { length, imageToken: writer.imageToken });
 }
 
@@ -151,7 +145,6 @@ function recordOf(
 ): ManifestText {
   const hash = createHash('sha256').update(images?.record.hash ?? '');
   for (const { tokens, answer } of written) hash.update(JSON.stringify([[...tokens], [...answer]]));
-  const { name: _, hash: __, images: count = 0, order: ___, seed: ____, ...pixels } = images?.record ?? {};
   return {
     name,
     hash: hash.digest('hex'),
@@ -163,10 +156,10 @@ function recordOf(
     dialogue: {
       format: writer.format,
       answers: written.reduce((sum, { answer }) => sum + answer.length, 0),
-      images: count,
+      images: images?.record.images ?? 0,
       imageShare: imageShareOf(content, writer.imageToken),
       followUps,
-      pixels: images ? (pixels as NonNullable<ManifestText['dialogue']>['pixels']) : null,
+      pixels: images ? howMade(images.record) : null,
     },
   };
 }

@@ -18,7 +18,6 @@ import {
   type Windows,
 } from '../text/index.js';
 import { conflict } from './checks.js';
-import { DEFAULTS } from './defaults.js';
 import { answersQuestions, type ImageSettings, requireMainTrunk, usualSamples } from './image-options.js';
 import { prepareImageSet, refuseShared } from './images.js';
 import { kindOfSets } from './question-files.js';
@@ -99,7 +98,7 @@ export async function prepareSamples(settings: TextSettings, model: Model): Prom
   const shared = { seed, onProgress, labels, orientation, classes, templates };
   const whole = (path: string | undefined) =>
     path === undefined ? undefined : prepareImageSet(model, { ...shared, path, order: 'all' });
-  const drawn = { order: settings.calibrationOrder, count: settings.calibrationSamples ?? DEFAULTS.calibrationImages };
+  const drawn = { order: settings.calibrationOrder, count: settings.calibrationSamples ?? usualSamples(model) };
   const sets = {
     calibration:
       calibration === undefined ? undefined : await prepareImageSet(model, { ...shared, path: calibration, ...drawn }),
@@ -154,7 +153,7 @@ export async function prepareTexts(settings: TextSettings, model: Model): Promis
             role: 'calibration',
             length,
             order: settings.calibrationOrder,
-            count: settings.calibrationSamples ?? DEFAULTS.calibrationSamples,
+            count: settings.calibrationSamples ?? usualSamples(model),
             start,
             seed,
             onProgress,
