@@ -33,19 +33,19 @@ export const convnextBlock: BlockArchitecture = {
         ...halving,
         { role: 'depthwise.weight', shape: [C, 1, KERNEL, KERNEL] },
         { role: 'depthwise.bias', shape: [C] },
-        ...(config.family === 'convnextv2' ? response : []),
+        ...(config.image!.spec.response ? response : []),
         ...(layerScale ? [{ role: 'mlpScale', shape: [C] } as const] : []),
       ],
     };
   },
   build: <V>(builder: BlockBuilder<V>) => {
     const { config } = builder;
-    const { hidden: C, intermediate: F, layerScale, family } = config;
+    const { hidden: C, intermediate: F, layerScale, image } = config;
     const x = builder.halve();
     const mlpIn = builder.norm(builder.depthwise(x), 'mlpNorm');
     builder.tap(mlpIn, 'mlp_in', C);
     const activated = builder.activate(builder.linear(mlpIn, 'up'));
-    const mlpOut = family === 'convnextv2' ? builder.respond(activated) : activated;
+    const mlpOut = image!.spec.response ? builder.respond(activated) : activated;
     builder.tap(mlpOut, 'mlp_out', F);
     builder.output(() => {
       const y = builder.linear(mlpOut, 'down');

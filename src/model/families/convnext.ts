@@ -49,4 +49,5 @@ export const convnextv2: FamilySpec = {
   modelType: 'convnextv2',
   names: { ...NAMES, bases: ['convnextv2.', ''] },
   layerScale: false,
+  image: { ...convnext.image!, response: true },
 };

@@ -27,6 +27,8 @@ export type ImageSpec = {
   readonly pool: Pool;
   /** Stages that halve an image's sides and double its width (ConvNeXt): sizes come from `hidden_sizes` and `depths`. */
   readonly staged?: true;
+  /** The MLP of a block has a global response norm between its linears (ConvNeXt V2). */
+  readonly response?: true;
   /**
    * Set where another trunk reads the residual instead of a head: after which blocks, as `hidden_states` of transformers counts
    * them. 0 is what the first block reads, −1 what the last one writes.
