@@ -5,7 +5,7 @@
 
 import { z } from 'zod';
 import { evaluationSchema } from './evaluation.js';
-import { textSchema } from './manifest.js';
+import { modelSchema, textSchema } from './manifest.js';
 import { parseRecord } from './parse.js';
 
 const rangeSchema = z.object({ low: z.number(), high: z.number() });
@@ -39,13 +39,7 @@ const activationsRecordSchema = z.object({
   version: z.literal(1),
   tool: z.object({ version: z.string(), engine: z.string(), device: z.string() }),
   command: z.string(),
-  source: z.object({
-    name: z.string(),
-    commit: z.string().optional(),
-    family: z.string(),
-    blocks: z.number().int(),
-    hashes: z.record(z.string(), z.string()),
-  }),
+  source: modelSchema,
   seed: z.number().int(),
   texts: z.object({ calibration: textSchema, validation: textSchema, test: textSchema.nullable() }),
   method: z.literal('qvlm'),

@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import { fidelitySchema } from './fidelity.js';
-import { textSchema } from './manifest.js';
+import { modelSchema, textSchema } from './manifest.js';
 import { parseRecord } from './parse.js';
 
 const scored = z.object({ step: z.number().int(), loss: z.number() });
@@ -19,12 +19,6 @@ export const curveSchema = z.object({
   ended: z.enum(['done', 'early', 'diverged']),
 });
 
-const sourceSchema = z.object({
-  name: z.string(),
-  commit: z.string().optional(),
-  hashes: z.record(z.string(), z.string()),
-});
-
 /** Perplexity and comparison with the dense model, by text; null without the text. */
 const scoresSchema = z.object({
   perplexity: z.object({ validation: z.number(), test: z.number().nullable() }),
@@ -37,8 +31,8 @@ const healRecordSchema = z.object({
   tool: z.object({ version: z.string(), device: z.string() }),
   /** The command that repeats the run, without machine-dependent options. */
   command: z.string(),
-  source: sourceSchema.extend({ family: z.string(), blocks: z.number().int() }),
-  dense: sourceSchema.extend({ blocks: z.number().int() }),
+  source: modelSchema,
+  dense: modelSchema.omit({ family: true }),
   seed: z.number().int(),
   texts: z.object({ training: textSchema, validation: textSchema, test: textSchema.nullable() }),
   /** What was trained: `kept`, `lora`, `norms`, `new`, or `blocks 20..23`; whether as an adapter beside the weights. */

@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import { curveSchema } from './heal.js';
-import { textSchema } from './manifest.js';
+import { modelSchema, textSchema } from './manifest.js';
 import { parseRecord } from './parse.js';
 
 /** Next-token loss in nats, and the share of tokens that the model finds likeliest. */
@@ -30,13 +30,7 @@ const unlearnRecordSchema = z.object({
   version: z.literal(1),
   tool: z.object({ version: z.string(), device: z.string() }),
   command: z.string(),
-  source: z.object({
-    name: z.string(),
-    commit: z.string().optional(),
-    family: z.string(),
-    blocks: z.number().int(),
-    hashes: z.record(z.string(), z.string()),
-  }),
+  source: modelSchema,
   seed: z.number().int(),
   texts: z.object({ forget: textSchema, retain: textSchema }),
   /** Windows that were trained on, chose, and were scored. */
