@@ -3,9 +3,9 @@
 
 import { type ActivationsRecord, pairedInterval } from '../records/index.js';
 import { formatNats, formatPerplexity } from '../words/index.js';
-import { escapeHtml, type Html, list, note, type Row, section, table } from './html.js';
+import { escapeHtml, type Html, note, type Row, section, table } from './html.js';
 import { page } from './page.js';
-import { textsTable } from './sections/origin.js';
+import { shortOrigin, textsTable } from './sections/origin.js';
 
 const MODELS = {
   dense: 'dense',
@@ -28,16 +28,10 @@ export function renderActivations(record: ActivationsRecord): string {
     stretchSection(record),
     clipSection(record),
     section('texts', 'Texts', textsTable(texts)),
-    section(
-      'origin',
-      'How it was made',
-      `<pre><code>${escapeHtml(record.command)}</code></pre>`,
-      list([
-        ['engine', escapeHtml(tool.engine)],
-        ['seed', String(record.seed)],
-        ...Object.entries(source.hashes).map(([file, hash]) => [escapeHtml(file), escapeHtml(hash)] as const),
-      ]),
-    ),
+    shortOrigin(record, [
+      ['engine', escapeHtml(tool.engine)],
+      ['seed', String(record.seed)],
+    ]),
   ]);
 }
 

@@ -3,10 +3,10 @@
 import { type HealRecord, readFidelity } from '../records/index.js';
 import { formatCount, formatNats, formatPercent, formatPerplexity } from '../words/index.js';
 import { drawLines } from './charts.js';
-import { escapeHtml, figure, type Html, list, note, type Row, section, table } from './html.js';
+import { escapeHtml, figure, type Html, note, type Row, section, table } from './html.js';
 import { page } from './page.js';
 import { keyOfLines } from './palette.js';
-import { textsTable } from './sections/origin.js';
+import { shortOrigin, textsTable } from './sections/origin.js';
 
 /** One self-contained HTML document. Equal records give equal bytes. */
 export function renderHealing(record: HealRecord): string {
@@ -19,18 +19,12 @@ export function renderHealing(record: HealRecord): string {
     wholeSection(record),
     streamSection(record),
     section('texts', 'Texts', textsTable(record.texts)),
-    section(
-      'origin',
-      'How it was made',
-      `<pre><code>${escapeHtml(record.command)}</code></pre>`,
-      list([
-        ['learning rate', String(record.rate)],
-        ['tokens of a stage', formatCount(record.tokens)],
-        ['tokens of a step', formatCount(record.batch)],
-        ['seed', String(record.seed)],
-        ...Object.entries(source.hashes).map(([file, hash]) => [escapeHtml(file), escapeHtml(hash)] as const),
-      ]),
-    ),
+    shortOrigin(record, [
+      ['learning rate', String(record.rate)],
+      ['tokens of a stage', formatCount(record.tokens)],
+      ['tokens of a step', formatCount(record.batch)],
+      ['seed', String(record.seed)],
+    ]),
   ]);
 }
 

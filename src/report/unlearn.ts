@@ -4,10 +4,10 @@
 import type { UnlearnRecord } from '../records/index.js';
 import { formatNats, formatPercent } from '../words/index.js';
 import { drawLines } from './charts.js';
-import { escapeHtml, figure, type Html, list, note, type Row, section, table } from './html.js';
+import { escapeHtml, figure, type Html, note, type Row, section, table } from './html.js';
 import { page } from './page.js';
 import { keyOfLines } from './palette.js';
-import { textsTable } from './sections/origin.js';
+import { shortOrigin, textsTable } from './sections/origin.js';
 
 const LEAKS = {
   relearn: 'twenty steps of training on the forget text',
@@ -27,23 +27,17 @@ export function renderUnlearning(record: UnlearnRecord): string {
     trialSection(record),
     curveSection(record),
     section('texts', 'Texts', textsTable(texts)),
-    section(
-      'origin',
-      'How it was made',
-      `<pre><code>${escapeHtml(record.command)}</code></pre>`,
-      list([
-        ...(['forget', 'retain'] as const).map((text) => {
-          const { training, validation, heldOut } = windows[text];
-          return [
-            `windows of the ${text} text`,
-            `${training} trained on, ${validation} chose, ${heldOut} scored`,
-          ] as const;
-        }),
-        ['seed', String(record.seed)],
-        ...tensors.map((tensor) => ['changed', escapeHtml(tensor)] as const),
-        ...Object.entries(source.hashes).map(([file, hash]) => [escapeHtml(file), escapeHtml(hash)] as const),
-      ]),
-    ),
+    shortOrigin(record, [
+      ...(['forget', 'retain'] as const).map((text) => {
+        const { training, validation, heldOut } = windows[text];
+        return [
+          `windows of the ${text} text`,
+          `${training} trained on, ${validation} chose, ${heldOut} scored`,
+        ] as const;
+      }),
+      ['seed', String(record.seed)],
+      ...tensors.map((tensor) => ['changed', escapeHtml(tensor)] as const),
+    ]),
   ]);
 }
 

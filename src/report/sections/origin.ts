@@ -51,6 +51,23 @@ export function originSection({ command, tool, seed, criterion, pattern, plan, s
   );
 }
 
+type Made = { readonly command: string; readonly source: Pick<Manifest['source'], 'hashes'> };
+
+/** The same of what is no pruning: one list, the files of the source at its end. */
+export const shortOrigin = (
+  { command, source }: Made,
+  pairs: readonly (readonly [name: string, value: Html])[],
+): Html =>
+  section(
+    'origin',
+    'How it was made',
+    `<pre><code>${escapeHtml(command)}</code></pre>`,
+    list([
+      ...pairs,
+      ...Object.entries(source.hashes).map(([file, hash]) => [escapeHtml(file), escapeHtml(hash)] as const),
+    ]),
+  );
+
 /** Lines break between options rather than inside one. */
 const wrapped = (command: string): Html =>
   command
