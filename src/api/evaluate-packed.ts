@@ -214,13 +214,10 @@ function splitByRotation({ rope }: ModelConfig, all: readonly EncodedRequest[]):
   return groups.filter(({ length }) => length > 0);
 }
 
-function sequencesFor(
-  { weightBytes }: PackedModel,
-  { blocks, kvHeads, headDim }: ModelConfig,
-  positions: number,
-): number {
+function sequencesFor({ weightBytes }: PackedModel, { widths, headDim }: ModelConfig, positions: number): number {
   const room = Math.min(CACHE_BYTES, (ALL_BYTES - weightBytes) / 2);
-  const each = 8 * blocks * kvHeads * headDim * positions;
+  const kvHeads = widths.reduce((sum, block) => sum + block.kvHeads, 0);
+  const each = 8 * kvHeads * headDim * positions;
   return Math.max(1, Math.min(SEQUENCES, Math.floor(room / each)));
 }
 

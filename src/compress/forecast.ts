@@ -47,7 +47,10 @@ export async function forecast(
   };
 }
 
-/** Seconds of one token in one block, with all threads at work. */
+const weightsOf = ({ linears }: Model, block: number): number =>
+  linears[block]!.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
+
+/** Seconds of one token in a block of the mean size, with all threads at work. */
 async function secondsPerToken(
   settings: PruneSettings,
   model: Model,
@@ -70,6 +73,7 @@ async function secondsPerToken(
     await runChunk(session, text.embedded, 0);
     const began = performance.now();
     await runChunk(session, text.embedded, 0);
-    return (performance.now() - began) / 1000 / (first * length) / engine.workers;
+    const seconds = (performance.now() - began) / 1000 / (first * length) / engine.workers;
+    return seconds * (model.prunable / model.config.blocks / weightsOf(model, 0));
   });
 }

@@ -42,7 +42,7 @@ export function lowerModel(config: ModelConfig, layout: TensorNames, takesIntege
     return widen(builder.recorder);
   });
   const { recorder, logits } = recordHead(config, layout, new Recorder(takesIntegers, buffers, quantised));
-  const { heads, kvHeads, headDim, vocabulary, attention, logitCap } = config;
+  const { headDim, vocabulary, attention, logitCap } = config;
   const norms = [...blocks.flat(), ...recorder.operations].filter((operation) => operation.kind === 'norm');
   const storedMinusOne = norms.flatMap(({ norm, weight }) =>
     norm === 'rms+1' && weight !== undefined ? [weight] : [],
@@ -56,8 +56,7 @@ export function lowerModel(config: ModelConfig, layout: TensorNames, takesIntege
     quantised: recorder.quantised,
     headBuffers: buffers.length,
     headQuantised: quantised.length,
-    heads,
-    kvHeads,
+    widths: config.widths.map(({ heads, kvHeads }) => ({ heads, kvHeads })),
     headDim,
     vocabulary,
     attention,

@@ -5,7 +5,7 @@
 
 import { InternalError } from '../base/portable.js';
 import type { BlockBuilder, ModelConfig, Rope } from '../model/index.js';
-import { linearRole, ROUTER } from '../model/portable.js';
+import { type BlockConfig, blockConfig, linearRole, ROUTER } from '../model/portable.js';
 import type { Value } from './program.js';
 import { Recorder, type TakesIntegers } from './recorder.js';
 
@@ -27,7 +27,7 @@ type Heads = { readonly pitch: number; readonly rope: number | undefined };
 
 export class ProgramBuilder implements BlockBuilder<string, undefined> {
   readonly x = 'x';
-  readonly config: ModelConfig;
+  readonly config: BlockConfig;
   readonly recorder: Recorder;
   private readonly options: ProgramBuilderOptions;
   private readonly heads = new Map<string, Heads>();
@@ -36,7 +36,7 @@ export class ProgramBuilder implements BlockBuilder<string, undefined> {
 
   constructor(options: ProgramBuilderOptions) {
     this.options = options;
-    this.config = options.config;
+    this.config = blockConfig(options.config, options.block);
     this.recorder = new Recorder(options.takesIntegers, [{ width: options.config.hidden, perToken: 1 }]);
   }
 

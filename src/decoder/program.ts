@@ -112,8 +112,8 @@ export type Program = {
   /** From these indices on, buffers belong to the head and have a row for each picked token. */
   readonly headBuffers: number;
   readonly headQuantised: number;
-  readonly heads: number;
-  readonly kvHeads: number;
+  /** The heads of each block. */
+  readonly widths: readonly { readonly heads: number; readonly kvHeads: number }[];
   readonly headDim: number;
   readonly vocabulary: number;
   readonly attention: ModelConfig['attention'];

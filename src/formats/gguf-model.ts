@@ -96,9 +96,9 @@ function numbersOf(config: ModelConfig, { name, gemma }: Architecture, context: 
     whole('block_count', config.blocks),
     whole('context_length', context),
     whole('embedding_length', config.hidden),
-    whole('feed_forward_length', config.intermediate),
-    whole('attention.head_count', config.heads),
-    whole('attention.head_count_kv', config.kvHeads),
+    whole('feed_forward_length', config.stated.intermediate),
+    whole('attention.head_count', config.stated.heads),
+    whole('attention.head_count_kv', config.stated.kvHeads),
     whole('attention.key_length', config.headDim),
     whole('attention.value_length', config.headDim),
     real('attention.layer_norm_rms_epsilon', config.normEps),
@@ -135,13 +135,14 @@ function windowsOf(
 
 function refuseOthers(config: ModelConfig, { name, activation, biases, gemma, permutes }: Architecture): void {
   const { rope, localRope, attention } = config;
+  if (config.uneven) throw refuse('layer_widths', 'blocks that are all equally wide', 'others');
   if (config.activation !== activation) throw refuse('the activation', activation, config.activation);
   for (const part of ['qkv', 'o', 'mlp'] as const) {
     if (config.bias[part] && !biases.includes(part)) throw refuse(`a bias of ${part}`, `none in ${name}`, 'one');
   }
   if (attention.cap !== undefined) throw refuse('attn_logit_softcapping', 'none', attention.cap);
   if (config.logitCap !== undefined) throw refuse('final_logit_softcapping', 'none', config.logitCap);
-  const usual = gemma && config.blocks === 62 ? config.hidden / config.heads : config.headDim;
+  const usual = gemma && config.blocks === 62 ? config.hidden / config.stated.heads : config.headDim;
   if (Math.abs(attention.scale * Math.sqrt(usual) - 1) > 1e-6) {
     throw refuse('query_pre_attn_scalar', `${usual}`, 1 / attention.scale ** 2);
   }
@@ -165,7 +166,9 @@ function tensorsOf({ config, tensorNames }: Model, { permutes, gemma }: Architec
       const name = `blk.${block}.${ROLES[module]}.${part}`;
       if (module.endsWith('Norm')) tensors.push({ name, source, ...norm });
       else {
-        const heads = permutes ? ({ q: config.heads, k: config.kvHeads } as Record<string, number>)[module] : undefined;
+        const heads = permutes
+          ? ({ q: config.stated.heads, k: config.stated.kvHeads } as Record<string, number>)[module]
+          : undefined;
         tensors.push({ name, source, kind: shape.length === 1 ? 'vector' : 'linear', heads, plus: 0 });
       }
     }

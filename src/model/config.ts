@@ -14,6 +14,7 @@ import { type ImageConfig, type ImageHead, readImageConfig, withImageKeys } from
 import { malformed, unsupported } from './refuse.js';
 import type { Rope } from './rope.js';
 import { readLocalRope, readRope } from './rope-config.js';
+import { readWidths, type Widths } from './widths.js';
 
 /** Experts instead of one MLP: their number, how many of them each token uses, their width. */
 export type Mixture = {
@@ -31,14 +32,17 @@ export type ModelConfig = {
   /** The object in config.json that describes it, where that is not the whole. */
   readonly within: string | undefined;
   readonly architecture: ArchitectureName;
-  /** L, the number of blocks; D, the residual's width; F, the MLP's width; V, the vocabulary. */
+  /** L, the number of blocks; D, the residual's width; V, the vocabulary. */
   readonly blocks: number;
   readonly hidden: number;
-  readonly intermediate: number;
   readonly vocabulary: number;
-  readonly heads: number;
-  readonly kvHeads: number;
   readonly headDim: number;
+  /** Of each block. Most code wants `blockConfig`, which has those of one block. */
+  readonly widths: readonly Widths[];
+  /** As config.json gives them for all blocks. What stands outside the blocks has these. */
+  readonly stated: Widths;
+  /** Whether a block has other widths than those, so that only readers of the list load the model. */
+  readonly uneven: boolean;
   readonly norm: 'rms' | 'rms+1' | 'layer';
   readonly normEps: number;
   readonly normAffine: boolean;
@@ -83,6 +87,9 @@ export type ModelConfig = {
   /** Per block: its experts; undefined where it has one MLP. */
   readonly mixtures: readonly (Mixture | undefined)[];
 };
+
+/** A model's config as one block has it. */
+export type BlockConfig = ModelConfig & Widths;
 
 const size = z
   .number()
@@ -144,12 +151,17 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
   refuseUnknownValues(raw, config, family);
   const heads = raw.num_attention_heads;
   const kvHeads = raw.num_key_value_heads ?? heads;
+  const listed = readWidths(config, { blocks: raw.num_hidden_layers, hidden: raw.hidden_size, heads });
+  if (listed) refuseWidths(listed, family);
   if (heads % kvHeads !== 0) malformed('num_key_value_heads', `a divisor of num_attention_heads (${heads})`, kvHeads);
   if (raw.head_dim == null && raw.hidden_size % heads !== 0) {
     malformed(keyOf(family, 'hidden_size'), `a multiple of the number of heads (${heads})`, raw.hidden_size);
   }
   const headDim = raw.head_dim ?? raw.hidden_size / heads;
-  const intermediate = raw.intermediate_size ?? raw.hidden_size * (family.expansion ?? Number.NaN);
+  const intermediate =
+    raw.intermediate_size ??
+    listed?.reduce((most, block) => Math.max(most, block.intermediate), 0) ??
+    raw.hidden_size * (family.expansion ?? Number.NaN);
   if (Number.isNaN(intermediate)) malformed(keyOf(family, 'intermediate_size'), 'a number', raw.intermediate_size);
   const maxPositions = raw.max_position_embeddings ?? MAX_POSITIONS;
   const normFirst = flag(family.normFirst ?? true, config);
@@ -161,6 +173,8 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
   const blocks = raw.num_hidden_layers - (image?.dead ?? 0);
   if (blocks < 1)
     unsupported('vision_feature_layer', family.image?.features, 'a layer after the first block or a later one');
+  const stated: Widths = { heads, kvHeads, intermediate };
+  const { widths, mixtures, uneven } = withMixtures(listed, stated, mixturesOf(raw, family, config, intermediate));
   const ropeRaw = { ...raw, max_position_embeddings: maxPositions };
   return {
     family: family.modelType,
@@ -169,11 +183,11 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
     architecture: family.architecture,
     blocks,
     hidden: raw.hidden_size,
-    intermediate,
     vocabulary: raw.vocab_size,
-    heads,
-    kvHeads,
     headDim,
+    widths,
+    stated,
+    uneven,
     norm: family.norm ?? 'rms',
     normEps: raw.rms_norm_eps,
     normAffine: flag(family.normAffine ?? true, config),
@@ -214,7 +228,7 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
     tied: raw.tie_word_embeddings || family.head !== undefined,
     maxPositions,
     windows: windowsOf(raw, family, config),
-    mixtures: mixturesOf(raw, family, config, intermediate),
+    mixtures,
   };
 }
 
@@ -317,6 +331,33 @@ function mixturesOf(
   const mixture = { experts, perToken, width, normalised: flag(rule.normalised, config) };
   const [step, single] = rule.someBlocks ? [raw.decoder_sparse_step ?? 1, raw.mlp_only_layers ?? []] : [1, []];
   return all.map((block) => ((block + 1) % step === 0 && !single.includes(block) ? mixture : undefined));
+}
+
+/** Widths of all blocks, and experts as wide as a list says. */
+function withMixtures(
+  listed: readonly Widths[] | undefined,
+  stated: Widths,
+  mixtures: readonly (Mixture | undefined)[],
+): Pick<ModelConfig, 'widths' | 'mixtures' | 'uneven'> {
+  const even = mixtures.map((mixture) => (mixture ? { ...stated, intermediate: mixture.width } : stated));
+  if (!listed) return { widths: even, mixtures, uneven: false };
+  return {
+    widths: listed,
+    mixtures: mixtures.map((mixture, block) => mixture && { ...mixture, width: listed[block]!.intermediate }),
+    uneven: listed.some((own, block) => !sameWidths(own, even[block]!)),
+  };
+}
+
+const sameWidths = (a: Widths, b: Widths): boolean =>
+  a.heads === b.heads && a.kvHeads === b.kvHeads && a.intermediate === b.intermediate;
+
+/** Lists of widths in families whose blocks have none of their own. */
+function refuseWidths(widths: readonly Widths[], { architecture, modelType }: FamilySpec): void {
+  if (architecture === 'convnext')
+    unsupported('layer_widths', 'a list', `none in ${modelType}, whose stages have widths`);
+  const shared = widths.findIndex(({ heads, kvHeads }) => heads !== kvHeads);
+  if (architecture === 'gpt_neox' && shared >= 0)
+    unsupported(`layer_widths[${shared}]`, widths[shared], `as many key-value heads as heads in ${modelType}`);
 }
 
 /**

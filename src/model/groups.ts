@@ -5,6 +5,7 @@
 
 import { TRUNK, type Unit } from '../plan/index.js';
 import { blockId } from '../records/index.js';
+import { blockConfig } from './block-config.js';
 import { sliceWidth } from './blocks/parts.js';
 import type { ModelConfig } from './config.js';
 import { type Linear, linearsOf, type TensorNames } from './tensor-names.js';
@@ -29,7 +30,7 @@ export function groupsOf(config: ModelConfig, tensorNames: TensorNames, block: n
     const feeders = linears.filter(({ feeds }) => feeds === site);
     if (feeders.length === 0) return [];
     const readers = linears.filter((linear) => linear.site === site);
-    const width = sliceWidth(config, site);
+    const width = sliceWidth(blockConfig(config, block), site);
     const named = (all: readonly Linear[]) => all.map(({ name }) => name);
     return [
       {

@@ -2,12 +2,12 @@
 // the checkpoint.
 
 import type { TensorInfo } from '../checkpoint/portable.js';
+import { blockConfig } from './block-config.js';
 import { ARCHITECTURES } from './blocks/architectures.js';
 import { type BlockParts, type Fed, linearRole, ROUTER, type TapSite } from './blocks/parts.js';
 import type { ModelConfig } from './config.js';
 import type { EmbedSpec } from './families/embed-spec.js';
 import type { LinearKind, Names, NormRole } from './families/names.js';
-import { blockConfig } from './image/shapes.js';
 import { type ImageNames, imageNamesOf, imageTensors } from './image/tensors.js';
 import type { TensorSource } from './nodes.js';
 

@@ -234,7 +234,7 @@ describe('a trunk', () => {
         },
         ...{ vision_feature_select_strategy: 'default', vocab_size: 32064, tie_word_embeddings: false },
       },
-      { blocks: 32, hidden: 4096, intermediate: 11008, kvHeads: 32, maxPositions: 4096, vocabulary: 32064 },
+      { blocks: 32, hidden: 4096, stated: { intermediate: 11008, kvHeads: 32 }, maxPositions: 4096, vocabulary: 32064 },
       { blocks: 23, hidden: 1024, activation: 'quick_gelu', image: { dead: 1, table: [24, 24] } },
     ],
     [
@@ -257,8 +257,14 @@ describe('a trunk', () => {
           tie_word_embeddings: false,
         },
       },
-      { blocks: 30, hidden: 576, kvHeads: 3, vocabulary: 49280 },
-      { blocks: 12, hidden: 768, intermediate: 3072, activation: 'gelu_tanh', image: { dead: 0, table: [32, 32] } },
+      { blocks: 30, hidden: 576, stated: { kvHeads: 3 }, vocabulary: 49280 },
+      {
+        blocks: 12,
+        hidden: 768,
+        stated: { intermediate: 3072 },
+        activation: 'gelu_tanh',
+        image: { dead: 0, table: [32, 32] },
+      },
     ],
   ] as const)('of a config that leaves out what transformers has by default: %s', (_, config, language, vision) => {
     expect(readModelConfig(config, 'language')).toMatchObject(language);

@@ -124,7 +124,7 @@ describe.each(['clip', 'siglip'])('%s', (family) => {
     for (const trunk of ['vision', 'text'] as const) {
       const { linears, config, checkpoint } = await open(family, trunk);
       expect(linears.length).toBe(2);
-      const [D, F] = [config.hidden, config.intermediate];
+      const [D, F] = [config.hidden, config.stated.intermediate];
       const base = `${trunk}_model.encoder.layers.1.`;
       expect(linears[1]!.map(({ name, rows, columns, site }) => [name, rows, columns, site])).toEqual([
         ...['q_proj', 'k_proj', 'v_proj'].map((name) => [`${base}self_attn.${name}`, D, D, 'attention_in']),

@@ -74,14 +74,14 @@ async function openSession(
 }
 
 function copyCaches(
-  { kvHeads, headDim }: Program,
+  { widths, headDim }: Program,
   { caches, positions: room }: Placement,
   buffer: ArrayBufferLike,
   { from, to, positions }: { readonly from: number; readonly to: number; readonly positions: number },
 ): void {
   const bytes = new Uint8Array(buffer);
-  const row = 4 * kvHeads * headDim;
-  for (const { keys, values } of caches) {
+  for (const [block, { keys, values }] of caches.entries()) {
+    const row = 4 * widths[block]!.kvHeads * headDim;
     for (const cache of [keys, values]) {
       const source = cache + from * room * row;
       bytes.copyWithin(cache + to * room * row, source, source + positions * row);

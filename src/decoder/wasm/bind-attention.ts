@@ -57,8 +57,9 @@ export function bindStore(binding: Binding, operation: OperationOf<'store'>): Bo
   const { program, placement, kernels, block } = binding;
   const cache = placement.caches[block]![operation.what];
   const x = rowsOf(binding, operation.x);
-  const stride = 4 * program.kvHeads * program.headDim;
-  const calls = headCalls(binding, x, { address: 0, stride }, { ...operation, heads: program.kvHeads });
+  const { kvHeads } = program.widths[block]!;
+  const stride = 4 * kvHeads * program.headDim;
+  const calls = headCalls(binding, x, { address: 0, stride }, { ...operation, heads: kvHeads });
   return {
     reads: [bufferName(operation.x)],
     writes: [operation.what],
@@ -93,7 +94,8 @@ export function bindStore(binding: Binding, operation: OperationOf<'store'>): Bo
 
 export function bindAttend(binding: Binding, operation: OperationOf<'attend'>): BoundOperation {
   const { program, placement, kernels, thread, block } = binding;
-  const { heads, kvHeads, headDim: size } = program;
+  const { headDim: size } = program;
+  const { heads, kvHeads } = program.widths[block]!;
   const { scale, cap = 0 } = program.attention;
   const [q, y] = [rowsOf(binding, operation.q), rowsOf(binding, operation.y)];
   const { keys, values } = placement.caches[block]!;

@@ -51,7 +51,6 @@ export function placeDecoder(
 ): Placement {
   const { tokens, picked, sequences, positions, threads } = options;
   const rowsOf = (index: number, head: number): number => (index < head ? tokens : picked);
-  const cacheBytes = 4 * sequences * positions * program.kvHeads * program.headDim;
   const most = Math.max(tokens, picked);
   const widest = program.quantised.reduce((columns, { width }) => Math.max(columns, width), 0);
   const mostRows = program.quantised.reduce((rows, { perToken }) => Math.max(rows, most * perToken), 0);
@@ -73,10 +72,13 @@ export function placeDecoder(
         { layout, parts: offsets.map((offset) => weights.address + offset) },
       ]),
     ),
-    caches: program.blocks.map(() => ({
-      keys: arena.take(cacheBytes, `keys of ${sequences} sequences of ${positions} positions`),
-      values: arena.take(cacheBytes, `values of ${sequences} sequences of ${positions} positions`),
-    })),
+    caches: program.widths.map(({ kvHeads }) => {
+      const bytes = 4 * sequences * positions * kvHeads * program.headDim;
+      return {
+        keys: arena.take(bytes, `keys of ${sequences} sequences of ${positions} positions`),
+        values: arena.take(bytes, `values of ${sequences} sequences of ${positions} positions`),
+      };
+    }),
     positions,
     ropes: program.ropes.map(({ dims }) => ({
       cosines: arena.take(2 * positions * dims, 'rotary tables'),

@@ -2,7 +2,7 @@
 // builder (graph-block-builder.ts) makes an ONNX graph of the calls, the decoder's makes operations for the kernels. So a
 // family that can be pruned can also be run. Values between two linears are [B·T, width]; the residual is [B, T, D].
 
-import type { Mixture, ModelConfig } from '../config.js';
+import type { BlockConfig, Mixture } from '../config.js';
 import type { ExtraRole, LinearKind, NormRole } from '../families/names.js';
 import type { BlockParts, TapSite } from './parts.js';
 
@@ -10,7 +10,7 @@ import type { BlockParts, TapSite } from './parts.js';
 export interface BlockBuilder<V, R = unknown> {
   /** The residual before the block, [B, T, D]. */
   readonly x: V;
-  readonly config: ModelConfig;
+  readonly config: BlockConfig;
   /** The block's experts; undefined where it has one MLP. */
   readonly mixture: Mixture | undefined;
 
@@ -58,7 +58,7 @@ export interface BlockBuilder<V, R = unknown> {
 
 /** What a block file exports: which tensors a block has, and how it computes. */
 export interface BlockArchitecture {
-  parts(config: ModelConfig, block: number): BlockParts;
+  parts(config: BlockConfig, block: number): BlockParts;
   /** Builds the block: taps in the order of the data, then the output. */
   build<V, R>(builder: BlockBuilder<V, R>): void;
 }

@@ -11,12 +11,12 @@ export const gptNeoxBlock: BlockArchitecture = {
     linears: [...attentionParts(config, 'byHead'), ...mlpParts(config, ['up'])],
   }),
   build: (builder) => {
-    const { hidden: D, intermediate: F, heads, parallel } = builder.config;
+    const { hidden: D, intermediate: F, heads, headDim: h, parallel } = builder.config;
     const attentionIn = builder.rows(builder.norm(builder.x, 'attentionNorm'));
     builder.tap(attentionIn, 'attention_in', D);
     const [q, k, v] = builder.splitHeads(builder.linear(attentionIn, 'qkv'));
     const attentionOut = builder.attend(builder.rotate(q!, heads, 'qNorm'), builder.rotate(k!, heads, 'kNorm'), v!);
-    builder.tap(attentionOut, 'attention_out', D);
+    builder.tap(attentionOut, 'attention_out', heads * h);
     const attended = () => builder.add(builder.x, builder.linear(attentionOut, 'o'));
     const middle = parallel ? builder.x : attended();
 

@@ -10,12 +10,12 @@ export const gpt2Block: BlockArchitecture = {
     linears: [...attentionParts(config, 'stacked'), ...mlpParts(config, ['up'])],
   }),
   build: (builder) => {
-    const { hidden: D, intermediate: F } = builder.config;
+    const { hidden: D, intermediate: F, heads, kvHeads, headDim: h } = builder.config;
     const attentionIn = builder.rows(builder.norm(builder.x, 'attentionNorm'));
     builder.tap(attentionIn, 'attention_in', D);
-    const [q, k, v] = builder.split(builder.linear(attentionIn, 'qkv'), [D, D, D]);
+    const [q, k, v] = builder.split(builder.linear(attentionIn, 'qkv'), [heads * h, kvHeads * h, kvHeads * h]);
     const attentionOut = builder.attend(q!, k!, v!);
-    builder.tap(attentionOut, 'attention_out', D);
+    builder.tap(attentionOut, 'attention_out', heads * h);
     const middle = builder.add(builder.x, builder.linear(attentionOut, 'o'));
 
     const mlpIn = builder.rows(builder.norm(middle, 'mlpNorm'));

@@ -4,12 +4,13 @@
 
 import { float, type Graph, GraphBuilder, int } from '../../graph/index.js';
 import { causalAttention, type PrefixTreeRow } from '../attention.js';
-import type { Mixture, ModelConfig } from '../config.js';
+import { blockConfig } from '../block-config.js';
+import type { BlockConfig, Mixture, ModelConfig } from '../config.js';
 import { type ActivationGrid, fakeQuantise } from '../fake-quantise.js';
 import type { ExtraRole, LinearKind, NormRole } from '../families/names.js';
 import { gridOf } from '../image/config.js';
 import { depthwise, halveImage, respond } from '../image/convolve.js';
-import { blockConfig, halvesImage, residualShape, widthAt } from '../image/shapes.js';
+import { halvesImage, residualShape, widthAt } from '../image/shapes.js';
 import { activate, normalise, type TensorSource, weight } from '../nodes.js';
 import { type Rope, ropeTables } from '../rope.js';
 import { combine, type Routing, route } from '../routing.js';
@@ -87,7 +88,7 @@ export type BlockValues = {
 export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   readonly x: string;
   /** As this block has it. */
-  readonly config: ModelConfig;
+  readonly config: BlockConfig;
   /** Rows of a sample inside the block. */
   private readonly length: number;
   private readonly g: GraphBuilder;

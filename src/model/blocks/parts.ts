@@ -1,7 +1,7 @@
 // The parts of a block as data: its norms, its linears, the sites where linears read and what they feed. The family gives
 // them names, the block file computes with them; which rows and columns can only go together follows (groups.ts).
 
-import type { Mixture, ModelConfig } from '../config.js';
+import type { BlockConfig, Mixture, ModelConfig } from '../config.js';
 import type { ExtraRole, LinearKind, NormRole } from '../families/names.js';
 
 /** A place in a block where linears read, with one tap. Linears that read the same value share it. */
@@ -88,7 +88,7 @@ export function normParts(config: ModelConfig, after: readonly NormRole[] = []):
  * The width of a slice, the least of a value that can go alone: at the end of attention the query heads that share their
  * keys, elsewhere one channel.
  */
-export const sliceWidth = ({ heads, kvHeads, headDim }: ModelConfig, site: TapSite): number =>
+export const sliceWidth = ({ heads, kvHeads, headDim }: BlockConfig, site: TapSite): number =>
   site === 'attention_out' ? (heads / kvHeads) * headDim : 1;
 
 /** A linear that writes into the residual. */
@@ -98,7 +98,7 @@ const feedsResidual = ({ hidden }: ModelConfig) => ({ rows: hidden, sections: [h
  * q, k and v, and o. `stored`: the three are tensors of their own, one tensor with q before k before v, or one in which
  * every head has its q, k and v in a row.
  */
-export function attentionParts(config: ModelConfig, stored: 'apart' | 'stacked' | 'byHead'): readonly LinearPart[] {
+export function attentionParts(config: BlockConfig, stored: 'apart' | 'stacked' | 'byHead'): readonly LinearPart[] {
   const { hidden, heads, kvHeads, headDim, bias } = config;
   const [wide, narrow] = [heads * headDim, kvHeads * headDim];
   const reading = (role: LinearKind, sections: readonly number[]): LinearPart => ({
@@ -117,7 +117,7 @@ export function attentionParts(config: ModelConfig, stored: 'apart' | 'stacked' 
 }
 
 /** The linears of an MLP: those that read the residual, each with `times` the rows of one, and `down`. */
-export function mlpParts(config: ModelConfig, reading: readonly LinearKind[], times = 1): readonly LinearPart[] {
+export function mlpParts(config: BlockConfig, reading: readonly LinearKind[], times = 1): readonly LinearPart[] {
   const { hidden, intermediate, bias } = config;
   const sections = Array.from({ length: times }, () => intermediate);
   return [

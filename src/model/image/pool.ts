@@ -60,7 +60,8 @@ function attentionPool(
   length: number,
   find: (name: string) => TensorSource,
 ): string {
-  const { hidden: D, heads, headDim } = config;
+  const { hidden: D, headDim } = config;
+  const { heads } = config.stated;
   const tensor = (name: string, shape?: readonly number[]): string => {
     const source = find(`${module}.${name}`);
     return weight(g, shape ? { ...source, shape } : source);

@@ -5,9 +5,6 @@ import { OptionError } from '../../base/portable.js';
 import type { ModelConfig } from '../config.js';
 import { gridOf, stageOf, tokensOf } from './config.js';
 
-/** ε of every norm of ConvNeXt but the last, which is written in its code. */
-const STAGED_EPS = 1e-6;
-
 /** The config for images of another size. @throws OptionError E_OPTION_IMAGE_SIZE where the model cannot read them */
 export function withImageSize(config: ModelConfig, height: number, width: number, interpolate = false): ModelConfig {
   const { image } = config;
@@ -48,10 +45,3 @@ export const widthAt = ({ hidden, image }: ModelConfig, block: number): number =
 /** Whether a block first halves the image's sides. */
 export const halvesImage = ({ image }: ModelConfig, block: number): boolean =>
   image !== undefined && block > 0 && image.stages.some(({ first }) => first === block);
-
-/** The config as one block has it: where widths differ between blocks, with that block's. */
-export function blockConfig(config: ModelConfig, block: number): ModelConfig {
-  if (!config.image || config.image.stages.length === 0) return config;
-  const width = widthAt(config, block);
-  return { ...config, hidden: width, intermediate: 4 * width, headDim: width, normEps: STAGED_EPS };
-}

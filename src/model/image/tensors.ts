@@ -71,7 +71,7 @@ export function imageTensors(config: ModelConfig, names: ImageNames): [name: str
 /** Names and shapes of what SigLIP pools with: attention of one query to all rows, and an MLP. */
 function poolingTensors(
   module: string,
-  { hidden: D, intermediate: F }: ModelConfig,
+  { hidden: D, stated: { intermediate: F } }: ModelConfig,
 ): [name: string, shape: readonly number[]][] {
   const shapes: Readonly<Record<string, readonly number[]>> = {
     probe: [1, 1, D],
