@@ -46,7 +46,8 @@ export function readWidths(config: Json, model: Sizes): readonly Widths[] | unde
 function ownWidths(entry: unknown, block: number): Widths {
   const key = `layer_widths[${block}]`;
   if (!Array.isArray(entry) || entry.length !== 3 || !entry.every(isSize)) {
-    const got = Array.isArray(entry) ? entry.slice(0, 4) : typeof entry;
+    const numbers = Array.isArray(entry) && entry.every((one) => typeof one === 'number');
+    const got = numbers ? entry.slice(0, 4) : typeof entry;
     return malformed(key, 'three whole numbers above 0: heads, key-value heads, width of the MLP', got);
   }
   const [heads, kvHeads, intermediate] = entry as [number, number, number];

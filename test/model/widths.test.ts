@@ -120,7 +120,7 @@ describe('layer_widths', () => {
           expect(error.message.length).toBeLessThan(500);
         }
       }),
-      runs(300),
+      { numRuns: runs(300) },
     );
   });
 });
