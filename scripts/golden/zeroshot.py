@@ -88,6 +88,8 @@ CHOICES = {
     "rte": rte,
     "mmlu": mmlu,
 }
+# TOFU's forms (arXiv 2401.06121), which the harness lacks: the answer, its paraphrase where there is one, wrong answers.
+ANSWERS = ["tofu_forget01", "tofu_world_facts"]
 NORMALISED = {"piqa", "hellaswag", "arc_easy", "arc_challenge", "openbookqa"}
 
 
@@ -99,6 +101,9 @@ def render(task, doc, shots=()):
     if task == "lambada_openai":
         context, word = lambada(doc)
         return [(context, word)], 0, [word]
+    if task in ANSWERS:
+        answers = [doc["answer"], *([doc["paraphrased_answer"]] if "paraphrased_answer" in doc else []), *doc["perturbed_answer"]]
+        return [(f"Question: {doc['question']}\nAnswer:", " " + answer) for answer in answers], 0, answers
     text, choices, gold = CHOICES[task](doc)
     before = ""
     if task == "mmlu":
@@ -141,7 +146,21 @@ def stderr(values):
     return math.sqrt(sum((value - m) ** 2 for value in values) / (len(values) - 1) / len(values))
 
 
+def tofu(task, item):
+    """(acc, probability, truth ratio) of a question: section 2.2.1 of the paper, probabilities as they are."""
+    probabilities = [math.exp(request["logprob"]) for request in item["requests"]]
+    per_token = [p ** (1 / request["continuation_tokens"]) for p, request in zip(probabilities, item["requests"])]
+    if task == "tofu_world_facts":
+        right, wrong = per_token[0], per_token[1:]
+        return float(right > max(wrong)), probabilities[0] / sum(probabilities), mean(wrong) / right
+    right, wrong = per_token[1], per_token[2:]
+    return float(right > max(wrong)), per_token[0], mean(wrong) / right
+
+
 def metrics(task, items):
+    if task in ANSWERS:
+        columns = zip(*(tofu(task, item) for item in items))
+        return {name: [mean(values), stderr(values)] for name, values in zip(["acc", "probability", "truth_ratio"], columns)}
     def right(values, gold):
         return float(values.index(max(values)) == gold)
 
@@ -190,7 +209,7 @@ def make_demo():
             made.append({"context": context, "continuation": continuation, **tokens, "logprob": logprob, "greedy": greedy})
         return {"gold": gold, "choices": choices, "requests": made}
 
-    for task in [*CHOICES, "winogrande", "lambada_openai"]:
+    for task in [*CHOICES, "winogrande", "lambada_openai", *ANSWERS]:
         paths = [GOLDEN / "items" / f"{task}{suffix}.jsonl" for suffix in ("", ".validation")]
         items = [scored(task, doc) for doc in read(next(path for path in paths if path.exists()))]
         document["tasks"][task] = {"metrics": metrics(task, items), "items": items}

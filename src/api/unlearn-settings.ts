@@ -4,12 +4,15 @@ import {
   normaliseLength,
   normaliseRun,
   normaliseStart,
+  normaliseTasks,
   oneOf,
   type RunOptions,
   type RunSettings,
   realNumber,
   refuseMissing,
   refuseValue,
+  type TaskOptions,
+  type TaskSettings,
   type WindowingOptions,
   wholeNumber,
 } from '../runs/index.js';
@@ -20,6 +23,7 @@ export const UNLEARN_METHODS = ['adaptive-rmu', 'rmu'] as const;
 export type UnlearnMethod = (typeof UNLEARN_METHODS)[number];
 
 export type UnlearnOptions = RunOptions &
+  TaskOptions &
   Pick<WindowingOptions, 'sequenceLength' | 'windowStart'> & {
     /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub. */
     readonly checkpoint: string;
@@ -81,6 +85,8 @@ export type UnlearnSettings = RunSettings & {
   readonly official: boolean;
   readonly sequenceLength: number | undefined;
   readonly windowStart: WindowStart | undefined;
+  /** Tasks that the model is scored on before and after. */
+  readonly tasks: TaskSettings | undefined;
   readonly seed: number;
   readonly resume: boolean;
 };
@@ -114,6 +120,7 @@ export function normaliseUnlearn(options: UnlearnOptions): UnlearnSettings {
     official: options.official ?? false,
     sequenceLength: normaliseLength(options.sequenceLength),
     windowStart: normaliseStart(options.windowStart),
+    tasks: normaliseTasks(options),
     seed: wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1),
     resume: options.resume ?? false,
   };

@@ -9,6 +9,7 @@ import { SCALES_FILE, statIfThere } from '../checkpoint/index.js';
 import { blameWeights, type Model, openModel } from '../model/index.js';
 import { parseUnlearnRecord, type UnlearnRecord } from '../records/index.js';
 import {
+  addTasks,
   checkOut,
   checkOutside,
   checkSpace,
@@ -17,7 +18,9 @@ import {
   openEngine,
   openRun,
   openSource,
+  type PreparedTasks,
   type PreparedTexts,
+  prepareTasks,
   startCommand,
 } from '../runs/index.js';
 import { STEERED, steeredTensors } from '../train/index.js';
@@ -26,6 +29,7 @@ import { writeHealed } from './heal-write.js';
 import { drawUnlearning } from './report.js';
 import { scoreCheckpoint, testLeaks } from './unlearn-leaks.js';
 import { normaliseUnlearn, type UnlearnOptions, type UnlearnSettings } from './unlearn-settings.js';
+import { scoreUnlearnTasks } from './unlearn-tasks.js';
 import { type Parted, prepareUnlearnTexts, type UnlearnTexts } from './unlearn-texts.js';
 import { chooseSteering, trainChosen } from './unlearn-trials.js';
 
@@ -48,7 +52,8 @@ export async function unlearn(options: UnlearnOptions): Promise<UnlearnResult> {
   // The output, and its copy of four bits.
   if (!resume) await checkSpace(out, 2 * model.bytes + 20 * model.parameters);
   const texts = await prepareUnlearnTexts(settings, model);
-  const record = await run(settings, model, texts, done).catch((error) => blameWeights(model, error));
+  const tasks = await prepareTasks(settings, model);
+  const record = await run(settings, model, { texts, tasks }, done).catch((error) => blameWeights(model, error));
   return { out, record, seconds: (performance.now() - started) / 1000 };
 }
 
@@ -70,7 +75,7 @@ async function requireSteerable({ config, checkpoint }: Model, { layer }: Unlear
 async function run(
   settings: UnlearnSettings,
   model: Model,
-  texts: UnlearnTexts,
+  { texts, tasks }: { readonly texts: UnlearnTexts; readonly tasks: PreparedTasks | undefined },
   done: boolean,
 ): Promise<UnlearnRecord> {
   const { onProgress } = settings;
@@ -83,7 +88,7 @@ async function run(
       validation: texts.retain.text,
       test: undefined,
     };
-    const { hashes, workspace } = await openRun('unlearn', identity, model, prepared);
+    const { hashes, workspace } = await openRun('unlearn', identity, model, prepared, tasks?.setup);
     await own(workspace);
     if (done) return await readFinished(workspace, settings.out, parseUnlearnRecord);
     const folder = workspace.at('trials');
@@ -105,6 +110,7 @@ async function run(
     const suppressed = await workspace.step('suppressed', () => scoreCheckpoint(all, written, 'held-out text'));
     const context = { engine, dense: model, model: written, layer: trial.layer, texts, workspace, settings };
     const leaks = await testLeaks(context, dense, suppressed);
+    const onTasks = await scoreUnlearnTasks(context, tasks);
     const windowsOf = ({ training, validation, heldOut }: Parted) => ({
       training: training.windows.length,
       validation: validation.windows.length,
@@ -135,6 +141,7 @@ async function run(
       curve: { ...curve, training: [...curve.training], validation: [...curve.validation] },
       dense,
       suppressed,
+      ...(onTasks ? { tasks: onTasks } : {}),
       leaks: [...leaks],
     };
     await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
@@ -158,6 +165,7 @@ function commandOf(settings: UnlearnSettings): string {
   line.flag('official', settings.official);
   add('sequence-length', settings.sequenceLength);
   add('window-start', settings.windowStart);
+  addTasks(settings.tasks, add);
   add('seed', settings.seed);
   add('device', settings.device);
   line.place('out', '<dir>');

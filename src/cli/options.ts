@@ -33,6 +33,9 @@ const listed = (names: Iterable<string>): string => [...names].join('|');
 const explained = (things: Iterable<{ readonly name: string; readonly summary: string }>): string =>
   [...things].map(({ name, summary }) => `${name}: ${summary}`).join('; ');
 
+/** The tasks of lm-evaluation-harness. */
+const HARNESS_TASKS = [...TASKS.values()].filter(({ form }) => form !== 'answers').map(({ name }) => name);
+
 /** The placeholder for a text. The name of a data set means the one on the Hub, unless a file has that name. */
 const TEXT = `file|${listed(Object.keys(DATA_SETS))}`;
 
@@ -346,7 +349,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--tasks',
     value: 'name,…',
-    text: `zero-shot tasks to score: ${[...TASKS.keys()].join(', ')}`,
+    text: `zero-shot tasks to score: ${HARNESS_TASKS.join(', ')}; and tofu_…, people_… (docs/reference/tasks.md)`,
   },
   suite: {
     kind: 'text',

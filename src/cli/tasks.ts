@@ -1,28 +1,22 @@
 // Zero-shot scores as people read them in a terminal.
 
 import type { Estimate, TaskScores, TaskSetup } from '../records/index.js';
-import { formatAccuracy, formatPerplexity } from '../words/index.js';
+import { formatAccuracy, formatMetric, METRICS, nameMetric } from '../words/index.js';
 import { formatTable } from './format.js';
 
 const accuracy = (estimate: Estimate | undefined | null): string => formatAccuracy(estimate).join(' ').trimEnd();
 
 /** One model: a line per task, and the average of a suite. */
 export function taskTable(setup: TaskSetup, { tasks, average }: TaskScores): string {
-  const metrics = (['acc', 'acc_norm', 'perplexity'] as const).filter((metric) =>
-    Object.values(tasks).some((scores) => scores[metric]),
-  );
-  const cell = (name: string, metric: string): string => {
-    const estimate = tasks[name]?.[metric];
-    return metric === 'perplexity' ? formatPerplexity(estimate?.value) : accuracy(estimate);
-  };
+  const metrics = METRICS.filter((metric) => Object.values(tasks).some((scores) => scores[metric]));
   const rows = setup.tasks.map(({ task, items, all }) => [
     task,
-    ...metrics.map((metric) => cell(task, metric)),
+    ...metrics.map((metric) => formatMetric(metric, tasks[task]?.[metric])),
     items === all ? String(items) : `${items} of ${all}`,
   ]);
   if (average) rows.push([`average (${setup.suite})`, accuracy(average), ...metrics.slice(1).map(() => ''), '']);
   const shots = setup.shots > 0 ? `${setup.shots}-shot` : 'zero-shot';
-  return formatTable([[shots, ...metrics.map((m) => (m === 'perplexity' ? m : `${m} %`)), 'items'], ...rows]);
+  return formatTable([[shots, ...metrics.map(nameMetric), 'items'], ...rows]);
 }
 
 type Model = readonly [label: string, row: { readonly tasks?: TaskScores | undefined }];

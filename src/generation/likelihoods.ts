@@ -51,5 +51,9 @@ export async function scoreRequests(
   } finally {
     for (const { sequence } of readers) decoder.release(sequence);
   }
-  return sequences.map((_, i) => ({ logProbability: sums[i]!, greedy: greedy[i]! }));
+  return sequences.map(({ targets }, i) => ({
+    logProbability: sums[i]!,
+    tokens: targets.length,
+    greedy: greedy[i]!,
+  }));
 }

@@ -42,4 +42,4 @@ export {
   validateSensitivityTable,
 } from './sensitivity-table.js';
 export type { Estimate, TaskScores, TaskSetup } from './tasks.js';
-export { parseUnlearnRecord, type UnlearnRecord, type UnlearnTrial } from './unlearn.js';
+export { knownParts, parseUnlearnRecord, type UnlearnRecord, type UnlearnTrial } from './unlearn.js';

@@ -33,7 +33,7 @@ export const taskSetupSchema = z.object({
 export type TaskSetup = Readonly<z.infer<typeof taskSetupSchema>>;
 
 /** A value and its standard error, which is null for a single item. */
-const estimateSchema = z.object({ value: z.number(), stderr: z.number().nullable() });
+export const estimateSchema = z.object({ value: z.number(), stderr: z.number().nullable() });
 export type Estimate = Readonly<z.infer<typeof estimateSchema>>;
 
 export const taskScoresSchema = z.object({

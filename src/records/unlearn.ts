@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { curveSchema } from './heal.js';
 import { modelSchema, textSchema } from './manifest.js';
 import { parseRecord } from './parse.js';
+import { estimateSchema, taskScoresSchema, taskSetupSchema } from './tasks.js';
 
 /** Next-token loss in nats, and the share of tokens that the model finds likeliest. */
 const choicesSchema = z.object({ nll: z.number(), accuracy: z.number(), tokens: z.number().int() });
@@ -57,6 +58,24 @@ const unlearnRecordSchema = z.object({
   /** On held-out windows. */
   dense: pairSchema,
   suppressed: pairSchema,
+  /** Zero-shot tasks before and after; absent where none were asked for. */
+  tasks: z
+    .object({
+      setup: taskSetupSchema,
+      dense: taskScoresSchema,
+      suppressed: taskScoresSchema,
+      /** The parts of a task, such as MMLU’s subjects: acc, and what guessing gives. */
+      parts: z.array(
+        z.object({
+          part: z.string(),
+          items: z.number().int(),
+          chance: z.number(),
+          dense: estimateSchema,
+          suppressed: estimateSchema,
+        }),
+      ),
+    })
+    .optional(),
   /** What brings it back: scores on held-out windows, and the shares of what was lost on the forget text that come back. */
   leaks: z.array(
     z.object({
@@ -69,6 +88,10 @@ const unlearnRecordSchema = z.object({
 });
 export type UnlearnRecord = Readonly<z.infer<typeof unlearnRecordSchema>>;
 export type UnlearnTrial = Readonly<z.infer<typeof trialSchema>>;
+
+/** The parts of tasks whose accuracy before lies above guessing by two standard errors or more. */
+export const knownParts = (parts: NonNullable<UnlearnRecord['tasks']>['parts']): typeof parts =>
+  parts.filter(({ dense: { value, stderr }, chance }) => stderr !== null && value - 2 * stderr > chance);
 
 /** @throws OptionError E_OPTION_RECORD */
 export function parseUnlearnRecord(text: string, path: string): UnlearnRecord {

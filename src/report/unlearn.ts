@@ -1,8 +1,8 @@
 // report.html of an unlearning, from its record: what was suppressed and what was kept, what brings it back, the trials, the
 // loss curve, and the command.
 
-import type { UnlearnRecord } from '../records/index.js';
-import { formatNats, formatPercent } from '../words/index.js';
+import { knownParts, type UnlearnRecord } from '../records/index.js';
+import { changeTable, formatAccuracy, formatNats, formatPercent } from '../words/index.js';
 import { drawLines } from './charts.js';
 import { escapeHtml, figure, type Html, note, type Row, section, table } from './html.js';
 import { page } from './page.js';
@@ -24,6 +24,7 @@ export function renderUnlearning(record: UnlearnRecord): string {
     `<header>\n<h1>${name} <span class="target">a text suppressed</span></h1>
 <p class="made">${method} at block ${chosen.layer}${beta} · ${tensors.length} tensors changed · ${source.blocks} blocks, ${escapeHtml(source.family)}</p>\n</header>`,
     scoreSection(record),
+    taskSection(record),
     trialSection(record),
     curveSection(record),
     section('texts', 'Texts', textsTable(texts)),
@@ -67,6 +68,36 @@ function scoreSection({ dense, suppressed, leaks }: UnlearnRecord): Html {
     note(
       `On held-out windows; losses in nats a token. ${leaks.map(({ name }) => `${name}: ${LEAKS[name]}`).join('; ')}. What comes back was never gone: the text is suppressed, not erased.`,
     ),
+  );
+}
+
+function taskSection({ tasks }: UnlearnRecord): Html {
+  if (!tasks) return '';
+  const { setup, dense, suppressed, parts } = tasks;
+  const asTable = (name: string, [columns = [], ...rows]: readonly (readonly string[])[]): Html =>
+    table(
+      name,
+      columns,
+      rows.map(([head, ...cells]) => ({ head: escapeHtml(head!), cells })),
+    );
+  const known = knownParts(parts);
+  const subjects = known.map(({ part, items, dense, suppressed }) => [
+    part,
+    ...[dense, suppressed].map((acc) => formatAccuracy(acc).join(' ')),
+    String(items),
+  ]);
+  return section(
+    'tasks',
+    'Questions',
+    asTable('Questions', changeTable(setup, dense, suppressed)),
+    ...(parts.length === 0
+      ? []
+      : [
+          note(
+            `${known.length} of ${parts.length} subjects were above guessing by two standard errors before. The others cannot show a loss.`,
+          ),
+          asTable('Subjects above chance', [['acc %', 'before', 'suppressed', 'items'], ...subjects]),
+        ]),
   );
 }
 

@@ -72,7 +72,7 @@ export {
 } from './settings.js';
 export { nameSource, openSource, resolveSource } from './source.js';
 export { DEFAULT_SHARES, normaliseTarget, type Shares } from './stream-shares.js';
-export { normaliseTasks, SPECIAL_TOKENS, type TaskOptions, type TaskSettings } from './task-options.js';
+export { addTasks, normaliseTasks, SPECIAL_TOKENS, type TaskOptions, type TaskSettings } from './task-options.js';
 export {
   outcomesOf,
   type PreparedTasks,

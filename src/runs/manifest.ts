@@ -17,7 +17,7 @@ import {
   verdictOf,
 } from '../records/index.js';
 import type { Choice } from './choose.js';
-import { type CommandLine, startCommand } from './command-line.js';
+import { startCommand } from './command-line.js';
 import { trialEquivalents } from './cost.js';
 import type { BitsReport } from './count-bits.js';
 import type { LinearReport } from './count-zeros.js';
@@ -25,7 +25,7 @@ import { DEFAULTS } from './defaults.js';
 import type { FinalScores } from './final-scores.js';
 import type { PruneSettings } from './settings.js';
 import { nameSource } from './source.js';
-import type { TaskSettings } from './task-options.js';
+import { addTasks } from './task-options.js';
 import type { PreparedTasks } from './tasks.js';
 import type { PreparedTexts } from './texts.js';
 import type { TimedTrial } from './trial-ledger.js';
@@ -264,14 +264,4 @@ export function commandOf(settings: PruneSettings): string {
   add('device', settings.device);
   line.place('out', compress?.gguf ? '<model>.gguf' : '<dir>');
   return line.text();
-}
-
-function addTasks(tasks: TaskSettings | undefined, add: CommandLine['add']) {
-  if (!tasks) return;
-  if (tasks.suite) add('suite', tasks.suite.name);
-  else add('tasks', tasks.tasks.map(({ name }) => name).join());
-  add('data', tasks.data);
-  add('limit', tasks.limit);
-  add('fewshot', tasks.shots === DEFAULTS.fewshot ? undefined : tasks.shots);
-  add('special-tokens', tasks.specialTokens ? 'tokenizer' : 'none');
 }

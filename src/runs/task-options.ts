@@ -3,6 +3,7 @@
 import { OptionError } from '../base/index.js';
 import { findSuite, findTask, type Suite, type Task } from '../zeroshot/index.js';
 import { conflict, oneOf, wholeNumber } from './checks.js';
+import type { CommandLine } from './command-line.js';
 import { DEFAULTS } from './defaults.js';
 
 export type TaskOptions = {
@@ -64,6 +65,17 @@ export function normaliseTasks(options: TaskOptions): TaskSettings | undefined {
     shots: wholeNumber('fewshot', fewshot ?? DEFAULTS.fewshot, 0, 1000),
     specialTokens: special === 'tokenizer',
   };
+}
+
+/** Adds the options of tasks to the command that repeats a run. */
+export function addTasks(tasks: TaskSettings | undefined, add: CommandLine['add']): void {
+  if (!tasks) return;
+  if (tasks.suite) add('suite', tasks.suite.name);
+  else add('tasks', tasks.tasks.map(({ name }) => name).join());
+  add('data', tasks.data);
+  add('limit', tasks.limit);
+  add('fewshot', tasks.shots === DEFAULTS.fewshot ? undefined : tasks.shots);
+  add('special-tokens', tasks.specialTokens ? 'tokenizer' : 'none');
 }
 
 export const SPECIAL_TOKENS = ['tokenizer', 'none'] as const;

@@ -13,4 +13,5 @@ export {
   formatPerplexity,
   formatTarget,
 } from './numbers.js';
+export { changeTable, formatMetric, METRICS, nameMetric } from './tasks.js';
 export { describeStart } from './texts.js';

@@ -7,7 +7,7 @@ import type { Estimate, TaskScores, TaskSetup } from '../records/index.js';
 import type { Outcome, Part, ScoredItem } from './outcome.js';
 import { targetOf } from './requests.js';
 import type { Suite } from './tasks/registry.js';
-import type { Metric, Task } from './tasks/task.js';
+import { isHigherBetter, type Metric, type Task } from './tasks/task.js';
 
 export type HarnessRun = {
   readonly outcomes: readonly Outcome[];
@@ -33,7 +33,7 @@ export function harnessResults(run: HarnessRun): Readonly<Record<string, unknown
     Object.fromEntries(parts.map((one) => [one.part.name, make(one)]));
   const ofGroups = <V>(make: (one: Group) => V): Record<string, V> =>
     Object.fromEntries(groups.map((one) => [one.name, make(one)]));
-  const betterOf = (task: Task) => Object.fromEntries(task.metrics.map((metric) => [metric, metric !== 'perplexity']));
+  const betterOf = (task: Task) => Object.fromEntries(task.metrics.map((metric) => [metric, isHigherBetter(metric)]));
   const groupResults = ofGroups(({ name, items, metrics }) => ({
     name,
     alias: name,
@@ -130,7 +130,12 @@ const metricKeys = (metrics: Readonly<Record<string, Estimate>>): Record<string,
     ]),
   );
 
-const OUTPUT_TYPE = { choices: 'multiple_choice', contexts: 'multiple_choice', word: 'loglikelihood' } as const;
+const OUTPUT_TYPE = {
+  choices: 'multiple_choice',
+  contexts: 'multiple_choice',
+  word: 'loglikelihood',
+  answers: 'multiple_choice',
+} as const;
 
 function configOf(task: Task, { name }: Part, setup: TaskSetup): Readonly<Record<string, unknown>> {
   const part = name.slice(task.name.length + 1);
@@ -149,7 +154,7 @@ function configOf(task: Task, { name }: Part, setup: TaskSetup): Readonly<Record
     metric_list: task.metrics.map((metric) => ({
       metric,
       aggregation: aggregation(metric),
-      higher_is_better: metric !== 'perplexity',
+      higher_is_better: isHigherBetter(metric),
     })),
     repeats: 1,
     metadata: { version: task.version },

@@ -9,8 +9,8 @@ import { type Activations, inParallel } from '../stream/index.js';
 import type { EncodedRequest } from './encode.js';
 import type { PrefixTreeBatch } from './prefix-tree.js';
 
-/** Σ log p of the scored tokens, in nats, and whether every one of them is the model’s first choice. */
-export type Likelihood = { readonly logProbability: number; readonly greedy: boolean };
+/** Σ log p of the scored tokens, in nats, their number, and whether every one of them is the model’s first choice. */
+export type Likelihood = { readonly logProbability: number; readonly tokens: number; readonly greedy: boolean };
 
 /** Writes the likelihood of each sequence of `batch` into `results`. @throws NumericError E_NUMERIC_LOSS */
 export async function scoreBatch(
@@ -63,7 +63,7 @@ export async function scoreBatch(
           greedy &&= lead[at] === 0;
         }
         if (!Number.isFinite(sum)) refuseLikelihood(sequence, sum);
-        results[sequence] = { logProbability: sum, greedy };
+        results[sequence] = { logProbability: sum, tokens: scored.length, greedy };
       }
     });
   });

@@ -8,12 +8,11 @@ import { lengthPython } from './python.js';
 import { choicesOf } from './requests.js';
 import type { Metric, Question, Task } from './tasks/task.js';
 
+type Scores = Readonly<Partial<Record<Metric, number>>>;
+
 /** What one item contributes to each metric: 1 or 0 for accuracies, its log-probability for perplexity. */
-export function scoreItem(
-  task: Task,
-  question: Question,
-  likelihoods: readonly Likelihood[],
-): Readonly<Partial<Record<Metric, number>>> {
+export function scoreItem(task: Task, question: Question, likelihoods: readonly Likelihood[]): Scores {
+  if (question.form === 'answers') return scoreAnswers(question, likelihoods);
   const sums = likelihoods.map(({ logProbability }) => logProbability);
   const rightIs = (values: readonly number[]): number =>
     question.form === 'word' ? Number(likelihoods[0]!.greedy) : Number(indexOfLargest(values) === question.gold);
@@ -28,10 +27,33 @@ export function scoreItem(
       case 'perplexity':
         return sums[0]!;
       default:
-        return metric satisfies never;
+        throw new Error(`${task.name}: ${metric} is of answers`);
     }
   };
   return Object.fromEntries(task.metrics.map((metric) => [metric, value(metric)]));
+}
+
+/**
+ * TOFU (arXiv 2401.06121, §2.2.1), with p̂(a) = p(a | q)^(1 / tokens of a):
+ *   acc          the paraphrase, or the answer without one, has a larger p̂ than every wrong answer
+ *   probability  p̂(answer); of a question without a paraphrase p(answer) / Σ p(choice), as of the real authors and the world facts
+ *   truth_ratio  mean p̂(wrong answer) / p̂(paraphrase, or answer without one): 0 where the model is sure of the truth, 1 where
+ *                it cannot tell
+ */
+function scoreAnswers(
+  { paraphrase }: Extract<Question, { form: 'answers' }>,
+  likelihoods: readonly Likelihood[],
+): Scores {
+  const normalised = likelihoods.map(({ logProbability, tokens }) => logProbability / tokens);
+  const right = paraphrase === undefined ? 0 : 1;
+  const wrong = normalised.slice(right + 1);
+  const sums = likelihoods.map(({ logProbability }) => logProbability);
+  const share = 1 / sums.reduce((sum, one) => sum + Math.exp(one - sums[0]!), 0);
+  return {
+    acc: Number(wrong.every((one) => one < normalised[right]!)),
+    probability: paraphrase === undefined ? share : Math.exp(normalised[0]!),
+    truth_ratio: wrong.reduce((sum, one) => sum + Math.exp(one - normalised[right]!), 0) / wrong.length,
+  };
 }
 
 /** A metric from the contributions of the items. */

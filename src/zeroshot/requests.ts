@@ -26,18 +26,49 @@ export function requestsOf(
       return question.texts.map((text) => ({ context: before + text, continuation: BETWEEN + question.rest }));
     case 'word':
       return [{ context: before + question.text, continuation: question.word }];
+    case 'answers':
+      return choicesOf(question).map((choice) => ({
+        context: before + question.text,
+        continuation: BETWEEN + choice,
+      }));
     default:
       return question satisfies never;
   }
 }
 
-/** The choices as acc_norm measures them. */
-export const choicesOf = (question: Question): readonly string[] =>
-  question.form === 'choices' ? question.choices : question.form === 'contexts' ? question.texts : [question.word];
+/** The choices as acc_norm measures them; of `answers` the answer, its paraphrase where there is one, and the wrong ones. */
+export function choicesOf(question: Question): readonly string[] {
+  switch (question.form) {
+    case 'choices':
+      return question.choices;
+    case 'contexts':
+      return question.texts;
+    case 'word':
+      return [question.word];
+    case 'answers': {
+      const { answer, paraphrase, perturbed } = question;
+      return [answer, ...(paraphrase === undefined ? [] : [paraphrase]), ...perturbed];
+    }
+    default:
+      return question satisfies never;
+  }
+}
 
 /** What the harness calls the target: the right choice’s number, or the text that should follow. */
-export const targetOf = (question: Question): string =>
-  question.form === 'choices' ? String(question.gold) : question.form === 'contexts' ? question.rest : question.word;
+export function targetOf(question: Question): string {
+  switch (question.form) {
+    case 'choices':
+      return String(question.gold);
+    case 'contexts':
+      return question.rest;
+    case 'word':
+      return question.word;
+    case 'answers':
+      return question.answer;
+    default:
+      return question satisfies never;
+  }
+}
 
 function writeExample(question: Question): string {
   switch (question.form) {
@@ -47,6 +78,8 @@ function writeExample(question: Question): string {
       return question.texts[question.gold]! + BETWEEN + question.rest + AFTER_EXAMPLE;
     case 'word':
       return question.text + BETWEEN + question.word + AFTER_EXAMPLE; // the word includes its leading space, as published
+    case 'answers':
+      return question.text + BETWEEN + question.answer + AFTER_EXAMPLE;
     default:
       return question satisfies never;
   }

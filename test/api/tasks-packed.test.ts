@@ -7,17 +7,16 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type EvaluateResult, evaluate, pack } from '../../src/api/index.js';
 import type { ProgressEvent } from '../../src/base/index.js';
-import { TASKS } from '../../src/zeroshot/index.js';
 import { codeOf } from '../checkpoint/make.js';
 import { makeFamily } from '../families.js';
 import { limit } from '../scale.js';
 import { sharedPath, testWith } from '../shared.js';
 import { LOG_PROBABILITY } from '../tolerances.js';
-import { items } from '../zeroshot/golden.js';
+import { GOLDEN_TASKS, items } from '../zeroshot/golden.js';
 import { makeFolder, makeTexts, readTree, type Texts, useOwnCache } from './make.js';
 
 const demo = fileURLToPath(new URL('../../demo/model/', import.meta.url));
-const all = [...TASKS.keys()];
+const all = GOLDEN_TASKS;
 
 let folder: string;
 let texts: Texts;

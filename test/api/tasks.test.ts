@@ -9,16 +9,15 @@ import { compare, type EvaluateResult, evaluate, prune } from '../../src/api/ind
 import type { ProgressEvent } from '../../src/base/index.js';
 import { comparisonSchema, parseManifest } from '../../src/records/index.js';
 import type { PruneOptions } from '../../src/runs/index.js';
-import { TASKS } from '../../src/zeroshot/index.js';
 import { codeOf } from '../checkpoint/make.js';
 import { limit } from '../scale.js';
 import { sharedPath, testWith } from '../shared.js';
 import { LOG_PROBABILITY } from '../tolerances.js';
-import { goldenDemo, goldenNovels, items } from '../zeroshot/golden.js';
+import { GOLDEN_TASKS, goldenDemo, goldenNovels, items } from '../zeroshot/golden.js';
 import { differences, LENGTH, makeFolder, makeTexts, makeTiny, readTree, type Texts, useOwnCache } from './make.js';
 
 const demo = fileURLToPath(new URL('../../demo/model/', import.meta.url));
-const all = [...TASKS.keys()];
+const all = GOLDEN_TASKS;
 
 let folder: string;
 let texts: Texts;

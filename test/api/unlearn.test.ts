@@ -2,18 +2,20 @@
 
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { type UnlearnOptions, unlearn } from '../../src/api/index.js';
+import { evaluate, type UnlearnOptions, unlearn } from '../../src/api/index.js';
 import { drawDirection, layersToTry } from '../../src/api/unlearn-trials.js';
 import { openCheckpoint, readTensor } from '../../src/checkpoint/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
 import { openModel } from '../../src/model/index.js';
-import { parseUnlearnRecord } from '../../src/records/index.js';
+import { knownParts, parseUnlearnRecord } from '../../src/records/index.js';
 import { embedWindows, passBlock } from '../../src/stream/index.js';
 import { steeredTensors } from '../../src/train/index.js';
 import { codeOf } from '../checkpoint/make.js';
 import { makeFamily, TEXT_FAMILIES } from '../families.js';
 import { limit } from '../scale.js';
+import { items } from '../zeroshot/golden.js';
 import { differences, LENGTH, makeFolder, makeTiny, readTree, stutter, useOwnCache } from './make.js';
 
 vi.setConfig({ testTimeout: limit(120_000) });
@@ -176,4 +178,27 @@ describe('a run', () => {
     expect(await code({ checkpoint: quantised })).toBe('E_UNSUPPORTED_UNLEARN');
     expect((await readdir(folder)).filter((name) => name.startsWith('not-written'))).toEqual([]);
   });
+});
+
+test('questions before and after: as evaluate scores both checkpoints; subjects above chance are told from the others', async () => {
+  const checkpoint = fileURLToPath(new URL('../../demo/model/', import.meta.url));
+  const asked = { data: items, tasks: ['tofu_forget01', 'mmlu'] };
+  const options = { ...optionsOf(checkpoint, 'asked'), ...asked, steps: 4 };
+  const { record, out } = await unlearn(options);
+  const { setup, dense, suppressed, parts } = record.tasks!;
+  expect(setup.tasks.map(({ task }) => task)).toEqual(asked.tasks);
+  const scoresOf = async (of: string) =>
+    (await evaluate({ checkpoint: of, ...asked, sequenceLength: LENGTH, threads: 2 })).tasks!.scores;
+  expect(dense).toEqual(await scoresOf(checkpoint));
+  expect(suppressed).toEqual(await scoresOf(out));
+  expect(dense.tasks.tofu_forget01!.probability).not.toEqual(suppressed.tasks.tofu_forget01!.probability);
+  expect(parts.map(({ part, chance }) => [part, chance])).toEqual([
+    ['mmlu_small_sums', 0.25],
+    ['mmlu_farm_life', 0.25],
+  ]);
+  expect(record.command).toContain('--tasks tofu_forget01,mmlu --data');
+  expect(await readFile(join(out, 'report.html'), 'utf8')).toContain('tofu_forget01, truth_ratio');
+  const [known, guessed] = [0.4, 0.3].map((value) => ({ ...parts[0]!, dense: { value, stderr: 0.05 } }));
+  expect(knownParts([known!, guessed!, parts[0]!])).toEqual([known]);
+  expect(await codeOf(unlearn({ ...options, out: join(folder, 'no-data'), data: folder }))).toBe('E_OPTION_DATA');
 });

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { TASKS } from '../../src/zeroshot/index.js';
 
 export type GoldenRequest = {
   readonly context: string;
@@ -24,6 +25,11 @@ type Demo = {
   >;
   readonly 'mmlu 2 shots': readonly GoldenItem[];
 };
+
+/** The tasks of lm-evaluation-harness. */
+export const HARNESS_TASKS = [...TASKS.values()].filter(({ form }) => form !== 'answers').map(({ name }) => name);
+/** The tasks that have golden items: of those of one form, which differ in the file’s name alone, two. */
+export const GOLDEN_TASKS = [...HARNESS_TASKS, 'tofu_forget01', 'tofu_world_facts'];
 
 const golden = fileURLToPath(new URL('../golden/zeroshot/', import.meta.url));
 export const items = join(golden, 'items');

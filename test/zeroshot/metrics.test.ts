@@ -5,7 +5,7 @@ import { findTask, type Question } from '../../src/zeroshot/index.js';
 import { aggregate, average, pool, scoreItem } from '../../src/zeroshot/metrics.js';
 import { lengthPython, rstripPython, stripPython } from '../../src/zeroshot/python.js';
 
-const said = (...sums: number[]) => sums.map((logProbability) => ({ logProbability, greedy: false }));
+const said = (...sums: number[]) => sums.map((logProbability) => ({ logProbability, tokens: 1, greedy: false }));
 const question = (choices: readonly string[], gold: number): Question => ({
   form: 'choices',
   text: 'q',
@@ -34,8 +34,41 @@ describe('an item', () => {
   test('a word is right where greedy decoding says it', () => {
     const word: Question = { form: 'word', text: 'a', word: ' b' };
     const lambada = findTask('lambada_openai');
-    expect(scoreItem(lambada, word, [{ logProbability: -2, greedy: true }])).toEqual({ perplexity: -2, acc: 1 });
+    expect(scoreItem(lambada, word, [{ logProbability: -2, tokens: 1, greedy: true }])).toEqual({
+      perplexity: -2,
+      acc: 1,
+    });
     expect(scoreItem(lambada, word, said(-0.1))).toEqual({ perplexity: -0.1, acc: 0 });
+  });
+});
+
+describe('answers', () => {
+  const of = (paraphrase: string | undefined): Question => ({
+    form: 'answers',
+    text: 'q',
+    answer: 'a',
+    paraphrase,
+    perturbed: ['b', 'c'],
+  });
+  const log = (...pairs: readonly (readonly [p: number, tokens: number])[]) =>
+    pairs.map(([p, tokens]) => ({ logProbability: Math.log(p), tokens, greedy: false }));
+  const rounded = (scores: object) =>
+    Object.fromEntries(Object.entries(scores).map(([name, value]) => [name, Number(value.toFixed(12))]));
+
+  test('with a paraphrase: probabilities per token, the paraphrase against the wrong ones', () => {
+    // p̂: answer 1/2, paraphrase 1/4, wrong 1/8 and 1/2.
+    const scores = scoreItem(findTask('tofu_forget10'), of('p'), log([1 / 4, 2], [1 / 64, 3], [1 / 8, 1], [1 / 16, 4]));
+    expect(rounded(scores)).toEqual({ acc: 0, probability: 0.5, truth_ratio: 1.25 });
+  });
+
+  test('without one: the answer’s share among the choices', () => {
+    const scores = scoreItem(findTask('tofu_world_facts'), of(undefined), log([1 / 4, 2], [1 / 8, 1], [1 / 8, 1]));
+    expect(rounded(scores)).toEqual({ acc: 1, probability: 0.5, truth_ratio: 0.25 });
+  });
+
+  test('an answer that is only as likely as a wrong one is not right', () => {
+    const scores = scoreItem(findTask('tofu_world_facts'), of(undefined), log([1 / 4, 1], [1 / 4, 1], [1 / 8, 1]));
+    expect(scores.acc).toBe(0);
   });
 });
 

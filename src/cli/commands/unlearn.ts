@@ -1,8 +1,12 @@
 import { join } from 'node:path';
 import { type UnlearnResult, unlearn } from '../../api/index.js';
-import { formatNats, formatPercent } from '../../words/index.js';
+import { knownParts } from '../../records/index.js';
+import { changeTable, formatAccuracy, formatNats, formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds, formatTable } from '../format.js';
+import { parseTasks } from '../option-values.js';
+import { TASK_OPTIONS } from '../options.js';
+import { describeCuts } from '../tasks.js';
 
 export const unlearnCommand = defineCommand({
   name: 'unlearn',
@@ -23,6 +27,7 @@ export const unlearnCommand = defineCommand({
     'official',
     'sequenceLength',
     'windowStart',
+    ...TASK_OPTIONS,
     'seed',
     'device',
     'threads',
@@ -36,6 +41,11 @@ export const unlearnCommand = defineCommand({
     {
       what: 'Suppress one text, keep another, and search block and β',
       command: 'layerwise unlearn ./my-model --forget forget.txt --retain retain.txt --out my-model-without',
+    },
+    {
+      what: 'With questions about what was to go and what was to stay, before and after',
+      command:
+        'layerwise unlearn ./my-model --forget forget.txt --retain retain.txt --tasks people_forget,people_neighbor,mmlu --data questions --out my-model-without',
     },
     {
       what: 'One trial, at a block and a β of your choice',
@@ -53,6 +63,7 @@ export const unlearnCommand = defineCommand({
       unlearnSteps,
       unlearnRate,
       unlearnBatch,
+      tasks,
       ...rest
     } = values;
     const { out, ...others } = rest;
@@ -70,6 +81,7 @@ export const unlearnCommand = defineCommand({
       ...{ checkpoint, forget: forget!, retain: retain!, out: out! },
       ...given,
       ...others,
+      ...parseTasks(tasks),
       onProgress,
     });
     return { json: toJson(result), text: toText(result) };
@@ -77,14 +89,14 @@ export const unlearnCommand = defineCommand({
 });
 
 function toJson({ record, out, seconds }: UnlearnResult): unknown {
-  const { chosen, within, before, trials, tensors, dense, suppressed, leaks } = record;
-  return { chosen, within, before, trials, tensors, dense, suppressed, leaks, seconds, out };
+  const { chosen, within, before, trials, tensors, dense, suppressed, tasks, leaks } = record;
+  return { chosen, within, before, trials, tensors, dense, suppressed, tasks, leaks, seconds, out };
 }
 
 const LEAKS = { relearn: 'after relearning', ablate: 'direction ablated', int4: 'four bits' } as const;
 
 function toText({ record, out, seconds }: UnlearnResult): string {
-  const { chosen, trials, dense, suppressed, leaks, tensors } = record;
+  const { chosen, trials, dense, suppressed, leaks, tasks, tensors } = record;
   const row = (label: string, { forget, retain }: typeof dense, back = ''): string[] => [
     label,
     ...[forget, retain].flatMap(({ nll, accuracy }) => [formatNats(nll), formatPercent(accuracy)]),
@@ -106,10 +118,35 @@ function toText({ record, out, seconds }: UnlearnResult): string {
         row(LEAKS[name], scores, back.nll === null ? '–' : formatPercent(back.nll)),
       ),
     ]),
+    ...(tasks
+      ? [
+          '',
+          ...describeCuts(tasks.setup),
+          formatTable(changeTable(tasks.setup, tasks.dense, tasks.suppressed)),
+          ...describeParts(tasks),
+        ]
+      : []),
     '',
     'The text is suppressed, not erased: see what comes back.',
     `${tensors.length} tensors changed, at block ${chosen.layer}; ${formatSeconds(seconds)}.`,
     `checkpoint  ${out}`,
     `report      ${join(out, 'report.html')}`,
   ].join('\n');
+}
+
+/** The subjects that the model knew before, if the tasks have subjects. */
+function describeParts({ parts }: NonNullable<UnlearnResult['record']['tasks']>): string[] {
+  if (parts.length === 0) return [];
+  const known = knownParts(parts);
+  const rows = known.map(({ part, items, dense, suppressed }) => [
+    part,
+    formatAccuracy(dense).join(' '),
+    formatAccuracy(suppressed).join(' '),
+    String(items),
+  ]);
+  return [
+    '',
+    `${known.length} of ${parts.length} subjects were above chance before.`,
+    ...(rows.length > 0 ? [formatTable([['acc %', 'before', 'suppressed', 'items'], ...rows])] : []),
+  ];
 }

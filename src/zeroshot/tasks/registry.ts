@@ -10,13 +10,13 @@ import { openbookqa } from './openbookqa.js';
 import { piqa } from './piqa.js';
 import { rte } from './rte.js';
 import type { Task } from './task.js';
+import { UNLEARNING } from './unlearning.js';
 import { winogrande } from './winogrande.js';
 
 export const TASKS: ReadonlyMap<string, Task> = new Map(
-  [boolq, piqa, hellaswag, winogrande, arcEasy, arcChallenge, openbookqa, rte, lambada, mmlu].map((task) => [
-    task.name,
-    task,
-  ]),
+  [boolq, piqa, hellaswag, winogrande, arcEasy, arcChallenge, openbookqa, rte, lambada, mmlu, ...UNLEARNING].map(
+    (task) => [task.name, task],
+  ),
 );
 
 /** An average that papers report: the mean of `acc` over these tasks, all with the same weight. */

@@ -22,6 +22,10 @@ export function readRendered(form: Form, fields: Fields): Question {
     }
     case 'word':
       return { form, text: fields.string('ctx'), word: fields.string('continuation') };
+    case 'answers': {
+      const [answer, ...perturbed] = fields.strings('choices');
+      return { form, text: fields.string('ctx'), answer: answer!, paraphrase: undefined, perturbed };
+    }
     default:
       return form satisfies never;
   }
