@@ -17,7 +17,7 @@ import {
   readRuntimeModule,
   reserveMemory,
 } from '../kernels/index.js';
-import { arriveAndWait, BARRIER_BYTES, type BarrierState, BrokenBarrier, breakBarrier, isBroken } from './barrier.js';
+import { BARRIER_BYTES, type BarrierState, BrokenBarrier, breakBarrier, createBarrier, isBroken } from './barrier.js';
 
 /** What a task sees of its thread and of the pool. */
 export type ThreadView = {
@@ -131,7 +131,7 @@ export function joinThreads({ tasks }: { readonly tasks: Readonly<Record<string,
     count,
     memory,
     kernels: createRuntimeKernels(module, memory),
-    barrier: () => arriveAndWait(state, count),
+    barrier: createBarrier(state, count),
     share: (units) => ({ from: Math.floor((units * index) / count), to: Math.floor((units * (index + 1)) / count) }),
   };
   const run = async ({ task, request }: Request & { kind: 'run' }): Promise<void> => {
