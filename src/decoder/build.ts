@@ -30,8 +30,12 @@ export type OpenDecoder = Decoder & {
 
 /** Tokens of one pass: enough to read each weight only a few times in a long prompt, few enough for small buffers. */
 const PASS_TOKENS = 128;
-/** Tokens of one pass with logits; each needs V numbers. */
-const PASS_PICKS = 16;
+/**
+ * Tokens of one pass with logits: as many as this many numbers hold (16 MB), because a scored prompt is cut where they
+ * end, and short passes cost it more barriers and, below 24 tokens, slower kernels. At least 16.
+ */
+const PASS_LOGITS = 2 ** 22;
+const LEAST_PICKS = 16;
 const DEFAULT_POSITIONS = 2048;
 
 /**
@@ -54,7 +58,8 @@ export async function buildDecoder(
   }
   const program = lower(packed, config, layout);
   const tokens = Math.min(PASS_TOKENS, Math.max(positions, sequences));
-  const limits: Limits = { sequences, positions, tokens, picked: PASS_PICKS };
+  const picked = Math.min(tokens, Math.max(LEAST_PICKS, Math.floor(PASS_LOGITS / config.vocabulary)));
+  const limits: Limits = { sequences, positions, tokens, picked };
   const session = await backend.open(program, packed, limits);
   return {
     ...createDecoder(program, session, limits, packed.weightBytes),
