@@ -7,7 +7,7 @@ import { createRng, type ProgressEvent, silent } from '../../src/base/index.js';
 import type { Decoder } from '../../src/decoder/index.js';
 import { scoreRequests } from '../../src/generation/index.js';
 import type { EncodedRequest, Likelihood } from '../../src/zeroshot/index.js';
-import { EXACT, INT8, openCheckpoint } from '../decoder/make.js';
+import { decodeAll, EXACT, INT8, openCheckpoint } from '../decoder/make.js';
 import { createFakeDecoder, fakeLogits } from './fake-decoder.js';
 
 /** Items of several choices behind one context, some of them behind the same examples; tokens below `vocabulary`. */
@@ -115,5 +115,11 @@ describe.each([
     for (const together of [await scoreRequests(many, requests, silent), await scoreRequests(one, requests, silent)]) {
       expect(together).toEqual(alone);
     }
+  });
+
+  test('logits of a long window have the same bits in one pass, in passes of 16 tokens, and token by token', async () => {
+    const tokens = Array.from({ length: 120 }, (_, i) => (i * 7919 + 13) % one.info.vocabulary);
+    const whole = await decodeAll(many, tokens);
+    for (const stride of [16, 1]) expect(await decodeAll(one, tokens, stride)).toEqual(whole);
   });
 });
