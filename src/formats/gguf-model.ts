@@ -37,6 +37,8 @@ type Architecture = {
 };
 
 const llama: Architecture = { name: 'llama', activation: 'silu', permutes: true, biases: ['qkv', 'o', 'mlp'] };
+/** LLaMA with widths of its own in every block; llama.cpp's biases there are as wide as the residual. */
+const deci: Architecture = { ...llama, name: 'deci', biases: [] };
 const gemma3: Architecture = { name: 'gemma3', activation: 'gelu_tanh', permutes: false, biases: [], gemma: true };
 
 const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
@@ -50,6 +52,9 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
 
 /** The families that are written as GGUF. */
 export const GGUF_FAMILIES: readonly string[] = Object.keys(ARCHITECTURES);
+
+/** Those whose blocks may have widths of their own there. */
+export const DECI_FAMILIES: readonly string[] = GGUF_FAMILIES.filter((family) => ARCHITECTURES[family] === llama);
 
 const ROLES: Readonly<Record<string, string>> = {
   attentionNorm: 'attn_norm',
@@ -70,8 +75,7 @@ const ROLES: Readonly<Record<string, string>> = {
 /** @throws UnsupportedError E_UNSUPPORTED_EXPORT */
 export function describeGguf(model: Model, name: string): GgufModel {
   const { config } = model;
-  const architecture = ARCHITECTURES[config.family];
-  if (!architecture) throw refuse('model_type', `one of ${GGUF_FAMILIES.join(', ')}`, config.family);
+  const architecture = architectureOf(config);
   refuseOthers(config, architecture);
   const { context, notes } = windowsOf(config, architecture);
   if (config.family === 'gemma3') notes.push('The vision part is left out: the file holds the language model alone.');
@@ -88,17 +92,31 @@ export function describeGguf(model: Model, name: string): GgufModel {
   };
 }
 
+function architectureOf({ family, uneven }: ModelConfig): Architecture {
+  const known = ARCHITECTURES[family];
+  if (!known) throw refuse('model_type', `one of ${GGUF_FAMILIES.join(', ')}`, family);
+  if (!uneven) return known;
+  if (known === llama) return deci;
+  const next = 'Pack it as a .lw file, or export to hf with --padded';
+  throw refuse('layer_widths', `${DECI_FAMILIES.join(' and ')} (the architecture deci)`, family, next);
+}
+
 function numbersOf(config: ModelConfig, { name, gemma }: Architecture, context: number): Pairs {
   const whole = (key: string, value: number): Pairs[number] => [`${name}.${key}`, { kind: 'u32', value }];
   const real = (key: string, value: number): Pairs[number] => [`${name}.${key}`, { kind: 'f32', value }];
+  /** One number, or a list where blocks differ. */
+  const each = (key: string, of: keyof ModelConfig['widths'][number]): Pairs[number] =>
+    config.uneven
+      ? [`${name}.${key}`, { kind: 'i32s', value: config.widths.map((block) => block[of]) }]
+      : whole(key, config.stated[of]);
   const { scaling, theta, dims } = config.rope!;
   return [
     whole('block_count', config.blocks),
     whole('context_length', context),
     whole('embedding_length', config.hidden),
-    whole('feed_forward_length', config.stated.intermediate),
-    whole('attention.head_count', config.stated.heads),
-    whole('attention.head_count_kv', config.stated.kvHeads),
+    each('feed_forward_length', 'intermediate'),
+    each('attention.head_count', 'heads'),
+    each('attention.head_count_kv', 'kvHeads'),
     whole('attention.key_length', config.headDim),
     whole('attention.value_length', config.headDim),
     real('attention.layer_norm_rms_epsilon', config.normEps),
@@ -135,7 +153,6 @@ function windowsOf(
 
 function refuseOthers(config: ModelConfig, { name, activation, biases, gemma, permutes }: Architecture): void {
   const { rope, localRope, attention } = config;
-  if (config.uneven) throw refuse('layer_widths', 'blocks that are all equally wide', 'others');
   if (config.activation !== activation) throw refuse('the activation', activation, config.activation);
   for (const part of ['qkv', 'o', 'mlp'] as const) {
     if (config.bias[part] && !biases.includes(part)) throw refuse(`a bias of ${part}`, `none in ${name}`, 'one');
@@ -161,20 +178,21 @@ function tensorsOf({ config, tensorNames }: Model, { permutes, gemma }: Architec
   const norm = { kind: 'vector', heads: undefined, plus: gemma ? 1 : 0 } as const;
   const tensors: NamedTensor[] = [{ name: 'token_embd.weight', source: embedding, kind: 'table', ...plain }];
   for (let block = 0; block < config.blocks; block++) {
+    const { heads: q, kvHeads: k } = config.widths[block]!;
     for (const { name: source, role, shape } of blockTensors(config, tensorNames, block)) {
       const [module, part] = role.split('.') as [string, 'weight' | 'bias'];
       const name = `blk.${block}.${ROLES[module]}.${part}`;
       if (module.endsWith('Norm')) tensors.push({ name, source, ...norm });
       else {
-        const heads = permutes
-          ? ({ q: config.stated.heads, k: config.stated.kvHeads } as Record<string, number>)[module]
-          : undefined;
+        const heads = permutes ? ({ q, k } as Record<string, number>)[module] : undefined;
         tensors.push({ name, source, kind: shape.length === 1 ? 'vector' : 'linear', heads, plus: 0 });
       }
     }
   }
   tensors.push({ name: 'output_norm.weight', source: `${finalNorm}.weight`, ...norm });
-  if (head !== embedding) tensors.push({ name: 'output.weight', source: head, kind: 'table', ...plain });
+  // llama.cpp's deci is given a head even where it is tied.
+  if (head !== embedding || config.uneven)
+    tensors.push({ name: 'output.weight', source: head, kind: 'table', ...plain });
   return tensors;
 }
 
@@ -191,7 +209,12 @@ export function interleaveHalves<A extends Float32Array | Int8Array>(values: A, 
   return to;
 }
 
-function refuse(what: string, expected: string, got: unknown): UnsupportedError {
-  const message = `${what}: GGUF is written for ${expected}, got ${got}; llama.cpp would compute other numbers. Export to hf or compressed-tensors.`;
+function refuse(
+  what: string,
+  expected: string,
+  got: unknown,
+  next = 'Export to hf or compressed-tensors',
+): UnsupportedError {
+  const message = `${what}: GGUF is written for ${expected}, got ${got}; llama.cpp would compute other numbers. ${next}.`;
   return new UnsupportedError('E_UNSUPPORTED_EXPORT', message, { what, expected, got });
 }

@@ -6,17 +6,19 @@ import type { GgufHeader } from './header.js';
 import { refuseFile, show, unsupportedGguf } from './refuse.js';
 import { readFrequencies } from './rope.js';
 
-const ARCHITECTURES = ['llama', 'qwen2', 'qwen3', 'gemma3'] as const;
+const ARCHITECTURES = ['llama', 'deci', 'qwen2', 'qwen3', 'gemma3'] as const;
 export type GgufArchitecture = (typeof ARCHITECTURES)[number];
+
+/** Sizes of one block. */
+export type GgufWidths = { readonly heads: number; readonly kvHeads: number; readonly intermediate: number };
 
 /** The sizes that names and shapes of tensors follow from. */
 export type GgufShape = {
   readonly architecture: GgufArchitecture;
   readonly blocks: number;
   readonly hidden: number;
-  readonly intermediate: number;
-  readonly heads: number;
-  readonly kvHeads: number;
+  /** Of each block; they differ in the architecture `deci` alone. */
+  readonly widths: readonly GgufWidths[];
   readonly headDim: number;
   readonly vocabulary: number;
   readonly tied: boolean;
@@ -70,13 +72,13 @@ export function readShape(header: GgufHeader): GgufShape {
   const architecture = architectureOf(facts);
   refuseUnknownKeys(header, architecture);
   const key = (name: string): string => `${architecture}.${name}`;
-  const heads = facts.whole(key('attention.head_count'), 1);
-  const kvHeads = facts.whole(key('attention.head_count_kv'), 1, heads);
-  if (heads % kvHeads !== 0) {
-    throw refuseFile(facts.path, `a divisor of ${heads} heads in ${key('attention.head_count_kv')}`, `${kvHeads}`);
+  const blocks = facts.whole(key('block_count'), 1);
+  if (blocks > header.tensors.size) {
+    throw refuseFile(facts.path, `tensors of ${blocks} blocks`, `${header.tensors.size} tensors`);
   }
+  const widths = readWidths(facts, key, blocks, architecture);
   const hidden = facts.whole(key('embedding_length'), 1);
-  const headDim = facts.whole(key('attention.key_length'), 2, Math.floor(hidden / heads));
+  const headDim = facts.whole(key('attention.key_length'), 2, Math.floor(hidden / widths[0]!.heads));
   const valueDim = facts.whole(key('attention.value_length'), 2, headDim);
   const rotated = facts.whole(key('rope.dimension_count'), 2, headDim);
   for (const [name, got] of [
@@ -90,26 +92,48 @@ export function readShape(header: GgufHeader): GgufShape {
   if (embedding?.shape.length !== 2) {
     throw refuseFile(facts.path, 'a matrix token_embd.weight', embedding ? show(embedding.shape) : 'none');
   }
-  const blocks = facts.whole(key('block_count'), 1);
-  if (blocks > header.tensors.size) {
-    throw refuseFile(facts.path, `tensors of ${blocks} blocks`, `${header.tensors.size} tensors`);
-  }
   const has = (name: string): boolean => header.tensors.has(name);
   return {
     architecture,
     blocks,
     hidden,
-    intermediate: facts.whole(key('feed_forward_length'), 1),
-    heads,
-    kvHeads,
+    widths,
     headDim,
     vocabulary: embedding.shape[0]!,
     tied: !has('output.weight'),
     biases: {
-      attention: architecture === 'qwen2' || (architecture !== 'gemma3' && has('blk.0.attn_q.bias')),
+      attention:
+        architecture === 'qwen2' ||
+        ((architecture === 'llama' || architecture === 'qwen3') && has('blk.0.attn_q.bias')),
       mlp: architecture === 'llama' && has('blk.0.ffn_down.bias'),
     },
   };
+}
+
+function readWidths(
+  facts: Facts,
+  key: (name: string) => string,
+  blocks: number,
+  architecture: GgufArchitecture,
+): readonly GgufWidths[] {
+  // Where the architecture has one size for all blocks, lists of one value are all that is read.
+  const read = (name: string, fallback?: readonly number[]): readonly number[] =>
+    architecture === 'deci'
+      ? facts.perBlock(key(name), 1, blocks, fallback)
+      : new Array<number>(blocks).fill(facts.whole(key(name), 1, fallback?.[0]));
+  const heads = read('attention.head_count');
+  const kvHeads = read('attention.head_count_kv', heads);
+  const odd = heads.findIndex((count, block) => count % kvHeads[block]! !== 0);
+  if (odd >= 0) {
+    const expected = `a divisor of ${heads[odd]} heads in ${key('attention.head_count_kv')}`;
+    throw refuseFile(facts.path, expected, `${kvHeads[odd]}`);
+  }
+  const intermediate = read('feed_forward_length');
+  return heads.map((count, block) => ({
+    heads: count,
+    kvHeads: kvHeads[block]!,
+    intermediate: intermediate[block]!,
+  }));
 }
 
 /** A file that is no model, one of several parts, or quantised as in the first versions. */
@@ -157,12 +181,15 @@ export function configOf(
   const facts = factsOf(header);
   const { architecture } = shape;
   const key = (name: string): string => `${architecture}.${name}`;
+  const { heads, kvHeads, intermediate } = shape.widths[0]!;
+  const isEven = shape.widths.every((one) => JSON.stringify(one) === JSON.stringify(shape.widths[0]));
   const common = {
     hidden_size: shape.hidden,
-    intermediate_size: shape.intermediate,
+    intermediate_size: intermediate,
     num_hidden_layers: shape.blocks,
-    num_attention_heads: shape.heads,
-    num_key_value_heads: shape.kvHeads,
+    num_attention_heads: heads,
+    num_key_value_heads: kvHeads,
+    ...(isEven ? {} : { layer_widths: shape.widths.map((one) => [one.heads, one.kvHeads, one.intermediate]) }),
     ...(architecture === 'qwen2' ? {} : { head_dim: shape.headDim }),
     max_position_embeddings: facts.whole(key('context_length'), 1),
     rms_norm_eps: positive(facts, key('attention.layer_norm_rms_epsilon')),
@@ -178,6 +205,7 @@ export function configOf(
   };
   switch (architecture) {
     case 'llama':
+    case 'deci':
       return {
         model_type: 'llama',
         architectures: ['LlamaForCausalLM'],
@@ -187,8 +215,8 @@ export function configOf(
         mlp_bias: shape.biases.mlp,
       };
     case 'qwen2':
-      if (shape.headDim * shape.heads !== shape.hidden) {
-        const got = `${shape.heads} heads of ${shape.headDim}`;
+      if (shape.headDim * heads !== shape.hidden) {
+        const got = `${heads} heads of ${shape.headDim}`;
         throw unsupportedGguf(header.path, got, `heads that make ${shape.hidden} together`, ORIGINAL);
       }
       return {
@@ -217,13 +245,13 @@ export function configOf(
 /** Blocks of Gemma 3 27B, whose queries are scaled by the width of a head as if all heads made the residual. */
 const LARGEST_GEMMA = 62;
 
-function gemmaOf(facts: Facts, { blocks, hidden, heads, headDim }: GgufShape): Json {
+function gemmaOf(facts: Facts, { blocks, hidden, widths, headDim }: GgufShape): Json {
   const window = facts.whole('gemma3.attention.sliding_window', 0, 0);
   const every = facts.whole('gemma3.attention.sliding_window_pattern', 1, 6);
   return {
     hidden_activation: 'gelu_pytorch_tanh',
     attention_bias: false,
-    query_pre_attn_scalar: blocks === LARGEST_GEMMA ? hidden / heads : headDim,
+    query_pre_attn_scalar: blocks === LARGEST_GEMMA ? hidden / widths[0]!.heads : headDim,
     sliding_window: window === 0 ? null : window,
     rope_local_base_freq: positive(facts, 'gemma3.rope.freq_base_swa', 10_000),
     attn_logit_softcapping: null,

@@ -13,6 +13,8 @@ export type Facts = {
   raw(key: string): Value | undefined;
   /** A whole number of at least `least`, below 2^31. Without `fallback` it must be there. */
   whole(key: string, least: number, fallback?: number): number;
+  /** The same for each of `blocks`: a list of as many, or one number for all. */
+  perBlock(key: string, least: number, blocks: number, fallback?: readonly number[]): readonly number[];
   /** A finite number, as the shortest decimal that is the file's float32. */
   number(key: string, fallback?: number): number;
   flag(key: string, fallback: boolean): boolean;
@@ -35,6 +37,14 @@ export function factsOf({ path, values }: Pick<GgufHeader, 'path' | 'values'>): 
       const value = sameForAll(values.get(key), path, key) ?? fallback;
       if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= LARGEST) return value;
       throw wrong(key, `a whole number of at least ${least}`, value);
+    },
+    perBlock(key, least, blocks, fallback) {
+      const value = values.get(key) ?? fallback;
+      const list = typeof value === 'number' ? new Array<number>(blocks).fill(value) : value;
+      const numbers = list !== undefined && (isNumbers(list) || list === fallback) ? Array.from(list, Number) : [];
+      const whole = (one: number): boolean => Number.isInteger(one) && one >= least && one <= LARGEST;
+      if (numbers.length === blocks && numbers.every(whole)) return numbers;
+      throw wrong(key, `${blocks} whole numbers of at least ${least}, one for each block`, value);
     },
     number(key, fallback) {
       const value = values.get(key) ?? fallback;
@@ -66,7 +76,7 @@ export function factsOf({ path, values }: Pick<GgufHeader, 'path' | 'values'>): 
 }
 
 const isStrings = (value: Value | undefined): value is readonly string[] => Array.isArray(value);
-const isNumbers = (value: Value): value is NumberArray => ArrayBuffer.isView(value);
+const isNumbers = (value: unknown): value is NumberArray => ArrayBuffer.isView(value);
 
 const describe = (value: unknown): string =>
   ArrayBuffer.isView(value) || Array.isArray(value)

@@ -26,7 +26,7 @@ type Wanted = { readonly from: string; readonly name: string; readonly shape: re
 /** @throws CheckpointError E_CHECKPOINT_GGUF, UnsupportedError E_UNSUPPORTED_GGUF */
 export function planTensors({ path, tensors }: GgufHeader, shape: GgufShape): readonly TwinTensor[] {
   const planned: TwinTensor[] = [];
-  const known = new Set(shape.architecture === 'llama' ? [FREQUENCIES] : []);
+  const known = new Set(isLlama(shape) ? [FREQUENCIES] : []);
   for (const { from, name, shape: expected } of wantedTensors(shape)) {
     const found = tensors.get(from);
     if (!found) throw refuseTensor(path, from, 'this tensor, which the architecture needs', 'none');
@@ -45,17 +45,20 @@ export function planTensors({ path, tensors }: GgufHeader, shape: GgufShape): re
   return planned;
 }
 
-function changeOf({ architecture }: GgufShape, name: string): Change {
-  if (architecture === 'llama' && /\.attn_[qk]\./.test(name)) return 'unpermute';
+const isLlama = ({ architecture }: GgufShape): boolean => architecture === 'llama' || architecture === 'deci';
+
+function changeOf(shape: GgufShape, name: string): Change {
+  const { architecture } = shape;
+  if (isLlama(shape) && /\.attn_[qk]\./.test(name)) return 'unpermute';
   return architecture === 'gemma3' && name.endsWith('norm.weight') ? 'minus one' : undefined;
 }
 
 function wantedTensors(shape: GgufShape): readonly Wanted[] {
-  const { architecture, blocks, hidden: D, intermediate: F, vocabulary: V, heads, kvHeads, headDim } = shape;
-  const [Q, K] = [heads * headDim, kvHeads * headDim];
+  const { architecture, hidden: D, vocabulary: V, headDim } = shape;
   const isGemma = architecture === 'gemma3';
   const wanted: Wanted[] = [{ from: 'token_embd.weight', name: 'model.embed_tokens.weight', shape: [V, D] }];
-  for (let block = 0; block < blocks; block++) {
+  for (const [block, { heads, kvHeads, intermediate: F }] of shape.widths.entries()) {
+    const [Q, K] = [heads * headDim, kvHeads * headDim];
     const add = (from: string, to: string, ...size: readonly number[]): void => {
       wanted.push({ from: `blk.${block}.${from}`, name: `model.layers.${block}.${to}`, shape: size });
     };

@@ -7,13 +7,18 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { exportModel } from '../../src/api/index.js';
+import { silent } from '../../src/base/index.js';
 import { openCheckpoint, readTensorFloat32 } from '../../src/checkpoint/index.js';
 import { describeTokenizer } from '../../src/formats/gguf-tokenizer.js';
 import { GGUF_FAMILIES } from '../../src/formats/index.js';
 import { dequantise, type GgufHeader, readGguf } from '../../src/gguf/index.js';
+import { openModel } from '../../src/model/index.js';
+import { openSource } from '../../src/runs/index.js';
 import { makeFolder, makeTiny, useOwnCache } from '../api/make.js';
 import { codeOf } from '../checkpoint/make.js';
+import { makeFamily } from '../families.js';
 import { goldenCases, goldenDir, goldenFamily } from '../model/golden.js';
+import { unevenConfig } from '../uneven.js';
 import { makeQuantised, valueAt } from './quantised.js';
 import { GGUF_CONFIGS, goldenTokenizer, makeGgufFamily, makeWithTokenizer } from './tiny.js';
 
@@ -79,7 +84,6 @@ describe('every family that llama.cpp runs like transformers', () => {
     ['qwen2', { rope_scaling: { ...(GGUF_CONFIGS['llama-3']!.rope_scaling as object) } }],
     ['llama', { hidden_act: 'gelu' }],
   ])('of %s, %j is refused', async (name, change) => {
-    const { makeFamily } = await import('../families.js');
     const dir = await makeFamily(fresh(), name, { config: { ...GGUF_CONFIGS[name], ...change }, blocks: 6 });
     const out = file();
     expect(await codeOf(exportModel({ checkpoint: dir, to: 'gguf', out }))).toBe('E_UNSUPPORTED_EXPORT');
@@ -291,4 +295,64 @@ test('the same checkpoint and options give the same bytes', async () => {
   const [a, b] = [file(), file()];
   for (const out of [a, b]) await exportModel({ checkpoint: dir, to: 'gguf', type: 'q4_0', out });
   expect(await readFile(a)).toEqual(await readFile(b));
+});
+
+describe('blocks of unequal width', () => {
+  const uneven = (family: string, more: object = {}) =>
+    makeFamily(fresh(), family, { config: { ...unevenConfig(family), ...more }, blocks: 3, dtype: 'F16' });
+
+  test.each([{}, { tie_word_embeddings: true }])(
+    'are the architecture deci, and come back the same: %j',
+    async (more) => {
+      const dir = await uneven('llama', more);
+      const out = file();
+      await exportModel({ checkpoint: dir, to: 'gguf', type: 'f16', out });
+      const { values, tensors } = await readGguf(out);
+      expect(values.get('general.architecture')).toBe('deci');
+      expect(values.get('deci.attention.head_count')).toEqual(Int32Array.of(4, 2, 3));
+      expect(values.get('deci.attention.head_count_kv')).toEqual(Int32Array.of(2, 2, 1));
+      expect(values.get('deci.feed_forward_length')).toEqual(Int32Array.of(48, 35, 17));
+      expect(values.get('deci.attention.key_length')).toBe(8);
+      expect(tensors.has('output.weight')).toBe(true);
+      const [own, back] = [await openModel(dir), await openSource(out, silent)];
+      expect(back.config.widths).toEqual(own.config.widths);
+      for (const name of own.checkpoint.tensors.keys()) {
+        expect(await readTensorFloat32(back.checkpoint, name), name).toEqual(
+          await readTensorFloat32(own.checkpoint, name),
+        );
+      }
+    },
+  );
+
+  test.each([
+    ['qwen2', {}],
+    ['qwen3', {}],
+    ['gemma3_text', {}],
+    ['llama', { attention_bias: true }],
+    ['llama', { mlp_bias: true }],
+  ])('of %s with %j are refused', async (family, more) => {
+    const out = file();
+    expect(await codeOf(exportModel({ checkpoint: await uneven(family, more), to: 'gguf', out }))).toBe(
+      'E_UNSUPPORTED_EXPORT',
+    );
+    expect(existsSync(out)).toBe(false);
+  });
+
+  test.each([
+    ['attention.head_count', [4, 0, 3], /3 whole numbers of at least 1/],
+    ['attention.head_count_kv', [2, 3, 1], /a divisor of 2 heads/],
+    ['feed_forward_length', [48, 35, -1], /3 whole numbers/],
+    ['block_count', 2, /2 whole numbers of at least 1, one for each block, got a list of 3/],
+  ])('%s of %j in a file is refused', async (key, value, message) => {
+    const out = file();
+    await exportModel({ checkpoint: await uneven('llama'), to: 'gguf', type: 'f16', out });
+    const bytes = await readFile(out);
+    // After the key: its type, and of a list the type of its elements and their number.
+    const at = bytes.indexOf(`deci.${key}`) + `deci.${key}`.length + 4;
+    if (typeof value === 'number') bytes.writeUInt32LE(value, at);
+    else for (const [i, one] of value.entries()) bytes.writeInt32LE(one, at + 12 + 4 * i);
+    await writeFile(out, bytes);
+    const error = await openSource(out, silent).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'E_CHECKPOINT_GGUF', message: expect.stringMatching(message) });
+  });
 });
