@@ -3,14 +3,25 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type OnProgress, OptionError, silent, VERSION } from '../base/index.js';
-import { readScales, type ScalesFile, writeCheckpoint } from '../checkpoint/index.js';
 import {
+  type OnProgress,
+  OptionError,
+  readDocument,
+  silent,
+  UnsupportedError,
+  VERSION,
+  writeFileAtomic,
+} from '../base/index.js';
+import { keepTensor, readScales, type ScalesFile, writeCheckpoint, writeReplaced } from '../checkpoint/index.js';
+import {
+  CODE_FILE,
+  customCode,
   GGUF_TYPES,
   type GgufType,
   type OwnTypes,
   planCompressed,
   planGguf,
+  planPadded,
   writeCompressed,
   writeFolder,
   writeModel,
@@ -26,6 +37,7 @@ import {
   oneOf,
   openSource,
   refuseMissing,
+  refuseValue,
   wholeNumber,
 } from '../runs/index.js';
 
@@ -45,6 +57,10 @@ export type ExportOptions = {
   readonly bits?: number;
   /** compressed-tensors: columns that share a scale, where `bits` is given. Defaults to 128. */
   readonly group?: number;
+  /** hf, of a checkpoint with blocks of unequal width: with code for transformers. */
+  readonly customCode?: boolean;
+  /** hf, of such a checkpoint: every block as wide as the widest, with zeros. */
+  readonly padded?: boolean;
   /** Receives the progress of long work. Defaults to none. */
   readonly onProgress?: OnProgress;
 };
@@ -80,6 +96,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportResult>
   await checkOutside(settings.out, model.checkpoint.dir);
   const linears = model.linears.flat().map((linear) => ({ ...linear, name: weightName(linear) }));
   const scales = await readScales(model.checkpoint, linears);
+  refuseWidths(model, settings);
   const written = await write(model, scales, settings).catch((error) => blameWeights(model, error));
   return {
     out: settings.out,
@@ -96,10 +113,15 @@ type Settings = {
   readonly out: string;
   readonly type: GgufType;
   readonly round: { readonly bits: number; readonly group: number } | undefined;
+  readonly uneven: Uneven | undefined;
   readonly onProgress: OnProgress;
 };
 
-function normaliseExport({ checkpoint, to, out, bits, group, type, onProgress = silent }: ExportOptions): Settings {
+/** How a plain directory holds blocks of unequal width. */
+type Uneven = 'custom-code' | 'padded';
+
+function normaliseExport(options: ExportOptions): Settings {
+  const { checkpoint, to, out, bits, group, type, onProgress = silent } = options;
   const format = oneOf('to', to, EXPORT_FORMATS);
   if (type !== undefined && format !== 'gguf') conflict('type', `to ${format}`, 'it is a type of GGUF');
   if (bits !== undefined && format !== 'compressed-tensors') conflict('bits', `to ${format}`, 'it holds other numbers');
@@ -107,8 +129,28 @@ function normaliseExport({ checkpoint, to, out, bits, group, type, onProgress = 
   if (bits !== undefined && bits !== 4 && bits !== 8) {
     throw new OptionError('E_OPTION_BITS', `--bits: expected 4 or 8, got ${bits}.`, { option: 'bits', got: bits });
   }
+  const uneven = options.padded ? 'padded' : options.customCode ? 'custom-code' : undefined;
+  if (options.padded && options.customCode) conflict('padded', 'custom-code', 'each is one way to write such a model');
+  if (uneven && format !== 'hf') conflict(uneven, `to ${format}`, 'it is a way to write a Hugging Face directory');
   const round = bits === undefined ? undefined : { bits, group: wholeNumber('group', group ?? 128, 1, 2 ** 20) };
-  return { checkpoint, to: format, out, type: oneOf('type', type ?? 'q8_0', GGUF_TYPES), round, onProgress };
+  return { checkpoint, to: format, out, type: oneOf('type', type ?? 'q8_0', GGUF_TYPES), round, uneven, onProgress };
+}
+
+/** @throws OptionError E_OPTION_CUSTOM_CODE, E_OPTION_PADDED; UnsupportedError E_UNSUPPORTED_EXPORT */
+function refuseWidths({ config, checkpoint }: Model, { to, uneven }: Settings): void {
+  if (!config.uneven) {
+    if (uneven)
+      refuseValue(uneven, 'a checkpoint with blocks of unequal width (layer_widths)', 'one with equal blocks');
+    return;
+  }
+  const { dir } = checkpoint;
+  if (to === 'compressed-tensors') {
+    const message = `${dir}: its blocks have unequal widths (layer_widths), which no program loads as compressed-tensors. Pack it as a .lw file, or export it to hf or gguf.`;
+    throw new UnsupportedError('E_UNSUPPORTED_EXPORT', message, { to });
+  }
+  if (to === 'hf' && !uneven) {
+    refuseMissing('custom-code', `it or --padded, because others do not read layer_widths of ${dir}`);
+  }
 }
 
 async function write(model: Model, scales: ScalesFile | undefined, settings: Settings): Promise<Written> {
@@ -184,13 +226,27 @@ export async function exportOwn(
 export type ExportedOwn = { readonly fileBytes: number; readonly types: readonly ExportedType[] };
 
 /** A plain checkpoint: the same tensors, without what only Layerwise reads. */
-async function exportPlain(model: Model, { out, onProgress }: Settings): Promise<Written> {
-  await checkSpace(out, model.bytes, 'the checkpoint needs up to');
+async function exportPlain(model: Model, { out, uneven, onProgress }: Settings): Promise<Written> {
+  const { checkpoint } = model;
+  const padded = uneven === 'padded' ? await planPadded(model) : undefined;
+  const coded = uneven === 'custom-code' ? await readCode(model) : undefined;
+  await checkSpace(out, padded?.bytes ?? model.bytes, 'the checkpoint needs up to');
   onProgress({ kind: 'stage', stage: 'copying' });
-  await writeFolder(resolve(out), (dir) => writeCheckpoint(model.checkpoint, dir, () => undefined));
+  await writeFolder(resolve(out), async (dir) => {
+    if (padded) await writeReplaced(checkpoint, dir, padded.become, { 'config.json': padded.config });
+    else if (coded) {
+      await writeReplaced(checkpoint, dir, (tensor) => [keepTensor(checkpoint, tensor)], {
+        'config.json': coded.config,
+      });
+      await writeFileAtomic(join(dir, CODE_FILE), coded.code);
+    } else await writeCheckpoint(checkpoint, dir, () => undefined);
+  });
   const types = model.linears.flat().map((linear) => model.checkpoint.tensors.get(weightName(linear))!.dtype);
   return { types: tally(types), zeros: null, notes: [] };
 }
+
+const readCode = async ({ config, checkpoint }: Model) =>
+  customCode(config, await readDocument(join(checkpoint.dir, 'config.json')));
 
 function tally(types: readonly string[]): readonly ExportedType[] {
   const counts = new Map<string, number>();

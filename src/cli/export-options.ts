@@ -25,4 +25,14 @@ export const EXPORT_OPTIONS = {
     text: 'columns that share a scale, with --bits',
     otherwise: '128',
   },
+  customCode: {
+    kind: 'flag',
+    flag: '--custom-code',
+    text: 'hf, blocks of unequal width: with code that transformers loads (trust_remote_code=True)',
+  },
+  padded: {
+    kind: 'flag',
+    flag: '--padded',
+    text: 'hf, blocks of unequal width: every block as wide as the widest, with zeros; loads everywhere',
+  },
 } as const;

@@ -2,6 +2,7 @@ export type { BlockBuilder } from './blocks/block-builder.js';
 export { type ActivationGrids, type BlockOutputs, rootOf, TOKENS_PER_EXPERT } from './blocks/graph-block-builder.js';
 export { expertOf, expertSite, type TapSite } from './blocks/parts.js';
 export { findFamily, keyOf, type ModelConfig, readModelConfig } from './config.js';
+export { amendConfig } from './config-text.js';
 export type { Classes } from './embed.js';
 export { requireEmbeds } from './embed-head.js';
 export { type ActivationGrid, clipOf } from './fake-quantise.js';

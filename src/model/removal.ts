@@ -6,6 +6,7 @@
 
 import { InternalError } from '../base/index.js';
 import { findFamily, keyOf, readModelConfig } from './config.js';
+import { applyEdits, type Edit, elementsOf, membersOf, type Span } from './config-text.js';
 
 /**
  * The name of a tensor after blocks `removed` are gone; undefined if it is removed too. `prefix` is how names of blocks
@@ -35,9 +36,6 @@ const countBelow = (removed: ReadonlySet<number>, block: number): number =>
 
 /** Lists whose length is unrelated to the number of blocks, even where it is equal. */
 const NOT_PER_BLOCK: ReadonlySet<string> = new Set(['architectures', 'bos_token_id', 'eos_token_id', 'pad_token_id']);
-
-type Span = { readonly begin: number; readonly end: number };
-type Edit = Span & { readonly text: string };
 
 /** What to change besides lists with one entry per block. */
 export type Mending = {
@@ -132,8 +130,7 @@ export function reorderConfig(text: string, orderOf: OrderOf, mending: Mending =
     const elements = elementsOf(text, span.begin);
     if (elements.length === blocks) edits.push({ ...span, text: inOrder(text, span, elements, order) });
   }
-  edits.sort((a, b) => b.begin - a.begin);
-  return edits.reduce((all, { begin, end, text: new_ }) => all.slice(0, begin) + new_ + all.slice(end), text);
+  return applyEdits(text, edits);
 }
 
 /** A list's text with its elements in another order; each keeps the separator before it, and the first takes the second's. */
@@ -147,67 +144,4 @@ function inOrder(text: string, list: Span, elements: readonly Span[], order: rea
     kept += text.slice(begin, end);
   }
   return text.slice(list.begin, elements[0]!.begin) + kept + text.slice(elements.at(-1)!.end, list.end);
-}
-
-/** The spans of the values of the outermost object. */
-function membersOf(text: string): Map<string, Span> {
-  const members = new Map<string, Span>();
-  let at = afterSpace(text, text.indexOf('{') + 1);
-  while (text[at] === '"') {
-    const keyEnd = valueEnd(text, at);
-    const key = JSON.parse(text.slice(at, keyEnd)) as string;
-    const begin = afterSpace(text, afterSpace(text, keyEnd) + 1);
-    const end = valueEnd(text, begin);
-    members.set(key, { begin, end });
-    at = afterComma(text, end);
-  }
-  return members;
-}
-
-/** The spans of the elements of the list that begins at `open`. */
-function elementsOf(text: string, open: number): Span[] {
-  const elements: Span[] = [];
-  let begin = afterSpace(text, open + 1);
-  while (text[begin] !== ']') {
-    const end = valueEnd(text, begin);
-    elements.push({ begin, end });
-    begin = afterComma(text, end);
-  }
-  return elements;
-}
-
-function afterSpace(text: string, from: number): number {
-  let at = from;
-  while (at < text.length && text.charCodeAt(at) <= 0x20) at++;
-  return at;
-}
-
-function afterComma(text: string, from: number): number {
-  const at = afterSpace(text, from);
-  return text[at] === ',' ? afterSpace(text, at + 1) : at;
-}
-
-/** The end of the value that begins at `begin`. */
-function valueEnd(text: string, begin: number): number {
-  let depth = 0;
-  let at = begin;
-  do {
-    const c = text[at];
-    if (c === '"') {
-      at++;
-      while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
-      at++;
-    } else if (c === '[' || c === '{') {
-      depth++;
-      at++;
-    } else if (c === ']' || c === '}') {
-      depth--;
-      at++;
-    } else if (depth > 0) {
-      at++;
-    } else {
-      while (at < text.length && !/[\s,\]}]/.test(text[at]!)) at++;
-    }
-  } while (depth > 0);
-  return at;
 }

@@ -7,7 +7,7 @@ export const exportCommand = defineCommand({
   name: 'export',
   summary: 'Write a checkpoint in a form that other programs load',
   argument: CHECKPOINT,
-  options: ['format', 'type', 'exportBits', 'exportGroup', 'out'],
+  options: ['format', 'type', 'exportBits', 'exportGroup', 'customCode', 'padded', 'out'],
   required: ['format', 'out'],
   details:
     'gguf: one file for llama.cpp, Ollama and LM Studio; families llama, mistral, qwen2, qwen3, gemma3_text and gemma3. compressed-tensors: packed integers that transformers, vLLM and SGLang load. hf: the plain checkpoint, without what only Layerwise reads. A checkpoint that was quantised here (it has `layerwise.scales`) keeps its own integers and scales: in compressed-tensors always, in GGUF with q8_0, and with q4_0 up to 4 bits. What another program would compute differently is refused by name; what it does less well is a note. Zeros are counted before and after. The output appears whole or not at all, and the same checkpoint and options give the same bytes. docs/guide/export.md says which form loads where.',

@@ -1,0 +1,166 @@
+// A checkpoint with blocks of unequal width as a plain one: every block as wide as the widest, with zeros where it has nothing.
+// A head or a channel of zeros adds nothing to the residual, so all logits stay. Key-value heads come after those that a block
+// has, and query heads after those that share one, so that every block has as many of these to a key-value head.
+
+import { join } from 'node:path';
+import { readDocument, UnsupportedError } from '../base/index.js';
+import { keepTensor, readTensor, type TensorInfo, type TensorToWrite } from '../checkpoint/index.js';
+import {
+  amendConfig,
+  columnsOfSlice,
+  findFamily,
+  type GroupUnit,
+  groupsOf,
+  keyOf,
+  type Linear,
+  linearsOf,
+  type Model,
+  type ModelConfig,
+  readModelConfig,
+  rowsOfSlice,
+  weightName,
+} from '../model/index.js';
+import { bytesPerElement, elementCount } from '../tensor/index.js';
+
+export type PaddedPlan = {
+  /** The text of config.json. */
+  readonly config: string;
+  readonly bytes: number;
+  /** What a tensor becomes. */
+  become(tensor: TensorInfo): readonly TensorToWrite[];
+};
+
+/** Rows or columns [from, to) that come to lie at `at`. */
+type Move = { readonly from: number; readonly to: number; readonly at: number };
+
+type Padding = { readonly shape: readonly number[]; readonly rows: readonly Move[]; readonly columns: readonly Move[] };
+
+/** @throws UnsupportedError E_UNSUPPORTED_EXPORT where no plain config.json says such sizes; ResourceError E_RESOURCE_… */
+export async function planPadded(model: Model): Promise<PaddedPlan> {
+  const text = await readDocument(join(model.checkpoint.dir, 'config.json'));
+  const config = evenConfig(model, text);
+  const paddings = paddingsOf(model, readModelConfig(JSON.parse(config)));
+  const become = (tensor: TensorInfo): readonly TensorToWrite[] => {
+    const padding = paddings.get(tensor.name);
+    return [padding ? padTensor(model, tensor, padding) : keepTensor(model.checkpoint, tensor)];
+  };
+  const bytes = [...model.checkpoint.tensors.values()].reduce((sum, { name, dtype, shape }) => {
+    return sum + elementCount(paddings.get(name)?.shape ?? shape) * bytesPerElement(dtype);
+  }, 0);
+  return { config, bytes, become };
+}
+
+/** Block files of families whose other loaders have heads of D/heads, whatever `head_dim` says. */
+const WITHOUT_HEAD_DIM: ReadonlySet<ModelConfig['architecture']> = new Set(['opt', 'gpt2', 'gpt_neox']);
+
+/** config.json with the widest block's sizes in place of the list. */
+function evenConfig({ config, checkpoint }: Model, text: string): string {
+  const family = findFamily(checkpoint.config);
+  const { widths, mixtures, headDim, hidden, architecture } = config;
+  const own = WITHOUT_HEAD_DIM.has(architecture);
+  const most = (of: readonly number[]): number => Math.max(1, ...of);
+  const kvHeads = own && hidden % headDim === 0 ? hidden / headDim : most(widths.map((one) => one.kvHeads));
+  const heads = kvHeads * most(widths.map((one) => one.heads / one.kvHeads));
+  if (own && (heads * headDim !== hidden || widths.some((one) => one.kvHeads > kvHeads))) {
+    const message = `${config.family}: a plain checkpoint has heads that make ${hidden} together, and a block here has ${most(widths.map((one) => one.heads))} heads of ${headDim}. Pack it as a .lw file.`;
+    throw new UnsupportedError('E_UNSUPPORTED_EXPORT', message, { family: config.family, heads, headDim });
+  }
+  const ofMlp = widths.flatMap(({ intermediate }, block) => (mixtures[block] ? [] : [intermediate]));
+  const ofExperts = widths.flatMap(({ intermediate }, block) => (mixtures[block] ? [intermediate] : []));
+  const expertKey = family.mixture?.width ?? 'intermediate_size';
+  const values: Record<string, number> = {
+    num_attention_heads: heads,
+    ...(own ? {} : { num_key_value_heads: kvHeads, head_dim: headDim }),
+    ...(ofMlp.length > 0 ? { intermediate_size: most(ofMlp) } : {}),
+    ...(ofExperts.length > 0 ? { [expertKey]: most(ofExperts) } : {}),
+  };
+  const named = Object.entries(values).map(([key, value]) => [keyOf(family, key), value] as const);
+  return amendConfig(text, {
+    within: family.within,
+    values: Object.fromEntries(named),
+    remove: ['layer_widths', 'block_configs', ...(own ? ['head_dim'] : [])],
+  });
+}
+
+function paddingsOf(model: Model, even: ModelConfig): ReadonlyMap<string, Padding> {
+  const { config, tensorNames, linears } = model;
+  const paddings = new Map<string, Padding>();
+  for (const [block, own] of linears.entries()) {
+    const groups = [config, even].map((one) => groupsOf(one, tensorNames, block)) as [GroupUnit[], GroupUnit[]];
+    const wide = linearsOf(even, tensorNames, block);
+    for (const [i, linear] of own.entries()) {
+      const to = wide[i]!;
+      if (linear.rows === to.rows && linear.columns === to.columns) continue;
+      const rows = movesOf(groups, linear, 'feeders', linear.rows, (group, slice, which) =>
+        rowsOfSlice([linear, to][which]!, group, slice),
+      );
+      const columns = movesOf(groups, linear, 'readers', linear.columns, (group, slice) => [
+        columnsOfSlice(group, slice),
+      ]);
+      const shape = [to.rows, to.columns];
+      const weight = { shape, rows, columns };
+      const stored = to.transposed ? { shape: shape.toReversed(), rows: columns, columns: rows } : weight;
+      paddings.set(weightName(linear), stored);
+      if (to.rows !== linear.rows) {
+        paddings.set(`${linear.name}.bias`, { shape: [to.rows], rows: [{ from: 0, to: 1, at: 0 }], columns: rows });
+      }
+    }
+  }
+  return paddings;
+}
+
+/** Where a linear's rows, or its columns, lie once each slice of their group is as wide as the widest. */
+function movesOf(
+  groups: readonly [readonly GroupUnit[], readonly GroupUnit[]],
+  { name }: Linear,
+  side: 'feeders' | 'readers',
+  count: number,
+  spansOf: (group: GroupUnit, slice: number, which: 0 | 1) => readonly { readonly from: number; readonly to: number }[],
+): readonly Move[] {
+  const own = groups[0].find(({ slices }) => slices[side].includes(name));
+  if (!own) return [{ from: 0, to: count, at: 0 }];
+  const wide = groups[1].find(({ id }) => id === own.id)!;
+  const moves: Move[] = [];
+  for (let slice = 0; slice < own.slices.count; slice++) {
+    const targets = spansOf(wide, slice, 1);
+    moves.push(...spansOf(own, slice, 0).map(({ from, to }, i) => ({ from, to, at: targets[i]!.from })));
+  }
+  return joinMoves(moves.sort((a, b) => a.from - b.from));
+}
+
+/** Neighbours that stay neighbours as one. */
+function joinMoves(moves: readonly Move[]): readonly Move[] {
+  const joined: Move[] = [];
+  for (const move of moves) {
+    const last = joined.at(-1);
+    const follows = last?.to === move.from && last.at + last.to - last.from === move.at;
+    if (follows) joined[joined.length - 1] = { ...last, to: move.to };
+    else joined.push(move);
+  }
+  return joined;
+}
+
+function padTensor({ checkpoint }: Model, tensor: TensorInfo, { shape, rows, columns }: Padding): TensorToWrite {
+  const { name, dtype } = tensor;
+  const size = bytesPerElement(dtype);
+  return {
+    name,
+    dtype,
+    shape,
+    read: async () => {
+      const from = await readTensor(checkpoint, name);
+      const to = new Uint8Array(elementCount(shape) * size);
+      const [narrow, wide] = [tensor.shape.at(-1)! * size, shape.at(-1)! * size];
+      for (const row of rows) {
+        for (let r = row.from; r < row.to; r++) {
+          const target = (row.at + r - row.from) * wide;
+          for (const span of columns) {
+            const part = from.subarray(r * narrow + span.from * size, r * narrow + span.to * size);
+            to.set(part, target + span.at * size);
+          }
+        }
+      }
+      return to;
+    },
+  };
+}
