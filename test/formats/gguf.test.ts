@@ -304,8 +304,10 @@ describe('blocks of unequal width', () => {
   test.each([{}, { tie_word_embeddings: true }])(
     'are the architecture deci, and come back the same: %j',
     async (more) => {
-      const dir = await uneven('llama', more);
-      const out = file();
+      const name = join(folder, 'tie_word_embeddings' in more ? 'uneven-tied' : 'uneven');
+      const config = { ...unevenConfig('llama'), ...more };
+      const dir = await makeFamily(name, 'llama', { config, blocks: 3, dtype: 'F16' });
+      const out = `${name}.gguf`;
       await exportModel({ checkpoint: dir, to: 'gguf', type: 'f16', out });
       const { values, tensors } = await readGguf(out);
       expect(values.get('general.architecture')).toBe('deci');
