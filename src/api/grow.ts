@@ -119,14 +119,15 @@ async function growConfig({ checkpoint, config }: Model, grown: readonly GrownBl
   });
   const order = grown.map(({ source }) => source);
   const made = reorderConfig(text, () => order, mendingOf(checkpoint.config));
-  const { windows, mixtures, blocks } = readModelConfig(JSON.parse(made));
+  const { windows, mixtures, widths, blocks } = readModelConfig(JSON.parse(made));
   const [expected, got] = [
     {
       blocks: order.length,
       windows: order.map((b) => config.windows[b]),
       mixtures: order.map((b) => config.mixtures[b]),
+      widths: order.map((b) => config.widths[b]),
     },
-    { blocks, windows, mixtures },
+    { blocks, windows, mixtures, widths },
   ].map((one) => JSON.stringify(one, (_, value) => value ?? null));
   if (expected === got) return made;
   throw new UnsupportedError(

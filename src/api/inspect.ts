@@ -20,6 +20,8 @@ export type CheckpointReport = {
   } | null;
   readonly heads: number;
   readonly kvHeads: number;
+  /** Of each block, where they differ from these; null where all blocks are equally wide. */
+  readonly widths: Model['config']['widths'] | null;
   readonly vocabulary: number;
   /** Of a model that reads images, the size of these in pixels. */
   readonly image: { readonly width: number; readonly height: number } | undefined;
@@ -66,6 +68,7 @@ export async function inspect(
     experts: describeExperts(config.mixtures),
     heads: config.stated.heads,
     kvHeads: config.stated.kvHeads,
+    widths: config.uneven ? config.widths : null,
     vocabulary: config.vocabulary,
     image: config.image && { width: config.image.width, height: config.image.height },
     maxPositions: config.maxPositions,

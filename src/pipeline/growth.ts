@@ -64,7 +64,7 @@ export async function requireGrowable({ model, method, grown }: Growing): Promis
     const [a, b] = of.map((block) => outlineOf(model, block));
     if (a !== b) {
       refuse(
-        `blocks ${of.join(' and ')} have other tensors (one of them has experts), so nothing is between them. Use copy, or another --where.`,
+        `blocks ${of.join(' and ')} have other tensors (one of them has experts, or other widths), so nothing is between them. Use copy, or another --where.`,
         { blocks: of },
       );
     }

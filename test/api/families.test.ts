@@ -81,6 +81,7 @@ describe.each([...TEXT_FAMILIES.keys()])('%s', (family) => {
       blocks: 2,
       windows: without(before.config.windows),
       mixtures: without(before.config.mixtures),
+      widths: without(before.config.widths),
     });
     const [got, expected] = [await logitsOf(after, after, [0, 1]), await logitsOf(after, before, [0, 2])];
     expect(furthest(got, expected)).toBe(0);

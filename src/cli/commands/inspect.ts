@@ -49,9 +49,9 @@ function describeCheckpoint(report: CheckpointReport, linears: boolean): string 
   const facts = formatFacts([
     ['family', report.family],
     ['blocks', `${report.blocks}`],
-    ['hidden, MLP', `${report.hidden}, ${report.intermediate}`],
+    ['hidden, MLP', `${report.hidden}, ${spread(report, 'intermediate')}`],
     ...(report.experts ? [['experts', describeExperts(report.experts)] as const] : []),
-    ['heads, key-value heads', `${report.heads}, ${report.kvHeads}`],
+    ['heads, key-value heads', `${spread(report, 'heads')}, ${spread(report, 'kvHeads')}`],
     ...(report.image
       ? [
           ['classes', `${report.vocabulary}`] as const,
@@ -69,9 +69,26 @@ function describeCheckpoint(report: CheckpointReport, linears: boolean): string 
   ]);
   const rows = linears
     ? report.linears.map((l) => [l.name, `${l.rows} × ${l.columns}`, l.dtype, formatPercent(l.sparsity)])
-    : report.blockSparsity.map((share, i) => [`block ${i}`, formatPercent(share), formatBar(share)]);
+    : report.blockSparsity.map((share, i) => [
+        `block ${i}`,
+        ...(report.widths ? [describeWidths(report.widths[i]!)] : []),
+        formatPercent(share),
+        formatBar(share),
+      ]);
   return `${facts}\n\n${formatTable(rows)}`;
 }
+
+type Width = 'heads' | 'kvHeads' | 'intermediate';
+
+/** A width of all blocks, or the least and the most. */
+function spread(report: CheckpointReport, of: Width): string {
+  const all = report.widths?.map((block) => block[of]) ?? [report[of]];
+  const [least, most] = [Math.min(...all), Math.max(...all)];
+  return least === most ? `${least}` : `${least} to ${most}`;
+}
+
+const describeWidths = ({ heads, kvHeads, intermediate }: Readonly<Record<Width, number>>): string =>
+  `${heads} heads, ${kvHeads} key-value, MLP ${intermediate}`;
 
 /** The first such weight of each tensor; the JSON document has all of them. */
 function describeBroken({ broken }: CheckpointReport): string {
