@@ -20,9 +20,11 @@ import { openPacked, type PackSettings, partOffsets, writePacked } from '../../s
 import { startBrowser } from '../browser.js';
 import { codeOf } from '../checkpoint/make.js';
 import { decodeAll, EXACT, INT8 } from '../decoder/make.js';
+import { makeFamily } from '../families.js';
 import { goldenDir, readGolden } from '../model/golden.js';
 import { directoryOf, INT4, readBuffer, withDirectory } from '../packed/make.js';
 import { limit } from '../scale.js';
+import { unevenConfig } from '../uneven.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const TYPES: Readonly<Record<string, string>> = {
@@ -104,9 +106,17 @@ async function bundle(): Promise<void> {
   expect(modules.filter((id) => id.includes('browser-external'))).toEqual([]);
 }
 
+const UNEVEN = 'uneven';
+
+/** A golden checkpoint, or one whose blocks have unequal widths. */
+const dirOf = async (name: string): Promise<string> =>
+  name === UNEVEN
+    ? await makeFamily(join(folder, name), 'llama', { config: unevenConfig('llama'), blocks: 3 })
+    : goldenDir(name);
+
 /** Packs a tiny checkpoint into the site, and returns where it lies on disk. */
 async function serve(name: string, settings: PackSettings, as: string): Promise<string> {
-  const { checkpoint, config, tensorNames } = await openModel(goldenDir(name));
+  const { checkpoint, config, tensorNames } = await openModel(await dirOf(name));
   const path = join(site, as);
   await writePacked(path, { checkpoint, tensors: describeTensors(config, tensorNames) }, settings, silent);
   return path;
@@ -164,10 +174,11 @@ describe.skipIf('reason' in started)('token ids in, logits out', () => {
     ['gemma2', 'int8', INT8, 'view'],
     ['gpt_neox', 'f32', EXACT, 'buffer'],
     ['gpt2', 'int8', INT8, 'response'],
+    [UNEVEN, 'int8', INT8, 'view'],
   ] as const)('%s in %s: the bits that Node gives', async (name, values, settings, as) => {
     const file = `${name}-${values}.lw`;
     const path = await serve(name, settings, file);
-    const tokens = [...(await readGolden(name)).windows.windows[0]!];
+    const tokens = [...(await readGolden(name === UNEVEN ? 'llama' : name)).windows.windows[0]!];
     const packed = await openPacked(path);
     const decoder = await openDecoder(packed, { threads: 2, positions: tokens.length });
     const logits = await decodeAll(decoder, tokens);
