@@ -1,6 +1,7 @@
 // Describes a checkpoint: blocks, linears, bytes, zeros. Zeros are counted from the bytes on disk.
 
 import { type OnProgress, silent } from '../base/index.js';
+import { type Loads, loadsWhere } from '../formats/index.js';
 
 import { type BrokenTensor, findBroken, type Model, modelTensors, weightName } from '../model/index.js';
 import { countZeros, type LinearReport, openSource } from '../runs/index.js';
@@ -22,6 +23,8 @@ export type CheckpointReport = {
   readonly kvHeads: number;
   /** Of each block, where they differ from these; null where all blocks are equally wide. */
   readonly widths: Model['config']['widths'] | null;
+  /** Where a checkpoint with such widths loads, and in which form; null where all blocks are equally wide. */
+  readonly loads: readonly Loads[] | null;
   readonly vocabulary: number;
   /** Of a model that reads images, the size of these in pixels. */
   readonly image: { readonly width: number; readonly height: number } | undefined;
@@ -69,6 +72,7 @@ export async function inspect(
     heads: config.stated.heads,
     kvHeads: config.stated.kvHeads,
     widths: config.uneven ? config.widths : null,
+    loads: config.uneven ? loadsWhere(config) : null,
     vocabulary: config.vocabulary,
     image: config.image && { width: config.image.width, height: config.image.height },
     maxPositions: config.maxPositions,

@@ -22,3 +22,13 @@ export function formatBar(share: number, width = 24): string {
   const filled = Math.round(Math.min(1, Math.max(0, share)) * width);
   return '█'.repeat(filled) + '░'.repeat(width - filled);
 }
+
+/** A line for each fact, the values below each other. */
+export function formatFacts(facts: readonly (readonly [name: string, value: string])[]): string {
+  const width = Math.max(...facts.map(([name]) => name.length));
+  return facts.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');
+}
+
+/** Forms of a checkpoint and what loads each, a line for each. */
+export const describeLoads = (loads: readonly { readonly form: string; readonly loads: string }[]): string =>
+  formatFacts(loads.map(({ form, loads: where }) => [form, where]));

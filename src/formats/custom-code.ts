@@ -22,7 +22,7 @@ export const CODE_FAMILIES: readonly string[] = Object.keys(CLASSES);
  * @throws UnsupportedError E_UNSUPPORTED_EXPORT for other families
  */
 export function customCode(
-  { family, stated, headDim }: ModelConfig,
+  { family, stated, headDim, widths }: ModelConfig,
   config: string,
 ): { readonly config: string; readonly code: string } {
   const base = CLASSES[family];
@@ -32,14 +32,16 @@ export function customCode(
   }
   const name = `Layerwise${base}`;
   const values = {
+    model_type: family,
     architectures: [name],
     auto_map: { AutoModelForCausalLM: `${CODE_FILE.slice(0, -'.py'.length)}.${name}` },
     num_attention_heads: stated.heads,
     num_key_value_heads: stated.kvHeads,
     intermediate_size: stated.intermediate,
     head_dim: headDim,
+    layer_widths: widths.map(({ heads, kvHeads, intermediate }) => [heads, kvHeads, intermediate]),
   };
-  return { config: amendConfig(config, { values }), code: codeOf(base, name) };
+  return { config: amendConfig(config, { values, remove: ['block_configs'] }), code: codeOf(base, name) };
 }
 
 const codeOf = (

@@ -50,6 +50,9 @@ export async function planPadded(model: Model): Promise<PaddedPlan> {
   return { config, bytes, become };
 }
 
+/** Keys of config.json that give each block its widths. */
+const LISTS = ['layer_widths', 'block_configs'];
+
 /** Block files of families whose other loaders have heads of D/heads, whatever `head_dim` says. */
 const WITHOUT_HEAD_DIM: ReadonlySet<ModelConfig['architecture']> = new Set(['opt', 'gpt2', 'gpt_neox']);
 
@@ -77,9 +80,15 @@ function evenConfig({ config, checkpoint }: Model, text: string): string {
   const named = Object.entries(values).map(([key, value]) => [keyOf(family, key), value] as const);
   return amendConfig(text, {
     within: family.within,
-    values: Object.fromEntries(named),
-    remove: ['layer_widths', 'block_configs', ...(own ? ['head_dim'] : [])],
+    values: { ...Object.fromEntries(named), ...plainNames(checkpoint.config) },
+    remove: [...LISTS, 'auto_map', ...(own ? ['head_dim'] : [])],
   });
+}
+
+/** The names under which other programs know a family, where config.json has those of one with lists. */
+function plainNames(config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { modelType } = findFamily(config);
+  return config.block_configs == null ? {} : { model_type: modelType, architectures: ['LlamaForCausalLM'] };
 }
 
 function paddingsOf(model: Model, even: ModelConfig): ReadonlyMap<string, Padding> {

@@ -235,11 +235,15 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
 const headOf = ({ head }: FamilySpec, embeds: EmbedConfig | undefined): ImageHead =>
   head === undefined ? 'classifier' : embeds ? 'zero-shot' : 'features';
 
+/** DeciLM (Nemotron 49B and 51B) is LLaMA with a list of widths, `block_configs`. */
+const ALIASES: Readonly<Record<string, string>> = { 'nemotron-nas': 'llama' };
+
 /** The family of a config.json. @throws UnsupportedError E_UNSUPPORTED_FAMILY */
 export function findFamily(config: Json): FamilySpec {
-  const family = FAMILIES.get(String(config.model_type));
+  const type = String(config.model_type);
+  const family = FAMILIES.get(Object.hasOwn(ALIASES, type) ? ALIASES[type]! : type);
   if (family) return family;
-  const supported = [...FAMILIES.keys(), ...TOWERS.keys()].join(', ');
+  const supported = [...FAMILIES.keys(), ...Object.keys(ALIASES), ...TOWERS.keys()].join(', ');
   throw new UnsupportedError(
     'E_UNSUPPORTED_FAMILY',
     `config.json has model_type ${JSON.stringify(config.model_type)}; supported families: ${supported}.`,

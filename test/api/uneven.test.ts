@@ -61,9 +61,13 @@ describe('llama', () => {
   });
 
   test('is inspected, and every block has its widths', async () => {
-    const { widths } = await inspect(checkpoint);
+    const { widths, loads } = await inspect(checkpoint);
     expect(widths).toEqual(await widthsOf(checkpoint));
-    expect((await inspect(await makeFamily(fresh(), 'llama'))).widths).toBeNull();
+    const formsOf = (all: typeof loads) => all?.map(({ form }) => form.replace('export --to ', ''));
+    const everywhere = ['as it is', 'pack', 'hf --padded'];
+    expect(formsOf(loads)).toEqual([...everywhere.slice(0, 2), 'gguf', 'hf --custom-code', 'hf --padded']);
+    expect(formsOf((await inspect(await make('gemma2'))).loads)).toEqual(everywhere);
+    expect(await inspect(await makeFamily(fresh(), 'llama'))).toMatchObject({ widths: null, loads: null });
   });
 
   test('writes the same text packed and as a directory, and is timed', async () => {

@@ -10,7 +10,7 @@ import { blockGraph, type Model, openModel } from '../../src/model/index.js';
 import { makeFolder, useOwnCache } from '../api/make.js';
 import { codeOf } from '../checkpoint/make.js';
 import { randomTensor, rngOf } from '../engine/numbers.js';
-import { makeFamily, TEXT_FAMILIES } from '../families.js';
+import { FAMILY_CONFIGS, makeFamily, TEXT_FAMILIES } from '../families.js';
 import { ENGINE } from '../tolerances.js';
 import { unevenConfig } from '../uneven.js';
 
@@ -66,4 +66,39 @@ test('what cannot be said is refused, and equal blocks need none of it', async (
   const gpt2 = await makeFamily(join(folder, 'wide'), 'gpt2', { config: wide, blocks: 3 });
   expect(await code({ checkpoint: gpt2, padded: true })).toBe('E_UNSUPPORTED_EXPORT');
   expect(await code({ checkpoint: gpt2, customCode: true })).toBe('E_UNSUPPORTED_EXPORT');
+});
+
+test('a DeciLM becomes a plain LLaMA, or one with a list of widths', async () => {
+  const widths = [
+    [2, 40],
+    [4, 17],
+  ];
+  const config = {
+    ...{ ...FAMILY_CONFIGS.llama, model_type: 'nemotron-nas', architectures: ['DeciLMForCausalLM'] },
+    ...{ num_key_value_heads: null, intermediate_size: null, auto_map: { AutoConfig: 'configuration_decilm.X' } },
+    block_configs: widths.map(([shared, intermediate_size]) => ({
+      ...{ attention: { n_heads_in_group: shared, no_op: false }, ffn: { intermediate_size, no_op: false } },
+    })),
+  };
+  const dir = await makeFamily(join(folder, 'decilm'), 'llama', { config });
+  const own = await openModel(dir);
+  for (const how of ['padded', 'customCode']) {
+    const out = join(folder, `decilm-${how}`);
+    await exportModel({ checkpoint: dir, to: 'hf', [how]: true, out });
+    const made = await openModel(out);
+    const { model_type, block_configs, architectures } = made.checkpoint.config;
+    expect([model_type, block_configs]).toEqual(['llama', undefined]);
+    expect(architectures).toEqual([how === 'padded' ? 'LlamaForCausalLM' : 'LayerwiseLlamaForCausalLM']);
+    if (how === 'customCode') expect(made.config.widths).toEqual(own.config.widths);
+    else expect(made.config.widths[0]).toEqual({ heads: 8, kvHeads: 2, intermediate: 40 });
+    for (const block of [0, 1]) {
+      const [a, b] = [await output(own, block), await output(made, block)];
+      expect(a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0)).toBeLessThanOrEqual(
+        ENGINE.absolute,
+      );
+    }
+  }
+  expect(await readFile(join(folder, 'decilm-customCode', 'modeling_layerwise.py'), 'utf8')).toContain(
+    'class LayerwiseLlamaForCausalLM(LlamaForCausalLM):',
+  );
 });

@@ -103,6 +103,58 @@ describe('layer_widths', () => {
     expect(() => read(change)).toThrow(expect.objectContaining({ code: 'E_CHECKPOINT_CONFIG' }));
   });
 
+  describe('block_configs', () => {
+    const block = (attention: object | null, ffn: object | null) => ({ attention, ffn });
+    const plain = block({ n_heads_in_group: 2, no_op: false, window_length: null }, { intermediate_size: 40 });
+    const decilm = (...blocks: unknown[]) =>
+      read({
+        ...{ model_type: 'nemotron-nas', num_key_value_heads: null, intermediate_size: null, head_dim: undefined },
+        block_configs: blocks,
+      });
+
+    test('shares keys among the heads of the model, and an MLP is as wide as it says or as a factor does', () => {
+      const wide = block({ n_heads_in_group: 4 }, { ffn_mult: 1.3125, intermediate_size: 9 });
+      const { family, widths, stated, headDim } = decilm(plain, wide, plain);
+      // 2/3 · 1.3125 · 32 = 28, up to 256.
+      expect(widths).toEqual([of([4, 2, 40]), of([4, 1, 256]), of([4, 2, 40])]);
+      expect(stated).toEqual(of([4, 4, 256]));
+      expect([family, headDim]).toEqual(['llama', 8]);
+    });
+
+    test('the factor of Nemotron 51B gives its widths', () => {
+      const sizes = { hidden_size: 8192, num_attention_heads: 64 };
+      const of51 = (ffn_mult: number) =>
+        read({
+          ...{ model_type: 'nemotron-nas', ...sizes, head_dim: undefined, num_hidden_layers: 1 },
+          block_configs: [block({ n_heads_in_group: 8 }, { ffn_mult })],
+        }).widths[0]!.intermediate;
+      expect([5.25, 2.625, 1.3125].map(of51)).toEqual([28_672, 14_336, 7168]);
+    });
+
+    test.each([
+      ['attention.no_op', block({ n_heads_in_group: null, no_op: true }, { ffn_mult: 1 })],
+      ['ffn.no_op', block({ n_heads_in_group: 2 }, { no_op: true })],
+      ['attention.replace_with_linear', block({ n_heads_in_group: 2, replace_with_linear: true }, { ffn_mult: 1 })],
+      ['attention.window_length', block({ n_heads_in_group: 2, window_length: 9 }, { ffn_mult: 1 })],
+      ['ffn.hidden_act', block({ n_heads_in_group: 2 }, { ffn_mult: 1, hidden_act: 'gelu' })],
+    ])('%s is refused by name', (key, entry) => {
+      const error = expect.objectContaining({ code: 'E_UNSUPPORTED_CONFIG', message: expect.stringContaining(key) });
+      expect(() => decilm(plain, entry, plain)).toThrow(error);
+    });
+
+    test.each([
+      null,
+      [],
+      block(null, null),
+      block({ n_heads_in_group: 3 }, { ffn_mult: 1 }),
+      block({ n_heads_in_group: 2 }, { ffn_mult: -1 }),
+      block({ n_heads_in_group: 2 }, { ffn_mult: 1e300 }),
+      block({ n_heads_in_group: 2 }, {}),
+    ])('%j is refused', (entry) => {
+      expect(() => decilm(plain, entry, plain)).toThrow(expect.objectContaining({ code: 'E_CHECKPOINT_CONFIG' }));
+    });
+  });
+
   test('any value is read or refused with a code', () => {
     const number = fc.oneof(fc.integer({ min: -2, max: 9 }), fc.double(), fc.constantFrom(2 ** 31, 2 ** 53, '4', null));
     const entry = fc.oneof(fc.tuple(number, number, number), fc.array(number, { maxLength: 4 }), fc.jsonValue());

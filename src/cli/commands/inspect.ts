@@ -4,7 +4,7 @@ import { describeCounts } from '../../model/index.js';
 import { isPackedPath } from '../../packed/index.js';
 import { formatBytes, formatCount, formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
-import { formatBar, formatTable } from '../format.js';
+import { describeLoads, formatBar, formatFacts, formatTable } from '../format.js';
 
 export const inspectCommand = defineCommand({
   name: 'inspect',
@@ -40,11 +40,6 @@ export const inspectCommand = defineCommand({
 
 const MAX_BROKEN = 4;
 
-function formatFacts(facts: readonly (readonly [name: string, value: string])[]): string {
-  const width = Math.max(...facts.map(([name]) => name.length));
-  return facts.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');
-}
-
 function describeCheckpoint(report: CheckpointReport, linears: boolean): string {
   const facts = formatFacts([
     ['family', report.family],
@@ -75,7 +70,8 @@ function describeCheckpoint(report: CheckpointReport, linears: boolean): string 
         formatPercent(share),
         formatBar(share),
       ]);
-  return `${facts}\n\n${formatTable(rows)}`;
+  const loads = report.loads ? `\n\nLoads where:\n${describeLoads(report.loads)}` : '';
+  return `${facts}\n\n${formatTable(rows)}${loads}`;
 }
 
 type Width = 'heads' | 'kvHeads' | 'intermediate';
