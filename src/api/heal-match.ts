@@ -82,14 +82,25 @@ async function normsOf({ config, tensorNames, checkpoint }: Model): Promise<read
   return all;
 }
 
+/** Fields of a config that dropping, growing and cutting change; `windows` and `mixtures` are compared block by block. */
+const MAY_DIFFER: ReadonlySet<string> = new Set([
+  'blocks',
+  'windows',
+  'mixtures',
+  'tied',
+  'widths',
+  'stated',
+  'uneven',
+]);
+
 /**
  * Checks that `dense` can be what `model` was made from.
  * @throws OptionError E_OPTION_DENSE with what differs
  */
 export async function requireAlike(model: Model, dense: Model, matched: Matched | undefined): Promise<void> {
-  const whole = ({ config: { blocks: _, windows: __, mixtures: ___, tied: ____, ...config } }: Model) => config;
-  for (const [key, value] of Object.entries(whole(model))) {
-    const other = whole(dense)[key as keyof ReturnType<typeof whole>];
+  for (const [key, value] of Object.entries(model.config)) {
+    if (MAY_DIFFER.has(key)) continue;
+    const other = dense.config[key as keyof Model['config']];
     if (JSON.stringify(other) !== JSON.stringify(value)) differs(dense, key, value, other);
   }
   for (const [block, match] of (matched ?? []).entries()) {

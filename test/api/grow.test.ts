@@ -54,10 +54,11 @@ describe.each([...TEXT_FAMILIES.keys()])('%s', (family) => {
     const deeper = await openModel(out);
     expect(furthest(await logitsOf(deeper), await logitsOf(model))).toBe(0);
     const order = [0, 1, 2, 2, 3, 4, 4];
-    const { windows, mixtures } = model.config;
+    const { windows, mixtures, widths } = model.config;
     expect(deeper.config).toEqual({
       ...model.config,
       ...{ blocks: 7, windows: order.map((b) => windows[b]), mixtures: order.map((b) => mixtures[b]) },
+      widths: order.map((b) => widths[b]),
     });
     // Whatever else a copy is, it is not a block of zeros.
     const { rows, name } = deeper.linears[3]!.find(({ feeds }) => feeds !== 'residual')!;
