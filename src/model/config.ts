@@ -84,7 +84,7 @@ export type ModelConfig = {
   readonly maxPositions: number;
   /** Per block: the sliding-window size including the query itself; undefined means full attention. */
   readonly windows: readonly (number | undefined)[];
-  /** Per block: its experts; undefined where it has one MLP. */
+  /** Per block: its experts, whose number may differ from block to block; undefined where it has one MLP. */
   readonly mixtures: readonly (Mixture | undefined)[];
 };
 
@@ -120,6 +120,7 @@ const schema = z.object({
   layer_types: z.array(z.string()).nullish(),
   num_local_experts: size.max(10_000).nullish(),
   num_experts_per_tok: size.nullish(),
+  layer_experts: z.array(z.number().int().min(0).max(10_000)).max(10_000).nullish(),
   moe_intermediate_size: size.nullish(),
   decoder_sparse_step: size.nullish(),
   mlp_only_layers: z.array(z.number().int().min(0)).nullish(),
@@ -334,7 +335,29 @@ function mixturesOf(
   const width = rule.width === undefined ? intermediate : raw[rule.width]!;
   const mixture = { experts, perToken, width, normalised: flag(rule.normalised, config) };
   const [step, single] = rule.someBlocks ? [raw.decoder_sparse_step ?? 1, raw.mlp_only_layers ?? []] : [1, []];
-  return all.map((block) => ((block + 1) % step === 0 && !single.includes(block) ? mixture : undefined));
+  const mixtures = all.map((block) => ((block + 1) % step === 0 && !single.includes(block) ? mixture : undefined));
+  return raw.layer_experts ? withOwnNumbers(mixtures, raw.layer_experts) : mixtures;
+}
+
+/**
+ * Mixtures with `layer_experts`, the number of experts of each block, 0 where it has none. `layerwise experts` writes this key
+ * where blocks have different numbers; transformers does not know it and refuses the shapes.
+ */
+function withOwnNumbers(
+  mixtures: readonly (Mixture | undefined)[],
+  numbers: readonly number[],
+): readonly (Mixture | undefined)[] {
+  if (numbers.length !== mixtures.length)
+    malformed('layer_experts', `one number for each of ${mixtures.length} blocks`, `${numbers.length} numbers`);
+  return mixtures.map((mixture, block) => {
+    const experts = numbers[block]!;
+    const [least, most] = mixture ? [mixture.perToken, mixture.experts] : [0, 0];
+    if (experts < least || experts > most) {
+      const range = mixture ? `${least} (num_experts_per_tok) to ${most} (all)` : '0, because it has one MLP';
+      malformed('layer_experts', `for block ${block} ${range}`, experts);
+    }
+    return mixture && { ...mixture, experts };
+  });
 }
 
 /** Widths of all blocks, and experts as wide as a list says. */

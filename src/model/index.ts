@@ -5,6 +5,8 @@ export { findFamily, keyOf, type ModelConfig, readModelConfig } from './config.j
 export { amendConfig } from './config-text.js';
 export type { Classes } from './embed.js';
 export { requireEmbeds } from './embed-head.js';
+export { EXPERT_SUMS, expertGraph } from './expert-graph.js';
+export { type KeptExperts, mendExperts, renameExperts } from './experts.js';
 export { type ActivationGrid, clipOf } from './fake-quantise.js';
 export type { FamilySpec } from './families/family.js';
 export { FAMILIES } from './families/index.js';

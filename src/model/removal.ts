@@ -126,7 +126,7 @@ export function reorderConfig(text: string, orderOf: OrderOf, mending: Mending =
     edits.push({ ...members.get('max_window_layers')!, text: `${before}` });
   }
   for (const [key, span] of members) {
-    if (text[span.begin] !== '[' || NOT_PER_BLOCK.has(key) || key in numbers) continue;
+    if (text[span.begin] !== '[' || NOT_PER_BLOCK.has(key) || key in numbers || key in values) continue;
     const elements = elementsOf(text, span.begin);
     if (elements.length === blocks) edits.push({ ...span, text: inOrder(text, span, elements, order) });
   }

@@ -83,6 +83,9 @@ export type BlockValues = {
   readonly routing: Routing | undefined;
   /** The number of tokens per expert, [E]. */
   readonly tokensPerExpert: string | undefined;
+  /** What the router gives before its softmax, [N, E], and what each expert gives for its own tokens, [n, D]. */
+  readonly routerLogits: string | undefined;
+  readonly expertOutputs: readonly string[] | undefined;
 };
 
 export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
@@ -109,6 +112,8 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   private y: string | undefined;
   private routing: Routing | undefined;
   private tokensPerExpert: string | undefined;
+  private routerLogits: string | undefined;
+  private expertOutputs: readonly string[] | undefined;
 
   constructor(options: BlockBuilderOptions) {
     this.options = options;
@@ -153,11 +158,11 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
 
   /** The block's values; complete once it is built. */
   get values(): BlockValues {
-    const { sites, residuals, middle, y, routing, tokensPerExpert } = this;
+    const { sites, residuals, middle, y, routing, tokensPerExpert, routerLogits, expertOutputs } = this;
     const whole = this.normed.get(y ?? '');
     const part = this.normed.get(this.added.get(y ?? '') ?? '');
     const endNorm = whole ? { ...whole, whole: true } : part && { ...part, whole: false };
-    return { sites, residuals, middle, y, endNorm, routing, tokensPerExpert };
+    return { sites, residuals, middle, y, endNorm, routing, tokensPerExpert, routerLogits, expertOutputs };
   }
 
   get mixture(): Mixture | undefined {
@@ -171,6 +176,7 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
     const logits = g.op('Gemm', [x, weight(g, tensor(`${ROUTER}.weight`)!)], { transB: int(1) });
     const routing = route(g, logits, this.mixture!);
     this.routing = routing;
+    this.routerLogits = logits;
     const { experts } = this.mixture!;
     if (outputs === 'inputs') g.output(routing.assigned, TOKENS_PER_EXPERT, [experts, 'N']);
     else if (outputs !== 'hidden') {
@@ -185,6 +191,7 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   }
 
   combine(routing: Routing, made: readonly string[]): string {
+    this.expertOutputs = made;
     return combine(this.g, routing, made, this.mixture!);
   }
 
