@@ -12,6 +12,26 @@ export {
 } from './bits.js';
 export { countPruned, fitBudget, validateTarget } from './budget.js';
 export { DROP_METHODS, type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod } from './drop.js';
+export {
+  countByRates,
+  countByThreshold,
+  countEqually,
+  countFreely,
+  EXPERT_ALLOCATIONS,
+  EXPERT_METHODS,
+  type ExpertAllocation,
+  type ExpertMethod,
+  type ExpertSums,
+  expertFacts,
+  expertPolicy,
+  findExpertMethod,
+  keepLargest,
+  type Merge,
+  type MixtureBlock,
+  mergeExperts,
+  scoreExperts,
+  spareTarget,
+} from './experts.js';
 export { EXPORTERS, findExporter } from './export/registry.js';
 export type { Exporter, ExportLinear, ExportModel, PlanExport } from './export/target.js';
 export { countInGroups } from './groups.js';

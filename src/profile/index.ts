@@ -9,6 +9,7 @@ export {
   requireCalibration,
   startCollection,
 } from './collect.js';
+export { measureExperts } from './expert-sums.js';
 export { fillGrams, fillSquareSums, unseenExperts } from './experts.js';
 export { GRADIENT_DRAWS, measureExactGradients, measureGradients } from './gradient.js';
 export { type Grams, measureGrams, sumOverChunks } from './gram.js';
