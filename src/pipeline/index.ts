@@ -23,6 +23,7 @@ export { errorsAlone } from './errors.js';
 export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { type Growing, growTensors, type Predictions, predictLinears, requireGrowable } from './growth.js';
 export { fillLevels, type LevelStore, type Levels, levelBytes, levelsIn, openLevels } from './level-store.js';
+export { type Aligned, alignExperts, mergedTensors, requireAlignable } from './merge-experts.js';
 export { repairSeams, requireRepairable, tensorsOfSeam } from './seams.js';
 export { measureSensitivity } from './sensitivity.js';
 export { measureTable, type UnitDamages } from './sensitivity-table.js';
