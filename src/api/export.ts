@@ -94,6 +94,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportResult>
   await checkOutPath(settings.out);
   const model = await openSource(settings.checkpoint, onProgress);
   await checkOutside(settings.out, model.checkpoint.dir);
+  refuseUnevenExperts(model);
   const linears = model.linears.flat().map((linear) => ({ ...linear, name: weightName(linear) }));
   const scales = await readScales(model.checkpoint, linears);
   refuseWidths(model, settings);
@@ -151,6 +152,22 @@ function refuseWidths({ config, checkpoint }: Model, { to, uneven }: Settings): 
   if (to === 'hf' && !uneven) {
     refuseMissing('custom-code', `it or --padded, because others do not read layer_widths of ${dir}`);
   }
+}
+
+/**
+ * No other program has blocks with different numbers of experts, and none can be padded: an expert that must never be chosen
+ * needs a row whose logit is below the k-th largest for every token, and no linear function of the token is, for k of 2 or more
+ * (docs/guide/experts.md).
+ * @throws UnsupportedError E_UNSUPPORTED_EXPORT
+ */
+function refuseUnevenExperts({ config, checkpoint }: Model): void {
+  const counts = config.mixtures.flatMap((mixture) => (mixture ? [mixture.experts] : []));
+  if (new Set(counts).size <= 1) return;
+  throw new UnsupportedError(
+    'E_UNSUPPORTED_EXPORT',
+    `${checkpoint.dir}: its blocks have ${counts.join(', ')} experts (layer_experts), which no other program loads, and experts that no token is given to cannot be added exactly. Run it with Layerwise, or remove experts with --per-layer equal.`,
+    { counts },
+  );
 }
 
 async function write(model: Model, scales: ScalesFile | undefined, settings: Settings): Promise<Written> {

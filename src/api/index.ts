@@ -10,6 +10,8 @@ export { type CompareOptions, type CompareResult, compare } from './compare.js';
 export { type CompressForecast, type CompressResult, compress } from './compress.js';
 export { type DropOptions, type DropResult, drop } from './drop.js';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate.js';
+export { type ExpertsResult, experts } from './experts.js';
+export type { ExpertsOptions } from './experts-settings.js';
 export { EXPORT_FORMATS, type ExportOptions, type ExportResult, exportModel } from './export.js';
 export { type ExportPlanOptions, exportPlan } from './export-plan.js';
 export { type FrontierOptions, type FrontierResult, frontier } from './frontier.js';

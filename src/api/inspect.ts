@@ -14,7 +14,9 @@ export type CheckpointReport = {
   readonly intermediate: number;
   /** The mixture of experts, and the number of blocks that have one instead of an MLP; null if there are none. */
   readonly experts: {
+    /** The largest number of a block, and those of all that have some. */
     readonly count: number;
+    readonly counts: readonly number[];
     readonly perToken: number;
     readonly width: number;
     readonly blocks: number;
@@ -93,9 +95,11 @@ export async function inspect(
 }
 
 function describeExperts(mixtures: Model['config']['mixtures']): CheckpointReport['experts'] {
-  const [first, ...others] = mixtures.filter((mixture) => mixture !== undefined);
+  const all = mixtures.filter((mixture) => mixture !== undefined);
+  const [first] = all;
   if (first === undefined) return null;
-  return { count: first.experts, perToken: first.perToken, width: first.width, blocks: 1 + others.length };
+  const counts = all.map(({ experts }) => experts);
+  return { count: Math.max(...counts), counts, perToken: first.perToken, width: first.width, blocks: all.length };
 }
 
 /** Finds the places of NaN and infinities. Linears were counted before, so only broken ones are read again. */

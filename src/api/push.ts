@@ -15,9 +15,11 @@ import {
 import { type PushResult, type PushTarget, pushFolder, renderCard } from '../hub/index.js';
 import {
   type DropRecord,
+  type ExpertsRecord,
   type GrowRecord,
   type Manifest,
   parseDropRecord,
+  parseExpertsRecord,
   parseGrowRecord,
   parseManifest,
   parseUnlearnRecord,
@@ -58,12 +60,12 @@ export async function pushFinished(options: PushOptions): Promise<PushResult> {
   }
 }
 
-async function readRecord(run: string): Promise<Manifest | DropRecord | GrowRecord | UnlearnRecord> {
+async function readRecord(run: string): Promise<Manifest | DropRecord | ExpertsRecord | GrowRecord | UnlearnRecord> {
   const path = join(run, 'layerwise.json');
   if (!(await stat(path).catch(() => undefined))) {
     throw new OptionError(
       'E_OPTION_PUSH',
-      `${run}: expected the output of layerwise prune, drop, grow or unlearn, with its layerwise.json.`,
+      `${run}: expected the output of layerwise prune, drop, experts, grow or unlearn, with its layerwise.json.`,
       {
         option: 'run',
         got: run,
@@ -71,8 +73,9 @@ async function readRecord(run: string): Promise<Manifest | DropRecord | GrowReco
     );
   }
   const text = await readDocument(path);
-  const [, format] = /"format":\s*"(layerwise-(?:drop|grow|unlearn))"/.exec(text) ?? [];
+  const [, format] = /"format":\s*"(layerwise-(?:drop|experts|grow|unlearn))"/.exec(text) ?? [];
   if (format === 'layerwise-drop') return parseDropRecord(text, path);
+  if (format === 'layerwise-experts') return parseExpertsRecord(text, path);
   if (format === 'layerwise-unlearn') return parseUnlearnRecord(text, path);
   return format === 'layerwise-grow' ? parseGrowRecord(text, path) : parseManifest(text, path);
 }

@@ -5,6 +5,7 @@ import { readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
 import {
   type ActivationsRecord,
   type Comparison,
+  type ExpertsRecord,
   type Frontier,
   type HealRecord,
   type Manifest,
@@ -39,6 +40,9 @@ export const drawComparison = async (comparison: Comparison): Promise<string> =>
 
 export const drawHealing = async (record: HealRecord): Promise<string> =>
   (await import('../report/index.js')).renderHealing(record);
+
+export const drawExperts = async (record: ExpertsRecord): Promise<string> =>
+  (await import('../report/index.js')).renderExperts(record);
 
 export const drawActivations = async (record: ActivationsRecord): Promise<string> =>
   (await import('../report/index.js')).renderActivations(record);

@@ -10,6 +10,7 @@ import { WINDOW_STARTS } from '../text/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 import { COMPRESS_OPTIONS } from './compress-options.js';
 import { EVIDENCE_OPTIONS } from './evidence-options.js';
+import { EXPERTS_OPTIONS } from './experts-options.js';
 import { EXPORT_OPTIONS } from './export-options.js';
 import { FRONTIER_OPTIONS } from './frontier-options.js';
 import { GROW_OPTIONS } from './grow-options.js';
@@ -43,6 +44,7 @@ export const OPTIONS = {
   ...COMPRESS_OPTIONS,
   ...QUANTISE_OPTIONS,
   ...GROW_OPTIONS,
+  ...EXPERTS_OPTIONS,
   ...UNLEARN_OPTIONS,
   ...EVIDENCE_OPTIONS,
   ...IMAGE_OPTIONS,

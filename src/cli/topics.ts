@@ -2,7 +2,7 @@
 // would be a thousand characters; docs/reference/commands/help.md has them as tables.
 
 import { CRITERIA, PATTERNS, QUANTISERS } from '../operators/index.js';
-import { DROP_METHODS, GROW_METHODS, POLICIES } from '../plan/index.js';
+import { DROP_METHODS, EXPERT_METHODS, GROW_METHODS, POLICIES } from '../plan/index.js';
 import { PROFILE_MEASURES } from '../runs/index.js';
 import { QVLM } from './quantise-options.js';
 
@@ -72,6 +72,12 @@ export const TOPICS: readonly Topic[] = [
     flag: '--method',
     text: 'what layerwise grow makes new blocks of',
     rows: [...GROW_METHODS.values()].map(row),
+  },
+  {
+    name: 'mixtures',
+    flag: '--method',
+    text: 'which experts layerwise experts removes, and what becomes of them',
+    rows: [...EXPERT_METHODS.values()].map(row),
   },
   {
     name: 'quantisers',

@@ -2,13 +2,21 @@
 // sparsity by block, the command). The licence lines are copied from the source’s card. Like the record, it has no times
 // and no paths of this machine.
 
-import type { DropRecord, Evaluation, GrowRecord, Manifest, ManifestText, UnlearnRecord } from '../records/index.js';
+import type {
+  DropRecord,
+  Evaluation,
+  ExpertsRecord,
+  GrowRecord,
+  Manifest,
+  ManifestText,
+  UnlearnRecord,
+} from '../records/index.js';
 import { describeStart, describeValues, formatPercent, formatPerplexity, wordsOfLoss } from '../words/index.js';
 
 export type CardInput = {
   /** The repository that the card is for. */
   readonly repo: string;
-  readonly record: Manifest | DropRecord | GrowRecord | UnlearnRecord;
+  readonly record: Manifest | DropRecord | ExpertsRecord | GrowRecord | UnlearnRecord;
   /** The source's card, where it has one. */
   readonly sourceCard?: string | undefined;
 };
@@ -40,6 +48,8 @@ function describe(record: CardInput['record'], source: string): string[] {
       return describePruning(record, source);
     case 'layerwise-drop':
       return describeRemoval(record, source);
+    case 'layerwise-experts':
+      return describeExperts(record, source);
     case 'layerwise-grow':
       return describeGrowth(record, source);
     case 'layerwise-unlearn':
@@ -51,6 +61,7 @@ function describe(record: CardInput['record'], source: string): string[] {
 
 const TAGS = {
   'layerwise-drop': ['pruned', 'layer-removal'],
+  'layerwise-experts': ['pruned', 'expert-pruning'],
   'layerwise-grow': ['depth-up-scaling'],
   'layerwise-unlearn': ['unlearning'],
 } as const;
@@ -124,6 +135,26 @@ function describeRemoval(record: DropRecord, source: string): string[] {
     '## How it was made',
     ...describeText('Calibration', texts.calibration),
     `Seed ${seed}, on ${tool.device}. \`layerwise.json\` is the record of the run, with the SHA-256 of every file it read.`,
+  ];
+}
+
+function describeExperts(record: ExpertsRecord, source: string): string[] {
+  const { method, experts, blocks, parameters, dense, pruned, texts, command, tool, seed } = record;
+  const rows = [
+    ['dense', formatPerplexity(dense.validation), formatPerplexity(dense.test)],
+    [method, formatPerplexity(pruned.validation), formatPerplexity(pruned.test)],
+  ];
+  const uneven = new Set(blocks.map(({ kept }) => kept.length)).size > 1;
+  const loads = uneven
+    ? 'Its blocks have different numbers of experts (`layer_experts` in config.json), which Layerwise runs and transformers refuses.'
+    : 'It loads like its source.';
+  return [
+    `${source} with ${experts.after} of its ${experts.before} experts, chosen by ${method} with Layerwise ${tool.version}; ${formatPercent(parameters.after / parameters.before)} of the parameters are left. Nothing was trained afterwards. ${loads}`,
+    ...(texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : []),
+    '## How it was made',
+    ...describeText('Calibration', texts.calibration),
+    `\`\`\`sh\n${command}\n\`\`\``,
+    `Seed ${seed}, on ${tool.device}. \`layerwise.json\` is the record of the run, with the SHA-256 of every file it read; \`report.html\` shows it.`,
   ];
 }
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type ManifestText, textSchema } from './manifest.js';
 
 const recordSchema = z.object({
-  format: z.enum(['layerwise-run', 'layerwise-drop', 'layerwise-activations']),
+  format: z.enum(['layerwise-run', 'layerwise-drop', 'layerwise-experts', 'layerwise-activations']),
   texts: z.object({ calibration: textSchema.nullable() }),
 });
 

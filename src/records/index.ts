@@ -4,6 +4,7 @@ export { readCalibration } from './calibration.js';
 export { type Comparison, type ComparisonRow, comparisonSchema } from './comparison.js';
 export { type DropRecord, parseDropRecord } from './drop.js';
 export type { Evaluation, LossName, Trial } from './evaluation.js';
+export { type ExpertsRecord, parseExpertsRecord } from './experts.js';
 export { type Fidelity, type FidelityNumbers, type GreedyDivergence, readFidelity } from './fidelity.js';
 export { findFront } from './front.js';
 export {

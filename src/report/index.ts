@@ -1,5 +1,6 @@
 export { renderActivations } from './activations.js';
 export { renderComparison } from './comparison.js';
+export { renderExperts } from './experts.js';
 export { frontierPicture, renderFrontier } from './frontier.js';
 export { renderHealing } from './heal.js';
 export { renderReport } from './report.js';

@@ -3,6 +3,7 @@ import { compareCommand } from './compare.js';
 import { compressCommand } from './compress.js';
 import { dropCommand } from './drop.js';
 import { evaluateCommand } from './evaluate.js';
+import { expertsCommand } from './experts.js';
 import { exportCommand } from './export.js';
 import { frontierCommand } from './frontier.js';
 import { generateCommand } from './generate.js';
@@ -28,6 +29,7 @@ export const COMMANDS = [
   frontierCommand,
   dropCommand,
   growCommand,
+  expertsCommand,
   unlearnCommand,
   healCommand,
   packCommand,

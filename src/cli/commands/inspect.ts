@@ -97,8 +97,11 @@ function describeBroken({ broken }: CheckpointReport): string {
   );
 }
 
-const describeExperts = ({ count, perToken, width, blocks }: NonNullable<CheckpointReport['experts']>): string =>
-  `${count} of width ${width} in ${blocks} blocks, ${perToken} for each token; the router is not pruned`;
+function describeExperts({ count, counts, perToken, width }: NonNullable<CheckpointReport['experts']>): string {
+  const least = Math.min(...counts);
+  const number = least === count ? count : `${least} to ${count}`;
+  return `${number} of width ${width} in ${counts.length} blocks, ${perToken} for each token; the router is not pruned`;
+}
 
 /** The sizes of a packed model; `layerwise pack` prints the same for what it wrote. */
 export function describePacked(report: PackedReport, linears: boolean): string {
