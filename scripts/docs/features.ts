@@ -18,6 +18,11 @@ const PAPERS = [
     'LESA ([2502.13794](https://arxiv.org/abs/2502.13794))',
     '`grow --method lesa`, with a ridge in place of its network; then `heal --train new`',
   ],
+  ['REAP ([2510.13999](https://arxiv.org/abs/2510.13999))', '`experts --method reap`'],
+  [
+    'M-SMoE ([2310.01334](https://arxiv.org/abs/2310.01334))',
+    '`experts --method merge`; the router’s rows go ([what differs](docs/guide/experts.md))',
+  ],
   ['Adaptive RMU ([2408.06223](https://arxiv.org/abs/2408.06223))', '`unlearn --method adaptive-rmu`'],
   [
     'ILO ([2102.07364](https://arxiv.org/abs/2102.07364))',
@@ -63,7 +68,7 @@ checks the number and the places of its zeros for ${coverPairs(cells, valuesOf).
 every pattern, and every criterion each of its patterns. \`LAYERWISE_TEST_MATRIX=full\` tests all cells. The logits of each family
 equal those of transformers, before and after Wanda (\`test/model/families.test.ts\`, \`test/pipeline/families.test.ts\`). Each
 family also runs through all of \`prune\`, \`evaluate\`, \`inspect\`, \`drop\` with and without repair (\`test/api/families.test.ts\`)
-\`grow\` by every method (\`test/api/grow.test.ts\`; [what is refused](docs/guide/depth.md)) and \`unlearn\` (\`test/api/unlearn.test.ts\`). Every [allocation policy](docs/reference/policies.md) goes
+\`grow\` by every method (\`test/api/grow.test.ts\`; [what is refused](docs/guide/depth.md)) and \`unlearn\` (\`test/api/unlearn.test.ts\`), and the mixtures through \`experts\` (\`test/api/experts.test.ts\`). Every [allocation policy](docs/reference/policies.md) goes
 with every criterion and with every pattern (\`test/api/matrix.test.ts\`, over its own table in the same way).
 
 ${table}

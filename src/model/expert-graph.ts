@@ -3,8 +3,8 @@
 //   tokensPerExpert  |X_j|, the number of tokens given to expert j: [E]
 //   contribution     Σ_{x ∈ X_j} g_j(x)·‖f_j(x)‖₂: [E], g_j the weight that the model multiplies the expert's output f_j by
 //   agreement        ΛᵀΛ, Λ the router's logits of all tokens [N, E]: [E, E]
-// REAP's score is contribution / tokens (arXiv 2510.13999, eq. 9); M-SMoE's similarity of two experts is the cosine of their
-// columns of Λ (arXiv 2310.01334, §3.2), which is agreement_ij / √(agreement_ii · agreement_jj).
+// REAP's score is contribution / tokens (arXiv 2510.13999); M-SMoE's similarity of two experts is the cosine of their
+// columns of Λ (arXiv 2310.01334), which is agreement_ij / √(agreement_ii · agreement_jj).
 
 import { type Graph, GraphBuilder, int } from '../graph/index.js';
 import { buildWith } from './blocks/architectures.js';

@@ -1,4 +1,4 @@
-// Merging of experts (M-SMoE, arXiv 2310.01334, §3.2): an expert that goes is averaged into one that stays, weighted by how
+// Merging of experts (M-SMoE, arXiv 2310.01334): an expert that goes is averaged into one that stays, weighted by how
 // many tokens each was given,
 //   W = Σ_e n_e·P_e(W_e) / Σ_e n_e,   e the expert that stays and those merged into it.
 // The neurons of an expert have no order of their own, so P_e first puts those of e in the order of the one that stays: the

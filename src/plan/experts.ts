@@ -6,7 +6,7 @@
 //            (arXiv 2502.14770): the rate rises with depth by β. `global`: the experts with the smallest scores of the whole
 //            model go. Of equal scores the later block's goes first, and in it the higher index.
 // Methods and their scores, from tokens |X_j| and contributions Σ g_j·‖f_j‖₂ (model/expert-graph.ts):
-//   reap        contribution / tokens, 0 without tokens (REAP, arXiv 2510.13999, eq. 9)
+//   reap        contribution / tokens, 0 without tokens (REAP, arXiv 2510.13999)
 //   frequency   tokens
 //   merge       tokens; the others are merged into those that stay (M-SMoE, arXiv 2310.01334): each into the one whose router
 //               logits are most like its own (cosine over all tokens), of equal ones the lower index.

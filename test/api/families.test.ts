@@ -22,8 +22,8 @@ beforeAll(async () => {
 
 /** What `inspect` says of mixtures, three blocks deep. */
 const EXPERTS: Readonly<Record<string, unknown>> = {
-  mixtral: { count: 5, perToken: 2, width: 48, blocks: 3 },
-  qwen3_moe: { count: 6, perToken: 2, width: 16, blocks: 1 },
+  mixtral: { count: 5, counts: [5, 5, 5], perToken: 2, width: 48, blocks: 3 },
+  qwen3_moe: { count: 6, counts: [6], perToken: 2, width: 16, blocks: 1 },
 };
 
 /** Logits of `model` on a few windows, its blocks being those of `source` with the numbers `blocks`. */

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/cli/index.js';
 import { startHost } from '../engine/webgpu.js';
+import { makeFamily } from '../families.js';
 import { limit } from '../scale.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -217,6 +218,40 @@ describe('inspect, plan, evaluate', () => {
     expect(wrong.code).toBe(2);
     expect(JSON.parse(wrong.stdout).error.code).toBe('E_OPTION_TASKS');
   });
+});
+
+test('experts: a document, a page, a report, and a record whose command makes the same again', async () => {
+  const mixture = await makeFamily(join(dir, 'mixture'), 'mixtral');
+  const out = join(dir, 'fewer-experts');
+  const words = ['--keep', '0.6', '--calibration', texts.calibration, '--test', texts.test, ...SMALL];
+  const free = ['--per-layer', 'free', '--beta', '-0.5', '--greedy-tokens', '4'];
+  const first = await layerwise('experts', mixture, ...words, ...free, '--out', out, '--json');
+  expect(first.stderr).toContain('measuring experts');
+  expect(first.code).toBe(0);
+  const { seconds: _, out: __, fidelity, ...recorded } = JSON.parse(first.stdout);
+  expect(Object.keys(recorded)).toEqual([
+    ...['method', 'keep', 'perLayer', 'allocation', 'blocks', 'experts', 'parameters', 'dense', 'pruned'],
+  ]);
+  expect(recorded).toMatchObject({
+    ...{ method: 'reap', keep: 0.6, perLayer: 'free', allocation: { policy: 'atp', values: { beta: -0.5 } } },
+    experts: { before: 10, after: 6 },
+  });
+  expect(fidelity).toMatchObject({ text: 'test', divergence: expect.any(Number) });
+  const record = JSON.parse(await readFile(join(out, 'layerwise.json'), 'utf8'));
+  expect(record).toMatchObject({ format: 'layerwise-experts', ...recorded });
+  expect(await readFile(join(out, 'report.html'), 'utf8')).toContain('Which experts stay');
+  const again = join(dir, 'fewer-experts-again');
+  const command = record.command.replace('<dir>', again).split(' ').slice(1);
+  expect((await layerwise(...command, '--threads', '2')).code).toBe(0);
+  for (const file of ['model.safetensors', 'config.json', 'layerwise.json', 'report.html'])
+    expect([file, await readFile(join(again, file))]).toEqual([file, await readFile(join(out, file))]);
+  const page = await layerwise('experts', mixture, ...words, '--out', join(dir, 'equal-experts'));
+  expect(page.stdout).toMatch(/block 1 +3 of 5 +\d, \d\n/);
+  expect(page.stdout).toMatch(/6 of 10 experts and \d+\.\d\d % of the parameters are left/);
+  expect(page.stdout).toContain('It loads wherever the source does.');
+  const wrong = await layerwise('experts', model, ...words, '--out', join(dir, 'not-written'), '--json');
+  expect(wrong.code).toBe(1);
+  expect(JSON.parse(wrong.stdout).error.code).toBe('E_UNSUPPORTED_EXPERTS');
 });
 
 test('drop: a document, a page, and a checkpoint that other commands read', async () => {

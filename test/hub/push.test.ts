@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ProgressEvent } from '../../src/base/index.js';
 import { checkPush, pushFolder, renderCard } from '../../src/hub/index.js';
-import type { DropRecord } from '../../src/records/index.js';
+import type { DropRecord, ExpertsRecord } from '../../src/records/index.js';
 import { makeManifest } from '../report/manifest.js';
 import { makeFolder, settingsOf, useHub, WEIGHTS } from './make.js';
 
@@ -232,6 +232,36 @@ describe('the card', () => {
     });
     expect(repaired).toContain('fitted in closed form into the blocks beside them (2)');
     expect(repaired).toContain('| without 2 blocks | – | 99.000 |\n| repaired | – | 12.500 |');
+  });
+
+  test('of a mixture that lost experts', () => {
+    const record: ExpertsRecord = {
+      format: 'layerwise-experts',
+      version: 1,
+      tool: { version: '0.1.0', device: 'cpu' },
+      command: 'layerwise experts org/base --keep 0.5',
+      source: { name: 'org/base', commit, family: 'mixtral', blocks: 1, hashes: {} },
+      seed: 0,
+      texts: { calibration: null, validation: null, test: manifest.texts.test },
+      method: 'reap',
+      keep: 0.5,
+      perLayer: 'equal',
+      blocks: [{ block: 0, kept: [1, 3], scores: [0, 1, 0, 1], tokens: [0, 4, 0, 4] }],
+      experts: { before: 4, after: 2 },
+      parameters: { before: 100, after: 60 },
+      dense: { validation: null, test: 10 },
+      pruned: { validation: null, test: 12.5 },
+    };
+    const card = renderCard({ repo: 'me/m', record });
+    expect(card).toContain('with 2 of its 4 experts, chosen by reap');
+    expect(card).toContain('60.00 % of the parameters are left');
+    expect(card).toContain('It loads like its source.');
+    expect(card).toContain('| reap | – | 12.500 |');
+    expect(card).toContain(record.command);
+    expect(frontOf(card)).toContain('  - expert-pruning');
+    const other = { block: 1, kept: [0, 1, 2], scores: [1, 1, 1, 0], tokens: [2, 3, 3, 0] };
+    const uneven = renderCard({ repo: 'me/m', record: { ...record, blocks: [...record.blocks, other] } });
+    expect(uneven).toContain('which Layerwise runs and transformers refuses');
   });
 
   test('of a model with more blocks', () => {

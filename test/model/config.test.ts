@@ -41,6 +41,37 @@ describe('mixtures of experts', () => {
     expect(mixturesOf({ ...change, norm_topk_prob: true })[0]).toEqual({ ...mixture, normalised: true });
   });
 
+  test('layer_experts gives each block its own number, 0 where it has one MLP', () => {
+    const mixtral = { model_type: 'mixtral', num_local_experts: 6, num_experts_per_tok: 3 };
+    const mixture = { experts: 6, perToken: 3, width: 128, normalised: true };
+    expect(mixturesOf({ ...mixtral, layer_experts: [6, 3] })).toEqual([mixture, { ...mixture, experts: 3 }]);
+    expect(mixturesOf({ ...mixtral, layer_experts: null })).toEqual([mixture, mixture]);
+    const qwen = { model_type: 'qwen3_moe', num_experts: 10, mlp_only_layers: [0], layer_experts: [0, 9] };
+    expect(mixturesOf(qwen).map((one) => one?.experts)).toEqual([undefined, 9]);
+    expect(() => mixturesOf({ ...qwen, layer_experts: [9, 9] })).toThrow(
+      /layer_experts: expected for block 0 0.*got 9/,
+    );
+  });
+
+  test.each([
+    ['too few numbers', [6], /layer_experts: expected one number for each of 2 blocks, got "1 numbers"/],
+    ['too many', [6, 6, 6], /layer_experts: expected one number for each of 2 blocks/],
+    ['fewer than a token is given to', [6, 2], /layer_experts: expected for block 1 3 .*to 6.*, got 2/],
+    ['none', [0, 6], /layer_experts: expected for block 0 3/],
+    ['more than there are', [7, 6], /layer_experts: expected for block 0 3 .*to 6.*, got 7/],
+    ['a fraction', [5.5, 6], /layer_experts/],
+    ['below 0', [-1, 6], /layer_experts/],
+    ['a huge number', [1e300, 6], /layer_experts/],
+    ['no numbers', ['6', '6'], /layer_experts/],
+    ['no list', 6, /layer_experts/],
+    ['an object', { length: 2 }, /layer_experts/],
+  ])('layer_experts is refused where it has %s', (_, layer_experts, message) => {
+    const change = { model_type: 'mixtral', num_local_experts: 6, num_experts_per_tok: 3, layer_experts };
+    const read = () => mixturesOf(change);
+    expect(read).toThrow(message);
+    expect(read).toThrow(expect.objectContaining({ code: 'E_CHECKPOINT_CONFIG' }));
+  });
+
   test('qwen3_moe has its window in all blocks, whatever max_window_layers says', () => {
     const change = { model_type: 'qwen3_moe', sliding_window: 9, max_window_layers: 1 };
     expect(readModelConfig({ ...base, ...change, use_sliding_window: true }).windows).toEqual([9, 9]);
