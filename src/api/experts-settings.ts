@@ -90,12 +90,12 @@ export function normaliseExperts(options: ExpertsOptions): ExpertsSettings {
   const perLayer = oneOf('per-layer', options.perLayer ?? 'equal', ['equal', 'free']);
   const free = perLayer === 'free';
   if (options.allocation !== undefined && !free)
-    conflict('allocation', 'per-layer equal', 'all blocks keep the same number');
+    conflict('allocation', `per-layer ${perLayer}`, 'all blocks keep the same number');
   const allocation = free
     ? oneOf('allocation', options.allocation ?? DEFAULTS.allocation, EXPERT_ALLOCATIONS)
     : undefined;
   if (beta !== undefined && allocation !== 'atp')
-    conflict('beta', free ? `allocation ${allocation}` : 'per-layer equal', 'it is a number of atp');
+    conflict('beta', free ? `allocation ${allocation}` : `per-layer ${perLayer}`, 'it is a number of atp');
   if (allocation === 'atp' && beta === undefined && validation === undefined)
     refuseMissing('validation', 'a text file, because β is searched on it, or a value by --beta');
   return {

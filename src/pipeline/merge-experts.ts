@@ -14,7 +14,7 @@ import type { Merge } from '../plan/index.js';
 import { findNonFinite, fromFloat32, transpose } from '../tensor/index.js';
 
 /** The time of an assignment grows with the cube of the width; at this one it is about half a minute. */
-export const MOST_NEURONS = 4096;
+const MOST_NEURONS = 4096;
 
 /** An expert and the order that its neurons are read in: that of the expert it is merged into. */
 export type Aligned = Merge & { readonly order: readonly number[] };
