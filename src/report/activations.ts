@@ -1,10 +1,9 @@
 // report.html of quantised weights and activations, from its record: what it costs, which layers were searched together and what
 // stayed of it, the clips, and the command.
 
+import { escapeHtml, type Html, note, page, type Row, section, table } from '../page/index.js';
 import { type ActivationsRecord, pairedInterval } from '../records/index.js';
 import { formatNats, formatPerplexity } from '../words/index.js';
-import { escapeHtml, type Html, note, type Row, section, table } from './html.js';
-import { page } from './page.js';
 import { shortOrigin, textsTable } from './sections/origin.js';
 
 const MODELS = {

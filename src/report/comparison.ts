@@ -1,14 +1,23 @@
 // compare.html from the record of a comparison: for each target a table of all policies, their rates, and their errors on
 // one axis; for all targets together, perplexity against sparsity.
 
+import {
+  drawLines,
+  escapeHtml,
+  figure,
+  formatPercent,
+  formatRatios,
+  formatTarget,
+  type Html,
+  keyOfLines,
+  note,
+  page,
+  section,
+  table,
+} from '../page/index.js';
 import type { Comparison, ComparisonRow, Evaluation } from '../records/index.js';
 import { describeValues, formatLoss, wordsOfLoss } from '../words/index.js';
-import { drawLines } from './charts.js';
 import { fidelityTable } from './fidelity.js';
-import { escapeHtml, figure, type Html, note, section, table } from './html.js';
-import { formatPercent, formatRatios, formatTarget } from './numbers.js';
-import { page } from './page.js';
-import { keyOfLines } from './palette.js';
 import { taskTable } from './tasks.js';
 
 /** One self-contained HTML document. Equal records give equal bytes. */

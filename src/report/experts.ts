@@ -1,12 +1,20 @@
 // report.html of a removal of experts, from its record: what it cost, which experts stay of each block, their scores, the trials.
 
+import {
+  drawLines,
+  escapeHtml,
+  figure,
+  type Html,
+  keyOfLines,
+  note,
+  page,
+  type Row,
+  section,
+  table,
+} from '../page/index.js';
 import type { ExpertsRecord } from '../records/index.js';
 import { formatPercent, formatPerplexity } from '../words/index.js';
-import { drawLines } from './charts.js';
 import { fidelityTable } from './fidelity.js';
-import { escapeHtml, figure, type Html, note, type Row, section, table } from './html.js';
-import { page } from './page.js';
-import { keyOfLines } from './palette.js';
 import { shortOrigin, textsTable } from './sections/origin.js';
 
 const SCORES = {

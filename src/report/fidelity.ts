@@ -1,9 +1,8 @@
 // How far models are from their dense model, in one table: a row for each model that was compared.
 
+import { formatPercent, type Html, type Row, table } from '../page/index.js';
 import { type Fidelity, readFidelity } from '../records/index.js';
 import { formatNats } from '../words/index.js';
-import { type Html, type Row, table } from './html.js';
-import { formatPercent } from './numbers.js';
 
 export type ComparedModel = {
   readonly name: Html;

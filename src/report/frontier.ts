@@ -1,12 +1,24 @@
 // frontier.html and frontier.svg from the record of a frontier: the table of all forms, and KL against bytes and against
 // speed with the fronts joined. Forms are numbers in the pictures; their names are in the table and in the list.
 
+import {
+  drawFront,
+  escapeHtml,
+  FORM_MARKS,
+  type FrontPoint,
+  type Html,
+  keyOfForms,
+  list,
+  markOfForm,
+  note,
+  PALETTE,
+  page,
+  type Row,
+  section,
+  table,
+} from '../page/index.js';
 import { CONTENDER_KINDS, type ContenderKind, type Frontier, readContender } from '../records/index.js';
 import { describeStart, formatBytes, formatCount, frontierTable, nameFronts } from '../words/index.js';
-import { drawFront, type FrontPoint } from './charts.js';
-import { escapeHtml, type Html, list, note, type Row, section, table } from './html.js';
-import { page } from './page.js';
-import { FORM_MARKS, keyOfForms, markOfForm, PALETTE } from './palette.js';
 
 const KINDS: Readonly<Record<ContenderKind, string>> = {
   dense: 'float32',

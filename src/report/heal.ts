@@ -1,11 +1,19 @@
 // report.html of a healing, from its record: what it gained, the loss curves, the texts, and the command.
 
+import {
+  drawLines,
+  escapeHtml,
+  figure,
+  type Html,
+  keyOfLines,
+  note,
+  page,
+  type Row,
+  section,
+  table,
+} from '../page/index.js';
 import { type HealRecord, readFidelity } from '../records/index.js';
 import { formatCount, formatNats, formatPercent, formatPerplexity } from '../words/index.js';
-import { drawLines } from './charts.js';
-import { escapeHtml, figure, type Html, note, type Row, section, table } from './html.js';
-import { page } from './page.js';
-import { keyOfLines } from './palette.js';
 import { shortOrigin, textsTable } from './sections/origin.js';
 
 /** One self-contained HTML document. Equal records give equal bytes. */

@@ -1,11 +1,9 @@
 // report.html from the record of a run alone. One self-contained document that opens from disk: no script, no font, no
 // picture from elsewhere. Sections whose numbers are not in the record are left out. Equal records give equal bytes.
 
+import { escapeHtml, formatTarget, page } from '../page/index.js';
 import type { Manifest } from '../records/index.js';
 import { formatNumber } from '../words/index.js';
-import { escapeHtml } from './html.js';
-import { formatTarget } from './numbers.js';
-import { page } from './page.js';
 import { describePlan, policyName } from './reading.js';
 import { bitsSection } from './sections/bits.js';
 import { errorSection } from './sections/errors.js';

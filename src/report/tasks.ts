@@ -1,8 +1,8 @@
 // Zero-shot accuracies of several models in one table: a row for each model, a column for each task.
 
+import { escapeHtml, type Html, note, type Row, section, table } from '../page/index.js';
 import type { Estimate, Manifest, TaskScores, TaskSetup } from '../records/index.js';
 import { formatAccuracy } from '../words/index.js';
-import { escapeHtml, type Html, note, type Row, section, table } from './html.js';
 import { describePlan, isUniform } from './reading.js';
 
 type ScoredModel = {

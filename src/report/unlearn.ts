@@ -1,12 +1,20 @@
 // report.html of an unlearning, from its record: what was suppressed and what was kept, what brings it back, the trials, the
 // loss curve, and the command.
 
+import {
+  drawLines,
+  escapeHtml,
+  figure,
+  type Html,
+  keyOfLines,
+  note,
+  page,
+  type Row,
+  section,
+  table,
+} from '../page/index.js';
 import { knownParts, type UnlearnRecord } from '../records/index.js';
 import { changeTable, formatAccuracy, formatNats, formatPercent } from '../words/index.js';
-import { drawLines } from './charts.js';
-import { escapeHtml, figure, type Html, note, type Row, section, table } from './html.js';
-import { page } from './page.js';
-import { keyOfLines } from './palette.js';
 import { shortOrigin, textsTable } from './sections/origin.js';
 
 const LEAKS = {

@@ -18,7 +18,7 @@ const FLAGS = new Set([
 ]);
 
 /** Style sheets and pages have custom properties, which look alike. */
-const STYLES = /^(report\/|server\/page)/;
+const STYLES = /^(page\/|server\/page)/;
 
 /** Functions that make `--name` of an argument, with the places of such arguments. */
 const NAMING: Readonly<Record<string, readonly number[]>> = {

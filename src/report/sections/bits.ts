@@ -1,7 +1,7 @@
 // Bits per block of a quantised model, counted from the files that were written.
 
+import { escapeHtml, type Html, note, section, table } from '../../page/index.js';
 import type { Manifest } from '../../records/index.js';
-import { escapeHtml, type Html, note, section, table } from '../html.js';
 
 export function bitsSection({ bits }: Manifest): Html {
   if (!bits) return '';

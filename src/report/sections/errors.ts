@@ -2,10 +2,18 @@
 // chosen block alone, what the uniform plan carries on, what the chosen plan carries on, and, where the chosen model follows
 // the dense stream, what it would carry on without.
 
+import {
+  drawErrors,
+  drawLines,
+  escapeHtml,
+  figure,
+  type Html,
+  keyOf,
+  keyOfLines,
+  section,
+  table,
+} from '../../page/index.js';
 import type { Manifest } from '../../records/index.js';
-import { drawErrors, drawLines } from '../charts.js';
-import { escapeHtml, figure, type Html, section, table } from '../html.js';
-import { keyOf, keyOfLines } from '../palette.js';
 import { isUniform, policyName } from '../reading.js';
 
 type Curve = { readonly name: string; readonly errors: readonly number[] };

@@ -1,9 +1,8 @@
 // How far uniform and the chosen plan are from the dense model: divergence, agreement, and where greedy texts part.
 
+import { escapeHtml, formatPercent, type Html, list, note, section } from '../../page/index.js';
 import { type Fidelity, type Manifest, readFidelity } from '../../records/index.js';
 import { type ComparedModel, fidelityTable } from '../fidelity.js';
-import { escapeHtml, type Html, list, note, section } from '../html.js';
-import { formatPercent } from '../numbers.js';
 import { describePlan, isUniform } from '../reading.js';
 
 export function fidelitySection(manifest: Manifest): Html {

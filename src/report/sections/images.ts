@@ -1,9 +1,9 @@
 // What a run cost on images: accuracy with intervals, paired against the dense model; the classes that lost most; images that the
 // dense model gets right and the chosen one does not. Pictures are in the page only where the run that drew it had the images.
 
+import { escapeHtml, type Html, note, type Row, section, table } from '../../page/index.js';
 import { accuracyGain, accuracyWithin, lossesByClass, type Manifest, type ResultRow } from '../../records/index.js';
 import { formatGain, formatShare } from '../../words/index.js';
-import { escapeHtml, type Html, note, type Row, section, table } from '../html.js';
 import { describePlan, isUniform } from '../reading.js';
 
 /** PNG files of images by their place in the test set. */

@@ -1,8 +1,8 @@
 // How the checkpoint was made: the texts that its numbers depend on, and the command that makes it again.
 
+import { escapeHtml, type Html, list, type Row, section, table } from '../../page/index.js';
 import type { Manifest, ManifestText } from '../../records/index.js';
 import { formatCount } from '../../words/index.js';
-import { escapeHtml, type Html, list, type Row, section, table } from '../html.js';
 
 export const textSection = ({ texts }: Manifest): Html => section('texts', 'Texts', textsTable(texts));
 

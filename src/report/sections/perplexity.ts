@@ -1,9 +1,17 @@
 // The result table: the dense model, uniform and the chosen plan on each text they were scored on, with paired intervals.
 
+import {
+  escapeHtml,
+  formatCompared,
+  formatEstimate,
+  type Html,
+  note,
+  type Row,
+  section,
+  table,
+} from '../../page/index.js';
 import type { Manifest, ResultRow } from '../../records/index.js';
 import { describeGains, type LossWords, warnOfGains, wordsOfLoss } from '../../words/index.js';
-import { escapeHtml, type Html, note, type Row, section, table } from '../html.js';
-import { formatCompared, formatEstimate } from '../numbers.js';
 import { compare, describePlan, isUniform, scored, type Which } from '../reading.js';
 
 type Line = { readonly name: string; readonly row: ResultRow; readonly compared: boolean; readonly chosen: boolean };

@@ -1,12 +1,23 @@
 // What the search tried: validation perplexity relative to uniform, with paired intervals, against the number that was
 // searched (such as β), or against the trial’s number where several were searched.
 
+import {
+  drawSearch,
+  escapeHtml,
+  figure,
+  formatEstimate,
+  formatRatios,
+  type Html,
+  type KeyEntry,
+  keyOf,
+  note,
+  searchTop,
+  section,
+  type TrialPoint,
+  table,
+} from '../../page/index.js';
 import type { Manifest, Trial } from '../../records/index.js';
 import { describeValues, formatNats, formatNumber, symbolOf, wordsOfLoss } from '../../words/index.js';
-import { drawSearch, searchTop, type TrialPoint } from '../charts.js';
-import { escapeHtml, figure, type Html, note, section, table } from '../html.js';
-import { formatEstimate, formatRatios } from '../numbers.js';
-import { type KeyEntry, keyOf } from '../palette.js';
 import { chosenTrial } from '../reading.js';
 
 export function searchSection(manifest: Manifest): Html {

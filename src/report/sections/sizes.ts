@@ -1,9 +1,8 @@
 // The size of the checkpoint, which pruning does not change, and the size that a packed format could have.
 
+import { escapeHtml, formatPercent, type Html, list, note, section } from '../../page/index.js';
 import type { Manifest } from '../../records/index.js';
 import { formatBytes, formatCount, formatNumber } from '../../words/index.js';
-import { escapeHtml, type Html, list, note, section } from '../html.js';
-import { formatPercent } from '../numbers.js';
 
 export function sizeSection({ source, sparsity }: Manifest): Html {
   const s = sparsity.realised;

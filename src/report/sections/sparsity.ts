@@ -1,10 +1,17 @@
 // Sparsity per block, counted from the files that were written, against the target.
 
+import {
+  drawSparsity,
+  escapeHtml,
+  figure,
+  formatPercent,
+  formatTarget,
+  type Html,
+  keyOf,
+  section,
+  table,
+} from '../../page/index.js';
 import type { Manifest } from '../../records/index.js';
-import { drawSparsity } from '../charts.js';
-import { escapeHtml, figure, type Html, section, table } from '../html.js';
-import { formatPercent, formatTarget } from '../numbers.js';
-import { keyOf } from '../palette.js';
 import { isUniform, policyName } from '../reading.js';
 
 export function sparsitySection(manifest: Manifest): Html {

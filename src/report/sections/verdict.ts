@@ -1,9 +1,8 @@
 // The result of the run in plain words, computed from the losses in the record; empty where nothing was scored.
 
+import { escapeHtml, formatCompared, formatPercent, type Html } from '../../page/index.js';
 import type { Manifest } from '../../records/index.js';
 import { describeValues, formatNumber, type LossWords, wordsOfLoss } from '../../words/index.js';
-import { escapeHtml, type Html } from '../html.js';
-import { formatCompared, formatPercent } from '../numbers.js';
 import { type Comparison, compare, decisiveText, isUniform, policyName, scored } from '../reading.js';
 
 const WORDS = {
