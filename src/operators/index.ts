@@ -34,5 +34,6 @@ export { refit } from './sparsify/refit.js';
 export { CRITERIA, findCriterion, refitCriterion } from './sparsify/registry.js';
 export { scoreRia } from './sparsify/ria.js';
 export { selectRank } from './sparsify/select.js';
+export { keepSlices } from './sparsify/slices.js';
 export { pruneSparseGpt, type SparseGptPattern } from './sparsify/sparsegpt.js';
 export { scoreWanda } from './sparsify/wanda.js';
