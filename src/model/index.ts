@@ -55,3 +55,12 @@ export { type BlockEnd, NORM_SUMS, SEAM_INPUTS, seamGraph } from './seam.js';
 export { blockTensors, inPlace, type Linear, linearsOf, modelTensors, tensorNamesOf } from './tensor-names.js';
 export { describeTensors, type ModelTensor } from './tensors.js';
 export { linearUnits, unitOf } from './units.js';
+export {
+  endOf,
+  memberInput,
+  WIDE_INPUTS,
+  WIDE_OUTPUTS,
+  type WidePart,
+  wideOutput,
+  wideSums,
+} from './wide.js';
