@@ -1,9 +1,13 @@
 // Scores of models with fewer or more blocks than the dense one. Blocks go or come, the head stays: the dense model's reads the
 // residuals of both.
 
-import type { OnProgress } from '../base/index.js';
+import { type OnProgress, withResources } from '../base/index.js';
+import { summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
+import { scoreKept } from '../pipeline/index.js';
 import { type PreparedTexts, type ScoringContext, scoreAgainst, scoreText } from '../runs/index.js';
+import { embedSamples, scoringOf } from '../stream/index.js';
+import type { Windows } from '../text/index.js';
 
 type Role = 'validation' | 'test';
 export type Perplexities = Readonly<Record<Role, number | null>>;
@@ -28,17 +32,21 @@ export async function scoreDepth(
   return { perplexities, compared };
 }
 
-/** The perplexities alone, without steps. */
-export async function perplexitiesOf(
+/** The perplexities without the blocks `removed`, which are left out where they are: nothing is written. */
+export async function perplexitiesWithout(
   { engine, model }: Pick<ScoringContext, 'engine' | 'model'>,
-  texts: PreparedTexts,
-  name: string,
+  texts: PreparedTexts<Windows>,
+  removed: ReadonlySet<number>,
   onProgress: OnProgress,
 ): Promise<Perplexities> {
   const perplexityOf = async (role: Role): Promise<number | null> => {
-    const text = texts[role];
-    if (!text) return null;
-    return (await scoreText(engine, model, undefined, text, `${role}: ${name}`, onProgress)).perplexity;
+    const content = texts[role]?.content;
+    if (!content) return null;
+    onProgress({ kind: 'stage', stage: `${role}: unrepaired` });
+    return await withResources(async (own) => {
+      const text = await embedSamples(own, engine, model, content);
+      return summarise(await scoreKept(engine, model, removed, text), scoringOf(content)).perplexity;
+    });
   };
   return { validation: await perplexityOf('validation'), test: await perplexityOf('test') };
 }

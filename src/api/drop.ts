@@ -5,14 +5,23 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type OnProgress, OptionError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
+import { type OnProgress, VERSION, withResources, writeFileAtomic } from '../base/index.js';
 import type { ScalesFile, TensorEdit } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
-import { summarise } from '../evaluate/index.js';
 import { blameWeights, type Model, openModel, renumberTensor } from '../model/index.js';
-import { blockPath, openBlockFile, repairSeams, requireRepairable, tensorsOfSeam } from '../pipeline/index.js';
-import { type DropMethod, dropDeepest, dropLeast, dropRun, findDropMethod, seamsOf } from '../plan/index.js';
-import { scoreRemovals, startAngles, startInfluence, visitResiduals } from '../profile/index.js';
+import {
+  blockPath,
+  changedTensors,
+  fileShelf,
+  openBlockFile,
+  type RepairWay,
+  repairSeams,
+  requireMergeable,
+  requireRepairable,
+  sharesOf,
+  stepsOf,
+} from '../pipeline/index.js';
+import { seamsOf } from '../plan/index.js';
 import { type DropRecord, parseDropRecord } from '../records/index.js';
 import {
   checkOut,
@@ -21,10 +30,6 @@ import {
   fidelityOf,
   isOnlyToBeCleared,
   nameSource,
-  normaliseGreedy,
-  normaliseRun,
-  normaliseWindowing,
-  oneOf,
   openEngine,
   openGrids,
   openReference,
@@ -32,59 +37,17 @@ import {
   openSource,
   type PreparedTexts,
   prepareTexts,
-  type RunOptions,
-  type RunSettings,
-  type TextSettings,
-  type WindowingOptions,
   type Workspace,
 } from '../runs/index.js';
-import { removeGreedily } from '../search/index.js';
-import { embedSamples, scoringOf, type VisitResidual } from '../stream/index.js';
+import { embedSamples } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
-import { perplexitiesOf, scoreDepth } from './depth-scores.js';
+import { perplexitiesWithout, scoreDepth } from './depth-scores.js';
+import { chooseBlocks } from './drop-choice.js';
+import { type DropOptions, type DropSettings, normaliseDrop, refuseBlocks } from './drop-settings.js';
 import { readFinished } from './finished.js';
 import { removeBlocks } from './remove-blocks.js';
 
-export type DropOptions = RunOptions &
-  WindowingOptions & {
-    /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub. */
-    readonly checkpoint: string;
-    /** Directory to write; must not exist. */
-    readonly out: string;
-    /** Number of blocks to remove: at least 1, and fewer than the model has. */
-    readonly blocks: number;
-    /** `shortgpt`, `angular`, `deepest` or `perplexity`. */
-    readonly method: string;
-    /**
-     * `linear`: fits the blocks before the gaps to what the removed ones did, in closed form, on the calibration text. Defaults
-     * to no repair.
-     */
-    readonly repair?: string;
-    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. `shortgpt`, `angular` and `repair` measure on the first, `perplexity` chooses by the second. */
-    readonly calibration?: string;
-    readonly validation?: string;
-    /** Scored once, with the dense and the smaller model. It does not influence the choice. */
-    readonly test?: string;
-    /** Tokens of each greedy text whose first divergence from the dense model's is measured; 0 measures none. Defaults to 64. */
-    readonly greedyTokens?: number;
-    /** Continue a run that was interrupted. Defaults to false. */
-    readonly resume?: boolean;
-  };
-
 export type DropResult = { readonly out: string; readonly record: DropRecord; readonly seconds: number };
-
-type DropSettings = RunSettings &
-  TextSettings & {
-    readonly checkpoint: string;
-    readonly out: string;
-    readonly blocks: number;
-    readonly method: DropMethod;
-    readonly repair: 'linear' | undefined;
-    readonly greedyTokens: number;
-    readonly resume: boolean;
-  };
-
-type Choice = Pick<DropRecord, 'removed' | 'scores'>;
 
 /**
  * Removes blocks from a checkpoint. Everything is checked before a weight is read; the output directory appears whole or not
@@ -99,7 +62,8 @@ export async function drop(options: DropOptions): Promise<DropResult> {
   if (!done) await checkOut(out, resume);
   const model = await openSource(settings.checkpoint, settings.onProgress);
   if (settings.blocks >= model.config.blocks) refuseBlocks(settings.blocks, model.config.blocks);
-  if (settings.repair) requireRepairable(model);
+  if (settings.way?.merge) requireMergeable(model);
+  else if (settings.way) requireRepairable(model);
   if (!done) await checkOutside(out, model.checkpoint.dir);
   if (!resume) await checkSpace(out, model.bytes);
   const texts = await prepareTexts(settings, model);
@@ -107,51 +71,6 @@ export async function drop(options: DropOptions): Promise<DropResult> {
     ? await readFinished((await openRun('drop', settings, model, texts)).workspace, out, parseDropRecord)
     : await run(settings, model, texts).catch((error) => blameWeights(model, error));
   return { out, record, seconds: (performance.now() - started) / 1000 };
-}
-
-function normaliseDrop(options: DropOptions): DropSettings {
-  const { blocks } = options;
-  if (!Number.isInteger(blocks) || blocks < 1) refuseBlocks(blocks);
-  const method = findDropMethod(options.method);
-  if (method.needs !== undefined && options[method.needs] === undefined) {
-    throw new OptionError(
-      `E_OPTION_${method.needs.toUpperCase()}`,
-      `--${method.needs}: expected a text file; --method ${method.name} chooses blocks by it. Pass one, or use --method deepest.`,
-      { option: method.needs },
-    );
-  }
-  const repair = normaliseRepair(options);
-  return {
-    ...normaliseRun(options),
-    checkpoint: options.checkpoint,
-    out: options.out,
-    blocks,
-    method,
-    repair,
-    calibration: method.needs === 'calibration' || repair ? options.calibration : undefined,
-    validation: options.validation,
-    test: options.test,
-    ...normaliseWindowing(options),
-    greedyTokens: normaliseGreedy(options.greedyTokens),
-    resume: options.resume ?? false,
-  };
-}
-
-function normaliseRepair({ repair, calibration }: DropOptions): DropSettings['repair'] {
-  if (repair === undefined) return undefined;
-  const method = oneOf('repair', repair, ['linear']);
-  if (calibration !== undefined) return method;
-  const message = '--calibration: expected a text file; --repair linear fits weights on it. Pass one, or leave it out.';
-  throw new OptionError('E_OPTION_CALIBRATION', message, { option: 'calibration' });
-}
-
-function refuseBlocks(got: number, blocks?: number): never {
-  const most = blocks === undefined ? 'and fewer than the model has' : `and fewer than the model's ${blocks}`;
-  throw new OptionError('E_OPTION_BLOCKS', `--blocks: expected a whole number, at least 1 ${most}, got ${got}.`, {
-    option: 'blocks',
-    got,
-    ...(blocks === undefined ? {} : { blocks }),
-  });
 }
 
 async function run(settings: DropSettings, model: Model, texts: PreparedTexts<Windows>): Promise<DropRecord> {
@@ -167,10 +86,10 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts<Wi
     const scoresOf = (name: string, smaller: Model | undefined) =>
       scoreDepth(context, texts, name, smaller, onProgress);
     const { perplexities: dense } = await scoresOf('dense', undefined);
-    const choice = await choose(settings, model, texts, engine, workspace);
+    const choice = await chooseBlocks(settings, model, texts, engine, workspace);
     const removed = new Set(choice.removed);
     const writing = { model, grids, workspace, onProgress };
-    const repair = settings.repair && (await repairRemoval(writing, texts, engine, removed));
+    const repair = settings.way && (await repairRemoval(writing, settings.way, texts, engine, removed));
     onProgress({ kind: 'stage', stage: 'writing' });
     const final = await assemble(writing, removed, repair?.edits);
     const smaller = await openModel(final);
@@ -201,60 +120,6 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts<Wi
   });
 }
 
-/** The removed blocks, and the score of each block. */
-async function choose(
-  settings: DropSettings,
-  model: Model,
-  texts: PreparedTexts<Windows>,
-  engine: Engine,
-  workspace: Workspace,
-): Promise<Choice> {
-  const { method, blocks: n, onProgress } = settings;
-  const { blocks: L, hidden } = model.config;
-  const none = (count: number): null[] => Array.from({ length: count }, () => null);
-  const visitCalibration = (stage: string, visit: VisitResidual): Promise<void> =>
-    withResources(async (own) => {
-      onProgress({ kind: 'stage', stage, total: L });
-      const text = await embedSamples(own, engine, model, texts.calibration!.content);
-      await visitResiduals(engine, model, text, visit, onProgress);
-    });
-  switch (method.name) {
-    case 'deepest':
-      return { removed: dropDeepest(L, n), scores: none(L) };
-    case 'shortgpt': {
-      const influence = await workspace.step('influence', async () => {
-        const sums = startInfluence(L, hidden);
-        await visitCalibration('measuring influence', sums.add);
-        return sums.result();
-      });
-      return { removed: dropLeast(influence, n), scores: influence };
-    }
-    case 'angular': {
-      const distances = await workspace.step('distances', async () => {
-        const angles = startAngles(L, hidden, texts.calibration!.content);
-        await visitCalibration('measuring angles', angles.add);
-        return angles.across(n);
-      });
-      return { removed: dropRun(distances, n), scores: [...distances, ...none(n - 1)] };
-    }
-    case 'perplexity': {
-      const { order, scores } = await removeGreedily(L, n, (left, round) =>
-        workspace.step(`round-${round}`, () =>
-          withResources(async (own) => {
-            onProgress({ kind: 'stage', stage: `choosing block ${round + 1} of ${n}`, total: left.length });
-            const text = await embedSamples(own, engine, model, texts.validation!.content);
-            const nll = await scoreRemovals(engine, model, left, text, onProgress);
-            return nll.map((windows) => summarise(windows, scoringOf(text.content)).perplexity);
-          }),
-        ),
-      );
-      return { removed: [...order].sort((a, b) => a - b), scores: [...scores] };
-    }
-    default:
-      return method.name satisfies never;
-  }
-}
-
 type Edits = ReadonlyMap<string, TensorEdit>;
 
 /** What is written from, and where. */
@@ -267,37 +132,49 @@ type Writing = {
 
 type Repair = { readonly edits: Edits; readonly record: NonNullable<DropRecord['repair']> };
 
-/** Scores the removal as it is, and fits the blocks before the gaps. */
+/** Scores the removal as it is, in place, and makes the blocks that change. */
 async function repairRemoval(
-  writing: Writing,
+  { model, workspace, onProgress }: Writing,
+  way: RepairWay,
   texts: PreparedTexts<Windows>,
   engine: Engine,
   removed: ReadonlySet<number>,
 ): Promise<Repair> {
-  const { model, workspace, onProgress } = writing;
-  const unrepaired = await workspace.step('unrepaired', async () => {
-    onProgress({ kind: 'stage', stage: 'writing' });
-    const bare = await openModel(await assemble({ ...writing, grids: undefined }, removed));
-    return await perplexitiesOf({ engine, model: bare }, texts, 'unrepaired', onProgress);
-  });
+  const unrepaired = await workspace.step('unrepaired', () =>
+    perplexitiesWithout({ engine, model }, texts, removed, onProgress),
+  );
   const seams = seamsOf(model.config.blocks, removed);
   const dir = workspace.at('repaired');
   await mkdir(dir, { recursive: true });
   await withResources(async (own) => {
-    onProgress({ kind: 'stage', stage: 'repairing', total: seams.at(-1)!.until });
+    onProgress({ kind: 'stage', stage: 'repairing', total: stepsOf(model, seams, way) });
     const text = await embedSamples(own, engine, model, texts.calibration!.content);
-    await repairSeams({ engine, model, removed, seams, text, dir, onProgress });
+    await repairSeams({ engine, model, seams, way, text, shelf: fileShelf(model, dir), onProgress });
   });
   const edits = new Map<string, TensorEdit>();
-  const recorded: Repair['record']['seams'] = [];
-  for (const { block, gap } of seams) {
-    const changed = tensorsOfSeam(model, block);
+  const changed: NonNullable<DropRecord['repair']>['followed'] = [];
+  for (const [block, names] of changedTensors(model, removed, seams, way)) {
     const editOf = await openBlockFile(model, blockPath(dir, block));
-    for (const name of changed) edits.set(name, editOf(name));
-    const tensors = changed.map((name) => renumberTensor(name, removed, model.tensorNames.blocks)!);
-    recorded.push({ block, gap: [...gap], tensors });
+    for (const name of names) edits.set(name, editOf(name));
+    const tensors = names.map((name) => renumberTensor(name, removed, model.tensorNames.blocks)!);
+    changed.push({ block, tensors });
   }
-  return { edits, record: { method: 'linear', unrepaired, seams: recorded } };
+  const gaps = new Map(seams.map(({ block, gap }) => [block, gap]));
+  const followed = changed.filter(({ block }) => !gaps.has(block));
+  return {
+    edits,
+    record: {
+      method: way.follow ? 'stream' : way.fit ? 'linear' : 'own',
+      ...(way.merge ? { merge: true } : {}),
+      ...(way.follow ? { shares: sharesOf(way.follow) } : {}),
+      unrepaired,
+      seams: changed.flatMap(({ block, tensors }) => {
+        const gap = gaps.get(block);
+        return gap ? [{ block, gap: [...gap], tensors }] : [];
+      }),
+      ...(way.follow ? { followed } : {}),
+    },
+  };
 }
 
 /** Writes the smaller checkpoint, in the workspace, with `edits` by the source's names. */

@@ -6,9 +6,14 @@ export const GROW_OPTIONS = {
   repair: {
     kind: 'text',
     flag: '--repair',
-    value: 'linear',
-    text: 'fit the last linear before each gap to what the removed blocks did, in closed form, on --calibration',
+    value: 'linear|stream',
+    text: 'fit the last linear before each gap to what the removed blocks did, in closed form, on --calibration; with stream the blocks behind follow the dense stream too',
     otherwise: 'no repair',
+  },
+  merge: {
+    kind: 'flag',
+    flag: '--merge',
+    text: 'make one block of a removed block and the one before it, with the best heads and channels of both',
   },
   growMethod: {
     kind: 'text',

@@ -13,6 +13,7 @@ export {
   type TreatedBlock,
   writeBlockFile,
 } from './block-file.js';
+export { fileShelf, memoryShelf } from './block-shelf.js';
 export { measureDependencies, measureRanges } from './clip-dependencies.js';
 export { type ClipLayer, type ClipRanges, clipPieces, withClips } from './clip-layers.js';
 export { type ClipSearch, type StretchResult, searchClips } from './clip-search.js';
@@ -22,9 +23,12 @@ export { type ErrorCurves, measureErrorCurves } from './error-curves.js';
 export { errorsAlone } from './errors.js';
 export { forestSteps, forestsOf, scoreSequences } from './forests.js';
 export { type Growing, growTensors, type Predictions, predictLinears, requireGrowable } from './growth.js';
+export { scoreKept } from './kept.js';
 export { fillLevels, type LevelStore, type Levels, levelBytes, levelsIn, openLevels } from './level-store.js';
 export { type Aligned, alignExperts, mergedTensors, requireAlignable } from './merge-experts.js';
 export { repairSeams, requireRepairable, tensorsOfSeam } from './seams.js';
+export { requireMergeable } from './merge.js';
+export { changedTensors, type RepairWay, repairSeams, requireRepairable, stepsOf } from './seams.js';
 export { measureSensitivity } from './sensitivity.js';
 export { measureTable, type UnitDamages } from './sensitivity-table.js';
 export { pruneSequentially, runBlockFiles, runBlocks, scoreBlockFiles } from './sequential.js';

@@ -6,7 +6,7 @@
 // The sites of a block are treated one after another: each sees what was treated before it.
 
 import { type Own, withResources } from '../base/index.js';
-import type { TensorEdit, TensorToWrite } from '../checkpoint/index.js';
+import type { TensorEdit } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Gemm } from '../linalg/index.js';
 import {
@@ -41,6 +41,7 @@ import {
 } from '../stream/index.js';
 import type { GridToWrite, TreatedBlock } from './block-file.js';
 import { editLinear } from './edit-linear.js';
+import { computed } from './fit.js';
 import type { Treating } from './treat.js';
 
 /** How far treated linears follow the dense stream; docs/lab/theory.md has what was measured. */
@@ -207,9 +208,3 @@ const withPull = (prepared: Prepared, pull: Pull): Prepared => ({
   ...prepared,
   apply: async (unit, W, treatment) => await prepared.apply(unit, W, treatment, await pull(W)),
 });
-
-/** An edit with its bytes: the next site reads them, and so does the block's file. */
-async function computed(edit: TensorToWrite): Promise<TensorToWrite> {
-  const bytes = await edit.read();
-  return { ...edit, read: async () => bytes };
-}

@@ -27,16 +27,21 @@ export async function withTreatedBlock<T>(
     return !('remove' in edit) && edit.dtype === dtype && String(edit.shape) === String(shape);
   });
   if (bytes > mostInMemory || !keepsOutlines) return await withBlockFile(model, block, treated, dir, use);
+  return await use(await editedSource(model, treated.edits));
+}
+
+/** The checkpoint's tensors in place, and those of `edits` in memory. No edit changes a dtype or a shape, or removes a tensor. */
+export async function editedSource(model: Model, edits: TreatedBlock['edits']): Promise<BlockSource> {
   const made = new Map<string, Uint8Array>();
-  for (const edit of edits) if (!('remove' in edit)) made.set(edit.name, await edit.read());
+  for (const edit of edits.values()) if (!('remove' in edit)) made.set(edit.name, await edit.read());
   const { folder, find } = checkpointSource(model.checkpoint);
-  return await use({
+  return {
     folder,
     find: (name) => {
       const weights = made.get(name);
       return weights ? { ...find(name), source: { kind: 'bytes', bytes: weights } } : find(name);
     },
-  });
+  };
 }
 
 function withBlockFile<T>(

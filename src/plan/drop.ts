@@ -7,7 +7,7 @@
 import { InternalError, OptionError } from '../base/index.js';
 
 export type DropMethod = {
-  readonly name: 'shortgpt' | 'angular' | 'deepest' | 'perplexity';
+  readonly name: 'shortgpt' | 'angular' | 'deepest' | 'perplexity' | 'repaired';
   readonly summary: string;
   /** The text that the method needs. */
   readonly needs: 'calibration' | 'validation' | undefined;
@@ -30,6 +30,11 @@ export const DROP_METHODS: ReadonlyMap<string, DropMethod> = new Map(
       {
         name: 'perplexity',
         summary: 'one block after another, each time the one whose removal raises validation perplexity least',
+        needs: 'validation',
+      },
+      {
+        name: 'repaired',
+        summary: 'as perplexity, but each removal is repaired before it is scored, by --repair or --merge',
         needs: 'validation',
       },
     ] as const

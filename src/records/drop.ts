@@ -27,8 +27,8 @@ const dropRecordSchema = z.object({
   removed: z.array(z.number().int()),
   /**
    * The score of each block of the source; null if it has none. shortgpt: its influence. angular: the distance across the run
-   * that begins with it. perplexity: validation perplexity without it, in the round that removed it or, if it stayed, in the
-   * last round.
+   * that begins with it. perplexity, repaired: validation perplexity without it, in the round that removed it or, if it
+   * stayed, in the last round.
    */
   scores: z.array(z.number().nullable()),
   blocks: pairSchema,
@@ -39,7 +39,12 @@ const dropRecordSchema = z.object({
   /** Of a removal that was repaired; `dropped` is then of the repaired checkpoint. */
   repair: z
     .object({
-      method: z.literal('linear'),
+      /** `own` only with `merge`: merged blocks are fitted to what their blocks give side by side. */
+      method: z.enum(['linear', 'stream', 'own']),
+      /** Whether the blocks of a seam were merged. */
+      merge: z.literal(true).optional(),
+      /** How far later blocks follow the dense stream. */
+      shares: z.object({ alpha: z.number(), gamma: z.number() }).optional(),
       /** Before the repair. */
       unrepaired: perplexitiesSchema,
       /**
@@ -49,6 +54,8 @@ const dropRecordSchema = z.object({
       seams: z.array(
         z.object({ block: z.number().int(), gap: z.array(z.number().int()), tensors: z.array(z.string()) }),
       ),
+      /** The other blocks that follow the dense stream. */
+      followed: z.array(z.object({ block: z.number().int(), tensors: z.array(z.string()) })).optional(),
     })
     .optional(),
   /** How far it is from the dense model on the test text, else on the validation text; absent in older records. */

@@ -71,7 +71,7 @@ export {
   windowLength,
 } from './settings.js';
 export { nameSource, openSource, resolveSource } from './source.js';
-export { DEFAULT_SHARES, normaliseTarget, type Shares } from './stream-shares.js';
+export { DEFAULT_SHARES, normaliseTarget, parseTargetShares, type Shares } from './stream-shares.js';
 export { addTasks, normaliseTasks, SPECIAL_TOKENS, type TaskOptions, type TaskSettings } from './task-options.js';
 export {
   outcomesOf,

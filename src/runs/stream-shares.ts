@@ -41,7 +41,12 @@ export function normaliseTarget(
       { option: 'target', got: kind, criterion: criterion.name },
     );
   }
-  const { alpha, gamma, ...others } = targetShares ?? {};
+  return { kind, shares: parseTargetShares(targetShares) };
+}
+
+/** The given shares. @throws OptionError E_OPTION_TARGET_SHARES */
+export function parseTargetShares(targetShares: Partial<Shares> = {}): Partial<Shares> {
+  const { alpha, gamma, ...others } = targetShares;
   const unknown = Object.keys(others)[0];
   if (unknown !== undefined) {
     throw new OptionError(
@@ -53,7 +58,7 @@ export function normaliseTarget(
   const checked = (value: number | undefined): number | undefined =>
     value === undefined ? undefined : realNumber('target-shares', value, 0, 1);
   const [a, c] = [checked(alpha), checked(gamma)];
-  return { kind, shares: { ...(a === undefined ? {} : { alpha: a }), ...(c === undefined ? {} : { gamma: c }) } };
+  return { ...(a === undefined ? {} : { alpha: a }), ...(c === undefined ? {} : { gamma: c }) };
 }
 
 /** What is left to search; undefined if both shares are given. */

@@ -3,12 +3,14 @@ import { formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
+import { parseShares } from '../option-values.js';
 
 /** The meaning of a score, by method. */
 const SCORES: Readonly<Record<string, string>> = {
   shortgpt: 'influence',
   angular: 'distance across the run',
   perplexity: 'perplexity without it',
+  repaired: 'repaired perplexity without it',
 };
 
 export const dropCommand = defineCommand({
@@ -19,6 +21,8 @@ export const dropCommand = defineCommand({
     'blocks',
     'method',
     'repair',
+    'targetShares',
+    'merge',
     'calibration',
     'validation',
     'test',
@@ -53,8 +57,17 @@ export const dropCommand = defineCommand({
         'layerwise drop ./my-model --blocks 8 --method shortgpt --repair linear --calibration calibration.txt --out my-model-less-8',
     },
   ],
-  run: async (checkpoint, { blocks, method, out, ...options }, onProgress) => {
-    const result = await drop({ checkpoint, blocks: blocks!, method: method!, out: out!, ...options, onProgress });
+  run: async (checkpoint, { blocks, method, out, targetShares, ...options }, onProgress) => {
+    const shares = parseShares(targetShares);
+    const result = await drop({
+      checkpoint,
+      blocks: blocks!,
+      method: method!,
+      out: out!,
+      ...options,
+      ...shares,
+      onProgress,
+    });
     const { record, seconds } = result;
     const { removed, scores, dense, dropped, parameters, repair } = record;
     const json = {
@@ -90,14 +103,16 @@ export const dropCommand = defineCommand({
               ['perplexity', 'validation', 'test'],
               row('dense', dense),
               row(record.method, repair?.unrepaired ?? dropped),
-              ...(repair ? [row('repaired', dropped)] : []),
+              ...(repair ? [row(repair.merge ? 'merged' : 'repaired', dropped)] : []),
             ]),
             '',
           ]
         : []),
       ...fidelityTable([[record.method, record.fidelity]]),
       ...(repair
-        ? [`repaired    ${repair.seams.map(({ block, gap }) => `block ${block} for ${gap.join(', ')}`).join('; ')}`]
+        ? [
+            `${repair.merge ? 'merged  ' : 'repaired'}    ${repair.seams.map(({ block, gap }) => `block ${block} for ${gap.join(', ')}`).join('; ')}`,
+          ]
         : []),
       `${record.blocks.after} of ${record.blocks.before} blocks and ${formatPercent(parameters.after / parameters.before)} of the parameters are left; ${formatSeconds(seconds)}.`,
       `checkpoint  ${result.out}`,
