@@ -46,6 +46,7 @@ import { chooseBlocks } from './drop-choice.js';
 import { type DropOptions, type DropSettings, normaliseDrop, refuseBlocks } from './drop-settings.js';
 import { readFinished } from './finished.js';
 import { removeBlocks } from './remove-blocks.js';
+import { drawRemoval } from './report.js';
 
 export type DropResult = { readonly out: string; readonly record: DropRecord; readonly seconds: number };
 
@@ -115,6 +116,7 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts<Wi
       ...(await fidelityOf(context, compared, { model: smaller, settings })),
     };
     await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
+    await writeFileAtomic(join(final, 'report.html'), await drawRemoval(record));
     await workspace.finish();
     return record;
   });

@@ -6,6 +6,7 @@ import {
   type ActivationsRecord,
   type Comparison,
   type ExpertsRecord,
+  type DropRecord,
   type Frontier,
   type HealRecord,
   type Manifest,
@@ -37,6 +38,9 @@ export const drawReport = async (manifest: Manifest, thumbnails?: ReadonlyMap<nu
 
 export const drawComparison = async (comparison: Comparison): Promise<string> =>
   (await import('../report/index.js')).renderComparison(comparison);
+
+export const drawRemoval = async (record: DropRecord): Promise<string> =>
+  (await import('../report/index.js')).renderRemoval(record);
 
 export const drawHealing = async (record: HealRecord): Promise<string> =>
   (await import('../report/index.js')).renderHealing(record);

@@ -45,7 +45,11 @@ beforeAll(async () => {
   texts = await makeTexts(folder);
 });
 
+/** The one method that cannot do without. */
+const repairOf = (method: string) => (method === 'repaired' ? { repair: 'linear' } : {});
+
 const optionsOf = (checkpoint: string, out: string, method: string, blocks = 1): DropOptions => ({
+  ...repairOf(method),
   checkpoint,
   out,
   method,
@@ -205,7 +209,7 @@ test.each(METHODS)(
     const { record } = await drop(optionsOf(source, a, method, 3));
     expect(record.removed).toHaveLength(3);
     expect((await openModel(a)).config.blocks).toBe(1);
-    if (method !== 'perplexity') expect(record.removed).toEqual([0, 1, 2]);
+    if (!['perplexity', 'repaired'].includes(method)) expect(record.removed).toEqual([0, 1, 2]);
     await drop({ ...optionsOf(source, b, method, 3), threads: 1 });
     expect(differences(await readTree(a), await readTree(b))).toEqual([]);
   },
@@ -311,6 +315,7 @@ describe('--repair linear', () => {
     expect(result.text!.perplexity).toBe(record.dropped.test);
     expect(differences(await readTree(bare.out), await readTree(out))).toEqual([
       'layerwise.json',
+      'report.html',
       ...before.shards.filter((shard) => tensors.some((name) => before.tensors.get(name!)!.file === shard)),
     ]);
   });
@@ -344,6 +349,88 @@ describe('--repair linear', () => {
   });
 });
 
+describe('--repair stream, --merge and --method repaired', () => {
+  let source: string;
+  beforeAll(async () => {
+    source = await makeTiny(join(folder, 'to-merge'), { blocks: 5, dtype: 'BF16' });
+  });
+  const options = (out: string, other: Partial<DropOptions>): DropOptions => ({
+    ...optionsOf(source, join(folder, out), 'shortgpt', 2),
+    ...other,
+  });
+
+  test.each([
+    ['stream', { repair: 'stream', targetShares: { alpha: 0.5 } }],
+    ['own', { merge: true }],
+    ['linear', { merge: true, repair: 'linear' }],
+    ['stream', { merge: true, repair: 'stream' }],
+  ] as const)(
+    '%s %j: what is written has the recorded perplexity, no parameter more, and only the listed changes',
+    async (method, how) => {
+      const name = JSON.stringify(how).replaceAll(/\W/g, '');
+      const bare = await drop(options(`${name}-bare`, {}));
+      const { record, out } = await drop(options(name, how));
+      const { repair } = record;
+      expect(repair!.method).toBe(method);
+      expect(repair!.merge).toBe('merge' in how ? true : undefined);
+      expect(repair!.shares).toEqual(method === 'stream' ? { alpha: 'merge' in how ? 1 : 0.5, gamma: 1 } : undefined);
+      expect(record.parameters).toEqual(bare.record.parameters);
+      expect(repair!.unrepaired).toEqual(bare.record.dropped);
+      const result = await evaluate({ checkpoint: out, text: texts.test, sequenceLength: LENGTH, threads: 2 });
+      expect(result.text!.perplexity).toBe(record.dropped.test);
+      const listed = [...repair!.seams, ...(repair!.followed ?? [])].flatMap(({ tensors }) => tensors);
+      const [before, after] = [await openCheckpoint(bare.out), await openCheckpoint(out)];
+      const changed: string[] = [];
+      for (const name_ of before.tensors.keys()) {
+        const [a, b] = [await readTensor(before, name_), await readTensor(after, name_)];
+        if (Buffer.compare(a, b) !== 0) changed.push(name_);
+      }
+      expect(changed.length).toBeGreaterThan(0);
+      expect(changed.filter((one) => !listed.includes(one))).toEqual([]);
+      const written = await readFile(join(out, 'layerwise.json'), 'utf8');
+      expect(parseDropRecord(written, 'layerwise.json')).toEqual(record);
+    },
+  );
+
+  test('a merge that was interrupted continues and ends with the same bytes', async () => {
+    const how = { merge: true, repair: 'stream' } as const;
+    const straight = await drop({ ...options('merge-straight', how), threads: 1 });
+    const stop = new Error('stop');
+    let stage = '';
+    let steps = 0;
+    const onProgress: DropOptions['onProgress'] = (event) => {
+      if (event.kind === 'stage') stage = event.stage;
+      if (event.kind === 'advance' && stage === 'repairing' && ++steps === 4) throw stop;
+    };
+    await expect(drop({ ...options('merge-stopped', how), onProgress })).rejects.toBe(stop);
+    expect(await codeOf(drop({ ...options('merge-stopped', { repair: 'stream' }), resume: true }))).toBe(
+      'E_OPTION_RESUME',
+    );
+    const { out } = await drop({ ...options('merge-stopped', how), resume: true });
+    expect(differences(await readTree(straight.out), await readTree(out))).toEqual([]);
+  });
+
+  test('repaired: the score of the last block to go is that of what is written', async () => {
+    const how = { method: 'repaired', repair: 'linear' };
+    const { record, out } = await drop(options('chosen', { ...how, blocks: 1 }));
+    expect(record.scores[record.removed[0]!]).toBeCloseTo(record.dropped.validation!, 1);
+    expect(record.scores.filter((score) => score! < record.scores[record.removed[0]!]!)).toEqual([]);
+    const page = await readFile(join(out, 'report.html'), 'utf8');
+    expect(page).toContain('tokens before the first difference');
+    expect(page).toContain('The text that parts first');
+  });
+
+  test('what contradicts itself is refused, and a family without a common block by name', async () => {
+    const refusal = async (other: Partial<DropOptions>) => await codeOf(drop(options('not-written', other)));
+    expect(await refusal({ method: 'repaired' })).toBe('E_OPTION_CONFLICT');
+    expect(await refusal({ repair: 'linear', targetShares: { alpha: 1 } })).toBe('E_OPTION_CONFLICT');
+    expect(await refusal({ repair: 'stream', targetShares: { alpha: 2 } })).toBe('E_OPTION_TARGET_SHARES');
+    expect(await refusal({ merge: true, method: 'deepest', calibration: undefined })).toBe('E_OPTION_CALIBRATION');
+    const qwen3 = await makeFamily(join(folder, 'qwen3-kept'), 'qwen3', { blocks: 3 });
+    expect(await refusal({ merge: true, checkpoint: qwen3, blocks: 1 })).toBe('E_UNSUPPORTED_MERGE');
+  });
+});
+
 const trained = sharedPath('models', 'novels-2m');
 testWith(trained, 'a trained checkpoint')(
   'two blocks of a trained checkpoint: perplexity chooses no worse than the others, and beats the blind choice',
@@ -359,7 +446,7 @@ testWith(trained, 'a trained checkpoint')(
     for (const method of METHODS) {
       const out = join(folder, `novels-${method}`);
       const { record } = await drop({
-        ...{ checkpoint: trained!, out, method, blocks: 2, ...given },
+        ...{ checkpoint: trained!, out, method, blocks: 2, ...given, ...repairOf(method) },
         ...{ calibrationSamples: 8, sequenceLength: 256, threads: 2 },
       });
       expect(record.blocks).toEqual({ before: 12, after: 10 });
@@ -367,6 +454,8 @@ testWith(trained, 'a trained checkpoint')(
       found.set(method, record.dropped.validation!);
     }
     const best = found.get('perplexity')!;
+    expect(found.get('repaired')).toBeLessThan(best);
+    found.delete('repaired');
     for (const other of found.values()) expect(best).toBeLessThanOrEqual(other);
     expect(best).toBeLessThan(found.get('deepest')!);
   },

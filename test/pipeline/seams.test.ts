@@ -19,7 +19,17 @@ import {
   toRows,
   weightName,
 } from '../../src/model/index.js';
-import { blockFileSource, blockPath, readBlockFile, repairSeams, requireRepairable } from '../../src/pipeline/index.js';
+import {
+  blockFileSource,
+  blockPath,
+  fileShelf,
+  memoryShelf,
+  type RepairWay,
+  readBlockFile,
+  repairSeams,
+  requireRepairable,
+  scoreKept,
+} from '../../src/pipeline/index.js';
 import { seamsOf } from '../../src/plan/index.js';
 import { prepareText } from '../../src/runs/index.js';
 import { embedSamples, embedWindows, passBlock, sameShape, type Text } from '../../src/stream/index.js';
@@ -52,11 +62,17 @@ async function textOf(model: Model, seed = 7): Promise<Text> {
 }
 
 let runs = 0;
-async function repair(model: Model, gone: readonly number[], options: { engine?: Engine; dir?: string } = {}) {
-  const { engine = engines[0]!, dir = await mkdtemp(join(scratch, `run-${runs++}-`)) } = options;
-  const removed = new Set(gone);
-  const seams = seamsOf(model.config.blocks, removed);
-  await repairSeams({ engine, model, removed, seams, text: await textOf(model), dir, onProgress: silent });
+const LINEAR: RepairWay = { merge: false, fit: true, follow: undefined };
+const STREAM: RepairWay = { ...LINEAR, follow: { alpha: 1, gamma: 1 } };
+async function repair(
+  model: Model,
+  gone: readonly number[],
+  options: { engine?: Engine; dir?: string; way?: RepairWay } = {},
+) {
+  const { engine = engines[0]!, dir = await mkdtemp(join(scratch, `run-${runs++}-`)), way = LINEAR } = options;
+  const seams = seamsOf(model.config.blocks, new Set(gone));
+  const shelf = fileShelf(model, dir);
+  await repairSeams({ engine, model, seams, way, text: await textOf(model), shelf, onProgress: silent });
   const files = await Promise.all(seams.map(({ block }) => readFile(blockPath(dir, block))));
   return { dir, seams, files };
 }
@@ -277,6 +293,57 @@ test('the bytes are the same for any number of workers, and after an interruptio
   }
 });
 
+describe('blocks behind a gap that follow the dense stream', () => {
+  const gone = [1, 4];
+
+  test.each(['llama', 'gemma3', 'mixtral', 'gpt_neox'])('%s: bring it nearer than seams alone', async (family) => {
+    const model = await openModel(await makeFamily(join(scratch, `follow-${family}`), family, { blocks: 7 }));
+    const last = async (dir: string | undefined, removed: readonly number[]): Promise<Float32Array> => {
+      let x = await embeddings(model);
+      for (let block = 0; block < 7; block++) {
+        if (removed.includes(block)) continue;
+        const path = dir && blockPath(dir, block);
+        const source = path && (await readFile(path).catch(() => undefined)) ? await blockFileSource(path) : undefined;
+        x = (await runOn(model, block, x, 'hidden', source)).y!;
+      }
+      return x;
+    };
+    const dense = await last(undefined, []);
+    const distance = async (dir: string): Promise<number> =>
+      (await last(dir, gone)).reduce((sum, value, i) => sum + (value - dense[i]!) ** 2, 0);
+    const [linear, stream] = [await repair(model, gone), await repair(model, gone, { way: STREAM })];
+    expect(await distance(stream.dir)).toBeLessThan(await distance(linear.dir));
+    // The first seam is before anything that could follow.
+    expect(stream.files[0]).toEqual(linear.files[0]);
+  });
+
+  test('are the same after an interruption, on any number of workers, and in memory', async () => {
+    const model = await openModel(await makeFamily(join(scratch, 'follow-again'), 'qwen2', { blocks: 7 }));
+    const removed = new Set(gone);
+    const whole = await repair(model, gone, { way: STREAM });
+    const all = [0, 2, 3, 5, 6];
+    const filesIn = (dir: string) => Promise.all(all.map((block) => readFile(blockPath(dir, block))));
+    const wanted = await filesIn(whole.dir);
+    expect(await filesIn((await repair(model, gone, { way: STREAM, engine: engines[1]! })).dir)).toEqual(wanted);
+    for (let done = 0; done < all.length; done++) {
+      const { dir } = await repair(model, gone, { way: STREAM });
+      for (const block of all.slice(done)) await rm(blockPath(dir, block));
+      await repair(model, gone, { way: STREAM, dir });
+      expect(await filesIn(dir), `after ${done}`).toEqual(wanted);
+    }
+    const text = await textOf(model, 8);
+    const dir = join(scratch, 'nothing-is-written-here');
+    const memory = memoryShelf(model, dir);
+    const seams = seamsOf(7, removed);
+    const common = { engine: engines[0]!, model, seams, way: STREAM, onProgress: silent };
+    await repairSeams({ ...common, text: await textOf(model), shelf: memory });
+    const score = (shelf?: typeof memory) => scoreKept(engines[0]!, model, removed, text, shelf);
+    expect(await score(memory)).toEqual(await score(fileShelf(model, whole.dir)));
+    expect(await score(memory)).not.toEqual(await score());
+    await expect(readFile(dir)).rejects.toThrow('ENOENT');
+  });
+});
+
 test('a block that ends with a norm without a gain is refused', async () => {
   const config = { ...FAMILY_CONFIGS.opt, layer_norm_elementwise_affine: false };
   const model = await openModel(await makeFamily(join(scratch, 'bare'), 'opt', { config }));
@@ -324,7 +391,8 @@ testWith(trained, 'a trained checkpoint')(
       const seams = seamsOf(model.config.blocks, removed);
       await withResources(async (own) => {
         const text = await embedSamples(own, engine, model, calibration.content);
-        await repairSeams({ engine, model, removed, seams, text, dir, onProgress: silent });
+        const shelf = fileShelf(model, dir);
+        await repairSeams({ engine, model, seams, way: LINEAR, text, shelf, onProgress: silent });
       });
       expect(await perplexity(removed, dir)).toBeCloseTo(repaired, 1);
     }

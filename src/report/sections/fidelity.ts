@@ -14,6 +14,16 @@ export function fidelitySection(manifest: Manifest): Html {
   const models: ComparedModel[] = [];
   if (uniform && !same) models.push({ name: 'uniform', fidelity: uniform.fidelity });
   models.push({ name: same ? 'uniform' : escapeHtml(describePlan(manifest)), fidelity, chosen: true });
+  return distanceSection(models, fidelity, edited, manifest);
+}
+
+/** The same for any models; \`fidelity\` is that of the one called \`edited\`. */
+export function distanceSection(
+  models: readonly ComparedModel[],
+  fidelity: Fidelity,
+  edited: string,
+  manifest: Pick<Manifest, 'images'> = {},
+): Html {
   return section(
     'fidelity',
     'Distance to the dense model',
@@ -29,7 +39,7 @@ export function fidelitySection(manifest: Manifest): Html {
 }
 
 /** What is compared one by one, and what both models find likeliest. */
-const unitOf = ({ images }: Manifest): readonly [many: string, found: string] =>
+const unitOf = ({ images }: Pick<Manifest, 'images'>): readonly [many: string, found: string] =>
   images ? ['images', 'class'] : ['tokens', 'next token'];
 
 function sentence(fidelity: Fidelity, edited: string, [many, found]: ReturnType<typeof unitOf>): Html {
