@@ -14,6 +14,11 @@ const PAPERS = [
   ['ECoFLaP ([2310.02998](https://arxiv.org/abs/2310.02998))', '`--allocation ecoflap`'],
   ['ShortGPT ([2403.03853](https://arxiv.org/abs/2403.03853))', '`drop --method shortgpt`'],
   ['The Deeper Layers ([2403.17887](https://arxiv.org/abs/2403.17887))', '`drop --method angular`, then `heal`'],
+  ['ReplaceMe ([2505.02819](https://arxiv.org/abs/2505.02819))', '`drop --repair linear`'],
+  [
+    'FlattenGPT ([2602.08858](https://arxiv.org/abs/2602.08858))',
+    '`drop --merge`, cut by greedy OBS in place of its importances',
+  ],
   [
     'LESA ([2502.13794](https://arxiv.org/abs/2502.13794))',
     '`grow --method lesa`, with a ridge in place of its network; then `heal --train new`',

@@ -101,6 +101,22 @@ describe.each([...TEXT_FAMILIES.keys()])('%s', (family) => {
   });
 });
 
+test.each(['llama', 'mistral', 'qwen2', 'phi3', 'gpt2', 'gpt_neox'])(
+  '%s: two blocks merge into one',
+  async (family) => {
+    const checkpoint = await makeFamily(join(folder, `${family}-to-merge`), family, { blocks: 3 });
+    const out = join(folder, `${family}-merged`);
+    const { record } = await drop({
+      ...{ checkpoint, out, method: 'deepest', blocks: 1, merge: true, sequenceLength: LENGTH },
+      ...{ ...texts, calibrationSamples: 24 },
+    });
+    expect(record.repair).toMatchObject({ method: 'own', merge: true, seams: [{ block: 0, gap: [1] }] });
+    const scored = await evaluate({ checkpoint: out, text: texts.test, sequenceLength: LENGTH, threads: 2 });
+    expect(scored.text!.perplexity).toBe(record.dropped.test);
+    expect(scored.text!.perplexity).not.toBe(record.repair!.unrepaired.test);
+  },
+);
+
 describe('a mixture with an expert that no token is given to', () => {
   const IDLE = 4;
   let checkpoint: string;

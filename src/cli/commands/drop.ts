@@ -39,7 +39,7 @@ export const dropCommand = defineCommand({
   ],
   required: ['blocks', 'method', 'out'],
   details:
-    'Writes a plain Hugging Face checkpoint with fewer blocks: the others are renumbered, `config.json` is updated (`num_hidden_layers` and every list with one entry per block), and everything else is copied byte for byte; `layerwise.json` is the record of the run. The methods shortgpt and angular need calibration text and perplexity needs validation text, on which it runs the model about L/2 times for each block it removes. All methods but perplexity always keep the last block: only the final norm and the head read its output, and the angle of a residual says nothing about them. Nothing is trained afterwards; --repair linear makes a part of the loss good in closed form, by one least squares for each gap on calibration text (docs/guide/depth.md).',
+    'Writes a plain Hugging Face checkpoint with fewer blocks: the others are renumbered, `config.json` is updated (`num_hidden_layers` and every list with one entry per block), and everything else is copied byte for byte; `layerwise.json` is the record of the run, `report.html` its page. The methods shortgpt and angular need calibration text; perplexity and repaired need validation text, on which perplexity runs the model about L/2 times for each block it removes, and repaired L times, each after a repair. Nothing is written for a trial. All methods but these two always keep the last block: only the final norm and the head read its output, and the angle of a residual says nothing about them. Nothing is trained afterwards; --repair linear makes a part of the loss good in closed form, by one least squares for each gap on calibration text; --repair stream refits the blocks behind too, and --merge keeps the best heads and channels of the blocks that go (docs/guide/depth.md).',
   examples: [
     {
       what: 'Remove the two blocks whose loss raises perplexity least',
@@ -55,6 +55,11 @@ export const dropCommand = defineCommand({
       what: 'The same, with the block before each gap fitted to what the removed blocks did',
       command:
         'layerwise drop ./my-model --blocks 8 --method shortgpt --repair linear --calibration calibration.txt --out my-model-less-8',
+    },
+    {
+      what: 'Merge each removed block with the one before it, and let the blocks behind follow the dense stream',
+      command:
+        'layerwise drop ./my-model --blocks 8 --method shortgpt --merge --repair stream --calibration calibration.txt --out my-model-less-8',
     },
   ],
   run: async (checkpoint, { blocks, method, out, targetShares, ...options }, onProgress) => {
