@@ -54,6 +54,7 @@ function reasonAgainst(config: Model['config']): string | undefined {
   if (config.qkNorm) return 'queries and keys of each head are normed with a gain of their block';
   if (config.architecture === 'gemma' || !config.normFirst) return 'a norm of the block stands behind what is added';
   if (new Set(config.windows).size > 1) return 'attention reaches back differently from block to block';
+  if (config.uneven) return 'heads and channels differ from block to block';
   const { qkv, mlp } = config.bias;
   if (config.norm === 'layer' && config.normAffine && !(qkv && mlp))
     return 'the bias of a norm has no bias of a linear to go into';

@@ -129,7 +129,9 @@ describe.each([
     );
     const [was, is] = [await readTree(source), await readTree(out)];
     const index = options.shards > 1 ? ['model.safetensors.index.json'] : [];
-    expect(differences(was, is)).toEqual(['config.json', 'layerwise.json', ...after.shards, ...index].sort());
+    expect(differences(was, is)).toEqual(
+      ['config.json', 'layerwise.json', 'report.html', ...after.shards, ...index].sort(),
+    );
     if (options.shards > 1) {
       const bytes = [...after.tensors.values()].reduce((sum, { length }) => sum + length, 0);
       const map = Object.fromEntries([...after.tensors.values()].map(({ name, file }) => [name, file]));
@@ -425,7 +427,8 @@ describe('--repair stream, --merge and --method repaired', () => {
     expect(await refusal({ method: 'repaired' })).toBe('E_OPTION_CONFLICT');
     expect(await refusal({ repair: 'linear', targetShares: { alpha: 1 } })).toBe('E_OPTION_CONFLICT');
     expect(await refusal({ repair: 'stream', targetShares: { alpha: 2 } })).toBe('E_OPTION_TARGET_SHARES');
-    expect(await refusal({ merge: true, method: 'deepest', calibration: undefined })).toBe('E_OPTION_CALIBRATION');
+    const { calibration: _, ...without } = options('not-written', { merge: true, method: 'deepest' });
+    expect(await codeOf(drop(without))).toBe('E_OPTION_CALIBRATION');
     const qwen3 = await makeFamily(join(folder, 'qwen3-kept'), 'qwen3', { blocks: 3 });
     expect(await refusal({ merge: true, checkpoint: qwen3, blocks: 1 })).toBe('E_UNSUPPORTED_MERGE');
   });

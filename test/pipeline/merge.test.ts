@@ -25,6 +25,7 @@ import type { Windows } from '../../src/text/index.js';
 import { codeOf } from '../checkpoint/make.js';
 import { FAMILY_CONFIGS, makeFamily } from '../families.js';
 import { limit } from '../scale.js';
+import { unevenConfig } from '../uneven.js';
 
 let scratch: string;
 let engine: Engine;
@@ -182,6 +183,7 @@ test('more than two blocks merge, also where the first of them are gone', async 
 
 describe('blocks that have no common block are refused by name', () => {
   test.each([
+    ['llama', unevenConfig('llama'), /differ from block to block/],
     ['mixtral', {}, /experts/],
     ['qwen3_moe', {}, /experts/],
     ['qwen3', {}, /queries and keys of each head/],
