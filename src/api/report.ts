@@ -5,8 +5,8 @@ import { readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
 import {
   type ActivationsRecord,
   type Comparison,
-  type ExpertsRecord,
   type DropRecord,
+  type ExpertsRecord,
   type Frontier,
   type HealRecord,
   type Manifest,

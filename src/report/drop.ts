@@ -1,11 +1,9 @@
 // report.html of a removal of blocks, from its record: what it cost, which blocks went, how far it is from the dense model, and the
 // greedy text that parts first.
 
+import { escapeHtml, formatPercent, type Html, list, note, page, type Row, section, table } from '../page/index.js';
 import type { DropRecord } from '../records/index.js';
 import { formatCount, formatPerplexity } from '../words/index.js';
-import { escapeHtml, type Html, list, note, type Row, section, table } from './html.js';
-import { formatPercent } from './numbers.js';
-import { page } from './page.js';
 import { distanceSection } from './sections/fidelity.js';
 import { textsTable } from './sections/origin.js';
 
