@@ -33,7 +33,7 @@ const NAMING: Readonly<Record<string, readonly number[]>> = {
 };
 /** Files that may complete a template `--${…}`: each checks the name, or is given it by a call that this test sees. */
 const COMPLETING = [
-  'api/drop.ts',
+  'api/drop-settings.ts',
   'api/serve.ts',
   'api/unlearn-texts.ts',
   'base/files.ts',
