@@ -92,7 +92,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--budget',
     value: listed(COUNTINGS),
-    text: 'exact: the parameter-weighted mean is S to one weight. published: as the papers’ code counts, ⌊columns × s⌋ per row and the unweighted mean over blocks',
+    text: 'exact: the parameter-weighted mean is S to one weight. published: as the papers’ code counts, ⌊columns × s⌋ per row and the unweighted mean over blocks; β ≥ 0 alone is searched',
     otherwise: DEFAULTS.budget,
   },
   profile: {

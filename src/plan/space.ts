@@ -27,8 +27,7 @@ export const openHyperparameters = (policy: AllocationPolicy, given: Values): re
 
 /**
  * The space of the numbers that `given` leaves open; undefined if none is open. With `bothSides`, a number whose range goes to
- * both sides of uniform is searched on both: for weights that are fitted to the dense stream. `whole` says what levels are
- * made of.
+ * both sides of uniform is searched on both. `whole` says what levels are made of.
  * @throws InternalError if a policy leaves several numbers open and has no grid for them
  */
 export function searchSpace(

@@ -67,6 +67,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   const { policy, budget: counting, onProgress } = settings;
   const { executor, requestOf, target, measured, scoring } = context;
   const facts = factsOf(model);
+  const follows = settings.target.kind === 'stream';
   // There is a uniform plan to compare with where the plan is about zeros.
   const plain: Candidate | undefined =
     settings.criterion.makes[0] === 'zeros'
@@ -89,7 +90,7 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   const ledger = createLedger({ executor, requestOf, facts, scoring, onProgress });
   const space = settings.plan
     ? undefined
-    : searchSpace(policy, settings.values, target, facts, settings.target.kind === 'stream', whole);
+    : searchSpace(policy, settings.values, target, facts, follows || counting === 'exact', whole);
   const searching = space !== undefined && space.kind !== 'candidates';
   const judged = space?.kind === 'candidates' ? await judge(space.points.map(candidateAt), executor, requestOf) : [];
   const fixed = (): Candidate =>
@@ -127,14 +128,14 @@ export async function choosePlan(settings: PruneSettings, model: Model, context:
   const baseline = await ledger.run(startsUniform ? first : uniform);
   noteTrial(baseline, onProgress);
   // Trials of shares count; the search of the plan keeps two at least.
-  const shares = settings.target.kind === 'stream' ? ledger.entries.filter(({ candidate }) => candidate.target) : [];
+  const shares = follows ? ledger.entries.filter(({ candidate }) => candidate.target) : [];
   const maxTrials = Math.max(2, settings.maxTrials - shares.length);
   const searcher = createSearcher(() =>
     space.kind === 'grid'
       ? walkGrid({ ...space, startsUniform, maxTrials })
       : space.kind === 'levels'
         ? walkLevels({ ...space, windows: GENERATION_WINDOWS, maxTrials, draws: () => createRng(settings.seed).below })
-        : walkInterval({ ...space, startsUniform, maxTrials, surrogate: !space.mirrored }),
+        : walkInterval({ ...space, startsUniform, maxTrials, surrogate: !follows }),
   );
   const levels = levelPlans(settings, model, target);
   if (levels) executor.levels.open(settings.criterion, levels);
@@ -237,7 +238,7 @@ function describeSearch(
   if (space.kind === 'levels') return EVOLUTION_METHOD;
   const how =
     space.kind === 'interval'
-      ? `The published grid, scaled to the legal range of ${symbolOf(space.name)}, is ordered by a surrogate (masks from dense statistics, few windows); exact trials on all validation windows walk downhill from its best point until both neighbours are worse, and a parabola refines between grid points.`
+      ? `The published grid, scaled to the legal range of ${symbolOf(space.name)}, is ordered by a surrogate (masks from dense statistics, few windows); exact trials on all validation windows walk downhill from its best point until both neighbours are worse, and a parabola refines between grid points.${space.mirrored ? ` Where no value above ${space.low} is better than uniform, the walk goes on below.` : ''}`
       : 'All points of the grid are ordered by a surrogate (masks from dense statistics, few windows); the best of them and the best of those the policy always tries are tried exactly on all validation windows, then the neighbours of the best point known, most promising first.';
   const judges = both
     ? ' Plans are judged by the mean of ln perplexity on the validation windows and on a sample of the calibration windows.'

@@ -1,8 +1,9 @@
 // Finds the best value of one number in few trials. The loss falls and then rises (for ATP's β: §3.4, App. G.4). So a cheap
 // surrogate scores the published grid, scaled to the legal range, from the low end until the estimate has risen twice. From
 // its best point, exact trials walk downhill until both neighbours are worse. A parabola through the three points then
-// refines between grid points. A mirrored interval goes as far to the other side of its low end, and both sides are estimated
-// from there. Pure: it only asks for losses.
+// refines between grid points. A mirrored interval goes as far to the other side of its low end. That side has no estimates:
+// the walk gets there by losing to the low end on both of its neighbours, so it costs nothing where the loss falls upwards and
+// one trial where it rises on both sides. Pure: it only asks for losses.
 
 import type { Ask, Walk } from './searcher.js';
 
@@ -44,11 +45,7 @@ export function* walkInterval(input: IntervalInput): Walk {
       const estimates = new Map<number, number>();
       for (let j = startsUniform ? 1 : 0; j <= GRID; j++) {
         estimates.set(j, yield ask(j, 'surrogate'));
-        if (hasRisenTwice(estimates, j, 1)) break;
-      }
-      for (let j = -1; j >= first; j--) {
-        estimates.set(j, yield ask(j, 'surrogate'));
-        if (hasRisenTwice(estimates, j, -1)) break;
+        if (hasRisenTwice(estimates, j)) break;
       }
       best = argmin(estimates);
     }
@@ -67,8 +64,8 @@ export function* walkInterval(input: IntervalInput): Walk {
 }
 
 /** Whether the last two estimates both rose: then the loss does not fall again. */
-function hasRisenTwice(estimates: ReadonlyMap<number, number>, j: number, step: 1 | -1): boolean {
-  const [before, last, now] = [j - 2 * step, j - step, j].map((k) => estimates.get(k) ?? Number.NaN);
+function hasRisenTwice(estimates: ReadonlyMap<number, number>, j: number): boolean {
+  const [before, last, now] = [j - 2, j - 1, j].map((k) => estimates.get(k) ?? Number.NaN);
   return before! < last! && last! < now!;
 }
 

@@ -162,6 +162,28 @@ describe('what is written', () => {
     expect(manifest.uniform!.errors).toHaveLength(4);
   });
 
+  test('a line that falls is tried where no rising one beats uniform, but not with the published budget', async () => {
+    // Only the first half of this model does anything, and that is harm: the fewer of its weights, the better.
+    const silence = (name: string, values: Float32Array): void => {
+      if (/layers\.[23]\..*(o_proj|down_proj)/.test(name)) values.fill(0);
+    };
+    const source = await makeTiny(join(folder, 'falling'), { seed: 2, change: silence });
+    const few = { maxTrials: 4, calibration: texts.calibration, validation: texts.validation };
+    const asked = { checkpoint: source, sparsity: 0.6, ...few };
+    const [exact, published] = [await run(asked), await run({ ...asked, budget: 'published' })];
+    const tried = ({ manifest }: typeof exact) => manifest.trials.filter((trial) => trial.exact);
+    const rising = tried(exact).filter(({ beta }) => beta! > 0);
+    const uniform = exact.manifest.uniform!.validation!.perplexity;
+    expect(rising.length).toBeGreaterThan(0);
+    for (const { validation } of rising) expect(validation.perplexity).toBeGreaterThan(uniform);
+    expect(exact.manifest.plan.from!.values.beta).toBeLessThan(0);
+    expect(exact.manifest.chosen.validation!.perplexity).toBeLessThan(uniform);
+    expect(exact.manifest.search!.method).toContain('goes on below');
+    expect(tried(published).every(({ beta }) => beta! >= 0)).toBe(true);
+    expect(published.manifest.plan.from!.values.beta).toBe(0);
+    expect(published.manifest.search!.method).not.toContain('goes on below');
+  });
+
   test.each([
     ['uniform', { allocation: 'uniform' }],
     ['ATP with β = 0, the same bytes as uniform', { beta: 0 }],

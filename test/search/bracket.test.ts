@@ -113,9 +113,9 @@ describe('a range that does not begin with uniform', () => {
 describe('a mirrored interval', () => {
   const both = { low: 0, high: 0.09, startsUniform: true, mirrored: true };
 
-  test('finds the best grid point or better on either side, from uniform, within six trials', () => {
+  test('finds the best grid point or better where it rises, and down to four steps below, within six trials', () => {
     fc.assert(
-      fc.property(fc.double({ min: -0.09, max: 0.09, noNaN: true }), (vertex) => {
+      fc.property(fc.double({ min: -0.04, max: 0.09, noNaN: true }), (vertex) => {
         const loss = (beta: number): number => (beta - vertex) ** 2;
         const grid = Array.from({ length: 2 * GRID + 1 }, (_, j) => loss((0.09 * (j - GRID)) / GRID));
         const found = within(both, loss, loss, 6);
@@ -125,6 +125,38 @@ describe('a mirrored interval', () => {
       }),
       { numRuns: runs(100) },
     );
+  });
+
+  test('asks as if there were one side wherever that side beats uniform, else goes on from there', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.double({ min: 0, max: 9, noNaN: true }), { minLength: 2 * GRID + 1, maxLength: 2 * GRID + 1 }),
+        fc.boolean(),
+        fc.integer({ min: 1, max: 8 }),
+        (values, guided, maxTrials) => {
+          const loss = (beta: number): number => values[Math.round((beta / 0.09) * GRID) + GRID]!;
+          const estimate = guided ? loss : (beta: number): number => Math.abs(beta - 0.03);
+          const one = within({ ...both, mirrored: false }, loss, estimate, maxTrials);
+          const two = within(both, loss, estimate, maxTrials);
+          if (one.value > 0) expect(two).toEqual(one);
+          else expect(two.asked.slice(0, one.asked.length)).toEqual(one.asked);
+          expect(two.loss).toBeLessThanOrEqual(one.loss);
+        },
+      ),
+      { numRuns: runs(200) },
+    );
+  });
+
+  test('costs one trial more where the loss rises on both sides, and asks for no estimate below', () => {
+    const estimated: number[] = [];
+    const estimate = (beta: number): number => {
+      estimated.push(beta);
+      return Math.abs(beta);
+    };
+    const two = within(both, Math.abs, estimate, 6);
+    expect(two.value).toBe(0);
+    expect(two.asked.map((beta) => Math.round(beta * 100))).toEqual([0, 1, 2, -1]);
+    expect(Math.min(...estimated)).toBeGreaterThan(0);
   });
 
   test('without the mirror nothing below the low end is asked for', () => {
