@@ -149,6 +149,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
       seed: settings.seed,
       ...(gradient === 'exact' ? { gradient } : {}),
       ...(settings.hessian === 'loss' ? { hessian: settings.hessian } : {}),
+      ...(settings.calibrationPrefix ? { calibrationPrefix: settings.calibrationPrefix } : {}),
       dense: {
         validation: summarise(dense.nll, scoringOf(validation.content)),
         ...denseScores,

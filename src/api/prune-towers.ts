@@ -1,11 +1,12 @@
 // Prunes both trunks of a model that answers questions about images: the vision trunk, then the language trunk of the checkpoint that
-// this wrote, so the second run sees the images as the first left them. Both runs are in the workspace of the whole.
+// this wrote, so the second run sees the images as the first left them. Both runs are in the workspace of the whole. With one budget
+// together, the plans of both are made on the dense model beforehand.
 
 import { access, copyFile, mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OptionError, readDocument, UnsupportedError, writeFileAtomic } from '../base/index.js';
-import type { Model } from '../model/index.js';
-import { type Manifest, parseManifest } from '../records/index.js';
+import { type Model, openTrunk } from '../model/index.js';
+import { type Manifest, type Plan, parseManifest } from '../records/index.js';
 import {
   checkAgainstModel,
   checkOut,
@@ -15,6 +16,7 @@ import {
   conflict,
   isOnlyToBeCleared,
   normalisePrune,
+  oneOf,
   openRun,
   openSource,
   type PruneOptions,
@@ -22,10 +24,12 @@ import {
   prepareSamples,
   realNumber,
   refuseMissing,
+  TOWER_BUDGETS,
   type TowerSparsity,
   withSampleCount,
 } from '../runs/index.js';
 import { type EditResult, editCheckpoint, readResult } from './edit.js';
+import { allocateJointly, checkJoint } from './joint-budget.js';
 import { drawReport } from './report.js';
 
 const RECORD = 'layerwise.json';
@@ -34,14 +38,16 @@ const REPORT = 'report.html';
 const FIRST = { record: 'layerwise-vision.json', report: 'report-vision.html' } as const;
 
 /** @throws OptionError E_OPTION_TOWER_SPARSITY, E_OPTION_SPARSITY, E_OPTION_CONFLICT */
-function ratesOf({ towerSparsity, sparsity, scope, plan, pack }: PruneOptions): TowerSparsity {
-  if (scope !== 'all') conflict('tower-sparsity', 'scope', 'it is for --scope all');
+function ratesOf({ towerSparsity, towerBudget, sparsity, scope, plan, pack }: PruneOptions): TowerSparsity {
+  const given = towerSparsity === undefined ? 'tower-budget' : 'tower-sparsity';
+  if (scope !== 'all') conflict(given, 'scope', 'it is for --scope all');
   if (plan !== undefined) conflict('plan', 'scope', 'a plan is for one trunk');
   if (pack !== undefined) conflict('pack', 'scope', 'a .lw file has one trunk. Use layerwise pack on the output');
   if (towerSparsity === undefined) {
     if (sparsity === undefined) refuseMissing('tower-sparsity', 'vision=S,language=S, or --sparsity for both');
     return { vision: sparsity!, language: sparsity! };
   }
+  if (towerBudget === 'joint') conflict('tower-sparsity', 'tower-budget', 'joint is one sparsity for both: --sparsity');
   if (sparsity !== undefined) conflict('sparsity', 'tower-sparsity', 'both say how sparse the trunks are');
   const other = Object.keys(towerSparsity).find((name) => name !== 'vision' && name !== 'language');
   const { vision, language } = towerSparsity;
@@ -59,8 +65,9 @@ function ratesOf({ towerSparsity, sparsity, scope, plan, pack }: PruneOptions): 
 /** @throws as `prune`; UnsupportedError E_UNSUPPORTED_SCOPE */
 export async function pruneTowers(options: PruneOptions): Promise<EditResult> {
   const started = performance.now();
+  const joint = oneOf('tower-budget', options.towerBudget ?? 'each', TOWER_BUDGETS) === 'joint';
   const towers = ratesOf(options);
-  const { towerSparsity: _, push: __, private: ___, ...rest } = options;
+  const { towerSparsity: _, towerBudget: __, push: ___, private: ____, ...rest } = options;
   const settingsOf = (trunk: 'vision' | 'language'): PruneSettings =>
     normalisePrune({ ...rest, scope: trunk, sparsity: towers[trunk] });
   const [vision, language] = [settingsOf('vision'), settingsOf('language')];
@@ -71,10 +78,14 @@ export async function pruneTowers(options: PruneOptions): Promise<EditResult> {
   requireBoth(model);
   const settings = withSampleCount(vision, model);
   checkAgainstModel(settings, model);
+  const trunks = joint ? { vision: model, language: await openTrunk(model.checkpoint, 'language') } : undefined;
+  if (trunks) checkJoint(settings, trunks);
   if (!done) await checkOutside(out, model.checkpoint.dir);
   if (!resume) await checkSpace(out, 6 * model.bytes);
   const texts = await prepareSamples(settings, model);
-  const whole = { ...settings, scope: undefined, sparsity: undefined, towers };
+  const whole = joint
+    ? { ...settings, scope: undefined, towerBudget: 'joint' as const }
+    : { ...settings, scope: undefined, sparsity: undefined, towers };
   const { workspace } = await openRun('prune', whole, model, texts);
   try {
     if (done) {
@@ -83,11 +94,16 @@ export async function pruneTowers(options: PruneOptions): Promise<EditResult> {
     }
     const dirs = { vision: workspace.at('vision'), language: workspace.at('language'), final: workspace.at('final') };
     if (!(await isThere(dirs.final))) {
-      onProgress({ kind: 'note', text: `The vision trunk first, at ${towers.vision}.` });
-      await runIn(dirs.vision, vision);
-      onProgress({ kind: 'note', text: `Then the language trunk, at ${towers.language}.` });
-      await runIn(dirs.language, { ...language, checkpoint: dirs.vision });
-      await joinRecords(dirs.vision, dirs.language, towers, commandOf(whole));
+      const plans = trunks && (await allocateJointly(settings, trunks, texts, workspace));
+      const rates = plans ? { vision: plans.vision.budget!.target!, language: plans.language.budget!.target! } : towers;
+      const [first, second] = plans
+        ? [withPlan(rest, 'vision', plans.vision), withPlan(rest, 'language', plans.language)]
+        : [vision, language];
+      onProgress({ kind: 'note', text: `The vision trunk first, at ${roundRate(rates.vision)}.` });
+      await runIn(dirs.vision, first);
+      onProgress({ kind: 'note', text: `Then the language trunk, at ${roundRate(rates.language)}.` });
+      await runIn(dirs.language, { ...second, checkpoint: dirs.vision });
+      await joinRecords(dirs.vision, dirs.language, rates, joint ? settings.sparsity : undefined, commandOf(whole));
       await rename(dirs.language, dirs.final);
     }
     await workspace.finish();
@@ -95,6 +111,18 @@ export async function pruneTowers(options: PruneOptions): Promise<EditResult> {
     await workspace.close();
   }
   return await readResult(out, join(out, RECORD), started);
+}
+
+/** A note's rate: a joint budget gives a trunk any number. */
+const roundRate = (rate: number): number => Number(rate.toFixed(4));
+
+/** The settings of a run that replays a plan: what made it is said already. */
+function withPlan(
+  { sparsity: _, allocation: __, beta: ___, hyperparameters: ____, gradient: _____, ...rest }: PruneOptions,
+  trunk: 'vision' | 'language',
+  plan: Plan,
+): PruneSettings {
+  return normalisePrune({ ...rest, scope: trunk, plan });
 }
 
 const isThere = (path: string): Promise<boolean> =>
@@ -121,13 +149,21 @@ async function runIn(dir: string, settings: PruneSettings): Promise<void> {
 }
 
 /** Makes the record of the second run that of both. */
-async function joinRecords(first: string, second: string, rates: TowerSparsity, command: string): Promise<void> {
+async function joinRecords(
+  first: string,
+  second: string,
+  rates: TowerSparsity,
+  joint: number | undefined,
+  command: string,
+): Promise<void> {
   const read = async (dir: string): Promise<Manifest> =>
     parseManifest(await readDocument(join(dir, RECORD)), join(dir, RECORD));
   const [vision, language] = [await read(first), await read(second)];
   const { name, commit, hashes } = vision.source;
   const { commit: _, ...source } = language.source;
   const shareOf = ({ sparsity: { realised } }: Manifest) => realised;
+  const both = vision.source.prunable + language.source.prunable;
+  const zeros = [vision, language].reduce((sum, one) => sum + one.source.prunable * shareOf(one), 0);
   const manifest: Manifest = {
     ...language,
     command,
@@ -136,6 +172,7 @@ async function joinRecords(first: string, second: string, rates: TowerSparsity, 
       { trunk: 'vision', target: rates.vision, realised: shareOf(vision), record: FIRST.record },
       { trunk: 'language', target: rates.language, realised: shareOf(language), record: RECORD },
     ],
+    ...(joint === undefined ? {} : { joint: { target: joint, realised: zeros / both } }),
   };
   await copyFile(join(first, RECORD), join(second, FIRST.record));
   await copyFile(join(first, REPORT), join(second, FIRST.report));

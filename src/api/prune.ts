@@ -25,7 +25,7 @@ export type PruneResult = EditResult & {
  * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, RemoteError, each with a stable `code`
  */
 export async function prune(options: PruneOptions): Promise<PruneResult> {
-  if (options.scope === 'all' || options.towerSparsity !== undefined) {
+  if (options.scope === 'all' || options.towerSparsity !== undefined || options.towerBudget !== undefined) {
     const target = pushTarget(options);
     if (target) await checkPush(target);
     const both = { ...(await pruneTowers(options)), packed: null };

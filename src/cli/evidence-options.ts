@@ -1,6 +1,6 @@
 // The options of what treated linears aim at and of what is taken from gradients of the loss; options.ts has all the others.
 
-import { DEFAULTS, GRADIENTS, HESSIANS } from '../runs/index.js';
+import { DEFAULTS, GRADIENTS, HESSIANS, PREFIXES } from '../runs/index.js';
 
 export const EVIDENCE_OPTIONS = {
   target: {
@@ -16,6 +16,13 @@ export const EVIDENCE_OPTIONS = {
     value: 'alpha=n,gamma=n',
     text: 'how far --target stream follows: of a linear’s own input error and of the residual’s, 0 to 1',
     otherwise: 'searched on validation text; 0.5 each without one',
+  },
+  calibrationPrefix: {
+    kind: 'text',
+    flag: '--calibration-prefix',
+    value: PREFIXES.join('|'),
+    text: 'the blocks before the one whose calibration statistics are taken; dense is what published numbers of image classifiers have',
+    otherwise: DEFAULTS.calibrationPrefix,
   },
   hessian: {
     kind: 'text',

@@ -1,5 +1,7 @@
 // The options of models that read images; options.ts has all the others.
 
+import { TOWER_BUDGETS } from '../runs/index.js';
+
 export const IMAGE_OPTIONS = {
   images: {
     kind: 'text',
@@ -40,6 +42,13 @@ export const IMAGE_OPTIONS = {
     value: 'vision=S,language=S',
     text: 'with --scope all, the sparsity of each trunk',
     otherwise: '--sparsity for both',
+  },
+  towerBudget: {
+    kind: 'text',
+    flag: '--tower-budget',
+    value: TOWER_BUDGETS.join('|'),
+    text: 'with --scope all, whether each trunk keeps its sparsity, or both keep --sparsity together by an allocation over the blocks of both: ecoflap, or one without numbers to search',
+    otherwise: 'each',
   },
   classes: {
     kind: 'text',

@@ -416,6 +416,7 @@ export const PRUNING_OPTIONS = [
   'refit',
   'target',
   'targetShares',
+  'calibrationPrefix',
   'hessian',
   'gradient',
   'budget',

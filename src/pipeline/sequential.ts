@@ -1,7 +1,7 @@
 // Block-sequential pruning, as in Wanda, SparseGPT and ATP. The statistics of block i are taken on the output of the pruned
 // blocks before it, while the block itself is still dense. Then all its linears are pruned, and its pruned output feeds block
 // i + 1. The validation windows run along, so pruning and evaluation are one pass. A finished block is a file: a killed run
-// continues after the last one and produces the same bytes.
+// continues after the last one and produces the same bytes. Statistics can be taken behind the dense blocks instead.
 
 import { mkdir } from 'node:fs/promises';
 import { fileError, handOver, type OnProgress, withResources } from '../base/index.js';
@@ -27,6 +27,8 @@ export type SequentialInput = Treating & {
   readonly firstSquareSums?: SquareSums | undefined;
   /** Fits the treated linears to the dense stream; needs calibration text and an operator with a Gram matrix. */
   readonly target?: StreamTarget | undefined;
+  /** `dense`: statistics are taken on the output of the dense blocks; not together with `target`. */
+  readonly prefix?: 'dense' | undefined;
   /** The dense model's residual after the last block on `validation`, to measure the divergence from. */
   readonly reference?: Activations | undefined;
   /** Where the block files go. */
@@ -83,8 +85,11 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
         await writeBlockFile(model, block, await treatBlock(input, block, evidence, gemm), path);
       }
       const moves: Move[] = [];
-      if (statistics && !last && (whole || !dense))
-        moves.push([first ? statistics.embedded : calibrated!, calibrated!]);
+      if (statistics && !last && (whole || !dense)) {
+        const move: Move = [first ? statistics.embedded : calibrated!, calibrated!];
+        if (input.prefix === 'dense') await passBlock(engine, model, block, [move]);
+        else moves.push(move);
+      }
       if (validation) moves.push([first ? validation.embedded : seen!, seen!]);
       if (moves.length > 0) await passBlock(engine, model, block, moves, await blockFileSource(path));
       if (trace && seen) errors.push(await relativeError(trace, block, seen, validation));

@@ -44,6 +44,7 @@ export {
   newBlocks,
   parseWhere,
 } from './growth.js';
+export { joinFacts, partPlan } from './joint.js';
 export { type Choices, type CostedItem, chooseItems } from './lagrange.js';
 export {
   allocateMixed,

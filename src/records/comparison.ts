@@ -51,6 +51,8 @@ export const comparisonSchema = z.object({
   gradient: z.literal('exact').optional(),
   /** `loss`: in Gram matrices a token counts by the loss's gradient. Absent: all tokens alike. */
   hessian: z.literal('loss').optional(),
+  /** `dense`: calibration statistics were taken behind the dense blocks. Absent: behind the treated ones. */
+  calibrationPrefix: z.literal('dense').optional(),
   dense: z.object({
     validation: evaluationSchema,
     test: evaluationSchema.nullable(),

@@ -130,6 +130,8 @@ const manifestSchema = z.object({
       z.object({ trunk: z.enum(['vision', 'language']), target: z.number(), realised: z.number(), record: z.string() }),
     )
     .optional(),
+  /** Of trunks that keep one budget together: the sparsity of all. Absent where each keeps its own. */
+  joint: z.object({ target: z.number(), realised: z.number() }).optional(),
   texts: z.object({
     calibration: textSchema.nullable(),
     validation: textSchema.nullable(),
@@ -151,6 +153,8 @@ const manifestSchema = z.object({
   gradient: z.literal('exact').optional(),
   /** `loss`: in Gram matrices a token counts by the loss's gradient. Absent: all tokens alike. */
   hessian: z.literal('loss').optional(),
+  /** `dense`: calibration statistics were taken behind the dense blocks. Absent: behind the treated ones. */
+  calibrationPrefix: z.literal('dense').optional(),
   plan: planSchema,
   /** Blocks of the source that the written checkpoint does not have; absent where it has all. */
   dropped: z.array(z.number().int()).optional(),

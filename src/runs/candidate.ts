@@ -63,6 +63,7 @@ export function createRequests(
   const weighted = settings.hessian === 'loss' ? { hessian: settings.hessian } : {};
   const shared = {
     ...{ model: digestOf(hashes), operator: settings.criterion.name, ...texts, ...weighted, seed: settings.seed },
+    ...(settings.calibrationPrefix ? { prefix: settings.calibrationPrefix } : {}),
   };
   return ({ plan, target }, fidelity, loss = 'likelihood', windows) => {
     // A policy with levels estimates from a database of treated linears.

@@ -16,6 +16,10 @@ export type GradientKind = (typeof GRADIENTS)[number];
 export const HESSIANS = ['output', 'loss'] as const;
 export type HessianKind = (typeof HESSIANS)[number];
 
+/** The blocks before the one whose calibration statistics are taken. */
+export const PREFIXES = ['pruned', 'dense'] as const;
+export type PrefixKind = (typeof PREFIXES)[number];
+
 export const DEFAULTS = {
   allocation: 'atp',
   criterion: 'wanda',
@@ -25,6 +29,7 @@ export const DEFAULTS = {
   target: 'own',
   gradient: 'estimated',
   hessian: 'output',
+  calibrationPrefix: 'pruned',
   calibrationSamples: 128,
   /** Of a model that reads images. */
   calibrationImages: 512,

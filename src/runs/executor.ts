@@ -74,8 +74,8 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   let alignmentText: Promise<Samples> | undefined;
   const dirOf = (trial: Digest): string => workspace.at('trials', trial);
   const announce = (label: string): void => onProgress({ kind: 'stage', stage: `trial: ${label}`, total: blocks });
-  const sequenceOf = ({ plan, operator, target }: TrialRequest, dir: string) => ({
-    ...{ engine, model, operator: findOperator(operator), plan, target, calibration, dir, onProgress },
+  const sequenceOf = ({ plan, operator, target, prefix }: TrialRequest, dir: string) => ({
+    ...{ engine, model, operator: findOperator(operator), plan, target, prefix, calibration, dir, onProgress },
   });
   /** Statistics of block 0, the same for all plans. */
   const firstOf = async ({ needs }: Operator): Promise<SquareSums | undefined> => {

@@ -20,6 +20,9 @@ export type ImageOptions = {
   readonly templates?: string;
 };
 
+/** Whether each trunk keeps a budget of its own, or all together keep one. */
+export const TOWER_BUDGETS = ['each', 'joint'] as const;
+
 /** The sparsity of each trunk. */
 export type TowerSparsity = { readonly vision: number; readonly language: number };
 

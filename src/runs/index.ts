@@ -7,7 +7,7 @@ export { quote, startCommand } from './command-line.js';
 export { trialEquivalents } from './cost.js';
 export { countBits } from './count-bits.js';
 export { countZeros, type LinearReport } from './count-zeros.js';
-export { DEFAULTS, GRADIENTS, HESSIANS, JUDGES } from './defaults.js';
+export { DEFAULTS, GRADIENTS, HESSIANS, JUDGES, PREFIXES } from './defaults.js';
 export { describeCandidate } from './describe.js';
 export { createLocalExecutor, type LocalExecutor } from './executor.js';
 export { factsOf } from './facts.js';
@@ -29,6 +29,7 @@ export {
   type ImageSettings,
   normaliseImages,
   requireMainTrunk,
+  TOWER_BUDGETS,
   type TowerSparsity,
   withSampleCount,
 } from './image-options.js';

@@ -92,6 +92,7 @@ export function buildManifest(facts: RunFacts): Manifest {
     ...(hasZeros(settings, choice.candidate.plan) ? { pattern: formatPattern(settings.pattern) } : {}),
     ...(settings.gradient === DEFAULTS.gradient ? {} : { gradient: settings.gradient }),
     ...(settings.hessian === DEFAULTS.hessian ? {} : { hessian: settings.hessian }),
+    ...(settings.calibrationPrefix ? { calibrationPrefix: settings.calibrationPrefix } : {}),
     ...(choice.candidate.target ? { target: sharesOf(choice.candidate.target) } : {}),
     ...(facts.notes.some(({ damping }) => Object.keys(damping).length > 0)
       ? { damping: facts.notes.map(({ damping }) => damping) }
@@ -242,12 +243,14 @@ export function commandOf(settings: PruneSettings): string {
   if (settings.hessian !== DEFAULTS.hessian) add('hessian', settings.hessian);
   if (prunes) add('budget', settings.budget);
   add('calibration', calibration);
+  add('calibration-prefix', settings.calibrationPrefix);
   addWindowing('calibration-samples', 'calibrationSamples');
   addWindowing('calibration-order', 'calibrationOrder');
   add('sequence-length', settings.sequenceLength);
   add('window-start', settings.windowStart);
-  const { towers } = settings;
-  add('scope', towers ? 'all' : settings.scope);
+  const { towers, towerBudget } = settings;
+  add('scope', towers || towerBudget ? 'all' : settings.scope);
+  add('tower-budget', towerBudget);
   if (towers) add('tower-sparsity', `vision=${towers.vision},language=${towers.language}`);
   add('labels', settings.labels);
   add('classes', settings.classes);

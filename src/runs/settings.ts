@@ -29,6 +29,7 @@ import {
 import { collectable, requireNoExperts } from '../profile/index.js';
 import { type Plan, validatePlan } from '../records/index.js';
 import { WINDOW_STARTS, type WindowStart } from '../text/index.js';
+import { normalisePrefix, type PrefixOptions, type PrefixSettings } from './calibration-prefix.js';
 import { checkBits } from './check-bits.js';
 import { checkPlan } from './check-plan.js';
 import { conflict, oneOf, wholeNumber } from './checks.js';
@@ -142,6 +143,7 @@ export type PruneOptions = RunOptions &
   TaskOptions &
   GradientOptions &
   HessianOptions &
+  PrefixOptions &
   Partial<PlanOptions> & {
     /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub: `org/name`, `org/name@revision`. */
     readonly checkpoint: string;
@@ -149,6 +151,11 @@ export type PruneOptions = RunOptions &
     readonly out: string;
     /** With `scope: 'all'`, the sparsity of each trunk. Defaults to `sparsity` for both. */
     readonly towerSparsity?: Readonly<Record<string, number>>;
+    /**
+     * With `scope: 'all'`, whether `each` trunk keeps its sparsity, or they keep one together (`joint`), by an allocation over the
+     * blocks of both. Defaults to `each`.
+     */
+    readonly towerBudget?: string;
     /** A plan to replay instead of a sparsity and an allocation. */
     readonly plan?: Plan;
     /** `wanda`, `ria`, `dsnot`, `dsnot-magnitude`, `dsnot-ria`, `dsnot-sparsegpt`, `sparsegpt`, `admm` or `magnitude`. Defaults to `wanda`. */
@@ -207,7 +214,8 @@ export function normaliseRun(options: RunOptions): RunSettings {
 export type PruneSettings = RunSettings &
   WindowingSettings &
   GradientSettings &
-  HessianSettings & {
+  HessianSettings &
+  PrefixSettings & {
     readonly command: 'prune' | 'quantise' | 'compress';
     /** The budget of compress. */
     readonly compress?: {
@@ -229,6 +237,8 @@ export type PruneSettings = RunSettings &
     readonly sparsity: number | undefined;
     /** Of a run over both trunks, each with a sparsity of its own. */
     readonly towers?: TowerSparsity;
+    /** Of a run over both trunks with one sparsity together. */
+    readonly towerBudget?: 'joint';
     readonly policy: AllocationPolicy;
     /** The given hyperparameters of the policy. */
     readonly values: Values;
@@ -312,6 +322,7 @@ export function normalisePrune(given: PruneOptions): PruneSettings {
       { option: 'calibration', policy: policy.name },
     );
   }
+  const target = normaliseTarget(options, criterion);
   return {
     ...normaliseRun(options),
     command: 'prune',
@@ -327,7 +338,8 @@ export function normalisePrune(given: PruneOptions): PruneSettings {
     aligns,
     criterion,
     pattern,
-    target: normaliseTarget(options, criterion),
+    target,
+    ...normalisePrefix(options, { criterion, target, aligns }),
     hessian: normaliseHessian(options, criterion),
     gradient: normaliseGradient(options, plan ? [] : policy.needs, plan ? 'plan' : 'allocation'),
     calibration:

@@ -22,6 +22,8 @@ export type TrialRequest = {
   readonly target?: StreamTarget;
   /** How tokens of the calibration text count in Gram matrices, where not all count alike. */
   readonly hessian?: 'loss';
+  /** `dense`: statistics are taken behind the dense blocks. Absent: behind the treated ones. */
+  readonly prefix?: 'dense';
   readonly seed: number;
   /** `both`: the outcome also has losses on calibration windows. `divergence`: KL to the dense model. Absent: neither. */
   readonly judge?: 'both' | 'divergence';

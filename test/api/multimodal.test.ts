@@ -6,10 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { evaluate, prune, quantise, quantiseActivations } from '../../src/api/index.js';
-import type { ProgressEvent } from '../../src/base/index.js';
+import { type ProgressEvent, silent, withResources } from '../../src/base/index.js';
+import { createOrtEngine } from '../../src/engine/index.js';
 import { encodePng } from '../../src/images/index.js';
+import { linearUnits, openModel } from '../../src/model/index.js';
+import { allocate, findPolicy, joinFacts, partPlan } from '../../src/plan/index.js';
+import { measureGradients } from '../../src/profile/index.js';
 import { parseManifest } from '../../src/records/index.js';
-import type { PruneOptions } from '../../src/runs/index.js';
+import { openQuestions, type PruneOptions, prepareQuestions, readQuestions } from '../../src/runs/index.js';
+import { embedSamples, takeEvenly } from '../../src/stream/index.js';
 import { failure } from '../towers.js';
 import { lcg, readVisionGolden, writeGoldenModel } from '../vision-golden.js';
 import { useOwnCache } from './make.js';
@@ -265,6 +270,93 @@ describe('LLaVA', () => {
     expect(
       (await failure(quantise({ checkpoint: llava, scope: 'all', bits: 4, method: 'rtn', out: `${out}-q` }))).code,
     ).toBe('E_OPTION_SCOPE');
+  });
+
+  describe('one budget over both trunks', () => {
+    const joint = {
+      checkpoint: '',
+      scope: 'all',
+      towerBudget: 'joint',
+      sparsity: 0.5,
+      allocation: 'ecoflap',
+      threads: 1,
+    };
+    const asked = () => ({ ...joint, ...qa, checkpoint: llava, out: join(root, `out-${count++}`) });
+
+    test('ECoFLaP shares it out by the norms of one loss, and together it is met to a weight', async () => {
+      const options = asked();
+      await prune(options);
+      const read = async (file: string) => parseManifest(await readFile(join(options.out, file), 'utf8'), file);
+      const [first, last] = [await read('layerwise-vision.json'), await read('layerwise.json')];
+      const scores = [await gradients('vision'), await gradients('language')];
+      const models = [await openModel(llava, undefined, 'vision'), await openModel(llava, undefined, 'language')];
+      const parts = models.map((model) => ({ blocks: model.config.blocks, linears: linearUnits(model) }));
+      const plan = allocate(findPolicy('ecoflap'), {
+        ...{ target: 0.5, facts: joinFacts(parts), counting: 'exact', measured: { gradient: scores.flat() } },
+      });
+      const [vision, language] = partPlan(plan, parts);
+      expect(first.plan).toEqual(vision);
+      expect(last.plan).toEqual(language);
+      expect(new Set(Object.values(plan.units).map(({ zeros }) => zeros!.rate)).size).toBe(4);
+      const weights = first.source.prunable + last.source.prunable;
+      expect(Math.abs(last.joint!.realised - 0.5) * weights).toBeLessThanOrEqual(1 + 1e-6);
+      expect(last.joint!.target).toBe(0.5);
+      expect(last.towers!.map(({ target }) => target)).toEqual([vision!.budget!.target, language!.budget!.target]);
+      expect(last.command).toContain('--sparsity 0.5 --allocation ecoflap');
+      expect(last.command).toContain('--scope all --tower-budget joint');
+      expect(last.command).not.toContain('--tower-sparsity');
+    });
+
+    /** What the policy reads of a trunk, measured here. */
+    async function gradients(trunk: 'vision' | 'language'): Promise<readonly number[]> {
+      const model = await openModel(llava, undefined, trunk);
+      return await withResources(async (own) => {
+        const engine = await own(createOrtEngine({ device: 'cpu', workers: 1, threads: 1 }));
+        const questioning = await openQuestions(model, silent);
+        const read = async (path: string, order: 'random' | 'all') =>
+          await readQuestions(questioning, { path, order, seed: 0, orientation: undefined, onProgress: silent });
+        const sets = [
+          await read(qa.calibration, 'random'),
+          await read(qa.validation, 'all'),
+          await read(qa.test, 'all'),
+        ];
+        const [calibration] = prepareQuestions(questioning, sets);
+        const samples = await embedSamples(own, engine, model, calibration!.content);
+        return await measureGradients(engine, model, await takeEvenly(own, samples, 32), 0, silent);
+      });
+    }
+
+    test('a run that was interrupted goes on to the same bytes', async () => {
+      const whole = asked();
+      await prune(whole);
+      for (const stage of ['gradients', 'trial: uniform', 'writing']) {
+        const options = asked();
+        let seen = 0;
+        const onProgress = (event: ProgressEvent): void => {
+          if (event.kind === 'stage' && event.stage === stage && ++seen === 2) throw new Error('pulled');
+        };
+        await expect(prune({ ...options, onProgress })).rejects.toThrow('pulled');
+        expect((await failure(prune({ ...options, towerBudget: 'each', resume: true }))).code).toBe('E_OPTION_RESUME');
+        await prune({ ...options, resume: true });
+        for (const name of ['model.safetensors', 'layerwise.json', 'layerwise-vision.json', 'report.html'])
+          expect((await readFile(join(options.out, name))).equals(await readFile(join(whole.out, name))), name).toBe(
+            true,
+          );
+      }
+    });
+
+    test('one line goes over all blocks; what is searched or measured by trunk is refused', async () => {
+      const { manifest } = await prune({ ...asked(), allocation: 'atp', beta: 0.1 });
+      expect(manifest.towers!.map(({ target }) => target > 0.5)).toEqual([false, true]);
+      expect(manifest.joint!.realised).toBeCloseTo(0.5, 3);
+      const refused = async (other: Partial<PruneOptions>) => (await failure(prune({ ...asked(), ...other }))).code;
+      expect(await refused({ allocation: 'atp' })).toBe('E_OPTION_TOWER_BUDGET');
+      expect(await refused({ allocation: 'owl' })).toBe('E_OPTION_TOWER_BUDGET');
+      expect(await refused({ allocation: 'atp', beta: 0.34 })).toBe('E_OPTION_HYPERPARAMETERS');
+      expect(await refused({ towerBudget: 'one' })).toBe('E_OPTION_TOWER_BUDGET');
+      expect(await refused({ scope: 'vision' })).toBe('E_OPTION_CONFLICT');
+      expect(await refused({ towerSparsity: { vision: 0.5, language: 0.5 } })).toBe('E_OPTION_CONFLICT');
+    });
   });
 
   test('a run over both that was interrupted goes on to the same bytes', async () => {

@@ -106,6 +106,7 @@ const pruning = fc.constantFrom(...CRITERIA.values()).chain(({ name, patterns, n
     {
       criterion: fc.constant(name),
       hessian: fc.constantFrom('output', needs.includes('gram') ? 'loss' : 'output'),
+      calibrationPrefix: fc.constantFrom('pruned', needs.length > 0 ? 'dense' : 'pruned'),
       pattern: fc.constantFrom(...patterns.map((kind) => (kind === 'n:m' ? 'n:8' : kind))),
     },
     { requiredKeys: ['criterion'] },
@@ -153,6 +154,8 @@ describe.each([...POLICIES.values()])('$name', (policy) => {
           ...some,
           ...scored,
           ...how,
+          // What is judged by the pruned blocks' inputs is judged behind pruned blocks.
+          ...(policy.candidates ? { calibrationPrefix: 'pruned' } : {}),
           ...slopes,
           ...given,
         }),

@@ -22,6 +22,7 @@ export const planCommand = defineCommand({
     'refit',
     'target',
     'targetShares',
+    'calibrationPrefix',
     'hessian',
     'gradient',
     'profile',

@@ -15,6 +15,7 @@ import { describeCuts, modelTable } from '../tasks.js';
 const OPTION_NAMES = [
   'sparsity',
   'towerSparsity',
+  'towerBudget',
   'allocation',
   'beta',
   'hyperparameters',
@@ -71,6 +72,11 @@ export const pruneCommand = defineCommand({
       what: 'Both halves, each with a sparsity of its own',
       command:
         'layerwise prune ./llava --scope all --tower-sparsity vision=0.3,language=0.5 --calibration train.jsonl --validation heldout.jsonl --out llava-30-50',
+    },
+    {
+      what: 'Both halves under one budget, by how much the answers depend on each block',
+      command:
+        'layerwise prune ./llava --scope all --tower-budget joint --sparsity 0.5 --allocation ecoflap --calibration train.jsonl --out llava-joint',
     },
     {
       what: 'The vision half of a CLIP, scored against names of classes',
@@ -148,6 +154,7 @@ function toJson(result: PruneResult): unknown {
   return {
     sparsity: { target: manifest.sparsity.target, realised: manifest.sparsity.realised },
     ...(manifest.towers ? { towers: manifest.towers } : {}),
+    ...(manifest.joint ? { joint: manifest.joint } : {}),
     dense: scores(manifest.dense),
     uniform: scores(manifest.uniform),
     chosen: {
@@ -215,6 +222,9 @@ function toText(result: PruneResult): string {
     ...(manifest.gains ? [describeGains(manifest.gains)] : []),
     ...(manifest.gains?.parted ? [warnOfGains(manifest.gains)] : []),
     `${formatPercent(manifest.sparsity.realised)} of the prunable weights are zero, counted from the files written; ${formatSeconds(seconds)}.`,
+    ...(manifest.joint
+      ? [`together    ${formatPercent(manifest.joint.realised)} of the prunable weights of both`]
+      : []),
     ...(manifest.towers ?? []).map(
       ({ trunk, realised }) => `${trunk.padEnd(10)}  ${formatPercent(realised)} of the prunable weights of this trunk`,
     ),
