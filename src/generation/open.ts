@@ -4,7 +4,7 @@
 import { type OnProgress, OptionError } from '../base/index.js';
 import { type Origin, refuseActivations } from '../checkpoint/index.js';
 import { openDecoder } from '../decoder/index.js';
-import { blameWeights, describeTensors, openModel } from '../model/index.js';
+import { blameWeights, describeTensors, openModel, refuseImages } from '../model/index.js';
 import {
   headFor,
   isPackedPath,
@@ -79,6 +79,7 @@ async function packFolder(
 ): Promise<Parts> {
   if (!origin) await refuseActivations(path);
   const model = await openModel(path, origin);
+  refuseImages(model);
   for (const text of model.notes) onProgress({ kind: 'note', text });
   const { checkpoint, config, tensorNames } = model;
   const language = await loadLanguage(folderTexts(checkpoint.dir), onProgress);

@@ -15,7 +15,7 @@ export type { TrunkName } from './families/towers-spec.js';
 export { type BrokenTensor, blameWeights, describeCounts, findBroken, requireFiniteTensors } from './finite.js';
 export { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
 export { type BlockGraphs, type BlockPart, blockGraphs, type Half, partGraph } from './halves.js';
-export { gridOf, type ImageConfig, tokensOf } from './image/config.js';
+export { gridOf, type ImageConfig, stageOf, tokensOf } from './image/config.js';
 export type { Connector } from './image/connector.js';
 export { type Normalisation, patchRows, patchRowsOfBytes } from './image/patches.js';
 export { interpolatePositions } from './image/positions.js';
@@ -34,6 +34,7 @@ export {
   openModel,
   openTrunk,
   poolGraph,
+  refuseImages,
   resizeModel,
   stemGraph,
 } from './model.js';

@@ -1,6 +1,7 @@
 // A checkpoint and what its config means: the graph of each block, the places of its tensors, the prunable linears.
 
-import { type Checkpoint, type Origin, openCheckpoint } from '../checkpoint/index.js';
+import { UnsupportedError } from '../base/index.js';
+import { type Checkpoint, givenPath, type Origin, openCheckpoint } from '../checkpoint/index.js';
 import type { Graph } from '../graph/index.js';
 import { elementCount } from '../tensor/index.js';
 import { buildBlockGraph } from './block.js';
@@ -202,3 +203,13 @@ export function headTensorNames({ config, tensorNames }: Model): readonly string
 /** Names of all tensors of a block. */
 export const blockTensorNames = (model: Model, block: number): readonly string[] =>
   blockTensors(model.config, model.tensorNames, block).map(({ name }) => name);
+
+/** For what takes models of text alone. @throws UnsupportedError E_UNSUPPORTED_IMAGES where the model reads images */
+export function refuseImages({ config: { family, image }, checkpoint }: Model): void {
+  if (!image) return;
+  throw new UnsupportedError(
+    'E_UNSUPPORTED_IMAGES',
+    `${givenPath(checkpoint)}: a ${family} model reads images, and this command is for models that read text. Models that read images can be pruned, quantised (but for --method qvlm), compared, evaluated and inspected.`,
+    { family },
+  );
+}

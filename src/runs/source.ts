@@ -2,11 +2,18 @@
 // becomes its twin here, and is a checkpoint to everything after.
 
 import { basename } from 'node:path';
-import { CheckpointError, cacheFolder, type OnProgress, UnsupportedError } from '../base/index.js';
+import { CheckpointError, cacheFolder, type OnProgress } from '../base/index.js';
 import { activationsOf, givenPath, isGgufPath, type Origin, refuseActivations } from '../checkpoint/index.js';
 import { openTwin } from '../gguf/index.js';
 import { describeSnapshot, resolveModel, resolveText, type TextRole } from '../hub/index.js';
-import { type ActivationGrid, type ActivationGrids, type Model, openModel, type TrunkName } from '../model/index.js';
+import {
+  type ActivationGrid,
+  type ActivationGrids,
+  type Model,
+  openModel,
+  refuseImages,
+  type TrunkName,
+} from '../model/index.js';
 import type { ActivationsRecord } from '../records/index.js';
 import { type Corpus, readCorpus } from '../text/index.js';
 import { fitToImages } from './images.js';
@@ -45,7 +52,7 @@ export async function openSource(
   const { path, origin } = await resolveSource(checkpoint, onProgress);
   if (!origin && quantised === 'refuse') await refuseActivations(path);
   const opened = await openModel(path, origin, trunk);
-  if (opened.config.image && !images) refuseImages(opened);
+  if (!images) refuseImages(opened);
   const model = images ? await fitToImages(opened) : opened;
   for (const text of model.notes) onProgress({ kind: 'note', text });
   const record = origin ? undefined : await activationsOf(path);
@@ -74,15 +81,6 @@ function gridsOfRecord(model: Model, { layers, bits }: ActivationsRecord): reado
       { path: model.checkpoint.dir, linear: missing.name },
     );
   });
-}
-
-/** @throws UnsupportedError E_UNSUPPORTED_IMAGES */
-function refuseImages({ config: { family }, checkpoint }: Model): never {
-  throw new UnsupportedError(
-    'E_UNSUPPORTED_IMAGES',
-    `${givenPath(checkpoint)}: a ${family} model reads images, and this command is for models that read text. Models that read images can be pruned, quantised (but for --method qvlm), compared, evaluated and inspected.`,
-    { family },
-  );
 }
 
 export type SourceName = {
