@@ -1,6 +1,6 @@
 // The options of models that read images; options.ts has all the others.
 
-import { TOWER_BUDGETS } from '../runs/index.js';
+import { TOWER_BUDGETS, UNITS } from '../runs/index.js';
 
 export const IMAGE_OPTIONS = {
   images: {
@@ -42,6 +42,13 @@ export const IMAGE_OPTIONS = {
     value: 'vision=S,language=S',
     text: 'with --scope all, the sparsity of each trunk',
     otherwise: '--sparsity for both',
+  },
+  unit: {
+    kind: 'text',
+    flag: '--unit',
+    value: UNITS.join('|'),
+    text: 'what gets one rate: a block, or the blocks of a stage together, for models with stages (ConvNeXt) and allocations uniform, atp and ecoflap',
+    otherwise: 'block',
   },
   towerBudget: {
     kind: 'text',

@@ -420,6 +420,7 @@ export const PRUNING_OPTIONS = [
   'hessian',
   'gradient',
   'budget',
+  'unit',
   'calibration',
   'images',
   'labels',

@@ -10,6 +10,7 @@ import {
   type Counting,
   type Hyperparameter,
   type ModelFacts,
+  unitFacts,
   type Values,
 } from './policy.js';
 import { zeroRate } from './unit.js';
@@ -37,7 +38,8 @@ function validateValue(
   target: number,
   facts: ModelFacts,
 ): void {
-  const [low, high] = range(target, facts);
+  const units = unitFacts(facts);
+  const [low, high] = range(target, units);
   const slack = 1e-12 * Math.max(1, Math.abs(high));
   const found = { option: 'hyperparameters', policy: policy.name, name, got: value };
   if (choices && !choices.includes(value)) {
@@ -51,7 +53,7 @@ function validateValue(
   const next = fallback === undefined ? ` Leave ${name} out to have it searched.` : '';
   throw new OptionError(
     'E_OPTION_HYPERPARAMETERS',
-    `--hyperparameters ${name}=${value}: expected a number in [${low}, ${high}] (${policy.name}, sparsity ${target}, ${facts.blocks} blocks).${next}`,
+    `--hyperparameters ${name}=${value}: expected a number in [${low}, ${high}] (${policy.name}, sparsity ${target}, ${units.blocks} ${facts.groups ? 'stages' : 'blocks'}).${next}`,
     { ...found, low, high },
   );
 }
@@ -103,14 +105,24 @@ export function allocate(policy: AllocationPolicy, input: AllocateInput): Plan {
   }
   const complete = completeValues(policy, values, target, facts);
   const whole = { counting, of };
-  const raw = policy.allocate({ target, facts, measured, values: complete, whole, ...(levels ? { levels } : {}) });
+  const seen = unitFacts(facts);
+  const raw = policy.allocate({
+    target,
+    facts: seen,
+    measured,
+    values: complete,
+    whole,
+    ...(levels ? { levels } : {}),
+  });
   if (!raw.every(Number.isFinite)) {
     throw new InternalError('E_INTERNAL_ALLOCATION', `${policy.name} returned rates that are NaN or infinite: ${raw}.`);
   }
   const weighted = counting === 'exact' || policy.weighted;
-  const ids = policy.granularity === 'linear' ? facts.linears.map(({ id }) => id) : raw.map((_, i) => blockId(i));
-  const sizes = policy.granularity === 'linear' ? facts.linears.map(({ weights }) => weights) : blockWeights(facts);
-  const rates = levels ? raw : fitBudget(raw, weighted ? sizes : raw.map(() => 1), target);
+  const byLinear = policy.granularity === 'linear';
+  const ids = byLinear ? facts.linears.map(({ id }) => id) : Array.from({ length: facts.blocks }, (_, i) => blockId(i));
+  const sizes = byLinear ? facts.linears.map(({ weights }) => weights) : blockWeights(seen);
+  const fitted = levels ? raw : fitBudget(raw, weighted ? sizes : raw.map(() => 1), target);
+  const rates = facts.groups && !byLinear ? facts.groups.map((group) => fitted[group]!) : fitted;
   const plan: Plan = {
     format: 'layerwise-plan',
     version: 2,

@@ -5,7 +5,21 @@ import type { Measured, MeasureName } from '../records/index.js';
 import type { LinearUnit } from './unit.js';
 
 /** What a policy knows about the model without measuring. */
-export type ModelFacts = { readonly blocks: number; readonly linears: readonly LinearUnit[] };
+export type ModelFacts = {
+  readonly blocks: number;
+  readonly linears: readonly LinearUnit[];
+  /** The group of each block, ascending from 0, where the blocks of a group (a stage) get one rate together. */
+  readonly groups?: readonly number[];
+};
+
+/** What a policy sees: the model itself, or one whose blocks are its groups. */
+export function unitFacts({ blocks, linears, groups }: ModelFacts): ModelFacts {
+  if (!groups) return { blocks, linears };
+  return {
+    blocks: Math.max(...groups) + 1,
+    linears: linears.map((linear) => ({ ...linear, block: groups[linear.block]! })),
+  };
+}
 
 /** Weights of each block. */
 export function blockWeights(facts: ModelFacts): number[] {

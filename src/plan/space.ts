@@ -3,7 +3,16 @@
 
 import { InternalError } from '../base/index.js';
 import { completeValues } from './allocate.js';
-import type { AllocationPolicy, Grid, Hyperparameter, LevelSearch, ModelFacts, Values, Whole } from './policy.js';
+import {
+  type AllocationPolicy,
+  type Grid,
+  type Hyperparameter,
+  type LevelSearch,
+  type ModelFacts,
+  unitFacts,
+  type Values,
+  type Whole,
+} from './policy.js';
 
 export type SearchSpace =
   /** One number between two bounds; with `mirrored` also below `low`, as far as `high` is above it. */
@@ -68,7 +77,7 @@ export function searchSpace(
   const [{ name, choices, range, neutral }, ...others] = open as [Hyperparameter, ...Hyperparameter[]];
   if (others.length > 0) throw malformed(policy, `${open.map((one) => one.name).join(' and ')} need a grid`);
   if (choices) return { kind: 'grid', axes: { [name]: choices }, always: () => false };
-  const [least, high] = range(target, facts);
+  const [least, high] = range(target, unitFacts(facts));
   if (neutral === undefined) return { kind: 'interval', name, low: least, high };
   const mirrored = bothSides && least < neutral ? { mirrored: true as const } : {};
   return { kind: 'interval', name, low: neutral, high, ...mirrored };

@@ -66,7 +66,7 @@ export type ChoosingContext = {
 export async function choosePlan(settings: PruneSettings, model: Model, context: ChoosingContext): Promise<Choice> {
   const { policy, budget: counting, onProgress } = settings;
   const { executor, requestOf, target, measured, scoring } = context;
-  const facts = factsOf(model);
+  const facts = factsOf(model, settings.unit);
   const follows = settings.target.kind === 'stream';
   // There is a uniform plan to compare with where the plan is about zeros.
   const plain: Candidate | undefined =

@@ -95,6 +95,7 @@ export {
   type TextSettings,
 } from './texts.js';
 export { createLedger, type Entry, lossOf, noteTrial, type TimedTrial } from './trial-ledger.js';
+export { UNITS } from './unit.js';
 export { describeUnseen } from './unseen-experts.js';
 export { checkOut, checkOutPath, checkOutside, checkSpace, isOnlyToBeCleared, type Workspace } from './workspace.js';
 export { nameClasses } from './zero-shot.js';

@@ -231,6 +231,7 @@ export function commandOf(settings: PruneSettings): string {
   if (!compress) add('sparsity', settings.sparsity);
   const prunes = settings.command === 'prune';
   if (prunes && !settings.plan) add('allocation', settings.policy.name);
+  add('unit', settings.unit);
   const values = Object.entries(settings.values).map(([name, value]) => `${name}=${value}`);
   add('hyperparameters', values.length > 0 ? values.join() : undefined);
   if (settings.command !== 'compress') add(prunes ? 'criterion' : 'method', settings.criterion.name);

@@ -53,6 +53,7 @@ import {
 } from './image-options.js';
 import { normaliseTarget, type Shares, type TargetSettings } from './stream-shares.js';
 import { normaliseTasks, type TaskOptions, type TaskSettings } from './task-options.js';
+import { checkUnit, normaliseUnit, type UnitOptions, type UnitSettings } from './unit.js';
 
 /** Where and how anything runs. */
 export type RunOptions = {
@@ -144,6 +145,7 @@ export type PruneOptions = RunOptions &
   GradientOptions &
   HessianOptions &
   PrefixOptions &
+  UnitOptions &
   Partial<PlanOptions> & {
     /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub: `org/name`, `org/name@revision`. */
     readonly checkpoint: string;
@@ -215,7 +217,8 @@ export type PruneSettings = RunSettings &
   WindowingSettings &
   GradientSettings &
   HessianSettings &
-  PrefixSettings & {
+  PrefixSettings &
+  UnitSettings & {
     readonly command: 'prune' | 'quantise' | 'compress';
     /** The budget of compress. */
     readonly compress?: {
@@ -340,6 +343,7 @@ export function normalisePrune(given: PruneOptions): PruneSettings {
     pattern,
     target,
     ...normalisePrefix(options, { criterion, target, aligns }),
+    ...normaliseUnit(options, { plan, policy }),
     hessian: normaliseHessian(options, criterion),
     gradient: normaliseGradient(options, plan ? [] : policy.needs, plan ? 'plan' : 'allocation'),
     calibration:
@@ -449,6 +453,7 @@ export function checkAgainstModel(settings: PruneSettings, model: Model): void {
   const { plan, policy, values, sparsity, criterion, pattern } = settings;
   if (settings.hessian === 'loss') requireNoExperts(model);
   checkImages(settings, model);
+  checkUnit(settings, model);
   const uneven =
     criterion.evenGroups && pattern.kind === 'n:m'
       ? model.linears.flat().find(({ columns }) => columns % pattern.of !== 0)
@@ -463,7 +468,7 @@ export function checkAgainstModel(settings: PruneSettings, model: Model): void {
       { option: 'pattern', linear: uneven.name, columns: uneven.columns },
     );
   }
-  if (plan === undefined) validateValues(policy, values, sparsity!, factsOf(model));
+  if (plan === undefined) validateValues(policy, values, sparsity!, factsOf(model, settings.unit));
   if (plan === undefined) return;
   checkPlan(plan, settings, model);
   if (criterion.makes.includes('bits')) checkBits(plan, settings, model);

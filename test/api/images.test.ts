@@ -4,7 +4,17 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { compare, evaluate, heal, inspect, pack, prune, quantise, quantiseActivations } from '../../src/api/index.js';
+import {
+  compare,
+  evaluate,
+  generate,
+  heal,
+  inspect,
+  pack,
+  prune,
+  quantise,
+  quantiseActivations,
+} from '../../src/api/index.js';
 import { createRng } from '../../src/base/index.js';
 import { hashCheckpoint, openCheckpoint } from '../../src/checkpoint/index.js';
 import { encodePng } from '../../src/images/index.js';
@@ -56,6 +66,36 @@ async function makeModel(family: string, processor = true): Promise<string> {
 }
 
 const COMMON = { threads: 2, calibrationSamples: 10, maxTrials: 2 };
+
+test('the blocks of a ConvNeXt’s stage get one rate together, and a ViT has none', async () => {
+  const checkpoint = await makeModel('convnext');
+  const asked = { ...sets, ...COMMON, sparsity: 0.5, unit: 'stage' };
+  const { manifest } = await prune({ checkpoint, out: join(folder, 'staged'), ...asked, beta: 0.1 });
+  const rates = Object.values(manifest.plan.units).map(({ zeros }) => zeros!.rate);
+  // Stages of 1, 1, 2 and 1 blocks.
+  expect(rates[3]).toBe(rates[2]);
+  for (const [lower, upper] of [
+    [0, 1],
+    [1, 2],
+    [3, 4],
+  ] as const)
+    expect(rates[upper]! - rates[lower]!).toBeCloseTo(0.1, 9);
+  expect(manifest.sparsity.realised).toBeCloseTo(0.5, 3);
+  expect(manifest.command).toContain('--unit stage');
+  const searched = await prune({ checkpoint, out: join(folder, 'staged-searched'), ...asked });
+  const { beta } = searched.manifest.plan.from!.values;
+  const found = Object.values(searched.manifest.plan.units).map(({ zeros }) => zeros!.rate);
+  expect(found[3]).toBe(found[2]);
+  expect(Math.abs(beta!)).toBeLessThanOrEqual(1 / 3 + 1e-9);
+  // Five blocks would end at a quarter.
+  expect(Math.max(...searched.manifest.trials.map((trial) => trial.beta!))).toBeGreaterThan(1 / 4);
+  const refused = (other: object, code: string) =>
+    expect(prune({ checkpoint, out: join(folder, 'no'), ...asked, ...other })).rejects.toMatchObject({ code });
+  await refused({ checkpoint: await makeModel('vit') }, 'E_OPTION_UNIT');
+  await refused({ allocation: 'owl' }, 'E_OPTION_CONFLICT');
+  await refused({ allocation: 'layerwise' }, 'E_OPTION_CONFLICT');
+  await refused({ unit: 'layer' }, 'E_OPTION_UNIT');
+});
 
 describe.each(FAMILIES)('%s', (family) => {
   let checkpoint: string;
@@ -144,6 +184,7 @@ describe('refuses by name', () => {
     const checkpoint = await makeModel('vit');
     const refused = { code: 'E_UNSUPPORTED_IMAGES' };
     await expect(pack({ checkpoint, out: join(folder, 'vit.lw') })).rejects.toMatchObject(refused);
+    await expect(generate({ model: checkpoint, threads: 1 })).rejects.toMatchObject(refused);
     const healing = { checkpoint, dense: checkpoint, text: 'x.txt', validation: 'y.txt', out: join(folder, 'healed') };
     await expect(heal(healing)).rejects.toMatchObject(refused);
     const texts = { calibration: sets.images, validation: sets.validation };

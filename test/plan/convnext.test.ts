@@ -2,7 +2,7 @@
 // prunes more than was asked for. The numbers are from a computation of their own over the released widths and depths.
 
 import { describe, expect, test } from 'vitest';
-import { allocate, findPolicy, type ModelFacts, meanRate } from '../../src/plan/index.js';
+import { allocate, findPolicy, type ModelFacts, meanRate, searchSpace } from '../../src/plan/index.js';
 
 /** The pointwise linears of a ConvNeXt: W1 [4C, C] and W2 [C, 4C] in each block. */
 function convnext(widths: readonly number[], depths: readonly number[]): ModelFacts {
@@ -49,6 +49,41 @@ describe.each([
     const exact = line(facts, target, beta, 'exact');
     expect(exact.share).toBeCloseTo(target, 12);
     expect(exact.last - exact.first).toBeCloseTo(last - first, 9);
+  });
+});
+
+describe('with the stage as unit', () => {
+  const groups = [3, 3, 9, 3].flatMap((depth, stage) => Array<number>(depth).fill(stage));
+  const staged: ModelFacts = { ...T, groups };
+  const ratesOf = (plan: ReturnType<typeof allocate>) => Object.values(plan.units).map(({ zeros }) => zeros!.rate);
+
+  test('a line has four rates, one for all blocks of a stage, and its bound is that of four', () => {
+    const asked = { target: 0.5, facts: staged, values: { beta: 0.1 } };
+    const exact = allocate(findPolicy('atp'), { ...asked, counting: 'exact' });
+    const rates = ratesOf(exact);
+    expect(rates).toHaveLength(18);
+    const four = [0, 3, 6, 15].map((first) => rates[first]!);
+    for (const [block, rate] of rates.entries()) expect(rate).toBe(four[groups[block]!]);
+    for (const [i, rate] of four.slice(1).entries()) expect(rate - four[i]!).toBeCloseTo(0.1, 12);
+    expect(meanRate(exact, T)).toBeCloseTo(0.5, 12);
+    const published = ratesOf(allocate(findPolicy('atp'), { ...asked, counting: 'published' }));
+    expect([0, 3, 6, 15].map((first) => published[first]!.toFixed(6))).toEqual([
+      ...['0.350000', '0.450000', '0.550000', '0.650000'],
+    ]);
+    const steep = { ...asked, values: { beta: 0.3334 }, counting: 'exact' as const };
+    expect(() => allocate(findPolicy('atp'), steep)).toThrowError(/0\.3333\d*\] \(atp, sparsity 0.5, 4 stages\)/);
+    expect(searchSpace(findPolicy('atp'), {}, 0.5, staged)).toMatchObject({ high: 1 / 3 });
+  });
+
+  test('ECoFLaP gives a stage what its linears need together', () => {
+    const gradient = T.linears.map(({ block }) => 1 + (block % 4));
+    const measured = { gradient };
+    const plan = allocate(findPolicy('ecoflap'), { target: 0.5, facts: staged, counting: 'exact', measured });
+    // One model of four blocks with the same linears.
+    const four = { blocks: 4, linears: T.linears.map((linear) => ({ ...linear, block: groups[linear.block]! })) };
+    const wanted = ratesOf(allocate(findPolicy('ecoflap'), { target: 0.5, facts: four, counting: 'exact', measured }));
+    expect(ratesOf(plan)).toEqual(groups.map((stage) => wanted[stage]));
+    expect(meanRate(plan, T)).toBeCloseTo(0.5, 12);
   });
 });
 
