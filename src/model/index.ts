@@ -39,6 +39,16 @@ export {
   stemGraph,
 } from './model.js';
 export {
+  CUT_UNITS,
+  type CutUnits,
+  cutHalves,
+  narrowBlock,
+  readersOf,
+  requireHeadDim,
+  widthsAfter,
+  widthsConfig,
+} from './narrow.js';
+export {
   crossOf,
   type HeldValue,
   heldValues,

@@ -44,12 +44,22 @@ export type MatrixGrid = {
   readonly scales: Float32Array;
 };
 
-/** The result for W. Without `weights`, the kept weights keep their bits. With `grid`, each of `weights` is scale·q. */
-export type MatrixEdit = { readonly zeroed: Mask; readonly weights?: Float32Array; readonly grid?: MatrixGrid };
+/**
+ * The result for W. Without `weights`, the kept weights keep their bits. With `grid`, each of `weights` is scale·q. `bias` [rows]
+ * is added to the linear's bias.
+ */
+export type MatrixEdit = {
+  readonly zeroed: Mask;
+  readonly weights?: Float32Array;
+  readonly grid?: MatrixGrid;
+  readonly bias?: Float32Array;
+};
 
 export interface Prepared {
   /** The share of the mean diagonal that was added to the Gram matrix; for the record. */
   readonly damping?: number;
+  /** Whether the edit of a linear has a `bias`, if anything is taken out of it. Defaults to no. */
+  movesBias?(unit: Unit): boolean;
   /**
    * Carries out `treatment` on W without changing W itself. `pull` [rows, columns] is (T − W·X̃)·X̃ᵀ where the linear should
    * give T instead of W·X̃, in the units of the Gram matrix; an operator that needs `gram` then works on

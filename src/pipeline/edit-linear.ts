@@ -14,6 +14,7 @@ export type LinearEdit = {
   readonly weights: TensorToWrite;
   /** The bits and the scales of weights on a grid; the tensor has the name of the weights. */
   readonly grid?: { readonly bits: number; readonly scales: TensorToWrite };
+  readonly bias?: TensorToWrite;
 };
 
 /**
@@ -25,11 +26,14 @@ export function editLinear(model: Model, linear: Linear, prepared: Prepared, tre
   const name = weightName(linear);
   const { dtype, shape } = model.checkpoint.tensors.get(name)!;
   let made: MatrixGrid | undefined;
+  /** What the operator adds to the bias; none where it took nothing out. */
+  let moved: Float32Array | 'none' | undefined;
   const read = async (): Promise<Uint8Array> => {
     const bytes = await readTensor(model.checkpoint, name);
     const W = { rows, columns, data: toRows(linear, toFloat32(bytes, dtype)) };
     return await nameErrors(model, linear, async () => {
-      const { zeroed, weights, grid } = await prepared.apply(unitOf(linear), W, treatment);
+      const { zeroed, weights, grid, bias } = await prepared.apply(unitOf(linear), W, treatment);
+      moved = bias ?? 'none';
       made = grid && { ...grid, q: new Int8Array() };
       const stored = weights ? fromFloat32(toStored(linear, weights), dtype) : bytes;
       zeroMasked(stored, dtype, toStored(linear, zeroed));
@@ -38,6 +42,7 @@ export function editLinear(model: Model, linear: Linear, prepared: Prepared, tre
     });
   };
   const weights = { name, dtype, shape, read };
+  if (prepared.movesBias?.(unitOf(linear))) return { weights, bias: editBias(model, linear, () => moved) };
   if (!treatment.bits) return { weights };
   const { bits } = treatment.bits;
   const { groups, halves } = gridShape(bits, treatment.bits.group, columns);
@@ -51,6 +56,32 @@ export function editLinear(model: Model, linear: Linear, prepared: Prepared, tre
     },
   };
   return { weights, grid: { bits, scales } };
+}
+
+/** A linear's bias with what the edit of its weights adds to it, which is known once these are read. */
+function editBias(
+  { checkpoint }: Model,
+  { name: linear, block }: Linear,
+  moved: () => Float32Array | 'none' | undefined,
+): TensorToWrite {
+  const name = `${linear}.bias`;
+  const { dtype, shape } = checkpoint.tensors.get(name)!;
+  const read = async (): Promise<Uint8Array> => {
+    const bytes = await readTensor(checkpoint, name);
+    const by = moved();
+    if (by === undefined) {
+      throw new InternalError('E_INTERNAL_EDIT', `The bias of ${linear} was read before its weights.`);
+    }
+    if (by === 'none') return bytes;
+    const stored = fromFloat32(
+      toFloat32(bytes, dtype).map((value, i) => value + by[i]!),
+      dtype,
+    );
+    if (findNonFinite(stored, dtype).first < 0) return stored;
+    const message = `Block ${block}, ${linear}: the repaired bias is not finite in ${dtype}. Use a copy of the checkpoint in BF16 or F32, or --repair none.`;
+    throw new NumericError(OVERFLOW, message, { block, linear, tensor: name, dtype });
+  };
+  return { name, dtype, shape, read };
 }
 
 /** Adds the linear's name to a NumericError of an operator, which knows no names. Blames the checkpoint if it is broken. */

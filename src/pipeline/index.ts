@@ -31,6 +31,7 @@ export { changedTensors, type RepairWay, repairSeams, requireRepairable, stepsOf
 export { measureSensitivity } from './sensitivity.js';
 export { measureTable, type UnitDamages } from './sensitivity-table.js';
 export { pruneSequentially, runBlockFiles, runBlocks, scoreBlockFiles } from './sequential.js';
+export { measureFlapScores, measureSliceCosts, measureTaylorScores } from './slices.js';
 export { type StreamTarget, sharesOf } from './stream-target.js';
 export { scoreSurrogate } from './surrogate.js';
 export { measureEvidence, treatBlock } from './treat.js';

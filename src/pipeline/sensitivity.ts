@@ -5,7 +5,8 @@
 import { InternalError, type OnProgress, type Own, settleAll, silent, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { createGemm } from '../linalg/index.js';
-import { checkpointSource, weightName } from '../model/index.js';
+import { checkpointSource, type Linear, unitOf, weightName } from '../model/index.js';
+import { treatmentOf } from '../plan/index.js';
 import { countOf, passBlock, type Samples, sameShape } from '../stream/index.js';
 import type { TreatedBlock } from './block-file.js';
 import type { DensePass } from './dense.js';
@@ -18,7 +19,7 @@ export type SensitivityInput = Treating & {
   readonly onProgress?: OnProgress;
 };
 
-/** The divergence of every linear under `plan`, nats per token, in the order of the model's linears. */
+/** The divergence of every linear that `plan` treats, nats per token, in the order of the model's linears. */
 export async function measureSensitivity(input: SensitivityInput, dense: DensePass, text: Samples): Promise<number[]> {
   const { engine, model, onProgress = silent } = input;
   onProgress({ kind: 'stage', stage: 'sensitivity', total: model.config.blocks });
@@ -32,7 +33,7 @@ export async function measureSensitivity(input: SensitivityInput, dense: DensePa
       variants: async (block) => {
         const { edits } = await treat(block);
         return await settleAll(
-          model.linears[block]!.map(async (linear) => {
+          treatedOf(input, block).map(async (linear) => {
             const edit = edits.get(weightName(linear));
             if (!edit || 'remove' in edit) throw new InternalError('E_INTERNAL_EDIT', `${linear.name} has no edit.`);
             const { dtype, shape } = edit;
@@ -43,9 +44,14 @@ export async function measureSensitivity(input: SensitivityInput, dense: DensePa
       },
       onProgress,
     });
-    return model.linears.flat().map(({ name }) => mean(variants.get(name)!));
+    return [...model.linears.keys()]
+      .flatMap((block) => treatedOf(input, block))
+      .map(({ name }) => mean(variants.get(name)!));
   });
 }
+
+const treatedOf = ({ model, plan }: Treating, block: number): readonly Linear[] =>
+  model.linears[block]!.filter((linear) => treatmentOf(plan, unitOf(linear)));
 
 /** Treats a block of the dense model. Must be called for the blocks in order. */
 type Treat = (block: number) => Promise<TreatedBlock>;

@@ -81,7 +81,9 @@ export async function treatToStream(
   let unseen: readonly number[] = [];
   const sequences = countOf(text.content);
   const tokens = rowsOf(model, text.content, text.embedded.length);
-  const stages = stagesOf(linears);
+  // The inputs of linears that are left as they are need no measure where few are treated.
+  const few = operator.makes.includes('keep');
+  const stages = stagesOf(few ? linears.filter((linear) => treatmentOf(plan, unitOf(linear))) : linears);
   return await withResources(async (own) => {
     const run = await createPairRun(own, engine, model, block, target, streams, weightsOf(text));
     for (const [index, sites] of stages.entries()) {
@@ -107,10 +109,12 @@ export async function treatToStream(
           const treatment = treatmentOf(plan, unitOf(linear));
           if (!treatment) continue;
           const pull = pullFor(linear, sums, target.alpha, gemm);
-          const { weights, grid } = editLinear(model, linear, withPull(prepared, pull), treatment);
-          const edit = await computed(weights);
-          edits.set(weightName(linear), edit);
-          edited.set(weightName(linear), await edit.read());
+          const { weights, grid, bias } = editLinear(model, linear, withPull(prepared, pull), treatment);
+          for (const tensor of bias ? [weights, bias] : [weights]) {
+            const edit = await computed(tensor);
+            edits.set(edit.name, edit);
+            edited.set(edit.name, await edit.read());
+          }
           if (grid) grids.push({ ...grid, scales: await computed(grid.scales) });
         }
       }

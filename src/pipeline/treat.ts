@@ -37,7 +37,7 @@ export type BlockEvidence = {
 export async function measureEvidence(
   engine: Engine,
   model: Model,
-  { needs }: Operator,
+  { needs }: Pick<Operator, 'needs'>,
   block: number,
   inputs: Activations | undefined,
   text: Samples | undefined,
@@ -97,8 +97,9 @@ export async function treatBlock(
   for (const linear of model.linears[block]!) {
     const treatment = treatmentOf(plan, unitOf(linear));
     if (!treatment) continue;
-    const { weights, grid } = editLinear(model, linear, prepared.get(linear.site)!, treatment);
+    const { weights, grid, bias } = editLinear(model, linear, prepared.get(linear.site)!, treatment);
     edits.set(weightName(linear), weights);
+    if (bias) edits.set(bias.name, bias);
     if (grid) grids.push(grid);
   }
   return { edits, grids, notes: { damping, unseen: columnSums || squareSums || grams ? unseen : [] } };
@@ -114,7 +115,10 @@ function sitesOf(model: Model, block: number, grams: Grams | undefined): readonl
 }
 
 /** The measures of one input. An expert without tokens has substitute sums, so its number of tokens does not matter. */
-function evidenceAt({ grams, squareSums, columnSums, sequences, tokens }: BlockEvidence, site: string): Evidence {
+export function evidenceAt(
+  { grams, squareSums, columnSums, sequences, tokens }: BlockEvidence,
+  site: string,
+): Evidence {
   const expert = expertOf(site);
   const given = expert === undefined ? undefined : (grams ?? squareSums)?.[TOKENS_PER_EXPERT]?.[expert];
   return {

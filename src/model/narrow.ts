@@ -1,0 +1,232 @@
+// A model with fewer slices (groups.ts): what each half of a block can lose, its tensors without some slices, and config.json with
+// the new widths. Rows of the linears that make a value go with the columns of those that read it, in each section of a tensor that
+// combines several, and so do numbers of biases. Values are moved, never computed.
+
+import { UnsupportedError } from '../base/index.js';
+import type { TensorEdit } from '../checkpoint/index.js';
+import type { Half } from '../plan/index.js';
+import { bytesPerElement, toFloat32 } from '../tensor/index.js';
+import { findFamily, keyOf } from './config.js';
+import { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
+import { toRows, weightName } from './linear.js';
+import type { Model } from './model.js';
+import { reorderConfig } from './removal.js';
+import type { Linear } from './tensor-names.js';
+
+/** What is cut: channels of MLPs and experts, heads with their keys, or both. */
+export const CUT_UNITS = ['mlp', 'heads', 'all'] as const;
+export type CutUnits = (typeof CUT_UNITS)[number];
+
+const kindOf = ({ role }: GroupUnit): Half['kind'] => (role === 'attention_out' ? 'attention' : 'mlp');
+
+/** The halves of all blocks that `units` names. A step of an MLP is `multiple` channels. */
+export function cutHalves(model: Model, units: CutUnits, multiple: number): readonly Half[] {
+  const kinds: readonly Half['kind'][] =
+    units === 'all' ? ['attention', 'mlp'] : [units === 'mlp' ? 'mlp' : 'attention'];
+  return model.linears.flatMap((linears, block) => {
+    const groups = groupsOf(model.config, model.tensorNames, block);
+    return kinds.flatMap((kind): Half[] => {
+      const own = groups.filter((group) => kindOf(group) === kind);
+      const [first] = own;
+      if (!first) return [];
+      const { count } = first.slices;
+      return [
+        {
+          ...{ id: `blocks.${block}.${kind}`, block, kind, slices: count },
+          parameters: own.reduce((sum, group) => sum + parametersOfSlice(model, linears, group), 0),
+          step: kind === 'attention' ? 1 : Math.min(multiple, count),
+          readers: own.flatMap(({ slices: { readers } }) => readers),
+        },
+      ];
+    });
+  });
+}
+
+function parametersOfSlice({ checkpoint }: Model, linears: readonly Linear[], { slices }: GroupUnit): number {
+  const { count, feeders, readers } = slices;
+  const named = (names: readonly string[]) => linears.filter(({ name }) => names.includes(name));
+  const rows = named(feeders).reduce((sum, { name, rows, columns }) => {
+    return sum + (rows / count) * (columns + (checkpoint.tensors.has(`${name}.bias`) ? 1 : 0));
+  }, 0);
+  return named(readers).reduce((sum, { rows, columns }) => sum + (columns / count) * rows, rows);
+}
+
+/** What each linear that reads a group must know to be cut, by name. */
+export const readersOf = ({
+  config,
+  tensorNames,
+  checkpoint,
+  linears,
+}: Model): ReadonlyMap<string, { readonly width: number; readonly bias: boolean }> =>
+  new Map(
+    linears.flatMap((_, block) =>
+      groupsOf(config, tensorNames, block).flatMap(({ slices: { readers, width } }) =>
+        readers.map((name) => [name, { width, bias: checkpoint.tensors.has(`${name}.bias`) }] as const),
+      ),
+    ),
+  );
+
+/** A treated block's tensors, by name. */
+type FindEdit = (name: string) => TensorEdit;
+
+/**
+ * The tensors of a block without the slices that its readers no longer read. `keep` says of a reader how many slices are left;
+ * `editOf` has its weights, with zeros in the columns of the others.
+ */
+export async function narrowBlock(
+  model: Model,
+  block: number,
+  keep: ReadonlyMap<string, number>,
+  editOf: FindEdit,
+): Promise<ReadonlyMap<string, TensorEdit>> {
+  const edits = new Map<string, TensorEdit>();
+  const linears = new Map(model.linears[block]!.map((linear) => [linear.name, linear]));
+  for (const group of groupsOf(model.config, model.tensorNames, block)) {
+    const { feeders, readers } = group.slices;
+    const left = keep.get(readers[0]!);
+    if (left === undefined) continue;
+    const kept = await keptSlices(
+      group,
+      readers.map((name) => linears.get(name)!),
+      left,
+      editOf,
+    );
+    for (const name of readers)
+      edits.set(...takeOf(linears.get(name)!, editOf, { columns: kept.map((one) => columnsOfSlice(group, one)) }));
+    for (const name of feeders) {
+      const linear = linears.get(name)!;
+      const spans = kept.map((slice) => rowsOfSlice(linear, group, slice));
+      // Section by section, and in each the slices in order.
+      const rows = linear.sections.flatMap((_, section) => spans.map((some) => some[section]!));
+      edits.set(...takeOf(linear, editOf, { rows }));
+      const bias = `${name}.bias`;
+      if (model.checkpoint.tensors.has(bias))
+        edits.set(bias, taken(editOf(bias), { rows: 1, columns: linear.rows }, { columns: rows }));
+    }
+  }
+  return edits;
+}
+
+/** The slices whose columns are not all zero; where these are fewer than `count`, the first of the others too. */
+async function keptSlices(
+  group: GroupUnit,
+  readers: readonly Linear[],
+  count: number,
+  editOf: FindEdit,
+): Promise<readonly number[]> {
+  const all = Array.from({ length: group.slices.count }, (_, slice) => slice);
+  if (count === all.length) return all;
+  const read = new Uint8Array(group.slices.count);
+  for (const reader of readers) {
+    const edit = editOf(weightName(reader));
+    if ('remove' in edit) continue;
+    const W = toRows(reader, toFloat32(await edit.read(), edit.dtype));
+    for (let i = 0; i < W.length; i++) {
+      if (W[i] !== 0) read[Math.floor((i % reader.columns) / group.slices.width)] = 1;
+    }
+  }
+  const order = [...all.filter((slice) => read[slice]), ...all.filter((slice) => !read[slice])];
+  return order.slice(0, count).sort((a, b) => a - b);
+}
+
+type Taken = { readonly rows?: readonly Span[]; readonly columns?: readonly Span[] };
+
+function takeOf(linear: Linear, editOf: FindEdit, what: Taken): readonly [string, TensorEdit] {
+  const { rows, columns, transposed } = linear;
+  const name = weightName(linear);
+  const size = transposed ? { rows: columns, columns: rows } : { rows, columns };
+  const turned: Taken = transposed
+    ? { ...(what.columns ? { rows: what.columns } : {}), ...(what.rows ? { columns: what.rows } : {}) }
+    : what;
+  return [name, taken(editOf(name), size, turned)];
+}
+
+/** A tensor of `size` with some of its rows and columns. A vector is one row. */
+function taken(edit: TensorEdit, size: { readonly rows: number; readonly columns: number }, what: Taken): TensorEdit {
+  if ('remove' in edit) return edit;
+  const { name, dtype, shape, read } = edit;
+  const rows = what.rows ?? [{ from: 0, to: size.rows }];
+  const columns = what.columns ?? [{ from: 0, to: size.columns }];
+  const sum = (spans: readonly Span[]): number => spans.reduce((total, { from, to }) => total + to - from, 0);
+  const each = bytesPerElement(dtype);
+  return {
+    name,
+    dtype,
+    shape: shape.length === 1 ? [sum(columns)] : [sum(rows), sum(columns)],
+    read: async () => {
+      const bytes = await read();
+      const made = new Uint8Array(sum(rows) * sum(columns) * each);
+      let at = 0;
+      for (const { from, to } of rows) {
+        for (let row = from; row < to; row++) {
+          for (const span of columns) {
+            const start = (row * size.columns + span.from) * each;
+            const end = (row * size.columns + span.to) * each;
+            made.set(bytes.subarray(start, end), at);
+            at += end - start;
+          }
+        }
+      }
+      return made;
+    },
+  };
+}
+
+/** Query heads, key-value heads, and the width of the MLP or of every expert of one block. */
+type Width = readonly [heads: number, kvHeads: number, intermediate: number];
+
+/** The widths of all blocks after halves keep `keeps` slices, by the halves' ids. */
+export const widthsAfter = ({ config }: Model, keeps: ReadonlyMap<string, number>): readonly Width[] =>
+  config.widths.map(({ heads, kvHeads, intermediate }, block) => {
+    const left = keeps.get(`blocks.${block}.attention`) ?? kvHeads;
+    return [(heads / kvHeads) * left, left, keeps.get(`blocks.${block}.mlp`) ?? intermediate];
+  });
+
+/** Families whose model code reads `head_dim`, so that heads · head_dim need not be the residual's width. */
+const STATES_HEAD_DIM = ['llama', 'gemma', 'mixture'];
+
+/**
+ * Refuses heads of a family whose config cannot say that heads · head_dim is not the residual's width.
+ * @throws UnsupportedError E_UNSUPPORTED_CUT
+ */
+export function requireHeadDim({ config }: Model): void {
+  if (STATES_HEAD_DIM.includes(config.architecture)) return;
+  throw new UnsupportedError(
+    'E_UNSUPPORTED_CUT',
+    `--units: a ${config.family} model takes the size of a head from hidden_size and the number of heads, so a checkpoint with fewer heads and equal widths loads nowhere. Use --units mlp, or --widths free, which Layerwise itself reads.`,
+    { family: config.family },
+  );
+}
+
+/** The text of config.json for new widths: the family's own keys where all blocks are alike, else a list. */
+export function widthsConfig(text: string, model: Model, widths: readonly Width[], equal: boolean): string {
+  const { config, checkpoint } = model;
+  const family = findFamily(checkpoint.config);
+  const inner = (family.within === undefined ? checkpoint.config : checkpoint.config[family.within]) as Record<
+    string,
+    unknown
+  >;
+  const headsChange = widths.some(([heads], block) => heads !== config.widths[block]!.heads);
+  const values: Record<string, unknown> = {};
+  if (equal) {
+    const [heads, kvHeads] = widths[0]!;
+    if (headsChange) {
+      values[keyOf(family, 'num_attention_heads')] = heads;
+      if (kvHeads !== heads || inner.num_key_value_heads != null) values.num_key_value_heads = kvHeads;
+    }
+    const at = (mixture: boolean): number => config.mixtures.findIndex((one) => (one !== undefined) === mixture);
+    const [single, mixed] = [at(false), at(true)];
+    const ofExperts = family.mixture?.width ?? 'intermediate_size';
+    if (single >= 0 && widths[single]![2] !== config.widths[single]!.intermediate) {
+      values[keyOf(family, 'intermediate_size')] = widths[single]![2];
+    }
+    if (mixed >= 0 && widths[mixed]![2] !== config.widths[mixed]!.intermediate) values[ofExperts] = widths[mixed]![2];
+  } else values.layer_widths = widths;
+  if (!equal || headsChange)
+    if (family.keys?.head_dim !== undefined || inner.head_dim == null) values.head_dim = config.headDim;
+  return reorderConfig(text, (blocks) => Array.from({ length: blocks }, (_, i) => i), {
+    count: keyOf(family, 'num_hidden_layers'),
+    within: family.within,
+    values,
+  });
+}

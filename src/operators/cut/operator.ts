@@ -1,0 +1,208 @@
+// Cuts slices out of a block's values: channels of an MLP or of experts, heads with their keys. It is given the linears that
+// read the value (o, down): it zeroes the columns of the slices that go, and with `least-squares` fits those that stay to what
+// the linear should give. Rows of the linears before follow when the checkpoint is written (model/narrow.ts): without them the
+// columns read zeros, so the model with zeros is the narrow one.
+// Repair. `least-squares`: the least ‖T − W'X‖² + μ‖W' − W‖², μ = DAMPING·mean diag XXᵀ, over W' on the kept columns; where the
+// linear has a bias, over the bias too: then G and the fit are about the mean of X, and the bias takes W_P·x̄ over.
+// `bias`: only that, with the kept weights as they are (FLAP). `none`: nothing.
+
+import { InternalError } from '../../base/index.js';
+import type { Gemm } from '../../linalg/index.js';
+import { transpose } from '../../tensor/index.js';
+import type { Evidence, EvidenceName, Matrix, MatrixEdit, Operator, Prepared } from '../operator.js';
+import { factoriseGram, type GramFactor, retarget } from '../sparsify/gram-factor.js';
+import { createElimination, eliminateGreedily } from './elimination.js';
+import { type Importance, leastSlices, scoreFlapColumns, scoreWandaColumns, sumOverSlices } from './importance.js';
+
+export const REPAIRS = ['least-squares', 'bias', 'none'] as const;
+export type Repair = (typeof REPAIRS)[number];
+
+/** What the operator must know of a linear. */
+export type Reader = {
+  /** Columns of a slice. */
+  readonly width: number;
+  readonly bias: boolean;
+};
+
+export type CutOptions = {
+  readonly importance: Importance;
+  readonly repair: Repair;
+  /** By the linear's name: those that are cut. */
+  readonly readers: ReadonlyMap<string, Reader>;
+  /** Of `taylor`: a score for each slice, by the linear's name. */
+  readonly scores?: ReadonlyMap<string, Float64Array>;
+};
+
+const DAMPING = 0.01;
+
+export const cutOperator = (options: CutOptions): Operator => {
+  const { importance, repair, readers } = options;
+  const solves = repair === 'least-squares' || importance === 'obs';
+  const sums: readonly EvidenceName[] = importance === 'flap' || repair !== 'none' ? ['columnSums'] : [];
+  return {
+    name: `${importance}/${repair}`,
+    summary: `slices by ${importance}, repaired by ${repair}`,
+    makes: ['keep'],
+    needs: [solves ? 'gram' : 'squareSums', ...sums],
+    patterns: [],
+    ...(importance === 'wanda-sp' && repair === 'none' ? {} : { standIn: standInFor(readers) }),
+    prepare: async (site, evidence, { gemm }) => prepareCut(options, site, evidence, gemm),
+  };
+};
+
+/** Wanda-sp without a repair: it needs only what the dense pass measures. */
+const standInFor = (readers: CutOptions['readers']): Operator =>
+  cutOperator({ importance: 'wanda-sp', repair: 'none', readers });
+
+function prepareCut(
+  { importance, repair, readers, scores }: CutOptions,
+  site: string,
+  evidence: Evidence,
+  gemm: Gemm | undefined,
+): Prepared {
+  const { gram, sequences, columnSums, tokens = 0 } = evidence;
+  const squareSums = evidence.squareSums ?? (gram && diagonalOf(gram));
+  if (!squareSums) throw new InternalError('E_INTERNAL_EVIDENCE', `${site} has no square sums.`);
+  const moments = { squareSums, columnSums, tokens };
+  const fits = (bias: boolean): boolean => bias && repair !== 'none';
+  /** The factor of the Gram matrix, and of that about the mean. */
+  const factors = new Map<'raw' | 'centred', Promise<GramFactor>>();
+  const factorOf = (kind: 'raw' | 'centred'): Promise<GramFactor> => {
+    if (!gram || !gemm) throw new InternalError('E_INTERNAL_EVIDENCE', `${site} has no Gram matrix.`);
+    const made =
+      factors.get(kind) ??
+      factoriseGram(kind === 'raw' ? gram.slice() : centre(gram, columnSums!, tokens), Math.sqrt(gram.length), {
+        ...{ gemm, sequences, damping: DAMPING, name: site },
+      });
+    factors.set(kind, made);
+    return made;
+  };
+  return {
+    movesBias: ({ id }) => fits(readers.get(id)?.bias ?? false),
+    apply: async (unit, given, { keep }, pull): Promise<MatrixEdit> => {
+      const reader = readers.get(unit.id);
+      if (!reader || keep === undefined) throw new InternalError('E_INTERNAL_TREATMENT', `${unit.id} is not cut.`);
+      const { width, bias } = reader;
+      const { rows, columns } = given;
+      const count = columns / width - keep;
+      const wanted = pull && gemm ? await retarget(given, pull, await factorOf('raw'), gemm) : given;
+      if (count === 0) return { zeroed: new Uint8Array(rows * columns), ...(pull ? { weights: wanted.data } : {}) };
+      const elimination = async () => {
+        const factor = await factorOf(fits(bias) ? 'centred' : 'raw');
+        const W = withoutDead(wanted, factor);
+        return createElimination({ rows, columns, W, inverse: await invert(factor, gemm!), width });
+      };
+      let gone: readonly number[];
+      let weights = wanted.data;
+      if (importance === 'obs') {
+        const made = await elimination();
+        gone = eliminateGreedily(made, columns / width, count).order;
+        if (repair === 'least-squares') weights = Float32Array.from(made.W);
+      } else {
+        gone = leastSlices(scoresOf(importance, wanted, moments, width, scores?.get(unit.id)), count);
+        if (repair === 'least-squares') {
+          const made = await elimination();
+          for (const slice of gone) made.remove(slice);
+          weights = Float32Array.from(made.W);
+        }
+      }
+      const zeroed = zeroColumns(given, gone, width);
+      const kept = weights.map((value, i) => (zeroed[i] === 1 ? 0 : value));
+      const moved = fits(bias) ? meanOf(wanted, kept, columnSums!, tokens) : undefined;
+      return {
+        zeroed,
+        ...(repair === 'least-squares' || pull ? { weights: kept } : {}),
+        ...(moved ? { bias: moved } : {}),
+      };
+    },
+  };
+}
+
+/**
+ * What the cheapest way to take out 0, 1, 2, … slices of W costs, each time the cheapest slice: ‖ΔW·X‖² plus the ridge's part,
+ * with as few slices as one left. Overwrites `gram`.
+ */
+export async function measureCosts(
+  W: Matrix,
+  { width, bias }: Reader,
+  evidence: Evidence & Required<Pick<Evidence, 'gram'>>,
+  gemm: Gemm,
+  site: string,
+): Promise<readonly number[]> {
+  const { sequences, columnSums, tokens = 0 } = evidence;
+  const gram = bias ? centre(evidence.gram!, columnSums!, tokens) : evidence.gram!;
+  const factor = await factoriseGram(gram, W.columns, { gemm, sequences, damping: DAMPING, name: site });
+  const { rows, columns } = W;
+  const inverse = await invert(factor, gemm);
+  const elimination = createElimination({ rows, columns, W: withoutDead(W, factor), inverse, width });
+  const slices = columns / width;
+  let sum = 0;
+  return [0, ...eliminateGreedily(elimination, slices, slices - 1).costs.map((cost) => (sum += cost))];
+}
+
+function scoresOf(
+  importance: Exclude<Importance, 'obs'>,
+  W: Matrix,
+  moments: Parameters<typeof scoreFlapColumns>[1],
+  width: number,
+  given: Float64Array | undefined,
+): Float64Array {
+  switch (importance) {
+    case 'wanda-sp':
+      return sumOverSlices(scoreWandaColumns(W, moments), width);
+    case 'flap':
+      return sumOverSlices(scoreFlapColumns(W, moments), width);
+    case 'taylor':
+      if (given) return given;
+      throw new InternalError('E_INTERNAL_EVIDENCE', 'taylor has no scores.');
+    default:
+      return importance satisfies never;
+  }
+}
+
+const diagonalOf = (gram: Float32Array): Float64Array => {
+  const n = Math.sqrt(gram.length);
+  return Float64Array.from({ length: n }, (_, j) => gram[j * (n + 1)]!);
+};
+
+/** Σ (x − x̄)ᵀ(x − x̄). */
+function centre(gram: Float32Array, sums: Float64Array, tokens: number): Float32Array {
+  const n = sums.length;
+  return gram.map((value, i) => value - (sums[Math.floor(i / n)]! * sums[i % n]!) / tokens);
+}
+
+/** Columns that are always 0 cost nothing: their weights are taken out first. */
+function withoutDead({ columns, data }: Matrix, { dead }: GramFactor): Float32Array {
+  if (dead.length === 0) return data;
+  const made = data.slice();
+  for (const j of dead) for (let i = j; i < made.length; i += columns) made[i] = 0;
+  return made;
+}
+
+/** (G + μI)⁻¹ = UᵀU, in the units of Σ xᵀx. */
+async function invert({ U, columns, scale }: GramFactor, gemm: Gemm): Promise<Float64Array> {
+  const turned = (): Matrix => ({ rows: columns, columns, data: transpose(U, columns, columns) });
+  return Float64Array.from(await gemm.multiply(turned(), turned(), 'B'), (value) => value * scale);
+}
+
+function zeroColumns({ rows, columns }: Matrix, slices: readonly number[], width: number): Uint8Array {
+  const zeroed = new Uint8Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    for (const slice of slices) {
+      const from = row * columns + slice * width;
+      zeroed.fill(1, from, from + width);
+    }
+  }
+  return zeroed;
+}
+
+/** (W − W')·x̄: [rows]. */
+function meanOf({ rows, columns, data }: Matrix, kept: Float32Array, sums: Float64Array, tokens: number): Float32Array {
+  const moved = new Float32Array(rows);
+  for (let row = 0, i = 0; row < rows; row++) {
+    let sum = 0;
+    for (let j = 0; j < columns; j++, i++) sum += (data[i]! - kept[i]!) * sums[j]!;
+    moved[row] = sum / tokens;
+  }
+  return moved;
+}
