@@ -73,7 +73,8 @@ function nearestMove(open: readonly Rounding[], raised: ReadonlySet<Rounding>, m
   return found;
 }
 
-function reverseBits(value: number, bits: number): number {
+/** The lowest `bits` bits of a number in reverse: 0, 1, 2, … so taken are spread evenly. */
+export function reverseBits(value: number, bits: number): number {
   let reversed = 0;
   for (let bit = 0; bit < bits; bit++) reversed = reversed * 2 + (Math.floor(value / 2 ** bit) % 2);
   return reversed;

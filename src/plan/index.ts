@@ -34,6 +34,7 @@ export {
 } from './experts.js';
 export { EXPORTERS, findExporter } from './export/registry.js';
 export type { Exporter, ExportLinear, ExportModel, PlanExport } from './export/target.js';
+export { flapPlan } from './flap.js';
 export { countInGroups } from './groups.js';
 export {
   findGrowMethod,
@@ -70,3 +71,4 @@ export { findPolicy, POLICIES } from './registry.js';
 export { type Seam, seamsOf } from './seams.js';
 export { firstPoint, hasSearch, openHyperparameters, type SearchSpace, searchSpace } from './space.js';
 export { countOf, type LinearUnit, TRUNK, treatmentOf, type Unit, zeroRate } from './unit.js';
+export { chooseWidths, type Half, halfFacts, mostRemoved, realiseWidths, type WidthOptions } from './widths.js';

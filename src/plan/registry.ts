@@ -11,6 +11,7 @@ import { evo } from './evo.js';
 import { global } from './global.js';
 import { lamp } from './lamp.js';
 import { layerwise } from './layerwise.js';
+import { log } from './log.js';
 import { lsa, lsaProjection } from './lsa.js';
 import { neuronal } from './neuronal.js';
 import { owl } from './owl.js';
@@ -22,6 +23,7 @@ export const POLICIES: ReadonlyMap<string, AllocationPolicy> = new Map(
   [
     uniform,
     atp,
+    log,
     layerwise,
     evo,
     owl,

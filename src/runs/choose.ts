@@ -9,6 +9,7 @@ import {
   completeValues,
   findPolicy,
   firstPoint,
+  type ModelFacts,
   type SearchSpace,
   searchSpace,
   type Values,
@@ -61,16 +62,18 @@ export type ChoosingContext = {
   readonly measured: Partial<Measured>;
   /** What is scored of a validation sample; undefined without any. */
   readonly scoring: Scoring | undefined;
+  /** What policies decide about. Defaults to the model's linears. */
+  readonly facts?: ModelFacts;
 };
 
 export async function choosePlan(settings: PruneSettings, model: Model, context: ChoosingContext): Promise<Choice> {
   const { policy, budget: counting, onProgress } = settings;
   const { executor, requestOf, target, measured, scoring } = context;
-  const facts = factsOf(model, settings.unit);
+  const { facts = factsOf(model, settings.unit) } = context;
   const follows = settings.target.kind === 'stream';
-  // There is a uniform plan to compare with where the plan is about zeros.
+  // There is a uniform plan to compare with where the plan is about rates.
   const plain: Candidate | undefined =
-    settings.criterion.makes[0] === 'zeros'
+    settings.criterion.makes[0] !== 'bits'
       ? { plan: allocate(findPolicy('uniform'), { target, facts, counting }), values: {} }
       : undefined;
   const whole = wholeOf(settings);

@@ -36,6 +36,8 @@ export type ExecutorContext = {
   readonly calibration: Samples | undefined;
   readonly validation: Samples | undefined;
   readonly dense: DensePass | undefined;
+  /** An operator of the run's own, which requests name too. */
+  readonly operator?: Operator | undefined;
   readonly onProgress: OnProgress;
 };
 
@@ -75,7 +77,17 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   const dirOf = (trial: Digest): string => workspace.at('trials', trial);
   const announce = (label: string): void => onProgress({ kind: 'stage', stage: `trial: ${label}`, total: blocks });
   const sequenceOf = ({ plan, operator, target, prefix }: TrialRequest, dir: string) => ({
-    ...{ engine, model, operator: findOperator(operator), plan, target, prefix, calibration, dir, onProgress },
+    ...{
+      engine,
+      model,
+      operator: operator === context.operator?.name ? context.operator : findOperator(operator),
+      plan,
+      target,
+      prefix,
+      calibration,
+      dir,
+      onProgress,
+    },
   });
   /** Statistics of block 0, the same for all plans. */
   const firstOf = async ({ needs }: Operator): Promise<SquareSums | undefined> => {

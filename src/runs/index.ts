@@ -3,10 +3,21 @@ export { carryScales, openGrids } from './carry-scales.js';
 export { conflict, oneOf, optionCode, realNumber, refuseMissing, refuseValue, wholeNumber } from './checks.js';
 export { type Choice, type ChoosingContext, choosePlan, chooseShares } from './choose.js';
 export { checkProgression, chooseBits } from './choose-bits.js';
+export { chooseWidths } from './choose-widths.js';
 export { quote, startCommand } from './command-line.js';
 export { trialEquivalents } from './cost.js';
 export { countBits } from './count-bits.js';
 export { countZeros, type LinearReport } from './count-zeros.js';
+export {
+  CUT_ALLOCATIONS,
+  CUT_DEFAULTS,
+  CUT_WIDTHS,
+  type Cut,
+  type CutOptions,
+  type CutSettings,
+  normaliseCut,
+  planCut,
+} from './cut-settings.js';
 export { DEFAULTS, GRADIENTS, HESSIANS, JUDGES, PREFIXES } from './defaults.js';
 export { describeCandidate } from './describe.js';
 export { createLocalExecutor, type LocalExecutor } from './executor.js';

@@ -5,7 +5,7 @@ import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
-import { runDense } from '../pipeline/index.js';
+import { type DensePass, runDense } from '../pipeline/index.js';
 import { meanRate } from '../plan/index.js';
 import { collectable, needCalibration, requireCalibration } from '../profile/index.js';
 import type { Evaluation } from '../records/index.js';
@@ -29,6 +29,7 @@ export type Measuring = {
   readonly workspace: Workspace;
   readonly calibration: Samples | undefined;
   readonly validation: Samples | undefined;
+  readonly dense: DensePass | undefined;
   readonly hashes: Readonly<Record<string, string>>;
   readonly onProgress: OnProgress;
 };
@@ -89,7 +90,7 @@ export async function runToChoice<T>(
         : undefined;
     if (dense?.trace) await own(dense.trace.store);
     const where = { engine, model, workspace, calibration, validation, dense, onProgress };
-    const executor = createLocalExecutor(own, where);
+    const executor = createLocalExecutor(own, { ...where, operator: settings.criterion });
     const target = settings.plan ? meanRate(settings.plan, factsOf(model)) : (settings.sparsity ?? 0);
     const measured = {
       ...dense?.measured,

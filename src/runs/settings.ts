@@ -219,7 +219,7 @@ export type PruneSettings = RunSettings &
   HessianSettings &
   PrefixSettings &
   UnitSettings & {
-    readonly command: 'prune' | 'quantise' | 'compress';
+    readonly command: 'prune' | 'quantise' | 'compress' | 'cut';
     /** The budget of compress. */
     readonly compress?: {
       readonly kind: string;

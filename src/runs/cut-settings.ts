@@ -1,0 +1,230 @@
+// The options of cut, completed and checked before any weight is read; and what depends on the model's headers: the parameters that
+// go, out of which halves of blocks, by which operator.
+
+import { OptionError, UnsupportedError } from '../base/index.js';
+import { CUT_UNITS, type CutUnits, cutHalves, type Model, readersOf, requireHeadDim } from '../model/index.js';
+import { cutOperator, IMPORTANCES, type Importance, parsePattern, REPAIRS, type Repair } from '../operators/index.js';
+import { findPolicy, type Half, halfFacts, hasSearch, mostRemoved, validateValues } from '../plan/index.js';
+import { conflict, oneOf, refuseMissing, refuseValue, wholeNumber } from './checks.js';
+import { DEFAULTS, JUDGES } from './defaults.js';
+import {
+  givenValues,
+  normaliseGreedy,
+  normaliseRun,
+  normaliseWindowing,
+  type PlanOptions,
+  type PruneSettings,
+  type RunOptions,
+  type WindowingOptions,
+} from './settings.js';
+import { normaliseTarget, type Shares } from './stream-shares.js';
+
+export type CutOptions = RunOptions &
+  WindowingOptions &
+  Pick<PlanOptions, 'beta' | 'hyperparameters'> & {
+    /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub. */
+    readonly checkpoint: string;
+    /** Directory to write; must not exist. */
+    readonly out: string;
+    /** The share of all parameters of the checkpoint, embeddings included, that is left: 0 < P < 1. */
+    readonly parameters: number;
+    /** `mlp` (channels of MLPs and experts), `heads` (with their keys), or `all`. Defaults to `mlp`. */
+    readonly units?: string;
+    /** `equal`: all blocks get one width, and the output loads everywhere. `free`: an allocation decides. Defaults to `equal`. */
+    readonly widths?: string;
+    /** Widths of MLPs are multiples of this. Defaults to 32. */
+    readonly multiple?: number;
+    /** `obs`, `wanda-sp`, `flap` or `taylor`. Defaults to `obs`. */
+    readonly importance?: string;
+    /** With free widths: `uniform`, `atp`, `log`, `layerwise` or `flap`. Defaults to `atp`. */
+    readonly allocation?: string;
+    /** `least-squares`, `bias` or `none`. Defaults to `least-squares`. */
+    readonly repair?: string;
+    /** `stream` or `own` (docs/guide/cut.md). Defaults to `stream` with least squares, else to `own`. */
+    readonly target?: string;
+    /** The shares α and γ of `target: 'stream'`, 0 to 1; searched on validation text where absent, else ½. */
+    readonly targetShares?: Partial<Shares>;
+    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. */
+    readonly calibration: string;
+    readonly validation?: string;
+    readonly test?: string;
+    /** Exact trials the search may make besides uniform. Defaults to 6. */
+    readonly maxTrials?: number;
+    /** The texts that judge the plans of a search: `validation`, or `both` that and calibration text. Defaults to `validation`. */
+    readonly judge?: string;
+    /** Tokens of each greedy text whose first divergence from the dense model's is measured; 0 measures none. Defaults to 64. */
+    readonly greedyTokens?: number;
+    /** Continue a run that was interrupted. Defaults to false. */
+    readonly resume?: boolean;
+  };
+
+export const CUT_WIDTHS = ['equal', 'free'] as const;
+export const CUT_ALLOCATIONS = ['uniform', 'atp', 'log', 'layerwise', 'flap'] as const;
+export type CutAllocation = (typeof CUT_ALLOCATIONS)[number];
+
+export const CUT_DEFAULTS = {
+  units: 'mlp',
+  widths: 'equal',
+  multiple: 32,
+  importance: 'obs',
+  allocation: 'atp',
+  repair: 'least-squares',
+} as const;
+
+/** Settings of the run, without what depends on the model. */
+type Base = Omit<PruneSettings, 'criterion' | 'sparsity'>;
+
+export type CutSettings = Base & {
+  readonly command: 'cut';
+  readonly parameters: number;
+  readonly units: CutUnits;
+  readonly equal: boolean;
+  readonly multiple: number;
+  readonly importance: Importance;
+  readonly allocation: CutAllocation;
+  readonly repair: Repair;
+};
+
+/** Completes the options and checks all that needs no file. @throws OptionError E_OPTION_… */
+export function normaliseCut(options: CutOptions): CutSettings {
+  const { parameters, calibration } = options;
+  if (!(parameters > 0 && parameters < 1)) {
+    refuseValue('parameters', 'the share of all parameters that is left, between 0 and 1, such as 0.8', parameters);
+  }
+  if (calibration === undefined) refuseMissing('calibration', 'a text file: what to cut is measured on it');
+  const equal = oneOf('widths', options.widths ?? CUT_DEFAULTS.widths, CUT_WIDTHS) === 'equal';
+  const usual = equal ? 'uniform' : CUT_DEFAULTS.allocation;
+  const allocation = oneOf('allocation', options.allocation ?? usual, CUT_ALLOCATIONS);
+  if (equal && allocation !== 'uniform') {
+    conflict('allocation', 'widths', 'with equal widths there is nothing to allocate; use --widths free');
+  }
+  const importance = oneOf('importance', options.importance ?? CUT_DEFAULTS.importance, IMPORTANCES);
+  const repair = oneOf('repair', options.repair ?? CUT_DEFAULTS.repair, REPAIRS);
+  const solves = repair === 'least-squares';
+  if (options.target === 'stream' && !solves) {
+    conflict('target', 'repair', `following the dense stream is a least-squares repair, and --repair is ${repair}`);
+  }
+  // FLAP's rates come from scores, all at once; there is no number to search.
+  const policy = findPolicy(allocation === 'flap' ? 'uniform' : allocation);
+  const values = givenValues(options);
+  const searches = hasSearch(policy, values);
+  if (searches && options.validation === undefined) {
+    throw new OptionError(
+      'E_OPTION_VALIDATION',
+      `--validation: expected a text file, because the allocation ${allocation} is searched on validation text. Pass one, or use --allocation uniform.`,
+      { option: 'validation', policy: allocation },
+    );
+  }
+  const needsGram = { ...cutOperator({ importance, repair, readers: new Map() }), needs: ['gram'] as const };
+  return {
+    ...normaliseRun(options),
+    command: 'cut',
+    ...{ parameters, units: oneOf('units', options.units ?? CUT_DEFAULTS.units, CUT_UNITS), equal, importance, repair },
+    multiple: wholeNumber('multiple', options.multiple ?? CUT_DEFAULTS.multiple, 1, 1 << 20),
+    allocation,
+    // Sensitivities are measured of halves (choose-widths.ts).
+    policy: { ...policy, needs: [] },
+    values,
+    bits: undefined,
+    checkpoint: options.checkpoint,
+    out: options.out,
+    budget: 'exact',
+    plan: undefined,
+    searches,
+    aligns: false,
+    pattern: parsePattern('row'),
+    target: normaliseTarget(
+      {
+        target: options.target ?? (solves ? 'stream' : 'own'),
+        ...(options.targetShares ? { targetShares: options.targetShares } : {}),
+      },
+      needsGram,
+    ),
+    gradient: DEFAULTS.gradient,
+    hessian: DEFAULTS.hessian,
+    calibration,
+    validation: options.validation,
+    test: options.test,
+    tasks: undefined,
+    ...normaliseWindowing(options),
+    maxTrials: wholeNumber('max-trials', options.maxTrials ?? DEFAULTS.maxTrials, 1, 1000),
+    judge: oneOf('judge', options.judge ?? DEFAULTS.judge, JUDGES),
+    greedyTokens: normaliseGreedy(options.greedyTokens),
+    resume: options.resume ?? false,
+    push: undefined,
+  };
+}
+
+/** A cut of one model. */
+export type Cut = {
+  readonly settings: PruneSettings & CutSettings;
+  readonly halves: readonly Half[];
+  /** Parameters that are to go. */
+  readonly remove: number;
+  /** By reader, the scores of its slices: filled before the first trial, where the importance is measured of the whole model. */
+  readonly scores: Map<string, Float64Array>;
+};
+
+/**
+ * What is cut out of a model, and how much.
+ * @throws OptionError E_OPTION_PARAMETERS where it cannot be reached; UnsupportedError E_UNSUPPORTED_CUT
+ */
+export function planCut(settings: CutSettings, model: Model): Cut {
+  const { units, equal, multiple, importance, allocation, repair, parameters } = settings;
+  const { config } = model;
+  const refuse = (why: string): never => {
+    throw new UnsupportedError('E_UNSUPPORTED_CUT', why, { family: config.family });
+  };
+  if (units !== 'mlp' && equal) requireHeadDim(model);
+  if (equal && config.uneven) {
+    refuse('--widths equal: the blocks of this checkpoint have different widths already. Use --widths free.');
+  }
+  const halves = cutHalves(model, units, multiple);
+  const mixed = config.mixtures.some((mixture) => mixture !== undefined);
+  if (mixed && allocation === 'flap')
+    refuse('--allocation flap: experts have no common scale. Use another allocation.');
+  if (mixed && units === 'all' && config.mixtures.includes(undefined)) {
+    refuse('--units all: some blocks of this model have experts and some have none. Use --units mlp or heads.');
+  }
+  if (units === 'all' && config.architecture === 'gemma') {
+    refuse(
+      '--units all: a norm stands between what a gemma block computes and the residual, so errors of heads and of channels are not in one unit. Use --units mlp or heads, one after the other.',
+    );
+  }
+  const readers = readersOf(model);
+  if (repair === 'bias' && !halves.every((half) => half.readers.every((name) => readers.get(name)!.bias))) {
+    refuse(`--repair bias: a ${config.family} block has no biases to hold a mean. Use --repair least-squares.`);
+  }
+  const scores = new Map<string, Float64Array>();
+  const remove = (1 - parameters) * model.parameters;
+  const all = halves.reduce((sum, half) => sum + half.slices * half.parameters, 0);
+  const most = mostRemoved(halves);
+  const smallest = smallestStep(halves, equal);
+  if (remove > most || remove < smallest / 2) {
+    const [low, high] = [1 - most / model.parameters, 1 - smallest / model.parameters];
+    throw new OptionError(
+      'E_OPTION_PARAMETERS',
+      `--parameters: expected the share of all ${model.parameters} parameters that is left, from ${low.toFixed(4)} to ${high.toFixed(4)} with --units ${units} --widths ${equal ? 'equal' : 'free'} --multiple ${multiple}, got ${parameters}. ${units === 'mlp' ? 'MLPs' : units === 'heads' ? 'Attention' : 'Attention and MLPs'} of this model hold ${(all / model.parameters).toFixed(4)} of them. ${remove > most ? 'Use more units, or drop blocks.' : 'Use a smaller --multiple.'}`,
+      { option: 'parameters', got: parameters, low, high },
+    );
+  }
+  const complete = {
+    ...settings,
+    sparsity: remove / all,
+    criterion: cutOperator({ importance, repair, readers, scores }),
+  };
+  validateValues(settings.policy, settings.values, complete.sparsity, halfFacts(config.blocks, halves));
+  return { settings: complete, halves, remove, scores };
+}
+
+/** The fewest parameters that can go. */
+function smallestStep(halves: readonly Half[], equal: boolean): number {
+  const stepOf = ({ slices, step, parameters }: Half): number => (slices % step || step) * parameters;
+  if (!equal) return Math.min(...halves.map(stepOf));
+  const kinds = new Map<string, number>();
+  for (const half of halves) {
+    const key = `${half.kind} ${half.slices} ${half.parameters}`;
+    kinds.set(key, (kinds.get(key) ?? 0) + stepOf(half));
+  }
+  return Math.min(...kinds.values());
+}
