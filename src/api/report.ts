@@ -7,6 +7,7 @@ import {
   type Comparison,
   type DropRecord,
   type ExpertsRecord,
+  type CutRecord,
   type Frontier,
   type HealRecord,
   type Manifest,
@@ -50,6 +51,9 @@ export const drawExperts = async (record: ExpertsRecord): Promise<string> =>
 
 export const drawActivations = async (record: ActivationsRecord): Promise<string> =>
   (await import('../report/index.js')).renderActivations(record);
+
+export const drawCut = async (record: CutRecord): Promise<string> =>
+  (await import('../report/index.js')).renderCut(record);
 
 export const drawUnlearning = async (record: UnlearnRecord): Promise<string> =>
   (await import('../report/index.js')).renderUnlearning(record);

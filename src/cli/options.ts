@@ -9,6 +9,7 @@ import { DEFAULTS, JUDGES, SPECIAL_TOKENS } from '../runs/index.js';
 import { WINDOW_STARTS } from '../text/index.js';
 import { SUITES, TASKS } from '../zeroshot/index.js';
 import { COMPRESS_OPTIONS } from './compress-options.js';
+import { CUT_OPTIONS } from './cut-options.js';
 import { EVIDENCE_OPTIONS } from './evidence-options.js';
 import { EXPERTS_OPTIONS } from './experts-options.js';
 import { EXPORT_OPTIONS } from './export-options.js';
@@ -42,6 +43,7 @@ const TEXT = `file|${listed(Object.keys(DATA_SETS))}`;
 
 export const OPTIONS = {
   ...COMPRESS_OPTIONS,
+  ...CUT_OPTIONS,
   ...QUANTISE_OPTIONS,
   ...GROW_OPTIONS,
   ...EXPERTS_OPTIONS,

@@ -2,6 +2,7 @@ export { accuracyGain, accuracyWithin, lossesByClass, type Share } from './accur
 export { type ActivationsRecord, parseActivationsRecord, saysActivations } from './activations.js';
 export { readCalibration } from './calibration.js';
 export { type Comparison, type ComparisonRow, comparisonSchema } from './comparison.js';
+export { type CutRecord, parseCutRecord } from './cut.js';
 export { type DropRecord, parseDropRecord } from './drop.js';
 export type { Evaluation, LossName, Trial } from './evaluation.js';
 export { type ExpertsRecord, parseExpertsRecord } from './experts.js';

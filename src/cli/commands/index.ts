@@ -1,6 +1,7 @@
 import { benchCommand } from './bench.js';
 import { compareCommand } from './compare.js';
 import { compressCommand } from './compress.js';
+import { cutCommand } from './cut.js';
 import { dropCommand } from './drop.js';
 import { evaluateCommand } from './evaluate.js';
 import { expertsCommand } from './experts.js';
@@ -27,6 +28,7 @@ export const COMMANDS = [
   quantiseCommand,
   compareCommand,
   frontierCommand,
+  cutCommand,
   dropCommand,
   growCommand,
   expertsCommand,

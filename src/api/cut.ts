@@ -1,0 +1,221 @@
+// Cuts a checkpoint to other widths: channels of MLPs and experts, heads with their keys. Trials are those of prune, on blocks whose
+// cut slices are zero (operators/cut); the chosen blocks are written without them, and config.json says the new widths. The scores
+// are of the written checkpoint. The stages are in the order of the data flow.
+
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileError, InternalError, UnsupportedError, VERSION, writeFileAtomic } from '../base/index.js';
+import { keepTensor, SCALES_FILE, statIfThere, type TensorEdit, writeReplaced } from '../checkpoint/index.js';
+import { blameWeights, type Model, narrowBlock, openModel, widthsAfter, widthsConfig } from '../model/index.js';
+import { blockPath, openBlockFile, sharesOf } from '../pipeline/index.js';
+import { treatmentOf } from '../plan/index.js';
+import { type CutRecord, parseCutRecord } from '../records/index.js';
+import {
+  CUT_DEFAULTS,
+  type Cut,
+  type CutOptions,
+  type CutSettings,
+  checkOut,
+  checkOutside,
+  checkSpace,
+  chooseWidths,
+  DEFAULTS,
+  describeCandidate,
+  fidelityOf,
+  gainsOf,
+  isOnlyToBeCleared,
+  nameSource,
+  normaliseCut,
+  openRun,
+  openSource,
+  type PreparedTexts,
+  planCut,
+  prepareTexts,
+  type Run,
+  runToChoice,
+  startCommand,
+} from '../runs/index.js';
+import type { Windows } from '../text/index.js';
+import { scoreDepth } from './depth-scores.js';
+import { readFinished } from './finished.js';
+import { drawCut } from './report.js';
+
+export type CutResult = { readonly out: string; readonly record: CutRecord; readonly seconds: number };
+
+/**
+ * Cuts a checkpoint. Everything is checked before a weight is read; the output directory appears whole or not at all; an
+ * interrupted run continues with `resume`.
+ * @throws OptionError, CheckpointError, UnsupportedError, ResourceError, NumericError, each with a stable `code`
+ */
+export async function cut(options: CutOptions): Promise<CutResult> {
+  const started = performance.now();
+  const settings = normaliseCut(options);
+  const { out, resume, onProgress } = settings;
+  const done = resume && (await isOnlyToBeCleared(out));
+  if (!done) await checkOut(out, resume);
+  const model = await openSource(settings.checkpoint, onProgress);
+  await refuseQuantised(model);
+  const planned = planCut(settings, model);
+  if (!done) await checkOutside(out, model.checkpoint.dir);
+  // Space for uniform, the best trial, the running trial, and the output.
+  if (!resume) await checkSpace(out, 4 * model.bytes);
+  const texts = await prepareTexts(planned.settings, model);
+  const finish = (run: Run): Promise<CutRecord> => finishCut(planned, run, texts);
+  const record = done
+    ? await readFinished((await openRun('cut', planned.settings, model, texts)).workspace, out, parseCutRecord)
+    : await runToChoice(planned.settings, model, texts, undefined, finish, chooseWidths(planned)).catch((error) =>
+        blameWeights(model, error),
+      );
+  return { out, record, seconds: (performance.now() - started) / 1000 };
+}
+
+/** @throws UnsupportedError E_UNSUPPORTED_CUT */
+async function refuseQuantised({ checkpoint, config }: Model): Promise<void> {
+  if (!(await statIfThere(join(checkpoint.dir, SCALES_FILE)))) return;
+  throw new UnsupportedError(
+    'E_UNSUPPORTED_CUT',
+    `${checkpoint.dir} is quantised (${SCALES_FILE}), and what a repair fits would leave its grid. Cut the dense checkpoint, and quantise the result.`,
+    { file: SCALES_FILE, family: config.family },
+  );
+}
+
+async function finishCut(
+  { settings, halves, remove }: Cut,
+  run: Run,
+  texts: PreparedTexts<Windows>,
+): Promise<CutRecord> {
+  const { workspace, executor, choice, engine, model, reference } = run;
+  const { onProgress } = settings;
+  const keep = new Map(Object.entries(choice.request.plan.units).map(([name, { keep }]) => [name, keep!]));
+  const gains = await gainsOf(executor, choice, texts, onProgress);
+  await executor.blocks.restore(choice.request, describeCandidate(choice.candidate));
+  onProgress({ kind: 'stage', stage: 'writing' });
+  const widths = widthsAfter(model, new Map(halves.map(({ id, readers }) => [id, keep.get(readers[0]!)!])));
+  const final = await assemble(run, keep, widths, settings.equal);
+  const narrow = await openModel(final);
+  const context = { engine, model, workspace, reference };
+  const { perplexities: dense } = await scoreDepth(context, texts, 'dense', undefined, onProgress);
+  const { perplexities, compared } = await scoreDepth(context, texts, 'cut', narrow, onProgress);
+  const { uniform } = choice;
+  const record: CutRecord = {
+    format: 'layerwise-cut',
+    version: 1,
+    tool: { version: VERSION, device: settings.device },
+    command: commandOf(settings),
+    source: { ...nameSource(model), family: model.config.family, blocks: model.config.blocks, hashes: run.hashes },
+    seed: settings.seed,
+    texts: {
+      calibration: texts.calibration!.record,
+      validation: texts.validation?.record ?? null,
+      test: texts.test?.record ?? null,
+    },
+    ...{ units: settings.units, equal: settings.equal, multiple: settings.multiple },
+    ...{ importance: settings.importance, repair: settings.repair, allocation: settings.allocation },
+    hyperparameters: { ...choice.candidate.values },
+    ...(choice.candidate.target ? { target: sharesOf(choice.candidate.target) } : {}),
+    parameters: {
+      before: model.parameters,
+      target: Math.round(model.parameters - remove),
+      after: narrow.parameters,
+      step:
+        Math.min(...halves.map(({ step, parameters }) => step * parameters)) *
+        (settings.equal ? model.config.blocks : 1),
+    },
+    widths: { before: [...widthsAfter(model, new Map())].map((own) => [...own]), after: widths.map((own) => [...own]) },
+    errors: [...choice.trial.errors],
+    dense,
+    uniform:
+      uniform && !choice.isUniform && texts.validation
+        ? { validation: uniform.trial.validation.perplexity, test: null }
+        : null,
+    cut: perplexities,
+    trials: choice.entries.map(({ trial: { seconds: _, ...trial } }) => trial),
+    ...(gains ? { gains } : {}),
+    ...(await fidelityOf(context, compared, { model: narrow, settings })),
+    loads: [...loadsIn(settings)],
+  };
+  await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
+  await writeFileAtomic(join(final, 'report.html'), await drawCut(record));
+  await workspace.finish();
+  return record;
+}
+
+/** What loads a checkpoint of equal widths, or of free ones. */
+const loadsIn = ({ equal }: CutSettings): readonly string[] =>
+  equal
+    ? ['Layerwise', 'transformers', 'vLLM', 'llama.cpp, after conversion']
+    : ['Layerwise: every command that reads a checkpoint', '.lw, after layerwise pack'];
+
+/** Writes the narrow checkpoint, in the workspace. */
+async function assemble(
+  { workspace, executor, choice, model }: Run,
+  keep: ReadonlyMap<string, number>,
+  widths: ReturnType<typeof widthsAfter>,
+  equal: boolean,
+): Promise<string> {
+  const { checkpoint } = model;
+  const dir = executor.blocks.dirOf(choice.digest);
+  const edits = new Map<string, TensorEdit>();
+  for (const block of model.linears.keys()) {
+    const editOf = await openBlockFile(model, blockPath(dir, block));
+    for (const [name, edit] of await narrowBlock(model, block, keep, editOf)) edits.set(name, edit);
+    // Biases that took a mean over.
+    for (const { name } of model.linears[block]!) {
+      const bias = `${name}.bias`;
+      if (checkpoint.tensors.has(bias) && keep.has(name) && !edits.has(bias)) edits.set(bias, editOf(bias));
+    }
+  }
+  const final = workspace.at('final');
+  await rm(final, { recursive: true, force: true });
+  const config = join(checkpoint.dir, 'config.json');
+  try {
+    await mkdir(final);
+    const contents = { 'config.json': widthsConfig(await readFile(config, 'utf8'), model, widths, equal) };
+    await writeReplaced(
+      checkpoint,
+      final,
+      (tensor) => {
+        const edit = edits.get(tensor.name) ?? keepTensor(checkpoint, tensor);
+        if (!('remove' in edit)) return [edit];
+        throw new InternalError('E_INTERNAL_EDIT', `A cut removed ${tensor.name}; please report this.`);
+      },
+      contents,
+    );
+  } catch (error) {
+    throw fileError(error, final);
+  }
+  return final;
+}
+
+/** The command that repeats the run. */
+function commandOf(settings: CutSettings): string {
+  const line = startCommand('cut', settings.checkpoint);
+  const { add } = line;
+  const { calibration, validation, test, target } = settings;
+  add('parameters', settings.parameters);
+  add('units', settings.units);
+  add('widths', settings.equal ? 'equal' : 'free');
+  add('multiple', settings.multiple);
+  add('importance', settings.importance);
+  if (!settings.equal) add('allocation', settings.allocation);
+  const values = Object.entries(settings.values).map(([name, value]) => `${name}=${value}`);
+  add('hyperparameters', values.length > 0 ? values.join() : undefined);
+  if (settings.repair !== CUT_DEFAULTS.repair) add('repair', settings.repair);
+  add('target', target.kind);
+  const shares = Object.entries(target.shares).map(([name, value]) => `${name}=${value}`);
+  add('target-shares', shares.length > 0 ? shares.join() : undefined);
+  add('calibration', calibration);
+  add('calibration-samples', settings.calibrationSamples);
+  add('calibration-order', settings.calibrationOrder);
+  add('sequence-length', settings.sequenceLength);
+  add('window-start', settings.windowStart);
+  add('validation', validation);
+  add('test', test);
+  add('max-trials', settings.maxTrials === DEFAULTS.maxTrials ? undefined : settings.maxTrials);
+  add('judge', settings.judge === DEFAULTS.judge ? undefined : settings.judge);
+  add('greedy-tokens', settings.greedyTokens === DEFAULTS.greedyTokens ? undefined : settings.greedyTokens);
+  add('seed', settings.seed);
+  add('device', settings.device);
+  line.place('out', '<dir>');
+  return line.text();
+}
