@@ -8,8 +8,10 @@ export {
   type CompareResult,
   type CompressForecast,
   type CompressResult,
+  type CutResult,
   compare,
   compress,
+  cut,
   type DropOptions,
   type DropResult,
   drop,
@@ -112,6 +114,7 @@ export {
   type UnlearnRecord,
 } from './records/index.js';
 export type {
+  CutOptions,
   LinearReport,
   PackingOptions,
   PlanOptions,

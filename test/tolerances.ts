@@ -135,3 +135,15 @@ export const EXPERT_SCORES = 1e-5;
 
 /** Merged weights against averages in double, relative: half a step of the dtype, and a margin for float32 against float32. */
 export const MERGED: Readonly<Record<string, number>> = { F32: 1e-6, F16: 2 ** -10, BF16: 2 ** -7 };
+
+/**
+ * Weights fitted after a cut, against numpy in float64, as a share of the largest weight: the inverse of the Gram matrix comes from
+ * a factor in float32, and the ridge bounds its condition by about n/0.01. The worst measured is 8e-7.
+ */
+export const CUT_WEIGHT = 5e-6;
+
+/** Costs of slices against those of solving every set in float64, relative. The worst measured is 2.4e-6. */
+export const CUT_COST = 1e-5;
+
+/** Taylor scores of slices of a small model in fp32 against PyTorch in float64, as a share of the largest of their block. */
+export const TAYLOR = 1e-5;

@@ -8,7 +8,6 @@ import { fileError, InternalError, UnsupportedError, VERSION, writeFileAtomic } 
 import { keepTensor, SCALES_FILE, statIfThere, type TensorEdit, writeReplaced } from '../checkpoint/index.js';
 import { blameWeights, type Model, narrowBlock, openModel, widthsAfter, widthsConfig } from '../model/index.js';
 import { blockPath, openBlockFile, sharesOf } from '../pipeline/index.js';
-import { treatmentOf } from '../plan/index.js';
 import { type CutRecord, parseCutRecord } from '../records/index.js';
 import {
   CUT_DEFAULTS,

@@ -22,7 +22,6 @@ import {
   type TapSite,
   TOKENS_PER_EXPERT,
   unitOf,
-  weightName,
 } from '../model/index.js';
 import type { Evidence, Matrix, Prepared } from '../operators/index.js';
 import { treatmentOf } from '../plan/index.js';

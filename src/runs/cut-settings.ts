@@ -200,11 +200,14 @@ export function planCut(settings: CutSettings, model: Model): Cut {
   const all = halves.reduce((sum, half) => sum + half.slices * half.parameters, 0);
   const most = mostRemoved(halves);
   const smallest = smallestStep(halves, equal);
-  if (remove > most || remove < smallest / 2) {
+  // Shares are given in a few digits.
+  if (remove > most + 1 || remove < smallest / 2) {
     const [low, high] = [1 - most / model.parameters, 1 - smallest / model.parameters];
+    const held = { mlp: 'the MLPs', heads: 'attention', all: 'attention and the MLPs' }[units];
+    const next = remove > most ? 'Use more units, or drop blocks.' : 'Use a smaller --multiple, or --widths free.';
     throw new OptionError(
       'E_OPTION_PARAMETERS',
-      `--parameters: expected the share of all ${model.parameters} parameters that is left, from ${low.toFixed(4)} to ${high.toFixed(4)} with --units ${units} --widths ${equal ? 'equal' : 'free'} --multiple ${multiple}, got ${parameters}. ${units === 'mlp' ? 'MLPs' : units === 'heads' ? 'Attention' : 'Attention and MLPs'} of this model hold ${(all / model.parameters).toFixed(4)} of them. ${remove > most ? 'Use more units, or drop blocks.' : 'Use a smaller --multiple.'}`,
+      `--parameters: expected the share of all ${model.parameters} parameters that is left, from ${upTo4(low)} to ${high.toFixed(4)} with --units ${units} --widths ${equal ? 'equal' : 'free'} --multiple ${multiple}, got ${parameters}. Of this model ${held} hold ${(all / model.parameters).toFixed(4)}. ${next}`,
       { option: 'parameters', got: parameters, low, high },
     );
   }
@@ -216,6 +219,9 @@ export function planCut(settings: CutSettings, model: Model): Cut {
   validateValues(settings.policy, settings.values, complete.sparsity, halfFacts(config.blocks, halves));
   return { settings: complete, halves, remove, scores };
 }
+
+/** Four digits, not below the number itself. */
+const upTo4 = (share: number): string => (Math.ceil(share * 1e4) / 1e4).toFixed(4);
 
 /** The fewest parameters that can go. */
 function smallestStep(halves: readonly Half[], equal: boolean): number {
