@@ -98,6 +98,7 @@ export {
 export { type PushResult, resolveModel } from './hub/index.js';
 export {
   type ActivationsRecord,
+  type CutRecord,
   type DropRecord,
   type Evaluation,
   type ExpertsRecord,

@@ -12,6 +12,9 @@ const PAPERS = [
   ['ATP ([2502.14770](https://arxiv.org/abs/2502.14770))', '`prune --allocation atp`'],
   ['OWL ([2310.05175](https://arxiv.org/abs/2310.05175))', '`--allocation owl`'],
   ['ECoFLaP ([2310.02998](https://arxiv.org/abs/2310.02998))', '`--allocation ecoflap`'],
+  ['FLAP ([2312.11983](https://arxiv.org/abs/2312.11983))', '`cut --importance flap --allocation flap`'],
+  ['LLM-Pruner ([2305.11627](https://arxiv.org/abs/2305.11627))', '`cut --importance taylor`, then `heal`'],
+  ['SlimGPT ([2412.18110](https://arxiv.org/abs/2412.18110))', '`cut --importance obs --allocation log`'],
   ['ShortGPT ([2403.03853](https://arxiv.org/abs/2403.03853))', '`drop --method shortgpt`'],
   ['The Deeper Layers ([2403.17887](https://arxiv.org/abs/2403.17887))', '`drop --method angular`, then `heal`'],
   ['ReplaceMe ([2505.02819](https://arxiv.org/abs/2505.02819))', '`drop --repair linear`'],
@@ -73,7 +76,7 @@ checks the number and the places of its zeros for ${coverPairs(cells, valuesOf).
 every pattern, and every criterion each of its patterns. \`LAYERWISE_TEST_MATRIX=full\` tests all cells. The logits of each family
 equal those of transformers, before and after Wanda (\`test/model/families.test.ts\`, \`test/pipeline/families.test.ts\`). Each
 family also runs through all of \`prune\`, \`evaluate\`, \`inspect\`, \`drop\` with and without repair (\`test/api/families.test.ts\`)
-\`grow\` by every method (\`test/api/grow.test.ts\`; [what is refused](docs/guide/depth.md)) and \`unlearn\` (\`test/api/unlearn.test.ts\`), and the mixtures through \`experts\` (\`test/api/experts.test.ts\`). Every [allocation policy](docs/reference/policies.md) goes
+\`cut\` to equal and free widths (\`test/api/cut.test.ts\`; [what is refused](docs/guide/cut.md)), \`grow\` by every method (\`test/api/grow.test.ts\`; [what is refused](docs/guide/depth.md)) and \`unlearn\` (\`test/api/unlearn.test.ts\`), and the mixtures through \`experts\` (\`test/api/experts.test.ts\`). Every [allocation policy](docs/reference/policies.md) goes
 with every criterion and with every pattern (\`test/api/matrix.test.ts\`, over its own table in the same way).
 
 ${table}

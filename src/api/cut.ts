@@ -142,8 +142,8 @@ async function finishCut(
 /** What loads a checkpoint of equal widths, or of free ones. */
 const loadsIn = ({ equal }: CutSettings): readonly string[] =>
   equal
-    ? ['Layerwise', 'transformers', 'vLLM', 'llama.cpp, after conversion']
-    : ['Layerwise: every command that reads a checkpoint', '.lw, after layerwise pack'];
+    ? ['Layerwise', 'transformers and whatever loads its checkpoints', 'llama.cpp after layerwise export --to gguf']
+    : ['Layerwise, as it is and packed', 'other programs in the forms of layerwise export (docs/guide/export.md)'];
 
 /** Writes the narrow checkpoint, in the workspace. */
 async function assemble(

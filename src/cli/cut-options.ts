@@ -43,7 +43,7 @@ export const CUT_OPTIONS = {
     kind: 'text',
     flag: '--allocation',
     value: CUT_ALLOCATIONS.join('|'),
-    text: 'with --widths free, how much each block loses. uniform: the same share. atp, log: a line or SlimGPT’s curve over depth, searched on validation text. layerwise: the line and measured sensitivities of halves of blocks. flap: one threshold for the scores of all blocks',
+    text: 'with --widths free, how much each block loses. atp, log: a line or SlimGPT’s curve over depth, searched. layerwise: the line and measured sensitivities of halves of blocks. flap: one threshold for all scores',
     otherwise: `${CUT_DEFAULTS.allocation} with free widths`,
   },
   cutRepair: {

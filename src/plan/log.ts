@@ -13,7 +13,7 @@ function depths(blocks: number): { readonly at: readonly number[]; readonly mean
 }
 
 /** The largest rise, up or down, with which the rate of every block is in [0, 1]. */
-export function maxRise(target: number, blocks: number): number {
+function maxRise(target: number, blocks: number): number {
   const { mean } = depths(blocks);
   if (blocks < 2) return 0;
   const [below, above] = [mean, 1 - mean];
@@ -21,7 +21,7 @@ export function maxRise(target: number, blocks: number): number {
 }
 
 /** The curve: its mean over blocks is `target`. */
-export function logCurve(target: number, blocks: number, rise: number): number[] {
+function logCurve(target: number, blocks: number, rise: number): number[] {
   const { at, mean } = depths(blocks);
   return at.map((depth) => {
     const rate = target + rise * (depth - mean);

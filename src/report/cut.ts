@@ -11,8 +11,7 @@ import {
   warnOfGains,
 } from '../words/index.js';
 import { drawErrors, drawLines } from './charts.js';
-import { escapeHtml, figure, type Html, note, type Row, section, table } from './html.js';
-import { page } from './page.js';
+import { escapeHtml, figure, type Html, note, page, type Row, section, table } from './html.js';
 import { keyOfLines } from './palette.js';
 import { shortOrigin, textsTable } from './sections/origin.js';
 

@@ -58,6 +58,22 @@ const measured: Partial<Measured> = {
 const goldenRates = (name: string, target = S, values: Values = {}): readonly number[] =>
   rawRates(findPolicy(name), target, goldenFacts, measured, values);
 
+describe('log', () => {
+  test('is SlimGPT’s curve between the first and the last rate, with the target as its mean', () => {
+    const facts = blocksOf(100, 100, 100, 100);
+    const rates = rawRates(findPolicy('log'), 0.5, facts, {}, { rise: 0.3 });
+    // r_0 + (r_3 − r_0)·ln(i + 1)/ln 4, by hand.
+    expectAll(rates, [0.328064, 0.478064, 0.565808, 0.628064], 6);
+    expect(rates.reduce((a, b) => a + b) / 4).toBeCloseTo(0.5, 12);
+    const [low, high] = findPolicy('log').hyperparameters[0]!.range(0.5, facts);
+    for (const rise of [low, high]) {
+      const bound = rawRates(findPolicy('log'), 0.5, facts, {}, { rise });
+      expect(Math.min(...bound) >= 0 && Math.max(...bound) <= 1).toBe(true);
+      expect(bound.some((rate) => rate === 0 || rate === 1)).toBe(true);
+    }
+  });
+});
+
 describe('evo', () => {
   const facts = groupedFacts(16, 8, [24, 40, 24]);
   const evo = findPolicy('evo');
