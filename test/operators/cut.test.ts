@@ -152,6 +152,12 @@ test('a target elsewhere: the kept weights solve for it exactly', async () => {
   }
 });
 
+test('an inverse that is not positive definite is refused', () => {
+  const W = Float64Array.of(1, 2);
+  const elimination = createElimination({ rows: 1, columns: 2, W, inverse: Float64Array.of(-1, 0, 0, 1), width: 1 });
+  expect(() => eliminateGreedily(elimination, 2, 1)).toThrow(/not positive definite/);
+});
+
 test('a column that is always zero goes first, and costs nothing', async () => {
   const one = cases[0]!;
   const X = one.X.map((value, i) => (i % one.columns === 7 ? 0 : value));

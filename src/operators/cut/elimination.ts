@@ -6,6 +6,8 @@
 // add up to ‖ΔW‖²_G, and W ends at the least squares on the columns that are kept, whatever the order was.
 // In double precision: a thousand downdates of M add up.
 
+import { NumericError } from '../../base/index.js';
+
 export type Elimination = {
   /** [rows, n]; the columns that are gone are 0. */
   readonly W: Float64Array;
@@ -97,7 +99,10 @@ function costOfSlice(
   return cost;
 }
 
-/** Takes out `count` slices, each time the cheapest (of equals the first). Their order, and what each cost. */
+/**
+ * Takes out `count` slices, each time the cheapest (of equals the first). Their order, and what each cost.
+ * @throws NumericError E_NUMERIC_CHOLESKY where a cost is not a number of at least 0
+ */
 export function eliminateGreedily(
   elimination: Elimination,
   slices: number,
@@ -112,6 +117,14 @@ export function eliminateGreedily(
     for (const [at, slice] of left.entries()) {
       const cost = elimination.cost(slice);
       if (cost < least) [best, least] = [at, cost];
+    }
+    // An inverse that is no longer positive definite gives costs below 0, or none.
+    if (!(least >= 0 && least < Number.POSITIVE_INFINITY)) {
+      throw new NumericError(
+        'E_NUMERIC_CHOLESKY',
+        `After ${round} of ${count} slices the least cost is ${least}: the Gram matrix is not positive definite. Use more calibration text, or another importance.`,
+        { round, cost: least },
+      );
     }
     const [slice] = left.splice(best, 1);
     elimination.remove(slice!);
