@@ -6,6 +6,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError, InternalError, UnsupportedError, VERSION, writeFileAtomic } from '../base/index.js';
 import { keepTensor, SCALES_FILE, statIfThere, type TensorEdit, writeReplaced } from '../checkpoint/index.js';
+import { loadsWhere } from '../formats/index.js';
 import { blameWeights, type Model, narrowBlock, openModel, widthsAfter, widthsConfig } from '../model/index.js';
 import { blockPath, openBlockFile, sharesOf } from '../pipeline/index.js';
 import { type CutRecord, parseCutRecord } from '../records/index.js';
@@ -131,19 +132,13 @@ async function finishCut(
     trials: choice.entries.map(({ trial: { seconds: _, ...trial } }) => trial),
     ...(gains ? { gains } : {}),
     ...(await fidelityOf(context, compared, { model: narrow, settings })),
-    loads: [...loadsIn(settings)],
+    loads: loadsWhere(narrow.config).map(({ form, loads }) => `${form}: ${loads}`),
   };
   await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
   await writeFileAtomic(join(final, 'report.html'), await drawCut(record));
   await workspace.finish();
   return record;
 }
-
-/** What loads a checkpoint of equal widths, or of free ones. */
-const loadsIn = ({ equal }: CutSettings): readonly string[] =>
-  equal
-    ? ['Layerwise', 'transformers and whatever loads its checkpoints', 'llama.cpp after layerwise export --to gguf']
-    : ['Layerwise, as it is and packed', 'other programs in the forms of layerwise export (docs/guide/export.md)'];
 
 /** Writes the narrow checkpoint, in the workspace. */
 async function assemble(

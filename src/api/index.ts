@@ -8,9 +8,9 @@ export {
 export { bench, describeBenched, describeContender } from './bench.js';
 export { type CompareOptions, type CompareResult, compare } from './compare.js';
 export { type CompressForecast, type CompressResult, compress } from './compress.js';
+export { type CutResult, cut } from './cut.js';
 export { type DropResult, drop } from './drop.js';
 export type { DropOptions } from './drop-settings.js';
-export { type CutResult, cut } from './cut.js';
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate.js';
 export { type ExpertsResult, experts } from './experts.js';
 export type { ExpertsOptions } from './experts-settings.js';

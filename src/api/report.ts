@@ -5,9 +5,9 @@ import { readDocument, requireAbsent, writeFileAtomic } from '../base/index.js';
 import {
   type ActivationsRecord,
   type Comparison,
+  type CutRecord,
   type DropRecord,
   type ExpertsRecord,
-  type CutRecord,
   type Frontier,
   type HealRecord,
   type Manifest,

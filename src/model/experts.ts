@@ -5,9 +5,9 @@
 import { InternalError } from '../base/index.js';
 import { ROUTER } from './blocks/parts.js';
 import { findFamily, keyOf, readModelConfig } from './config.js';
+import { amendConfig } from './config-text.js';
 import { weightName } from './linear.js';
 import type { Model } from './model.js';
-import { reorderConfig } from './removal.js';
 import { blockTensors } from './tensor-names.js';
 
 /** The experts that stay of each block, ascending; undefined where it has none. */
@@ -47,10 +47,9 @@ export function mendExperts(text: string, kept: KeptExperts): string {
     (keys.length > 0 ? keys : [keyOf(findFamily(config), COUNT)]).map((key) => [key, most]),
   );
   const differ = own.some((number) => number !== most);
-  // A list that is there stays one: removing a key would move the others.
-  const listed = differ || config.layer_experts != null ? { layer_experts: numbers } : {};
-  const made = reorderConfig(text, (blocks) => Array.from({ length: blocks }, (_, block) => block), {
-    values: { ...counts, ...listed },
+  const made = amendConfig(text, {
+    values: { ...counts, ...(differ ? { layer_experts: numbers } : {}) },
+    remove: differ ? [] : ['layer_experts'],
   });
   const { mixtures } = readModelConfig(JSON.parse(made));
   if (mixtures.every((mixture, block) => (mixture?.experts ?? 0) === numbers[block])) return made;

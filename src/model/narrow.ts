@@ -7,10 +7,10 @@ import type { TensorEdit } from '../checkpoint/index.js';
 import type { Half } from '../plan/index.js';
 import { bytesPerElement, toFloat32 } from '../tensor/index.js';
 import { findFamily, keyOf } from './config.js';
+import { amendConfig } from './config-text.js';
 import { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
 import { toRows, weightName } from './linear.js';
 import type { Model } from './model.js';
-import { reorderConfig } from './removal.js';
 import type { Linear } from './tensor-names.js';
 
 /** What is cut: channels of MLPs and experts, heads with their keys, or both. */
@@ -224,9 +224,9 @@ export function widthsConfig(text: string, model: Model, widths: readonly Width[
   } else values.layer_widths = widths;
   if (!equal || headsChange)
     if (family.keys?.head_dim !== undefined || inner.head_dim == null) values.head_dim = config.headDim;
-  return reorderConfig(text, (blocks) => Array.from({ length: blocks }, (_, i) => i), {
-    count: keyOf(family, 'num_hidden_layers'),
+  return amendConfig(text, {
     within: family.within,
     values,
+    remove: equal ? ['layer_widths', 'block_configs'] : ['block_configs'],
   });
 }

@@ -11,7 +11,7 @@ export {
 export { type Entropies, entropiesOf, entropyOf, softAssign } from './clips/dependency.js';
 export { fixedLayers, type LayerSpan, partitionLayers } from './clips/partition.js';
 export { type ClipChoice, type ClipLoss, clipGrid, greedyClips, jointClips } from './clips/search.js';
-export { createElimination, eliminateGreedily } from './cut/elimination.js';
+export { createElimination, eliminateGreedily, keepSlices } from './cut/elimination.js';
 export { IMPORTANCES, type Importance, scoreFlapColumns } from './cut/importance.js';
 export { cutOperator, measureCosts, REPAIRS, type Repair } from './cut/operator.js';
 export {
@@ -38,6 +38,5 @@ export { refit } from './sparsify/refit.js';
 export { CRITERIA, findCriterion, refitCriterion } from './sparsify/registry.js';
 export { scoreRia } from './sparsify/ria.js';
 export { selectRank } from './sparsify/select.js';
-export { keepSlices } from './sparsify/slices.js';
 export { pruneSparseGpt, type SparseGptPattern } from './sparsify/sparsegpt.js';
 export { scoreWanda } from './sparsify/wanda.js';

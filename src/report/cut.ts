@@ -1,6 +1,19 @@
 // report.html of a cut, from its record: perplexities, the widths of the blocks beside the errors they make, the trials, what loads the
 // checkpoint, and the command.
 
+import {
+  drawErrors,
+  drawLines,
+  escapeHtml,
+  figure,
+  type Html,
+  keyOfLines,
+  note,
+  page,
+  type Row,
+  section,
+  table,
+} from '../page/index.js';
 import type { CutRecord } from '../records/index.js';
 import {
   describeGains,
@@ -10,9 +23,6 @@ import {
   formatPerplexity,
   warnOfGains,
 } from '../words/index.js';
-import { drawErrors, drawLines } from './charts.js';
-import { escapeHtml, figure, type Html, note, page, type Row, section, table } from './html.js';
-import { keyOfLines } from './palette.js';
 import { shortOrigin, textsTable } from './sections/origin.js';
 
 const UNITS = { mlp: 'channels of MLPs', heads: 'heads', all: 'heads and channels' } as const;

@@ -1,4 +1,4 @@
-// Greedy removal of slices (src/operators/sparsify/slices.ts) against its definition: at every step the slice without which the
+// Greedy removal of slices (src/operators/cut/elimination.ts) against its definition: at every step the slice without which the
 // least squares of W·X on the columns that are left errs least, each least squares by elimination in double precision.
 
 import { describe, expect, test } from 'vitest';

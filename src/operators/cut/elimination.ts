@@ -6,7 +6,8 @@
 // add up to ‖ΔW‖²_G, and W ends at the least squares on the columns that are kept, whatever the order was.
 // In double precision: a thousand downdates of M add up.
 
-import { NumericError } from '../../base/index.js';
+import { InternalError, NumericError } from '../../base/index.js';
+import type { Matrix } from '../operator.js';
 
 export type Elimination = {
   /** [rows, n]; the columns that are gone are 0. */
@@ -132,4 +133,32 @@ export function eliminateGreedily(
     costs.push(least);
   }
   return { order, costs };
+}
+
+export type KeptSlices = {
+  /** Ascending. */
+  readonly slices: readonly number[];
+  /** Their columns alone, [rows, slices · width], in their order. */
+  readonly weights: Float32Array;
+};
+
+/** Keeps `keep` slices of `width` columns of W, fitted. `inverse` is G⁻¹ [columns, columns]. @throws as `eliminateGreedily` */
+export function keepSlices(W: Matrix, inverse: Float32Array, width: number, keep: number): KeptSlices {
+  const { rows, columns, data } = W;
+  const count = columns / width;
+  if (!Number.isInteger(count) || keep < 1 || keep > count || inverse.length !== columns ** 2) {
+    throw new InternalError('E_INTERNAL_SLICES', `Cannot keep ${keep} slices of ${width} of ${columns} columns.`);
+  }
+  const elimination = createElimination({ rows, columns, W: data, inverse: Float64Array.from(inverse), width });
+  const gone = new Set(eliminateGreedily(elimination, count, count - keep).order);
+  const slices = Array.from({ length: count }, (_, slice) => slice).filter((slice) => !gone.has(slice));
+  const kept = keep * width;
+  const weights = new Float32Array(rows * kept);
+  for (let row = 0; row < rows; row++) {
+    for (const [i, slice] of slices.entries()) {
+      const from = row * columns + slice * width;
+      weights.set(elimination.W.subarray(from, from + width), row * kept + i * width);
+    }
+  }
+  return { slices, weights };
 }
