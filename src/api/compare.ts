@@ -8,7 +8,7 @@ import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import { blameWeights, type Model } from '../model/index.js';
 import { formatPattern } from '../operators/index.js';
-import { countBlockZeros, type DensePass, runDense, sharesOf } from '../pipeline/index.js';
+import { countBlockZeros, type DensePass, sharesOf } from '../pipeline/index.js';
 import { blockRates, findPolicy, POLICIES } from '../plan/index.js';
 import { collectable, requireCalibration } from '../profile/index.js';
 import {
@@ -47,13 +47,13 @@ import {
   type PruneSettings,
   prepareSamples,
   prepareTasks,
+  prepareTrials,
   scoreFinal,
   spaceForLevels,
   trialEquivalents,
   type Workspace,
-  weighTokens,
 } from '../runs/index.js';
-import { embedSamples, type Samples, scoringOf } from '../stream/index.js';
+import { type Samples, scoringOf } from '../stream/index.js';
 import { describeGains, formatLoss } from '../words/index.js';
 import { drawComparison } from './report.js';
 
@@ -108,19 +108,21 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     const shared = { ...settings, gradient, sparsity: undefined, policy: undefined, cells: cellNames };
     const { hashes, workspace } = await openRun('compare', shared, model, texts, tasks?.setup);
     await own(workspace);
-    const embedded = texts.calibration && (await embedSamples(own, engine, model, texts.calibration.content));
-    const at = { engine, model, workspace, onProgress: settings.onProgress };
-    const calibration = await weighTokens(own, settings.hessian, embedded, at);
-    const validation = await embedSamples(own, engine, model, texts.validation!.content);
-    const dense = await runDense(engine, model, validation, calibration, settings.onProgress, collectable(allNeeds));
-    if (dense.trace) await own(dense.trace.store);
+    const { onProgress } = settings;
+    const prepared = await prepareTrials(own, {
+      ...{ engine, model, workspace, texts, onProgress },
+      hessian: settings.hessian,
+      statistics: true,
+      measures: collectable(allNeeds),
+    });
+    const { calibration } = prepared;
+    const [validation, dense] = [prepared.validation!, prepared.dense!];
     const beyond = await measureOnce(
       allNeeds,
       { ...settings, gradient },
       { model, engine, workspace, calibration, validation },
     );
     const measured = { ...dense.measured, ...beyond };
-    const { onProgress } = settings;
     const where = { engine, model, workspace, calibration, validation, dense, onProgress };
     const executor = createLocalExecutor(own, where);
     const reference = openReference(own, { ...settings, engine, model, workspace }, texts);

@@ -45,9 +45,9 @@ export {
   withSampleCount,
 } from './image-options.js';
 export { prepareImageSet } from './images.js';
-export { weighTokens } from './importance.js';
 export { spaceForLevels } from './levels.js';
 export { buildManifest, commandOf } from './manifest.js';
+export { prepareTrials } from './prepare-trials.js';
 export { measureAt, measureOnce } from './procedure-measures.js';
 export { BITS_ALLOCATIONS, normaliseQuantise, type QuantiseOptions, withUniformBits } from './quantise-settings.js';
 export {

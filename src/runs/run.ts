@@ -5,22 +5,22 @@ import { type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
-import { type DensePass, runDense } from '../pipeline/index.js';
+import type { DensePass } from '../pipeline/index.js';
 import { meanRate } from '../plan/index.js';
 import { collectable, needCalibration, requireCalibration } from '../profile/index.js';
 import type { Evaluation } from '../records/index.js';
-import { embedSamples, type Samples, scoringOf } from '../stream/index.js';
+import { type Samples, scoringOf } from '../stream/index.js';
 import { createRequests } from './candidate.js';
 import { type Choice, type ChoosingContext, choosePlan } from './choose.js';
 import { createLocalExecutor, type LocalExecutor } from './executor.js';
 import { factsOf } from './facts.js';
 import { type DenseReference, openReference } from './final-scores.js';
 import { openRun } from './identity.js';
-import { weighTokens } from './importance.js';
+import { prepareTrials } from './prepare-trials.js';
 import { measureAt, measureOnce } from './procedure-measures.js';
 import type { PruneSettings } from './settings.js';
 import type { PreparedTasks } from './tasks.js';
-import { openEngine, type Prepared, type PreparedTexts } from './texts.js';
+import { openEngine, type PreparedTexts } from './texts.js';
 import type { Workspace } from './workspace.js';
 
 /** What a choice may measure with, besides the executor. */
@@ -69,26 +69,12 @@ export async function runToChoice<T>(
     const engine = await own(openEngine(model, settings));
     const { hashes, workspace } = await openRun(settings.command, settings, model, texts, tasks?.setup);
     await own(workspace);
-    const embed = async (text: Prepared | undefined): Promise<Samples | undefined> =>
-      text && (await embedSamples(own, engine, model, text.content));
     const { hessian, onProgress } = settings;
-    const embedded = await embed(texts.calibration);
-    const calibration = await weighTokens(own, hessian, embedded, { engine, model, workspace, onProgress });
-    const validation = await embed(texts.validation);
     const measures = settings.plan ? [] : collectable(settings.policy.needs);
     const wantsSensitivity = !settings.plan && settings.policy.needs.includes('sensitivity');
-    const dense =
-      validation || measures.length > 0 || wantsSensitivity
-        ? await runDense(
-            engine,
-            model,
-            validation,
-            settings.searches || wantsSensitivity || needCalibration(measures).length > 0 ? calibration : undefined,
-            settings.onProgress,
-            measures,
-          )
-        : undefined;
-    if (dense?.trace) await own(dense.trace.store);
+    const statistics = settings.searches || wantsSensitivity || needCalibration(measures).length > 0;
+    const input = { engine, model, workspace, hessian, texts, statistics, measures, onProgress };
+    const { calibration, validation, dense } = await prepareTrials(own, input);
     const where = { engine, model, workspace, calibration, validation, dense, onProgress };
     const executor = createLocalExecutor(own, { ...where, operator: settings.criterion });
     const target = settings.plan ? meanRate(settings.plan, factsOf(model)) : (settings.sparsity ?? 0);
