@@ -19,6 +19,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   records: 1,
   text: 1,
   images: 1,
+  queue: 1,
   'solver-kernels': 1,
   layouts: 2,
   checkpoint: 2,
@@ -63,6 +64,10 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   ora: ['cli'],
   zod: ['records', 'model', 'packed', 'server'],
+  bullmq: ['queue'],
+  ioredis: ['queue'],
+  pg: ['queue'],
+  '@aws-sdk/client-s3': ['queue'],
   hono: ['server'],
   '@hono/node-server': ['server'],
 };
@@ -253,13 +258,17 @@ describe('dependencies', () => {
   });
 
   test('those in package.json are those that are used, and each is justified', () => {
-    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
-      dependencies: Record<string, string>;
-    };
-    expect(Object.keys(dependencies).sort()).toEqual(Object.keys(OWNERS).sort());
+    const { dependencies, peerDependencies, peerDependenciesMeta } = JSON.parse(
+      readFileSync(join(root, 'package.json'), 'utf8'),
+    ) as Record<'dependencies' | 'peerDependencies' | 'peerDependenciesMeta', Record<string, unknown>>;
+    // Peers are what only some need: nobody has to install them.
+    const peers = Object.keys(peerDependencies);
+    expect(peerDependenciesMeta).toEqual(Object.fromEntries(peers.map((name) => [name, { optional: true }])));
+    const all = [...Object.keys(dependencies), ...peers];
+    expect(all.sort()).toEqual(Object.keys(OWNERS).sort());
     expect([...new Set(packages.map(({ target }) => nameOf(target)))].sort()).toEqual(Object.keys(OWNERS).sort());
     const page = readFileSync(join(root, 'docs/reference/dependencies.md'), 'utf8');
-    for (const name of Object.keys(dependencies)) expect(page, name).toContain(name);
+    for (const name of all) expect(page, name).toContain(name);
   });
 });
 

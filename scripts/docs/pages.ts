@@ -47,12 +47,10 @@ export function renderPage(spec: CommandSpec, options: Options): string {
 ${spec.summary}.
 
 \`\`\`
-layerwise ${spec.name} <${spec.argument.name}> [options]
+layerwise ${[spec.name, ...(spec.argument ? [`<${spec.argument.name}>`] : []), '[options]'].join(' ')}
 \`\`\`
 
-\`<${spec.argument.name}>\`: ${spec.argument.text}.
-
-${spec.details}
+${spec.argument ? `\`<${spec.argument.name}>\`: ${spec.argument.text}.\n\n` : ''}${spec.details}
 
 | option | what it does | left out |
 |---|---|---|

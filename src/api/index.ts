@@ -38,3 +38,4 @@ export { type UnlearnResult, unlearn } from './unlearn.js';
 export { normaliseUnlearn, UNLEARN_DEFAULTS, UNLEARN_METHODS, type UnlearnOptions } from './unlearn-settings.js';
 export { prepareUnlearnTexts } from './unlearn-texts.js';
 export { type Chosen, chooseSteering } from './unlearn-trials.js';
+export { type WorkerOptions, type WorkerResult, work } from './worker.js';

@@ -1,6 +1,6 @@
 // How rooms report progress. They call the callback; only the command line displays it.
 
-export type ProgressUnit = 'block' | 'step' | 'model' | 'bytes' | 'window' | 'request' | 'generation' | 'kind';
+export type ProgressUnit = 'block' | 'step' | 'model' | 'bytes' | 'window' | 'request' | 'generation' | 'kind' | 'file';
 
 export type ProgressEvent =
   /**

@@ -20,7 +20,8 @@ export type Example = { readonly what: string; readonly command: string };
 export type CommandSpec<K extends OptionName = OptionName> = {
   readonly name: string;
   readonly summary: string;
-  readonly argument: { readonly name: string; readonly text: string };
+  /** Most commands have one. */
+  readonly argument?: { readonly name: string; readonly text: string };
   readonly options: readonly K[];
   /** Required options. */
   readonly required?: readonly K[];
@@ -29,6 +30,7 @@ export type CommandSpec<K extends OptionName = OptionName> = {
   readonly examples: readonly Example[];
   /** Whether it handles `stop` itself instead of being ended by a signal. */
   readonly stopsItself?: boolean;
+  /** `argument` is empty where there is none. */
   run(argument: string, values: Values<K>, onProgress: OnProgress, around: Surroundings): Promise<Output>;
 };
 

@@ -52,3 +52,7 @@ export function parseNumber(flag: string, text: string): number {
     got: text,
   });
 }
+
+/** Where work is handed out to, as the options of the API. */
+export const parseQueue = (queue: string | undefined): { readonly queue?: string } =>
+  queue === undefined ? {} : { queue };

@@ -18,6 +18,7 @@ import { GROW_OPTIONS } from './grow-options.js';
 import { HEAL_OPTIONS } from './heal-options.js';
 import { IMAGE_OPTIONS } from './image-options.js';
 import { QUANTISE_OPTIONS } from './quantise-options.js';
+import { QUEUE_OPTIONS } from './queue-options.js';
 import { SERVE_OPTIONS } from './serve-options.js';
 import { UNLEARN_OPTIONS } from './unlearn-options.js';
 
@@ -50,6 +51,7 @@ export const OPTIONS = {
   ...UNLEARN_OPTIONS,
   ...EVIDENCE_OPTIONS,
   ...IMAGE_OPTIONS,
+  ...QUEUE_OPTIONS,
   sparsity: {
     kind: 'number',
     flag: '--sparsity',
@@ -446,6 +448,9 @@ export const PRUNING_OPTIONS = [
   'out',
   'resume',
 ] as const satisfies readonly OptionName[];
+
+/** Where trials are handed out to. */
+export const HAND_OUT_OPTIONS = ['workQueue', 'store', 'workers'] as const satisfies readonly OptionName[];
 
 /** How prune packs its output. */
 export const PACKING_OPTIONS = ['pack', 'values', 'layout', 'head'] as const satisfies readonly OptionName[];

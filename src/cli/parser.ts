@@ -95,7 +95,7 @@ function addCommand(
   action: (argument: string, values: Values) => Promise<void>,
 ): void {
   const command = program.command(spec.name).description(spec.summary).helpOption('-h, --help', 'this text');
-  command.argument(`<${spec.argument.name}>`, spec.argument.text);
+  if (spec.argument) command.argument(`<${spec.argument.name}>`, spec.argument.text);
   // Two commands may give the same flag different meanings, under different names.
   const attributes = new Map<string, string>();
   for (const name of spec.options) {
@@ -112,7 +112,8 @@ function addCommand(
   });
   const details = wrap(spec.details.replaceAll('`', ''), width).join('\n');
   command.addHelpText('after', `\n${details}\n\nExamples:\n${examples.join('\n\n')}`);
-  command.action(async (argument: string, parsed: Readonly<Record<string, unknown>>) => {
+  command.action(async (...given: readonly unknown[]) => {
+    const [argument, parsed] = (spec.argument ? given : ['', ...given]) as [string, Readonly<Record<string, unknown>>];
     const values = [...attributes].map(([name, attribute]) => [name, parsed[attribute]] as const);
     await action(argument, Object.fromEntries(values.filter(([, value]) => value !== undefined)) as Values);
   });

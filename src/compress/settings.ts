@@ -8,6 +8,7 @@ import {
   conflict,
   DEFAULTS,
   normaliseGreedy,
+  normaliseQueue,
   normaliseRun,
   normaliseTarget,
   normaliseTasks,
@@ -15,6 +16,7 @@ import {
   oneOf,
   type PruneSettings,
   patternOf,
+  type QueueOptions,
   type RunOptions,
   realNumber,
   type Shares,
@@ -29,6 +31,7 @@ import type { Item, Measured } from './table.js';
 export const ALLOWED = ['bits', 'zeros', 'drop'] as const;
 
 export type CompressOptions = RunOptions &
+  QueueOptions &
   WindowingOptions &
   TaskOptions & {
     /** Directory of a Hugging Face checkpoint, a .gguf file, or its name on the Hub: `org/name`, `org/name@revision`. */
@@ -170,6 +173,7 @@ export function normaliseCompress(options: CompressOptions): PruneSettings & Com
     greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
     push: undefined,
+    queue: normaliseQueue(options),
     compress: {
       ...budget,
       ...(zeros === undefined ? {} : { zeros }),

@@ -22,6 +22,14 @@ export { type Gain, type Gains, gainOf, havePartedGains } from './gains.js';
 export { type GrowRecord, parseGrowRecord } from './grow.js';
 export { type HealRecord, parseHealRecord } from './heal.js';
 export { pairedInterval, verdictOf } from './interval.js';
+export {
+  type Letter,
+  type Outcome,
+  parseOutcome,
+  parseSharedRun,
+  type SharedRun,
+  validateLetter,
+} from './letter.js';
 export { type Manifest, type ManifestText, parseManifest, type ResultRow } from './manifest.js';
 export { blockId, type Plan, parsePlan, type Treatment, validatePlan } from './plan.js';
 export {

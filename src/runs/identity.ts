@@ -9,7 +9,7 @@ import { openWorkspace, type Workspace } from './workspace.js';
 
 /** Settings that do not change the result, or that hashes and the records of texts describe more exactly. */
 const WITHOUT_EFFECT = new Set([
-  ...['threads', 'onProgress', 'out', 'resume', 'push'],
+  ...['threads', 'onProgress', 'out', 'resume', 'push', 'queue'],
   ...['checkpoint', 'calibration', 'validation', 'test', 'tasks'],
   ...['classes', 'templates'],
   // These say how texts are cut; the records of the texts contain that.

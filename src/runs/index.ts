@@ -47,6 +47,8 @@ export {
 export { prepareImageSet } from './images.js';
 export { spaceForLevels } from './levels.js';
 export { buildManifest, commandOf } from './manifest.js';
+export { measureNumerics } from './numerics.js';
+export type { Tally } from './post.js';
 export { prepareTrials } from './prepare-trials.js';
 export { measureAt, measureOnce } from './procedure-measures.js';
 export { BITS_ALLOCATIONS, normaliseQuantise, type QuantiseOptions, withUniformBits } from './quantise-settings.js';
@@ -59,6 +61,7 @@ export {
   readQuestions,
   writeQuestion,
 } from './questions.js';
+export { normaliseQueue, type QueueOptions, type QueueSettings, requireQueue } from './queue-options.js';
 export { type ChoosePlan, type Measuring, type Run, runToChoice } from './run.js';
 export { checkProfile, measuresOf, PROFILE_MEASURES, readProfile } from './saved-profile.js';
 export {
@@ -108,5 +111,6 @@ export {
 export { createLedger, type Entry, lossOf, noteTrial, type TimedTrial } from './trial-ledger.js';
 export { UNITS } from './unit.js';
 export { describeUnseen } from './unseen-experts.js';
+export { createWorker } from './worker.js';
 export { checkOut, checkOutPath, checkOutside, checkSpace, isOnlyToBeCleared, type Workspace } from './workspace.js';
 export { nameClasses } from './zero-shot.js';

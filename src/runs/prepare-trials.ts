@@ -5,18 +5,19 @@ import type { Engine } from '../engine/index.js';
 import type { Model } from '../model/index.js';
 import { type DensePass, runDense } from '../pipeline/index.js';
 import type { MeasureName } from '../records/index.js';
-import { embedSamples, type Samples } from '../stream/index.js';
+import { type Content, embedSamples, type Samples } from '../stream/index.js';
 import type { HessianKind } from './defaults.js';
 import { weighTokens } from './importance.js';
-import type { Prepared, PreparedTexts } from './texts.js';
 import type { Workspace } from './workspace.js';
+
+type Sampled = { readonly content: Content };
 
 export type TrialInput = {
   readonly engine: Engine;
   readonly model: Model;
   readonly workspace: Workspace;
   readonly hessian: HessianKind;
-  readonly texts: Pick<PreparedTexts, 'calibration' | 'validation'>;
+  readonly texts: { readonly calibration: Sampled | undefined; readonly validation: Sampled | undefined };
   /** Whether the dense pass takes statistics of the calibration text. */
   readonly statistics: boolean;
   /** Taken in the dense pass too. */
@@ -34,7 +35,7 @@ export type TrialParts = {
 /** Prepares them; `own` closes them with its scope. */
 export async function prepareTrials(own: Own, input: TrialInput): Promise<TrialParts> {
   const { engine, model, hessian, texts, statistics, measures, onProgress } = input;
-  const embed = async (text: Prepared | undefined): Promise<Samples | undefined> =>
+  const embed = async (text: Sampled | undefined): Promise<Samples | undefined> =>
     text && (await embedSamples(own, engine, model, text.content));
   const calibration = await weighTokens(own, hessian, await embed(texts.calibration), input);
   const validation = await embed(texts.validation);

@@ -110,6 +110,7 @@ export function normaliseQuantise(options: QuantiseOptions): PruneSettings {
     greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
     push: undefined,
+    queue: undefined,
   };
 }
 

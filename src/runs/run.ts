@@ -15,7 +15,9 @@ import { type Choice, type ChoosingContext, choosePlan } from './choose.js';
 import { createLocalExecutor, type LocalExecutor } from './executor.js';
 import { factsOf } from './facts.js';
 import { type DenseReference, openReference } from './final-scores.js';
+import { handOut, openPost } from './hand-out.js';
 import { openRun } from './identity.js';
+import type { Tally } from './post.js';
 import { prepareTrials } from './prepare-trials.js';
 import { measureAt, measureOnce } from './procedure-measures.js';
 import type { PruneSettings } from './settings.js';
@@ -52,6 +54,8 @@ export type Run = {
   readonly target: number;
   readonly choice: Choice;
   readonly denseValidation: Evaluation | null;
+  /** Who did the trials, where they were handed out. */
+  readonly workers: Tally | undefined;
 };
 
 /** Chooses the plan and calls `use` with the run. @throws as `prune` */
@@ -74,9 +78,13 @@ export async function runToChoice<T>(
     const wantsSensitivity = !settings.plan && settings.policy.needs.includes('sensitivity');
     const statistics = settings.searches || wantsSensitivity || needCalibration(measures).length > 0;
     const input = { engine, model, workspace, hessian, texts, statistics, measures, onProgress };
+    const post =
+      settings.queue &&
+      (await openPost(own, settings.queue, { model, hashes, texts, hessian, statistics, onProgress }));
     const { calibration, validation, dense } = await prepareTrials(own, input);
     const where = { engine, model, workspace, calibration, validation, dense, onProgress };
-    const executor = createLocalExecutor(own, { ...where, operator: settings.criterion });
+    const local = createLocalExecutor(own, { ...where, operator: settings.criterion });
+    const executor = post ? handOut(local, post, settings.queue!.workers, workspace) : local;
     const target = settings.plan ? meanRate(settings.plan, factsOf(model)) : (settings.sparsity ?? 0);
     const measured = {
       ...dense?.measured,
@@ -93,6 +101,18 @@ export async function runToChoice<T>(
     );
     const denseValidation = dense && scoring ? summarise(dense.nll, scoring) : null;
     const reference = openReference(own, { ...settings, engine, model, workspace }, texts);
-    return await use({ hashes, workspace, engine, model, reference, executor, target, choice, denseValidation });
+    const workers = await post?.tally();
+    return await use({
+      hashes,
+      workspace,
+      engine,
+      model,
+      reference,
+      executor,
+      target,
+      choice,
+      denseValidation,
+      workers,
+    });
   });
 }

@@ -51,6 +51,7 @@ import {
   type TowerSparsity,
   withCalibrationImages,
 } from './image-options.js';
+import { normaliseQueue, type QueueOptions, type QueueSettings, requireTextModel } from './queue-options.js';
 import { normaliseTarget, type Shares, type TargetSettings } from './stream-shares.js';
 import { normaliseTasks, type TaskOptions, type TaskSettings } from './task-options.js';
 import { checkUnit, normaliseUnit, type UnitOptions, type UnitSettings } from './unit.js';
@@ -140,6 +141,7 @@ export type PackingOptions = {
 };
 
 export type PruneOptions = RunOptions &
+  QueueOptions &
   WindowingOptions &
   TaskOptions &
   GradientOptions &
@@ -265,6 +267,8 @@ export type PruneSettings = RunSettings &
     readonly greedyTokens: number;
     readonly resume: boolean;
     readonly push: PushTarget | undefined;
+    /** Where trials are handed out to; undefined: they are done here. */
+    readonly queue: QueueSettings | undefined;
   };
 
 /** Completes the options and checks all that needs no file. @throws OptionError E_OPTION_… */
@@ -359,6 +363,7 @@ export function normalisePrune(given: PruneOptions): PruneSettings {
     greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
     push: pushTarget(options),
+    queue: normaliseQueue(options),
   };
 }
 
@@ -451,6 +456,7 @@ const fixedPatternHint = (pattern: Pattern, instead: string): string =>
 /** Checks the settings that depend on the model's headers: ranges of hyperparameters, the plan's blocks and linears. */
 export function checkAgainstModel(settings: PruneSettings, model: Model): void {
   const { plan, policy, values, sparsity, criterion, pattern } = settings;
+  if (settings.queue) requireTextModel(model);
   if (settings.hessian === 'loss') requireNoExperts(model);
   checkImages(settings, model);
   checkUnit(settings, model);

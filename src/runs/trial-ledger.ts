@@ -53,6 +53,8 @@ export function createLedger({ executor, requestOf, facts, scoring = { rows: 0 }
   const tried = new Map<string, Entry>();
   const outcomes = new Map<string, Promise<TrialOutcome>>();
   const running = new Set<Promise<void>>();
+  // Trials that a search began ahead are not needed once it has ended.
+  let over = new AbortController();
 
   const askedOf = (candidate: Candidate, fidelity: TrialRequest['fidelity'], windows?: number): Asked => {
     const request = requestOf(candidate, fidelity, 'likelihood', windows);
@@ -63,11 +65,15 @@ export function createLedger({ executor, requestOf, facts, scoring = { rows: 0 }
   const start = ({ request, digest, candidate }: Asked): Promise<TrialOutcome> => {
     const begun = outcomes.get(digest);
     if (begun) return begun;
-    const outcome = executor.run(request, { label: describeCandidate(candidate) });
+    const { signal } = over;
+    const outcome = executor.run(request, { label: describeCandidate(candidate), signal });
     outcomes.set(digest, outcome);
     const ended = outcome.then(
       () => void running.delete(ended),
-      () => void running.delete(ended), // the caller that awaits the outcome gets the error
+      () => {
+        running.delete(ended); // the caller that awaits the outcome gets the error
+        outcomes.delete(digest);
+      },
     );
     running.add(ended);
     return outcome;
@@ -145,6 +151,8 @@ export function createLedger({ executor, requestOf, facts, scoring = { rows: 0 }
         await walk(searcher, candidateAt, eligible, keep);
       } finally {
         // Wait for all running trials before the run continues or fails.
+        over.abort();
+        over = new AbortController();
         await Promise.all(running);
       }
       for (const digest of outcomes.keys()) if (!tried.has(digest)) await executor.blocks.discard(digest);

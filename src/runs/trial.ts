@@ -54,8 +54,8 @@ export type TrialOutcome = {
   readonly seconds: number;
 };
 
-/** The trial's name in progress messages; not part of the trial. */
-export type RunHints = { readonly label: string };
+/** The trial's name in progress messages, and a signal that nobody needs its outcome any more; not part of the trial. */
+export type RunHints = { readonly label: string; readonly signal?: AbortSignal };
 
 /** Runs trials, at most `slots` at once. */
 export interface Executor {

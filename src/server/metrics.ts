@@ -22,7 +22,7 @@ export interface Registry {
   render(): string;
 }
 
-function createRegistry(): Registry {
+export function createRegistry(): Registry {
   const pages: (() => string)[] = [];
   const add = (name: string, help: string, kind: string, lines: () => readonly string[]): void => {
     pages.push(() => [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, ...lines()].join('\n'));

@@ -6,15 +6,15 @@ import { accuracyJson, accuracyTable } from '../accuracy.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
-import { parseList, parseShares, parseTasks } from '../option-values.js';
-import { PRUNING_OPTIONS } from '../options.js';
+import { parseList, parseQueue, parseShares, parseTasks } from '../option-values.js';
+import { HAND_OUT_OPTIONS, PRUNING_OPTIONS } from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 
 export const compareCommand = defineCommand({
   name: 'compare',
   summary: 'Allocation policies on equal terms: one table, one picture',
   argument: CHECKPOINT,
-  options: ['sparsities', 'allocations', ...PRUNING_OPTIONS],
+  options: ['sparsities', 'allocations', ...PRUNING_OPTIONS, ...HAND_OUT_OPTIONS],
   required: ['sparsities', 'validation', 'out'],
   details:
     'One dense pass, shared windows, and the same budget of trials for every policy with numbers to search. Writes `compare.json` (every cell is a record) and `compare.html`, but no checkpoint. An interrupted comparison continues with --resume.',
@@ -32,7 +32,7 @@ export const compareCommand = defineCommand({
   ],
   run: async (
     checkpoint,
-    { sparsities, allocations, validation, out, tasks, targetShares, ...options },
+    { sparsities, allocations, validation, out, tasks, targetShares, workQueue, ...options },
     onProgress,
   ) => {
     const names = allocations === undefined || allocations === 'all' ? {} : { allocations: allocations.split(',') };
@@ -43,6 +43,7 @@ export const compareCommand = defineCommand({
       ...options,
       ...parseTasks(tasks),
       ...parseShares(targetShares),
+      ...parseQueue(workQueue),
       validation: validation!,
       out: out!,
       onProgress,

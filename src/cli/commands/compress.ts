@@ -7,8 +7,8 @@ import { describeValues, formatBytes, formatPercent, formatPerplexity } from '..
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
-import { parseShares, parseTasks } from '../option-values.js';
-import { type OptionName, TASK_OPTIONS, type Values } from '../options.js';
+import { parseQueue, parseShares, parseTasks } from '../option-values.js';
+import { HAND_OUT_OPTIONS, type OptionName, TASK_OPTIONS, type Values } from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 
 const OPTION_NAMES = [
@@ -37,6 +37,7 @@ const OPTION_NAMES = [
   'out',
   'resume',
   'dryRun',
+  ...HAND_OUT_OPTIONS,
 ] as const satisfies readonly OptionName[];
 
 export const compressCommand = defineCommand({
@@ -88,7 +89,7 @@ export const compressCommand = defineCommand({
 type CompressValues = Values<(typeof OPTION_NAMES)[number]>;
 
 export function compressOptions(checkpoint: string, asked: CompressValues): CompressOptions {
-  const { averageBits, size, allow, tasks, targetShares, out, dryRun: _, ...options } = asked;
+  const { averageBits, size, allow, tasks, targetShares, out, workQueue, dryRun: _, ...options } = asked;
   return {
     checkpoint,
     out: out!,
@@ -98,6 +99,7 @@ export function compressOptions(checkpoint: string, asked: CompressValues): Comp
     ...(allow === undefined ? {} : { allow: allow.split(',').map((name) => name.trim()) }),
     ...parseTasks(tasks),
     ...parseShares(targetShares),
+    ...parseQueue(workQueue),
   };
 }
 

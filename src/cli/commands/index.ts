@@ -20,6 +20,7 @@ import { quantiseCommand } from './quantise.js';
 import { reportCommand } from './report.js';
 import { serveCommand } from './serve.js';
 import { unlearnCommand } from './unlearn.js';
+import { workerCommand } from './worker.js';
 
 /** Every command, in the order of the help text. */
 export const COMMANDS = [
@@ -45,4 +46,5 @@ export const COMMANDS = [
   evaluateCommand,
   reportCommand,
   pushCommand,
+  workerCommand,
 ] as const;

@@ -8,8 +8,8 @@ import { accuracyJson, accuracyTable } from '../accuracy.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
-import { parseNumbers, parseShares, parseTasks } from '../option-values.js';
-import { type OptionName, PACKING_OPTIONS, PRUNING_OPTIONS, type Values } from '../options.js';
+import { parseNumbers, parseQueue, parseShares, parseTasks } from '../option-values.js';
+import { HAND_OUT_OPTIONS, type OptionName, PACKING_OPTIONS, PRUNING_OPTIONS, type Values } from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 
 const OPTION_NAMES = [
@@ -22,6 +22,7 @@ const OPTION_NAMES = [
   'plan',
   ...PRUNING_OPTIONS,
   ...PACKING_OPTIONS,
+  ...HAND_OUT_OPTIONS,
   'push',
   'private',
 ] as const satisfies readonly OptionName[];
@@ -98,8 +99,20 @@ type PruneValues = Values<(typeof OPTION_NAMES)[number]>;
 
 /** Turns the values of the command line into options of `prune`. @throws OptionError E_OPTION_…, ResourceError */
 export async function pruneOptions(checkpoint: string, asked: PruneValues): Promise<PruneOptions> {
-  const { plan, out, hyperparameters, towerSparsity, targetShares, tasks, pack, values, layout, head, ...options } =
-    asked;
+  const {
+    plan,
+    out,
+    workQueue,
+    hyperparameters,
+    towerSparsity,
+    targetShares,
+    tasks,
+    pack,
+    values,
+    layout,
+    head,
+    ...options
+  } = asked;
   return {
     checkpoint,
     out: out!,
@@ -108,6 +121,7 @@ export async function pruneOptions(checkpoint: string, asked: PruneValues): Prom
     ...(hyperparameters === undefined ? {} : { hyperparameters: parseNumbers(hyperparameters) }),
     ...(towerSparsity === undefined ? {} : { towerSparsity: parseNumbers(towerSparsity, 'tower-sparsity') }),
     ...parseShares(targetShares),
+    ...parseQueue(workQueue),
     ...packingOf(pack, { values, layout, head }),
     ...(plan === undefined ? {} : { plan: await readPlan(plan) }),
   };

@@ -1,0 +1,66 @@
+// Puts what workers need of a run into a store: the checkpoint's files and the texts' windows, by their digests, and a description
+// that names them, by its own. It is the same for an interrupted run that continues.
+
+import { join } from 'node:path';
+import { digestOf, hashFile, type OnProgress, sha256, VERSION } from '../base/index.js';
+import type { Model } from '../model/index.js';
+import type { Store } from '../queue/index.js';
+import type { SharedRun } from '../records/index.js';
+import type { HessianKind } from './defaults.js';
+import { measureNumerics } from './numerics.js';
+import { refuseImages } from './queue-options.js';
+import { packWindows } from './shared-texts.js';
+import type { Prepared, PreparedTexts } from './texts.js';
+
+export type ShareInput = {
+  readonly model: Model;
+  readonly hashes: Readonly<Record<string, string>>;
+  readonly texts: Pick<PreparedTexts, 'calibration' | 'validation'>;
+  readonly hessian: HessianKind;
+  readonly statistics: boolean;
+  readonly onProgress: OnProgress;
+};
+
+export const fileKey = (digest: string): string => `files/${digest}`;
+export const textKey = (digest: string): string => `texts/${digest}`;
+export const runKey = (run: string): string => `runs/${run}`;
+
+/** Shares a run. @returns its digest @throws UnsupportedError E_UNSUPPORTED_QUEUE; ResourceError, RemoteError */
+export async function shareRun(store: Store, input: ShareInput): Promise<string> {
+  const { model, hashes, texts, hessian, statistics, onProgress } = input;
+  const { checkpoint } = model;
+  // Only the checkpoint's own files are needed to open it; what else lies beside the weights stays here.
+  const needed = checkpoint.files.filter((path) => /\.(json|model|txt|jinja)$/.test(path));
+  const paths = [...new Set([...needed, ...checkpoint.shards])].sort();
+  onProgress({ kind: 'stage', stage: `sharing the checkpoint in ${store.name}`, total: paths.length, unit: 'file' });
+  const files: Record<string, string> = {};
+  for (const path of paths) {
+    const file = join(checkpoint.dir, path);
+    files[path] = hashes[path] ?? (await hashFile(file));
+    await store.putFileOnce(fileKey(files[path]), file);
+    onProgress({ kind: 'advance' });
+  }
+  const share = async (text: Prepared | undefined): Promise<SharedRun['texts']['calibration']> => {
+    if (!text) return undefined;
+    if (!('windows' in text.content)) return refuseImages(model);
+    const bytes = packWindows(text.content);
+    const content = sha256(bytes);
+    await store.putOnce(textKey(content), bytes);
+    return { record: digestOf(text.record), content };
+  };
+  const [calibration, validation] = [await share(texts.calibration), await share(texts.validation)];
+  const description: SharedRun = {
+    format: 'layerwise-shared-run',
+    version: 1,
+    tool: VERSION,
+    numerics: await measureNumerics(),
+    checkpoint: { files, ...(hashes.gguf === undefined ? {} : { gguf: hashes.gguf }) },
+    hessian,
+    texts: { ...(calibration ? { calibration } : {}), ...(validation ? { validation } : {}) },
+    statistics,
+  };
+  const bytes = Buffer.from(JSON.stringify(description));
+  const run = sha256(bytes);
+  await store.putOnce(runKey(run), bytes);
+  return run;
+}

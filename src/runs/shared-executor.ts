@@ -1,0 +1,148 @@
+// The other side of a run that was shared: a worker opens it from the store and runs its trials with the executor that every run
+// has. The checkpoint is a folder of links to the store's files, or of copies, whose digests are checked here.
+
+import { mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import {
+  CheckpointError,
+  digestOf,
+  hashFile,
+  NumericError,
+  type OnProgress,
+  OptionError,
+  type Own,
+  ResourceError,
+  sha256,
+} from '../base/index.js';
+import { hashCheckpoint } from '../checkpoint/index.js';
+import { type Model, openModel } from '../model/index.js';
+import type { Store } from '../queue/index.js';
+import { type Outcome, parseSharedRun, type SharedRun } from '../records/index.js';
+import { checkVocabulary, type Windows } from '../text/index.js';
+import { createLocalExecutor } from './executor.js';
+import { prepareTrials } from './prepare-trials.js';
+import { requireTextModel } from './queue-options.js';
+import { fileKey, runKey, textKey } from './share-run.js';
+import { unpackWindows } from './shared-texts.js';
+import { openEngine } from './texts.js';
+import { requestDigest, type TrialRequest } from './trial.js';
+import type { Workspace } from './workspace.js';
+
+export type SharedInput = {
+  readonly store: Store;
+  /** Digest of the run's description. */
+  readonly run: string;
+  /** Where blocks and the checkpoint lie while the run is open. */
+  readonly workspace: Workspace;
+  readonly threads: number;
+  readonly onProgress: OnProgress;
+};
+
+/** Runs the trials of a shared run. */
+export interface SharedExecutor {
+  run(request: TrialRequest, label: string): Promise<Outcome['result']>;
+}
+
+/**
+ * The description of a run, if this process may take part in it.
+ * @throws ResourceError E_RESOURCE_NOT_FOUND; NumericError E_NUMERIC_WORKER where its numbers would differ
+ */
+export async function readSharedRun(store: Store, run: string, numerics: string): Promise<SharedRun> {
+  const key = runKey(run);
+  const bytes = await fetchBytes(store, key, run);
+  const description = parseSharedRun(Buffer.from(bytes).toString('utf8'), `${store.name}/${key}`);
+  if (description.numerics === numerics) return description;
+  throw new NumericError(
+    'E_NUMERIC_WORKER',
+    `This worker computes other last bits (${numerics.slice(0, 12)}) than the run (${description.numerics.slice(0, 12)}, layerwise ${description.tool}): the processor is of another class, or layerwise or onnxruntime-node of another version. Take machines of one kind, with the same packages.`,
+    { expected: description.numerics, got: numerics },
+  );
+}
+
+/** Opens a run; `own` closes it with its scope. @throws CheckpointError, ResourceError, RemoteError */
+export async function openSharedRun(own: Own, shared: SharedRun, input: SharedInput): Promise<SharedExecutor> {
+  const { store, workspace, threads, onProgress } = input;
+  const model = await fetchModel(shared, input);
+  requireTextModel(model);
+  const modelDigest = digestOf(await hashCheckpoint(model.checkpoint));
+  const texts = {
+    calibration: await fetchText(store, shared.texts.calibration, model),
+    validation: await fetchText(store, shared.texts.validation, model),
+  };
+  const engine = await own(openEngine(model, { device: 'cpu', threads, onProgress }));
+  const { hessian, statistics } = shared;
+  const at = { engine, model, workspace, onProgress };
+  const parts = await prepareTrials(own, { ...at, hessian, texts, statistics, measures: [] });
+  const executor = createLocalExecutor(own, { ...at, ...parts });
+  return {
+    run: async (request, label) => {
+      checkRequest(request, shared, modelDigest);
+      const { seconds: _, ...result } = await executor.run(request, { label });
+      // Whoever chooses the plan makes its blocks.
+      await executor.blocks.discard(requestDigest(request));
+      return { ...result, losses: [...result.losses], errors: [...result.errors] } as Outcome['result'];
+    },
+  };
+}
+
+/** A request is of this run's model and texts. @throws OptionError E_OPTION_LETTER */
+function checkRequest(request: TrialRequest, { texts, hessian }: SharedRun, model: string): void {
+  const expected = {
+    ...{ model, calibration: texts.calibration?.record, validation: texts.validation?.record },
+    hessian: hessian === 'loss' ? hessian : undefined,
+  };
+  for (const [name, value] of Object.entries(expected)) {
+    if (request[name as keyof typeof expected] === value) continue;
+    throw new OptionError('E_OPTION_LETTER', `A letter asks for a trial with another ${name} than its run has.`, {
+      name,
+    });
+  }
+}
+
+async function fetchBytes(store: Store, key: string, digest: string): Promise<Uint8Array> {
+  const bytes = await store.get(key);
+  if (bytes) {
+    if (sha256(bytes) === digest) return bytes;
+    throw otherBytes(store, key);
+  }
+  throw new ResourceError(
+    'E_RESOURCE_STORE',
+    `${store.name}/${key}: not in this store. Give workers the same --store as the run.`,
+    { store: store.name, key },
+  );
+}
+
+const otherBytes = (store: Store, key: string): CheckpointError =>
+  new CheckpointError(
+    'E_CHECKPOINT_STORE',
+    `${store.name}/${key}: the bytes are not those that the name promises. Start the run again, in a new store.`,
+    { store: store.name, key },
+  );
+
+async function fetchText(
+  store: Store,
+  text: SharedRun['texts']['calibration'],
+  model: Model,
+): Promise<{ readonly content: Windows } | undefined> {
+  if (!text) return undefined;
+  const key = textKey(text.content);
+  const content = unpackWindows(await fetchBytes(store, key, text.content), `${store.name}/${key}`);
+  checkVocabulary(content, model.config.vocabulary);
+  return { content };
+}
+
+async function fetchModel({ checkpoint }: SharedRun, { store, workspace, onProgress }: SharedInput): Promise<Model> {
+  const dir = workspace.at('checkpoint');
+  await rm(dir, { recursive: true, force: true });
+  const files = Object.entries(checkpoint.files);
+  onProgress({ kind: 'stage', stage: `fetching the checkpoint from ${store.name}`, total: files.length, unit: 'file' });
+  for (const [path, digest] of files) {
+    const file = join(dir, ...path.split('/'));
+    await mkdir(dirname(file), { recursive: true });
+    await store.fetchFile(fileKey(digest), file);
+    if ((await hashFile(file)) !== digest) throw otherBytes(store, fileKey(digest));
+    onProgress({ kind: 'advance' });
+  }
+  const origin = checkpoint.gguf === undefined ? undefined : { path: dir, sha256: checkpoint.gguf };
+  return await openModel(dir, origin);
+}
