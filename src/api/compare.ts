@@ -30,6 +30,7 @@ import {
   factsOf,
   fidelityOf,
   gainsOf,
+  handOut,
   type LocalExecutor,
   measureAt,
   measureOnce,
@@ -38,6 +39,7 @@ import {
   normaliseGradient,
   normalisePrune,
   openEngine,
+  openPost,
   openReference,
   openRun,
   openSource,
@@ -56,6 +58,7 @@ import {
 import { type Samples, scoringOf } from '../stream/index.js';
 import { describeGains, formatLoss } from '../words/index.js';
 import { drawComparison } from './report.js';
+import { writeWorkers } from './workers-file.js';
 
 export type CompareOptions = Omit<
   PruneOptions,
@@ -109,12 +112,10 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     const { hashes, workspace } = await openRun('compare', shared, model, texts, tasks?.setup);
     await own(workspace);
     const { onProgress } = settings;
-    const prepared = await prepareTrials(own, {
-      ...{ engine, model, workspace, texts, onProgress },
-      hessian: settings.hessian,
-      statistics: true,
-      measures: collectable(allNeeds),
-    });
+    const { hessian, queue } = settings;
+    const common = { model, texts, hessian, statistics: true, onProgress };
+    const post = queue && (await openPost(own, queue, { ...common, hashes }));
+    const prepared = await prepareTrials(own, { ...common, engine, workspace, measures: collectable(allNeeds) });
     const { calibration } = prepared;
     const [validation, dense] = [prepared.validation!, prepared.dense!];
     const beyond = await measureOnce(
@@ -124,7 +125,8 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     );
     const measured = { ...dense.measured, ...beyond };
     const where = { engine, model, workspace, calibration, validation, dense, onProgress };
-    const executor = createLocalExecutor(own, where);
+    const local = createLocalExecutor(own, where);
+    const executor = post ? handOut(local, post, queue.workers, workspace) : local;
     const reference = openReference(own, { ...settings, engine, model, workspace }, texts);
     const context: Context = { ...where, validation, dense, reference, executor, hashes, texts, tasks, measured };
     const denseScores = await scoreFinal(context, tasks, settings, 'dense', undefined);
@@ -163,6 +165,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     await mkdir(final);
     await writeFileAtomic(`${final}/compare.json`, `${JSON.stringify(comparison, null, 2)}\n`);
     await writeFileAtomic(`${final}/compare.html`, await drawComparison(comparison));
+    if (post) await writeWorkers(final, await post.tally());
     await workspace.finish();
     return { out: settings.out, comparison, rowSeconds, seconds: (performance.now() - started) / 1000 };
   }).catch((error) => blameWeights(model, error));

@@ -138,6 +138,7 @@ const BESIDE = [
   ['layerwise.json', '.json'],
   ['report.html', '.html'],
   ['sensitivities.json', '.sensitivities.json'],
+  ['workers.json', '.workers.json'],
 ] as const;
 
 /** What the names of all files end with, after that of the packed one. */
@@ -194,7 +195,11 @@ async function exportRun(run: string, out: string, head: HeadValues, onProgress:
 }
 
 async function copyBeside(run: string, out: string): Promise<void> {
-  for (const [name, ending] of BESIDE) await writeFileAtomic(`${out}${ending}`, await readFile(join(run, name)));
+  for (const [name, ending] of BESIDE) {
+    // Only a run that was handed out says who did what.
+    if (name === 'workers.json' && !(await statIfThere(join(run, name)))) continue;
+    await writeFileAtomic(`${out}${ending}`, await readFile(join(run, name)));
+  }
 }
 
 /** Packs the checkpoint of a finished run, copies what comes beside, and removes the checkpoint. The packed file comes last. */

@@ -45,6 +45,7 @@ import {
 import type { Content } from '../stream/index.js';
 import { removeBlocks } from './remove-blocks.js';
 import { drawReport } from './report.js';
+import { writeWorkers } from './workers-file.js';
 
 export type EditResult = {
   readonly out: string;
@@ -152,9 +153,10 @@ async function editModel(
       alone,
     });
     await writeFileAtomic(`${final}/layerwise.json`, `${JSON.stringify(manifest, null, 2)}\n`);
+    const workers = run.workers && (await writeWorkers(final, run.workers));
     await writeFileAtomic(
       `${final}/report.html`,
-      await drawReport(manifest, thumbnailsOf(manifest, texts.test?.content)),
+      await drawReport(manifest, thumbnailsOf(manifest, texts.test?.content), workers),
     );
     await beside?.(final);
     await workspace.finish();

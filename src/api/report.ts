@@ -13,7 +13,10 @@ import {
   type Manifest,
   parseManifest,
   type UnlearnRecord,
+  type WorkersRecord,
 } from '../records/index.js';
+
+import { readWorkers } from './workers-file.js';
 
 /**
  * Writes the report of `<run>/layerwise.json` to `out`, which must not exist. Without `out` it replaces
@@ -28,14 +31,17 @@ export async function writeReport(
   if (out !== undefined) await requireAbsent(out);
   const manifest = parseManifest(await readDocument(source), source);
   const path = out ?? join(run, 'report.html');
-  await writeFileAtomic(path, await drawReport(manifest));
+  await writeFileAtomic(path, await drawReport(manifest, undefined, await readWorkers(run)));
   return { path, manifest };
 }
 
 // The charting library takes half a second to load, so it is loaded only when a page is drawn.
 
-export const drawReport = async (manifest: Manifest, thumbnails?: ReadonlyMap<number, Uint8Array>): Promise<string> =>
-  (await import('../report/index.js')).renderReport(manifest, thumbnails);
+export const drawReport = async (
+  manifest: Manifest,
+  thumbnails?: ReadonlyMap<number, Uint8Array>,
+  workers?: WorkersRecord,
+): Promise<string> => (await import('../report/index.js')).renderReport(manifest, thumbnails, workers);
 
 export const drawComparison = async (comparison: Comparison): Promise<string> =>
   (await import('../report/index.js')).renderComparison(comparison);

@@ -9,7 +9,13 @@ import { statIfThere } from './io.js';
 
 const MAX_FOLDERS = 3;
 const SKIPPED_FOLDERS: ReadonlySet<string> = new Set(['.git', '.cache']);
-const OWN: ReadonlySet<string> = new Set(['layerwise.json', 'report.html', 'layerwise.scales', 'sensitivities.json']);
+const OWN: ReadonlySet<string> = new Set([
+  'layerwise.json',
+  'report.html',
+  'layerwise.scales',
+  'sensitivities.json',
+  'workers.json',
+]);
 const WEIGHTS =
   /\.(safetensors|bin|pt|pth|ckpt|gguf|ggml|msgpack|h5|npz|ot|tflite|onnx|onnx_data|onnx\.data)(\.index\.json)?$/i;
 

@@ -26,7 +26,7 @@ export const givenPath = ({ dir, origin }: Pick<Checkpoint, 'dir' | 'origin'>): 
  * A checkpoint whose headers have been checked. `dir` is absolute; `tensors` are in the order of the shards and of the
  * data in them. `files` are the relative paths of everything that is copied byte for byte beside the weights: every
  * regular file down to three folders deep (links to files count, linked folders do not), except `.git`, `.cache`, an
- * earlier run’s `layerwise.json`, `report.html`, `sensitivities.json` and `layerwise.scales` (which need not fit edited weights), and weights in
+ * earlier run’s `layerwise.json`, `report.html`, `sensitivities.json`, `workers.json` and `layerwise.scales` (which need not fit edited weights), and weights in
  * any other file or format: a dense copy beside pruned weights would mislead.
  */
 export type Checkpoint = {

@@ -53,3 +53,4 @@ export {
 } from './sensitivity-table.js';
 export type { Estimate, TaskScores, TaskSetup } from './tasks.js';
 export { knownParts, parseUnlearnRecord, type UnlearnRecord, type UnlearnTrial } from './unlearn.js';
+export { parseWorkersRecord, type WorkersRecord } from './workers.js';

@@ -2,7 +2,7 @@
 // picture from elsewhere. Sections whose numbers are not in the record are left out. Equal records give equal bytes.
 
 import { escapeHtml, formatTarget, page } from '../page/index.js';
-import type { Manifest } from '../records/index.js';
+import type { Manifest, WorkersRecord } from '../records/index.js';
 import { formatNumber } from '../words/index.js';
 import { describePlan, policyName } from './reading.js';
 import { bitsSection } from './sections/bits.js';
@@ -15,10 +15,11 @@ import { searchSection } from './sections/search.js';
 import { sizeSection } from './sections/sizes.js';
 import { sparsitySection } from './sections/sparsity.js';
 import { verdictParagraph } from './sections/verdict.js';
+import { workersSection } from './sections/workers.js';
 import { taskSection } from './tasks.js';
 
 /** One self-contained HTML document: opens from disk, needs no network. Equal manifests give equal bytes; images are shown where the caller has them. */
-export function renderReport(manifest: Manifest, thumbnails?: Thumbnails): string {
+export function renderReport(manifest: Manifest, thumbnails?: Thumbnails, workers?: WorkersRecord): string {
   const { source, sparsity, bits, criterion, tool } = manifest;
   const name = escapeHtml(source.name);
   // A quantised model has a sparsity too where its plan has zeros.
@@ -49,6 +50,7 @@ export function renderReport(manifest: Manifest, thumbnails?: Thumbnails): strin
     `<div class="panels">\n${panels.join('\n')}\n</div>`,
     textSection(manifest),
     originSection(manifest),
+    workersSection(workers),
   ].filter((part) => part !== '');
   const title = `${name} at ${target}: ${escapeHtml(policyName(manifest))}, ${escapeHtml(criterion)}`;
   return page(title, tool.version, parts);

@@ -33,6 +33,7 @@ export {
 } from './final-scores.js';
 export { gainsOf } from './gains.js';
 export { type GradientOptions, type GradientSettings, normaliseGradient } from './gradient-options.js';
+export { handOut, openPost } from './hand-out.js';
 export { openRun } from './identity.js';
 export {
   checkImages,

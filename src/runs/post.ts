@@ -33,6 +33,8 @@ export const outcomeKey = (run: string, work: string): string => `outcomes/${run
 /** Where a worker that got something else than the record leaves what it got. */
 export const disputeKey = (run: string, work: string): string => `disputes/${run}/${work}`;
 
+/** Milliseconds between two counts of the workers. */
+const LOOK_FOR_WORKERS = 30_000;
 /** Milliseconds between two looks at the queue. */
 const PAUSE = 200;
 /** So many looks at a letter that is done, and whose record the store does not show (yet: NFS caches), and it is sent again. */
@@ -51,7 +53,15 @@ export async function readOutcome(store: Store, run: string, work: string): Prom
 export function createPost({ queue, store, run, onProgress }: PostContext): Post {
   const outcomes = new Map<string, Outcome>();
   const out = new Map<string, { readonly label: string; state: LetterState }>();
-  let shown = '';
+  let [shown, looked, lonely] = ['', 0, false];
+  /** Says so when letters wait and nobody is there. */
+  const lookForWorkers = async (): Promise<void> => {
+    if (performance.now() - looked < LOOK_FOR_WORKERS) return;
+    looked = performance.now();
+    const alone = (await queue.workers()) === 0;
+    if (alone && !lonely) onProgress({ kind: 'note', text: 'no worker is at the queue; start layerwise worker' });
+    lonely = alone;
+  };
   const show = (): void => {
     const working = [...out.values()].filter(({ state }) => state.kind === 'working');
     const text = working.map(({ label, state }) => `${label}${progressOf(state)}`).join(' · ');
@@ -76,6 +86,7 @@ export function createPost({ queue, store, run, onProgress }: PostContext): Post
         }
         entry.state = await queue.stateOf(id);
         show();
+        if (entry.state.kind === 'waiting') await lookForWorkers();
         if (entry.state.kind === 'failed') throw failed(entry.state.reason, label);
         if (entry.state.kind === 'done' || entry.state.kind === 'absent') {
           const outcome = await readOutcome(store, run, digest);

@@ -1,0 +1,249 @@
+// Runs that are handed out end with the bytes of runs that are not: with several workers, with one that is killed, with a queue that
+// loses its memory, with a coordinator that is killed and continues. And what a worker refuses.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { compare, prune, work } from '../../src/api/index.js';
+import { digestOf, ResourceError, sha256, silent } from '../../src/base/index.js';
+import { openStore, type Store } from '../../src/queue/index.js';
+import { parseWorkersRecord } from '../../src/records/index.js';
+import { createWorker, measureNumerics } from '../../src/runs/index.js';
+import { REDIS, type Server, startRedis } from '../queue/servers.js';
+import { limit } from '../scale.js';
+import { startRun } from './child.js';
+import { LENGTH, makeFolder, makeTexts, makeTiny, readTree, type Texts, useOwnCache } from './make.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+if (!REDIS) console.warn('skipped: runs over a queue (redis-server is not installed; apt-get install redis-server)');
+
+let folder: string;
+let texts: Texts;
+let checkpoint: string;
+beforeAll(async () => {
+  await useOwnCache();
+  folder = await makeFolder();
+  texts = await makeTexts(folder, 40);
+  checkpoint = await makeTiny(join(folder, 'model'), { seed: 5 });
+});
+
+const asked = (out: string) => ({
+  ...{ checkpoint, sparsity: 0.6, ...texts, calibrationSamples: 12, sequenceLength: LENGTH, threads: 1 },
+  ...{ maxTrials: 4, greedyTokens: 0, out: join(folder, out) },
+});
+
+/** All files but those that say who did what. */
+async function bytesOf(out: string): Promise<Record<string, string>> {
+  const { 'workers.json': _, 'report.html': __, ...rest } = await readTree(join(folder, out));
+  return rest;
+}
+
+describe.skipIf(!REDIS)('over a queue', () => {
+  let server: Server;
+  let alone: Record<string, string>;
+  const workers = new Set<ChildProcess>();
+  const store = (): string => join(folder, 'store');
+  const begin = (name: string): ChildProcess => {
+    const words = ['worker', '--queue', server.url, '--store', store(), '--name', name, '--lease', '3', '--keep'];
+    const child = spawn(process.execPath, [MAIN, ...words, '--threads', '1', '--scratch', join(folder, 'scratch')], {
+      stdio: ['ignore', 'ignore', 'ignore'],
+    });
+    workers.add(child);
+    child.once('exit', () => workers.delete(child));
+    return child;
+  };
+  const handed = (out: string, slots: number) => ({ ...asked(out), queue: server.url, store: store(), workers: slots });
+
+  beforeAll(async () => {
+    server = await startRedis();
+    await prune(asked('alone'));
+    alone = await bytesOf('alone');
+  });
+  afterAll(async () => {
+    for (const worker of workers) worker.kill('SIGKILL');
+    await server?.stop();
+  });
+
+  test('a coordinator that is killed, a worker that is killed, a queue that forgets: the same bytes', {
+    timeout: limit(180_000),
+  }, async () => {
+    const first = begin('first');
+    const child = startRun(handed('hard', 3), join(folder, 'log'));
+    const outcomes = async (): Promise<number> => {
+      const found = await readdir(join(store(), 'outcomes'), { recursive: true }).catch(() => []);
+      return found.filter((name) => /[0-9a-f]{64}$/.test(name) && name.includes('/')).length;
+    };
+    while ((await outcomes()) === 0) await sleep(50);
+    child.kill('SIGKILL');
+    await child.done;
+    first.kill('SIGKILL');
+    const before = await outcomes();
+    const notes: string[] = [];
+    const running = prune({
+      ...handed('hard', 3),
+      resume: true,
+      onProgress: (event) => void (event.kind === 'note' && notes.push(event.text)),
+    });
+    for (const name of ['second', 'third']) begin(name);
+    while ((await outcomes()) <= before) await sleep(50);
+    await server.kill();
+    await server.start();
+    const { manifest } = await running;
+    expect(manifest.trials.length).toBeGreaterThan(3);
+    expect(await bytesOf('hard')).toEqual(alone);
+    const path = join(folder, 'hard', 'workers.json');
+    const record = parseWorkersRecord(await readFile(path, 'utf8'), path);
+    expect(record.workers.every(({ worker }) => ['first', 'second', 'third'].includes(worker))).toBe(true);
+    expect(record.workers.reduce((sum, { letters }) => sum + letters, 0)).toBeGreaterThanOrEqual(
+      manifest.trials.length,
+    );
+    const page = await readFile(join(folder, 'hard', 'report.html'), 'utf8');
+    for (const { worker } of record.workers) expect(page).toContain(worker);
+    for (const one of workers) one.kill('SIGKILL');
+  });
+
+  test('a worker in this process, one letter at a time, and a comparison', { timeout: limit(120_000) }, async () => {
+    const options = { ...asked('compared-alone'), sparsities: [0.5], allocations: ['atp'] };
+    const { sparsity: _, ...comparing } = options;
+    const expected = await compare(comparing);
+    const stop = new AbortController();
+    const scratch = join(folder, 'scratch-here');
+    const working = work({ queue: server.url, store: store(), scratch, keep: true, threads: 1, stop: stop.signal });
+    const got = await compare({
+      ...comparing,
+      out: join(folder, 'compared'),
+      queue: server.url,
+      store: store(),
+      workers: 1,
+    });
+    expect(got.comparison).toEqual(expected.comparison);
+    stop.abort();
+    const { done, failed } = await working;
+    expect(done).toBeGreaterThan(2);
+    expect(failed).toBe(0);
+    // Nothing of the run stays on the worker's disk.
+    expect(await readdir(scratch)).toEqual([]);
+  });
+
+  test('a worker ends when there is nothing to do', async () => {
+    const result = await work({
+      queue: server.url,
+      store: store(),
+      scratch: join(folder, 'idle'),
+      idle: 0,
+      threads: 1,
+    });
+    expect(result).toMatchObject({ done: 0, failed: 0 });
+  });
+});
+
+describe('a worker', () => {
+  const lease = { id: 'a', attempt: 1, lost: new AbortController().signal, report: () => {} };
+  const request = {
+    ...{ model: sha256('m'), operator: 'magnitude', seed: 0, fidelity: 'exact', loss: 'likelihood' },
+    plan: { format: 'layerwise-plan', version: 2, units: { 'blocks.0': { zeros: { rate: 0.5 } } } },
+  };
+  const letterOf = (run: string, change: object = {}) => ({
+    ...{ format: 'layerwise-letter', version: 1, run, work: { kind: 'trial', request } },
+    ...change,
+  });
+  const workerOn = async (store: Store) =>
+    createWorker({
+      ...{ store, name: 'w', numerics: await measureNumerics(), threads: 1, onProgress: silent },
+      scratch: join(folder, 'scratch-unit'),
+    });
+  const describeRun = async (store: Store, change: object = {}): Promise<string> => {
+    const bytes = Buffer.from(
+      JSON.stringify({
+        ...{ format: 'layerwise-shared-run', version: 1, tool: '0', numerics: await measureNumerics() },
+        ...{ checkpoint: { files: {} }, hessian: 'output', texts: {}, statistics: false, ...change },
+      }),
+    );
+    await store.putOnce(`runs/${sha256(bytes)}`, bytes);
+    return sha256(bytes);
+  };
+  beforeAll(() => mkdir(join(folder, 'scratch-unit'), { recursive: true }));
+
+  test('that would compute other last bits is refused by name', async () => {
+    const store = await openStore(join(folder, 'other-numerics'));
+    const run = await describeRun(store, { numerics: sha256('another processor') });
+    const worker = await workerOn(store);
+    await expect(worker.handle(letterOf(run), lease)).rejects.toMatchObject({ code: 'E_NUMERIC_WORKER' });
+  });
+
+  test.each([
+    ['no object', 'rm -rf /'],
+    ['a path', letterOf('../../etc/passwd')],
+    ['more than it may have', letterOf(sha256('x'), { command: 'ls' })],
+    ['another kind of work', letterOf(sha256('x'), { work: { kind: 'eval', request: 'process.exit()' } })],
+    ['a plan out of range', letterOf(sha256('x'), { work: { kind: 'trial', request: { ...request, seed: -1 } } })],
+    [
+      'a prototype',
+      JSON.parse(`{"__proto__":{"x":1},"format":"layerwise-letter","version":1,"run":"${sha256('x')}","work":{}}`),
+    ],
+  ])('refuses a letter with %s, once', async (_, letter) => {
+    const worker = await workerOn(await openStore(join(folder, 'hostile')));
+    const handled = await worker.handle(letter, lease);
+    expect(handled).toMatchObject({ kind: 'failed', again: false });
+    expect(JSON.parse((handled as { readonly reason: string }).reason)).toMatchObject({ code: 'E_OPTION_LETTER' });
+  });
+
+  test.each(['../../outside', '/etc/passwd', 'a/../../b', '..', 'a//b', 'a\\..\\b'])(
+    'refuses a run whose checkpoint has a file %s',
+    async (path) => {
+      const store = await openStore(join(folder, 'paths'));
+      const run = await describeRun(store, { checkpoint: { files: { [path]: sha256('x') } } });
+      const handled = await (await workerOn(store)).handle(letterOf(run), lease);
+      expect(JSON.parse((handled as { readonly reason: string }).reason)).toMatchObject({ code: 'E_OPTION_LETTER' });
+    },
+  );
+
+  test('refuses files and descriptions that are not what their digests promise', async () => {
+    const place = join(folder, 'tampered');
+    const store = await openStore(place);
+    const run = await describeRun(store, { checkpoint: { files: { 'config.json': sha256('right') } } });
+    await store.putOnce(`files/${sha256('right')}`, Buffer.from('wrong'));
+    const worker = await workerOn(store);
+    const reasonOf = async (): Promise<unknown> => {
+      const handled = await worker.handle(letterOf(run), lease);
+      return JSON.parse((handled as { readonly reason: string }).reason);
+    };
+    expect(await reasonOf()).toMatchObject({ code: 'E_CHECKPOINT_STORE' });
+    await writeFile(join(place, 'runs', run), '{}');
+    expect(await reasonOf()).toMatchObject({ code: 'E_CHECKPOINT_STORE' });
+  });
+
+  test('whose store is full says so, and the letter is worth another attempt', async () => {
+    const kept = await openStore(join(folder, 'full'));
+    const run = await describeRun(kept);
+    const full = new ResourceError('E_RESOURCE_DISK_FULL', 'The disk is full.');
+    const store: Store = {
+      ...kept,
+      get: async (key) => (key.startsWith('outcomes') ? Promise.reject(full) : kept.get(key)),
+    };
+    const handled = await (await workerOn(store)).handle(letterOf(run), lease);
+    expect(handled).toMatchObject({ kind: 'failed', again: true });
+    expect(JSON.parse((handled as { readonly reason: string }).reason)).toMatchObject({ code: 'E_RESOURCE_DISK_FULL' });
+  });
+
+  test('does nothing that is on record', async () => {
+    const store = await openStore(join(folder, 'known'));
+    const run = await describeRun(store);
+    const letter = letterOf(run);
+    const digest = digestOf(letter.work);
+    const result = { request: digestOf(request), engine: 'x', losses: [1], errors: [] };
+    const outcome = {
+      format: 'layerwise-outcome',
+      version: 1,
+      run,
+      work: digest,
+      result,
+      by: { worker: 'v', seconds: 1 },
+    };
+    await store.putOnce(`outcomes/${run}/${digest}`, Buffer.from(JSON.stringify(outcome)));
+    expect(await (await workerOn(store)).handle(letter, lease)).toEqual({ kind: 'done', known: true });
+  });
+});
