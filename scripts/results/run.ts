@@ -3,6 +3,7 @@
 // markers of the documents, from the records alone. Each part is a folder or a file under --out: what is there is not made
 // again, and what was interrupted continues.
 //   npm run results -- <checkpoint> --name novels-2m --calibration … --validation … --test … --out <dir>
+// --queue, --store and --workers hand the trials of the comparisons out (docs/guide/workers.md).
 // --tables writes the documents from what is there and runs nothing. Other options narrow a trial run.
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -37,6 +38,9 @@ const { values, positionals } = parseArgs({
     allocations: { type: 'string' },
     'calibration-samples': { type: 'string', default: '128' },
     'max-trials': { type: 'string', default: '6' },
+    queue: { type: 'string' },
+    store: { type: 'string' },
+    workers: { type: 'string' },
   },
 });
 const [checkpoint] = positionals;
@@ -77,9 +81,16 @@ const comparedAt = (criterion: string): string => at(`compare-${criterion}`);
 const patternAt = (pattern: string): string => at(`pattern-${pattern.replace(':', '-')}`);
 const dropAt = (method: string, n: number): string => at(`drop-${method}-${n}.json`);
 
+/** Where the trials of comparisons are handed out to, if anywhere. */
+const handedOut = (): { readonly queue?: string; readonly store?: string; readonly workers?: number } => ({
+  ...(values.queue ? { queue: values.queue } : {}),
+  ...(values.store ? { store: values.store } : {}),
+  ...(values.workers ? { workers: Number(values.workers) } : {}),
+});
+
 async function run(blocks: number): Promise<void> {
   mkdirSync(out!, { recursive: true });
-  const common = { ...texts, maxTrials: Number(values['max-trials']), onProgress };
+  const common = { ...texts, ...handedOut(), maxTrials: Number(values['max-trials']), onProgress };
   for (const criterion of criteria) {
     await part(comparedAt(criterion), (resume) =>
       compare({

@@ -21,7 +21,7 @@ export const QUEUE_OPTIONS = {
     text: 'trials that are out at once; about as many as there are workers',
     otherwise: '4',
   },
-  keep: { kind: 'flag', flag: '--keep', text: 'stay when there are no more letters' },
+  stay: { kind: 'flag', flag: '--keep', text: 'stay when there are no more letters' },
   idle: {
     kind: 'number',
     flag: '--idle',

@@ -63,9 +63,11 @@ export function createPost({ queue, store, run, onProgress }: PostContext): Post
     lonely = alone;
   };
   const show = (): void => {
-    const working = [...out.values()].filter(({ state }) => state.kind === 'working');
+    const all = [...out.values()];
+    const working = all.filter(({ state }) => state.kind === 'working');
+    const waiting = all.filter(({ state }) => state.kind === 'waiting').length;
     const text = working.map(({ label, state }) => `${label}${progressOf(state)}`).join(' · ');
-    const line = `${working.length} at work, ${out.size - working.length} waiting${text === '' ? '' : `: ${text}`}`;
+    const line = `${working.length} at work, ${waiting} waiting${text === '' ? '' : `: ${text}`}`;
     if (line !== shown) onProgress({ kind: 'stage', stage: line });
     shown = line;
   };

@@ -42,6 +42,7 @@ export interface Worker {
 export function createWorker(context: WorkerContext): Worker {
   const { store, name, numerics, onProgress } = context;
   let open: OpenRun | undefined;
+  let closed = false;
 
   const executorOf = async (run: string): Promise<SharedExecutor> => {
     if (open?.run !== run) {
@@ -86,6 +87,8 @@ export function createWorker(context: WorkerContext): Worker {
         return { kind: 'done', known: await perform(letter, lease) };
       } catch (error) {
         if (error instanceof NumericError && error.code === 'E_NUMERIC_WORKER') throw error;
+        // Stopped in the middle: whatever failed, failed because of that.
+        if (closed) return { kind: 'returned' };
         const known =
           error instanceof LayerwiseError
             ? error
@@ -96,7 +99,10 @@ export function createWorker(context: WorkerContext): Worker {
         return { kind: 'failed', again, reason: JSON.stringify({ code: known.code, message: known.message }) };
       }
     },
-    close: async () => await open?.close(),
+    close: async () => {
+      closed = true;
+      await open?.close();
+    },
   };
 }
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compare, prune, work } from '../../src/api/index.js';
 import { digestOf, ResourceError, sha256, silent } from '../../src/base/index.js';
-import { openStore, type Store } from '../../src/queue/index.js';
+import { type Handled, type Lease, openStore, type Store, startQueueWorker } from '../../src/queue/index.js';
 import { parseWorkersRecord } from '../../src/records/index.js';
 import { createWorker, measureNumerics } from '../../src/runs/index.js';
 import { REDIS, type Server, startRedis } from '../queue/servers.js';
@@ -126,6 +126,59 @@ describe.skipIf(!REDIS)('over a queue', () => {
     expect(failed).toBe(0);
     // Nothing of the run stays on the worker's disk.
     expect(await readdir(scratch)).toEqual([]);
+  });
+
+  test('a worker that gives its letter back, and one that gets other numbers', {
+    timeout: limit(120_000),
+  }, async () => {
+    const place = join(folder, 'disputed');
+    const shared = await openStore(place);
+    const isOutcome = (key: string): boolean => key.startsWith('outcomes/');
+    // The first worker's machine is at fault: what it puts is a little off.
+    const faulty: Store = {
+      ...shared,
+      putOnce: (key, bytes) => {
+        if (!isOutcome(key)) return shared.putOnce(key, bytes);
+        const outcome = JSON.parse(Buffer.from(bytes).toString()) as { readonly result: { readonly losses: number[] } };
+        outcome.result.losses[0]! += 1e-7;
+        return shared.putOnce(key, Buffer.from(JSON.stringify(outcome)));
+      },
+    };
+    // The second began before the first was done.
+    let looks = 0;
+    const late: Store = {
+      ...shared,
+      get: async (key) => (isOutcome(key) && looks++ === 0 ? undefined : await shared.get(key)),
+    };
+    const numerics = await measureNumerics();
+    const scratch = join(folder, 'scratch-disputed');
+    await mkdir(scratch);
+    const common = { numerics, threads: 1, scratch, onProgress: silent };
+    const handleBy = async (store: Store, name: string, letter: unknown, lease: Lease): Promise<Handled> => {
+      const worker = createWorker({ ...common, store, name });
+      return await worker.handle(letter, lease).finally(() => worker.close());
+    };
+    let refusal: unknown;
+    let taken = 0;
+    const working = await startQueueWorker(
+      server.url,
+      async (letter, lease) => {
+        // The first time it is given back, and comes again at once.
+        if (++taken === 1) return { kind: 'returned' };
+        if (taken > 2) return await handleBy(shared, 'honest', letter, lease);
+        expect(await handleBy(faulty, 'faulty', letter, lease)).toMatchObject({ kind: 'done' });
+        await handleBy(late, 'late', letter, lease).catch((error) => {
+          refusal = error;
+        });
+        return { kind: 'done' };
+      },
+      { onProgress: silent },
+    );
+    const failure = await prune({ ...handed('disputed-run', 1), store: place }).catch((error: Error) => error);
+    await working.close();
+    expect(refusal).toMatchObject({ code: 'E_NUMERIC_WORKER', facts: { workers: ['faulty', 'late'] } });
+    expect(failure).toMatchObject({ code: 'E_NUMERIC_WORKER', facts: { workers: ['faulty', 'late'] } });
+    expect(taken).toBeGreaterThan(3);
   });
 
   test('a worker ends when there is nothing to do', async () => {

@@ -23,6 +23,7 @@ export const SLOW: readonly string[] = [
   'test/packed/round-trip.test.ts',
   'test/packed/size.test.ts',
   'test/pipeline/**',
+  'test/queue/queue.test.ts',
   'test/profile/dense.test.ts',
   'test/profile/gradient.test.ts',
   'test/profile/gram.test.ts',

@@ -1,8 +1,8 @@
 // Who did the trials of a run that was handed out.
 
+import { escapeHtml, type Html, note, section, table } from '../../page/index.js';
 import type { WorkersRecord } from '../../records/index.js';
 import { formatCount } from '../../words/index.js';
-import { escapeHtml, type Html, note, section, table } from '../../page/index.js';
 
 export function workersSection(record: WorkersRecord | undefined): Html {
   if (!record || record.workers.length === 0) return '';
