@@ -75,8 +75,8 @@ export function createPost({ queue, store, run, onProgress }: PostContext): Post
   const ask = async (work: Work, digest: string, label: string, signal: AbortSignal | undefined): Promise<Outcome> => {
     const id = `${run.slice(0, 16)}-${digest.slice(0, 32)}`;
     const letter: Letter = { format: 'layerwise-letter', version: 1, run, work };
-    // One that failed in an earlier attempt of this run gets another.
-    if ((await queue.stateOf(id)).kind === 'failed') await queue.remove(id);
+    // The queue remembers a letter that failed in an earlier attempt of this run, and one whose record went into another store.
+    if (['failed', 'done'].includes((await queue.stateOf(id)).kind)) await queue.remove(id);
     await queue.add(id, letter);
     const entry = { label, state: { kind: 'waiting' } as LetterState };
     out.set(digest, entry);

@@ -29,7 +29,7 @@ function debianPostgres(): string[] {
 }
 
 export const REDIS = onPath('redis-server') ?? onPath('valkey-server');
-export const POSTGRES = onPath('postgres');
+const POSTGRES = onPath('postgres');
 
 const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
@@ -106,7 +106,7 @@ export async function startRedis(password = ''): Promise<Server> {
   return await keep(url, dir, () => spawn(REDIS!, words, { stdio: 'ignore' }), isUp);
 }
 
-export async function startPostgres(): Promise<Server> {
+async function startPostgres(): Promise<Server> {
   const dir = mkdtempSync(join(tmpdir(), 'layerwise-postgres-'));
   const account = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
   if (account.uid !== undefined) chownSync(dir, account.uid, account.gid);
