@@ -37,7 +37,7 @@ type Server = {
 
 /** Checks a queue's URL without a connection. @throws OptionError E_OPTION_QUEUE */
 export function checkQueueUrl(url: string): void {
-  parseUrl(url, [...REDIS, ...POSTGRES], 'queue');
+  parseUrl(url, [...REDIS, ...POSTGRES]);
 }
 
 /**
@@ -186,7 +186,7 @@ async function answered(client: Queue | Worker, url: string, close: () => Promis
 }
 
 async function openServer(url: string): Promise<Server> {
-  const { protocol } = parseUrl(url, [...REDIS, ...POSTGRES], 'queue');
+  const { protocol } = parseUrl(url, [...REDIS, ...POSTGRES]);
   const bullmq = await loadPeer('bullmq', () => import('bullmq'));
   if (POSTGRES.includes(protocol)) {
     await loadPeer('pg', () => import('pg'));

@@ -9,14 +9,14 @@ export function nameUrl(url: string): string {
 }
 
 /** Parses a URL that may hold a password; the message of a failure does not show it. @throws OptionError E_OPTION_QUEUE */
-export function parseUrl(url: string, protocols: readonly string[], option: string): URL {
+export function parseUrl(url: string, protocols: readonly string[]): URL {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   const known = parsed && protocols.includes(parsed.protocol) ? parsed : undefined;
   if (known?.host) return known;
   throw new OptionError(
     'E_OPTION_QUEUE',
-    `--${option}: expected a URL that begins with ${protocols.map((one) => `${one}//`).join(', ')} and names a host, such as redis://127.0.0.1:6379/0. (What was given is not shown: it may hold a password.)`,
-    { option },
+    `--queue: expected a URL that begins with ${protocols.map((one) => `${one}//`).join(', ')} and names a host, such as redis://127.0.0.1:6379/0. (What was given is not shown: it may hold a password.)`,
+    { option: 'queue' },
   );
 }
 
