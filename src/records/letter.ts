@@ -19,6 +19,7 @@ const requestSchema = z.strictObject({
   validation: digest.exactOptional(),
   target: z.strictObject({ alpha: share, gamma: share }).exactOptional(),
   hessian: z.literal('loss').exactOptional(),
+  prefix: z.literal('dense').exactOptional(),
   seed: z.int().min(0),
   judge: z.enum(['both', 'divergence']).exactOptional(),
   fidelity: z.enum(['exact', 'surrogate']),

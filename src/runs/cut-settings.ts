@@ -152,6 +152,7 @@ export function normaliseCut(options: CutOptions): CutSettings {
     greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
     push: undefined,
+    queue: undefined,
   };
 }
 
