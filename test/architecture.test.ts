@@ -27,6 +27,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   plan: 2,
   report: 2,
   gguf: 3,
+  gpu: 3,
   kernels: 3,
   packed: 3,
   model: 3,
@@ -54,6 +55,7 @@ const LEVELS: Readonly<Record<string, number>> = {
 /** The one room that may import a dependency. zod describes documents wherever they come in. */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['engine'],
+  webgpu: ['gpu'],
   '@huggingface/tokenizers': ['text'],
   '@huggingface/hub': ['hub'],
   hyparquet: ['text', 'images'],

@@ -1,0 +1,275 @@
+// The backend of WebGPU: weights are uploaded once, as they lie in the file; a step is one command buffer. The device has
+// everything but the numbers of a step's tokens, which go up before it, and the logits that are asked for, which come down.
+
+import { ResourceError } from '../../base/portable.js';
+import {
+  COMPUTE_STAGE,
+  type Gpu,
+  type GpuBindGroup,
+  type GpuBuffer,
+  type GpuPipeline,
+  KERNEL_DATA,
+  type Kernel,
+  PARAMETER_BYTES,
+  PARAMETER_STRIDE,
+  PARAMETERS,
+  READ_BACK,
+  TOKEN_TILES,
+  USAGE,
+} from '../../gpu/portable.js';
+import { ropeTables } from '../../model/portable.js';
+import type { DecodeBackend, DecodeSession, Limits, StepRows, Weights } from '../backend.js';
+import type { Program } from '../program.js';
+import { type Placement, place } from './placement.js';
+import { type Dispatch, planDispatches } from './plan.js';
+
+/** `open` opens the device of each session. */
+export const createWebgpuBackend = (open: () => Promise<Gpu>): DecodeBackend => ({
+  name: 'webgpu',
+  open: async (program, weights, limits) => {
+    const gpu = await open();
+    try {
+      return await openSession(gpu, program, weights, limits);
+    } catch (error) {
+      gpu.close();
+      throw error;
+    }
+  },
+});
+
+type Buffers = {
+  readonly shards: readonly GpuBuffer[];
+  readonly caches: readonly GpuBuffer[];
+  readonly arena: GpuBuffer;
+  readonly parameters: GpuBuffer;
+  readonly logits: GpuBuffer;
+  /** Keys or values of a sequence on their way to another. */
+  readonly passing: GpuBuffer;
+};
+
+async function openSession(gpu: Gpu, program: Program, weights: Weights, limits: Limits): Promise<DecodeSession> {
+  const placement = place(program, weights, limits, gpu.largestBuffer);
+  const dispatches = planDispatches(program, placement, limits, gpu.workgroup);
+  const buffers = await allocate(gpu, program, placement, limits, dispatches.length);
+  await upload(gpu, program, placement, limits, weights, buffers);
+  gpu.device.queue.writeBuffer(buffers.parameters, 0, parametersOf(dispatches));
+  await gpu.finish();
+  const encode = await createEncoder(gpu, dispatches, buffers);
+  const { vocabulary } = program;
+  const { arena, logits } = buffers;
+  return {
+    threads: 1,
+    step: async (rows) => {
+      gpu.device.queue.writeBuffer(arena, 4 * placement.step.at, stepData(program, placement, rows));
+      const bytes = 4 * rows.picks.length * vocabulary;
+      await encode(rows, 4 * placement.buffers[program.logits.buffer]!, bytes);
+      if (bytes > 0) return new Float32Array(await gpu.read(logits, bytes));
+      await gpu.finish();
+      return new Float32Array(0);
+    },
+    fork: async (from, to, positions) => {
+      const row = 4 * program.kvHeads * program.headDim;
+      const room = limits.positions * row;
+      const encoder = gpu.device.createCommandEncoder();
+      const bytes = positions * row;
+      for (const cache of bytes === 0 ? [] : buffers.caches) {
+        for (const base of [0, limits.sequences * room]) {
+          encoder.copyBufferToBuffer(cache, base + from * room, buffers.passing, 0, bytes);
+          encoder.copyBufferToBuffer(buffers.passing, 0, cache, base + to * room, bytes);
+        }
+      }
+      await gpu.checked(() => gpu.device.queue.submit([encoder.finish()]));
+      await gpu.finish();
+    },
+    measureBandwidth: () => measureBandwidth(gpu, buffers.shards),
+    close: async () => gpu.close(),
+  };
+}
+
+async function allocate(
+  gpu: Gpu,
+  program: Program,
+  { shards, arenaBytes, cacheBytes }: Placement,
+  { picked, positions }: Limits,
+  count: number,
+): Promise<Buffers> {
+  const all = async (sizes: readonly number[], what: string): Promise<GpuBuffer[]> => {
+    const made: GpuBuffer[] = [];
+    for (const bytes of sizes) made.push(await gpu.allocate(bytes, KERNEL_DATA, what));
+    return made;
+  };
+  return {
+    shards: await all(
+      shards.map(({ bytes }) => bytes),
+      'weights',
+    ),
+    caches: await all(
+      program.blocks.map(() => cacheBytes),
+      'keys and values',
+    ),
+    arena: await gpu.allocate(arenaBytes, KERNEL_DATA, 'activations'),
+    parameters: await gpu.allocate(count * PARAMETER_STRIDE, USAGE.uniform | USAGE.copyTo, 'parameters'),
+    logits: await gpu.allocate(4 * picked * program.vocabulary, READ_BACK, 'logits'),
+    passing: await gpu.allocate(4 * positions * program.kvHeads * program.headDim, KERNEL_DATA, 'a sequence'),
+  };
+}
+
+/** Weights, vectors and rotary tables. Rotations that depend on a length use the longest (wasm/placement.ts). */
+async function upload(
+  { device }: Gpu,
+  program: Program,
+  placement: Placement,
+  { positions }: Limits,
+  weights: Weights,
+  { shards, arena }: Buffers,
+): Promise<void> {
+  const bytes = reserve(weights.weightBytes);
+  await weights.readWeightsInto(bytes);
+  for (const { shard, parts, offset, bytes: size } of placement.tensors.values()) {
+    const count = Math.min(size, bytes.byteLength - offset);
+    device.queue.writeBuffer(shards[shard]!, 4 * parts[0]!, bytes.buffer, offset, count);
+  }
+  for (const [name, { at, offset, count }] of placement.vectors) {
+    const vector = new Float32Array(bytes.buffer, offset, count).slice();
+    if (program.storedMinusOne.includes(name)) for (let i = 0; i < count; i++) vector[i]! += 1;
+    device.queue.writeBuffer(arena, 4 * at, vector.buffer);
+  }
+  for (const [i, rope] of program.ropes.entries()) {
+    const { cos, sin } = ropeTables(rope, positions);
+    device.queue.writeBuffer(arena, 4 * placement.ropes[i]!.cos, cos.buffer, cos.byteOffset, cos.byteLength);
+    device.queue.writeBuffer(arena, 4 * placement.ropes[i]!.sin, sin.buffer, sin.byteOffset, sin.byteLength);
+  }
+}
+
+/** Memory for the weights while they are uploaded, to whole numbers of four bytes. @throws ResourceError E_RESOURCE_MEMORY */
+function reserve(bytes: number): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(Math.ceil(bytes / 64) * 64);
+  } catch (cause) {
+    const message = `weights: this machine has no room for ${bytes} bytes, through which they go to the GPU. Free memory, or pack the model smaller.`;
+    throw new ResourceError('E_RESOURCE_MEMORY', message, { bytes }, { cause });
+  }
+}
+
+function parametersOf(dispatches: readonly Dispatch[]): ArrayBuffer {
+  const words = new Uint32Array((dispatches.length * PARAMETER_STRIDE) / 4);
+  for (const [i, { parameters }] of dispatches.entries()) {
+    for (const [j, name] of PARAMETERS.entries()) words[(i * PARAMETER_STRIDE) / 4 + j] = parameters[name] ?? 0;
+  }
+  return words.buffer;
+}
+
+function stepData({ positionOffset }: Program, { step }: Placement, rows: StepRows): ArrayBuffer {
+  const words = new Int32Array(step.count - step.at);
+  const put = (at: number, numbers: readonly number[]): void => words.set(numbers, at - step.at);
+  put(step.at, [rows.tokens.length, rows.picks.length]);
+  put(step.ids, rows.tokens);
+  put(step.positions, rows.positions);
+  put(
+    step.places,
+    rows.positions.map((position) => position + positionOffset),
+  );
+  for (const { sequence, from, count } of rows.runs) words.fill(sequence, step.sequences + from, step.sequences + from + count);
+  put(step.picks, rows.picks);
+  return words.buffer;
+}
+
+/** The index in TOKEN_TILES of the smallest tile that has room for so many rows, or the largest. */
+const tileFor = (rows: number): number => {
+  const found = TOKEN_TILES.findIndex((tile) => tile >= rows);
+  return found < 0 ? TOKEN_TILES.length - 1 : found;
+};
+
+type Encode = (rows: StepRows, logitsAt: number, logitBytes: number) => Promise<void>;
+
+/** Submits a step: all dispatches in one pass, then the copy of its logits. Pipelines are made when first needed. */
+async function createEncoder(gpu: Gpu, dispatches: readonly Dispatch[], buffers: Buffers): Promise<Encode> {
+  const { device } = gpu;
+  const binding = (i: number, buffer: object): object => ({ binding: i, visibility: COMPUTE_STAGE, buffer });
+  const layout = device.createBindGroupLayout({
+    entries: [
+      binding(0, { type: 'read-only-storage' }),
+      binding(1, { type: 'storage' }),
+      binding(2, { type: 'storage' }),
+      binding(3, { type: 'uniform', hasDynamicOffset: true, minBindingSize: PARAMETER_BYTES }),
+    ],
+  });
+  const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
+  const groups = new Map<string, GpuBindGroup>();
+  const groupOf = ({ shard, block }: Dispatch): GpuBindGroup => {
+    const key = `${shard} ${block}`;
+    const known = groups.get(key);
+    if (known) return known;
+    const resources = [
+      { buffer: buffers.shards[shard]! },
+      { buffer: buffers.arena },
+      { buffer: buffers.caches[block]! },
+      { buffer: buffers.parameters, size: PARAMETER_BYTES },
+    ];
+    const entries = resources.map((resource, i) => ({ binding: i, resource }));
+    const group = device.createBindGroup({ layout, entries });
+    groups.set(key, group);
+    return group;
+  };
+  const bound = await gpu.checked(() => dispatches.map((one) => ({ ...one, group: groupOf(one) })));
+
+  const pipelines = new Map<string, GpuPipeline>();
+  const prepare = async (kernels: readonly Kernel[]): Promise<void> => {
+    const missing = new Map(kernels.filter(({ key }) => !pipelines.has(key)).map((kernel) => [kernel.key, kernel]));
+    if (missing.size === 0) return;
+    await gpu.checked(async () => {
+      const made = [...missing.values()].map(async ({ key, code }) => {
+        const module = device.createShaderModule({ code, label: key });
+        const compute = { module, entryPoint: 'main' };
+        return [key, await device.createComputePipelineAsync({ label: key, layout: pipelineLayout, compute })] as const;
+      });
+      for (const [key, pipeline] of await Promise.all(made)) pipelines.set(key, pipeline);
+    });
+  };
+
+  return async ({ tokens, picks }, logitsAt, logitBytes) => {
+    const list = bound
+      .filter(({ space }) => space === 'tokens' || picks.length > 0)
+      .map((one, i) => {
+        const rows = (one.space === 'tokens' ? tokens.length : picks.length) * one.perToken;
+        const tile = one.y === 'tiles' ? tileFor(rows) : 0;
+        const y = one.y === 'one' ? 1 : one.y === 'rows' ? rows : Math.ceil(rows / TOKEN_TILES[tile]!);
+        return { ...one, kernel: one.kernels[tile]!, y, offset: i * PARAMETER_STRIDE };
+      });
+    await prepare(list.map(({ kernel }) => kernel));
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (const { kernel, group, offset, x, y } of list) {
+      pass.setPipeline(pipelines.get(kernel.key)!);
+      pass.setBindGroup(0, group, [offset]);
+      pass.dispatchWorkgroups(x, y);
+    }
+    pass.end();
+    if (logitBytes > 0) encoder.copyBufferToBuffer(buffers.arena, logitsAt, buffers.logits, 0, logitBytes);
+    await gpu.checked(() => device.queue.submit([encoder.finish()]));
+  };
+}
+
+/** The fastest of this many copies counts. */
+const COPIES = 4;
+
+/** The weights copied to another buffer, at most the first shard: bytes read a second, as the kernels could read them. */
+async function measureBandwidth(gpu: Gpu, shards: readonly GpuBuffer[]): Promise<number> {
+  const from = shards[0]!;
+  const copy = await gpu.allocate(from.size, KERNEL_DATA, 'a copy of the weights');
+  try {
+    let best = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < COPIES; i++) {
+      const encoder = gpu.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(from, 0, copy, 0, from.size);
+      const began = performance.now();
+      gpu.device.queue.submit([encoder.finish()]);
+      await gpu.finish();
+      best = Math.min(best, performance.now() - began);
+    }
+    // A copy reads and writes.
+    return (2 * from.size) / (best / 1000);
+  } finally {
+    copy.destroy();
+  }
+}

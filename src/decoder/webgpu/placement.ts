@@ -1,0 +1,175 @@
+// Where everything is on the device: weights in shards as they lie in the file; a cache for each block; one arena for the
+// rest, in numbers of four bytes. What no buffer can hold is refused by name here, before anything is read.
+
+import { ResourceError } from '../../base/portable.js';
+import { activationBytes, type LinearLayout } from '../../layouts/portable.js';
+import { partOffsets } from '../../packed/portable.js';
+import { type Copies, readsOf, TOKEN_TILES } from '../../gpu/portable.js';
+import type { Limits, Weights } from '../backend.js';
+import type { Operation, Program } from '../program.js';
+
+export type Shard = { readonly bytes: number; readonly tensors: readonly string[] };
+
+export type Integers = {
+  readonly packed: number;
+  readonly turned: number;
+  readonly packedStride: number;
+  readonly wide: number;
+  readonly wideStride: number;
+  readonly scales: number;
+  readonly copies: Copies;
+};
+
+export type Placement = {
+  readonly shards: readonly Shard[];
+  /** A tensor of a shard: its parts, in numbers of four bytes from the shard's start, and where it is in the file. */
+  readonly tensors: ReadonlyMap<string, PlacedTensor>;
+  /** Vectors of norms and biases, which are in the arena. */
+  readonly vectors: ReadonlyMap<string, { readonly at: number; readonly offset: number; readonly count: number }>;
+  readonly buffers: readonly number[];
+  readonly quantised: readonly Integers[];
+  readonly ropes: readonly { readonly cos: number; readonly sin: number }[];
+  /** The rows of a step, which are written before it: two counts, then for each row four numbers and the picks. */
+  readonly step: {
+    readonly at: number;
+    readonly ids: number;
+    readonly positions: number;
+    readonly places: number;
+    readonly sequences: number;
+    readonly picks: number;
+    readonly count: number;
+  };
+  readonly routes: { readonly starts: number; readonly tokens: number; readonly rows: number; readonly shares: number };
+  readonly arenaBytes: number;
+  /** Of one block: keys of all sequences, then values. */
+  readonly cacheBytes: number;
+};
+
+type PlacedTensor = {
+  readonly layout: LinearLayout;
+  readonly shard: number;
+  readonly parts: readonly number[];
+  readonly offset: number;
+  readonly bytes: number;
+};
+
+export const operationsOf = ({ embed, blocks, head }: Program): readonly Operation[] => [embed, ...blocks, head].flat();
+
+/** Kernels read whole tiles of tokens, so a buffer has room for a tile more. */
+const SPARE = TOKEN_TILES.at(-1)!;
+const ALIGNMENT = 64;
+const align = (n: number): number => Math.ceil(n / ALIGNMENT) * ALIGNMENT;
+
+/** @throws ResourceError E_RESOURCE_MEMORY */
+export function place(program: Program, weights: Weights, limits: Limits, largestBuffer: number): Placement {
+  const { tokens, picked, sequences, positions } = limits;
+  let end = 0;
+  const take = (count: number): number => {
+    const at = end;
+    end += align(count);
+    return at;
+  };
+  const most = Math.max(tokens, picked);
+  const rows = (index: number, head: number, perToken: number): number =>
+    (index < head ? tokens : picked) * perToken + SPARE;
+  const at = take(2);
+  const [ids, places, places2, owners, picks] = Array.from({ length: 5 }, () => take(most));
+  const copies = copiesOf(program, weights);
+  const experts = Math.max(0, ...mixturesOf(program).map((one) => one.experts));
+  const routed = most * Math.max(1, ...mixturesOf(program).map((one) => one.perToken));
+  const step = { at, ids: ids!, positions: places!, places: places2!, sequences: owners!, picks: picks!, count: end };
+  const placed = {
+    step,
+    routes: { starts: take(experts + 1), tokens: take(routed), rows: take(routed), shares: take(routed) },
+    buffers: program.buffers.map(({ width, perToken }, i) => take(width * rows(i, program.headBuffers, perToken))),
+    quantised: program.quantised.map(({ width, perToken }, i): Integers => {
+      const count = rows(i, program.headQuantised, perToken);
+      const wideStride = activationBytes(width);
+      const packedStride = wideStride / 4;
+      const own = copies[i]!;
+      return {
+        packed: own.packed ? take(packedStride * count) : 0,
+        turned: own.turned ? take(packedStride * count) : 0,
+        wide: own.wide ? take(wideStride * count) : 0,
+        ...{ packedStride, wideStride, copies: own },
+        scales: take(count),
+      };
+    }),
+    ropes: program.ropes.map(({ dims }) => ({ cos: take((positions * dims) / 2), sin: take((positions * dims) / 2) })),
+    vectors: new Map(
+      [...vectorsOf(program)].map((name) => {
+        const entry = weights.tensors.get(name)!;
+        const count = entry.layout.rows * entry.layout.columns;
+        return [name, { at: take(count), offset: entry.offset, count }];
+      }),
+    ),
+  };
+  const arenaBytes = 4 * end;
+  const cacheBytes = 8 * sequences * positions * program.kvHeads * program.headDim;
+  requireRoom('activations', arenaBytes, largestBuffer);
+  requireRoom(`keys and values of a block, ${sequences} sequences of ${positions} positions`, cacheBytes, largestBuffer);
+  return { ...placed, ...shard(program, weights, largestBuffer), arenaBytes, cacheBytes };
+}
+
+const requireRoom = (what: string, bytes: number, most: number): void => {
+  if (bytes <= most) return;
+  throw new ResourceError(
+    'E_RESOURCE_MEMORY',
+    `${what}: ${bytes} bytes are more than one buffer of this GPU holds (${most}). Take fewer positions or sequences, a smaller model, or the cpu.`,
+    { what, bytes, most },
+  );
+};
+
+const mixturesOf = (program: Program) =>
+  operationsOf(program).flatMap((one) => (one.kind === 'route' ? [one.mixture] : []));
+
+function vectorsOf(program: Program): ReadonlySet<string> {
+  const names = operationsOf(program).flatMap((one) => {
+    if (one.kind === 'norm') return [one.weight, one.bias];
+    return one.kind === 'linear' ? [one.bias] : [];
+  });
+  return new Set(names.filter((name) => name !== undefined));
+}
+
+/** What of the activations the linears of each quantised buffer read. */
+function copiesOf(program: Program, weights: Weights): readonly Copies[] {
+  const copies = program.quantised.map(() => ({ packed: false, wide: false, turned: false }));
+  for (const operation of operationsOf(program)) {
+    if ((operation.kind !== 'linear' && operation.kind !== 'experts') || operation.q === undefined) continue;
+    for (const name of operation.kind === 'linear' ? [operation.weight] : operation.weights) {
+      const reads = readsOf(weights.tensors.get(name)!.layout);
+      if (reads) copies[operation.q]![reads] = true;
+    }
+  }
+  return copies;
+}
+
+/** Tensors in their order, as many to a shard as fit. */
+function shard(program: Program, weights: Weights, largest: number): Pick<Placement, 'shards' | 'tensors'> {
+  const used = new Set(
+    operationsOf(program).flatMap((one) => {
+      if (one.kind === 'linear') return [one.weight];
+      if (one.kind === 'experts') return one.weights;
+      return one.kind === 'look' ? [one.table] : [];
+    }),
+  );
+  const shards: { bytes: number; tensors: string[] }[] = [];
+  const tensors = new Map<string, PlacedTensor>();
+  for (const entry of weights.tensors.values()) {
+    if (!used.has(entry.name)) continue;
+    const offsets = partOffsets(entry);
+    const bytes = align(offsets.at(-1)! + entry.layout.parts.at(-1)!.bytes - entry.offset);
+    requireRoom(`tensor ${entry.name}`, bytes, largest);
+    let last = shards.at(-1);
+    if (!last || last.bytes + bytes > largest) {
+      last = { bytes: 0, tensors: [] };
+      shards.push(last);
+    }
+    const base = last.bytes - entry.offset;
+    const parts = offsets.map((offset) => (base + offset) / 4);
+    tensors.set(entry.name, { layout: entry.layout, shard: shards.length - 1, parts, offset: entry.offset, bytes });
+    last.bytes += bytes;
+    last.tensors.push(entry.name);
+  }
+  return { shards, tensors };
+}

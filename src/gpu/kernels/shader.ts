@@ -1,0 +1,59 @@
+// What every shader has in common: its bindings, the parameters of a dispatch, and sums over a workgroup. A kernel is a
+// function from a shape to WGSL, so places inside are constants and the compiler unrolls.
+//   W  weights as they lie in the file (a shard)
+//   A  the arena: activations, quantised activations, tables, vectors of norms and biases, the rows of a step
+//   C  the cache of keys and values of a block
+//   p  this dispatch's places, in numbers of four bytes
+
+/** Names of a dispatch's parameters, in their order in memory. */
+export const PARAMETERS = [
+  ...['w0', 'w1', 'w2', 'w3', 's', 'x', 'xs', 'y', 'ys', 'a', 'as', 'bias', 'count', 'packed', 'wide', 'turned'],
+  ...['packedStride', 'wideStride', 'scales', 'expert', 'cos', 'sin', 'positions', 'sequences'],
+] as const;
+export type Parameter = (typeof PARAMETERS)[number];
+export type Parameters = { readonly [name in Parameter]?: number };
+
+/** Bytes of a dispatch's parameters, and from one to the next: what every adapter allows as a dynamic offset. */
+export const PARAMETER_BYTES = 128;
+export const PARAMETER_STRIDE = 256;
+
+export type Kernel = {
+  /** Equal for equal text: the shape. */
+  readonly key: string;
+  readonly code: string;
+};
+
+const FIELDS = PARAMETERS.map((name) => `  ${name === 'as' ? 'as_' : name}: u32,`).join('\n');
+
+/** The bindings. `weights` is how W is read. */
+export const head = (weights: 'u32' | 'vec4<u32>' = 'u32'): string => `struct P {
+${FIELDS}
+}
+@group(0) @binding(0) var<storage, read> W: array<${weights}>;
+@group(0) @binding(1) var<storage, read_write> A: array<u32>;
+@group(0) @binding(2) var<storage, read_write> C: array<f32>;
+@group(0) @binding(3) var<uniform> p: P;
+fn F(i: u32) -> f32 { return bitcast<f32>(A[i]); }
+fn G(i: u32, v: f32) { A[i] = bitcast<u32>(v); }
+`;
+
+export const main = (threads: number): string => `@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32, @builtin(global_invocation_id) gid: vec3u) {`;
+
+/** Puts the sum, or another joining, of every thread's `acc` into part[0]; \`part\` is a workgroup's array. */
+export const reduce = (threads: number, join: (a: string, b: string) => string, keep = 1): string => `
+  part[lid] = acc;
+  workgroupBarrier();
+  for (var s = ${threads / 2}u; s >= ${keep}u; s = s >> 1u) {
+    if (lid < s) { part[lid] = ${join('part[lid]', 'part[lid + s]')}; }
+    workgroupBarrier();
+  }`;
+
+/** A float16 number from its bits by integers alone: what unpack2x16float does with denormals is the driver's choice. */
+export const HALF = `
+fn half(h: u32) -> f32 {
+  let sign = select(1f, -1f, (h & 0x8000u) != 0u);
+  if ((h & 0x7c00u) == 0u) { return sign * f32(h & 0x3ffu) * 5.9604644775390625e-8f; }
+  return sign * bitcast<f32>(((h & 0x7fffu) << 13u) + 0x38000000u);
+}
+`;

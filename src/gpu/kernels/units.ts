@@ -1,0 +1,232 @@
+// The inner loops of linears of integers, one for each layout: what a thread does with one unit of its row for several
+// tokens. A unit is as many columns as are added in integers before a scale: a block or tile of int8, a group of 128
+// columns of int4, int3 and int2, a tile of sorted int4. Bytes are those of the file (layouts/). `row` is the row in its
+// group of eight, `rg` the group, `u` the unit; sums go to s0, s1, … of the tokens.
+
+import { type LinearLayout, scaleGroups, tilesPerRow } from '../../layouts/portable.js';
+
+export type Unit = {
+  readonly weights: 'u32' | 'vec4<u32>';
+  /** Units of a row group, as WGSL; an expression that is equal for all threads. */
+  readonly count: string;
+  /** The group of scales of unit u; undefined where a row has one scale. */
+  readonly group: string | undefined;
+  /** Sums are this many bits too far left. */
+  readonly shift: number;
+  readonly functions: string;
+  readonly body: string;
+  /** Copies of the activations that it reads. */
+  readonly reads: 'packed' | 'turned' | 'wide';
+};
+
+const each = (tokens: number, text: (t: number) => string): string =>
+  Array.from({ length: tokens }, (_, t) => text(t)).join('\n      ');
+
+/** The unit of a layout, or the name of what is not there. */
+export function unitOf(layout: LinearLayout, tokens: number): Unit | undefined {
+  if (layout.layout === 'tiles') return tileUnit(layout, tokens);
+  if (layout.layout !== 'dense') return undefined;
+  switch (layout.values) {
+    case 'int8':
+      return denseInt8(layout, tokens);
+    case 'int4':
+      return denseInt4(layout, tokens);
+    case 'int3':
+    case 'int2':
+      return denseFew(layout, layout.values, tokens);
+    default:
+      return undefined;
+  }
+}
+
+function denseInt8(layout: LinearLayout, tokens: number): Unit {
+  const blocks = tilesPerRow(layout);
+  const x = (t: number, i: number): string => `A[p.packed + r${t} * p.packedStride + 4u * u + ${i}u]`;
+  const dots = (t: number): string => [0, 1, 2, 3].map((i) => `dot4I8Packed(w[${i}], ${x(t, i)})`).join(' + ');
+  return {
+    weights: 'vec4<u32>',
+    count: `${blocks}u`,
+    group: undefined,
+    shift: 0,
+    functions: '',
+    body: `let w = W[(p.w0 >> 2u) + (rg * ${blocks}u + u) * 8u + row];
+      ${each(tokens, (t) => `s${t} += ${dots(t)};`)}`,
+    reads: 'packed',
+  };
+}
+
+/** Nibbles stay where they are and the activations are turned into their order, so nothing is shifted for its sign. */
+function denseInt4(layout: LinearLayout, tokens: number): Unit {
+  const blocks = Math.ceil(layout.columns / 32);
+  const x = (t: number, i: number): string => `A[p.turned + r${t} * p.packedStride + b * 8u + ${i}u]`;
+  const dots = (t: number): string =>
+    [0, 1, 2, 3]
+      .map((i) => `dot4I8Packed(low[${i}], ${x(t, 2 * i)}) + dot4I8Packed(high[${i}], ${x(t, 2 * i + 1)})`)
+      .join(' + ');
+  return {
+    weights: 'vec4<u32>',
+    count: `${scaleGroups(layout)}u`,
+    group: 'u',
+    shift: 4,
+    functions: '',
+    body: `for (var b = 4u * u; b < min(4u * u + 4u, ${blocks}u); b++) {
+      let w = W[(p.w0 >> 2u) + (rg * ${blocks}u + b) * 8u + row];
+      let low = (w << vec4u(4u)) & vec4u(0xf0f0f0f0u);
+      let high = w & vec4u(0xf0f0f0f0u);
+      ${each(tokens, (t) => `s${t} += ${dots(t)};`)}
+    }`,
+    reads: 'turned',
+  };
+}
+
+/** Fields are q + 2 or q + 4; so much times the activations' sum is too much. */
+function denseFew(layout: LinearLayout, values: 'int3' | 'int2', tokens: number): Unit {
+  const [vectors, offset] = values === 'int3' ? [3, 4] : [2, 2];
+  const blocks = 4 * scaleGroups(layout);
+  const field = (s: number): string => {
+    if (values === 'int2') return `(v${s >> 2} >> ${2 * (s & 3)}u) & 0x03030303u`;
+    if (s < 6) return `(v${s >> 1} >> ${3 * (s & 1)}u) & 0x07070707u`;
+    return `((v${s - 6} >> 6u) & 0x03030303u) | (((v2 >> ${s}u) & 0x01010101u) << 2u)`;
+  };
+  const ones = `0x0${offset}0${offset}0${offset}0${offset}u`;
+  const step = (s: number): string => `{ let f = ${field(s)};
+      ${each(tokens, (t) => `{ let x = A[p.packed + r${t} * p.packedStride + b * 8u + ${s}u]; s${t} += dot4I8Packed(f, x) - dot4I8Packed(${ones}, x); }`)} }`;
+  return {
+    weights: 'u32',
+    count: `${scaleGroups(layout)}u`,
+    group: 'u',
+    shift: 0,
+    functions: '',
+    body: `for (var b = 4u * u; b < 4u * u + 4u; b++) {
+      let at = p.w0 + (rg * ${blocks}u + b) * ${8 * vectors}u + row;
+      ${Array.from({ length: vectors }, (_, v) => `let v${v} = W[at + ${8 * v}u];`).join(' ')}
+      ${[0, 1, 2, 3, 4, 5, 6, 7].map(step).join('\n      ')}
+    }`,
+    reads: 'packed',
+  };
+}
+
+type Tiles = LinearLayout & { readonly layout: 'tiles' };
+
+function tileUnit(layout: Tiles, tokens: number): Unit {
+  const tiles = tilesPerRow(layout);
+  if (layout.form === 'sorted') return sortedUnit(layout, tokens);
+  const masked = layout.index === 'mask';
+  const words = masked ? 4 + layout.slots : (layout.values === 'int8' ? 3 : 2) * layout.slots;
+  const inside = masked ? maskedTile(layout.slots, tokens) : plainTile(layout.values, `${layout.slots}u`, tokens);
+  const tile = (t: string): string => `var at = p.w0 + (rg * ${tiles}u + ${t}) * ${words}u;
+      let c0 = 16u * ${t};
+      ${inside}`;
+  const int8 = layout.values === 'int8';
+  return {
+    weights: 'u32',
+    count: int8 ? `${tiles}u` : `${scaleGroups(layout)}u`,
+    group: int8 ? undefined : 'u',
+    shift: int8 || masked ? 0 : 4,
+    functions: '',
+    body: int8
+      ? tile('u')
+      : `for (var tile = 8u * u; tile < min(8u * u + 8u, ${tiles}u); tile++) {
+      ${tile('tile')}
+    }`,
+    reads: 'wide',
+  };
+}
+
+/** w0 starts, w1 counts, w2 order, w3 tiles. Entry u of a row group has as many slots as the counts before it say. */
+function sortedUnit(layout: Tiles, tokens: number): Unit {
+  const int8 = layout.values === 'int8';
+  const entry = `let e = W[p.w0 + 2u * rg] + u;
+      let where = locate(rg, u);
+      let c0 = 16u * tileOf(e);
+      let n = where.x;
+      var at = p.w3 + W[p.w0 + 2u * rg + 1u] + where.y;`;
+  return {
+    weights: 'u32',
+    count: '(W[p.w0 + 2u * rg + 2u] - W[p.w0 + 2u * rg])',
+    group: int8 ? undefined : '(tileOf(W[p.w0 + 2u * rg] + u) >> 3u)',
+    shift: int8 ? 0 : 4,
+    functions: `
+fn tileOf(e: u32) -> u32 { return (W[p.w2 + (e >> 1u)] >> (16u * (e & 1u))) & 0xffffu; }
+fn locate(rg: u32, u: u32) -> vec2u {
+  var before = 0u;
+  var words = 0u;
+  for (var n = 1u; n <= 16u; n++) {
+    let count = (W[p.w1 + rg * 8u + ((n - 1u) >> 1u)] >> (16u * ((n - 1u) & 1u))) & 0xffffu;
+    if (u < before + count) { return vec2u(n, words + (u - before) * ${int8 ? 3 : 2}u * n); }
+    before += count;
+    words += count * ${int8 ? 3 : 2}u * n;
+  }
+  return vec2u(0u, 0u);
+}
+`,
+    body: `${entry}
+      ${plainTile(layout.values, 'n', tokens)}`,
+    reads: 'wide',
+  };
+}
+
+const wide = (t: number, column: string): string => `A[p.wide + r${t} * p.wideStride + c0 + (${column})]`;
+
+/** A row of a tile of `n` slots: by four, then two, then one (layouts/slots.ts). */
+function plainTile(values: LinearLayout['values'], n: string, tokens: number): string {
+  const gather = (t: number, columns: readonly string[]): string =>
+    columns.map((column, j) => (j === 0 ? wide(t, column) : `(${wide(t, column)} << ${8 * j}u)`)).join(' | ');
+  const dots = (v: string, columns: readonly string[]): string =>
+    each(tokens, (t) => `s${t} += dot4I8Packed(${v}, ${gather(t, columns)});`);
+  const nibble = (shift: number): string => `(k >> ${shift}u) & 15u`;
+  const fours = ['0', '8', '16', '24'].map((shift) => nibble(Number(shift)));
+  const step = (fourWords: number, twoWords: number, four: string, two: string, one: string): string => `
+      for (var f = 0u; f < (${n} >> 2u); f++) { ${four} at += ${fourWords}u; }
+      if ((${n} & 2u) != 0u) { ${two} at += ${twoWords}u; }
+      if ((${n} & 1u) != 0u) { ${one} }`;
+  if (values === 'int8') {
+    return `let low = row & 3u; let up = row >> 2u; let half16 = 16u * (low & 1u);
+      ${step(
+        12,
+        6,
+        `let k = W[at + low] >> (4u * up);
+        let e = W[at + 4u + 4u * up + (low >> 1u)] >> half16;
+        let o = W[at + 6u + 4u * up + (low >> 1u)] >> half16;
+        let v = (e & 0xffffu) | (o << 16u);
+        ${dots('v', [fours[0]!, fours[2]!, fours[1]!, fours[3]!])}`,
+        `let k = (W[at + (low >> 1u)] >> half16) >> (4u * up);
+        let v = (W[at + 2u + 2u * up + (low >> 1u)] >> half16) & 0xffffu;
+        ${dots('v', fours.slice(0, 2))}`,
+        `let k = W[at] >> (4u * row);
+        let v = (W[at + 1u + up] >> (8u * low)) & 0xffu;
+        ${dots('v', fours.slice(0, 1))}`,
+      )}`;
+  }
+  return `let low = row & 3u; let up = row >> 2u;
+      ${step(
+        8,
+        4,
+        `let k = W[at + 4u * up + low]; let v = k & 0xf0f0f0f0u;
+        ${dots('v', fours)}`,
+        `let k = (W[at + low] >> (8u * up)) & 0x00ff00ffu; let v = k & 0xf0f0f0f0u;
+        ${each(tokens, (t) => `s${t} += dot4I8Packed(v, ${wide(t, nibble(0))} | (${wide(t, nibble(16))} << 16u));`)}`,
+        `let k = (W[at + up] >> (8u * low)) & 0xffu; let v = k & 0xf0u;
+        ${dots('v', fours.slice(0, 1))}`,
+      )}`;
+}
+
+/** A row of a tile with masks (layouts/masks.ts): its bits in turn. */
+function maskedTile(slots: number, tokens: number): string {
+  return `var mask = (W[at + (row >> 1u)] >> (16u * (row & 1u))) & 0xffffu;
+      var slot = 32u + row * ${slots}u;
+      while (mask != 0u) {
+        let k = firstTrailingBit(mask);
+        mask &= mask - 1u;
+        let v = extractBits(i32(W[at + (slot >> 3u)]), 4u * (slot & 7u), 4u);
+        slot++;
+        ${each(tokens, (t) => `s${t} += v * extractBits(i32(${wide(t, 'k')}), 0u, 8u);`)}
+      }`;
+}
+
+/** The words of W that hold the scales of a row group's group, as a number. */
+export const scaleAt = (layout: LinearLayout, group: string | undefined): string =>
+  group === undefined
+    ? 'bitcast<f32>(SCALE(p.s + rg * 8u + row))'
+    : `half((SCALE(p.s + (rg * ${scaleGroups(layout)}u + ${group}) * 4u + (row >> 1u)) >> (16u * (row & 1u))) & 0xffffu)`;
+

@@ -1,0 +1,34 @@
+// WebGPU in Node: Dawn, from the optional package `webgpu`. The object that it makes is kept for the life of the process,
+// because Dawn ends the process when it is collected.
+
+import { messageOf } from '../base/index.js';
+import type { GpuEntry } from './api.js';
+import { deviceError, type Gpu, type GpuOptions, openGpu } from './device.js';
+
+let kept: Promise<GpuEntry> | undefined;
+
+/** @throws ResourceError E_RESOURCE_DEVICE where the package or an adapter is missing */
+export async function openGpuInNode(options: GpuOptions = {}): Promise<Gpu> {
+  kept ??= load();
+  kept.catch(() => {
+    kept = undefined;
+  });
+  return openGpu(await kept, options);
+}
+
+async function load(): Promise<GpuEntry> {
+  // Without this Dawn prints that the variable is missing.
+  process.env.XDG_RUNTIME_DIR ??= '/tmp';
+  try {
+    const { create } = (await import('webgpu')) as { create(flags: readonly string[]): unknown };
+    return create([]) as GpuEntry;
+  } catch (error) {
+    const missing = (error as { code?: string }).code === 'ERR_MODULE_NOT_FOUND';
+    throw deviceError(
+      missing
+        ? 'the optional package webgpu is not installed. Run npm install webgpu, or use --device cpu.'
+        : `the package webgpu cannot be loaded (${messageOf(error)}). Reinstall it, or use --device cpu.`,
+      error,
+    );
+  }
+}
