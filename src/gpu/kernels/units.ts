@@ -137,10 +137,10 @@ function tileUnit(layout: Tiles, tokens: number): Unit {
 function sortedUnit(layout: Tiles, tokens: number): Unit {
   const int8 = layout.values === 'int8';
   const entry = `let e = W[p.w0 + 2u * rg] + u;
-      let where = locate(rg, u);
+      let spot = locate(rg, u);
       let c0 = 16u * tileOf(e);
-      let n = where.x;
-      var at = p.w3 + W[p.w0 + 2u * rg + 1u] + where.y;`;
+      let n = spot.x;
+      var at = p.w3 + W[p.w0 + 2u * rg + 1u] + spot.y;`;
   return {
     weights: 'u32',
     count: '(W[p.w0 + 2u * rg + 2u] - W[p.w0 + 2u * rg])',

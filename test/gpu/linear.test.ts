@@ -1,0 +1,108 @@
+// Linears on the GPU against their plain twins: integers to the last bit, over odd shapes, every layout, and every number
+// of tokens that share what is read.
+
+import fc from 'fast-check';
+import { afterAll, expect, test } from 'vitest';
+import { createRng } from '../../src/base/index.js';
+import { encodeDense, encodeFixedTiles, encodeMaskedTiles, type EncodedLinear } from '../../src/layouts/index.js';
+import { cases, floatLayouts, integerLayouts, quantised } from '../kernels/matrices.js';
+import { runs } from '../scale.js';
+import { copiesOf, linearCase, quantiseCase } from './calls.js';
+import { startGpu } from './gpu.js';
+
+const started = await startGpu();
+if ('reason' in started) console.warn(`skipped: linears on the GPU (${started.reason})`);
+const gpu = 'gpu' in started ? started.gpu : undefined;
+afterAll(() => gpu?.close());
+
+const vectors = (seed: number, columns: number, count: number): Float32Array[] => {
+  const rng = createRng(seed);
+  const scale = 10 ** (rng.below(7) - 3);
+  return Array.from({ length: count }, () => Float32Array.from({ length: columns }, () => (2 * rng.uniform() - 1) * scale));
+};
+
+async function multiply(encoded: EncodedLinear, xs: readonly Float32Array[], tile: number, more = {}) {
+  const { call, expected, read } = linearCase(encoded, xs, tile, more);
+  return { found: read(await gpu!.run(call)), expected };
+}
+
+const TILES = [1, 2, 4, 8] as const;
+
+test.skipIf(!gpu).each(['int8', 'int4', 'int3', 'int2'] as const)('%s: the twin’s bits in every layout', async (values) => {
+  await fc.assert(
+    fc.asyncProperty(cases, fc.constantFrom(...TILES), fc.integer({ min: 1, max: 9 }), async (c, tile, count) => {
+      const xs = vectors(c.seed, c.columns, count);
+      for (const encoded of integerLayouts(c, values)) {
+        const { found, expected } = await multiply(encoded, xs, tile);
+        expect(found, JSON.stringify({ ...encoded.layout, parts: [], tile, count })).toEqual(expected);
+      }
+    }),
+    { numRuns: runs(5) },
+  );
+});
+
+test.skipIf(!gpu)('every number of slots, in int8, int4 and masks', async () => {
+  const shape = { rows: 21, columns: 300, density: 1, saturated: false };
+  for (const values of ['int8', 'int4'] as const) {
+    const whole = quantised({ ...shape, seed: 4 }, values);
+    for (let n = 1; n <= 16; n++) {
+      const matrix = { ...whole, q: whole.q.map((q, i) => ((i % 300) % 16 < n ? q : 0)) };
+      const { found, expected } = await multiply(encodeFixedTiles(matrix, n), vectors(n, 300, 2), 2);
+      expect(found, `${values}, ${n} slots`).toEqual(expected);
+      if (values === 'int8' || (n !== 6 && n !== 8)) continue;
+      const masked = await multiply(encodeMaskedTiles(matrix, n), vectors(n, 300, 2), 2);
+      expect(masked.found, `masks of ${n}`).toEqual(masked.expected);
+    }
+  }
+});
+
+test.skipIf(!gpu)('a bias, a sum with the residual, and an expert’s rows: one rounding after another', async () => {
+  for (const values of ['int8', 'int4'] as const) {
+    const encoded = encodeDense(quantised({ rows: 21, columns: 300, density: 0.7, saturated: false, seed: 3 }, values));
+    const [bias, target] = vectors(9, 21, 2) as [Float32Array, Float32Array];
+    const xs = vectors(5, 300, 5);
+    for (const more of [{ bias }, { target }, { bias, target }, { first: 3 }, { first: 0 }]) {
+      const { found, expected } = await multiply(encoded, xs, 4, more);
+      expect(found, `${values} ${Object.keys(more)}`).toEqual(expected);
+    }
+  }
+});
+
+test.skipIf(!gpu)('float16 scales below the normal range are read by integers', async () => {
+  const matrix = quantised({ rows: 9, columns: 140, density: 1, saturated: false, seed: 8 }, 'int4');
+  const scales = matrix.scales.map((_, i) => (i % 3 === 0 ? -1 : 1) * 2 ** -24 * (1 + (i % 1023)));
+  const { found, expected } = await multiply(encodeDense({ ...matrix, scales }), vectors(1, 140, 1), 1);
+  expect(found).toEqual(expected);
+});
+
+test.skipIf(!gpu)('float layouts: within float32 sums of the twin in double precision', async () => {
+  await fc.assert(
+    fc.asyncProperty(cases, fc.constantFrom(...TILES), async (c, tile) => {
+      const xs = vectors(c.seed, c.columns, 3);
+      for (const encoded of floatLayouts(c)) {
+        const { found, expected } = await multiply(encoded, xs, tile);
+        const largest = xs.flatMap((x) => [...x]).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+        // Every product is at most so large in these cases; denormal ones may be flushed.
+        const most = largest * (c.saturated ? 1e-38 : 1);
+        for (const [i, value] of found.entries()) {
+          expect(Math.abs(value - expected[i]!)).toBeLessThanOrEqual(c.columns * (most * 2 ** -22 + 1e-38));
+        }
+      }
+    }),
+    { numRuns: runs(4) },
+  );
+});
+
+test.skipIf(!gpu)('quantised activations: the twin’s bits in all three orders', async () => {
+  for (const width of [1, 31, 128, 300]) {
+    const rows = [...vectors(width, width, 3), new Float32Array(width), Float32Array.from({ length: width }, (_, i) => i - 0.5)];
+    const { call, expected } = quantiseCase(rows);
+    expect(await gpu!.run(call), `${width}`).toEqual(expected);
+  }
+});
+
+test('the order that int4 wants is a permutation of each 32 columns', () => {
+  const q = Int8Array.from({ length: 32 }, (_, i) => i + 1);
+  const { turned } = copiesOf({ q, scale: 1 });
+  expect([...new Uint8Array(turned.buffer, 0, 32)].sort((a, b) => a - b)).toEqual([...q]);
+});
