@@ -3,15 +3,18 @@
 import { availableParallelism } from 'node:os';
 import { type OnProgress, silent } from '../base/index.js';
 import { type DescribedModel, type OpenDecoder, openDecoder, readPackedModel } from '../decoder/index.js';
+import { DEVICES } from '../engine/index.js';
 import { linearsOf, weightName } from '../model/index.js';
 import { makeDenseTwin, openPacked, type PackedModel } from '../packed/index.js';
-import { wholeNumber } from '../runs/index.js';
+import { oneOf, wholeNumber } from '../runs/index.js';
 import { describePacked } from './inspect-packed.js';
 import { type Contender, measureSpeeds, type Speeds } from './measure-speed.js';
 
 export type BenchOptions = {
   /** A .lw file. */
   readonly model: string;
+  /** What computes: `cpu` or `webgpu`. Defaults to `cpu`. */
+  readonly device?: string;
   /** Defaults to the number of cores. */
   readonly threads?: number;
   /** Tokens to decode per turn. Defaults to 32. */
@@ -32,9 +35,10 @@ export type BenchResult = Speeds & {
   };
 };
 
-/** @throws OptionError E_OPTION_THREADS …; CheckpointError, UnsupportedError, ResourceError */
+/** @throws OptionError E_OPTION_THREADS …, E_OPTION_DEVICE; CheckpointError, UnsupportedError, ResourceError */
 export async function bench(options: BenchOptions): Promise<BenchResult> {
   const threads = wholeNumber('threads', options.threads ?? availableParallelism(), 1, 1024);
+  const device = oneOf('device', options.device ?? 'cpu', DEVICES);
   const tokens = wholeNumber('tokens', options.tokens ?? 32, 1, 1 << 24);
   const promptTokens = wholeNumber('prompt-tokens', options.promptTokens ?? 256, 1, 1 << 24);
   const turns = wholeNumber('turns', options.turns ?? 5, 1, 1 << 24);
@@ -49,7 +53,7 @@ export async function bench(options: BenchOptions): Promise<BenchResult> {
     onProgress({ kind: 'stage', stage: 'reading' });
     const contenders: Contender[] = [];
     for (const model of [packed, await makeDenseTwin(packed)]) {
-      const decoder = await openDecoder(model, { threads, positions });
+      const decoder = await openDecoder(model, { threads, device, positions });
       open.push(decoder);
       contenders.push({ ...describeContender(model, described), decoder });
     }

@@ -86,10 +86,10 @@ const ALL_BYTES = 2 ** 32;
 /** @throws OptionError E_OPTION_DEVICE, E_OPTION_SEQUENCE_LENGTH; CheckpointError, UnsupportedError, ResourceError */
 export async function evaluatePacked(path: string, asked: Asked, settings: RunSettings): Promise<Scores> {
   const { device, onProgress } = settings;
-  if (device !== 'cpu') {
+  if (device !== 'cpu' && asked.dense !== undefined) {
     throw new OptionError(
       'E_OPTION_DEVICE',
-      `--device: a .lw file runs on the cpu, got ${device}. Leave the option out, or score the checkpoint.`,
+      `--device ${device}: a .lw file and the original of --dense are compared on the cpu. Leave out one of the two options.`,
       { option: 'device', got: device },
     );
   }
@@ -224,11 +224,11 @@ function sequencesFor({ weightBytes }: PackedModel, { widths, headDim }: ModelCo
 async function withDecoder<T>(
   packed: PackedModel,
   options: { readonly positions: number; readonly sequences: number },
-  { threads, onProgress }: RunSettings,
+  { threads, device, onProgress }: RunSettings,
   use: (decoder: OpenDecoder) => Promise<T>,
 ): Promise<T> {
   onProgress({ kind: 'stage', stage: 'opening the model' });
-  const decoder = await openDecoder(packed, { threads, ...options });
+  const decoder = await openDecoder(packed, { threads, device, ...options });
   try {
     return await use(decoder);
   } finally {

@@ -2,6 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { type OnProgress, silent } from '../base/index.js';
+import { DEVICES, type Device } from '../engine/index.js';
 import { type OpenedDecoder, openForText } from '../generation/index.js';
 import { type StoredValues, VALUES } from '../packed/index.js';
 import { oneOf, resolveSource, wholeNumber } from '../runs/index.js';
@@ -13,6 +14,8 @@ export type OpeningOptions = {
   readonly values?: string;
   /** The most tokens of prompt and answer together. Defaults to the model's positions, at most 2048. */
   readonly positions?: number;
+  /** What computes: `cpu`, or `webgpu` for this machine's GPU through the package webgpu. Defaults to `cpu`. */
+  readonly device?: string;
   /** Threads to compute with. Defaults to the number of processors. */
   readonly threads?: number;
   /** Receives the progress of long work. Defaults to none. */
@@ -22,14 +25,22 @@ export type OpeningOptions = {
 export type OpeningSettings = {
   readonly values: StoredValues | undefined;
   readonly positions: number | undefined;
+  readonly device: Device;
   readonly threads: number;
   readonly onProgress: OnProgress;
 };
 
-/** @throws OptionError E_OPTION_VALUES, E_OPTION_POSITIONS, E_OPTION_THREADS */
-export const normaliseOpening = ({ values, positions, threads, onProgress }: OpeningOptions): OpeningSettings => ({
+/** @throws OptionError E_OPTION_VALUES, E_OPTION_POSITIONS, E_OPTION_DEVICE, E_OPTION_THREADS */
+export const normaliseOpening = ({
+  values,
+  positions,
+  device,
+  threads,
+  onProgress,
+}: OpeningOptions): OpeningSettings => ({
   values: values === undefined ? undefined : oneOf('values', values, VALUES),
   positions: positions === undefined ? undefined : wholeNumber('positions', positions, 2, 1 << 24),
+  device: oneOf('device', device ?? 'cpu', DEVICES),
   threads: wholeNumber('threads', threads ?? availableParallelism(), 1, 1024),
   onProgress: onProgress ?? silent,
 });

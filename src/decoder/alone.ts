@@ -1,11 +1,13 @@
-// Opens a packed model for decoding in the calling thread alone, with its own memory. Any web page can do this,
-// cross-origin isolated or not. A step blocks the thread, so a page that must stay responsive runs this in a worker.
+// Opens a packed model for decoding in the calling thread alone, with its own memory, or on the page's GPU. Any web page
+// can do the first, cross-origin isolated or not. A step blocks the thread, so a page that must stay responsive runs this in a worker.
 
+import { type GpuEntry, openGpu } from '../gpu/portable.js';
 import type { KernelSource } from '../kernels/portable.js';
 import type { PackedModel } from '../packed/portable.js';
 import { buildDecoder, type OpenDecoder, type SequenceOptions } from './build.js';
 import { createWasmBackend } from './wasm/backend.js';
 import { startSingle } from './wasm/single.js';
+import { createWebgpuBackend } from './webgpu/backend.js';
 
 export type AloneOptions = SequenceOptions & {
   /**
@@ -13,15 +15,27 @@ export type AloneOptions = SequenceOptions & {
    * engine and processor have dot products of bytes, `runtime-single.wasm` otherwise.
    */
   readonly kernels?: KernelSource | undefined;
+  /**
+   * What computes: `cpu`, or `webgpu` for the page's GPU, which needs `navigator.gpu` and never falls back. Defaults to
+   * `cpu`.
+   */
+  readonly device?: 'cpu' | 'webgpu' | undefined;
 };
 
 /**
  * Reads a packed model's weights into memory. The model may be closed afterwards.
- * @throws OptionError E_OPTION_POSITIONS; ResourceError E_RESOURCE_MEMORY, E_RESOURCE_KERNELS; CheckpointError, UnsupportedError
+ * @throws OptionError E_OPTION_POSITIONS; ResourceError E_RESOURCE_MEMORY, E_RESOURCE_KERNELS, E_RESOURCE_DEVICE;
+ * CheckpointError, UnsupportedError
  */
 export const openDecoderAlone = (packed: PackedModel, options: AloneOptions = {}): Promise<OpenDecoder> =>
   buildDecoder(
     packed,
     options,
-    createWasmBackend(() => startSingle(options.kernels), options.ahead),
+    options.device === 'webgpu'
+      ? createWebgpuBackend(() => openGpu(pageGpu()))
+      : createWasmBackend(() => startSingle(options.kernels), options.ahead),
   );
+
+/** A page's or worker's `navigator.gpu`, which only secure contexts of browsers with WebGPU have. */
+const pageGpu = (): GpuEntry | undefined =>
+  (globalThis as { readonly navigator?: { readonly gpu?: GpuEntry } }).navigator?.gpu;

@@ -3,4 +3,3 @@ export type { OpenDecoder } from './build.js';
 export type { Decoder, DecoderInfo, StepPart } from './decoder.js';
 export { type DecoderOptions, openDecoder } from './open.js';
 export { type DescribedModel, readPackedModel } from './read-model.js';
-export { openGpuDecoder } from './webgpu/node.js';

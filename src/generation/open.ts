@@ -19,6 +19,8 @@ import type { OpenedDecoder } from './opened.js';
 
 export type OpenOptions = {
   readonly threads: number;
+  /** What computes. Defaults to `cpu`. */
+  readonly device?: 'cpu' | 'webgpu' | undefined;
   /** Most sequences that may be open at once. */
   readonly sequences: number;
   /** Positions of a sequence. Defaults to the model's own, at most 2,048. */
@@ -38,7 +40,7 @@ export type OpenedForText = OpenedDecoder & { readonly tokenizer: HashedCodec };
  * @throws OptionError E_OPTION_VALUES, E_OPTION_POSITIONS; CheckpointError, UnsupportedError, ResourceError
  */
 export async function openForText(path: string, options: OpenOptions): Promise<OpenedForText> {
-  const { threads, sequences, positions, values, origin, onProgress } = options;
+  const { threads, device, sequences, positions, values, origin, onProgress } = options;
   const isPacked = await isPackedPath(path);
   if (isPacked && values !== undefined) {
     throw new OptionError(
@@ -52,7 +54,7 @@ export async function openForText(path: string, options: OpenOptions): Promise<O
     ? await openFile(path, onProgress)
     : await packFolder(path, origin, values ?? 'f32', onProgress);
   try {
-    const decoder = await openDecoder(packed, { threads, sequences, positions });
+    const decoder = await openDecoder(packed, { threads, device, sequences, positions });
     return { ...decoder, ...language };
   } finally {
     await packed.close();

@@ -1,2 +1,2 @@
 export { openGpuInNode } from './node.js';
-export type { Gpu, GpuEntry, Kernel } from './portable.js';
+export { type Gpu, KERNEL_DATA, linearGroups, linearKernel, PARAMETERS, USAGE } from './portable.js';

@@ -66,6 +66,9 @@ export function describeProblem(error: unknown): Problem {
       return problem(429, error.message, 'rate_limit_error', 'rate_limit_exceeded');
     }
     if (error.code === 'E_RESOURCE_CLOSED') return problem(503, error.message, 'server_error', 'shutting_down');
+    if (error.code === 'E_RESOURCE_DEVICE') {
+      return problem(503, 'The GPU of this server failed; it has to be started again.', 'server_error', 'device_failed');
+    }
     if (error instanceof OptionError || TOLD.includes(error.code)) {
       const { option } = error.facts;
       return problem(

@@ -135,9 +135,9 @@ describe('a .lw file scores as its checkpoint does, through the runtime', () => 
     }
   });
 
-  test('on another device, or beyond its positions, it is refused by name', async () => {
+  test('compared on another device, or beyond its positions, it is refused by name', async () => {
     const [out, text] = [join(folder, 'demo-f32.lw'), join(folder, 'story.txt')];
-    expect(await codeOf(evaluate({ checkpoint: out, text, device: 'webgpu' }))).toBe('E_OPTION_DEVICE');
+    expect(await codeOf(evaluate({ checkpoint: out, text, device: 'webgpu', dense: demo }))).toBe('E_OPTION_DEVICE');
     expect(await codeOf(evaluate({ checkpoint: out, text, sequenceLength: 257 }))).toBe('E_OPTION_SEQUENCE_LENGTH');
   });
 });

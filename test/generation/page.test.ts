@@ -17,13 +17,14 @@ import { openDecoder } from '../../src/decoder/index.js';
 import { generateText, openForText } from '../../src/generation/index.js';
 import { describeTensors, openModel } from '../../src/model/index.js';
 import { openPacked, type PackSettings, partOffsets, writePacked } from '../../src/packed/index.js';
-import { startBrowser } from '../browser.js';
+import { SOFTWARE_GPU, startBrowser } from '../browser.js';
 import { codeOf } from '../checkpoint/make.js';
 import { decodeAll, EXACT, INT8 } from '../decoder/make.js';
 import { makeFamily } from '../families.js';
-import { goldenDir, readGolden } from '../model/golden.js';
+import { furthest, goldenDir, readGolden } from '../model/golden.js';
 import { directoryOf, INT4, readBuffer, withDirectory } from '../packed/make.js';
 import { limit } from '../scale.js';
+import { LOGITS } from '../tolerances.js';
 import { unevenConfig } from '../uneven.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -32,7 +33,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.js': 'text/javascript',
   '.wasm': 'application/wasm',
 };
-const started = await startBrowser();
+const started = await startBrowser(SOFTWARE_GPU);
 if ('reason' in started) console.warn(`skipped: packed models in a page (${started.reason})`);
 
 let folder: string;
@@ -125,7 +126,9 @@ async function serve(name: string, settings: PackSettings, as: string): Promise<
 /** What runs in the page; it sees nothing of this file. */
 type InPage = { readonly layerwise: typeof Browser; startWorker(): unknown; crossOriginIsolated: boolean };
 
-async function decodeInPage({ url, tokens, as }: { url: string; tokens: number[]; as: string }) {
+type Asked = { url: string; tokens: number[]; as: string; device?: 'webgpu' };
+
+async function decodeInPage({ url, tokens, as, device }: Asked) {
   const { layerwise, crossOriginIsolated } = globalThis as unknown as InPage;
   const { openBytes, LayerwiseError } = layerwise;
   try {
@@ -138,7 +141,7 @@ async function decodeInPage({ url, tokens, as }: { url: string; tokens: number[]
           : as === 'view'
             ? new Uint8Array(await response.arrayBuffer())
             : await response.arrayBuffer();
-    const decoder = await openBytes(bytes, { positions: tokens.length });
+    const decoder = await openBytes(bytes, { positions: tokens.length, device });
     const sequence = decoder.open();
     const [logits] = await decoder.step([{ sequence, tokens, logits: 'all' }]);
     // Greedily, as many tokens again, each of which is read before the next.
@@ -193,6 +196,38 @@ describe.skipIf('reason' in started)('token ids in, logits out', () => {
     await packed.close();
     const result = await page.evaluate(decodeInPage, { url: `/${file}`, tokens, as });
     expect(result).toEqual({ bits: [...new Uint32Array(logits.buffer)], greedy, threads: 1, isolated: false });
+  });
+});
+
+describe.skipIf('reason' in started)('on the page’s GPU', () => {
+  test('a model in f32: the logits of Node, prompt and token after token', async (context) => {
+    const path = await serve('llama', EXACT, 'llama-gpu.lw');
+    const tokens = [...(await readGolden('llama')).windows.windows[0]!];
+    const packed = await openPacked(path);
+    const decoder = await openDecoder(packed, { threads: 2, positions: tokens.length });
+    const logits = await decodeAll(decoder, tokens);
+    await decoder.close();
+    await packed.close();
+    const asked = { url: '/llama-gpu.lw', tokens, as: 'buffer', device: 'webgpu' } as const;
+    const result = await page.evaluate(decodeInPage, asked);
+    if (result.code === 'E_RESOURCE_DEVICE') {
+      console.warn('skipped: a model on the GPU of a page (this browser has no adapter)');
+      return context.skip();
+    }
+    expect(result.greedy).toHaveLength(tokens.length - 1);
+    expect(furthest(new Float32Array(Uint32Array.from(result.bits!).buffer), logits)).toBeLessThanOrEqual(LOGITS);
+  });
+
+  test('a page without WebGPU is told so, by name', async () => {
+    if (!('browser' in started)) return;
+    const context = await started.browser.newContext();
+    const plain = await context.newPage();
+    await plain.addInitScript('Object.defineProperty(navigator, "gpu", { value: undefined })');
+    await plain.goto(origin);
+    await serve('llama', INT8, 'llama-none.lw');
+    const asked = { url: '/llama-none.lw', tokens: [1, 2], as: 'buffer', device: 'webgpu' as const };
+    expect(await plain.evaluate(decodeInPage, asked)).toEqual({ code: 'E_RESOURCE_DEVICE' });
+    await context.close();
   });
 });
 

@@ -5,6 +5,7 @@ import { get, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { ResourceError } from '../../src/base/index.js';
 import { startServer } from '../../src/server/index.js';
 import { runs } from '../scale.js';
 import { type Made, makeModel, makeServer } from './make.js';
@@ -226,6 +227,17 @@ describe('how much', () => {
     expect((await made.post('/v1/completions', { ...endless, max_tokens: 2 })).status).toBe(200);
     expect((await made.get('/health')).status).toBe(200);
   });
+});
+
+test('a GPU that is lost is 503 in answers and in health, without its driver’s words', async () => {
+  const made = await make();
+  made.decoder.failNext(new ResourceError('E_RESOURCE_DEVICE', 'The webgpu device failed: it was lost (driver 1.2).'));
+  const response = await made.post('/v1/completions', endless);
+  expect(response.status).toBe(503);
+  const text = await response.text();
+  expect(JSON.parse(text)).toMatchObject({ error: { type: 'server_error', code: 'device_failed' } });
+  expect(text).not.toContain('driver');
+  expect((await made.get('/health')).status).toBe(503);
 });
 
 describe('clients that go', () => {

@@ -7,7 +7,7 @@ export const benchCommand = defineCommand({
   name: 'bench',
   summary: 'Measure how fast a packed model decodes and reads prompts, against its dense twin',
   argument: { name: 'model', text: 'a .lw file, as layerwise pack writes it' },
-  options: ['threads', 'tokens', 'promptTokens', 'turns'],
+  options: ['device', 'threads', 'tokens', 'promptTokens', 'turns'],
   details:
     'The model and its dense twin (the same numbers, zeros included) take turns in one run; the median turn counts. Each token reads all weights once (of experts, only its own), so memory limits the speed: `bandwidthShare` is the bytes read per second divided by what the same threads read when they do nothing else. Close other programs first: threads wait for each other about a thousand times a second.',
   examples: [{ what: 'Two threads', command: 'layerwise bench my-model-75.lw --threads 2 --json' }],

@@ -19,6 +19,7 @@ export const serveCommand = defineCommand({
     'grace',
     'seed',
     'valuesInMemory',
+    'device',
     'threads',
   ],
   stopsItself: true,

@@ -68,11 +68,11 @@ async function openSession(gpu: Gpu, program: Program, weights: Weights, limits:
       return new Float32Array(0);
     },
     fork: async (from, to, positions) => {
-      const row = 4 * program.kvHeads * program.headDim;
-      const room = limits.positions * row;
       const encoder = gpu.device.createCommandEncoder();
-      const bytes = positions * row;
-      for (const cache of bytes === 0 ? [] : buffers.caches) {
+      for (const [block, cache] of positions === 0 ? [] : buffers.caches.entries()) {
+        const row = 4 * program.widths[block]!.kvHeads * program.headDim;
+        const room = limits.positions * row;
+        const bytes = positions * row;
         for (const base of [0, limits.sequences * room]) {
           encoder.copyBufferToBuffer(cache, base + from * room, buffers.passing, 0, bytes);
           encoder.copyBufferToBuffer(buffers.passing, 0, cache, base + to * room, bytes);
@@ -93,6 +93,7 @@ async function allocate(
   { picked, positions }: Limits,
   count: number,
 ): Promise<Buffers> {
+  const widest = Math.max(...program.widths.map(({ kvHeads }) => kvHeads));
   const all = async (sizes: readonly number[], what: string): Promise<GpuBuffer[]> => {
     const made: GpuBuffer[] = [];
     for (const bytes of sizes) made.push(await gpu.allocate(bytes, KERNEL_DATA, what));
@@ -103,14 +104,11 @@ async function allocate(
       shards.map(({ bytes }) => bytes),
       'weights',
     ),
-    caches: await all(
-      program.blocks.map(() => cacheBytes),
-      'keys and values',
-    ),
+    caches: await all(cacheBytes, 'keys and values'),
     arena: await gpu.allocate(arenaBytes, KERNEL_DATA, 'activations'),
     parameters: await gpu.allocate(count * PARAMETER_STRIDE, USAGE.uniform | USAGE.copyTo, 'parameters'),
     logits: await gpu.allocate(4 * picked * program.vocabulary, READ_BACK, 'logits'),
-    passing: await gpu.allocate(4 * positions * program.kvHeads * program.headDim, KERNEL_DATA, 'a sequence'),
+    passing: await gpu.allocate(4 * positions * widest * program.headDim, KERNEL_DATA, 'a sequence'),
   };
 }
 

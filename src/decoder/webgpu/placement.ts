@@ -41,8 +41,8 @@ export type Placement = {
   };
   readonly routes: { readonly starts: number; readonly tokens: number; readonly rows: number; readonly shares: number };
   readonly arenaBytes: number;
-  /** Of one block: keys of all sequences, then values. */
-  readonly cacheBytes: number;
+  /** Of each block: keys of all sequences, then values. */
+  readonly cacheBytes: readonly number[];
 };
 
 type PlacedTensor = {
@@ -105,9 +105,10 @@ export function place(program: Program, weights: Weights, limits: Limits, larges
     ),
   };
   const arenaBytes = 4 * end;
-  const cacheBytes = 8 * sequences * positions * program.kvHeads * program.headDim;
+  const cacheBytes = program.widths.map(({ kvHeads }) => 8 * sequences * positions * kvHeads * program.headDim);
   requireRoom('activations', arenaBytes, largestBuffer);
-  requireRoom(`keys and values of a block, ${sequences} sequences of ${positions} positions`, cacheBytes, largestBuffer);
+  const cache = `keys and values of a block, ${sequences} sequences of ${positions} positions`;
+  for (const bytes of cacheBytes) requireRoom(cache, bytes, largestBuffer);
   return { ...placed, ...shard(program, weights, largestBuffer), arenaBytes, cacheBytes };
 }
 

@@ -234,9 +234,9 @@ function route(context: Context, { logits, mixture }: OperationOf<'route'>): rea
   return [one(chooseKernel(threads, mixture), columns(context, limits.tokens)), one(sortKernel(threads, mixture), 1)];
 }
 
-function headShape({ program }: Context, operation: OperationOf<'rotate' | 'store'>) {
+function headShape({ program, block }: Context, operation: OperationOf<'rotate' | 'store'>) {
   const { pitch, rope } = operation;
-  const heads = operation.kind === 'rotate' ? operation.heads : program.kvHeads;
+  const heads = operation.kind === 'rotate' ? operation.heads : program.widths[block]!.kvHeads;
   return { heads, size: program.headDim, rotary: rope === undefined ? 0 : program.ropes[rope]!.dims, pitch };
 }
 
@@ -264,8 +264,9 @@ function store(context: Context, operation: OperationOf<'store'>): Dispatch {
 }
 
 function attend(context: Context, { q, y, window }: OperationOf<'attend'>): Dispatch {
-  const { program, limits, threads } = context;
-  const { heads, kvHeads, headDim: size } = program;
+  const { program, limits, threads, block } = context;
+  const { headDim: size } = program;
+  const { heads, kvHeads } = program.widths[block]!;
   const { scale, cap = 0 } = program.attention;
   const { positions, sequences } = limits;
   const shape = { size, kvHeads, shared: heads / kvHeads, positions, sequences, window, scale, cap };
