@@ -39,7 +39,9 @@ const gpu: Gpu = await openGpuInNode();
 const { device } = gpu;
 const rng = createRng(1);
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
-print(`${gpu.name}, ${gpu.workgroup} threads a workgroup; ${rows} x ${columns}, ${options.megabytes} MB a turn, ${turns} turns`);
+print(
+  `${gpu.name}, ${gpu.workgroup} threads a workgroup; ${rows} x ${columns}, ${options.megabytes} MB a turn, ${turns} turns`,
+);
 
 /** Integers of which `kept` of sixteen columns of each row, at random, are not zero. */
 function matrix(values: IntegerValues, kept: number) {
@@ -59,13 +61,25 @@ function scattered(values: IntegerValues, share: number) {
   return { ...whole, q: whole.q.map((q) => (rng.uniform() < share ? q : 0)) };
 }
 
-type Contender = { readonly name: string; readonly code: string; readonly parts: readonly Uint8Array[]; readonly layout?: EncodedLinear['layout'] };
+type Contender = {
+  readonly name: string;
+  readonly code: string;
+  readonly parts: readonly Uint8Array[];
+  readonly layout?: EncodedLinear['layout'];
+};
 
 const ours = (name: string, encoded: EncodedLinear): Contender => ({
   name,
   layout: encoded.layout,
   parts: encoded.parts,
-  code: linearKernel({ layout: encoded.layout, threads: gpu.workgroup, tokens: 1, bias: false, adds: false, expert: false }).code,
+  code: linearKernel({
+    layout: encoded.layout,
+    threads: gpu.workgroup,
+    tokens: 1,
+    bias: false,
+    adds: false,
+    expert: false,
+  }).code,
 });
 
 /** y = W·x of halves, row-major; eight rows a workgroup. */
@@ -74,7 +88,9 @@ function halves(): Contender {
     layout: encodeDenseFloat({ rows: 1, columns: 1, data: new Float32Array(1) }).layout,
     ...{ threads: gpu.workgroup, tokens: 1, bias: false, adds: false, expert: false },
   }).code;
-  const head = own.slice(0, own.indexOf('var<workgroup>')).replace('array<u32>;\n@group(0) @binding(1)', 'array<vec4<u32>>;\n@group(0) @binding(1)');
+  const head = own
+    .slice(0, own.indexOf('var<workgroup>'))
+    .replace('array<u32>;\n@group(0) @binding(1)', 'array<vec4<u32>>;\n@group(0) @binding(1)');
   const T = gpu.workgroup;
   return {
     name: 'f16 dense',
@@ -124,12 +140,18 @@ async function prepare({ code, parts, layout }: Contender) {
     ...{ scales: SCALE, y: Y, ys: rows, count: 0 },
   };
   const arena = await gpu.allocate(4 * arenaWords, KERNEL_DATA, 'activations');
-  const numbers = Uint32Array.from({ length: arenaWords }, (_, i) => (i < WIDE ? rng.uint32() & 0x3f7f3f7f : rng.below(256)));
+  const numbers = Uint32Array.from({ length: arenaWords }, (_, i) =>
+    i < WIDE ? rng.uint32() & 0x3f7f3f7f : rng.below(256),
+  );
   numbers.set([1, 0]);
   device.queue.writeBuffer(arena, 0, numbers.buffer);
   const cache = await gpu.allocate(16, KERNEL_DATA, 'nothing');
   const parameters = await gpu.allocate(128, USAGE.uniform | USAGE.copyTo, 'parameters');
-  device.queue.writeBuffer(parameters, 0, Uint32Array.from({ length: 32 }, (_, i) => places[PARAMETERS[i] ?? ''] ?? 0).buffer);
+  device.queue.writeBuffer(
+    parameters,
+    0,
+    Uint32Array.from({ length: 32 }, (_, i) => places[PARAMETERS[i] ?? ''] ?? 0).buffer,
+  );
   const module = device.createShaderModule({ code });
   const types = ['read-only-storage', 'storage', 'storage', 'uniform'];
   const bindings = types.map((type, binding) => ({ binding, visibility: 4, buffer: { type } }));
@@ -183,7 +205,13 @@ const contenders: readonly Contender[] = [
   ours('int8 70 % anywhere', encodeSortedTiles(scattered('int8', 0.3))),
   ours('int4 70 % anywhere', encodeSortedTiles(scattered('int4', 0.3))),
 ];
-const prepared: { name: string; run: Awaited<ReturnType<typeof prepare>>['run']; copies: number; bytes: number; times: number[] }[] = [];
+const prepared: {
+  name: string;
+  run: Awaited<ReturnType<typeof prepare>>['run'];
+  copies: number;
+  bytes: number;
+  times: number[];
+}[] = [];
 for (const contender of contenders) prepared.push({ name: contender.name, ...(await prepare(contender)), times: [] });
 for (let turn = 0; turn < turns; turn++) {
   for (const one of prepared) one.times.push((await one.run()).all / one.copies);
@@ -205,8 +233,11 @@ const many = Math.ceil(250 / first.copies);
 const chains: { all: number; encode: number }[] = [];
 for (let turn = 0; turn < turns; turn++) chains.push(await first.run(Math.max(2, many)));
 const count = Math.max(2, many) * first.copies;
-const microseconds = (of: 'all' | 'encode'): string => ((1000 * median(chains.map((one) => one[of]))) / count).toFixed(1);
-print(`a dispatch: ${microseconds('encode')} µs of this thread, ${microseconds('all')} µs in all (${count} in a row, one workgroup each)`);
+const microseconds = (of: 'all' | 'encode'): string =>
+  ((1000 * median(chains.map((one) => one[of]))) / count).toFixed(1);
+print(
+  `a dispatch: ${microseconds('encode')} µs of this thread, ${microseconds('all')} µs in all (${count} in a row, one workgroup each)`,
+);
 gpu.close();
 
 for (const path of models) {

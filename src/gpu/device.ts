@@ -49,7 +49,11 @@ export async function openGpu(entry: GpuEntry | undefined, options: GpuOptions =
     .catch((error: unknown) => {
       throw deviceError(`the adapter gives no device (${String(error)}). Restart the program, or use the cpu.`, error);
     });
-  return wrap(device, [adapter.info.vendor, adapter.info.architecture, adapter.info.description].join(' ').trim(), options);
+  return wrap(
+    device,
+    [adapter.info.vendor, adapter.info.architecture, adapter.info.description].join(' ').trim(),
+    options,
+  );
 }
 
 const SOFTWARE = /swiftshader|llvmpipe/i;

@@ -67,7 +67,12 @@ export function describeProblem(error: unknown): Problem {
     }
     if (error.code === 'E_RESOURCE_CLOSED') return problem(503, error.message, 'server_error', 'shutting_down');
     if (error.code === 'E_RESOURCE_DEVICE') {
-      return problem(503, 'The GPU of this server failed; it has to be started again.', 'server_error', 'device_failed');
+      return problem(
+        503,
+        'The GPU of this server failed; it has to be started again.',
+        'server_error',
+        'device_failed',
+      );
     }
     if (error instanceof OptionError || TOLD.includes(error.code)) {
       const { option } = error.facts;

@@ -1,10 +1,7 @@
 // Calls of single kernels with data of a test: where linears and their activations lie in the arena, and the twin's result.
 
+import { type Copies, quantiseKernel } from '../../src/gpu/kernels/elements.js';
 import { linearGroups, linearKernel, readsOf } from '../../src/gpu/kernels/linear.js';
-import {
-  type Copies,
-  quantiseKernel,
-} from '../../src/gpu/kernels/elements.js';
 import {
   plainMultiply,
   plainMultiplyQuantised,
@@ -14,7 +11,7 @@ import {
 import type { EncodedLinear } from '../../src/layouts/index.js';
 import type { KernelCall } from './gpu.js';
 
-export const THREADS = 32;
+const THREADS = 32;
 const align = (n: number): number => Math.ceil(n / 64) * 64;
 
 /** A linear's parts one after another at multiples of 64 bytes, and where they begin, in numbers of four bytes. */
@@ -41,22 +38,34 @@ export function copiesOf({ q }: QuantisedVector): { packed: Uint32Array; wide: U
     const column = 2 * (word >> 1) + (j >> 1) + 8 * (2 * (j & 1) + (word & 1));
     turned[i] = bytes[i - (i % 32) + column]!;
   }
-  return { packed: new Uint32Array(bytes.buffer), wide: Uint32Array.from(bytes), turned: new Uint32Array(turned.buffer) };
+  return {
+    packed: new Uint32Array(bytes.buffer),
+    wide: Uint32Array.from(bytes),
+    turned: new Uint32Array(turned.buffer),
+  };
 }
 
 const floatBits = (x: Float32Array): Uint32Array => new Uint32Array(x.buffer, x.byteOffset, x.length);
 
-export type LinearCase = { readonly call: KernelCall; readonly expected: Float32Array; read(arena: Uint32Array): Float32Array };
+export type LinearCase = {
+  readonly call: KernelCall;
+  readonly expected: Float32Array;
+  read(arena: Uint32Array): Float32Array;
+};
 
 /**
- * y = W·x + bias for the tokens `xs`, `tile` of them to a workgroup; with `target`, y is added to it. \`first\` rows before
+ * y = W·x + bias for the tokens `xs`, `tile` of them to a workgroup; with `target`, y is added to it. `first` rows before
  * them belong to another expert; undefined for no expert.
  */
 export function linearCase(
   encoded: EncodedLinear,
   xs: readonly Float32Array[],
   tile: number,
-  { bias, target, first }: { readonly bias?: Float32Array; readonly target?: Float32Array; readonly first?: number } = {},
+  {
+    bias,
+    target,
+    first,
+  }: { readonly bias?: Float32Array; readonly target?: Float32Array; readonly first?: number } = {},
 ): LinearCase {
   const { layout } = encoded;
   const { rows, columns } = layout;
@@ -87,7 +96,8 @@ export function linearCase(
   const { code } = linearKernel({ layout, threads: THREADS, tokens: tile, ...shape });
   const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = at;
   const expected = xs.flatMap((one, i) => {
-    const own = reads === undefined ? plainMultiply(encoded, one, bias) : plainMultiplyQuantised(encoded, vectors[i]!, bias);
+    const own =
+      reads === undefined ? plainMultiply(encoded, one, bias) : plainMultiplyQuantised(encoded, vectors[i]!, bias);
     return [...(target ? own.map((value, row) => Math.fround(value + target[row]!)) : own)];
   });
   return {
@@ -126,7 +136,15 @@ export function quantiseCase(rows: readonly Float32Array[]) {
   for (const [i, row] of rows.entries()) arena.set(floatBits(row), i * width);
   const parameters = { x, xs: width, packed, turned, wide, packedStride: padded / 4, wideStride: padded, scales };
   const { code } = quantiseKernel(THREADS, width, all);
-  const call: KernelCall = { code, weights: new Uint8Array(16), arena, cache: new Float32Array(4), parameters, x: 1, y: rows.length };
+  const call: KernelCall = {
+    code,
+    weights: new Uint8Array(16),
+    arena,
+    cache: new Float32Array(4),
+    parameters,
+    x: 1,
+    y: rows.length,
+  };
   const expected = arena.slice();
   for (const [i, row] of rows.entries()) {
     const vector = plainQuantise(row);

@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
-import { encodeDense, encodeFixedTiles, encodeMaskedTiles, type EncodedLinear } from '../../src/layouts/index.js';
+import { type EncodedLinear, encodeDense, encodeFixedTiles, encodeMaskedTiles } from '../../src/layouts/index.js';
 import { cases, floatLayouts, integerLayouts, quantised } from '../kernels/matrices.js';
 import { runs } from '../scale.js';
 import { copiesOf, linearCase, quantiseCase } from './calls.js';
@@ -18,7 +18,9 @@ afterAll(() => gpu?.close());
 const vectors = (seed: number, columns: number, count: number): Float32Array[] => {
   const rng = createRng(seed);
   const scale = 10 ** (rng.below(7) - 3);
-  return Array.from({ length: count }, () => Float32Array.from({ length: columns }, () => (2 * rng.uniform() - 1) * scale));
+  return Array.from({ length: count }, () =>
+    Float32Array.from({ length: columns }, () => (2 * rng.uniform() - 1) * scale),
+  );
 };
 
 async function multiply(encoded: EncodedLinear, xs: readonly Float32Array[], tile: number, more = {}) {
@@ -28,18 +30,21 @@ async function multiply(encoded: EncodedLinear, xs: readonly Float32Array[], til
 
 const TILES = [1, 2, 4, 8] as const;
 
-test.skipIf(!gpu).each(['int8', 'int4', 'int3', 'int2'] as const)('%s: the twin’s bits in every layout', async (values) => {
-  await fc.assert(
-    fc.asyncProperty(cases, fc.constantFrom(...TILES), fc.integer({ min: 1, max: 9 }), async (c, tile, count) => {
-      const xs = vectors(c.seed, c.columns, count);
-      for (const encoded of integerLayouts(c, values)) {
-        const { found, expected } = await multiply(encoded, xs, tile);
-        expect(found, JSON.stringify({ ...encoded.layout, parts: [], tile, count })).toEqual(expected);
-      }
-    }),
-    { numRuns: runs(5) },
-  );
-});
+test.skipIf(!gpu).each(['int8', 'int4', 'int3', 'int2'] as const)(
+  '%s: the twin’s bits in every layout',
+  async (values) => {
+    await fc.assert(
+      fc.asyncProperty(cases, fc.constantFrom(...TILES), fc.integer({ min: 1, max: 9 }), async (c, tile, count) => {
+        const xs = vectors(c.seed, c.columns, count);
+        for (const encoded of integerLayouts(c, values)) {
+          const { found, expected } = await multiply(encoded, xs, tile);
+          expect(found, JSON.stringify({ ...encoded.layout, parts: [], tile, count })).toEqual(expected);
+        }
+      }),
+      { numRuns: runs(5) },
+    );
+  },
+);
 
 test.skipIf(!gpu)('every number of slots, in int8, int4 and masks', async () => {
   const shape = { rows: 21, columns: 300, density: 1, saturated: false };
@@ -95,7 +100,11 @@ test.skipIf(!gpu)('float layouts: within float32 sums of the twin in double prec
 
 test.skipIf(!gpu)('quantised activations: the twin’s bits in all three orders', async () => {
   for (const width of [1, 31, 128, 300]) {
-    const rows = [...vectors(width, width, 3), new Float32Array(width), Float32Array.from({ length: width }, (_, i) => i - 0.5)];
+    const rows = [
+      ...vectors(width, width, 3),
+      new Float32Array(width),
+      Float32Array.from({ length: width }, (_, i) => i - 0.5),
+    ];
     const { call, expected } = quantiseCase(rows);
     expect(await gpu!.run(call), `${width}`).toEqual(expected);
   }

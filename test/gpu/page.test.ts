@@ -18,7 +18,8 @@ if ('reason' in started) console.warn(`skipped: kernels on the GPU of a page (${
 let server: Server;
 beforeAll(async () => {
   server = createServer(async ({ url = '/' }, response) => {
-    if (url === '/') return response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>kernels</title>');
+    if (url === '/')
+      return response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>kernels</title>');
     try {
       const body = await readFile(ROOT + url.slice(1));
       response.setHeader('Content-Type', 'text/javascript').end(body);

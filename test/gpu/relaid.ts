@@ -6,10 +6,25 @@ import { type PackedModel, partOffsets, type TensorEntry } from '../../src/packe
 
 const align = (n: number): number => Math.ceil(n / 64) * 64;
 
-/** `encode` gets each linear of integers after `keeps` has said which of its columns stay in which row. */
+/** Of each row and each `group` of its columns the `kept` largest; of equal ones the first. */
+export const largest =
+  (kept: number, group: number) =>
+  ({ rows, columns, q }: QuantisedMatrix): Int8Array => {
+    const thin = new Int8Array(q.length);
+    for (let first = 0; first < rows * columns; ) {
+      const end = Math.min(first + group, (Math.floor(first / columns) + 1) * columns);
+      const places = Array.from({ length: end - first }, (_, i) => first + i);
+      places.sort((a, b) => Math.abs(q[b]!) - Math.abs(q[a]!) || a - b);
+      for (const at of places.slice(0, Math.round((kept * places.length) / group))) thin[at] = q[at]!;
+      first = end;
+    }
+    return thin;
+  };
+
+/** `encode` gets each linear of integers after `thin` has taken weights from it. */
 export async function relay(
   packed: PackedModel,
-  keeps: (row: number, column: number) => boolean,
+  thin: (matrix: QuantisedMatrix) => Int8Array,
   encode: (matrix: QuantisedMatrix) => EncodedLinear,
 ): Promise<Weights> {
   const bytes = new Uint8Array(packed.weightBytes);
@@ -24,9 +39,7 @@ export async function relay(
     let encoded: EncodedLinear = { layout: entry.layout, parts: own };
     if (entry.role === 'linear') {
       const matrix = decodeQuantised(encoded);
-      const { columns } = matrix;
-      const q = matrix.q.map((value, i) => (keeps(Math.floor(i / columns), i % columns) ? value : 0));
-      encoded = encode({ ...matrix, q });
+      encoded = encode({ ...matrix, q: thin(matrix) });
     }
     const size = encoded.parts.reduce((sum, part) => sum + align(part.length), 0);
     made.push({ entry: { ...entry, layout: encoded.layout, offset: end, bytes: size }, parts: encoded.parts });

@@ -9,6 +9,7 @@ export const SLOW: readonly string[] = [
   'test/examples.test.ts',
   'test/examples/**',
   'test/gguf/twin.test.ts',
+  'test/gpu/**',
   'test/hub/model.test.ts',
   'test/hub/push.test.ts',
   'test/api/**',

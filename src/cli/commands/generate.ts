@@ -6,7 +6,18 @@ export const generateCommand = defineCommand({
   name: 'generate',
   summary: 'Write text with a packed model or a checkpoint',
   argument: RUNNABLE,
-  options: ['prompt', 'maxTokens', 'temperature', 'topP', 'topK', 'seed', 'valuesInMemory', 'positions', 'device', 'threads'],
+  options: [
+    'prompt',
+    'maxTokens',
+    'temperature',
+    'topP',
+    'topK',
+    'seed',
+    'valuesInMemory',
+    'positions',
+    'device',
+    'threads',
+  ],
   details:
     'The text appears on stdout as it is written; the speed appears on stderr at the end. The same seed gives the same text; `--temperature 0` always takes the likeliest token. Neither depends on the number of threads. On a GPU (`--device webgpu`) sums are rounded in another order, so a text may part from the cpu’s. The text ends where the model ends it, or after `--max-tokens`.',
   examples: [

@@ -62,10 +62,9 @@ async function openSession(gpu: Gpu, program: Program, weights: Weights, limits:
     step: async (rows) => {
       gpu.device.queue.writeBuffer(arena, 4 * placement.step.at, stepData(program, placement, rows));
       const bytes = 4 * rows.picks.length * vocabulary;
-      await encode(rows, 4 * placement.buffers[program.logits.buffer]!, bytes);
-      if (bytes > 0) return new Float32Array(await gpu.read(logits, bytes));
-      await gpu.finish();
-      return new Float32Array(0);
+      const { submitted } = await encode(rows, 4 * placement.buffers[program.logits.buffer]!, bytes);
+      const [numbers] = await Promise.all([bytes > 0 ? gpu.read(logits, bytes) : gpu.finish(), submitted]);
+      return new Float32Array(numbers ?? new ArrayBuffer(0));
     },
     fork: async (from, to, positions) => {
       const encoder = gpu.device.createCommandEncoder();
@@ -167,7 +166,8 @@ function stepData({ positionOffset }: Program, { step }: Placement, rows: StepRo
     step.places,
     rows.positions.map((position) => position + positionOffset),
   );
-  for (const { sequence, from, count } of rows.runs) words.fill(sequence, step.sequences + from, step.sequences + from + count);
+  for (const { sequence, from, count } of rows.runs)
+    words.fill(sequence, step.sequences + from, step.sequences + from + count);
   put(step.picks, rows.picks);
   return words.buffer;
 }
@@ -178,7 +178,8 @@ const tileFor = (rows: number): number => {
   return found < 0 ? TOKEN_TILES.length - 1 : found;
 };
 
-type Encode = (rows: StepRows, logitsAt: number, logitBytes: number) => Promise<void>;
+/** `submitted` is what the device says of the commands, which nothing waits for before it reads the result. */
+type Encode = (rows: StepRows, logitsAt: number, logitBytes: number) => Promise<{ readonly submitted: Promise<void> }>;
 
 /** Submits a step: all dispatches in one pass, then the copy of its logits. Pipelines are made when first needed. */
 async function createEncoder(gpu: Gpu, dispatches: readonly Dispatch[], buffers: Buffers): Promise<Encode> {
@@ -244,7 +245,7 @@ async function createEncoder(gpu: Gpu, dispatches: readonly Dispatch[], buffers:
     }
     pass.end();
     if (logitBytes > 0) encoder.copyBufferToBuffer(buffers.arena, logitsAt, buffers.logits, 0, logitBytes);
-    await gpu.checked(() => device.queue.submit([encoder.finish()]));
+    return { submitted: gpu.checked(() => device.queue.submit([encoder.finish()])) };
   };
 }
 

@@ -2,9 +2,9 @@
 // rest, in numbers of four bytes. What no buffer can hold is refused by name here, before anything is read.
 
 import { ResourceError } from '../../base/portable.js';
+import { type Copies, readsOf, TOKEN_TILES } from '../../gpu/portable.js';
 import { activationBytes, type LinearLayout } from '../../layouts/portable.js';
 import { partOffsets } from '../../packed/portable.js';
-import { type Copies, readsOf, TOKEN_TILES } from '../../gpu/portable.js';
 import type { Limits, Weights } from '../backend.js';
 import type { Operation, Program } from '../program.js';
 
@@ -53,7 +53,7 @@ type PlacedTensor = {
   readonly bytes: number;
 };
 
-export const operationsOf = ({ embed, blocks, head }: Program): readonly Operation[] => [embed, ...blocks, head].flat();
+const operationsOf = ({ embed, blocks, head }: Program): readonly Operation[] => [embed, ...blocks, head].flat();
 
 /** Kernels read whole tiles of tokens, so a buffer has room for a tile more. */
 const SPARE = TOKEN_TILES.at(-1)!;

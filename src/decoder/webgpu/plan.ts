@@ -28,7 +28,7 @@ import type { Operation, Program, Value } from '../program.js';
 import type { Placement } from './placement.js';
 
 export type Dispatch = {
-  /** One for each of TOKEN_TILES where \`y\` is \`tiles\`, otherwise one. */
+  /** One for each of TOKEN_TILES where `y` is `tiles`, otherwise one. */
   readonly kernels: readonly Kernel[];
   readonly parameters: Parameters;
   readonly shard: number;
@@ -51,7 +51,7 @@ type Context = {
   readonly block: number;
 };
 
-/** The dispatches of a step; those of the head come last, and \`space\` says which they are. @throws UnsupportedError E_UNSUPPORTED_DECODER */
+/** The dispatches of a step; those of the head come last, and `space` says which they are. @throws UnsupportedError E_UNSUPPORTED_DECODER */
 export function planDispatches(
   program: Program,
   placement: Placement,
@@ -76,7 +76,9 @@ function dispatchesOf(context: Context, operation: Operation): readonly Dispatch
     case 'quantise': {
       const q = placement.quantised[operation.q]!;
       const kernel = quantiseKernel(threads, operation.x.width, q.copies);
-      return [perRow(context, kernel, operation.x, 1, { ...from(context, operation.x), ...integers(context, operation.q) })];
+      return [
+        perRow(context, kernel, operation.x, 1, { ...from(context, operation.x), ...integers(context, operation.q) }),
+      ];
     }
     case 'linear':
       return [linear(context, operation)];
@@ -107,7 +109,12 @@ function dispatchesOf(context: Context, operation: Operation): readonly Dispatch
       const { layout, parts, shard } = placement.tensors.get(operation.table)!;
       const a = operation.by === 'token' ? step.ids : step.places;
       const more = { w0: parts[0]!, s: parts[1] ?? 0, a, ...to(context, operation.y) };
-      return [{ ...perRow(context, lookKernel(threads, layout), operation.y, columns(context, operation.y.width), more), shard }];
+      return [
+        {
+          ...perRow(context, lookKernel(threads, layout), operation.y, columns(context, operation.y.width), more),
+          shard,
+        },
+      ];
     }
     case 'pick':
       return [wide(context, pickKernel(threads, operation.x.width), operation, operation.y, { a: step.picks })];
@@ -140,8 +147,14 @@ function integers({ placement }: Context, q: number): Parameters {
   return { packed, turned, wide, packedStride, wideStride, scales };
 }
 
-/** A workgroup a row, \`x\` of them side by side. */
-const perRow = ({ space, block }: Context, kernel: Kernel, rows: Value, x: number, parameters: Parameters): Dispatch => ({
+/** A workgroup a row, `x` of them side by side. */
+const perRow = (
+  { space, block }: Context,
+  kernel: Kernel,
+  rows: Value,
+  x: number,
+  parameters: Parameters,
+): Dispatch => ({
   kernels: [kernel],
   ...{ parameters, space, block, x },
   shard: 0,
@@ -230,7 +243,10 @@ function route(context: Context, { logits, mixture }: OperationOf<'route'>): rea
     ...from(context, logits),
     ...{ a: starts, packed: tokens, wide: rows, turned: shares, count: placement.step.at },
   };
-  const one = (kernel: Kernel, x: number): Dispatch => ({ ...perRow(context, kernel, logits, x, parameters), y: 'one' });
+  const one = (kernel: Kernel, x: number): Dispatch => ({
+    ...perRow(context, kernel, logits, x, parameters),
+    y: 'one',
+  });
   return [one(chooseKernel(threads, mixture), columns(context, limits.tokens)), one(sortKernel(threads, mixture), 1)];
 }
 
@@ -248,7 +264,11 @@ function rotation({ placement }: Context, rope: number | undefined): Parameters 
 
 function rotate(context: Context, operation: OperationOf<'rotate'>): Dispatch {
   const shape = headShape(context, operation);
-  const parameters = { ...from(context, operation.x), ...to(context, operation.y), ...rotation(context, operation.rope) };
+  const parameters = {
+    ...from(context, operation.x),
+    ...to(context, operation.y),
+    ...rotation(context, operation.rope),
+  };
   const kernel = rotateKernel(context.threads, shape, undefined);
   return perRow(context, kernel, operation.x, columns(context, shape.heads * shape.size), parameters);
 }

@@ -18,7 +18,11 @@ export type HeadShape = {
 };
 
 /** Heads of x side by side into y, rotated for A[positions + r]; or into the cache of A[sequences + r] at s. */
-export function rotateKernel(threads: number, shape: HeadShape, store: { readonly positions: number } | undefined): Kernel {
+export function rotateKernel(
+  threads: number,
+  shape: HeadShape,
+  store: { readonly positions: number } | undefined,
+): Kernel {
   const { heads, size, rotary, pitch } = shape;
   const half = rotary / 2;
   const put = store ? 'C[y + i] = ' : 'G(y + i, ';

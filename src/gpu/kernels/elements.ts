@@ -12,10 +12,16 @@ const kernel = (name: string, threads: number, shape: object, code: string): Ker
   code,
 });
 
-/** One part of a row a workgroup: wg.x the part of \`width\` numbers. a: weight (0: none), bias likewise. */
+/** One part of a row a workgroup: wg.x the part of `width` numbers. a: weight (0: none), bias likewise. */
 export function normKernel(
   threads: number,
-  shape: { readonly layer: boolean; readonly width: number; readonly epsilon: number; readonly weight: boolean; readonly bias: boolean },
+  shape: {
+    readonly layer: boolean;
+    readonly width: number;
+    readonly epsilon: number;
+    readonly weight: boolean;
+    readonly bias: boolean;
+  },
 ): Kernel {
   const { layer, width, epsilon, weight, bias } = shape;
   const value = `(F(x + i)${layer ? ' - mean' : ''}) * factor${weight ? ' * F(p.a + i)' : ''}${bias ? ' + F(p.bias + i)' : ''}`;
@@ -43,7 +49,7 @@ ${main(threads)}
 export type Copies = { readonly packed: boolean; readonly wide: boolean; readonly turned: boolean };
 
 /**
- * int8 of a row and its scale. \`packed\`: four columns a word; \`wide\`: one a word, in its low byte; \`turned\`: as int4's
+ * int8 of a row and its scale. `packed`: four columns a word; `wide`: one a word, in its low byte; `turned`: as int4's
  * nibbles lie (word 2w + odd of 32 columns has 8k + l for l = 2w, 2w + 1 and k = odd, 2 + odd). Zeros up to 128 columns.
  */
 export function quantiseKernel(threads: number, width: number, copies: Copies): Kernel {
@@ -83,7 +89,7 @@ ${main(threads)}
   );
 }
 
-/** An elementwise kernel of \`width\` numbers a row; \`body\` has i and the row r. */
+/** An elementwise kernel of `width` numbers a row; `body` has i and the row r. */
 const elementwise = (name: string, threads: number, width: number, shape: object, body: string, more = ''): Kernel =>
   kernel(
     name,
@@ -143,7 +149,8 @@ export function lookKernel(threads: number, layout: LinearLayout): Kernel {
   const { columns, values } = layout;
   const bytes = denseRowBytes(columns, values);
   const group = 'let rg = t >> 3u; let row = t & 7u;';
-  const byte = (at: string): string => `let b = ${at}; let word = W[p.w0 + rg * ${2 * bytes}u + (b >> 4u) * 32u + row * 4u + ((b >> 2u) & 3u)];`;
+  const byte = (at: string): string =>
+    `let b = ${at}; let word = W[p.w0 + rg * ${2 * bytes}u + (b >> 4u) * 32u + row * 4u + ((b >> 2u) & 3u)];`;
   const texts = {
     f32: `A[p.y + r * p.ys + i] = W[p.w0 + t * ${columns}u + i];`,
     int8: `${group} ${byte('i')}
@@ -154,5 +161,12 @@ export function lookKernel(threads: number, layout: LinearLayout): Kernel {
     G(p.y + r * p.ys + i, f32(q) * half(h & 0xffffu));`,
   } as const;
   const text = texts[values as keyof typeof texts];
-  return elementwise('look', threads, columns, { layout: { ...layout, parts: [] } }, `let t = A[p.a + r]; ${text}`, HALF);
+  return elementwise(
+    'look',
+    threads,
+    columns,
+    { layout: { ...layout, parts: [] } },
+    `let t = A[p.a + r]; ${text}`,
+    HALF,
+  );
 }

@@ -7,7 +7,7 @@ import { head, type Kernel, main } from './shader.js';
 
 export type RouteShape = { readonly experts: number; readonly perToken: number; readonly normalised: boolean };
 
-/** A thread a token: its experts and their shares. \`limit\`: the most tokens. */
+/** A thread a token: its experts and their shares. `limit`: the most tokens. */
 export function chooseKernel(threads: number, { experts, perToken: k, normalised }: RouteShape): Kernel {
   const chosen = `A[p.wide + r * ${k}u + o]`;
   return {

@@ -64,7 +64,7 @@ var<workgroup> made: array<f32, ${8 * tokens}>;
 var<workgroup> span: vec2u;
 `;
 
-/** Writes \`made\`, [token, row]: the bias and what is added come one rounding after another. */
+/** Writes `made`, [token, row]: the bias and what is added come one rounding after another. */
 const finish = ({ layout, threads, tokens, bias, adds }: LinearShape): string => `
   for (var i = lid; i < ${8 * tokens}u; i += ${threads}u) {
     let at = rg * 8u + (i & 7u);

@@ -40,7 +40,7 @@ fn G(i: u32, v: f32) { A[i] = bitcast<u32>(v); }
 export const main = (threads: number): string => `@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32, @builtin(global_invocation_id) gid: vec3u) {`;
 
-/** Puts the sum, or another joining, of every thread's `acc` into part[0]; \`part\` is a workgroup's array. */
+/** Puts the sum, or another joining, of every thread's `acc` into part[0]; `part` is a workgroup's array. */
 export const reduce = (threads: number, join: (a: string, b: string) => string, keep = 1): string => `
   part[lid] = acc;
   workgroupBarrier();

@@ -229,4 +229,3 @@ export const scaleAt = (layout: LinearLayout, group: string | undefined): string
   group === undefined
     ? 'bitcast<f32>(SCALE(p.s + rg * 8u + row))'
     : `half((SCALE(p.s + (rg * ${scaleGroups(layout)}u + ${group}) * 4u + (row >> 1u)) >> (16u * (row & 1u))) & 0xffffu)`;
-
