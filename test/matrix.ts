@@ -14,6 +14,9 @@ if (asked !== undefined && !['', 'pairs', 'full'].includes(asked)) {
   throw new Error(`${VARIABLE} is ${JSON.stringify(asked)}; expected full, or pairs, which is the default`);
 }
 
+/** Whether all cells are asked for. */
+export const IS_FULL = asked === 'full';
+
 /** The cells to walk: as few as hold every pair of values, or all where LAYERWISE_TEST_MATRIX=full asks for them. */
 export const cellsToTest = <T>(cells: readonly T[], valuesOf: (cell: T) => readonly string[]): readonly T[] =>
-  asked === 'full' ? cells : coverPairs(cells, valuesOf);
+  IS_FULL ? cells : coverPairs(cells, valuesOf);
