@@ -4,9 +4,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { cut, evaluate } from '../../src/api/index.js';
+import { cut, evaluate, heal } from '../../src/api/index.js';
 import { cutHalves, openModel, readLinear } from '../../src/model/index.js';
-import { type CutRecord, parseCutRecord } from '../../src/records/index.js';
+import { type CutRecord, parseCutRecord, readFidelity } from '../../src/records/index.js';
 import type { CutOptions } from '../../src/runs/index.js';
 import { codeOf } from '../checkpoint/make.js';
 import { makeFamily, TEXT_FAMILIES } from '../families.js';
@@ -215,4 +215,28 @@ describe('one small llama', () => {
     expect(await codeOf(cut(options))).toBe(code);
     await expect(readFile(join(options.out, 'config.json'))).rejects.toThrow();
   });
+});
+
+test('a cut is healed towards the dense model, and keeps its widths', { timeout: limit(120_000) }, async () => {
+  const source = await makeFamily(join(folder, 'healed'), 'llama', { blocks: 3 });
+  const { out } = await cut(optionsOf(source, { widths: 'free', multiple: 1, allocation: 'flap', parameters: 0.8 }));
+  const again = { checkpoint: out, dense: source, text: texts.calibration, validation: texts.validation };
+  const healed = await heal({
+    ...again,
+    ...{
+      out: join(folder, 'cut-healed'),
+      tokens: 4000,
+      batch: 256,
+      sequenceLength: LENGTH,
+      greedyTokens: 0,
+      threads: 2,
+    },
+  });
+  const { start, healed: after } = healed.record.scores;
+  const kl = ({ fidelity }: typeof start): number => readFidelity(fidelity!.validation).divergence.mean;
+  expect(kl(after)).toBeLessThan(kl(start));
+  const [narrow, trained] = [await openModel(out), await openModel(healed.out)];
+  expect(new Set(narrow.config.widths.map(({ intermediate }) => intermediate)).size).toBeGreaterThan(1);
+  expect(trained.config.widths).toEqual(narrow.config.widths);
+  expect(await scoreOf(healed.out)).toBeCloseTo(after.perplexity.validation, 6);
 });
