@@ -348,9 +348,9 @@ test('pack: a document, a page, and a file that inspect reads', async () => {
   );
   expect(packed.tasks.setup).toEqual(whole.tasks.setup);
   expect(Object.keys(packed)).toEqual(Object.keys(whole));
-  expect(await layerwise('evaluate', out, ...words, '--device', 'webgpu')).toMatchObject({
+  expect(await layerwise('evaluate', out, ...words, '--device', 'cuda')).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('--device: a .lw file runs on the cpu, got webgpu'),
+    stderr: expect.stringMatching(/--device: expected .*cpu.*, got "cuda"/),
   });
   expect(await layerwise('pack', model, '--out', out)).toMatchObject({
     code: 2,
