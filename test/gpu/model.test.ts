@@ -78,12 +78,12 @@ describe.skipIf(!gpu)('perplexity', () => {
   // The bits of every kernel are judged in linear.test.ts, so a few whole models are enough unless all are asked for.
   const few = [
     ['int4 dense', 'int4', all, encodeDense],
-    ['int2 dense', 'int2', all, encodeDense],
     ['int8 12:16', 'int8', largest(12, 16), encodeFixedTiles],
   ] as const;
   const others = [
     ['int8 dense', 'int8', all, encodeDense],
     ['int3 dense', 'int3', all, encodeDense],
+    ['int2 dense', 'int2', all, encodeDense],
     ['int4 12:16', 'int4', largest(12, 16), encodeFixedTiles],
     ['int4 8:16 with masks', 'int4', largest(8, 16), encodeMaskedTiles],
     ['int8 unstructured', 'int8', largest(88, 128), encodeSortedTiles],
@@ -133,8 +133,8 @@ describe.skipIf(!gpu)('what goes wrong has a name', () => {
 
   test('weights in several shards give the same numbers', async () => {
     const weights = await relay(await packDemo('int8'), all, encodeDense);
-    const whole = await perplexity(gpu!.backend(), weights, 2);
-    expect(await perplexity(gpu!.backend(2 ** 20), weights, 2)).toBe(whole);
+    const whole = await perplexity(gpu!.backend(), weights, 1);
+    expect(await perplexity(gpu!.backend(2 ** 20), weights, 1)).toBe(whole);
   });
 
   test('a device that is lost: every step after it, by name', async () => {
