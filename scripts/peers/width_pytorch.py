@@ -92,7 +92,7 @@ def moments(widths, windows):
     def watch(into):
         def hook(_, inputs):
             x = inputs[0].reshape(-1, inputs[0].shape[-1]).double()
-            into += torch.stack([x.sum(0), (x * x).sum(0)])
+            into.add_(torch.stack([x.sum(0), (x * x).sum(0)]))
 
         return hook
 
