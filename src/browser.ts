@@ -1,5 +1,5 @@
-// The door of a page: a packed model (.lw) from its bytes, run by the thread that opens it. Nothing that is reached from
-// here needs Node, which test/architecture.test.ts sees to.
+// The door of a page: a packed model (.lw) from its bytes, run by the thread that opens it or on the GPU. Nothing that is
+// reached from here needs Node, which test/architecture.test.ts sees to.
 
 export {
   CheckpointError,

@@ -1,6 +1,6 @@
 // Widths that differ from block to block: [heads, key-value heads, width of the MLP], shared heads and odd widths among them.
 
-import { FAMILY_CONFIGS } from './families.js';
+import { FAMILY_CONFIGS, makeFamily } from './families.js';
 
 /** For three blocks with heads of 8. */
 export const UNEVEN = [
@@ -25,3 +25,7 @@ export function unevenConfig(family: string): Readonly<Record<string, unknown>> 
     ? { ...config, text_config: { ...config.text_config, ...widths } }
     : { ...config, ...widths };
 }
+
+/** A tiny LLaMA with such blocks. */
+export const makeUneven = (dir: string): Promise<string> =>
+  makeFamily(dir, 'llama', { config: unevenConfig('llama'), blocks: 3 });

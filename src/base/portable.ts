@@ -3,6 +3,7 @@ export {
   CheckpointError,
   InternalError,
   LayerwiseError,
+  messageOf,
   NumericError,
   OptionError,
   RemoteError,

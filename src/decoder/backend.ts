@@ -1,5 +1,5 @@
 // Who runs a program: a backend has the weights, the caches of keys and values, and the buffers, wherever it likes. Nothing
-// above it knows an address. WebAssembly in host memory (wasm/) is the one there is.
+// above it knows an address. There are two: WebAssembly in host memory (wasm/), and WebGPU (webgpu/).
 
 import type { PackedModel } from '../packed/portable.js';
 import type { Program } from './program.js';

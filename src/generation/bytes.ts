@@ -1,4 +1,4 @@
-// Opens a packed model from its bytes and runs it on the calling thread: the entry point for a page.
+// Opens a packed model from its bytes and runs it on the calling thread or the GPU: the entry point for a page.
 
 import { type AloneOptions, type OpenDecoder, openDecoderAlone } from '../decoder/portable.js';
 import { openPackedBytes, type PackedBytes, type PackedFile } from '../packed/portable.js';
@@ -13,8 +13,8 @@ export type BytesOptions = AloneOptions & {
 
 /**
  * Opens a .lw file for token ids: ids in, logits out.
- * @throws as `openPackedBytes`; OptionError E_OPTION_POSITIONS; ResourceError E_RESOURCE_MEMORY, E_RESOURCE_KERNELS;
- * CheckpointError, UnsupportedError
+ * @throws as `openPackedBytes`; OptionError E_OPTION_POSITIONS; ResourceError E_RESOURCE_MEMORY, E_RESOURCE_KERNELS,
+ * E_RESOURCE_DEVICE; CheckpointError, UnsupportedError
  */
 export const openBytes = (bytes: PackedBytes, options: BytesOptions = {}): Promise<OpenDecoder> =>
   withPacked(bytes, options, (packed) => openDecoderAlone(packed, options));

@@ -31,8 +31,6 @@ type GpuModule = { readonly label: string };
 export type GpuLimits = {
   readonly maxBufferSize: number;
   readonly maxStorageBufferBindingSize: number;
-  readonly maxComputeWorkgroupsPerDimension: number;
-  readonly maxComputeInvocationsPerWorkgroup: number;
   readonly maxComputeWorkgroupStorageSize: number;
 };
 

@@ -1,19 +1,15 @@
 // A WebGPU device, and what can go wrong with it as errors with a next step: no WebGPU, no adapter, memory that is refused,
 // a device that is lost. Nothing here needs Node; node.ts finds the way in there.
 
-import { InternalError, ResourceError } from '../base/portable.js';
+import { InternalError, messageOf, ResourceError } from '../base/portable.js';
 import { type GpuBuffer, type GpuDevice, type GpuEntry, MAP_READ, USAGE } from './api.js';
-
-export type GpuOptions = {
-  /** Threads of a workgroup: a power of two, 32 to 256. Defaults to 128, and to 32 on software adapters, where barriers of more are slow. */
-  readonly workgroup?: number | undefined;
-};
 
 /** An open device. Every method throws `E_RESOURCE_DEVICE` once the device is lost. */
 export interface Gpu {
   readonly device: GpuDevice;
   /** The adapter as its driver describes it. */
   readonly name: string;
+  /** Threads of a workgroup. */
   readonly workgroup: number;
   /** The most bytes of a buffer that a kernel can read. */
   readonly largestBuffer: number;
@@ -35,8 +31,13 @@ const LARGEST_SHARD = 2 ** 30;
 export const deviceError = (what: string, cause?: unknown): ResourceError =>
   new ResourceError('E_RESOURCE_DEVICE', `The webgpu device failed: ${what}`, { device: 'webgpu' }, { cause });
 
-/** Opens the fastest adapter. @throws ResourceError E_RESOURCE_DEVICE where there is none; OptionError never */
-export async function openGpu(entry: GpuEntry | undefined, options: GpuOptions = {}): Promise<Gpu> {
+const failureLater = (error: unknown): Promise<ResourceError> =>
+  new Promise((resolve) => {
+    setTimeout(() => resolve(deviceError(`${messageOf(error)}.`, error)), LOSS_DELAY);
+  });
+
+/** Opens the fastest adapter. @throws ResourceError E_RESOURCE_DEVICE where there is none */
+export async function openGpu(entry: GpuEntry | undefined): Promise<Gpu> {
   if (!entry) {
     throw deviceError('this browser has no navigator.gpu. Use one with WebGPU, on HTTPS or localhost, or the cpu.');
   }
@@ -49,17 +50,16 @@ export async function openGpu(entry: GpuEntry | undefined, options: GpuOptions =
     .catch((error: unknown) => {
       throw deviceError(`the adapter gives no device (${String(error)}). Restart the program, or use the cpu.`, error);
     });
-  return wrap(
-    device,
-    [adapter.info.vendor, adapter.info.architecture, adapter.info.description].join(' ').trim(),
-    options,
-  );
+  const { vendor, architecture, description } = adapter.info;
+  return wrap(device, [vendor, architecture, description].join(' ').trim());
 }
 
+/** Adapters on which barriers of many threads are slow. */
 const SOFTWARE = /swiftshader|llvmpipe/i;
+/** How long a loss may be told after what failed because of it, in milliseconds. */
+const LOSS_DELAY = 1000;
 
-function wrap(device: GpuDevice, name: string, options: GpuOptions): Gpu {
-  const { workgroup = SOFTWARE.test(name) ? 32 : 128 } = options;
+function wrap(device: GpuDevice, name: string): Gpu {
   let closed = false;
   let lost: ResourceError | undefined;
   const loss = device.lost.then(({ message }) => {
@@ -73,14 +73,16 @@ function wrap(device: GpuDevice, name: string, options: GpuOptions): Gpu {
       loss.then((error) => ({ error })),
     ]);
     if ('value' in end && !lost) return end.value;
-    // A map is rejected a moment before the loss itself is told.
-    throw lost ?? ('error' in end && end.error instanceof ResourceError ? end.error : await loss);
+    if (lost) throw lost;
+    const { error } = end as { readonly error: unknown };
+    // A map is rejected a moment before the loss itself is told; what fails without one is told as it is.
+    throw error instanceof ResourceError ? error : await Promise.race([loss, failureLater(error)]);
   };
   const { limits } = device;
   const gpu: Gpu = {
     device,
     name,
-    workgroup,
+    workgroup: SOFTWARE.test(name) ? 32 : 128,
     largestBuffer: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize, LARGEST_SHARD),
     allocate: async (bytes, usage, what) => {
       if (lost) throw lost;

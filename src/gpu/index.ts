@@ -1,2 +1,13 @@
 export { openGpuInNode } from './node.js';
-export { type Gpu, KERNEL_DATA, linearGroups, linearKernel, PARAMETERS, USAGE } from './portable.js';
+export {
+  type Gpu,
+  head,
+  KERNEL_DATA,
+  kernelLayout,
+  linearGroups,
+  linearKernel,
+  main,
+  PARAMETER_BYTES,
+  parameterWords,
+  USAGE,
+} from './portable.js';

@@ -3,17 +3,17 @@
 
 import { messageOf } from '../base/index.js';
 import type { GpuEntry } from './api.js';
-import { deviceError, type Gpu, type GpuOptions, openGpu } from './device.js';
+import { deviceError, type Gpu, openGpu } from './device.js';
 
 let kept: Promise<GpuEntry> | undefined;
 
 /** @throws ResourceError E_RESOURCE_DEVICE where the package or an adapter is missing */
-export async function openGpuInNode(options: GpuOptions = {}): Promise<Gpu> {
+export async function openGpuInNode(): Promise<Gpu> {
   kept ??= load();
   kept.catch(() => {
     kept = undefined;
   });
-  return openGpu(await kept, options);
+  return openGpu(await kept);
 }
 
 async function load(): Promise<GpuEntry> {

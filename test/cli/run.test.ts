@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/cli/index.js';
 import { startHost } from '../engine/webgpu.js';
 import { makeFamily } from '../families.js';
+import { firstAdapter } from '../gpu-process.js';
 import { limit } from '../scale.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -454,16 +455,9 @@ describe('prune', () => {
 
   // A software adapter computes on the CPU, and slowly.
   test('on WebGPU it comes to the CPU’s perplexity', { timeout: limit(240_000) }, async (context) => {
-    const chromium = '/usr/lib/chromium';
-    const software = { VK_ICD_FILENAMES: `${chromium}/vk_swiftshader_icd.json`, LD_LIBRARY_PATH: chromium };
-    let environment: Readonly<Record<string, string>> | undefined;
-    for (const one of [{}, software]) {
-      environment ??= await startHost(one).then(
-        (host) => host.close().then(() => one),
-        () => undefined,
-      );
-    }
-    if (!environment) return context.skip('no WebGPU adapter, and no software one');
+    const started = await firstAdapter((one) => startHost(one).then((host) => host.close().then(() => one)));
+    if (!('found' in started)) return context.skip('no WebGPU adapter, and no software one');
+    const environment = started.found;
     const words = (device: string): string[] => [
       ...['prune', model, '--sparsity', '0.5', '--beta', '0.01', '--calibration', texts.calibration],
       ...['--validation', texts.validation, '--device', device, '--out', join(dir, device), '--json', ...SMALL],

@@ -7,21 +7,20 @@ import { lowerModel } from '../../src/decoder/lower.js';
 import { describeTensors, openModel } from '../../src/model/index.js';
 import { type PackSettings, packInMemory } from '../../src/packed/index.js';
 import { makeDir } from '../checkpoint/make.js';
-import { makeFamily } from '../families.js';
 import { furthest, goldenDir, readGolden } from '../model/golden.js';
 import { LOGITS } from '../tolerances.js';
-import { unevenConfig } from '../uneven.js';
+import { makeUneven } from '../uneven.js';
 import { EXACT, INT8 } from './make.js';
 
 /** LLaMA whose blocks have unequal widths: no golden checkpoint, and its caches differ from block to block. */
 const UNEVEN = 'uneven';
-const makeUneven = async (): Promise<string> =>
-  await makeFamily(await makeDir(), 'llama', { config: unevenConfig('llama'), blocks: 3 });
 
 type Opened = { readonly session: DecodeSession; readonly vocabulary: number };
 
 async function open(backend: DecodeBackend, name: string, settings: PackSettings, limits: Limits): Promise<Opened> {
-  const { checkpoint, config, tensorNames } = await openModel(name === UNEVEN ? await makeUneven() : goldenDir(name));
+  const { checkpoint, config, tensorNames } = await openModel(
+    name === UNEVEN ? await makeUneven(await makeDir()) : goldenDir(name),
+  );
   const packed = await packInMemory({ checkpoint, tensors: describeTensors(config, tensorNames) }, settings, silent);
   const program = lowerModel(config, tensorNames, (weight) => packed.tensors.get(weight)!.layout.values !== 'f32');
   const session = await backend.open(program, packed, limits);

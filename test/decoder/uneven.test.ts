@@ -9,8 +9,7 @@ import { openDecoderAlone } from '../../src/decoder/index.js';
 import { describeTensors, openModel } from '../../src/model/index.js';
 import { openPackedBytes, writePacked } from '../../src/packed/index.js';
 import { makeDir } from '../checkpoint/make.js';
-import { makeFamily } from '../families.js';
-import { unevenConfig } from '../uneven.js';
+import { makeUneven } from '../uneven.js';
 import { decodeAll, EXACT, INT8, openCheckpoint } from './make.js';
 
 const kernels = await readFile(fileURLToPath(new URL('../../dist/kernels/runtime-single.wasm', import.meta.url)));
@@ -18,7 +17,7 @@ const tokens = Array.from({ length: 24 }, (_, i) => (i * 37) % 256);
 
 let dir: string;
 beforeAll(async () => {
-  dir = await makeFamily(await makeDir(), 'llama', { config: unevenConfig('llama'), blocks: 3 });
+  dir = await makeUneven(await makeDir());
 });
 
 test.each([

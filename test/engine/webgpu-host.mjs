@@ -1,5 +1,5 @@
 // A process of its own for the WebGPU provider: the driver is found through environment variables that must be set before
-// a process begins, and a driver that crashes takes only this process along. Spoken to by webgpu.ts.
+// a process begins, and a driver that crashes takes only this process along. Spoken to by webgpu.ts through gpu-process.ts.
 
 import { createOrtEngine } from '../../dist/engine/index.js';
 
@@ -16,9 +16,9 @@ const acts = {
 
 process.on('message', async (request) => {
   try {
-    process.send({ call: request.call, result: await acts[request.kind](request) });
+    process.send({ id: request.id, result: await acts[request.kind](request) });
   } catch (error) {
-    process.send({ call: request.call, failure: { code: error.code, message: error.message } });
+    process.send({ id: request.id, failure: { code: error.code, message: error.message } });
   }
 });
 process.on('disconnect', () => engine.close().finally(() => process.exit()));

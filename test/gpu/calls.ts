@@ -1,14 +1,15 @@
 // Calls of single kernels with data of a test: where linears and their activations lie in the arena, and the twin's result.
 
 import { type Copies, quantiseKernel } from '../../src/gpu/kernels/elements.js';
-import { linearGroups, linearKernel, readsOf } from '../../src/gpu/kernels/linear.js';
+import { linearGroups, linearKernel } from '../../src/gpu/kernels/linear.js';
+import { readsOf } from '../../src/gpu/kernels/units.js';
 import {
   plainMultiply,
   plainMultiplyQuantised,
   plainQuantise,
   type QuantisedVector,
 } from '../../src/kernels/plain-linear.js';
-import type { EncodedLinear } from '../../src/layouts/index.js';
+import { activationBytes, type EncodedLinear } from '../../src/layouts/index.js';
 import type { KernelCall } from './gpu.js';
 
 const THREADS = 32;
@@ -29,7 +30,7 @@ function place({ parts }: EncodedLinear): { readonly bytes: Uint8Array; readonly
 
 /** int8 of a token in the three orders of `quantiseKernel`, by its definition. */
 export function copiesOf({ q }: QuantisedVector): { packed: Uint32Array; wide: Uint32Array; turned: Uint32Array } {
-  const padded = Math.ceil(q.length / 128) * 128;
+  const padded = activationBytes(q.length);
   const bytes = new Uint8Array(padded);
   bytes.set(new Uint8Array(q.buffer, q.byteOffset, q.length));
   const turned = new Uint8Array(padded);
@@ -72,7 +73,7 @@ export function linearCase(
   const { bytes, at } = place(encoded);
   const room = (first ?? 0) + xs.length + 8;
   const reads = readsOf(layout);
-  const padded = Math.ceil(columns / 128) * 128;
+  const padded = activationBytes(columns);
   const strides = { packedStride: padded / 4, wideStride: padded };
   const width = reads === undefined ? columns : reads === 'wide' ? padded : padded / 4;
   let end = 64;
@@ -102,7 +103,7 @@ export function linearCase(
   });
   return {
     call: {
-      code,
+      code: code(),
       weights: bytes,
       arena,
       cache: new Float32Array(4),
@@ -125,7 +126,7 @@ export function linearCase(
 /** The three copies and the scales of rows of numbers. */
 export function quantiseCase(rows: readonly Float32Array[]) {
   const width = rows[0]!.length;
-  const padded = Math.ceil(width / 128) * 128;
+  const padded = activationBytes(width);
   const all: Copies = { packed: true, wide: true, turned: true };
   const x = 0;
   const packed = align(width * rows.length);
@@ -137,7 +138,7 @@ export function quantiseCase(rows: readonly Float32Array[]) {
   const parameters = { x, xs: width, packed, turned, wide, packedStride: padded / 4, wideStride: padded, scales };
   const { code } = quantiseKernel(THREADS, width, all);
   const call: KernelCall = {
-    code,
+    code: code(),
     weights: new Uint8Array(16),
     arena,
     cache: new Float32Array(4),

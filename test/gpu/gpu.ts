@@ -1,18 +1,10 @@
-// The GPU for tests, in a child process (host.mjs). Uses the machine's own adapter; where there is none, the software one that
-// Debian's chromium package carries (SwiftShader); where there is neither, the reason.
+// The GPU for tests, in a child process (host.mjs): the machine's own adapter or the software one (SwiftShader), or the reason why
+// there is neither.
 
-import { type ChildProcess, fork } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { DecodeBackend } from '../../src/decoder/backend.js';
 import type { Parameters } from '../../src/gpu/kernels/shader.js';
-
-const CHROMIUM = '/usr/lib/chromium';
-const SOFTWARE = `${CHROMIUM}/vk_swiftshader_icd.json`;
-/** Variables with which a process finds the software adapter. */
-export const SOFTWARE_ENVIRONMENT: Readonly<Record<string, string>> = existsSync(SOFTWARE)
-  ? { VK_ICD_FILENAMES: SOFTWARE, LD_LIBRARY_PATH: CHROMIUM }
-  : {};
+import { type Environment, firstAdapter, startGpuProcess } from '../gpu-process.js';
 
 export type KernelCall = {
   readonly code: string;
@@ -33,61 +25,15 @@ export interface TestGpu {
   close(): void;
 }
 
-type Failure = { readonly name: string; readonly code?: string; readonly message: string };
-type Answer = {
-  readonly ready?: string;
-  readonly id?: number;
-  readonly result?: unknown;
-  readonly failure?: Failure;
-};
-
-const toError = ({ name, code, message }: Failure): Error => Object.assign(new Error(message), { name, code });
-
 /** The GPU, or the reason why there is none. */
 export async function startGpu(): Promise<{ readonly gpu: TestGpu } | { readonly reason: string }> {
-  let reason = '';
-  for (const environment of [{}, SOFTWARE_ENVIRONMENT]) {
-    try {
-      return { gpu: await startHost(environment) };
-    } catch (error) {
-      reason = (error as Error).message.replaceAll(/\s+/g, ' ');
-    }
-  }
-  return { reason };
+  const started = await firstAdapter(startHost);
+  return 'found' in started ? { gpu: started.found } : started;
 }
 
-async function startHost(environment: Readonly<Record<string, string>>): Promise<TestGpu> {
-  const child: ChildProcess = fork(fileURLToPath(new URL('./host.mjs', import.meta.url)), {
-    serialization: 'advanced',
-    env: { ...process.env, ...environment },
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    execArgv: [],
-  });
-  const pending = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
-  const name = await new Promise<string>((resolve, reject) => {
-    child.on('message', ({ ready, id, result, failure }: Answer) => {
-      if (ready !== undefined) return resolve(ready);
-      if (id === undefined) {
-        child.disconnect();
-        return reject(toError(failure!));
-      }
-      const { resolve: done, reject: failed } = pending.get(id)!;
-      pending.delete(id);
-      if (failure) failed(toError(failure));
-      else done(result);
-    });
-    child.on('exit', (code, signal) => {
-      const error = new Error(`the process with the GPU ended with ${signal ?? code}`);
-      reject(error);
-      for (const one of pending.values()) one.reject(error);
-    });
-  });
-  let calls = 0;
-  const ask = <T>(request: Record<string, unknown>): Promise<T> =>
-    new Promise<T>((resolve, reject) => {
-      pending.set(calls, { resolve: resolve as (result: unknown) => void, reject });
-      child.send({ ...request, id: calls++ });
-    });
+async function startHost(environment: Environment): Promise<TestGpu> {
+  const file = fileURLToPath(new URL('./host.mjs', import.meta.url));
+  const { child, name, ask } = await startGpuProcess(file, environment);
   return {
     name,
     run: (call) => ask({ kind: 'kernel', call }),

@@ -26,8 +26,9 @@ import {
 import { describeTensors, openModel } from '../../src/model/index.js';
 import { packInMemory } from '../../src/packed/index.js';
 import { loadTokenizer } from '../../src/text/index.js';
+import { SOFTWARE_ENVIRONMENT } from '../gpu-process.js';
 import { IS_FULL } from '../matrix.js';
-import { SOFTWARE_ENVIRONMENT, startGpu } from './gpu.js';
+import { startGpu } from './gpu.js';
 import { largest, relay } from './relaid.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -114,9 +115,8 @@ describe.skipIf(!gpu)('what goes wrong has a name', () => {
   test('a tensor, or a cache, that no buffer of this GPU holds, before anything is read', async () => {
     const packed = await packDemo('f32');
     const program = await programOf(packed);
-    const reads: Weights = { ...packed, readWeightsInto: (target) => packed.readWeightsInto(target) };
     const small = await failure(
-      gpu!.backend(250_000).open(program, reads, { ...limits, tokens: 1, picked: 1, positions: 1 }),
+      gpu!.backend(250_000).open(program, packed, { ...limits, tokens: 1, picked: 1, positions: 1 }),
     );
     expect(small).toMatchObject({
       code: 'E_RESOURCE_MEMORY',

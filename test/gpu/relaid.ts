@@ -2,9 +2,8 @@
 
 import type { Weights } from '../../src/decoder/backend.js';
 import { decodeQuantised, type EncodedLinear, type QuantisedMatrix } from '../../src/layouts/index.js';
+import { paddedBytes } from '../../src/packed/directory.js';
 import { type PackedModel, partOffsets, type TensorEntry } from '../../src/packed/index.js';
-
-const align = (n: number): number => Math.ceil(n / 64) * 64;
 
 /** Of each row and each `group` of its columns the `kept` largest; of equal ones the first. */
 export const largest =
@@ -41,7 +40,7 @@ export async function relay(
       const matrix = decodeQuantised(encoded);
       encoded = encode({ ...matrix, q: thin(matrix) });
     }
-    const size = encoded.parts.reduce((sum, part) => sum + align(part.length), 0);
+    const size = paddedBytes(encoded.layout);
     made.push({ entry: { ...entry, layout: encoded.layout, offset: end, bytes: size }, parts: encoded.parts });
     end += size;
   }

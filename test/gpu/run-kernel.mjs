@@ -4,9 +4,7 @@
 /** Returns the arena afterwards, as numbers of four bytes. */
 export async function runKernel(api, gpu, { code, weights, arena, cache, parameters, x, y }) {
   const { device } = gpu;
-  const { COMPUTE_STAGE, KERNEL_DATA, PARAMETERS, PARAMETER_BYTES, READ_BACK, USAGE } = api;
-  const words = new Uint32Array(PARAMETER_BYTES / 4);
-  for (const [i, name] of PARAMETERS.entries()) words[i] = parameters[name] ?? 0;
+  const { KERNEL_DATA, kernelLayout, parameterWords, READ_BACK, USAGE } = api;
   const fill = async (data, usage) => {
     const buffer = await gpu.allocate(data.byteLength, usage, 'a test');
     if (data.byteLength > 0) device.queue.writeBuffer(buffer, 0, data.buffer, data.byteOffset, data.byteLength);
@@ -18,25 +16,22 @@ export async function runKernel(api, gpu, { code, weights, arena, cache, paramet
     await fill(whole, KERNEL_DATA),
     await fill(arena, KERNEL_DATA),
     await fill(cache, KERNEL_DATA),
-    await fill(words, USAGE.uniform | USAGE.copyTo),
+    await fill(parameterWords(parameters), USAGE.uniform | USAGE.copyTo),
   ];
   const back = await gpu.allocate(arena.byteLength, READ_BACK, 'a test');
   try {
     await gpu.checked(async () => {
-      const types = ['read-only-storage', 'storage', 'storage', 'uniform'];
-      const layout = device.createBindGroupLayout({
-        entries: types.map((type, binding) => ({ binding, visibility: COMPUTE_STAGE, buffer: { type } })),
-      });
+      const layout = kernelLayout(device);
       const module = device.createShaderModule({ code });
       const pipeline = await device.createComputePipelineAsync({
-        layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        layout: layout.pipeline,
         compute: { module, entryPoint: 'main' },
       });
       const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
       const encoder = device.createCommandEncoder();
       const pass = encoder.beginComputePass();
       pass.setPipeline(pipeline);
-      pass.setBindGroup(0, device.createBindGroup({ layout, entries }));
+      pass.setBindGroup(0, device.createBindGroup({ layout: layout.group, entries }));
       pass.dispatchWorkgroups(x, y);
       pass.end();
       encoder.copyBufferToBuffer(buffers[1], 0, back, 0, arena.byteLength);

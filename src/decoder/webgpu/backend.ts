@@ -3,16 +3,16 @@
 
 import { ResourceError } from '../../base/portable.js';
 import {
-  COMPUTE_STAGE,
   type Gpu,
   type GpuBindGroup,
   type GpuBuffer,
   type GpuPipeline,
   KERNEL_DATA,
   type Kernel,
+  kernelLayout,
   PARAMETER_BYTES,
   PARAMETER_STRIDE,
-  PARAMETERS,
+  parameterWords,
   READ_BACK,
   TOKEN_TILES,
   USAGE,
@@ -43,8 +43,6 @@ type Buffers = {
   readonly arena: GpuBuffer;
   readonly parameters: GpuBuffer;
   readonly logits: GpuBuffer;
-  /** Keys or values of a sequence on their way to another. */
-  readonly passing: GpuBuffer;
 };
 
 async function openSession(gpu: Gpu, program: Program, weights: Weights, limits: Limits): Promise<DecodeSession> {
@@ -67,18 +65,25 @@ async function openSession(gpu: Gpu, program: Program, weights: Weights, limits:
       return new Float32Array(numbers ?? new ArrayBuffer(0));
     },
     fork: async (from, to, positions) => {
-      const encoder = gpu.device.createCommandEncoder();
-      for (const [block, cache] of positions === 0 ? [] : buffers.caches.entries()) {
-        const row = 4 * program.widths[block]!.kvHeads * program.headDim;
-        const room = limits.positions * row;
-        const bytes = positions * row;
-        for (const base of [0, limits.sequences * room]) {
-          encoder.copyBufferToBuffer(cache, base + from * room, buffers.passing, 0, bytes);
-          encoder.copyBufferToBuffer(buffers.passing, 0, cache, base + to * room, bytes);
+      if (positions === 0) return;
+      const rows = program.widths.map(({ kvHeads }) => 4 * kvHeads * program.headDim);
+      // A buffer cannot be copied into itself: keys or values of a block pass through this one.
+      const passing = await gpu.allocate(positions * Math.max(...rows), KERNEL_DATA, 'a sequence');
+      try {
+        const encoder = gpu.device.createCommandEncoder();
+        for (const [block, cache] of buffers.caches.entries()) {
+          const room = limits.positions * rows[block]!;
+          const bytes = positions * rows[block]!;
+          for (const base of [0, limits.sequences * room]) {
+            encoder.copyBufferToBuffer(cache, base + from * room, passing, 0, bytes);
+            encoder.copyBufferToBuffer(passing, 0, cache, base + to * room, bytes);
+          }
         }
+        await gpu.checked(() => gpu.device.queue.submit([encoder.finish()]));
+        await gpu.finish();
+      } finally {
+        passing.destroy();
       }
-      await gpu.checked(() => gpu.device.queue.submit([encoder.finish()]));
-      await gpu.finish();
     },
     measureBandwidth: () => measureBandwidth(gpu, buffers.shards),
     close: async () => gpu.close(),
@@ -89,25 +94,20 @@ async function allocate(
   gpu: Gpu,
   program: Program,
   { shards, arenaBytes, cacheBytes }: Placement,
-  { picked, positions }: Limits,
+  { picked }: Limits,
   count: number,
 ): Promise<Buffers> {
-  const widest = Math.max(...program.widths.map(({ kvHeads }) => kvHeads));
   const all = async (sizes: readonly number[], what: string): Promise<GpuBuffer[]> => {
     const made: GpuBuffer[] = [];
     for (const bytes of sizes) made.push(await gpu.allocate(bytes, KERNEL_DATA, what));
     return made;
   };
   return {
-    shards: await all(
-      shards.map(({ bytes }) => bytes),
-      'weights',
-    ),
+    shards: await all(shards, 'weights'),
     caches: await all(cacheBytes, 'keys and values'),
     arena: await gpu.allocate(arenaBytes, KERNEL_DATA, 'activations'),
     parameters: await gpu.allocate(count * PARAMETER_STRIDE, USAGE.uniform | USAGE.copyTo, 'parameters'),
     logits: await gpu.allocate(4 * picked * program.vocabulary, READ_BACK, 'logits'),
-    passing: await gpu.allocate(4 * positions * widest * program.headDim, KERNEL_DATA, 'a sequence'),
   };
 }
 
@@ -123,8 +123,7 @@ async function upload(
   const bytes = reserve(weights.weightBytes);
   await weights.readWeightsInto(bytes);
   for (const { shard, parts, offset, bytes: size } of placement.tensors.values()) {
-    const count = Math.min(size, bytes.byteLength - offset);
-    device.queue.writeBuffer(shards[shard]!, 4 * parts[0]!, bytes.buffer, offset, count);
+    device.queue.writeBuffer(shards[shard]!, 4 * parts[0]!, bytes.buffer, offset, size);
   }
   for (const [name, { at, offset, count }] of placement.vectors) {
     const vector = new Float32Array(bytes.buffer, offset, count).slice();
@@ -138,10 +137,10 @@ async function upload(
   }
 }
 
-/** Memory for the weights while they are uploaded, to whole numbers of four bytes. @throws ResourceError E_RESOURCE_MEMORY */
+/** Memory for the weights while they are uploaded. @throws ResourceError E_RESOURCE_MEMORY */
 function reserve(bytes: number): Uint8Array<ArrayBuffer> {
   try {
-    return new Uint8Array(Math.ceil(bytes / 64) * 64);
+    return new Uint8Array(bytes);
   } catch (cause) {
     const message = `weights: this machine has no room for ${bytes} bytes, through which they go to the GPU. Free memory, or pack the model smaller.`;
     throw new ResourceError('E_RESOURCE_MEMORY', message, { bytes }, { cause });
@@ -151,13 +150,13 @@ function reserve(bytes: number): Uint8Array<ArrayBuffer> {
 function parametersOf(dispatches: readonly Dispatch[]): ArrayBuffer {
   const words = new Uint32Array((dispatches.length * PARAMETER_STRIDE) / 4);
   for (const [i, { parameters }] of dispatches.entries()) {
-    for (const [j, name] of PARAMETERS.entries()) words[(i * PARAMETER_STRIDE) / 4 + j] = parameters[name] ?? 0;
+    words.set(parameterWords(parameters), (i * PARAMETER_STRIDE) / 4);
   }
   return words.buffer;
 }
 
 function stepData({ positionOffset }: Program, { step }: Placement, rows: StepRows): ArrayBuffer {
-  const words = new Int32Array(step.count - step.at);
+  const words = new Int32Array(step.end - step.at);
   const put = (at: number, numbers: readonly number[]): void => words.set(numbers, at - step.at);
   put(step.at, [rows.tokens.length, rows.picks.length]);
   put(step.ids, rows.tokens);
@@ -172,8 +171,9 @@ function stepData({ positionOffset }: Program, { step }: Placement, rows: StepRo
   return words.buffer;
 }
 
-/** The index in TOKEN_TILES of the smallest tile that has room for so many rows, or the largest. */
-const tileFor = (rows: number): number => {
+/** Which of a dispatch's kernels: the smallest tile that has room for so many rows, or the largest. */
+const tileOf = ({ y }: Dispatch, rows: number): number => {
+  if (y !== 'tiles') return 0;
   const found = TOKEN_TILES.findIndex((tile) => tile >= rows);
   return found < 0 ? TOKEN_TILES.length - 1 : found;
 };
@@ -184,16 +184,7 @@ type Encode = (rows: StepRows, logitsAt: number, logitBytes: number) => Promise<
 /** Submits a step: all dispatches in one pass, then the copy of its logits. Pipelines are made when first needed. */
 async function createEncoder(gpu: Gpu, dispatches: readonly Dispatch[], buffers: Buffers): Promise<Encode> {
   const { device } = gpu;
-  const binding = (i: number, buffer: object): object => ({ binding: i, visibility: COMPUTE_STAGE, buffer });
-  const layout = device.createBindGroupLayout({
-    entries: [
-      binding(0, { type: 'read-only-storage' }),
-      binding(1, { type: 'storage' }),
-      binding(2, { type: 'storage' }),
-      binding(3, { type: 'uniform', hasDynamicOffset: true, minBindingSize: PARAMETER_BYTES }),
-    ],
-  });
-  const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
+  const layout = kernelLayout(device, true);
   const groups = new Map<string, GpuBindGroup>();
   const groupOf = ({ shard, block }: Dispatch): GpuBindGroup => {
     const key = `${shard} ${block}`;
@@ -206,42 +197,49 @@ async function createEncoder(gpu: Gpu, dispatches: readonly Dispatch[], buffers:
       { buffer: buffers.parameters, size: PARAMETER_BYTES },
     ];
     const entries = resources.map((resource, i) => ({ binding: i, resource }));
-    const group = device.createBindGroup({ layout, entries });
+    const group = device.createBindGroup({ layout: layout.group, entries });
     groups.set(key, group);
     return group;
   };
-  const bound = await gpu.checked(() => dispatches.map((one) => ({ ...one, group: groupOf(one) })));
+  const bound = await gpu.checked(() =>
+    dispatches.map((one, i) => ({ ...one, group: groupOf(one), offset: i * PARAMETER_STRIDE })),
+  );
 
   const pipelines = new Map<string, GpuPipeline>();
-  const prepare = async (kernels: readonly Kernel[]): Promise<void> => {
-    const missing = new Map(kernels.filter(({ key }) => !pipelines.has(key)).map((kernel) => [kernel.key, kernel]));
-    if (missing.size === 0) return;
+  const prepare = async (kernels: Iterable<Kernel>): Promise<void> => {
     await gpu.checked(async () => {
-      const made = [...missing.values()].map(async ({ key, code }) => {
-        const module = device.createShaderModule({ code, label: key });
+      const made = [...kernels].map(async ({ key, code }) => {
+        const module = device.createShaderModule({ code: code(), label: key });
         const compute = { module, entryPoint: 'main' };
-        return [key, await device.createComputePipelineAsync({ label: key, layout: pipelineLayout, compute })] as const;
+        const pipeline = await device.createComputePipelineAsync({ label: key, layout: layout.pipeline, compute });
+        return [key, pipeline] as const;
       });
       for (const [key, pipeline] of await Promise.all(made)) pipelines.set(key, pipeline);
     });
   };
 
   return async ({ tokens, picks }, logitsAt, logitBytes) => {
-    const list = bound
-      .filter(({ space }) => space === 'tokens' || picks.length > 0)
-      .map((one, i) => {
-        const rows = (one.space === 'tokens' ? tokens.length : picks.length) * one.perToken;
-        const tile = one.y === 'tiles' ? tileFor(rows) : 0;
-        const y = one.y === 'one' ? 1 : one.y === 'rows' ? rows : Math.ceil(rows / TOKEN_TILES[tile]!);
-        return { ...one, kernel: one.kernels[tile]!, y, offset: i * PARAMETER_STRIDE };
-      });
-    await prepare(list.map(({ kernel }) => kernel));
+    const rowsOf = ({ space, perToken }: Dispatch): number =>
+      (space === 'tokens' ? tokens.length : picks.length) * perToken;
+    const missing = new Map<string, Kernel>();
+    for (const one of bound) {
+      const rows = rowsOf(one);
+      const kernel = one.kernels[tileOf(one, rows)]!;
+      if (rows > 0 && !pipelines.has(kernel.key)) missing.set(kernel.key, kernel);
+    }
+    if (missing.size > 0) await prepare(missing.values());
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    for (const { kernel, group, offset, x, y } of list) {
-      pass.setPipeline(pipelines.get(kernel.key)!);
-      pass.setBindGroup(0, group, [offset]);
-      pass.dispatchWorkgroups(x, y);
+    for (const one of bound) {
+      const rows = rowsOf(one);
+      if (rows === 0) continue;
+      const tile = tileOf(one, rows);
+      pass.setPipeline(pipelines.get(one.kernels[tile]!.key)!);
+      pass.setBindGroup(0, one.group, [one.offset]);
+      pass.dispatchWorkgroups(
+        one.x,
+        one.y === 'one' ? 1 : one.y === 'rows' ? rows : Math.ceil(rows / TOKEN_TILES[tile]!),
+      );
     }
     pass.end();
     if (logitBytes > 0) encoder.copyBufferToBuffer(buffers.arena, logitsAt, buffers.logits, 0, logitBytes);

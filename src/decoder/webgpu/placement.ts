@@ -8,8 +8,6 @@ import { partOffsets } from '../../packed/portable.js';
 import type { Limits, Weights } from '../backend.js';
 import type { Operation, Program } from '../program.js';
 
-export type Shard = { readonly bytes: number; readonly tensors: readonly string[] };
-
 export type Integers = {
   readonly packed: number;
   readonly turned: number;
@@ -21,7 +19,8 @@ export type Integers = {
 };
 
 export type Placement = {
-  readonly shards: readonly Shard[];
+  /** Bytes of each shard. */
+  readonly shards: readonly number[];
   /** A tensor of a shard: its parts, in numbers of four bytes from the shard's start, and where it is in the file. */
   readonly tensors: ReadonlyMap<string, PlacedTensor>;
   /** Vectors of norms and biases, which are in the arena. */
@@ -37,7 +36,8 @@ export type Placement = {
     readonly places: number;
     readonly sequences: number;
     readonly picks: number;
-    readonly count: number;
+    /** Where they end. */
+    readonly end: number;
   };
   readonly routes: { readonly starts: number; readonly tokens: number; readonly rows: number; readonly shares: number };
   readonly arenaBytes: number;
@@ -72,12 +72,18 @@ export function place(program: Program, weights: Weights, limits: Limits, larges
   const most = Math.max(tokens, picked);
   const rows = (index: number, head: number, perToken: number): number =>
     (index < head ? tokens : picked) * perToken + SPARE;
-  const at = take(2);
-  const [ids, places, places2, owners, picks] = Array.from({ length: 5 }, () => take(most));
+  const step = {
+    at: take(2),
+    ids: take(most),
+    positions: take(most),
+    places: take(most),
+    sequences: take(most),
+    picks: take(most),
+    end,
+  };
   const copies = copiesOf(program, weights);
   const experts = Math.max(0, ...mixturesOf(program).map((one) => one.experts));
   const routed = most * Math.max(1, ...mixturesOf(program).map((one) => one.perToken));
-  const step = { at, ids: ids!, positions: places!, places: places2!, sequences: owners!, picks: picks!, count: end };
   const placed = {
     step,
     routes: { starts: take(experts + 1), tokens: take(routed), rows: take(routed), shares: take(routed) },
@@ -154,23 +160,18 @@ function shard(program: Program, weights: Weights, largest: number): Pick<Placem
       return one.kind === 'look' ? [one.table] : [];
     }),
   );
-  const shards: { bytes: number; tensors: string[] }[] = [];
+  const shards: number[] = [];
   const tensors = new Map<string, PlacedTensor>();
   for (const entry of weights.tensors.values()) {
     if (!used.has(entry.name)) continue;
-    const offsets = partOffsets(entry);
-    const bytes = align(offsets.at(-1)! + entry.layout.parts.at(-1)!.bytes - entry.offset);
-    requireRoom(`tensor ${entry.name}`, bytes, largest);
-    let last = shards.at(-1);
-    if (!last || last.bytes + bytes > largest) {
-      last = { bytes: 0, tensors: [] };
-      shards.push(last);
-    }
-    const base = last.bytes - entry.offset;
-    const parts = offsets.map((offset) => (base + offset) / 4);
-    tensors.set(entry.name, { layout: entry.layout, shard: shards.length - 1, parts, offset: entry.offset, bytes });
-    last.bytes += bytes;
-    last.tensors.push(entry.name);
+    const { name, layout, offset, bytes } = entry;
+    requireRoom(`tensor ${name}`, bytes, largest);
+    if (shards.length === 0 || shards.at(-1)! + bytes > largest) shards.push(0);
+    const shard = shards.length - 1;
+    const base = shards[shard]! - offset;
+    const parts = partOffsets(entry).map((part) => (base + part) / 4);
+    tensors.set(name, { layout, shard, parts, offset, bytes });
+    shards[shard]! += bytes;
   }
   return { shards, tensors };
 }

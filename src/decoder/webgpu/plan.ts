@@ -2,7 +2,6 @@
 // its weights), its places, and how its workgroups follow from the rows of a step. Their order is the program's; between two
 // dispatches WebGPU makes writes visible.
 
-import { UnsupportedError } from '../../base/portable.js';
 import {
   activateKernel,
   addKernel,
@@ -51,7 +50,7 @@ type Context = {
   readonly block: number;
 };
 
-/** The dispatches of a step; those of the head come last, and `space` says which they are. @throws UnsupportedError E_UNSUPPORTED_DECODER */
+/** The dispatches of a step; `space` says which are the head's, of picked tokens. */
 export function planDispatches(
   program: Program,
   placement: Placement,
@@ -87,7 +86,8 @@ function dispatchesOf(context: Context, operation: Operation): readonly Dispatch
     case 'gather':
       return [wide(context, pickKernel(threads, operation.x.width), operation, operation.y, { a: routes.tokens })];
     case 'experts':
-      return experts(context, operation);
+      // An expert has at most all tokens of a step; those of its workgroups that have none end at once.
+      return operation.weights.map((weight, expert) => multiply(context, operation, weight, { expert }));
     case 'combine': {
       const { perToken } = context.program.buffers[operation.x.buffer]!;
       const own = { wide: routes.rows, turned: routes.shares };
@@ -125,15 +125,8 @@ function dispatchesOf(context: Context, operation: Operation): readonly Dispatch
     case 'add':
       return [wide(context, addKernel(threads, operation.x.width), operation, operation.x)];
     default:
-      return refuse(operation);
+      return operation satisfies never;
   }
-}
-
-/** For operations that a later program may have. */
-function refuse(operation: never): never {
-  const { kind } = operation as { readonly kind: string };
-  const message = `The decoder on the GPU has no ${kind}. Run this model with --device cpu.`;
-  throw new UnsupportedError('E_UNSUPPORTED_DECODER', message, { kind });
 }
 
 const at = ({ placement }: Context, { buffer, offset }: Value): number => placement.buffers[buffer]! + offset;
@@ -184,56 +177,37 @@ function norm(context: Context, operation: OperationOf<'norm'>): Dispatch {
   return perRow(context, normKernel(threads, shape), x, heads, { ...from(context, x), ...to(context, y), ...more });
 }
 
-/** Where a weight's parts are, for the kernel of its layout: scales are the last of integers. */
-function weightParameters(context: Context, name: string): Parameters {
-  const { layout, parts } = context.placement.tensors.get(name)!;
-  const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = parts;
-  return { w0, w1, w2, w3, s: layout.values === 'f32' ? 0 : parts.at(-1)! };
-}
+type Product = Pick<OperationOf<'linear'>, 'x' | 'q' | 'y'>;
+/** What a product has beside its weight: a bias and what it is added to, or the expert whose rows it takes. */
+type Beside = Partial<Pick<OperationOf<'linear'>, 'bias' | 'addTo'>> & { readonly expert?: number };
 
-function linear(context: Context, { x, q, y, weight, bias, addTo }: OperationOf<'linear'>): Dispatch {
+const linear = (context: Context, operation: OperationOf<'linear'>): Dispatch =>
+  multiply(context, operation, operation.weight, { bias: operation.bias, addTo: operation.addTo });
+
+function multiply(context: Context, { x, q, y }: Product, weight: string, { bias, addTo, expert }: Beside): Dispatch {
   const { placement, threads, space, block } = context;
-  const { layout, shard } = placement.tensors.get(weight)!;
-  const shape = { layout, threads, bias: bias !== undefined, adds: addTo !== undefined, expert: false };
+  const { layout, parts, shard } = placement.tensors.get(weight)!;
+  const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = parts;
+  const shape = { layout, threads, bias: bias !== undefined, adds: addTo !== undefined, expert: expert !== undefined };
   return {
     kernels: TOKEN_TILES.map((tokens) => linearKernel({ ...shape, tokens })),
     parameters: {
       ...from(context, x),
       ...to(context, y),
-      ...weightParameters(context, weight),
+      // Scales are the last part of integers.
+      ...{ w0, w1, w2, w3, s: layout.values === 'f32' ? 0 : parts.at(-1)! },
       ...(q === undefined ? {} : integers(context, q)),
       ...(bias === undefined ? {} : { bias: placement.vectors.get(bias)!.at }),
       ...(addTo ? { a: at(context, addTo), as: stride(context, addTo) } : {}),
-      count: placement.step.at + (space === 'tokens' ? 0 : 1),
+      ...(expert === undefined
+        ? { count: placement.step.at + (space === 'tokens' ? 0 : 1) }
+        : { expert: placement.routes.starts + expert }),
     },
     ...{ shard, block, space },
     perToken: 1,
     x: linearGroups(layout),
     y: 'tiles',
   };
-}
-
-/** An expert has at most all tokens of a step; those of its workgroups that have none end at once. */
-function experts(context: Context, { x, q, y, weights }: OperationOf<'experts'>): readonly Dispatch[] {
-  const { placement, threads, space, block } = context;
-  return weights.map((weight, expert) => {
-    const { layout, shard } = placement.tensors.get(weight)!;
-    const shape = { layout, threads, bias: false, adds: false, expert: true };
-    return {
-      kernels: TOKEN_TILES.map((tokens) => linearKernel({ ...shape, tokens })),
-      parameters: {
-        ...from(context, x),
-        ...to(context, y),
-        ...weightParameters(context, weight),
-        ...(q === undefined ? {} : integers(context, q)),
-        expert: placement.routes.starts + expert,
-      },
-      ...{ shard, block, space },
-      perToken: 1,
-      x: linearGroups(layout),
-      y: 'tiles' as const,
-    };
-  });
 }
 
 function route(context: Context, { logits, mixture }: OperationOf<'route'>): readonly Dispatch[] {

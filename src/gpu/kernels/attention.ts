@@ -35,7 +35,7 @@ export function rotateKernel(
     : `p.y + r * p.ys + h * ${size}u`;
   return {
     key: ['rotate', threads, JSON.stringify({ ...shape, store })].join(' '),
-    code: `${head()}${main(threads)}
+    code: () => `${head()}${main(threads)}
   let h = gid.x / ${size}u;
   let i = gid.x % ${size}u;
   let r = wg.y;
@@ -69,12 +69,10 @@ export function attendKernel(threads: number, shape: AttendShape): Kernel {
   const values = sequences * positions * stride;
   const own = Array.from({ length: Math.ceil(size / threads) }, (_, k) => k);
   const at = (k: number): string => `lid + ${k * threads}u`;
-  const max = (a: string, b: string): string => `max(${a}, ${b})`;
-  const sum = (a: string, b: string): string => `${a} + ${b}`;
   const score = cap > 0 ? `${cap}f * tanh(clamp(d * ${scale}f / ${cap}f, -15f, 15f))` : `d * ${scale}f`;
   return {
     key: ['attend', threads, JSON.stringify(shape)].join(' '),
-    code: `${head()}var<workgroup> part: array<f32, ${threads}>;
+    code: () => `${head()}var<workgroup> part: array<f32, ${threads}>;
 var<workgroup> scores: array<f32, ${CHUNK}>;
 var<workgroup> place: vec2u;
 ${main(threads)}
@@ -97,12 +95,12 @@ ${main(threads)}
       for (var i = 0u; i < ${size}u; i++) { d += F(q + i) * C[k + i]; }
       scores[t] = ${score};
       acc = max(acc, scores[t]);
-    }${reduce(threads, max)}
+    }${reduce(threads, 'max')}
     let before = most;
     most = max(most, part[0]);
     workgroupBarrier();
     acc = 0f;
-    for (var t = lid; t < count; t += ${threads}u) { scores[t] = exp(scores[t] - most); acc += scores[t]; }${reduce(threads, sum)}
+    for (var t = lid; t < count; t += ${threads}u) { scores[t] = exp(scores[t] - most); acc += scores[t]; }${reduce(threads, 'sum')}
     let keep = exp(before - most);
     total = total * keep + part[0];
     ${own

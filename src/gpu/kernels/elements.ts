@@ -1,15 +1,14 @@
-// Kernels between products: norms, quantised activations, activations, rotation, rows of tables, sums. A row is
+// Kernels between products: norms, quantised activations, activations, rows of tables, sums. A row is
 // wg.y or gid.y. Twins: kernels/plain-decoder.ts, and `plainQuantise`, whose bits `quantise` gives where the driver divides
 // as IEEE 754 says (WGSL allows 2.5 units in the last place).
 
-import { denseRowBytes, type LinearLayout, scaleGroups } from '../../layouts/portable.js';
+import { activationBytes, denseRowBytes, type LinearLayout, scaleGroups } from '../../layouts/portable.js';
 import type { Activation } from './names.js';
 import { HALF, head, type Kernel, main, reduce } from './shader.js';
 
-const sum = (a: string, b: string): string => `${a} + ${b}`;
 const kernel = (name: string, threads: number, shape: object, code: string): Kernel => ({
   key: [name, threads, JSON.stringify(shape)].join(' '),
-  code,
+  code: () => code,
 });
 
 /** One part of a row a workgroup: wg.x the part of `width` numbers. a: weight (0: none), bias likewise. */
@@ -26,7 +25,7 @@ export function normKernel(
   const { layer, width, epsilon, weight, bias } = shape;
   const value = `(F(x + i)${layer ? ' - mean' : ''}) * factor${weight ? ' * F(p.a + i)' : ''}${bias ? ' + F(p.bias + i)' : ''}`;
   const mean = `
-  for (var i = lid; i < ${width}u; i += ${threads}u) { acc += F(x + i); }${reduce(threads, sum)}
+  for (var i = lid; i < ${width}u; i += ${threads}u) { acc += F(x + i); }${reduce(threads, 'sum')}
   let mean = part[0] / ${width}f;
   workgroupBarrier();
   acc = 0f;`;
@@ -39,7 +38,7 @@ ${main(threads)}
   let x = p.x + wg.y * p.xs + wg.x * ${width}u;
   let y = p.y + wg.y * p.ys + wg.x * ${width}u;
   var acc = 0f;${layer ? mean : ''}
-  for (var i = lid; i < ${width}u; i += ${threads}u) { let v = F(x + i)${layer ? ' - mean' : ''}; acc += v * v; }${reduce(threads, sum)}
+  for (var i = lid; i < ${width}u; i += ${threads}u) { let v = F(x + i)${layer ? ' - mean' : ''}; acc += v * v; }${reduce(threads, 'sum')}
   let factor = 1f / sqrt(part[0] / ${width}f + ${epsilon}f);
   for (var i = lid; i < ${width}u; i += ${threads}u) { G(y + i, ${value}); }
 }`,
@@ -53,7 +52,7 @@ export type Copies = { readonly packed: boolean; readonly wide: boolean; readonl
  * nibbles lie (word 2w + odd of 32 columns has 8k + l for l = 2w, 2w + 1 and k = odd, 2 + odd). Zeros up to 128 columns.
  */
 export function quantiseKernel(threads: number, width: number, copies: Copies): Kernel {
-  const words = Math.ceil(width / 128) * 32;
+  const words = activationBytes(width) / 4;
   const word = (column: (j: number) => string): string =>
     [0, 1, 2, 3].map((j) => `(q(x, ${column(j)}, inverse) << ${8 * j}u)`).join(' | ');
   const lines = [
@@ -76,7 +75,7 @@ fn q(x: u32, i: u32, inverse: f32) -> u32 {
 ${main(threads)}
   let x = p.x + wg.y * p.xs;
   var acc = 0u;
-  for (var i = lid; i < ${width}u; i += ${threads}u) { acc = max(acc, A[x + i] & 0x7fffffffu); }${reduce(threads, (a, b) => `max(${a}, ${b})`)}
+  for (var i = lid; i < ${width}u; i += ${threads}u) { acc = max(acc, A[x + i] & 0x7fffffffu); }${reduce(threads, 'max')}
   let largest = bitcast<f32>(part[0]);
   let scale = largest / 127f;
   var inverse = 0f;

@@ -7,12 +7,12 @@ import { head, type Kernel, main } from './shader.js';
 
 export type RouteShape = { readonly experts: number; readonly perToken: number; readonly normalised: boolean };
 
-/** A thread a token: its experts and their shares. `limit`: the most tokens. */
+/** A thread a token: its experts and their shares. */
 export function chooseKernel(threads: number, { experts, perToken: k, normalised }: RouteShape): Kernel {
   const chosen = `A[p.wide + r * ${k}u + o]`;
   return {
     key: ['choose', threads, experts, k, normalised].join(' '),
-    code: `${head()}${main(threads)}
+    code: () => `${head()}${main(threads)}
   let r = gid.x;
   if (r < A[p.count]) {
     let x = p.x + r * p.xs;
@@ -42,7 +42,7 @@ export function chooseKernel(threads: number, { experts, perToken: k, normalised
 export function sortKernel(threads: number, { experts, perToken: k }: RouteShape): Kernel {
   return {
     key: ['sort', threads, experts, k].join(' '),
-    code: `${head()}var<workgroup> starts: array<u32, ${experts + 1}>;
+    code: () => `${head()}var<workgroup> starts: array<u32, ${experts + 1}>;
 ${main(threads)}
   let total = A[p.count] * ${k}u;
   for (var e = lid; e < ${experts}u; e += ${threads}u) {
@@ -75,7 +75,7 @@ ${main(threads)}
 export function combineKernel(threads: number, width: number, perToken: number): Kernel {
   return {
     key: ['combine', threads, width, perToken].join(' '),
-    code: `${head()}${main(threads)}
+    code: () => `${head()}${main(threads)}
   let i = gid.x;
   let r = wg.y;
   if (i < ${width}u) {

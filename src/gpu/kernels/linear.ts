@@ -5,7 +5,7 @@
 // where no compiler joins them to one rounding.
 
 import { type LinearLayout, rowGroups } from '../../layouts/portable.js';
-import { HALF, head, type Kernel, main } from './shader.js';
+import { each, HALF, head, type Kernel, main } from './shader.js';
 import { scaleAt, type Unit, unitOf } from './units.js';
 
 export type LinearShape = {
@@ -24,9 +24,6 @@ export type LinearShape = {
 /** Tokens that a workgroup may have. */
 export const TOKEN_TILES = [1, 2, 4, 8] as const;
 
-/** The copies of quantised activations that a layout reads; undefined where it reads floats. */
-export const readsOf = (layout: LinearLayout): Unit['reads'] | undefined => unitOf(layout, 1)?.reads;
-
 /** Workgroups of a dispatch along x: row groups. */
 export const linearGroups = (layout: LinearLayout): number => rowGroups(layout);
 
@@ -35,12 +32,12 @@ export function linearKernel(shape: LinearShape): Kernel {
   const { rows, columns, values } = layout;
   const form = layout.layout === 'tiles' ? [layout.form, 'slots' in layout ? [layout.slots, layout.index] : ''] : '';
   const key = ['linear', layout.layout, values, form, rows, columns, threads, tokens, bias, adds, expert].join(' ');
-  const unit = unitOf(layout, tokens);
-  return { key, code: unit ? integers(shape, unit) : floats(shape) };
+  const code = (): string => {
+    const unit = unitOf(layout, tokens);
+    return unit ? integers(shape, unit) : floats(shape);
+  };
+  return { key, code };
 }
-
-const tokensOf = (tokens: number, text: (t: number) => string): string =>
-  Array.from({ length: tokens }, (_, t) => text(t)).join('\n  ');
 
 /** The rows of the tokens: r0, r1, …; beyond the last one they are read and not written, so a buffer has room for them. */
 const rowsOf = ({ tokens, expert }: LinearShape): string => `
@@ -56,13 +53,24 @@ const rowsOf = ({ tokens, expert }: LinearShape): string => `
       : `let first = wg.y * ${tokens}u;
   let last = A[p.count];`
   }
-  ${tokensOf(tokens, (t) => `let r${t} = first + ${t}u;`)}`;
+  ${each(tokens, (t) => `let r${t} = first + ${t}u;`)}`;
 
 const declarations = ({ threads, tokens }: LinearShape, type: 'i32' | 'f32'): string => `
 var<workgroup> part: array<${type}, ${threads * tokens}>;
 var<workgroup> made: array<f32, ${8 * tokens}>;
 var<workgroup> span: vec2u;
 `;
+
+/** Puts the sums over the threads of a row into the first eight numbers of each token's part. */
+const sumParts = ({
+  threads,
+  tokens,
+}: LinearShape): string => `${each(tokens, (t) => `part[${t * threads}u + lid] = s${t};`)}
+  workgroupBarrier();
+  for (var s = ${threads / 2}u; s >= 8u; s = s >> 1u) {
+    if (lid < s) { ${each(tokens, (t) => `part[${t * threads}u + lid] += part[${t * threads}u + lid + s];`)} }
+    workgroupBarrier();
+  }`;
 
 /** Writes `made`, [token, row]: the bias and what is added come one rounding after another. */
 const finish = ({ layout, threads, tokens, bias, adds }: LinearShape): string => `
@@ -84,7 +92,7 @@ const finish = ({ layout, threads, tokens, bias, adds }: LinearShape): string =>
 function integers(shape: LinearShape, unit: Unit): string {
   const { layout, threads, tokens } = shape;
   const parts = threads / 8;
-  const sums = tokensOf(tokens, (t) => `var s${t} = 0i;`);
+  const sums = each(tokens, (t) => `var s${t} = 0i;`);
   const scale =
     unit.weights === 'u32'
       ? 'fn SCALE(i: u32) -> u32 { return W[i]; }'
@@ -98,12 +106,7 @@ ${head(unit.weights)}${scale}${HALF}${unit.functions}${declarations(shape, unit.
   for (var u = lid >> 3u; u < units; u += ${parts}u) {
       ${unit.body}
   }
-  ${tokensOf(tokens, (t) => `part[${t * threads}u + lid] = s${t};`)}
-  workgroupBarrier();
-  for (var s = ${threads / 2}u; s >= 8u; s = s >> 1u) {
-    if (lid < s) { ${tokensOf(tokens, (t) => `part[${t * threads}u + lid] += part[${t * threads}u + lid + s];`)} }
-    workgroupBarrier();
-  }
+  ${sumParts(shape)}
   for (var i = lid; i < ${8 * tokens}u; i += ${threads}u) {
     let row = i & 7u;
     let t = i >> 3u;
@@ -119,7 +122,7 @@ ${head(unit.weights)}${scale}${HALF}${unit.functions}${declarations(shape, unit.
       ${sums}
       ${unit.body}
       let scale = ${scaleAt(layout, unit.group)};
-      ${tokensOf(tokens, (t) => `part[${t * threads}u + lid] = f32(s${t}${unit.shift > 0 ? ` >> ${unit.shift}u` : ''}) * scale;`)}
+      ${each(tokens, (t) => `part[${t * threads}u + lid] = f32(s${t}${unit.shift > 0 ? ` >> ${unit.shift}u` : ''}) * scale;`)}
     }
     workgroupBarrier();
     let some = min(${parts}u, units - batch);
@@ -143,7 +146,7 @@ function floats(shape: LinearShape): string {
   const at = `min(rg * 8u + row, ${rows - 1}u)`;
   const add = (w: string, c: string): string =>
     `let w = ${w}; let c = ${c};
-    ${tokensOf(tokens, (t) => `s${t} += w * F(p.x + r${t} * p.xs + c);`)}`;
+    ${each(tokens, (t) => `s${t} += w * F(p.x + r${t} * p.xs + c);`)}`;
   const loop =
     layout.layout === 'rows'
       ? `let end = W[p.w0 + ${at} + 1u];
@@ -155,14 +158,9 @@ function floats(shape: LinearShape): string {
     ${add('bitcast<f32>(W[base + i])', 'i')}
   }`;
   return `${head()}${declarations(shape, 'f32')}${main(threads)}${rowsOf(shape)}
-  ${tokensOf(tokens, (t) => `var s${t} = 0f;`)}
+  ${each(tokens, (t) => `var s${t} = 0f;`)}
   ${loop}
-  ${tokensOf(tokens, (t) => `part[${t * threads}u + lid] = s${t};`)}
-  workgroupBarrier();
-  for (var s = ${threads / 2}u; s >= 8u; s = s >> 1u) {
-    if (lid < s) { ${tokensOf(tokens, (t) => `part[${t * threads}u + lid] += part[${t * threads}u + lid + s];`)} }
-    workgroupBarrier();
-  }
+  ${sumParts(shape)}
   for (var i = lid; i < ${8 * tokens}u; i += ${threads}u) { made[i] = part[(i >> 3u) * ${threads}u + (i & 7u)]; }
   workgroupBarrier();${finish(shape)}`;
 }

@@ -20,7 +20,8 @@ export const PARAMETER_STRIDE = 256;
 export type Kernel = {
   /** Equal for equal text: the shape. */
   readonly key: string;
-  readonly code: string;
+  /** The text, made when it is asked for: a model has many linears of few shapes. */
+  code(): string;
 };
 
 const FIELDS = PARAMETERS.map((name) => `  ${name === 'as' ? 'as_' : name}: u32,`).join('\n');
@@ -40,14 +41,20 @@ fn G(i: u32, v: f32) { A[i] = bitcast<u32>(v); }
 export const main = (threads: number): string => `@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32, @builtin(global_invocation_id) gid: vec3u) {`;
 
-/** Puts the sum, or another joining, of every thread's `acc` into part[0]; `part` is a workgroup's array. */
-export const reduce = (threads: number, join: (a: string, b: string) => string, keep = 1): string => `
+const JOINED = { sum: 'part[lid] + part[lid + s]', max: 'max(part[lid], part[lid + s])' };
+
+/** Puts the sum, or the largest, of every thread's `acc` into part[0]; `part` is a workgroup's array. */
+export const reduce = (threads: number, join: keyof typeof JOINED): string => `
   part[lid] = acc;
   workgroupBarrier();
-  for (var s = ${threads / 2}u; s >= ${keep}u; s = s >> 1u) {
-    if (lid < s) { part[lid] = ${join('part[lid]', 'part[lid + s]')}; }
+  for (var s = ${threads / 2}u; s >= 1u; s = s >> 1u) {
+    if (lid < s) { part[lid] = ${JOINED[join]}; }
     workgroupBarrier();
   }`;
+
+/** A line for each token. */
+export const each = (tokens: number, text: (t: number) => string): string =>
+  Array.from({ length: tokens }, (_, t) => text(t)).join('\n      ');
 
 /** A float16 number from its bits by integers alone: what unpack2x16float does with denormals is the driver's choice. */
 export const HALF = `

@@ -4,6 +4,8 @@
 // group of eight, `rg` the group, `u` the unit; sums go to s0, s1, … of the tokens.
 
 import { type LinearLayout, scaleGroups, tilesPerRow } from '../../layouts/portable.js';
+import type { Copies } from './elements.js';
+import { each } from './shader.js';
 
 export type Unit = {
   readonly weights: 'u32' | 'vec4<u32>';
@@ -15,14 +17,16 @@ export type Unit = {
   readonly shift: number;
   readonly functions: string;
   readonly body: string;
-  /** Copies of the activations that it reads. */
-  readonly reads: 'packed' | 'turned' | 'wide';
 };
 
-const each = (tokens: number, text: (t: number) => string): string =>
-  Array.from({ length: tokens }, (_, t) => text(t)).join('\n      ');
+/** The copies of quantised activations that a layout's unit reads; undefined where it reads floats. */
+export function readsOf({ layout, values }: LinearLayout): keyof Copies | undefined {
+  if (layout === 'tiles') return 'wide';
+  if (layout !== 'dense' || values === 'f32') return undefined;
+  return values === 'int4' ? 'turned' : 'packed';
+}
 
-/** The unit of a layout, or the name of what is not there. */
+/** The unit of a layout; undefined where it has floats. */
 export function unitOf(layout: LinearLayout, tokens: number): Unit | undefined {
   if (layout.layout === 'tiles') return tileUnit(layout, tokens);
   if (layout.layout !== 'dense') return undefined;
@@ -51,7 +55,6 @@ function denseInt8(layout: LinearLayout, tokens: number): Unit {
     functions: '',
     body: `let w = W[(p.w0 >> 2u) + (rg * ${blocks}u + u) * 8u + row];
       ${each(tokens, (t) => `s${t} += ${dots(t)};`)}`,
-    reads: 'packed',
   };
 }
 
@@ -75,7 +78,6 @@ function denseInt4(layout: LinearLayout, tokens: number): Unit {
       let high = w & vec4u(0xf0f0f0f0u);
       ${each(tokens, (t) => `s${t} += ${dots(t)};`)}
     }`,
-    reads: 'turned',
   };
 }
 
@@ -102,7 +104,6 @@ function denseFew(layout: LinearLayout, values: 'int3' | 'int2', tokens: number)
       ${Array.from({ length: vectors }, (_, v) => `let v${v} = W[at + ${8 * v}u];`).join(' ')}
       ${[0, 1, 2, 3, 4, 5, 6, 7].map(step).join('\n      ')}
     }`,
-    reads: 'packed',
   };
 }
 
@@ -129,7 +130,6 @@ function tileUnit(layout: Tiles, tokens: number): Unit {
       : `for (var tile = 8u * u; tile < min(8u * u + 8u, ${tiles}u); tile++) {
       ${tile('tile')}
     }`,
-    reads: 'wide',
   };
 }
 
@@ -162,7 +162,6 @@ fn locate(rg: u32, u: u32) -> vec2u {
 `,
     body: `${entry}
       ${plainTile(layout.values, 'n', tokens)}`,
-    reads: 'wide',
   };
 }
 
