@@ -25,9 +25,8 @@ import {
   encodeMaskedTiles,
   type IntegerValues,
   layoutBytes,
-  RANGES,
-  scaleGroups,
 } from '#src/layouts';
+import { randomMatrix } from './matrix.js';
 import { median } from './median.js';
 
 const { values: options } = parseArgs({
@@ -49,21 +48,7 @@ kernels.askAhead(options.ahead);
 const arena = createArena(memory);
 const rng = createRng(1);
 
-/** Integers of which at most `kept` of sixteen are not zero. */
-function integers(values: IntegerValues, kept: number): Int8Array {
-  const [low, high] = RANGES[values];
-  const q = Int8Array.from({ length: rows * columns }, () => low + rng.below(high - low + 1) || 1);
-  for (let first = 0; first < q.length; first += 16) {
-    const places = Array.from({ length: 16 }, (_, i) => i);
-    for (let left = 16 - kept; left > 0; left--) q[first + places.splice(rng.below(places.length), 1)[0]!] = 0;
-  }
-  return q;
-}
-
-function matrix(values: IntegerValues, kept = 16) {
-  const count = values === 'int8' ? rows : rows * scaleGroups({ rows, columns });
-  return { rows, columns, values, q: integers(values, kept), scales: new Float32Array(count).fill(0.5) };
-}
+const matrix = (values: IntegerValues, kept = 16) => randomMatrix(rng, { rows, columns, values, kept });
 
 type Contender = { readonly name: string; readonly bits: number; readonly weights: number; run(): void };
 

@@ -9,19 +9,30 @@
 import { parseArgs } from 'node:util';
 import { createRng } from '#src/base';
 import { openDecoder } from '#src/decoder';
-import { type Gpu, KERNEL_DATA, linearGroups, linearKernel, openGpuInNode, PARAMETERS, USAGE } from '#src/gpu';
 import {
+  type Gpu,
+  head,
+  KERNEL_DATA,
+  kernelLayout,
+  linearGroups,
+  linearKernel,
+  main,
+  openGpuInNode,
+  PARAMETER_BYTES,
+  parameterWords,
+  USAGE,
+} from '#src/gpu';
+import {
+  activationBytes,
   type EncodedLinear,
   encodeDense,
-  encodeDenseFloat,
   encodeFixedTiles,
   encodeMaskedTiles,
   encodeSortedTiles,
   type IntegerValues,
-  RANGES,
-  scaleGroups,
 } from '#src/layouts';
 import { openPacked } from '#src/packed';
+import { randomMatrix } from './matrix.js';
 import { median } from './median.js';
 
 const { values: options, positionals: models } = parseArgs({
@@ -43,17 +54,7 @@ print(
   `${gpu.name}, ${gpu.workgroup} threads a workgroup; ${rows} x ${columns}, ${options.megabytes} MB a turn, ${turns} turns`,
 );
 
-/** Integers of which `kept` of sixteen columns of each row, at random, are not zero. */
-function matrix(values: IntegerValues, kept: number) {
-  const [low, high] = RANGES[values];
-  const q = Int8Array.from({ length: rows * columns }, () => low + rng.below(high - low + 1) || 1);
-  for (let first = 0; kept < 16 && first < q.length; first += 16) {
-    const places = Array.from({ length: 16 }, (_, i) => i);
-    for (let left = 16 - kept; left > 0; left--) q[first + places.splice(rng.below(places.length), 1)[0]!] = 0;
-  }
-  const scales = new Float32Array(values === 'int8' ? rows : rows * scaleGroups({ rows, columns })).fill(2 ** -6);
-  return { rows, columns, values, q, scales };
-}
+const matrix = (values: IntegerValues, kept: number) => randomMatrix(rng, { rows, columns, values, kept });
 
 /** Zeros anywhere: this share of a row's weights stays. */
 function scattered(values: IntegerValues, share: number) {
@@ -79,25 +80,17 @@ const ours = (name: string, encoded: EncodedLinear): Contender => ({
     bias: false,
     adds: false,
     expert: false,
-  }).code,
+  }).code(),
 });
 
 /** y = W·x of halves, row-major; eight rows a workgroup. */
 function halves(): Contender {
-  const own = linearKernel({
-    layout: encodeDenseFloat({ rows: 1, columns: 1, data: new Float32Array(1) }).layout,
-    ...{ threads: gpu.workgroup, tokens: 1, bias: false, adds: false, expert: false },
-  }).code;
-  const head = own
-    .slice(0, own.indexOf('var<workgroup>'))
-    .replace('array<u32>;\n@group(0) @binding(1)', 'array<vec4<u32>>;\n@group(0) @binding(1)');
   const T = gpu.workgroup;
   return {
     name: 'f16 dense',
     parts: [new Uint8Array(rows * columns * 2).map(() => 0x2c)],
-    code: `${head}var<workgroup> part: array<f32, ${T}>;
-@compute @workgroup_size(${T})
-fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {
+    code: `${head('vec4<u32>')}var<workgroup> part: array<f32, ${T}>;
+${main(T)}
   let row = min(wg.x * 8u + (lid & 7u), ${rows - 1}u);
   var acc = 0f;
   for (var k = lid >> 3u; k < ${Math.floor(columns / 8)}u; k += ${T / 8}u) {
@@ -118,7 +111,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
 }
 
 const align = (n: number): number => Math.ceil(n / 64) * 64;
-const padded = Math.ceil(columns / 128) * 128;
+const padded = activationBytes(columns);
 /** Activations in every form behind one another, then y. */
 const [X, Q, WIDE, SCALE, Y] = [64, 64 + padded, 64 + 2 * padded, 64 + 3 * padded, 128 + 3 * padded];
 const arenaWords = Y + align(rows);
@@ -135,7 +128,7 @@ async function prepare({ code, parts, layout }: Contender) {
   const copies = Math.max(1, Math.round((Number(options.megabytes) * 1e6) / bytes));
   const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = at;
   const strides = { packedStride: padded / 4, wideStride: padded };
-  const places: Record<string, number> = {
+  const places = {
     ...{ w0, w1, w2, w3, s: at.at(-1)!, x: X, xs: columns, packed: Q, turned: Q, wide: WIDE, ...strides },
     ...{ scales: SCALE, y: Y, ys: rows, count: 0 },
   };
@@ -146,19 +139,12 @@ async function prepare({ code, parts, layout }: Contender) {
   numbers.set([1, 0]);
   device.queue.writeBuffer(arena, 0, numbers.buffer);
   const cache = await gpu.allocate(16, KERNEL_DATA, 'nothing');
-  const parameters = await gpu.allocate(128, USAGE.uniform | USAGE.copyTo, 'parameters');
-  device.queue.writeBuffer(
-    parameters,
-    0,
-    Uint32Array.from({ length: 32 }, (_, i) => places[PARAMETERS[i] ?? ''] ?? 0).buffer,
-  );
+  const parameters = await gpu.allocate(PARAMETER_BYTES, USAGE.uniform | USAGE.copyTo, 'parameters');
+  device.queue.writeBuffer(parameters, 0, parameterWords(places).buffer);
   const module = device.createShaderModule({ code });
-  const types = ['read-only-storage', 'storage', 'storage', 'uniform'];
-  const bindings = types.map((type, binding) => ({ binding, visibility: 4, buffer: { type } }));
-  const bindLayout = device.createBindGroupLayout({ entries: bindings });
-  const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [bindLayout] });
+  const layouts = kernelLayout(device);
   const compute = { module, entryPoint: 'main' };
-  const pipeline = await gpu.checked(() => device.createComputePipelineAsync({ layout: pipelineLayout, compute }));
+  const pipeline = await gpu.checked(() => device.createComputePipelineAsync({ layout: layouts.pipeline, compute }));
   const groups: ReturnType<typeof device.createBindGroup>[] = [];
   for (let i = 0; i < copies; i++) {
     const weights = await gpu.allocate(bytes, KERNEL_DATA, 'weights');
@@ -168,7 +154,7 @@ async function prepare({ code, parts, layout }: Contender) {
       device.queue.writeBuffer(weights, 4 * at[j]!, whole.buffer);
     }
     const entries = [weights, arena, cache, parameters].map((buffer, binding) => ({ binding, resource: { buffer } }));
-    groups.push(device.createBindGroup({ layout: bindLayout, entries }));
+    groups.push(device.createBindGroup({ layout: layouts.group, entries }));
   }
   await gpu.finish();
   const workgroups = layout ? linearGroups(layout) : Math.ceil(rows / 8);
