@@ -79,7 +79,7 @@ type WithConfig = { readonly config: ModelConfig };
 
 /** The most requests at once. */
 const SEQUENCES = 8;
-/** The most bytes of all keys and values together, and of a whole decoder. */
+/** The most bytes of all keys and values together, and of a whole decoder in the processor’s memory. */
 const CACHE_BYTES = 2 ** 29;
 const ALL_BYTES = 2 ** 32;
 
@@ -184,7 +184,7 @@ async function scoreTasks(
   const groups = splitByRotation(config, all);
   for (const [i, group] of groups.entries()) {
     const positions = group.reduce((most, one) => Math.max(most, all[one]!.input.length), 0);
-    const sequences = sequencesFor(packed, config, positions);
+    const sequences = sequencesFor(packed, config, positions, settings.device);
     await withDecoder(packed, { positions, sequences }, settings, async (decoder) => {
       const part = groups.length > 1 ? `, part ${i + 1} of ${groups.length}` : '';
       onProgress({ kind: 'stage', stage: `tasks${part}`, total: group.length, unit: 'request' });
@@ -214,8 +214,13 @@ function splitByRotation({ rope }: ModelConfig, all: readonly EncodedRequest[]):
   return groups.filter(({ length }) => length > 0);
 }
 
-function sequencesFor({ weightBytes }: PackedModel, { widths, headDim }: ModelConfig, positions: number): number {
-  const room = Math.min(CACHE_BYTES, (ALL_BYTES - weightBytes) / 2);
+function sequencesFor(
+  { weightBytes }: PackedModel,
+  { widths, headDim }: ModelConfig,
+  positions: number,
+  device: RunSettings['device'],
+): number {
+  const room = device === 'cpu' ? Math.min(CACHE_BYTES, (ALL_BYTES - weightBytes) / 2) : CACHE_BYTES;
   const kvHeads = widths.reduce((sum, block) => sum + block.kvHeads, 0);
   const each = 8 * kvHeads * headDim * positions;
   return Math.max(1, Math.min(SEQUENCES, Math.floor(room / each)));

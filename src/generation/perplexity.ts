@@ -4,7 +4,7 @@
 import type { OnProgress } from '../base/index.js';
 import type { Decoder } from '../decoder/index.js';
 import type { Windows } from '../text/index.js';
-import { normaliseRow } from './scores.js';
+import { scoreToken } from './scores.js';
 
 /** Logits of one step hold about this many numbers (64 MB). */
 const LOGITS_PER_STEP = 1 << 24;
@@ -50,9 +50,7 @@ export async function scoreWindows(
     const window = windows.windows[w]!;
     for (let row = 0; row * vocabulary < logits.length; row++) {
       const next = window[first + row + 1]!;
-      const own = logits.subarray(row * vocabulary, (row + 1) * vocabulary);
-      const { largest, normaliser } = normaliseRow(own);
-      sums[w]! -= own[next]! - largest - normaliser;
+      sums[w]! -= scoreToken(logits.subarray(row * vocabulary, (row + 1) * vocabulary), next, 0).logprob;
     }
     await also?.(w, first, logits);
   };

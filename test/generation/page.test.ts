@@ -20,12 +20,11 @@ import { openPacked, type PackSettings, partOffsets, writePacked } from '../../s
 import { SOFTWARE_GPU, startBrowser } from '../browser.js';
 import { codeOf } from '../checkpoint/make.js';
 import { decodeAll, EXACT, INT8 } from '../decoder/make.js';
-import { makeFamily } from '../families.js';
 import { furthest, goldenDir, readGolden } from '../model/golden.js';
 import { directoryOf, INT4, readBuffer, withDirectory } from '../packed/make.js';
 import { limit } from '../scale.js';
 import { LOGITS } from '../tolerances.js';
-import { unevenConfig } from '../uneven.js';
+import { makeUneven } from '../uneven.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const TYPES: Readonly<Record<string, string>> = {
@@ -111,9 +110,7 @@ const UNEVEN = 'uneven';
 
 /** A golden checkpoint, or one whose blocks have unequal widths. */
 const dirOf = async (name: string): Promise<string> =>
-  name === UNEVEN
-    ? await makeFamily(join(folder, name), 'llama', { config: unevenConfig('llama'), blocks: 3 })
-    : goldenDir(name);
+  name === UNEVEN ? await makeUneven(join(folder, name)) : goldenDir(name);
 
 /** Packs a tiny checkpoint into the site, and returns where it lies on disk. */
 async function serve(name: string, settings: PackSettings, as: string): Promise<string> {

@@ -9,7 +9,7 @@ export const benchCommand = defineCommand({
   argument: { name: 'model', text: 'a .lw file, as layerwise pack writes it' },
   options: ['device', 'threads', 'tokens', 'promptTokens', 'turns'],
   details:
-    'The model and its dense twin (the same numbers, zeros included) take turns in one run; the median turn counts. Each token reads all weights once (of experts, only its own), so memory limits the speed: `bandwidthShare` is the bytes read per second divided by what the same threads read when they do nothing else. Close other programs first: threads wait for each other about a thousand times a second.',
+    'The model and its dense twin (the same numbers, zeros included) take turns in one run; the median turn counts. Each token reads all weights once (of experts, only its own), so memory limits the speed: `bandwidthShare` is the bytes read per second divided by what the same threads read when they do nothing else (on a GPU: by what it copies). Close other programs first: threads wait for each other about a thousand times a second.',
   examples: [{ what: 'Two threads', command: 'layerwise bench my-model-75.lw --threads 2 --json' }],
   run: async (model, values, onProgress) => {
     const result = await bench({ model, ...values, onProgress });
@@ -27,7 +27,9 @@ export const benchCommand = defineCommand({
       json: result,
       text: [
         `${model}: ${formatBytes(bytes)}, ${bitsPerWeight.toFixed(2)} bits a weight (floor ${floorBitsPerWeight.toFixed(2)}), ${formatPercent(sparsity, 1)} zeros`,
-        `${result.threads} threads; they read ${result.bandwidthGBs.toFixed(1)} GB/s`,
+        values.device === 'webgpu'
+          ? `the GPU; it copies ${result.bandwidthGBs.toFixed(1)} GB/s, read and written`
+          : `${result.threads} threads; they read ${result.bandwidthGBs.toFixed(1)} GB/s`,
         '',
         formatTable([head, ...lines]),
       ].join('\n'),
