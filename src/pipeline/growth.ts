@@ -18,6 +18,7 @@ import {
 } from '../checkpoint/index.js';
 import type { Gemm } from '../linalg/index.js';
 import {
+  biasName,
   blockTensors,
   type Linear,
   type Model,
@@ -232,7 +233,7 @@ const writing = (model: Model): ReadonlySet<string> =>
   new Set(
     model.linears
       .flat()
-      .flatMap((linear) => (linear.feeds === 'residual' ? [weightName(linear), `${linear.name}.bias`] : [])),
+      .flatMap((linear) => (linear.feeds === 'residual' ? [weightName(linear), biasName(linear)] : [])),
   );
 
 /** The mean of a tensor over blocks; the bytes themselves for one block, and for what is no number that has a mean. */

@@ -12,10 +12,12 @@ import { readTensorFloat32, type TensorEdit } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Gemm } from '../linalg/index.js';
 import {
+  biasName,
   blockTensors,
   endOf,
   type GroupUnit,
   groupsOf,
+  hasBias,
   type Linear,
   type Model,
   memberInput,
@@ -219,12 +221,8 @@ async function writeMerged({ model, members, block }: Merging, cuts: readonly Cu
   return edits;
 }
 
-const biasName = ({ name }: Linear): string => `${name}.bias`;
-
-const readBias = async (model: Model, linear: Linear): Promise<Float32Array | undefined> =>
-  model.checkpoint.tensors.has(biasName(linear))
-    ? await readTensorFloat32(model.checkpoint, biasName(linear))
-    : undefined;
+const readBias = async ({ checkpoint }: Model, linear: Linear): Promise<Float32Array | undefined> =>
+  hasBias(checkpoint, linear) ? await readTensorFloat32(checkpoint, biasName(linear)) : undefined;
 
 /** The rows of the slices that stay, of all members' linears of `feeder`'s kind, in the order of its sections. */
 async function gather(model: Model, group: GroupUnit, feeder: Linear, { kept }: Cut) {
