@@ -1,6 +1,6 @@
 // Measures how much each linear matters: mean token KL(dense ‖ dense with only that linear pruned at the target). One sweep
-// covers all linears (variants.ts). A mask criterion prunes each linear by statistics of the dense pass. A solver prunes by
-// Gram matrices of the dense calibration residual, which is run along: damage that the solver repairs does not count.
+// covers all linears (variants.ts). A criterion that the statistics of the dense pass suffice for prunes by them. Any other prunes
+// by what it needs of the dense calibration residual, which is run along: damage that a solver repairs does not count.
 
 import { InternalError, type OnProgress, type Own, settleAll, silent, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -20,7 +20,11 @@ export type SensitivityInput = Treating & {
 };
 
 /** The divergence of every linear that `plan` treats, nats per token, in the order of the model's linears. */
-export async function measureSensitivity(input: SensitivityInput, dense: DensePass, text: Samples): Promise<number[]> {
+export async function measureSensitivity(
+  input: SensitivityInput,
+  dense: DensePass | undefined,
+  text: Samples,
+): Promise<number[]> {
   const { engine, model, onProgress = silent } = input;
   onProgress({ kind: 'stage', stage: 'sensitivity', total: model.config.blocks });
   return await withResources(async (own) => {
@@ -56,15 +60,16 @@ const treatedOf = ({ model, plan }: Treating, block: number): readonly Linear[] 
 /** Treats a block of the dense model. Must be called for the blocks in order. */
 type Treat = (block: number) => Promise<TreatedBlock>;
 
-async function createTreatment(own: Own, input: SensitivityInput, dense: DensePass): Promise<Treat> {
+async function createTreatment(own: Own, input: SensitivityInput, dense: DensePass | undefined): Promise<Treat> {
   const { engine, model, operator, calibration } = input;
-  if (!operator.needs.includes('gram')) {
+  const squareSums = dense?.squareSums ?? [];
+  if (operator.needs.every((need) => need === 'squareSums' && squareSums.length > 0)) {
     const sequences = calibration ? countOf(calibration.content) : 0;
-    return (block) => treatBlock(input, block, { squareSums: dense.squareSums[block], sequences }, undefined);
+    return (block) => treatBlock(input, block, { squareSums: squareSums[block], sequences }, undefined);
   }
   const { embedded } = calibration!;
   const seen = await own(sameShape(embedded));
-  const gemm = await own(createGemm(engine));
+  const gemm = operator.needs.includes('gram') ? await own(createGemm(engine)) : undefined;
   return async (block) => {
     const from = block === 0 ? embedded : seen;
     const evidence = await measureEvidence(engine, model, operator, block, from, calibration);
