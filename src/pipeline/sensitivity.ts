@@ -5,13 +5,13 @@
 import { InternalError, type OnProgress, type Own, settleAll, silent, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { createGemm } from '../linalg/index.js';
-import { checkpointSource, type Linear, unitOf, weightName } from '../model/index.js';
+import { biasName, checkpointSource, type Linear, unitOf, weightName } from '../model/index.js';
 import { treatmentOf } from '../plan/index.js';
 import { countOf, passBlock, type Samples, sameShape } from '../stream/index.js';
 import type { TreatedBlock } from './block-file.js';
 import type { DensePass } from './dense.js';
 import { measureEvidence, type Treating, treatBlock } from './treat.js';
-import { sweepVariants } from './variants.js';
+import { type Replaced, sweepVariants } from './variants.js';
 
 export type SensitivityInput = Treating & {
   readonly engine: Engine;
@@ -38,10 +38,14 @@ export async function measureSensitivity(
         const { edits } = await treat(block);
         return await settleAll(
           treatedOf(input, block).map(async (linear) => {
-            const edit = edits.get(weightName(linear));
-            if (!edit || 'remove' in edit) throw new InternalError('E_INTERNAL_EDIT', `${linear.name} has no edit.`);
-            const { dtype, shape } = edit;
-            const tensors = new Map([[edit.name, { dtype, shape, bytes: await edit.read() }]]);
+            const [weights, bias] = [edits.get(weightName(linear)), edits.get(biasName(linear))];
+            const tensors = new Map<string, Replaced>();
+            // What the bias takes over is known once the weights are read.
+            for (const edit of bias ? [weights, bias] : [weights]) {
+              if (!edit || 'remove' in edit) throw new InternalError('E_INTERNAL_EDIT', `${linear.name} has no edit.`);
+              const { name, dtype, shape } = edit;
+              tensors.set(name, { dtype, shape, bytes: await edit.read() });
+            }
             return { id: linear.name, tensors };
           }),
         );
