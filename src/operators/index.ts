@@ -13,7 +13,7 @@ export { fixedLayers, type LayerSpan, partitionLayers } from './clips/partition.
 export { type ClipChoice, type ClipLoss, clipGrid, greedyClips, jointClips } from './clips/search.js';
 export { createElimination, eliminateGreedily, keepSlices } from './cut/elimination.js';
 export { IMPORTANCES, type Importance, scoreFlapColumns } from './cut/importance.js';
-export { cutOperator, measureCosts, REPAIRS, type Repair } from './cut/operator.js';
+export { costsNeed, cutOperator, measureCosts, REPAIRS, type Repair } from './cut/operator.js';
 export {
   type Evidence,
   type EvidenceName,

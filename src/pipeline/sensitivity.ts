@@ -78,7 +78,7 @@ async function createTreatment(own: Own, input: SensitivityInput, dense: DensePa
     const from = block === 0 ? embedded : seen;
     const evidence = await measureEvidence(engine, model, operator, block, from, calibration);
     const treated = await treatBlock(input, block, evidence, gemm);
-    await passBlock(engine, model, block, [[from, seen]]);
+    if (block < model.config.blocks - 1) await passBlock(engine, model, block, [[from, seen]]);
     return treated;
   };
 }

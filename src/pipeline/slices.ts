@@ -6,7 +6,7 @@ import type { Engine } from '../engine/index.js';
 import { createBackward } from '../evaluate/index.js';
 import { createGemm, type Gemm } from '../linalg/index.js';
 import { groupsOf, type Linear, type Model, readLinear, rowsOfSlice, toRows, weightName } from '../model/index.js';
-import { type EvidenceName, measureCosts, scoreFlapColumns } from '../operators/index.js';
+import { costsNeed, type EvidenceName, measureCosts, scoreFlapColumns } from '../operators/index.js';
 import type { Half } from '../plan/index.js';
 import { fillGrams } from '../profile/index.js';
 import { passBlock, type Samples, sameShape, type Text } from '../stream/index.js';
@@ -25,7 +25,7 @@ export function measureSliceCosts(
   slicing: Slicing,
   text: Samples,
 ): Promise<Readonly<Record<string, readonly number[]>>> {
-  return overBlocks(slicing, text, ['gram', 'columnSums'], 'costs of slices', async (half, evidence, linears, gemm) => {
+  return overBlocks(slicing, text, costsNeed(slicing.readers), 'costs of slices', async (half, evidence, linears, gemm) => {
     const sums: number[] = [];
     for (const linear of linears) {
       const { gram, ...rest } = evidenceAt(evidence, linear.site);
@@ -84,7 +84,7 @@ async function overBlocks(
         const linears = model.linears[block]!.filter(({ name }) => half.readers.includes(name));
         found[half.id] = await measure(half, evidence, linears, gemm);
       }
-      await passBlock(engine, model, block, [[from, seen]]);
+      if (block < blocks - 1) await passBlock(engine, model, block, [[from, seen]]);
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
     }
     return found;

@@ -152,6 +152,16 @@ test('a target elsewhere: the kept weights solve for it exactly', async () => {
   }
 });
 
+test('the means of inputs are asked for only where FLAP or a bias reads them', () => {
+  const needsOf = (importance: Importance, repair: Repair, bias: boolean) =>
+    cutOperator({ importance, repair, readers: new Map([[NAME, { width: 1, bias }]]) }).needs;
+  expect(needsOf('obs', 'least-squares', false)).toEqual(['gram']);
+  expect(needsOf('obs', 'least-squares', true)).toEqual(['gram', 'columnSums']);
+  expect(needsOf('taylor', 'bias', true)).toEqual(['squareSums', 'columnSums']);
+  expect(needsOf('wanda-sp', 'none', true)).toEqual(['squareSums']);
+  expect(needsOf('flap', 'none', false)).toEqual(['squareSums', 'columnSums']);
+});
+
 test('an inverse that is not positive definite is refused', () => {
   const W = Float64Array.of(1, 2);
   const elimination = createElimination({ rows: 1, columns: 2, W, inverse: Float64Array.of(-1, 0, 0, 1), width: 1 });

@@ -35,10 +35,14 @@ export type CutOptions = {
 
 const DAMPING = 0.01;
 
+/** Whether the mean of some reader's input counts: that of one with a bias to take it over. */
+const someBias = (readers: CutOptions['readers']): boolean => [...readers.values()].some(({ bias }) => bias);
+
 export const cutOperator = (options: CutOptions): Operator => {
   const { importance, repair, readers } = options;
   const solves = repair === 'least-squares' || importance === 'obs';
-  const sums: readonly EvidenceName[] = importance === 'flap' || repair !== 'none' ? ['columnSums'] : [];
+  const centres = repair !== 'none' && someBias(readers);
+  const sums: readonly EvidenceName[] = importance === 'flap' || centres ? ['columnSums'] : [];
   return {
     name: `${importance}/${repair}`,
     summary: `slices by ${importance}, repaired by ${repair}`,
@@ -117,6 +121,10 @@ function prepareCut(
     },
   };
 }
+
+/** What `measureCosts` needs of the inputs of `readers`. */
+export const costsNeed = (readers: CutOptions['readers']): readonly EvidenceName[] =>
+  someBias(readers) ? ['gram', 'columnSums'] : ['gram'];
 
 /**
  * What the cheapest way to take out 0, 1, 2, … slices of W costs, each time the cheapest slice: ‖ΔW·X‖² plus the ridge's part,
