@@ -153,6 +153,14 @@ export async function repairSeams(options: SeamOptions): Promise<void> {
         if (treated && way.follow && !(await shelf.has(at))) {
           await shelf.put(at, await follow(options, gemm, at, { treated, dense, next: stores }));
           [dense, treated] = [stores.dense, stores.treated];
+        } else if (treated && !way.follow) {
+          // The block is the checkpoint's in both streams: it is loaded once.
+          const moves: readonly Move[] = [
+            [dense, stores.dense],
+            [treated, stores.treated],
+          ];
+          await passBlock(engine, model, at, moves);
+          [dense, treated] = [stores.dense, stores.treated];
         } else {
           await passDense(at);
           if (treated) await passTreated(at, treated);
