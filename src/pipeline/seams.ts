@@ -151,7 +151,8 @@ export async function repairSeams(options: SeamOptions): Promise<void> {
       const seam = seams.find(({ block, gap }) => Math.min(block, ...gap) === at);
       if (!seam) {
         if (treated && way.follow && !(await shelf.has(at))) {
-          await shelf.put(at, await follow(options, gemm, at, { treated, dense, next: stores }));
+          const next = at + 1 < steps ? stores : undefined;
+          await shelf.put(at, await follow(options, gemm, at, { treated, dense, next }));
           [dense, treated] = [stores.dense, stores.treated];
         } else if (treated && !way.follow) {
           // The block is the checkpoint's in both streams: it is loaded once.
