@@ -82,16 +82,27 @@ function editBias(
       throw new InternalError('E_INTERNAL_EDIT', `The bias of ${linear.name} was read before its weights.`);
     }
     if (by === 'none') return bytes;
-    const stored = fromFloat32(
-      toFloat32(bytes, dtype).map((value, i) => value + by[i]!),
-      dtype,
-    );
-    if (findNonFinite(stored, dtype).first < 0) return stored;
-    const { name: of, block } = linear;
-    const message = `Block ${block}, ${of}: the repaired bias is not finite in ${dtype}. Use a copy of the checkpoint in BF16 or F32, or --repair none.`;
-    throw new NumericError(OVERFLOW, message, { block, linear: of, tensor: name, dtype });
+    const values = toFloat32(bytes, dtype).map((value, i) => value + by[i]!);
+    return storable(values, dtype, () => {
+      const { name: of, block } = linear;
+      const message = `Block ${block}, ${of}: the repaired bias is not finite in ${dtype}. Use a copy of the checkpoint in BF16 or F32, or --repair none.`;
+      throw new NumericError(OVERFLOW, message, { block, linear: of, tensor: name, dtype });
+    });
   };
   return { name, dtype, shape, read };
+}
+
+/** Values in a tensor's dtype. Calls `refuse` with the place of the first that is not finite in it. */
+export function storable(values: Float32Array, dtype: DType, refuse: (first: number) => never): Uint8Array {
+  const stored = fromFloat32(values, dtype);
+  const { first } = findNonFinite(stored, dtype);
+  return first < 0 ? stored : refuse(first);
+}
+
+/** An edit that holds its bytes, so that reading it twice computes it once. */
+export async function computed({ name, dtype, shape, read }: TensorToWrite): Promise<TensorToWrite> {
+  const bytes = await read();
+  return { name, dtype, shape, read: async () => bytes };
 }
 
 /** Adds the linear's name to a NumericError of an operator, which knows no names. Blames the checkpoint if it is broken. */

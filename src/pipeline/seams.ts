@@ -41,8 +41,8 @@ import {
 } from '../stream/index.js';
 import type { TreatedBlock } from './block-file.js';
 import type { BlockShelf } from './block-shelf.js';
-import { editLinear } from './edit-linear.js';
-import { computed, DAMPING, fittedTensor, followStream, prepareFit } from './fit.js';
+import { computed, editLinear } from './edit-linear.js';
+import { DAMPING, fittedTensor, followStream, prepareFit } from './fit.js';
 import { mergeBlocks } from './merge.js';
 import { type Streams, type StreamTarget, treatToStream } from './stream-target.js';
 import { editedSource } from './treated-block.js';

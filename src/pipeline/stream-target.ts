@@ -39,8 +39,7 @@ import {
   weightsOf,
 } from '../stream/index.js';
 import type { GridToWrite, TreatedBlock } from './block-file.js';
-import { editLinear } from './edit-linear.js';
-import { computed } from './fit.js';
+import { computed, editLinear } from './edit-linear.js';
 import type { Treating } from './treat.js';
 
 /** How far treated linears follow the dense stream; docs/lab/theory.md has what was measured. */
