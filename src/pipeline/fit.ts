@@ -4,7 +4,7 @@
 
 import { NumericError } from '../base/index.js';
 import type { TensorEdit } from '../checkpoint/index.js';
-import type { Gemm } from '../linalg/index.js';
+import { diagonalOf, type Gemm } from '../linalg/index.js';
 import { factoriseGram, type Matrix, type Operator, refit, retarget } from '../operators/index.js';
 import type { DType } from '../tensor/index.js';
 import { storable } from './edit-linear.js';
@@ -22,7 +22,7 @@ export type Fit = (W: Matrix, pull: Float32Array) => Promise<Float32Array>;
 
 /** Prepares fits of all linears that read one input. Overwrites `gram`. */
 export function prepareFit(gram: Float32Array, columns: number, { name, sequences, gemm }: FitOptions): Fit {
-  const diagonal = Float64Array.from({ length: columns }, (_, j) => gram[j * (columns + 1)]!);
+  const diagonal = diagonalOf(gram, columns);
   const seen = diagonal.filter((value) => value !== 0);
   const mean = seen.reduce((a, b) => a + b, 0) / seen.length;
   // A column that is always 0 has no pull either, so its weights stay, whatever stands here.

@@ -7,7 +7,7 @@
 // `bias`: only that, with the kept weights as they are (FLAP). `none`: nothing.
 
 import { InternalError } from '../../base/index.js';
-import type { Gemm } from '../../linalg/index.js';
+import { diagonalOf, type Gemm } from '../../linalg/index.js';
 import { transpose } from '../../tensor/index.js';
 import type { Evidence, EvidenceName, Matrix, MatrixEdit, Operator, Prepared } from '../operator.js';
 import { factoriseGram, type GramFactor, retarget } from '../sparsify/gram-factor.js';
@@ -65,7 +65,7 @@ function prepareCut(
   gemm: Gemm | undefined,
 ): Prepared {
   const { gram, sequences, columnSums, tokens = 0 } = evidence;
-  const squareSums = evidence.squareSums ?? (gram && diagonalOf(gram));
+  const squareSums = evidence.squareSums ?? (gram && diagonalOf(gram, Math.sqrt(gram.length)));
   if (!squareSums) throw new InternalError('E_INTERNAL_EVIDENCE', `${site} has no square sums.`);
   const moments = { squareSums, columnSums, tokens };
   const fits = (bias: boolean): boolean => bias && repair !== 'none';
@@ -167,11 +167,6 @@ function scoresOf(
       return importance satisfies never;
   }
 }
-
-const diagonalOf = (gram: Float32Array): Float64Array => {
-  const n = Math.sqrt(gram.length);
-  return Float64Array.from({ length: n }, (_, j) => gram[j * (n + 1)]!);
-};
 
 /** Σ (x − x̄)ᵀ(x − x̄). */
 function centre(gram: Float32Array, sums: Float64Array, tokens: number): Float32Array {
