@@ -31,10 +31,10 @@ import {
   wideOutput,
   wideSums,
 } from '../model/index.js';
-import { factoriseGram, keepSlices, type Matrix, retarget } from '../operators/index.js';
+import { eliminationOf, factoriseGram, keepSlices, type Matrix, retarget } from '../operators/index.js';
 import { sumOverChunks } from '../profile/index.js';
 import { type Activations, type Feed, runChunks, sameShape } from '../stream/index.js';
-import { fromFloat32, toFloat32, transpose } from '../tensor/index.js';
+import { fromFloat32, toFloat32 } from '../tensor/index.js';
 import { DAMPING, fittedTensor } from './fit.js';
 
 /**
@@ -120,11 +120,7 @@ async function cutPart(merging: Merging, part: WidePart, reads: Activations, bas
   });
   const gram = sums[WIDE_OUTPUTS.gram]!;
   const W = await wideLast(model, members, part);
-  const { rows, columns } = W;
-  // What is always 0 has no part in the choice.
-  for (let j = 0; j < columns; j++) {
-    if (gram[j * (columns + 1)] === 0) for (let row = 0; row < rows; row++) W.data[row * columns + j] = 0;
-  }
+  const { columns } = W;
   let pull: Float32Array | undefined;
   if (target) {
     const given = await gemm.multiply({ ...W, data: W.data.slice() }, { rows: columns, columns, data: gram.slice() });
@@ -133,10 +129,9 @@ async function cutPart(merging: Merging, part: WidePart, reads: Activations, bas
   const name = `the ${part} of blocks ${members.join(' and ')}`;
   const factor = await factoriseGram(gram, columns, { gemm, sequences, damping: DAMPING, name });
   const wanted = await retarget(W, pull, factor, gemm);
-  const U = { rows: columns, columns, data: factor.U };
-  const inverse = await gemm.multiply({ ...U, data: transpose(factor.U, columns, columns) }, U);
   const { slices } = groupOf(model, block, part);
-  const { slices: kept, weights } = keepSlices(wanted, inverse, slices.width, slices.count);
+  const elimination = await eliminationOf(wanted, slices.width, factor, gemm);
+  const { slices: kept, weights } = keepSlices(elimination, slices.count);
   const { dtype } = model.checkpoint.tensors.get(weightName(lastOf(model, block, part)))!;
   return {
     part,

@@ -7,9 +7,12 @@
 // In double precision: a thousand downdates of M add up.
 
 import { InternalError, NumericError } from '../../base/index.js';
+import type { Gemm } from '../../linalg/index.js';
+import { transpose } from '../../tensor/index.js';
 import type { Matrix } from '../operator.js';
+import type { GramFactor } from '../sparsify/gram-factor.js';
 
-export type Elimination = {
+export type Elimination = Pick<EliminationInput, 'rows' | 'columns' | 'width'> & {
   /** [rows, n]; the columns that are gone are 0. */
   readonly W: Float64Array;
   /** What it costs to take a slice out now: ‖ΔW‖²_G. */
@@ -30,6 +33,9 @@ export type EliminationInput = {
 };
 
 export function createElimination({ rows, columns: n, W: given, inverse: M, width }: EliminationInput): Elimination {
+  if (M.length !== n ** 2) {
+    throw new InternalError('E_INTERNAL_SLICES', `W has ${n} columns, and the inverse of its Gram matrix ${M.length} numbers.`);
+  }
   const W = Float64Array.from(given);
   const squares = new Float64Array(n);
   for (let row = 0, i = 0; row < rows; row++) for (let j = 0; j < n; j++, i++) squares[j]! += W[i]! * W[i]!;
@@ -57,7 +63,7 @@ export function createElimination({ rows, columns: n, W: given, inverse: M, widt
     for (let j = 0; j < n; j++) M[c * n + j] = M[j * n + c] = 0;
   };
   return {
-    W,
+    ...{ rows, columns: n, width, W },
     cost: (slice) => {
       if (width === 1) return squares[slice]! / M[slice * n + slice]!;
       return costOfSlice(W, M, { rows, n, width, from: slice * width });
@@ -66,6 +72,27 @@ export function createElimination({ rows, columns: n, W: given, inverse: M, widt
       for (let c = slice * width; c < (slice + 1) * width; c++) removeColumn(c);
     },
   };
+}
+
+/** The elimination of slices of `width` columns of W by the factor of its input's Gram matrix. Dead columns are gone already. */
+export async function eliminationOf(W: Matrix, width: number, factor: GramFactor, gemm: Gemm): Promise<Elimination> {
+  const { rows, columns } = W;
+  const inverse = await invert(factor, gemm);
+  return createElimination({ rows, columns, W: withoutDead(W, factor), inverse, width });
+}
+
+/** Columns that are always 0 cost nothing: their weights are taken out first. */
+function withoutDead({ columns, data }: Matrix, { dead }: GramFactor): Float32Array {
+  if (dead.length === 0) return data;
+  const made = data.slice();
+  for (const j of dead) for (let i = j; i < made.length; i += columns) made[i] = 0;
+  return made;
+}
+
+/** (G + μI)⁻¹ = UᵀU, in the units of Σ xᵀx. */
+async function invert({ U, columns, scale }: GramFactor, gemm: Gemm): Promise<Float64Array> {
+  const turned = (): Matrix => ({ rows: columns, columns, data: transpose(U, columns, columns) });
+  return Float64Array.from(await gemm.multiply(turned(), turned(), 'B'), (value) => value * scale);
 }
 
 /** tr(W_U·(M_UU)⁻¹·W_Uᵀ) by M_UU = L·Lᵀ: the squares of L⁻¹·W_Uᵀ. */
@@ -142,14 +169,13 @@ export type KeptSlices = {
   readonly weights: Float32Array;
 };
 
-/** Keeps `keep` slices of `width` columns of W, fitted. `inverse` is G⁻¹ [columns, columns]. @throws as `eliminateGreedily` */
-export function keepSlices(W: Matrix, inverse: Float32Array, width: number, keep: number): KeptSlices {
-  const { rows, columns, data } = W;
+/** Keeps `keep` slices, fitted. @throws as `eliminateGreedily` */
+export function keepSlices(elimination: Elimination, keep: number): KeptSlices {
+  const { rows, columns, width } = elimination;
   const count = columns / width;
-  if (!Number.isInteger(count) || keep < 1 || keep > count || inverse.length !== columns ** 2) {
+  if (!Number.isInteger(count) || keep < 1 || keep > count) {
     throw new InternalError('E_INTERNAL_SLICES', `Cannot keep ${keep} slices of ${width} of ${columns} columns.`);
   }
-  const elimination = createElimination({ rows, columns, W: data, inverse: Float64Array.from(inverse), width });
   const gone = new Set(eliminateGreedily(elimination, count, count - keep).order);
   const slices = Array.from({ length: count }, (_, slice) => slice).filter((slice) => !gone.has(slice));
   const kept = keep * width;

@@ -8,10 +8,9 @@
 
 import { InternalError } from '../../base/index.js';
 import { diagonalOf, type Gemm } from '../../linalg/index.js';
-import { transpose } from '../../tensor/index.js';
 import type { Evidence, EvidenceName, Matrix, MatrixEdit, Operator, Prepared } from '../operator.js';
 import { factoriseGram, type GramFactor, retarget } from '../sparsify/gram-factor.js';
-import { createElimination, eliminateGreedily } from './elimination.js';
+import { eliminateGreedily, eliminationOf } from './elimination.js';
 import { type Importance, leastSlices, scoreFlapColumns, scoreWandaColumns, sumOverSlices } from './importance.js';
 
 export const REPAIRS = ['least-squares', 'bias', 'none'] as const;
@@ -91,11 +90,8 @@ function prepareCut(
       const count = columns / width - keep;
       const wanted = pull && gemm ? await retarget(given, pull, await factorOf('raw'), gemm) : given;
       if (count === 0) return { zeroed: new Uint8Array(rows * columns), ...(pull ? { weights: wanted.data } : {}) };
-      const elimination = async () => {
-        const factor = await factorOf(fits(bias) ? 'centred' : 'raw');
-        const W = withoutDead(wanted, factor);
-        return createElimination({ rows, columns, W, inverse: await invert(factor, gemm!), width });
-      };
+      const elimination = async () =>
+        await eliminationOf(wanted, width, await factorOf(fits(bias) ? 'centred' : 'raw'), gemm!);
       let gone: readonly number[];
       let weights = wanted.data;
       if (importance === 'obs') {
@@ -140,10 +136,8 @@ export async function measureCosts(
   const { sequences, columnSums, tokens = 0 } = evidence;
   const gram = bias ? centre(evidence.gram!, columnSums!, tokens) : evidence.gram!;
   const factor = await factoriseGram(gram, W.columns, { gemm, sequences, damping: DAMPING, name: site });
-  const { rows, columns } = W;
-  const inverse = await invert(factor, gemm);
-  const elimination = createElimination({ rows, columns, W: withoutDead(W, factor), inverse, width });
-  const slices = columns / width;
+  const elimination = await eliminationOf(W, width, factor, gemm);
+  const slices = W.columns / width;
   let sum = 0;
   return [0, ...eliminateGreedily(elimination, slices, slices - 1).costs.map((cost) => (sum += cost))];
 }
@@ -172,20 +166,6 @@ function scoresOf(
 function centre(gram: Float32Array, sums: Float64Array, tokens: number): Float32Array {
   const n = sums.length;
   return gram.map((value, i) => value - (sums[Math.floor(i / n)]! * sums[i % n]!) / tokens);
-}
-
-/** Columns that are always 0 cost nothing: their weights are taken out first. */
-function withoutDead({ columns, data }: Matrix, { dead }: GramFactor): Float32Array {
-  if (dead.length === 0) return data;
-  const made = data.slice();
-  for (const j of dead) for (let i = j; i < made.length; i += columns) made[i] = 0;
-  return made;
-}
-
-/** (G + μI)⁻¹ = UᵀU, in the units of Σ xᵀx. */
-async function invert({ U, columns, scale }: GramFactor, gemm: Gemm): Promise<Float64Array> {
-  const turned = (): Matrix => ({ rows: columns, columns, data: transpose(U, columns, columns) });
-  return Float64Array.from(await gemm.multiply(turned(), turned(), 'B'), (value) => value * scale);
 }
 
 function zeroColumns({ rows, columns }: Matrix, slices: readonly number[], width: number): Uint8Array {
