@@ -131,7 +131,7 @@ async function cutPart(merging: Merging, part: WidePart, reads: Activations, bas
   const wanted = await retarget(W, pull, factor, gemm);
   const { slices } = groupOf(model, block, part);
   const elimination = await eliminationOf(wanted, slices.width, factor, gemm);
-  const { slices: kept, weights } = keepSlices(elimination, slices.count);
+  const { slices: kept, weights } = keepSlices(elimination, slices.count, name);
   const { dtype } = model.checkpoint.tensors.get(weightName(lastOf(model, block, part)))!;
   return {
     part,

@@ -72,7 +72,7 @@ test('greedy OBS of the golden vector', () => {
     inverse: invert(G, 4),
     width: 1,
   });
-  const { order, costs } = eliminateGreedily(elimination, 4, 2);
+  const { order, costs } = eliminateGreedily(elimination, 2, 'a site');
   expect(order).toEqual([3, 1]);
   expect(costs[0]).toBeCloseTo(0.647455, 6);
   expect(costs[1]).toBeCloseTo(0.582545, 6);
@@ -165,7 +165,7 @@ test('the means of inputs are asked for only where FLAP or a bias reads them', (
 test('an inverse that is not positive definite is refused', () => {
   const W = Float64Array.of(1, 2);
   const elimination = createElimination({ rows: 1, columns: 2, W, inverse: Float64Array.of(-1, 0, 0, 1), width: 1 });
-  expect(() => eliminateGreedily(elimination, 2, 1)).toThrow(/not positive definite/);
+  expect(() => eliminateGreedily(elimination, 1, 'a site')).toThrow(/of a site is not positive definite/);
 });
 
 test('a column that is always zero goes first, and costs nothing', async () => {

@@ -57,7 +57,7 @@ describe.each([
     }
     const unit = H.map((_, i) => H.map((_, j) => (i === j ? 1 : 0)));
     const input = { rows: 5, columns, W: Float32Array.from(W.flat()), width };
-    const got = keepSlices(createElimination({ ...input, inverse: Float64Array.from(solve(H, unit).flat()) }), keep);
+    const got = keepSlices(createElimination({ ...input, inverse: Float64Array.from(solve(H, unit).flat()) }), keep, 'a site');
     expect(got.slices).toEqual(left);
     const wanted = fitOn(W, H, of(left)).weights.flat();
     for (const [i, value] of wanted.entries()) expect(got.weights[i]).toBeCloseTo(value, 4);
@@ -69,6 +69,6 @@ test('of equal slices the lower goes first, and dead ones cost nothing', () => {
     const inverse = Float64Array.from([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]);
     return createElimination({ rows: 1, columns: 4, W: Float32Array.of(2, 0, 2, 3), inverse, width: 1 });
   };
-  expect(keepSlices(elimination(), 3)).toEqual({ slices: [0, 2, 3], weights: Float32Array.of(2, 2, 3) });
-  expect(keepSlices(elimination(), 2).slices).toEqual([2, 3]);
+  expect(keepSlices(elimination(), 3, 'a site')).toEqual({ slices: [0, 2, 3], weights: Float32Array.of(2, 2, 3) });
+  expect(keepSlices(elimination(), 2, 'a site').slices).toEqual([2, 3]);
 });

@@ -128,15 +128,16 @@ function costOfSlice(
 }
 
 /**
- * Takes out `count` slices, each time the cheapest (of equals the first). Their order, and what each cost.
+ * Takes out `count` slices, each time the cheapest (of equals the first). Their order, and what each cost. `name` is that of the
+ * Gram matrix in messages.
  * @throws NumericError E_NUMERIC_CHOLESKY where a cost is not a number of at least 0
  */
 export function eliminateGreedily(
   elimination: Elimination,
-  slices: number,
   count: number,
+  name: string,
 ): { readonly order: readonly number[]; readonly costs: readonly number[] } {
-  const left = Array.from({ length: slices }, (_, slice) => slice);
+  const left = Array.from({ length: elimination.columns / elimination.width }, (_, slice) => slice);
   const order: number[] = [];
   const costs: number[] = [];
   for (let round = 0; round < count; round++) {
@@ -150,8 +151,8 @@ export function eliminateGreedily(
     if (!(least >= 0 && least < Number.POSITIVE_INFINITY)) {
       throw new NumericError(
         'E_NUMERIC_CHOLESKY',
-        `After ${round} of ${count} slices the least cost is ${least}: the Gram matrix is not positive definite. Use more calibration text, or another importance.`,
-        { round, cost: least },
+        `After ${round} of ${count} slices the least cost is ${least}: the Gram matrix of ${name} is not positive definite. Use more calibration text.`,
+        { name, round, cost: least },
       );
     }
     const [slice] = left.splice(best, 1);
@@ -170,13 +171,13 @@ export type KeptSlices = {
 };
 
 /** Keeps `keep` slices, fitted. @throws as `eliminateGreedily` */
-export function keepSlices(elimination: Elimination, keep: number): KeptSlices {
+export function keepSlices(elimination: Elimination, keep: number, name: string): KeptSlices {
   const { rows, columns, width } = elimination;
   const count = columns / width;
   if (!Number.isInteger(count) || keep < 1 || keep > count) {
     throw new InternalError('E_INTERNAL_SLICES', `Cannot keep ${keep} slices of ${width} of ${columns} columns.`);
   }
-  const gone = new Set(eliminateGreedily(elimination, count, count - keep).order);
+  const gone = new Set(eliminateGreedily(elimination, count - keep, name).order);
   const slices = Array.from({ length: count }, (_, slice) => slice).filter((slice) => !gone.has(slice));
   const kept = keep * width;
   const weights = new Float32Array(rows * kept);

@@ -96,7 +96,7 @@ function prepareCut(
       let weights = wanted.data;
       if (importance === 'obs') {
         const made = await elimination();
-        gone = eliminateGreedily(made, columns / width, count).order;
+        gone = eliminateGreedily(made, count, site).order;
         if (repair === 'least-squares') weights = Float32Array.from(made.W);
       } else {
         gone = leastSlices(scoresOf(importance, wanted, moments, width, scores?.get(unit.id)), count);
@@ -137,9 +137,8 @@ export async function measureCosts(
   const gram = bias ? centre(evidence.gram!, columnSums!, tokens) : evidence.gram!;
   const factor = await factoriseGram(gram, W.columns, { gemm, sequences, damping: DAMPING, name: site });
   const elimination = await eliminationOf(W, width, factor, gemm);
-  const slices = W.columns / width;
   let sum = 0;
-  return [0, ...eliminateGreedily(elimination, slices, slices - 1).costs.map((cost) => (sum += cost))];
+  return [0, ...eliminateGreedily(elimination, W.columns / width - 1, site).costs.map((cost) => (sum += cost))];
 }
 
 function scoresOf(
