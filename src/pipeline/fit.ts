@@ -51,7 +51,6 @@ export const followStream: Operator = {
     const columns = Math.sqrt(gram!.length);
     const fit = prepareFit(gram!, columns, { name, sequences, gemm: gemm! });
     return {
-      damping: DAMPING,
       apply: async (_unit, W, _treatment, pull) => {
         const zeroed = new Uint8Array(W.data.length);
         return pull ? { zeroed, weights: await fit(W, pull) } : { zeroed };
