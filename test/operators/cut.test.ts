@@ -14,6 +14,7 @@ import {
 } from '../../src/operators/index.js';
 import { TRUNK } from '../../src/plan/index.js';
 import { CUT_COST, CUT_WEIGHT } from '../tolerances.js';
+import { invert } from './solve.js';
 
 type Case = {
   readonly rows: number;
@@ -176,25 +177,3 @@ test('a column that is always zero goes first, and costs nothing', async () => {
   const costs = await measureCosts(matrixOf(dead), dead, evidenceOf(dead), plainGemm, 'a site');
   expect(costs[1]).toBe(0);
 });
-
-/** By Gauss and Jordan, with pivots. */
-function invert(A: readonly number[], n: number): Float64Array {
-  const rows = Array.from({ length: n }, (_, i) => [
-    ...A.slice(i * n, (i + 1) * n),
-    ...Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)),
-  ]);
-  for (let k = 0; k < n; k++) {
-    const pivot = rows.findIndex(
-      (row, i) => i >= k && Math.abs(row[k]!) === Math.max(...rows.slice(k).map((r) => Math.abs(r[k]!))),
-    );
-    [rows[k], rows[pivot]] = [rows[pivot]!, rows[k]!];
-    const by = rows[k]![k]!;
-    rows[k] = rows[k]!.map((value) => value / by);
-    for (let i = 0; i < n; i++) {
-      if (i === k) continue;
-      const factor = rows[i]![k]!;
-      rows[i] = rows[i]!.map((value, j) => value - factor * rows[k]![j]!);
-    }
-  }
-  return Float64Array.from(rows.flatMap((row) => row.slice(n)));
-}
