@@ -13,7 +13,8 @@ export const weightName = ({ name }: Pick<Linear, 'name'>): string => `${name}.w
 /** The name of a linear's bias in the checkpoint, if it has one. */
 export const biasName = ({ name }: Pick<Linear, 'name'>): string => `${name}.bias`;
 
-export const hasBias = ({ tensors }: Checkpoint, linear: Pick<Linear, 'name'>): boolean => tensors.has(biasName(linear));
+export const hasBias = ({ tensors }: Checkpoint, linear: Pick<Linear, 'name'>): boolean =>
+  tensors.has(biasName(linear));
 
 /** W in float32, row-major [rows, columns]. */
 export const readLinear = async (checkpoint: Checkpoint, linear: Linear): Promise<Float32Array> =>

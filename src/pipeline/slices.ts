@@ -25,18 +25,24 @@ export function measureSliceCosts(
   slicing: Slicing,
   text: Samples,
 ): Promise<Readonly<Record<string, readonly number[]>>> {
-  return overBlocks(slicing, text, costsNeed(slicing.readers), 'costs of slices', async (half, evidence, linears, gemm) => {
-    const sums: number[] = [];
-    for (const linear of linears) {
-      const { gram, ...rest } = evidenceAt(evidence, linear.site);
-      const W = { ...linear, data: await readLinear(slicing.model.checkpoint, linear) };
-      const reader = slicing.readers.get(linear.name)!;
-      const site = `block ${half.block}, ${linear.site}`;
-      const costs = await measureCosts(W, reader, { ...rest, gram: gram! }, gemm, site);
-      for (const [i, cost] of costs.entries()) sums[i] = (sums[i] ?? 0) + cost;
-    }
-    return sums;
-  });
+  return overBlocks(
+    slicing,
+    text,
+    costsNeed(slicing.readers),
+    'costs of slices',
+    async (half, evidence, linears, gemm) => {
+      const sums: number[] = [];
+      for (const linear of linears) {
+        const { gram, ...rest } = evidenceAt(evidence, linear.site);
+        const W = { ...linear, data: await readLinear(slicing.model.checkpoint, linear) };
+        const reader = slicing.readers.get(linear.name)!;
+        const site = `block ${half.block}, ${linear.site}`;
+        const costs = await measureCosts(W, reader, { ...rest, gram: gram! }, gemm, site);
+        for (const [i, cost] of costs.entries()) sums[i] = (sums[i] ?? 0) + cost;
+      }
+      return sums;
+    },
+  );
 }
 
 /**

@@ -179,7 +179,9 @@ describe('one small llama', () => {
     const bare = { repair: 'none', targetShares: undefined };
     const { out, record } = await cut(optionsOf(tiny, { ...free, ...bare, ...more }));
     expect(record.allocation).toBe('layerwise');
-    expect(new Set((await openModel(out)).config.widths.map(({ intermediate }) => intermediate)).size).toBeGreaterThan(1);
+    expect(new Set((await openModel(out)).config.widths.map(({ intermediate }) => intermediate)).size).toBeGreaterThan(
+      1,
+    );
     if (record.cut.validation != null) expect(await scoreOf(out)).toBeCloseTo(record.cut.validation, 6);
   });
 

@@ -34,7 +34,10 @@ export type EliminationInput = {
 
 export function createElimination({ rows, columns: n, W: given, inverse: M, width }: EliminationInput): Elimination {
   if (M.length !== n ** 2) {
-    throw new InternalError('E_INTERNAL_SLICES', `W has ${n} columns, and the inverse of its Gram matrix ${M.length} numbers.`);
+    throw new InternalError(
+      'E_INTERNAL_SLICES',
+      `W has ${n} columns, and the inverse of its Gram matrix ${M.length} numbers.`,
+    );
   }
   const W = Float64Array.from(given);
   const squares = new Float64Array(n);
