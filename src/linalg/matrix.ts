@@ -2,6 +2,10 @@
 
 export type Matrix = { readonly rows: number; readonly columns: number; readonly data: Float32Array };
 
+/** The diagonal of a row-major [n, n] matrix. */
+export const diagonalOf = (matrix: Float32Array, n: number): Float64Array =>
+  Float64Array.from({ length: n }, (_, j) => matrix[j * (n + 1)]!);
+
 /** Rows [top, bottom) of columns [left, right). */
 export type Block = { readonly top: number; readonly bottom: number; readonly left: number; readonly right: number };
 

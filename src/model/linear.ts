@@ -10,6 +10,12 @@ import type { Linear } from './tensor-names.js';
 /** The name of a linear's weights in the checkpoint. */
 export const weightName = ({ name }: Pick<Linear, 'name'>): string => `${name}.weight`;
 
+/** The name of a linear's bias in the checkpoint, if it has one. */
+export const biasName = ({ name }: Pick<Linear, 'name'>): string => `${name}.bias`;
+
+export const hasBias = ({ tensors }: Checkpoint, linear: Pick<Linear, 'name'>): boolean =>
+  tensors.has(biasName(linear));
+
 /** W in float32, row-major [rows, columns]. */
 export const readLinear = async (checkpoint: Checkpoint, linear: Linear): Promise<Float32Array> =>
   toRows(linear, await readTensorFloat32(checkpoint, weightName(linear)));

@@ -11,9 +11,9 @@ export {
 export { type Entropies, entropiesOf, entropyOf, softAssign } from './clips/dependency.js';
 export { fixedLayers, type LayerSpan, partitionLayers } from './clips/partition.js';
 export { type ClipChoice, type ClipLoss, clipGrid, greedyClips, jointClips } from './clips/search.js';
-export { createElimination, eliminateGreedily, keepSlices } from './cut/elimination.js';
-export { IMPORTANCES, type Importance, scoreFlapColumns } from './cut/importance.js';
-export { cutOperator, measureCosts, REPAIRS, type Repair } from './cut/operator.js';
+export { createElimination, eliminateGreedily, eliminationOf, keepSlices } from './cut/elimination.js';
+export { IMPORTANCES, type Importance, scoreFlapColumns, sumOverSlices } from './cut/importance.js';
+export { costsNeed, cutOperator, measureCosts, REPAIRS, type Repair } from './cut/operator.js';
 export {
   type Evidence,
   type EvidenceName,

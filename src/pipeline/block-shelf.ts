@@ -1,15 +1,15 @@
 // Where changed blocks of a model are while its other blocks are read from the checkpoint in place: in a directory, a file for
 // each, by which an interrupted run knows what is done; or in memory, for a trial that writes nothing.
 
-import type { BlockSource, Model } from '../model/index.js';
+import { type BlockSource, checkpointSource, type Model } from '../model/index.js';
 import { blockFileSource, blockPath, isWholeBlock, type TreatedBlock, writeBlockFile } from './block-file.js';
 import { withTreatedBlock } from './treated-block.js';
 
 export interface BlockShelf {
   has(block: number): Promise<boolean>;
   put(block: number, treated: TreatedBlock): Promise<void>;
-  /** Calls `use` with the block as it was put here, or with undefined for one that is the checkpoint's. */
-  read<T>(block: number, use: (source: BlockSource | undefined) => Promise<T>): Promise<T>;
+  /** Calls `use` with the block as it was put here, or else with the checkpoint's. */
+  read<T>(block: number, use: (source: BlockSource) => Promise<T>): Promise<T>;
 }
 
 /** A shelf of files in `dir`, which exists. */
@@ -19,7 +19,8 @@ export function fileShelf(model: Model, dir: string): BlockShelf {
   return {
     has,
     put: (block, treated) => writeBlockFile(model, block, treated, pathOf(block)),
-    read: async (block, use) => await use((await has(block)) ? await blockFileSource(pathOf(block)) : undefined),
+    read: async (block, use) =>
+      await use((await has(block)) ? await blockFileSource(pathOf(block)) : checkpointSource(model.checkpoint)),
   };
 }
 
@@ -33,7 +34,8 @@ export function memoryShelf(model: Model, dir: string): BlockShelf {
     },
     read: async (block, use) => {
       const treated = blocks.get(block);
-      return treated ? await withTreatedBlock(model, block, treated, dir, use) : await use(undefined);
+      if (!treated) return await use(checkpointSource(model.checkpoint));
+      return await withTreatedBlock(model, block, treated, dir, use);
     },
   };
 }

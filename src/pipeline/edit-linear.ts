@@ -4,7 +4,16 @@
 
 import { InternalError, NumericError } from '../base/index.js';
 import { readTensor, type TensorToWrite } from '../checkpoint/index.js';
-import { type Linear, type Model, requireFiniteTensors, toRows, toStored, unitOf, weightName } from '../model/index.js';
+import {
+  biasName,
+  type Linear,
+  type Model,
+  requireFiniteTensors,
+  toRows,
+  toStored,
+  unitOf,
+  weightName,
+} from '../model/index.js';
 import { gridShape, type Mask, type Matrix, type MatrixGrid, type Prepared } from '../operators/index.js';
 import type { Treatment } from '../records/index.js';
 import { type DType, findNonFinite, fromFloat32, LARGEST_NUMBER, toFloat32 } from '../tensor/index.js';
@@ -61,27 +70,39 @@ export function editLinear(model: Model, linear: Linear, prepared: Prepared, tre
 /** A linear's bias with what the edit of its weights adds to it, which is known once these are read. */
 function editBias(
   { checkpoint }: Model,
-  { name: linear, block }: Linear,
+  linear: Linear,
   moved: () => Float32Array | 'none' | undefined,
 ): TensorToWrite {
-  const name = `${linear}.bias`;
+  const name = biasName(linear);
   const { dtype, shape } = checkpoint.tensors.get(name)!;
   const read = async (): Promise<Uint8Array> => {
     const bytes = await readTensor(checkpoint, name);
     const by = moved();
     if (by === undefined) {
-      throw new InternalError('E_INTERNAL_EDIT', `The bias of ${linear} was read before its weights.`);
+      throw new InternalError('E_INTERNAL_EDIT', `The bias of ${linear.name} was read before its weights.`);
     }
     if (by === 'none') return bytes;
-    const stored = fromFloat32(
-      toFloat32(bytes, dtype).map((value, i) => value + by[i]!),
-      dtype,
-    );
-    if (findNonFinite(stored, dtype).first < 0) return stored;
-    const message = `Block ${block}, ${linear}: the repaired bias is not finite in ${dtype}. Use a copy of the checkpoint in BF16 or F32, or --repair none.`;
-    throw new NumericError(OVERFLOW, message, { block, linear, tensor: name, dtype });
+    const values = toFloat32(bytes, dtype).map((value, i) => value + by[i]!);
+    return storable(values, dtype, () => {
+      const { name: of, block } = linear;
+      const message = `Block ${block}, ${of}: the repaired bias is not finite in ${dtype}. Use a copy of the checkpoint in BF16 or F32, or --repair none.`;
+      throw new NumericError(OVERFLOW, message, { block, linear: of, tensor: name, dtype });
+    });
   };
   return { name, dtype, shape, read };
+}
+
+/** Values in a tensor's dtype. Calls `refuse` with the place of the first that is not finite in it. */
+export function storable(values: Float32Array, dtype: DType, refuse: (first: number) => never): Uint8Array {
+  const stored = fromFloat32(values, dtype);
+  const { first } = findNonFinite(stored, dtype);
+  return first < 0 ? stored : refuse(first);
+}
+
+/** An edit that holds its bytes, so that reading it twice computes it once. */
+export async function computed({ name, dtype, shape, read }: TensorToWrite): Promise<TensorToWrite> {
+  const bytes = await read();
+  return { name, dtype, shape, read: async () => bytes };
 }
 
 /** Adds the linear's name to a NumericError of an operator, which knows no names. Blames the checkpoint if it is broken. */

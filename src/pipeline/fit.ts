@@ -3,10 +3,11 @@
 // Zeros of a sparse W stay zeros (operators/sparsify/refit.ts).
 
 import { NumericError } from '../base/index.js';
-import type { TensorEdit, TensorToWrite } from '../checkpoint/index.js';
-import type { Gemm } from '../linalg/index.js';
+import type { TensorEdit } from '../checkpoint/index.js';
+import { diagonalOf, type Gemm } from '../linalg/index.js';
 import { factoriseGram, type Matrix, type Operator, refit, retarget } from '../operators/index.js';
-import { type DType, findNonFinite, fromFloat32 } from '../tensor/index.js';
+import type { DType } from '../tensor/index.js';
+import { storable } from './edit-linear.js';
 
 export const DAMPING = 0.01;
 /** A linear with more zeros than this is sparse. Others have a few by chance. */
@@ -21,7 +22,7 @@ export type Fit = (W: Matrix, pull: Float32Array) => Promise<Float32Array>;
 
 /** Prepares fits of all linears that read one input. Overwrites `gram`. */
 export function prepareFit(gram: Float32Array, columns: number, { name, sequences, gemm }: FitOptions): Fit {
-  const diagonal = Float64Array.from({ length: columns }, (_, j) => gram[j * (columns + 1)]!);
+  const diagonal = diagonalOf(gram, columns);
   const seen = diagonal.filter((value) => value !== 0);
   const mean = seen.reduce((a, b) => a + b, 0) / seen.length;
   // A column that is always 0 has no pull either, so its weights stay, whatever stands here.
@@ -50,7 +51,6 @@ export const followStream: Operator = {
     const columns = Math.sqrt(gram!.length);
     const fit = prepareFit(gram!, columns, { name, sequences, gemm: gemm! });
     return {
-      damping: DAMPING,
       apply: async (_unit, W, _treatment, pull) => {
         const zeroed = new Uint8Array(W.data.length);
         return pull ? { zeroed, weights: await fit(W, pull) } : { zeroed };
@@ -58,12 +58,6 @@ export const followStream: Operator = {
     };
   },
 };
-
-/** An edit that holds its bytes, so that reading it twice computes it once. */
-export async function computed({ name, dtype, shape, read }: TensorToWrite): Promise<TensorToWrite> {
-  const bytes = await read();
-  return { name, dtype, shape, read: async () => bytes };
-}
 
 /**
  * A fitted tensor in the file's dtype.
@@ -74,11 +68,9 @@ export function fittedTensor(
   values: Float32Array,
   { dtype, shape }: { readonly dtype: DType; readonly shape: readonly number[] },
 ): TensorEdit {
-  const bytes = fromFloat32(values, dtype);
-  const { first } = findNonFinite(bytes, dtype);
-  if (first >= 0) {
+  const bytes = storable(values, dtype, (first) => {
     const message = `${name}: fitted number ${first} is not a finite ${dtype}. Check the calibration text, or leave --repair and --merge out.`;
     throw new NumericError('E_NUMERIC_OVERFLOW', message, { tensor: name, dtype, at: first });
-  }
+  });
   return { name, dtype, shape, read: async () => bytes };
 }

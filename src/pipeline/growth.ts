@@ -18,6 +18,7 @@ import {
 } from '../checkpoint/index.js';
 import type { Gemm } from '../linalg/index.js';
 import {
+  biasName,
   blockTensors,
   type Linear,
   type Model,
@@ -30,7 +31,8 @@ import {
 } from '../model/index.js';
 import { fitPredictor, type HeldOut, type Stack } from '../operators/index.js';
 import type { GrowMethod, GrownBlock } from '../plan/index.js';
-import { findNonFinite, fromFloat32 } from '../tensor/index.js';
+import { fromFloat32 } from '../tensor/index.js';
+import { storable } from './edit-linear.js';
 
 export type Growing = {
   readonly model: Model;
@@ -192,11 +194,10 @@ async function predictKind(
       top += part.length;
     }
     const { dtype, shape } = model.checkpoint.tensors.get(weightName(linear))!;
-    const bytes = fromFloat32(toStored(linear, whole), dtype);
-    if (findNonFinite(bytes, dtype).first >= 0) {
+    const bytes = storable(toStored(linear, whole), dtype, () => {
       const message = `${name} between blocks ${before} and ${before + 1}: the prediction is not finite in ${dtype}. Use --method average.`;
       throw new NumericError('E_NUMERIC_OVERFLOW', message, { linear: name, block: before, dtype });
-    }
+    });
     return { name, dtype, shape, read: async () => bytes };
   });
   return { errors, tensors };
@@ -232,7 +233,7 @@ const writing = (model: Model): ReadonlySet<string> =>
   new Set(
     model.linears
       .flat()
-      .flatMap((linear) => (linear.feeds === 'residual' ? [weightName(linear), `${linear.name}.bias`] : [])),
+      .flatMap((linear) => (linear.feeds === 'residual' ? [weightName(linear), biasName(linear)] : [])),
   );
 
 /** The mean of a tensor over blocks; the bytes themselves for one block, and for what is no number that has a mean. */

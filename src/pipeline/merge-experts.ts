@@ -11,7 +11,8 @@ import type { TensorEdit } from '../checkpoint/index.js';
 import { assignMost, type Gemm } from '../linalg/index.js';
 import { type Linear, type Model, readLinear, toStored, weightName } from '../model/index.js';
 import type { Merge } from '../plan/index.js';
-import { findNonFinite, fromFloat32, transpose } from '../tensor/index.js';
+import { transpose } from '../tensor/index.js';
+import { storable } from './edit-linear.js';
 
 /** The time of an assignment grows with the cube of the width; at this one it is about half a minute. */
 const MOST_NEURONS = 4096;
@@ -94,10 +95,10 @@ export function mergedTensors(
           addPermuted(sum, data, linear, { order, byRow: kind !== 'down', factor: tokens[expert]! });
         }
         const mean = Float32Array.from(sum, (value) => value / total);
-        const bytes = fromFloat32(toStored(linear, mean), dtype);
-        if (findNonFinite(bytes, dtype).first < 0) return bytes;
-        const message = `${name}: a merged weight is not a finite ${dtype}. Check the checkpoint.`;
-        throw new NumericError('E_NUMERIC_OVERFLOW', message, { tensor: name, dtype });
+        return storable(toStored(linear, mean), dtype, () => {
+          const message = `${name}: a merged weight is not a finite ${dtype}. Check the checkpoint.`;
+          throw new NumericError('E_NUMERIC_OVERFLOW', message, { tensor: name, dtype });
+        });
       };
       return { name, dtype, shape, read };
     });

@@ -12,10 +12,12 @@ import { readTensorFloat32, type TensorEdit } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Gemm } from '../linalg/index.js';
 import {
+  biasName,
   blockTensors,
   endOf,
   type GroupUnit,
   groupsOf,
+  hasBias,
   type Linear,
   type Model,
   memberInput,
@@ -29,10 +31,10 @@ import {
   wideOutput,
   wideSums,
 } from '../model/index.js';
-import { factoriseGram, keepSlices, type Matrix, retarget } from '../operators/index.js';
+import { eliminationOf, factoriseGram, keepSlices, type Matrix, retarget } from '../operators/index.js';
 import { sumOverChunks } from '../profile/index.js';
 import { type Activations, type Feed, runChunks, sameShape } from '../stream/index.js';
-import { fromFloat32, toFloat32, transpose } from '../tensor/index.js';
+import { fromFloat32, toFloat32 } from '../tensor/index.js';
 import { DAMPING, fittedTensor } from './fit.js';
 
 /**
@@ -118,11 +120,7 @@ async function cutPart(merging: Merging, part: WidePart, reads: Activations, bas
   });
   const gram = sums[WIDE_OUTPUTS.gram]!;
   const W = await wideLast(model, members, part);
-  const { rows, columns } = W;
-  // What is always 0 has no part in the choice.
-  for (let j = 0; j < columns; j++) {
-    if (gram[j * (columns + 1)] === 0) for (let row = 0; row < rows; row++) W.data[row * columns + j] = 0;
-  }
+  const { columns } = W;
   let pull: Float32Array | undefined;
   if (target) {
     const given = await gemm.multiply({ ...W, data: W.data.slice() }, { rows: columns, columns, data: gram.slice() });
@@ -131,10 +129,9 @@ async function cutPart(merging: Merging, part: WidePart, reads: Activations, bas
   const name = `the ${part} of blocks ${members.join(' and ')}`;
   const factor = await factoriseGram(gram, columns, { gemm, sequences, damping: DAMPING, name });
   const wanted = await retarget(W, pull, factor, gemm);
-  const U = { rows: columns, columns, data: factor.U };
-  const inverse = await gemm.multiply({ ...U, data: transpose(factor.U, columns, columns) }, U);
   const { slices } = groupOf(model, block, part);
-  const { slices: kept, weights } = keepSlices(wanted, inverse, slices.width, slices.count);
+  const elimination = await eliminationOf(wanted, slices.width, factor, gemm);
+  const { slices: kept, weights } = keepSlices(elimination, slices.count, name);
   const { dtype } = model.checkpoint.tensors.get(weightName(lastOf(model, block, part)))!;
   return {
     part,
@@ -219,12 +216,8 @@ async function writeMerged({ model, members, block }: Merging, cuts: readonly Cu
   return edits;
 }
 
-const biasName = ({ name }: Linear): string => `${name}.bias`;
-
-const readBias = async (model: Model, linear: Linear): Promise<Float32Array | undefined> =>
-  model.checkpoint.tensors.has(biasName(linear))
-    ? await readTensorFloat32(model.checkpoint, biasName(linear))
-    : undefined;
+const readBias = async ({ checkpoint }: Model, linear: Linear): Promise<Float32Array | undefined> =>
+  hasBias(checkpoint, linear) ? await readTensorFloat32(checkpoint, biasName(linear)) : undefined;
 
 /** The rows of the slices that stay, of all members' linears of `feeder`'s kind, in the order of its sections. */
 async function gather(model: Model, group: GroupUnit, feeder: Linear, { kept }: Cut) {

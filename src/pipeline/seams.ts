@@ -41,8 +41,8 @@ import {
 } from '../stream/index.js';
 import type { TreatedBlock } from './block-file.js';
 import type { BlockShelf } from './block-shelf.js';
-import { editLinear } from './edit-linear.js';
-import { computed, DAMPING, fittedTensor, followStream, prepareFit } from './fit.js';
+import { computed, editLinear } from './edit-linear.js';
+import { DAMPING, fittedTensor, followStream, prepareFit } from './fit.js';
 import { mergeBlocks } from './merge.js';
 import { type Streams, type StreamTarget, treatToStream } from './stream-target.js';
 import { editedSource } from './treated-block.js';
@@ -151,7 +151,16 @@ export async function repairSeams(options: SeamOptions): Promise<void> {
       const seam = seams.find(({ block, gap }) => Math.min(block, ...gap) === at);
       if (!seam) {
         if (treated && way.follow && !(await shelf.has(at))) {
-          await shelf.put(at, await follow(options, gemm, at, { treated, dense, next: stores }));
+          const next = at + 1 < steps ? stores : undefined;
+          await shelf.put(at, await follow(options, gemm, at, { treated, dense, next }));
+          [dense, treated] = [stores.dense, stores.treated];
+        } else if (treated && !way.follow) {
+          // The block is the checkpoint's in both streams: it is loaded once.
+          const moves: readonly Move[] = [
+            [dense, stores.dense],
+            [treated, stores.treated],
+          ];
+          await passBlock(engine, model, at, moves);
           [dense, treated] = [stores.dense, stores.treated];
         } else {
           await passDense(at);

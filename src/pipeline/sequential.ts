@@ -107,17 +107,18 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
 /** Calls `use` with the source of a block's tensors. The source may be gone afterwards. */
 export type WithBlock = (block: number, use: (source: BlockSource) => Promise<void>) => Promise<void>;
 
-/** The residual after the last block on `text`, with the blocks of `withBlock` (by default the checkpoint's). */
+/** The residual after the last of `blocks` (by default all) on `text`, with those of `withBlock` (by default the checkpoint's). */
 export async function runBlocks(
   engine: Engine,
   model: Model,
   text: Samples,
   onProgress: OnProgress,
   withBlock: WithBlock = (_, use) => use(checkpointSource(model.checkpoint)),
+  blocks: readonly number[] = [...model.linears.keys()],
 ): Promise<Activations> {
   return await handOver(await sameShape(text.embedded), async (seen) => {
-    for (let block = 0; block < model.config.blocks; block++) {
-      const move: Move = [block === 0 ? text.embedded : seen, seen];
+    for (const block of blocks) {
+      const move: Move = [block === blocks[0] ? text.embedded : seen, seen];
       await withBlock(block, (source) => passBlock(engine, model, block, [move], source));
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${model.config.blocks}` });
     }
@@ -125,16 +126,17 @@ export async function runBlocks(
   });
 }
 
-/** The mean negative log-likelihood of each window, with the blocks of `withBlock`. */
+/** The mean negative log-likelihood of each window, with `blocks` alone, as `runBlocks`. */
 export function scoreBlocks(
   engine: Engine,
   model: Model,
   text: Samples,
   onProgress: OnProgress,
   withBlock?: WithBlock,
+  blocks?: readonly number[],
 ): Promise<number[]> {
   return withResources(async (own) => {
-    const seen = await own(runBlocks(engine, model, text, onProgress, withBlock));
+    const seen = await own(runBlocks(engine, model, text, onProgress, withBlock, blocks));
     return await scoreSamples(engine, model, seen, text.content);
   });
 }

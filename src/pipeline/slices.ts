@@ -6,7 +6,7 @@ import type { Engine } from '../engine/index.js';
 import { createBackward } from '../evaluate/index.js';
 import { createGemm, type Gemm } from '../linalg/index.js';
 import { groupsOf, type Linear, type Model, readLinear, rowsOfSlice, toRows, weightName } from '../model/index.js';
-import { type EvidenceName, measureCosts, scoreFlapColumns } from '../operators/index.js';
+import { costsNeed, type EvidenceName, measureCosts, scoreFlapColumns, sumOverSlices } from '../operators/index.js';
 import type { Half } from '../plan/index.js';
 import { fillGrams } from '../profile/index.js';
 import { passBlock, type Samples, sameShape, type Text } from '../stream/index.js';
@@ -25,18 +25,24 @@ export function measureSliceCosts(
   slicing: Slicing,
   text: Samples,
 ): Promise<Readonly<Record<string, readonly number[]>>> {
-  return overBlocks(slicing, text, ['gram', 'columnSums'], 'costs of slices', async (half, evidence, linears, gemm) => {
-    const sums: number[] = [];
-    for (const linear of linears) {
-      const { gram, ...rest } = evidenceAt(evidence, linear.site);
-      const W = { ...linear, data: await readLinear(slicing.model.checkpoint, linear) };
-      const reader = slicing.readers.get(linear.name)!;
-      const site = `block ${half.block}, ${linear.site}`;
-      const costs = await measureCosts(W, reader, { ...rest, gram: gram! }, gemm, site);
-      for (const [i, cost] of costs.entries()) sums[i] = (sums[i] ?? 0) + cost;
-    }
-    return sums;
-  });
+  return overBlocks(
+    slicing,
+    text,
+    costsNeed(slicing.readers),
+    'costs of slices',
+    async (half, evidence, linears, gemm) => {
+      const sums: number[] = [];
+      for (const linear of linears) {
+        const { gram, ...rest } = evidenceAt(evidence, linear.site);
+        const W = { ...linear, data: await readLinear(slicing.model.checkpoint, linear) };
+        const reader = slicing.readers.get(linear.name)!;
+        const site = `block ${half.block}, ${linear.site}`;
+        const costs = await measureCosts(W, reader, { ...rest, gram: gram! }, gemm, site);
+        for (const [i, cost] of costs.entries()) sums[i] = (sums[i] ?? 0) + cost;
+      }
+      return sums;
+    },
+  );
 }
 
 /**
@@ -47,7 +53,7 @@ export function measureFlapScores(
   slicing: Slicing,
   text: Samples,
 ): Promise<Readonly<Record<string, readonly number[]>>> {
-  return overBlocks(slicing, text, ['squareSums', 'columnSums'], 'fluctuations', async (half, evidence, [linear]) => {
+  return overBlocks(slicing, text, ['squareSums', 'columnSums'], 'fluctuations', async (_half, evidence, [linear]) => {
     const { squareSums, ...rest } = evidenceAt(evidence, linear!.site);
     const W = { ...linear!, data: await readLinear(slicing.model.checkpoint, linear!) };
     const scores = scoreFlapColumns(W, { ...rest, squareSums: squareSums! });
@@ -56,10 +62,8 @@ export function measureFlapScores(
       scores.reduce((sum, one) => sum + (one - mean) ** 2, 0) / Math.max(1, scores.length - 1),
     );
     const { width } = slicing.readers.get(linear!.name)!;
-    return Array.from({ length: half.slices }, (_, slice) => {
-      const own = scores.subarray(slice * width, (slice + 1) * width);
-      return own.reduce((sum, one) => sum + (one - mean) / (deviation || 1), 0) / width;
-    });
+    const standard = scores.map((one) => (one - mean) / (deviation || 1));
+    return Array.from(sumOverSlices(standard, width), (sum) => sum / width);
   });
 }
 
@@ -84,7 +88,7 @@ async function overBlocks(
         const linears = model.linears[block]!.filter(({ name }) => half.readers.includes(name));
         found[half.id] = await measure(half, evidence, linears, gemm);
       }
-      await passBlock(engine, model, block, [[from, seen]]);
+      if (block < blocks - 1) await passBlock(engine, model, block, [[from, seen]]);
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
     }
     return found;

@@ -8,7 +8,7 @@
 import { type Own, withResources } from '../base/index.js';
 import type { TensorEdit } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
-import type { Gemm } from '../linalg/index.js';
+import { diagonalOf, type Gemm } from '../linalg/index.js';
 import {
   crossOf,
   expertOf,
@@ -39,8 +39,7 @@ import {
   weightsOf,
 } from '../stream/index.js';
 import type { GridToWrite, TreatedBlock } from './block-file.js';
-import { editLinear } from './edit-linear.js';
-import { computed } from './fit.js';
+import { computed, editLinear } from './edit-linear.js';
 import type { Treating } from './treat.js';
 
 /** How far treated linears follow the dense stream; docs/lab/theory.md has what was measured. */
@@ -190,8 +189,7 @@ function stagesOf(linears: readonly Linear[]): readonly (readonly TapSite[])[] {
 /** Overwritten by the operator: the Gram matrix. Its diagonal is kept before. */
 function statisticsOf(sums: Grams, site: string): Pick<Evidence, 'gram' | 'squareSums' | 'columnSums'> {
   const gram = sums[site]!;
-  const columns = Math.sqrt(gram.length);
-  const squareSums = Float64Array.from({ length: columns }, (_, j) => gram[j * (columns + 1)]!);
+  const squareSums = diagonalOf(gram, Math.sqrt(gram.length));
   return { gram, squareSums, columnSums: Float64Array.from(sums[sumsOf(site)]!) };
 }
 

@@ -6,7 +6,8 @@ import { NumericError, type OnProgress, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { EXPERT_SUMS, expertGraph, type Model, TOKENS_PER_EXPERT } from '../model/index.js';
 import type { ExpertSums } from '../plan/index.js';
-import { inOrder, passBlock, runChunk, type Samples, sameShape } from '../stream/index.js';
+import { passBlock, runChunk, type Samples, sameShape } from '../stream/index.js';
+import { sumInDouble } from './squares.js';
 
 /** The sums of each block's experts; null where a block has none. @throws NumericError E_NUMERIC_EXPERTS */
 export async function measureExperts(
@@ -34,26 +35,16 @@ export async function measureExperts(
 type Stores = { readonly from: Samples['embedded']; readonly to: Samples['embedded'] };
 
 async function measureBlock(engine: Engine, model: Model, block: number, { from, to }: Stores): Promise<ExpertSums> {
-  const sums = new Map<string, Float64Array>();
-  await withResources(async (own) => {
+  const sums = await withResources(async (own) => {
     const session = await own(engine.load(expertGraph(model, block, from.length)));
-    let chunk = 0;
-    await inOrder(
-      engine.concurrency,
-      from.chunks.length,
-      (at) => runChunk(session, from, at),
-      async ({ y, ...outputs }) => {
-        for (const [name, { data }] of Object.entries(outputs)) {
-          const sum = sums.get(name) ?? new Float64Array(data.length);
-          for (let i = 0; i < sum.length; i++) sum[i]! += Number(data[i]!);
-          sums.set(name, sum);
-        }
-        await to.write(chunk++, y!.data as Float32Array);
-      },
-    );
+    return await sumInDouble(engine, from.chunks.length, async (chunk) => {
+      const { y, ...outputs } = await runChunk(session, from, chunk);
+      await to.write(chunk, y!.data as Float32Array);
+      return outputs;
+    });
   });
   const read = (name: string): number[] => {
-    const values = [...sums.get(name)!];
+    const values = [...sums[name]!];
     if (values.every(Number.isFinite)) return values;
     const message = `What the experts of block ${block} give is not finite. Check the checkpoint and the calibration text.`;
     throw new NumericError('E_NUMERIC_EXPERTS', message, { block });

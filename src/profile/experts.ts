@@ -4,6 +4,7 @@
 // With zeros instead, weights would be pruned in index order, and SparseGPT would treat every column as dead and zero
 // it. The list of these experts is returned, to be reported.
 
+import { diagonalOf } from '../linalg/index.js';
 import { expertSite, TOKENS_PER_EXPERT } from '../model/index.js';
 import type { Grams } from './gram.js';
 import type { SquareSums } from './squares.js';
@@ -22,11 +23,7 @@ export function fillSquareSums(sums: SquareSums): SquareSums {
 
 /** The same for Gram matrices, in place. */
 export function fillGrams(grams: Grams): void {
-  const diagonalOf = (site: string): Float32Array => {
-    const columns = Math.sqrt(grams[site]!.length);
-    return Float32Array.from({ length: columns }, (_, j) => grams[site]![j * columns + j]!);
-  };
-  for (const [site, value] of assume(grams, diagonalOf)) {
+  for (const [site, value] of assume(grams, (site) => diagonalOf(grams[site]!, Math.sqrt(grams[site]!.length)))) {
     const gram = grams[site]!;
     const columns = Math.sqrt(gram.length);
     for (let j = 0; j < columns; j++) gram[j * columns + j] = value;

@@ -72,7 +72,7 @@ async function measureHalves(
     withResources(async (own) => {
       const sample = await takeEvenly(own, calibration!, SENSITIVITY_WINDOWS);
       const input = { engine, model, operator: criterion, plan, calibration, onProgress };
-      return await measureSensitivity(input, dense!, sample);
+      return await measureSensitivity(input, dense, sample);
     }),
   );
   const byName = new Map(order.map(({ name }, i) => [name, each[i]!]));

@@ -2,6 +2,7 @@
 // 1), a mean has the standard error s / √n; the exponential of a mean has that error times itself (the harness resamples
 // instead, with the same limit). Parts of a task are pooled by their sizes.
 
+import { InternalError } from '../base/index.js';
 import type { Estimate } from '../records/index.js';
 import type { Likelihood } from './loglikelihood.js';
 import { lengthPython } from './python.js';
@@ -26,8 +27,11 @@ export function scoreItem(task: Task, question: Question, likelihoods: readonly 
       }
       case 'perplexity':
         return sums[0]!;
+      case 'probability':
+      case 'truth_ratio':
+        throw new InternalError('E_INTERNAL_METRIC', `${task.name}: ${metric} is of answers.`);
       default:
-        throw new Error(`${task.name}: ${metric} is of answers`);
+        return metric satisfies never;
     }
   };
   return Object.fromEntries(task.metrics.map((metric) => [metric, value(metric)]));

@@ -166,6 +166,25 @@ describe('one small llama', () => {
     }
   });
 
+  // Flap needs sums that the dense pass does not take; with nothing to search there is no dense pass of the calibration text.
+  const fixed = { hyperparameters: { line: 0.2, gain: 0.5 } };
+  test.each([
+    { importance: 'flap' },
+    { importance: 'flap', ...fixed },
+    { importance: 'wanda-sp', ...fixed },
+    { importance: 'taylor', ...fixed },
+    { importance: 'wanda-sp', ...fixed, validation: undefined },
+  ])('the layer-wise sensitivities of halves without a Gram matrix: %j', { timeout: limit(60_000) }, async (more) => {
+    const free = { units: 'all', widths: 'free', allocation: 'layerwise', maxTrials: 2, parameters: 0.8 };
+    const bare = { repair: 'none', targetShares: undefined };
+    const { out, record } = await cut(optionsOf(tiny, { ...free, ...bare, ...more }));
+    expect(record.allocation).toBe('layerwise');
+    expect(new Set((await openModel(out)).config.widths.map(({ intermediate }) => intermediate)).size).toBeGreaterThan(
+      1,
+    );
+    if (record.cut.validation != null) expect(await scoreOf(out)).toBeCloseTo(record.cut.validation, 6);
+  });
+
   test('least squares come nearer to the dense model than nothing, and the stream nearer still', {
     timeout: limit(60_000),
   }, async () => {

@@ -14,6 +14,7 @@ import {
 } from '../../src/operators/index.js';
 import { TRUNK } from '../../src/plan/index.js';
 import { CUT_COST, CUT_WEIGHT } from '../tolerances.js';
+import { invert } from './solve.js';
 
 type Case = {
   readonly rows: number;
@@ -72,7 +73,7 @@ test('greedy OBS of the golden vector', () => {
     inverse: invert(G, 4),
     width: 1,
   });
-  const { order, costs } = eliminateGreedily(elimination, 4, 2);
+  const { order, costs } = eliminateGreedily(elimination, 2, 'a site');
   expect(order).toEqual([3, 1]);
   expect(costs[0]).toBeCloseTo(0.647455, 6);
   expect(costs[1]).toBeCloseTo(0.582545, 6);
@@ -152,10 +153,20 @@ test('a target elsewhere: the kept weights solve for it exactly', async () => {
   }
 });
 
+test('the means of inputs are asked for only where FLAP or a bias reads them', () => {
+  const needsOf = (importance: Importance, repair: Repair, bias: boolean) =>
+    cutOperator({ importance, repair, readers: new Map([[NAME, { width: 1, bias }]]) }).needs;
+  expect(needsOf('obs', 'least-squares', false)).toEqual(['gram']);
+  expect(needsOf('obs', 'least-squares', true)).toEqual(['gram', 'columnSums']);
+  expect(needsOf('taylor', 'bias', true)).toEqual(['squareSums', 'columnSums']);
+  expect(needsOf('wanda-sp', 'none', true)).toEqual(['squareSums']);
+  expect(needsOf('flap', 'none', false)).toEqual(['squareSums', 'columnSums']);
+});
+
 test('an inverse that is not positive definite is refused', () => {
   const W = Float64Array.of(1, 2);
   const elimination = createElimination({ rows: 1, columns: 2, W, inverse: Float64Array.of(-1, 0, 0, 1), width: 1 });
-  expect(() => eliminateGreedily(elimination, 2, 1)).toThrow(/not positive definite/);
+  expect(() => eliminateGreedily(elimination, 1, 'a site')).toThrow(/of a site is not positive definite/);
 });
 
 test('a column that is always zero goes first, and costs nothing', async () => {
@@ -166,25 +177,3 @@ test('a column that is always zero goes first, and costs nothing', async () => {
   const costs = await measureCosts(matrixOf(dead), dead, evidenceOf(dead), plainGemm, 'a site');
   expect(costs[1]).toBe(0);
 });
-
-/** By Gauss and Jordan, with pivots. */
-function invert(A: readonly number[], n: number): Float64Array {
-  const rows = Array.from({ length: n }, (_, i) => [
-    ...A.slice(i * n, (i + 1) * n),
-    ...Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)),
-  ]);
-  for (let k = 0; k < n; k++) {
-    const pivot = rows.findIndex(
-      (row, i) => i >= k && Math.abs(row[k]!) === Math.max(...rows.slice(k).map((r) => Math.abs(r[k]!))),
-    );
-    [rows[k], rows[pivot]] = [rows[pivot]!, rows[k]!];
-    const by = rows[k]![k]!;
-    rows[k] = rows[k]!.map((value) => value / by);
-    for (let i = 0; i < n; i++) {
-      if (i === k) continue;
-      const factor = rows[i]![k]!;
-      rows[i] = rows[i]!.map((value, j) => value - factor * rows[k]![j]!);
-    }
-  }
-  return Float64Array.from(rows.flatMap((row) => row.slice(n)));
-}

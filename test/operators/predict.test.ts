@@ -6,25 +6,13 @@ import { createRng } from '../../src/base/index.js';
 import { plainGemm } from '../../src/linalg/index.js';
 import { fitPredictor, type Stack } from '../../src/operators/index.js';
 import { normal } from '../api/make.js';
+import { solve } from './solve.js';
 
 type M = number[][];
 const times = (A: M, B: M): M =>
   A.map((row) => B[0]!.map((_, j) => row.reduce((sum, value, k) => sum + value * B[k]![j]!, 0)));
 const turn = (A: M): M => A[0]!.map((_, j) => A.map((row) => row[j]!));
 const plus = (A: M, B: M): M => A.map((row, i) => row.map((value, j) => value + B[i]![j]!));
-
-/** Solves A·X = B by elimination. */
-function solve(A: M, B: M): M {
-  const rows = A.map((row, i) => [...row, ...B[i]!]);
-  for (let i = 0; i < rows.length; i++) {
-    for (let k = 0; k < rows.length; k++) {
-      if (k === i) continue;
-      const factor = rows[k]![i]! / rows[i]![i]!;
-      for (let j = i; j < rows[k]!.length; j++) rows[k]![j]! -= factor * rows[i]![j]!;
-    }
-  }
-  return rows.map((row, i) => row.slice(A.length).map((value) => value / row[i]!));
-}
 
 /** Eigenvalues and eigenvectors (columns of U) of a symmetric matrix, by Jacobi's turns. */
 function eigen(A: M): { values: number[]; U: M } {

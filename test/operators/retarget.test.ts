@@ -7,6 +7,7 @@ import { choleskyOfInverse, plainGemm } from '../../src/linalg/index.js';
 import { findCriterion, findOperator, refit, retarget } from '../../src/operators/index.js';
 import { plainKernels } from '../../src/solver-kernels/index.js';
 import { normal } from '../api/make.js';
+import { solve } from './solve.js';
 
 const W = { rows: 2, columns: 3, data: Float32Array.of(1, -2, 0.5, 0, 1, 1) };
 const X = [1, 0, 2, -1, 0, 1, 1, 1, 1, 1, 0, 2];
@@ -62,24 +63,6 @@ test('least squares on a mask is the golden one, after two turns', async () => {
   }
 });
 
-/** A·w = b by elimination with pivots. */
-function solve(A: number[][], b: number[]): number[] {
-  const n = b.length;
-  const M = A.map((row, i) => [...row, b[i]!]);
-  for (let k = 0; k < n; k++) {
-    const best = M.slice(k).reduce((top, row, i) => (Math.abs(row[k]!) > Math.abs(M[top]![k]!) ? i + k : top), k);
-    [M[k], M[best]] = [M[best]!, M[k]!];
-    for (let i = k + 1; i < n; i++) {
-      const f = M[i]![k]! / M[k]![k]!;
-      for (let j = k; j <= n; j++) M[i]![j]! -= f * M[k]![j]!;
-    }
-  }
-  const w = new Array<number>(n).fill(0);
-  for (let i = n - 1; i >= 0; i--)
-    w[i] = (M[i]![n]! - w.reduce((sum, x, j) => (j > i ? sum + x * M[i]![j]! : sum), 0)) / M[i]![i]!;
-  return w;
-}
-
 test('least squares on random masks equals an exact solution for each row', async () => {
   const rng = createRng(3);
   const [rows, columns, tokens] = [5, 12, 40];
@@ -104,8 +87,8 @@ test('least squares on random masks equals an exact solution for each row', asyn
     });
     const exact = solve(
       kept.map((i) => kept.map((j) => gram[i * columns + j]! + (i === j ? damping : 0))),
-      right,
-    );
+      right.map((value) => [value]),
+    ).map(([value]) => value!);
     for (let j = 0; j < columns; j++) {
       const wanted = kept.includes(j) ? exact[kept.indexOf(j)]! : 0;
       expect(Math.abs(got[at(j)]! - wanted), `row ${row}, column ${j}`).toBeLessThan(1e-4);

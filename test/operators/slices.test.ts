@@ -3,25 +3,10 @@
 
 import { describe, expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
-import { keepSlices } from '../../src/operators/index.js';
+import { createElimination, keepSlices } from '../../src/operators/index.js';
+import { invert, solve } from './solve.js';
 
 type Rows = number[][];
-
-/** X with A·X = B. */
-function solve(A: Rows, B: Rows): Rows {
-  const n = A.length;
-  const rows = A.map((row, i) => [...row, ...B[i]!]);
-  for (let k = 0; k < n; k++) {
-    const pivot = rows[k]![k]!;
-    rows[k] = rows[k]!.map((value) => value / pivot);
-    for (let i = 0; i < n; i++) {
-      if (i === k) continue;
-      const factor = rows[i]![k]!;
-      rows[i] = rows[i]!.map((value, j) => value - factor * rows[k]![j]!);
-    }
-  }
-  return rows.map((row) => row.slice(n));
-}
 
 /** The best V on `columns` for W in the norm of H, and its error tr (W − V)·H·(W − V)ᵀ. */
 function fitOn(W: Rows, H: Rows, columns: readonly number[]): { weights: Rows; error: number } {
@@ -55,9 +40,8 @@ describe.each([
       const errors = left.map((gone) => fitOn(W, H, of(left.filter((one) => one !== gone))).error);
       left = left.toSpliced(errors.indexOf(Math.min(...errors)), 1);
     }
-    const unit = H.map((_, i) => H.map((_, j) => (i === j ? 1 : 0)));
-    const matrix = { rows: 5, columns, data: Float32Array.from(W.flat()) };
-    const got = keepSlices(matrix, Float32Array.from(solve(H, unit).flat()), width, keep);
+    const input = { rows: 5, columns, W: Float32Array.from(W.flat()), width };
+    const got = keepSlices(createElimination({ ...input, inverse: invert(H.flat(), columns) }), keep, 'a site');
     expect(got.slices).toEqual(left);
     const wanted = fitOn(W, H, of(left)).weights.flat();
     for (const [i, value] of wanted.entries()) expect(got.weights[i]).toBeCloseTo(value, 4);
@@ -65,8 +49,10 @@ describe.each([
 });
 
 test('of equal slices the lower goes first, and dead ones cost nothing', () => {
-  const inverse = Float32Array.from([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]);
-  const W = { rows: 1, columns: 4, data: Float32Array.of(2, 0, 2, 3) };
-  expect(keepSlices(W, inverse, 1, 3)).toEqual({ slices: [0, 2, 3], weights: Float32Array.of(2, 2, 3) });
-  expect(keepSlices(W, inverse, 1, 2).slices).toEqual([2, 3]);
+  const elimination = () => {
+    const inverse = Float64Array.from([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]);
+    return createElimination({ rows: 1, columns: 4, W: Float32Array.of(2, 0, 2, 3), inverse, width: 1 });
+  };
+  expect(keepSlices(elimination(), 3, 'a site')).toEqual({ slices: [0, 2, 3], weights: Float32Array.of(2, 2, 3) });
+  expect(keepSlices(elimination(), 2, 'a site').slices).toEqual([2, 3]);
 });

@@ -7,9 +7,12 @@
 // In double precision: a thousand downdates of M add up.
 
 import { InternalError, NumericError } from '../../base/index.js';
+import type { Gemm } from '../../linalg/index.js';
+import { transpose } from '../../tensor/index.js';
 import type { Matrix } from '../operator.js';
+import type { GramFactor } from '../sparsify/gram-factor.js';
 
-export type Elimination = {
+export type Elimination = Pick<EliminationInput, 'rows' | 'columns' | 'width'> & {
   /** [rows, n]; the columns that are gone are 0. */
   readonly W: Float64Array;
   /** What it costs to take a slice out now: ‖ΔW‖²_G. */
@@ -30,6 +33,12 @@ export type EliminationInput = {
 };
 
 export function createElimination({ rows, columns: n, W: given, inverse: M, width }: EliminationInput): Elimination {
+  if (M.length !== n ** 2) {
+    throw new InternalError(
+      'E_INTERNAL_SLICES',
+      `W has ${n} columns, and the inverse of its Gram matrix ${M.length} numbers.`,
+    );
+  }
   const W = Float64Array.from(given);
   const squares = new Float64Array(n);
   for (let row = 0, i = 0; row < rows; row++) for (let j = 0; j < n; j++, i++) squares[j]! += W[i]! * W[i]!;
@@ -57,7 +66,7 @@ export function createElimination({ rows, columns: n, W: given, inverse: M, widt
     for (let j = 0; j < n; j++) M[c * n + j] = M[j * n + c] = 0;
   };
   return {
-    W,
+    ...{ rows, columns: n, width, W },
     cost: (slice) => {
       if (width === 1) return squares[slice]! / M[slice * n + slice]!;
       return costOfSlice(W, M, { rows, n, width, from: slice * width });
@@ -66,6 +75,27 @@ export function createElimination({ rows, columns: n, W: given, inverse: M, widt
       for (let c = slice * width; c < (slice + 1) * width; c++) removeColumn(c);
     },
   };
+}
+
+/** The elimination of slices of `width` columns of W by the factor of its input's Gram matrix. Dead columns are gone already. */
+export async function eliminationOf(W: Matrix, width: number, factor: GramFactor, gemm: Gemm): Promise<Elimination> {
+  const { rows, columns } = W;
+  const inverse = await invert(factor, gemm);
+  return createElimination({ rows, columns, W: withoutDead(W, factor), inverse, width });
+}
+
+/** Columns that are always 0 cost nothing: their weights are taken out first. */
+function withoutDead({ columns, data }: Matrix, { dead }: GramFactor): Float32Array {
+  if (dead.length === 0) return data;
+  const made = data.slice();
+  for (const j of dead) for (let i = j; i < made.length; i += columns) made[i] = 0;
+  return made;
+}
+
+/** (G + μI)⁻¹ = UᵀU, in the units of Σ xᵀx. */
+async function invert({ U, columns, scale }: GramFactor, gemm: Gemm): Promise<Float64Array> {
+  const turned = (): Matrix => ({ rows: columns, columns, data: transpose(U, columns, columns) });
+  return Float64Array.from(await gemm.multiply(turned(), turned(), 'B'), (value) => value * scale);
 }
 
 /** tr(W_U·(M_UU)⁻¹·W_Uᵀ) by M_UU = L·Lᵀ: the squares of L⁻¹·W_Uᵀ. */
@@ -101,15 +131,16 @@ function costOfSlice(
 }
 
 /**
- * Takes out `count` slices, each time the cheapest (of equals the first). Their order, and what each cost.
+ * Takes out `count` slices, each time the cheapest (of equals the first). Their order, and what each cost. `name` is that of the
+ * Gram matrix in messages.
  * @throws NumericError E_NUMERIC_CHOLESKY where a cost is not a number of at least 0
  */
 export function eliminateGreedily(
   elimination: Elimination,
-  slices: number,
   count: number,
+  name: string,
 ): { readonly order: readonly number[]; readonly costs: readonly number[] } {
-  const left = Array.from({ length: slices }, (_, slice) => slice);
+  const left = Array.from({ length: elimination.columns / elimination.width }, (_, slice) => slice);
   const order: number[] = [];
   const costs: number[] = [];
   for (let round = 0; round < count; round++) {
@@ -123,8 +154,8 @@ export function eliminateGreedily(
     if (!(least >= 0 && least < Number.POSITIVE_INFINITY)) {
       throw new NumericError(
         'E_NUMERIC_CHOLESKY',
-        `After ${round} of ${count} slices the least cost is ${least}: the Gram matrix is not positive definite. Use more calibration text, or another importance.`,
-        { round, cost: least },
+        `After ${round} of ${count} slices the least cost is ${least}: the Gram matrix of ${name} is not positive definite. Use more calibration text.`,
+        { name, round, cost: least },
       );
     }
     const [slice] = left.splice(best, 1);
@@ -142,15 +173,14 @@ export type KeptSlices = {
   readonly weights: Float32Array;
 };
 
-/** Keeps `keep` slices of `width` columns of W, fitted. `inverse` is G⁻¹ [columns, columns]. @throws as `eliminateGreedily` */
-export function keepSlices(W: Matrix, inverse: Float32Array, width: number, keep: number): KeptSlices {
-  const { rows, columns, data } = W;
+/** Keeps `keep` slices, fitted. @throws as `eliminateGreedily` */
+export function keepSlices(elimination: Elimination, keep: number, name: string): KeptSlices {
+  const { rows, columns, width } = elimination;
   const count = columns / width;
-  if (!Number.isInteger(count) || keep < 1 || keep > count || inverse.length !== columns ** 2) {
+  if (!Number.isInteger(count) || keep < 1 || keep > count) {
     throw new InternalError('E_INTERNAL_SLICES', `Cannot keep ${keep} slices of ${width} of ${columns} columns.`);
   }
-  const elimination = createElimination({ rows, columns, W: data, inverse: Float64Array.from(inverse), width });
-  const gone = new Set(eliminateGreedily(elimination, count, count - keep).order);
+  const gone = new Set(eliminateGreedily(elimination, count - keep, name).order);
   const slices = Array.from({ length: count }, (_, slice) => slice).filter((slice) => !gone.has(slice));
   const kept = keep * width;
   const weights = new Float32Array(rows * kept);

@@ -7,11 +7,10 @@
 // `bias`: only that, with the kept weights as they are (FLAP). `none`: nothing.
 
 import { InternalError } from '../../base/index.js';
-import type { Gemm } from '../../linalg/index.js';
-import { transpose } from '../../tensor/index.js';
+import { diagonalOf, type Gemm } from '../../linalg/index.js';
 import type { Evidence, EvidenceName, Matrix, MatrixEdit, Operator, Prepared } from '../operator.js';
 import { factoriseGram, type GramFactor, retarget } from '../sparsify/gram-factor.js';
-import { createElimination, eliminateGreedily } from './elimination.js';
+import { eliminateGreedily, eliminationOf } from './elimination.js';
 import { type Importance, leastSlices, scoreFlapColumns, scoreWandaColumns, sumOverSlices } from './importance.js';
 
 export const REPAIRS = ['least-squares', 'bias', 'none'] as const;
@@ -35,10 +34,14 @@ export type CutOptions = {
 
 const DAMPING = 0.01;
 
+/** Whether the mean of some reader's input counts: that of one with a bias to take it over. */
+const someBias = (readers: CutOptions['readers']): boolean => [...readers.values()].some(({ bias }) => bias);
+
 export const cutOperator = (options: CutOptions): Operator => {
   const { importance, repair, readers } = options;
   const solves = repair === 'least-squares' || importance === 'obs';
-  const sums: readonly EvidenceName[] = importance === 'flap' || repair !== 'none' ? ['columnSums'] : [];
+  const centres = repair !== 'none' && someBias(readers);
+  const sums: readonly EvidenceName[] = importance === 'flap' || centres ? ['columnSums'] : [];
   return {
     name: `${importance}/${repair}`,
     summary: `slices by ${importance}, repaired by ${repair}`,
@@ -61,7 +64,7 @@ function prepareCut(
   gemm: Gemm | undefined,
 ): Prepared {
   const { gram, sequences, columnSums, tokens = 0 } = evidence;
-  const squareSums = evidence.squareSums ?? (gram && diagonalOf(gram));
+  const squareSums = evidence.squareSums ?? (gram && diagonalOf(gram, Math.sqrt(gram.length)));
   if (!squareSums) throw new InternalError('E_INTERNAL_EVIDENCE', `${site} has no square sums.`);
   const moments = { squareSums, columnSums, tokens };
   const fits = (bias: boolean): boolean => bias && repair !== 'none';
@@ -87,16 +90,13 @@ function prepareCut(
       const count = columns / width - keep;
       const wanted = pull && gemm ? await retarget(given, pull, await factorOf('raw'), gemm) : given;
       if (count === 0) return { zeroed: new Uint8Array(rows * columns), ...(pull ? { weights: wanted.data } : {}) };
-      const elimination = async () => {
-        const factor = await factorOf(fits(bias) ? 'centred' : 'raw');
-        const W = withoutDead(wanted, factor);
-        return createElimination({ rows, columns, W, inverse: await invert(factor, gemm!), width });
-      };
+      const elimination = async () =>
+        await eliminationOf(wanted, width, await factorOf(fits(bias) ? 'centred' : 'raw'), gemm!);
       let gone: readonly number[];
       let weights = wanted.data;
       if (importance === 'obs') {
         const made = await elimination();
-        gone = eliminateGreedily(made, columns / width, count).order;
+        gone = eliminateGreedily(made, count, site).order;
         if (repair === 'least-squares') weights = Float32Array.from(made.W);
       } else {
         gone = leastSlices(scoresOf(importance, wanted, moments, width, scores?.get(unit.id)), count);
@@ -118,6 +118,10 @@ function prepareCut(
   };
 }
 
+/** What `measureCosts` needs of the inputs of `readers`. */
+export const costsNeed = (readers: CutOptions['readers']): readonly EvidenceName[] =>
+  someBias(readers) ? ['gram', 'columnSums'] : ['gram'];
+
 /**
  * What the cheapest way to take out 0, 1, 2, … slices of W costs, each time the cheapest slice: ‖ΔW·X‖² plus the ridge's part,
  * with as few slices as one left. Overwrites `gram`.
@@ -132,12 +136,9 @@ export async function measureCosts(
   const { sequences, columnSums, tokens = 0 } = evidence;
   const gram = bias ? centre(evidence.gram!, columnSums!, tokens) : evidence.gram!;
   const factor = await factoriseGram(gram, W.columns, { gemm, sequences, damping: DAMPING, name: site });
-  const { rows, columns } = W;
-  const inverse = await invert(factor, gemm);
-  const elimination = createElimination({ rows, columns, W: withoutDead(W, factor), inverse, width });
-  const slices = columns / width;
+  const elimination = await eliminationOf(W, width, factor, gemm);
   let sum = 0;
-  return [0, ...eliminateGreedily(elimination, slices, slices - 1).costs.map((cost) => (sum += cost))];
+  return [0, ...eliminateGreedily(elimination, W.columns / width - 1, site).costs.map((cost) => (sum += cost))];
 }
 
 function scoresOf(
@@ -160,29 +161,10 @@ function scoresOf(
   }
 }
 
-const diagonalOf = (gram: Float32Array): Float64Array => {
-  const n = Math.sqrt(gram.length);
-  return Float64Array.from({ length: n }, (_, j) => gram[j * (n + 1)]!);
-};
-
 /** Σ (x − x̄)ᵀ(x − x̄). */
 function centre(gram: Float32Array, sums: Float64Array, tokens: number): Float32Array {
   const n = sums.length;
   return gram.map((value, i) => value - (sums[Math.floor(i / n)]! * sums[i % n]!) / tokens);
-}
-
-/** Columns that are always 0 cost nothing: their weights are taken out first. */
-function withoutDead({ columns, data }: Matrix, { dead }: GramFactor): Float32Array {
-  if (dead.length === 0) return data;
-  const made = data.slice();
-  for (const j of dead) for (let i = j; i < made.length; i += columns) made[i] = 0;
-  return made;
-}
-
-/** (G + μI)⁻¹ = UᵀU, in the units of Σ xᵀx. */
-async function invert({ U, columns, scale }: GramFactor, gemm: Gemm): Promise<Float64Array> {
-  const turned = (): Matrix => ({ rows: columns, columns, data: transpose(U, columns, columns) });
-  return Float64Array.from(await gemm.multiply(turned(), turned(), 'B'), (value) => value * scale);
 }
 
 function zeroColumns({ rows, columns }: Matrix, slices: readonly number[], width: number): Uint8Array {

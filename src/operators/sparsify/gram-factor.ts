@@ -5,7 +5,7 @@
 // error. The damping used is returned for the record. Linears that read the same input use the same factor.
 
 import { NumericError } from '../../base/index.js';
-import { choleskyOfInverse, type Gemm, type Matrix } from '../../linalg/index.js';
+import { choleskyOfInverse, diagonalOf, type Gemm, type Matrix } from '../../linalg/index.js';
 import type { Kernels } from '../../solver-kernels/index.js';
 
 /** λ = DAMPING · mean(diag H), as published. */
@@ -59,16 +59,14 @@ export async function factoriseGram(
     sum += gram[at]!;
   }
   if (!Number.isFinite(sum)) {
-    const column = Array.from({ length: columns }, (_, j) => gram[j * columns + j]).findIndex(
-      (sum) => !Number.isFinite(sum),
-    );
+    const column = diagonalOf(gram, columns).findIndex((sum) => !Number.isFinite(sum));
     throw new NumericError(
       'E_NUMERIC_GRAM',
       `The Gram matrix of ${name} contains NaN or infinity in column ${column}. Check the calibration text and the checkpoint.`,
       { name, column },
     );
   }
-  const diagonal = Float64Array.from({ length: columns }, (_, j) => gram[j * columns + j]!);
+  const diagonal = diagonalOf(gram, columns);
   const tried: number[] = [];
   for (const raise of RAISES) {
     const damping = (options.damping ?? DAMPING) * raise;

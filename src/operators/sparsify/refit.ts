@@ -5,7 +5,7 @@
 // preconditioner (docs/lab/methods.md). With a pull the mask is chosen on W*.
 
 import { InternalError } from '../../base/index.js';
-import type { Gemm, Matrix } from '../../linalg/index.js';
+import { diagonalOf, type Gemm, type Matrix } from '../../linalg/index.js';
 import type { Mask } from '../operator.js';
 import { type MaskOperator, type SolverOperator, solverOperator } from './criterion.js';
 import { factoriseGram, retarget } from './gram-factor.js';
@@ -58,7 +58,7 @@ export async function refit(
   if (H.length !== columns ** 2 || mask.length !== W.length) {
     throw new InternalError('E_INTERNAL_GRAM', `W is ${rows} x ${columns}; its Gram matrix has ${H.length} numbers.`);
   }
-  const diagonal = Float64Array.from({ length: columns }, (_, j) => H[j * (columns + 1)]! + damping || 1);
+  const diagonal = diagonalOf(H, columns).map((square) => square + damping || 1);
   /** A·(H + μI), with the mask's places 0. */
   const apply = async (A: Float32Array): Promise<Float32Array> => {
     const y = await gemm.multiply({ rows, columns, data: A.slice() }, { rows: columns, columns, data: H.slice() });
@@ -96,8 +96,4 @@ function rowSums(rows: number, columns: number, value: (i: number) => number): F
   return sums;
 }
 
-function trace(H: Float32Array, n: number): number {
-  let sum = 0;
-  for (let j = 0; j < n; j++) sum += H[j * (n + 1)]!;
-  return sum;
-}
+const trace = (H: Float32Array, n: number): number => diagonalOf(H, n).reduce((a, b) => a + b, 0);
