@@ -4,7 +4,7 @@
 
 import { join } from 'node:path';
 import { readDocument, UnsupportedError } from '../base/index.js';
-import { keepTensor, readTensor, type TensorInfo, type TensorToWrite } from '../checkpoint/index.js';
+import { keepTensor, type Move, type Moves, moveTensor, type TensorInfo, type TensorToWrite } from '../checkpoint/index.js';
 import {
   amendConfig,
   columnsOfSlice,
@@ -16,6 +16,7 @@ import {
   linearsOf,
   type Model,
   type ModelConfig,
+  movesStored,
   readModelConfig,
   rowsOfSlice,
   weightName,
@@ -30,11 +31,6 @@ export type PaddedPlan = {
   become(tensor: TensorInfo): readonly TensorToWrite[];
 };
 
-/** Rows or columns [from, to) that come to lie at `at`. */
-type Move = { readonly from: number; readonly to: number; readonly at: number };
-
-type Padding = { readonly shape: readonly number[]; readonly rows: readonly Move[]; readonly columns: readonly Move[] };
-
 /** @throws UnsupportedError E_UNSUPPORTED_EXPORT where no plain config.json says such sizes; ResourceError E_RESOURCE_… */
 export async function planPadded(model: Model): Promise<PaddedPlan> {
   const text = await readDocument(join(model.checkpoint.dir, 'config.json'));
@@ -42,7 +38,8 @@ export async function planPadded(model: Model): Promise<PaddedPlan> {
   const paddings = paddingsOf(model, readModelConfig(JSON.parse(config)));
   const become = (tensor: TensorInfo): readonly TensorToWrite[] => {
     const padding = paddings.get(tensor.name);
-    return [padding ? padTensor(model, tensor, padding) : keepTensor(model.checkpoint, tensor)];
+    const own = keepTensor(model.checkpoint, tensor);
+    return [padding ? moveTensor(own, padding) : own];
   };
   const bytes = [...model.checkpoint.tensors.values()].reduce((sum, { name, dtype, shape }) => {
     return sum + elementCount(paddings.get(name)?.shape ?? shape) * bytesPerElement(dtype);
@@ -91,9 +88,9 @@ function plainNames(config: Readonly<Record<string, unknown>>): Readonly<Record<
   return config.block_configs == null ? {} : { model_type: modelType, architectures: ['LlamaForCausalLM'] };
 }
 
-function paddingsOf(model: Model, even: ModelConfig): ReadonlyMap<string, Padding> {
+function paddingsOf(model: Model, even: ModelConfig): ReadonlyMap<string, Moves> {
   const { config, tensorNames, linears } = model;
-  const paddings = new Map<string, Padding>();
+  const paddings = new Map<string, Moves>();
   for (const [block, own] of linears.entries()) {
     const groups = [config, even].map((one) => groupsOf(one, tensorNames, block)) as [GroupUnit[], GroupUnit[]];
     const wide = linearsOf(even, tensorNames, block);
@@ -106,10 +103,7 @@ function paddingsOf(model: Model, even: ModelConfig): ReadonlyMap<string, Paddin
       const columns = movesOf(groups, linear, 'readers', linear.columns, (group, slice) => [
         columnsOfSlice(group, slice),
       ]);
-      const shape = [to.rows, to.columns];
-      const weight = { shape, rows, columns };
-      const stored = to.transposed ? { shape: shape.toReversed(), rows: columns, columns: rows } : weight;
-      paddings.set(weightName(linear), stored);
+      paddings.set(weightName(linear), movesStored(to, { shape: [to.rows, to.columns], rows, columns }));
       if (to.rows !== linear.rows) {
         paddings.set(`${linear.name}.bias`, { shape: [to.rows], rows: [{ from: 0, to: 1, at: 0 }], columns: rows });
       }
@@ -147,29 +141,4 @@ function joinMoves(moves: readonly Move[]): readonly Move[] {
     else joined.push(move);
   }
   return joined;
-}
-
-function padTensor({ checkpoint }: Model, tensor: TensorInfo, { shape, rows, columns }: Padding): TensorToWrite {
-  const { name, dtype } = tensor;
-  const size = bytesPerElement(dtype);
-  return {
-    name,
-    dtype,
-    shape,
-    read: async () => {
-      const from = await readTensor(checkpoint, name);
-      const to = new Uint8Array(elementCount(shape) * size);
-      const [narrow, wide] = [tensor.shape.at(-1)! * size, shape.at(-1)! * size];
-      for (const row of rows) {
-        for (let r = row.from; r < row.to; r++) {
-          const target = (row.at + r - row.from) * wide;
-          for (const span of columns) {
-            const part = from.subarray(r * narrow + span.from * size, r * narrow + span.to * size);
-            to.set(part, target + span.at * size);
-          }
-        }
-      }
-      return to;
-    },
-  };
 }

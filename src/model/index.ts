@@ -20,7 +20,7 @@ export type { Connector } from './image/connector.js';
 export { type Normalisation, patchRows, patchRowsOfBytes } from './image/patches.js';
 export { interpolatePositions } from './image/positions.js';
 export { residualShape } from './image/shapes.js';
-export { linearOutput, readLinear, toRows, toStored, weightName } from './linear.js';
+export { linearOutput, movesStored, readLinear, toRows, toStored, weightName } from './linear.js';
 export {
   type BlockSource,
   blockGraph,

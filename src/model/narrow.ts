@@ -3,13 +3,13 @@
 // combines several, and so do numbers of biases. Values are moved, never computed.
 
 import { UnsupportedError } from '../base/index.js';
-import type { TensorEdit } from '../checkpoint/index.js';
+import { type Move, type Moves, moveTensor, type TensorEdit } from '../checkpoint/index.js';
 import type { Half } from '../plan/index.js';
-import { bytesPerElement, toFloat32 } from '../tensor/index.js';
+import { toFloat32 } from '../tensor/index.js';
 import { findFamily, keyOf } from './config.js';
 import { amendConfig } from './config-text.js';
 import { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
-import { toRows, weightName } from './linear.js';
+import { movesStored, toRows, weightName } from './linear.js';
 import type { Model } from './model.js';
 import type { Linear } from './tensor-names.js';
 
@@ -101,7 +101,7 @@ export async function narrowBlock(
       edits.set(...takeOf(linear, editOf, { rows }));
       const bias = `${name}.bias`;
       if (model.checkpoint.tensors.has(bias))
-        edits.set(bias, taken(editOf(bias), { rows: 1, columns: linear.rows }, { columns: rows }));
+        edits.set(bias, moved(editOf(bias), vectorOf(movesOf([{ from: 0, to: 1 }], rows))));
     }
   }
   return edits;
@@ -131,45 +131,32 @@ async function keptSlices(
 
 type Taken = { readonly rows?: readonly Span[]; readonly columns?: readonly Span[] };
 
-function takeOf(linear: Linear, editOf: FindEdit, what: Taken): readonly [string, TensorEdit] {
-  const { rows, columns, transposed } = linear;
+/** A linear's weights with some of its rows or columns. */
+function takeOf(linear: Linear, editOf: FindEdit, { rows, columns }: Taken): readonly [string, TensorEdit] {
   const name = weightName(linear);
-  const size = transposed ? { rows: columns, columns: rows } : { rows, columns };
-  const turned: Taken = transposed
-    ? { ...(what.columns ? { rows: what.columns } : {}), ...(what.rows ? { columns: what.rows } : {}) }
-    : what;
-  return [name, taken(editOf(name), size, turned)];
+  const moves = movesOf(rows ?? [{ from: 0, to: linear.rows }], columns ?? [{ from: 0, to: linear.columns }]);
+  return [name, moved(editOf(name), movesStored(linear, moves))];
 }
 
-/** A tensor of `size` with some of its rows and columns. A vector is one row. */
-function taken(edit: TensorEdit, size: { readonly rows: number; readonly columns: number }, what: Taken): TensorEdit {
-  if ('remove' in edit) return edit;
-  const { name, dtype, shape, read } = edit;
-  const rows = what.rows ?? [{ from: 0, to: size.rows }];
-  const columns = what.columns ?? [{ from: 0, to: size.columns }];
-  const sum = (spans: readonly Span[]): number => spans.reduce((total, { from, to }) => total + to - from, 0);
-  const each = bytesPerElement(dtype);
-  return {
-    name,
-    dtype,
-    shape: shape.length === 1 ? [sum(columns)] : [sum(rows), sum(columns)],
-    read: async () => {
-      const bytes = await read();
-      const made = new Uint8Array(sum(rows) * sum(columns) * each);
-      let at = 0;
-      for (const { from, to } of rows) {
-        for (let row = from; row < to; row++) {
-          for (const span of columns) {
-            const start = (row * size.columns + span.from) * each;
-            const end = (row * size.columns + span.to) * each;
-            made.set(bytes.subarray(start, end), at);
-            at += end - start;
-          }
-        }
-      }
-      return made;
-    },
-  };
+const moved = (edit: TensorEdit, moves: Moves): TensorEdit => ('remove' in edit ? edit : moveTensor(edit, moves));
+
+/** A vector is one row. */
+const vectorOf = ({ shape, ...moves }: Moves): Moves => ({ ...moves, shape: shape.slice(1) });
+
+/** Spans of rows and of columns, each one after another. */
+const movesOf = (rows: readonly Span[], columns: readonly Span[]): Moves => ({
+  shape: [rows, columns].map((spans) => spans.reduce((sum, { from, to }) => sum + to - from, 0)),
+  rows: closeUp(rows),
+  columns: closeUp(columns),
+});
+
+function closeUp(spans: readonly Span[]): readonly Move[] {
+  let at = 0;
+  return spans.map(({ from, to }) => {
+    const move = { from, to, at };
+    at += to - from;
+    return move;
+  });
 }
 
 /** Query heads, key-value heads, and the width of the MLP or of every expert of one block. */
