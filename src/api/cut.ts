@@ -9,6 +9,7 @@ import { keepTensor, SCALES_FILE, statIfThere, type TensorEdit, writeReplaced } 
 import { loadsWhere } from '../formats/index.js';
 import { blameWeights, type Model, narrowBlock, openModel, widthsAfter, widthsConfig } from '../model/index.js';
 import { blockPath, openBlockFile, sharesOf } from '../pipeline/index.js';
+import { smallestSteps } from '../plan/index.js';
 import { type CutRecord, parseCutRecord } from '../records/index.js';
 import {
   CUT_DEFAULTS,
@@ -117,9 +118,7 @@ async function finishCut(
       before: model.parameters,
       target: Math.round(model.parameters - remove),
       after: narrow.parameters,
-      step:
-        Math.min(...halves.map(({ step, parameters }) => step * parameters)) *
-        (settings.equal ? model.config.blocks : 1),
+      step: smallestSteps(halves, settings.equal).step,
     },
     widths: { before: [...widthsAfter(model, new Map())].map((own) => [...own]), after: widths.map((own) => [...own]) },
     errors: [...choice.trial.errors],

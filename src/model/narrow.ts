@@ -33,6 +33,7 @@ export function cutHalves(model: Model, units: CutUnits, multiple: number): read
       return [
         {
           ...{ id: `blocks.${block}.${kind}`, block, kind, slices: count },
+          experts: kind === 'mlp' && model.config.mixtures[block] !== undefined,
           parameters: own.reduce((sum, group) => sum + parametersOfSlice(model, linears, group), 0),
           step: kind === 'attention' ? 1 : Math.min(multiple, count),
           readers: own.flatMap(({ slices: { readers } }) => readers),

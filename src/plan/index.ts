@@ -71,4 +71,12 @@ export { findPolicy, POLICIES } from './registry.js';
 export { type Seam, seamsOf } from './seams.js';
 export { firstPoint, hasSearch, openHyperparameters, type SearchSpace, searchSpace } from './space.js';
 export { countOf, type LinearUnit, TRUNK, treatmentOf, type Unit, zeroRate } from './unit.js';
-export { chooseWidths, type Half, halfFacts, mostRemoved, realiseWidths, type WidthOptions } from './widths.js';
+export {
+  chooseWidths,
+  type Half,
+  halfFacts,
+  mostRemoved,
+  realiseWidths,
+  smallestSteps,
+  type WidthOptions,
+} from './widths.js';
