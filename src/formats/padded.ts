@@ -11,15 +11,17 @@ import {
   findFamily,
   type GroupUnit,
   groupsOf,
-  keyOf,
   type Linear,
   linearsOf,
   type Model,
   type ModelConfig,
   movesStored,
+  plainSizes,
   readModelConfig,
   rowsOfSlice,
+  statesHeadDim,
   weightName,
+  withoutLists,
 } from '../model/index.js';
 import { bytesPerElement, elementCount } from '../tensor/index.js';
 
@@ -47,45 +49,37 @@ export async function planPadded(model: Model): Promise<PaddedPlan> {
   return { config, bytes, become };
 }
 
-/** Keys of config.json that give each block its widths. */
-const LISTS = ['layer_widths', 'block_configs'];
+/** Heads of a plain checkpoint that those of each block fit into, and whether the family's config.json can say so many. */
+function evenHeads({ widths, headDim, hidden, architecture }: ModelConfig) {
+  const stated = statesHeadDim(architecture);
+  const kvHeads = !stated && hidden % headDim === 0 ? hidden / headDim : most(widths.map((one) => one.kvHeads));
+  const heads = kvHeads * most(widths.map((one) => one.heads / one.kvHeads));
+  const fits = stated || (heads * headDim === hidden && widths.every((one) => one.kvHeads <= kvHeads));
+  return { heads, kvHeads, stated, fits };
+}
 
-/** Block files of families whose other loaders have heads of D/heads, whatever `head_dim` says. */
-const WITHOUT_HEAD_DIM: ReadonlySet<ModelConfig['architecture']> = new Set(['opt', 'gpt2', 'gpt_neox']);
+const most = (of: readonly number[]): number => Math.max(1, ...of);
 
 /** config.json with the widest block's sizes in place of the list. */
 function evenConfig({ config, checkpoint }: Model, text: string): string {
   const family = findFamily(checkpoint.config);
-  const { widths, mixtures, headDim, hidden, architecture } = config;
-  const own = WITHOUT_HEAD_DIM.has(architecture);
-  const most = (of: readonly number[]): number => Math.max(1, ...of);
-  const kvHeads = own && hidden % headDim === 0 ? hidden / headDim : most(widths.map((one) => one.kvHeads));
-  const heads = kvHeads * most(widths.map((one) => one.heads / one.kvHeads));
-  if (own && (heads * headDim !== hidden || widths.some((one) => one.kvHeads > kvHeads))) {
+  const { widths, mixtures, headDim, hidden } = config;
+  const { heads, kvHeads, stated, fits } = evenHeads(config);
+  if (!fits) {
     const message = `${config.family}: a plain checkpoint has heads that make ${hidden} together, and a block here has ${most(widths.map((one) => one.heads))} heads of ${headDim}. Pack it as a .lw file.`;
     throw new UnsupportedError('E_UNSUPPORTED_EXPORT', message, { family: config.family, heads, headDim });
   }
-  const ofMlp = widths.flatMap(({ intermediate }, block) => (mixtures[block] ? [] : [intermediate]));
-  const ofExperts = widths.flatMap(({ intermediate }, block) => (mixtures[block] ? [intermediate] : []));
-  const expertKey = family.mixture?.width ?? 'intermediate_size';
-  const values: Record<string, number> = {
-    num_attention_heads: heads,
-    ...(own ? {} : { num_key_value_heads: kvHeads, head_dim: headDim }),
-    ...(ofMlp.length > 0 ? { intermediate_size: most(ofMlp) } : {}),
-    ...(ofExperts.length > 0 ? { [expertKey]: most(ofExperts) } : {}),
+  const widest = (mixture: boolean): number | undefined => {
+    const own = widths.filter((_, block) => (mixtures[block] !== undefined) === mixture);
+    return own.length > 0 ? most(own.map(({ intermediate }) => intermediate)) : undefined;
   };
-  const named = Object.entries(values).map(([key, value]) => [keyOf(family, key), value] as const);
+  const plain = withoutLists(checkpoint.config);
+  const sizes = { heads, ...(stated ? { kvHeads, headDim } : {}), mlp: widest(false), experts: widest(true) };
   return amendConfig(text, {
     within: family.within,
-    values: { ...Object.fromEntries(named), ...plainNames(checkpoint.config) },
-    remove: [...LISTS, 'auto_map', ...(own ? ['head_dim'] : [])],
+    values: { ...plainSizes(family, sizes), ...plain.values },
+    remove: [...plain.remove, 'auto_map', ...(stated ? [] : ['head_dim'])],
   });
-}
-
-/** The names under which other programs know a family, where config.json has those of one with lists. */
-function plainNames(config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { modelType } = findFamily(config);
-  return config.block_configs == null ? {} : { model_type: modelType, architectures: ['LlamaForCausalLM'] };
 }
 
 function paddingsOf(model: Model, even: ModelConfig): ReadonlyMap<string, Moves> {

@@ -17,7 +17,7 @@ export type Amendment = {
   readonly within?: string | undefined;
   /** Values to write in place of the present ones, or at the end. */
   readonly values?: Readonly<Record<string, unknown>>;
-  /** Keys that go, where they are there. */
+  /** Keys that go, where they are there and get no value. */
   readonly remove?: readonly string[];
 };
 
@@ -29,13 +29,13 @@ export function amendConfig(text: string, { within, values = {}, remove = [] }: 
     const inner = amendConfig(text.slice(part.begin, part.end), { values, remove });
     return applyEdits(text, [{ ...part, text: inner }]);
   }
-  const gone = new Set(remove.filter((key) => members.has(key)));
+  const gone = new Set(remove.filter((key) => !Object.hasOwn(values, key)));
   const left = [...members].filter(([key]) => !gone.has(key));
   const texts = left.map(([key, { from, begin, end }]) =>
     Object.hasOwn(values, key) ? text.slice(from, begin) + JSON.stringify(values[key]) : text.slice(from, end),
   );
   const added = Object.entries(values).flatMap(([key, value]) =>
-    members.has(key) && !gone.has(key) ? [] : [`${JSON.stringify(key)}: ${JSON.stringify(value)}`],
+    members.has(key) ? [] : [`${JSON.stringify(key)}: ${JSON.stringify(value)}`],
   );
   const open = text.indexOf('{') + 1;
   const all = [...members.values()];

@@ -46,7 +46,6 @@ export {
   readersOf,
   requireHeadDim,
   widthsAfter,
-  widthsConfig,
 } from './narrow.js';
 export {
   crossOf,
@@ -75,3 +74,5 @@ export {
   wideOutput,
   wideSums,
 } from './wide.js';
+export type { Widths } from './widths.js';
+export { LISTED_CLASS, listed, plainSizes, statesHeadDim, widthsConfig, withoutLists } from './widths-config.js';

@@ -1,17 +1,17 @@
-// A model with fewer slices (groups.ts): what each half of a block can lose, its tensors without some slices, and config.json with
-// the new widths. Rows of the linears that make a value go with the columns of those that read it, in each section of a tensor that
+// A model with fewer slices (groups.ts): what each half of a block can lose, its tensors without some slices, and its widths then.
+// Rows of the linears that make a value go with the columns of those that read it, in each section of a tensor that
 // combines several, and so do numbers of biases. Values are moved, never computed.
 
 import { UnsupportedError } from '../base/index.js';
 import { type Move, type Moves, moveTensor, type TensorEdit } from '../checkpoint/index.js';
 import type { Half } from '../plan/index.js';
 import { toFloat32 } from '../tensor/index.js';
-import { findFamily, keyOf } from './config.js';
-import { amendConfig } from './config-text.js';
 import { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
 import { movesStored, toRows, weightName } from './linear.js';
 import type { Model } from './model.js';
 import type { Linear } from './tensor-names.js';
+import type { Widths } from './widths.js';
+import { statesHeadDim } from './widths-config.js';
 
 /** What is cut: channels of MLPs and experts, heads with their keys, or both. */
 export const CUT_UNITS = ['mlp', 'heads', 'all'] as const;
@@ -160,61 +160,31 @@ function closeUp(spans: readonly Span[]): readonly Move[] {
   });
 }
 
-/** Query heads, key-value heads, and the width of the MLP or of every expert of one block. */
-type Width = readonly [heads: number, kvHeads: number, intermediate: number];
-
-/** The widths of all blocks after halves keep `keeps` slices, by the halves' ids. */
-export const widthsAfter = ({ config }: Model, keeps: ReadonlyMap<string, number>): readonly Width[] =>
-  config.widths.map(({ heads, kvHeads, intermediate }, block) => {
-    const left = keeps.get(`blocks.${block}.attention`) ?? kvHeads;
-    return [(heads / kvHeads) * left, left, keeps.get(`blocks.${block}.mlp`) ?? intermediate];
-  });
-
-/** Families whose model code reads `head_dim`, so that heads · head_dim need not be the residual's width. */
-const STATES_HEAD_DIM = ['llama', 'gemma', 'mixture'];
+/** The widths of all blocks after halves keep what `keep` says of their readers, by name. */
+export function widthsAfter(
+  { config }: Model,
+  halves: readonly Half[],
+  keep: ReadonlyMap<string, number>,
+): readonly Widths[] {
+  const widths = [...config.widths];
+  for (const { block, kind, readers } of halves) {
+    const left = keep.get(readers[0]!)!;
+    const { heads, kvHeads } = widths[block]!;
+    const made = kind === 'mlp' ? { intermediate: left } : { heads: (heads / kvHeads) * left, kvHeads: left };
+    widths[block] = { ...widths[block]!, ...made };
+  }
+  return widths;
+}
 
 /**
  * Refuses heads of a family whose config cannot say that heads · head_dim is not the residual's width.
  * @throws UnsupportedError E_UNSUPPORTED_CUT
  */
 export function requireHeadDim({ config }: Model): void {
-  if (STATES_HEAD_DIM.includes(config.architecture)) return;
+  if (statesHeadDim(config.architecture)) return;
   throw new UnsupportedError(
     'E_UNSUPPORTED_CUT',
     `--units: a ${config.family} model takes the size of a head from hidden_size and the number of heads, so a checkpoint with fewer heads and equal widths loads nowhere. Use --units mlp, or --widths free, which Layerwise itself reads.`,
     { family: config.family },
   );
-}
-
-/** The text of config.json for new widths: the family's own keys where all blocks are alike, else a list. */
-export function widthsConfig(text: string, model: Model, widths: readonly Width[], equal: boolean): string {
-  const { config, checkpoint } = model;
-  const family = findFamily(checkpoint.config);
-  const inner = (family.within === undefined ? checkpoint.config : checkpoint.config[family.within]) as Record<
-    string,
-    unknown
-  >;
-  const headsChange = widths.some(([heads], block) => heads !== config.widths[block]!.heads);
-  const values: Record<string, unknown> = {};
-  if (equal) {
-    const [heads, kvHeads] = widths[0]!;
-    if (headsChange) {
-      values[keyOf(family, 'num_attention_heads')] = heads;
-      if (kvHeads !== heads || inner.num_key_value_heads != null) values.num_key_value_heads = kvHeads;
-    }
-    const at = (mixture: boolean): number => config.mixtures.findIndex((one) => (one !== undefined) === mixture);
-    const [single, mixed] = [at(false), at(true)];
-    const ofExperts = family.mixture?.width ?? 'intermediate_size';
-    if (single >= 0 && widths[single]![2] !== config.widths[single]!.intermediate) {
-      values[keyOf(family, 'intermediate_size')] = widths[single]![2];
-    }
-    if (mixed >= 0 && widths[mixed]![2] !== config.widths[mixed]!.intermediate) values[ofExperts] = widths[mixed]![2];
-  } else values.layer_widths = widths;
-  if (!equal || headsChange)
-    if (family.keys?.head_dim !== undefined || inner.head_dim == null) values.head_dim = config.headDim;
-  return amendConfig(text, {
-    within: family.within,
-    values,
-    remove: equal ? ['layer_widths', 'block_configs'] : ['block_configs'],
-  });
 }
