@@ -4,7 +4,14 @@
 
 import { join } from 'node:path';
 import { readDocument, UnsupportedError } from '../base/index.js';
-import { keepTensor, type Move, type Moves, moveTensor, type TensorInfo, type TensorToWrite } from '../checkpoint/index.js';
+import {
+  keepTensor,
+  type Move,
+  type Moves,
+  moveTensor,
+  type TensorInfo,
+  type TensorToWrite,
+} from '../checkpoint/index.js';
 import {
   amendConfig,
   columnsOfSlice,
@@ -50,7 +57,7 @@ export async function planPadded(model: Model): Promise<PaddedPlan> {
 }
 
 /** Heads of a plain checkpoint that those of each block fit into, and whether the family's config.json can say so many. */
-function evenHeads({ widths, headDim, hidden, architecture }: ModelConfig) {
+export function evenHeads({ widths, headDim, hidden, architecture }: ModelConfig) {
   const stated = statesHeadDim(architecture);
   const kvHeads = !stated && hidden % headDim === 0 ? hidden / headDim : most(widths.map((one) => one.kvHeads));
   const heads = kvHeads * most(widths.map((one) => one.heads / one.kvHeads));

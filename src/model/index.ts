@@ -6,7 +6,7 @@ export { amendConfig } from './config-text.js';
 export type { Classes } from './embed.js';
 export { requireEmbeds } from './embed-head.js';
 export { EXPERT_SUMS, expertGraph } from './expert-graph.js';
-export { type KeptExperts, mendExperts, renameExperts } from './experts.js';
+export { type KeptExperts, mendExperts, renameExperts, unevenExperts } from './experts.js';
 export { type ActivationGrid, clipOf } from './fake-quantise.js';
 export type { FamilySpec } from './families/family.js';
 export { FAMILIES } from './families/index.js';

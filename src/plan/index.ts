@@ -23,7 +23,6 @@ export {
   type ExpertMethod,
   type ExpertSums,
   expertFacts,
-  expertPolicy,
   findExpertMethod,
   keepLargest,
   type Merge,

@@ -60,10 +60,12 @@ const widthsOf = ({ slices, step }: Half): readonly number[] => {
  * Parameters of the least step of any half, or with `equal` of all halves that get one width: of the `first` down from the full
  * width, which may be no multiple, and of those after it (`step`). Infinity where no half has a second width.
  */
-export function smallestSteps(halves: readonly Half[], equal: boolean): { readonly first: number; readonly step: number } {
+export function smallestSteps(
+  halves: readonly Half[],
+  equal: boolean,
+): { readonly first: number; readonly step: number } {
   const open = groupHalves(halves, equal).filter(({ half }) => widthsOf(half).length > 1);
-  const least = (of: (half: Half) => number): number =>
-    Math.min(...open.map(({ half }) => of(half) * half.parameters));
+  const least = (of: (half: Half) => number): number => Math.min(...open.map(({ half }) => of(half) * half.parameters));
   return { first: least(({ slices, step }) => slices % step || step), step: least(({ step }) => step) };
 }
 

@@ -4,7 +4,16 @@
 import { OptionError, UnsupportedError } from '../base/index.js';
 import { CUT_UNITS, type CutUnits, cutHalves, type Model, readersOf, requireHeadDim } from '../model/index.js';
 import { cutOperator, IMPORTANCES, type Importance, parsePattern, REPAIRS, type Repair } from '../operators/index.js';
-import { findPolicy, type Half, halfFacts, hasSearch, mostRemoved, smallestSteps, validateValues } from '../plan/index.js';
+import {
+  type AllocationPolicy,
+  findPolicy,
+  type Half,
+  halfFacts,
+  hasSearch,
+  mostRemoved,
+  smallestSteps,
+  validateValues,
+} from '../plan/index.js';
 import { conflict, oneOf, refuseMissing, refuseValue, wholeNumber } from './checks.js';
 import { DEFAULTS, JUDGES } from './defaults.js';
 import {
@@ -104,8 +113,7 @@ export function normaliseCut(options: CutOptions): CutSettings {
   if (options.target === 'stream' && !solves) {
     conflict('target', 'repair', `following the dense stream is a least-squares repair, and --repair is ${repair}`);
   }
-  // FLAP's rates come from scores, all at once; there is no number to search.
-  const policy = findPolicy(allocation === 'flap' ? 'uniform' : allocation);
+  const policy = policyOf(allocation);
   const values = givenValues(options);
   const searches = hasSearch(policy, values);
   if (searches && options.validation === undefined) {
@@ -115,7 +123,6 @@ export function normaliseCut(options: CutOptions): CutSettings {
       { option: 'validation', policy: allocation },
     );
   }
-  const needsGram = { ...cutOperator({ importance, repair, readers: new Map() }), needs: ['gram'] as const };
   return {
     ...normaliseRun(options),
     command: 'cut',
@@ -138,7 +145,7 @@ export function normaliseCut(options: CutOptions): CutSettings {
         target: options.target ?? (solves ? 'stream' : 'own'),
         ...(options.targetShares ? { targetShares: options.targetShares } : {}),
       },
-      needsGram,
+      cutOperator({ importance, repair, readers: new Map() }),
     ),
     gradient: DEFAULTS.gradient,
     hessian: DEFAULTS.hessian,
@@ -155,6 +162,10 @@ export function normaliseCut(options: CutOptions): CutSettings {
     queue: undefined,
   };
 }
+
+/** FLAP's rates come from scores, all at once; there is no number to search. */
+export const policyOf = (allocation: CutAllocation): AllocationPolicy =>
+  findPolicy(allocation === 'flap' ? 'uniform' : allocation);
 
 /** A cut of one model. */
 export type Cut = {

@@ -217,6 +217,22 @@ describe('one small llama', () => {
   });
 });
 
+test('experts get one width though blocks have different numbers of them, and the record says what loads it', {
+  timeout: limit(60_000),
+}, async () => {
+  const config = { ...FAMILY_CONFIGS.mixtral, layer_experts: [5, 3, 4] };
+  const source = await makeFamily(join(folder, 'some-experts'), 'mixtral', { config, blocks: 3 });
+  for (const units of ['mlp', 'all']) {
+    const { out, record } = await cut(optionsOf(source, { units }));
+    const { widths, mixtures, uneven } = (await openModel(out)).config;
+    expect([uneven, mixtures.map((mixture) => mixture!.experts)]).toEqual([false, [5, 3, 4]]);
+    expect(widths[0]!.intermediate).toBeLessThan(48);
+    expect(record.loads.map((line) => line.split(':')[0])).toEqual(['as it is', 'pack']);
+    expect(record.loads[0]).toContain('layerwise alone');
+    expect(await scoreOf(out)).toBeCloseTo(record.cut.validation!, 6);
+  }
+});
+
 test('a DeciLM that is cut has a list that Layerwise reads, and no names of code that reads its own', {
   timeout: limit(60_000),
 }, async () => {
@@ -236,7 +252,10 @@ test('a DeciLM that is cut has a list that Layerwise reads, and no names of code
   expect(names).not.toHaveProperty('auto_map');
   const padded = join(folder, 'decilm-padded');
   await exportModel({ checkpoint: out, to: 'hf', padded: true, out: padded });
-  expect((await openModel(padded)).checkpoint.config).toMatchObject({ model_type: 'llama', architectures: ['LlamaForCausalLM'] });
+  expect((await openModel(padded)).checkpoint.config).toMatchObject({
+    model_type: 'llama',
+    architectures: ['LlamaForCausalLM'],
+  });
   expect(await scoreOf(padded)).toBeCloseTo(record.cut.validation!, 5);
 });
 
