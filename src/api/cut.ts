@@ -7,8 +7,18 @@ import { join } from 'node:path';
 import { fileError, InternalError, UnsupportedError, VERSION, writeFileAtomic } from '../base/index.js';
 import { keepTensor, SCALES_FILE, statIfThere, type TensorEdit, writeReplaced } from '../checkpoint/index.js';
 import { loadsWhere } from '../formats/index.js';
-import { blameWeights, type Model, narrowBlock, openModel, widthsAfter, widthsConfig } from '../model/index.js';
+import {
+  blameWeights,
+  listed,
+  type Model,
+  narrowBlock,
+  openModel,
+  type Widths,
+  widthsAfter,
+  widthsConfig,
+} from '../model/index.js';
 import { blockPath, openBlockFile, sharesOf } from '../pipeline/index.js';
+import { smallestSteps } from '../plan/index.js';
 import { type CutRecord, parseCutRecord } from '../records/index.js';
 import {
   CUT_DEFAULTS,
@@ -90,7 +100,7 @@ async function finishCut(
   const gains = await gainsOf(executor, choice, texts, onProgress);
   await executor.blocks.restore(choice.request, describeCandidate(choice.candidate));
   onProgress({ kind: 'stage', stage: 'writing' });
-  const widths = widthsAfter(model, new Map(halves.map(({ id, readers }) => [id, keep.get(readers[0]!)!])));
+  const widths = widthsAfter(model, halves, keep);
   const final = await assemble(run, keep, widths, settings.equal);
   const narrow = await openModel(final);
   const context = { engine, model, workspace, reference };
@@ -117,11 +127,9 @@ async function finishCut(
       before: model.parameters,
       target: Math.round(model.parameters - remove),
       after: narrow.parameters,
-      step:
-        Math.min(...halves.map(({ step, parameters }) => step * parameters)) *
-        (settings.equal ? model.config.blocks : 1),
+      step: smallestSteps(halves, settings.equal).step,
     },
-    widths: { before: [...widthsAfter(model, new Map())].map((own) => [...own]), after: widths.map((own) => [...own]) },
+    widths: { before: listed(model.config.widths), after: listed(widths) },
     errors: [...choice.trial.errors],
     dense,
     uniform:
@@ -144,7 +152,7 @@ async function finishCut(
 async function assemble(
   { workspace, executor, choice, model }: Run,
   keep: ReadonlyMap<string, number>,
-  widths: ReturnType<typeof widthsAfter>,
+  widths: readonly Widths[],
   equal: boolean,
 ): Promise<string> {
   const { checkpoint } = model;

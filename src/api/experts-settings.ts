@@ -10,8 +10,8 @@ import {
   type ExpertAllocation,
   type ExpertMethod,
   expertFacts,
-  expertPolicy,
   findExpertMethod,
+  findPolicy,
   type MixtureBlock,
   spareTarget,
   validateValues,
@@ -144,7 +144,6 @@ export function budgetExperts(settings: ExpertsSettings, model: Model): ExpertBu
     return { blocks, equal, total: equal.reduce((a, b) => a + b, 0) };
   }
   const total = countFreely(blocks, keep);
-  if (beta !== undefined)
-    validateValues(expertPolicy('atp'), { beta }, spareTarget(blocks, total), expertFacts(blocks));
+  if (beta !== undefined) validateValues(findPolicy('atp'), { beta }, spareTarget(blocks, total), expertFacts(blocks));
   return { blocks, equal: undefined, total };
 }

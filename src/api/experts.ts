@@ -15,7 +15,7 @@ import {
   countByThreshold,
   type ExpertSums,
   expertFacts,
-  expertPolicy,
+  findPolicy,
   keepLargest,
   type Merge,
   mergeExperts,
@@ -187,7 +187,7 @@ async function choose(context: Context): Promise<Chosen> {
   switch (settings.allocation) {
     case 'uniform':
       return {
-        counts: countByRates(blocks, total, expertPolicy('uniform'), {}),
+        counts: countByRates(blocks, total, findPolicy('uniform'), {}),
         allocation: { policy: 'uniform', values: {} },
       };
     case 'global':
@@ -203,7 +203,7 @@ async function choose(context: Context): Promise<Chosen> {
 async function chooseLine(context: Context): Promise<Chosen> {
   const { settings, budget } = context;
   const { blocks, total } = budget;
-  const policy = expertPolicy('atp');
+  const policy = findPolicy('atp');
   const countsOf = (beta: number): number[] => countByRates(blocks, total, policy, { beta });
   const chosen = (beta: number) => ({
     counts: countsOf(beta),

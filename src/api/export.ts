@@ -27,7 +27,7 @@ import {
   writeModel,
   type ZeroCounts,
 } from '../formats/index.js';
-import { blameWeights, type Model, weightName } from '../model/index.js';
+import { blameWeights, type Model, unevenExperts, weightName } from '../model/index.js';
 import {
   checkOutPath,
   checkOutside,
@@ -161,8 +161,8 @@ function refuseWidths({ config, checkpoint }: Model, { to, uneven }: Settings): 
  * @throws UnsupportedError E_UNSUPPORTED_EXPORT
  */
 function refuseUnevenExperts({ config, checkpoint }: Model): void {
-  const counts = config.mixtures.flatMap((mixture) => (mixture ? [mixture.experts] : []));
-  if (new Set(counts).size <= 1) return;
+  if (!unevenExperts(config)) return;
+  const counts = config.mixtures.flatMap((mixture) => mixture?.experts ?? []);
   throw new UnsupportedError(
     'E_UNSUPPORTED_EXPORT',
     `${checkpoint.dir}: its blocks have ${counts.join(', ')} experts (layer_experts), which no other program loads, and experts that no token is given to cannot be added exactly. Run it with Layerwise, or remove experts with --per-layer equal.`,

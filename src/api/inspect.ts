@@ -2,8 +2,7 @@
 
 import { type OnProgress, silent } from '../base/index.js';
 import { type Loads, loadsWhere } from '../formats/index.js';
-
-import { type BrokenTensor, findBroken, type Model, modelTensors, weightName } from '../model/index.js';
+import { type BrokenTensor, findBroken, type Model, modelTensors, unevenExperts, weightName } from '../model/index.js';
 import { countZeros, type LinearReport, openSource } from '../runs/index.js';
 
 export type CheckpointReport = {
@@ -25,7 +24,7 @@ export type CheckpointReport = {
   readonly kvHeads: number;
   /** Of each block, where they differ from these; null where all blocks are equally wide. */
   readonly widths: Model['config']['widths'] | null;
-  /** Where a checkpoint with such widths loads, and in which form; null where all blocks are equally wide. */
+  /** Where a checkpoint with such widths loads, and in which form; null where blocks are equally wide and have as many experts. */
   readonly loads: readonly Loads[] | null;
   readonly vocabulary: number;
   /** Of a model that reads images, the size of these in pixels. */
@@ -74,7 +73,7 @@ export async function inspect(
     heads: config.stated.heads,
     kvHeads: config.stated.kvHeads,
     widths: config.uneven ? config.widths : null,
-    loads: config.uneven ? loadsWhere(config) : null,
+    loads: config.uneven || unevenExperts(config) ? loadsWhere(config) : null,
     vocabulary: config.vocabulary,
     image: config.image && { width: config.image.width, height: config.image.height },
     maxPositions: config.maxPositions,

@@ -4,7 +4,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError } from '../base/index.js';
-import { keepTensor, readTensor, type TensorInfo, type TensorToWrite, writeReplaced } from '../checkpoint/index.js';
+import { keepTensor, moveTensor, type TensorInfo, type TensorToWrite, writeReplaced } from '../checkpoint/index.js';
 import { type KeptExperts, mendExperts, openModel, renameExperts } from '../model/index.js';
 import { carryScales } from '../runs/index.js';
 import type { Removal } from './remove-blocks.js';
@@ -24,16 +24,14 @@ export async function removeExperts(
     if (change.name === undefined || 'remove' in edit) return [];
     return [{ ...(change.rows ? rowsOf(tensor, change.rows) : edit), name: change.name }];
   };
-  const rowsOf = (tensor: TensorInfo, rows: readonly number[]): TensorToWrite => ({
-    name: tensor.name,
-    dtype: tensor.dtype,
-    shape: [rows.length, ...tensor.shape.slice(1)],
-    read: async () => {
-      const bytes = await readTensor(checkpoint, tensor.name);
-      const size = bytes.length / tensor.shape[0]!;
-      return Buffer.concat(rows.map((row) => bytes.subarray(row * size, (row + 1) * size)));
-    },
-  });
+  const rowsOf = (tensor: TensorInfo, rows: readonly number[]): TensorToWrite => {
+    const [, width] = tensor.shape as [number, number];
+    return moveTensor(keepTensor(checkpoint, tensor), {
+      shape: [rows.length, width],
+      rows: rows.map((row, at) => ({ from: row, to: row + 1, at })),
+      columns: [{ from: 0, to: width, at: 0 }],
+    });
+  };
   const config = join(checkpoint.dir, 'config.json');
   try {
     await mkdir(dir);

@@ -63,3 +63,34 @@ export const keepTensor = (source: Checkpoint, { name, dtype, shape }: TensorInf
   shape,
   read: () => readTensor(source, name),
 });
+
+/** Rows or columns [from, to) that come to lie at `at`. */
+export type Move = { readonly from: number; readonly to: number; readonly at: number };
+
+/** The shape of a tensor to make of another's rows and columns, and where these lie in it. A vector is one row. */
+export type Moves = {
+  readonly shape: readonly number[];
+  readonly rows: readonly Move[];
+  readonly columns: readonly Move[];
+};
+
+/** A tensor made of rows and columns of another; where none comes to lie it is 0. */
+export const moveTensor = (tensor: TensorToWrite, { shape, rows, columns }: Moves): TensorToWrite => ({
+  ...tensor,
+  shape,
+  read: async () => {
+    const from = await tensor.read();
+    const size = bytesPerElement(tensor.dtype);
+    const to = new Uint8Array(elementCount(shape) * size);
+    const [own, made] = [tensor.shape.at(-1)! * size, shape.at(-1)! * size];
+    for (const row of rows) {
+      for (let r = row.from; r < row.to; r++) {
+        const target = (row.at + r - row.from) * made;
+        for (const span of columns) {
+          to.set(from.subarray(r * own + span.from * size, r * own + span.to * size), target + span.at * size);
+        }
+      }
+    }
+    return to;
+  },
+});

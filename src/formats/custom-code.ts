@@ -2,7 +2,7 @@
 // in modeling_layerwise.py, which makes each block from a config of its own.
 
 import { UnsupportedError } from '../base/index.js';
-import { amendConfig, type ModelConfig } from '../model/index.js';
+import { amendConfig, LISTED_CLASS, listed, type ModelConfig, withoutLists } from '../model/index.js';
 
 export const CODE_FILE = 'modeling_layerwise.py';
 
@@ -30,18 +30,19 @@ export function customCode(
     const message = `${family}: code for transformers is written for ${CODE_FAMILIES.join(', ')}. Pack it as a .lw file, or use --padded.`;
     throw new UnsupportedError('E_UNSUPPORTED_EXPORT', message, { family, expected: CODE_FAMILIES });
   }
-  const name = `Layerwise${base}`;
+  const name = `${LISTED_CLASS}${base}`;
+  const plain = withoutLists(JSON.parse(config), 'layer_widths');
   const values = {
-    model_type: family,
+    ...plain.values,
     architectures: [name],
     auto_map: { AutoModelForCausalLM: `${CODE_FILE.slice(0, -'.py'.length)}.${name}` },
     num_attention_heads: stated.heads,
     num_key_value_heads: stated.kvHeads,
     intermediate_size: stated.intermediate,
     head_dim: headDim,
-    layer_widths: widths.map(({ heads, kvHeads, intermediate }) => [heads, kvHeads, intermediate]),
+    layer_widths: listed(widths),
   };
-  return { config: amendConfig(config, { values, remove: ['block_configs'] }), code: codeOf(base, name) };
+  return { config: amendConfig(config, { values, remove: plain.remove }), code: codeOf(base, name) };
 }
 
 const codeOf = (

@@ -1,15 +1,21 @@
-// Which programs load a checkpoint as it is, and in which form others do: what depends on whether its blocks are equally wide.
+// Which programs load a checkpoint as it is, and in which form others do: what depends on whether its blocks are equally wide and
+// have as many experts.
 
-import type { ModelConfig } from '../model/index.js';
+import { type ModelConfig, unevenExperts } from '../model/index.js';
 import { CODE_FAMILIES } from './custom-code.js';
 import { DECI_FAMILIES, GGUF_FAMILIES } from './gguf-model.js';
+import { evenHeads } from './padded.js';
 
 /** A form of a checkpoint: the option that writes it, and what loads it. */
 export type Loads = { readonly form: string; readonly loads: string };
 
 /** One line for each form; what a form cannot hold is left out. */
-export function loadsWhere({ family, uneven }: Pick<ModelConfig, 'family' | 'uneven'>): readonly Loads[] {
+export function loadsWhere(config: ModelConfig): readonly Loads[] {
+  const { family, uneven } = config;
   const packed = { form: 'pack', loads: 'layerwise, in Node and in a browser (.lw)' };
+  if (unevenExperts(config)) {
+    return [{ form: 'as it is', loads: 'layerwise alone: others do not read layer_experts' }, packed];
+  }
   if (!uneven) {
     const gguf = GGUF_FAMILIES.includes(family)
       ? [{ form: 'export --to gguf', loads: 'llama.cpp, Ollama, LM Studio' }]
@@ -25,9 +31,13 @@ export function loadsWhere({ family, uneven }: Pick<ModelConfig, 'family' | 'une
     ...(CODE_FAMILIES.includes(family)
       ? [{ form: 'export --to hf --custom-code', loads: 'transformers, with trust_remote_code=True' }]
       : []),
-    {
-      form: 'export --to hf --padded',
-      loads: 'whatever loads the family; every block is stored as wide as the widest',
-    },
+    ...(evenHeads(config).fits
+      ? [
+          {
+            form: 'export --to hf --padded',
+            loads: 'whatever loads the family; every block is stored as wide as the widest',
+          },
+        ]
+      : []),
   ];
 }

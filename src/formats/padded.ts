@@ -4,21 +4,31 @@
 
 import { join } from 'node:path';
 import { readDocument, UnsupportedError } from '../base/index.js';
-import { keepTensor, readTensor, type TensorInfo, type TensorToWrite } from '../checkpoint/index.js';
+import {
+  keepTensor,
+  type Move,
+  type Moves,
+  moveTensor,
+  type TensorInfo,
+  type TensorToWrite,
+} from '../checkpoint/index.js';
 import {
   amendConfig,
   columnsOfSlice,
   findFamily,
   type GroupUnit,
   groupsOf,
-  keyOf,
   type Linear,
   linearsOf,
   type Model,
   type ModelConfig,
+  movesStored,
+  plainSizes,
   readModelConfig,
   rowsOfSlice,
+  statesHeadDim,
   weightName,
+  withoutLists,
 } from '../model/index.js';
 import { bytesPerElement, elementCount } from '../tensor/index.js';
 
@@ -30,11 +40,6 @@ export type PaddedPlan = {
   become(tensor: TensorInfo): readonly TensorToWrite[];
 };
 
-/** Rows or columns [from, to) that come to lie at `at`. */
-type Move = { readonly from: number; readonly to: number; readonly at: number };
-
-type Padding = { readonly shape: readonly number[]; readonly rows: readonly Move[]; readonly columns: readonly Move[] };
-
 /** @throws UnsupportedError E_UNSUPPORTED_EXPORT where no plain config.json says such sizes; ResourceError E_RESOURCE_… */
 export async function planPadded(model: Model): Promise<PaddedPlan> {
   const text = await readDocument(join(model.checkpoint.dir, 'config.json'));
@@ -42,7 +47,8 @@ export async function planPadded(model: Model): Promise<PaddedPlan> {
   const paddings = paddingsOf(model, readModelConfig(JSON.parse(config)));
   const become = (tensor: TensorInfo): readonly TensorToWrite[] => {
     const padding = paddings.get(tensor.name);
-    return [padding ? padTensor(model, tensor, padding) : keepTensor(model.checkpoint, tensor)];
+    const own = keepTensor(model.checkpoint, tensor);
+    return [padding ? moveTensor(own, padding) : own];
   };
   const bytes = [...model.checkpoint.tensors.values()].reduce((sum, { name, dtype, shape }) => {
     return sum + elementCount(paddings.get(name)?.shape ?? shape) * bytesPerElement(dtype);
@@ -50,50 +56,42 @@ export async function planPadded(model: Model): Promise<PaddedPlan> {
   return { config, bytes, become };
 }
 
-/** Keys of config.json that give each block its widths. */
-const LISTS = ['layer_widths', 'block_configs'];
+/** Heads of a plain checkpoint that those of each block fit into, and whether the family's config.json can say so many. */
+export function evenHeads({ widths, headDim, hidden, architecture }: ModelConfig) {
+  const stated = statesHeadDim(architecture);
+  const kvHeads = !stated && hidden % headDim === 0 ? hidden / headDim : most(widths.map((one) => one.kvHeads));
+  const heads = kvHeads * most(widths.map((one) => one.heads / one.kvHeads));
+  const fits = stated || (heads * headDim === hidden && widths.every((one) => one.kvHeads <= kvHeads));
+  return { heads, kvHeads, stated, fits };
+}
 
-/** Block files of families whose other loaders have heads of D/heads, whatever `head_dim` says. */
-const WITHOUT_HEAD_DIM: ReadonlySet<ModelConfig['architecture']> = new Set(['opt', 'gpt2', 'gpt_neox']);
+const most = (of: readonly number[]): number => Math.max(1, ...of);
 
 /** config.json with the widest block's sizes in place of the list. */
 function evenConfig({ config, checkpoint }: Model, text: string): string {
   const family = findFamily(checkpoint.config);
-  const { widths, mixtures, headDim, hidden, architecture } = config;
-  const own = WITHOUT_HEAD_DIM.has(architecture);
-  const most = (of: readonly number[]): number => Math.max(1, ...of);
-  const kvHeads = own && hidden % headDim === 0 ? hidden / headDim : most(widths.map((one) => one.kvHeads));
-  const heads = kvHeads * most(widths.map((one) => one.heads / one.kvHeads));
-  if (own && (heads * headDim !== hidden || widths.some((one) => one.kvHeads > kvHeads))) {
+  const { widths, mixtures, headDim, hidden } = config;
+  const { heads, kvHeads, stated, fits } = evenHeads(config);
+  if (!fits) {
     const message = `${config.family}: a plain checkpoint has heads that make ${hidden} together, and a block here has ${most(widths.map((one) => one.heads))} heads of ${headDim}. Pack it as a .lw file.`;
     throw new UnsupportedError('E_UNSUPPORTED_EXPORT', message, { family: config.family, heads, headDim });
   }
-  const ofMlp = widths.flatMap(({ intermediate }, block) => (mixtures[block] ? [] : [intermediate]));
-  const ofExperts = widths.flatMap(({ intermediate }, block) => (mixtures[block] ? [intermediate] : []));
-  const expertKey = family.mixture?.width ?? 'intermediate_size';
-  const values: Record<string, number> = {
-    num_attention_heads: heads,
-    ...(own ? {} : { num_key_value_heads: kvHeads, head_dim: headDim }),
-    ...(ofMlp.length > 0 ? { intermediate_size: most(ofMlp) } : {}),
-    ...(ofExperts.length > 0 ? { [expertKey]: most(ofExperts) } : {}),
+  const widest = (mixture: boolean): number | undefined => {
+    const own = widths.filter((_, block) => (mixtures[block] !== undefined) === mixture);
+    return own.length > 0 ? most(own.map(({ intermediate }) => intermediate)) : undefined;
   };
-  const named = Object.entries(values).map(([key, value]) => [keyOf(family, key), value] as const);
+  const plain = withoutLists(checkpoint.config);
+  const sizes = { heads, ...(stated ? { kvHeads, headDim } : {}), mlp: widest(false), experts: widest(true) };
   return amendConfig(text, {
     within: family.within,
-    values: { ...Object.fromEntries(named), ...plainNames(checkpoint.config) },
-    remove: [...LISTS, 'auto_map', ...(own ? ['head_dim'] : [])],
+    values: { ...plainSizes(family, sizes), ...plain.values },
+    remove: [...plain.remove, 'auto_map', ...(stated ? [] : ['head_dim'])],
   });
 }
 
-/** The names under which other programs know a family, where config.json has those of one with lists. */
-function plainNames(config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { modelType } = findFamily(config);
-  return config.block_configs == null ? {} : { model_type: modelType, architectures: ['LlamaForCausalLM'] };
-}
-
-function paddingsOf(model: Model, even: ModelConfig): ReadonlyMap<string, Padding> {
+function paddingsOf(model: Model, even: ModelConfig): ReadonlyMap<string, Moves> {
   const { config, tensorNames, linears } = model;
-  const paddings = new Map<string, Padding>();
+  const paddings = new Map<string, Moves>();
   for (const [block, own] of linears.entries()) {
     const groups = [config, even].map((one) => groupsOf(one, tensorNames, block)) as [GroupUnit[], GroupUnit[]];
     const wide = linearsOf(even, tensorNames, block);
@@ -106,10 +104,7 @@ function paddingsOf(model: Model, even: ModelConfig): ReadonlyMap<string, Paddin
       const columns = movesOf(groups, linear, 'readers', linear.columns, (group, slice) => [
         columnsOfSlice(group, slice),
       ]);
-      const shape = [to.rows, to.columns];
-      const weight = { shape, rows, columns };
-      const stored = to.transposed ? { shape: shape.toReversed(), rows: columns, columns: rows } : weight;
-      paddings.set(weightName(linear), stored);
+      paddings.set(weightName(linear), movesStored(to, { shape: [to.rows, to.columns], rows, columns }));
       if (to.rows !== linear.rows) {
         paddings.set(`${linear.name}.bias`, { shape: [to.rows], rows: [{ from: 0, to: 1, at: 0 }], columns: rows });
       }
@@ -147,29 +142,4 @@ function joinMoves(moves: readonly Move[]): readonly Move[] {
     else joined.push(move);
   }
   return joined;
-}
-
-function padTensor({ checkpoint }: Model, tensor: TensorInfo, { shape, rows, columns }: Padding): TensorToWrite {
-  const { name, dtype } = tensor;
-  const size = bytesPerElement(dtype);
-  return {
-    name,
-    dtype,
-    shape,
-    read: async () => {
-      const from = await readTensor(checkpoint, name);
-      const to = new Uint8Array(elementCount(shape) * size);
-      const [narrow, wide] = [tensor.shape.at(-1)! * size, shape.at(-1)! * size];
-      for (const row of rows) {
-        for (let r = row.from; r < row.to; r++) {
-          const target = (row.at + r - row.from) * wide;
-          for (const span of columns) {
-            const part = from.subarray(r * narrow + span.from * size, r * narrow + span.to * size);
-            to.set(part, target + span.at * size);
-          }
-        }
-      }
-      return to;
-    },
-  };
 }

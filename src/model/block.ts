@@ -13,7 +13,7 @@ import {
 } from './blocks/graph-block-builder.js';
 import type { ModelConfig } from './config.js';
 import type { TensorSource } from './nodes.js';
-import { blockTensors, type TensorNames } from './tensor-names.js';
+import { type TensorNames, tensorsByRole } from './tensor-names.js';
 
 export type BlockGraphOptions = {
   readonly folder: string;
@@ -37,11 +37,7 @@ export function buildBlockGraph(
   options: BlockGraphOptions,
 ): Graph {
   const { folder, find, length, outputs, weighted, trees, weightInput, activations } = options;
-  const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
-  const tensor = (role: string): TensorSource | undefined => {
-    const name = names.get(role);
-    return name === undefined ? undefined : find(name);
-  };
+  const tensor = tensorsByRole(config, tensorNames, block, find);
   const builder = new GraphBlockBuilder({
     ...{ config, block, length, outputs, weighted, trees, weightInput, activations, tensor },
   });

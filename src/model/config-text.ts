@@ -1,5 +1,5 @@
-// Edits of config.json's text: only the values that change do; all other characters stay, even `1e-05`, and `4.0`, which some
-// readers want to be no whole number. The text must be valid JSON.
+// Edits of config.json's text: keys and values that stay keep their characters, even `1e-05`, and `4.0`, which some readers want
+// to be no whole number; members are separated as the first is from its bracket. The text must be valid JSON.
 
 export type Span = { readonly begin: number; readonly end: number };
 /** The span of a member's value, and where its key begins. */
@@ -17,7 +17,7 @@ export type Amendment = {
   readonly within?: string | undefined;
   /** Values to write in place of the present ones, or at the end. */
   readonly values?: Readonly<Record<string, unknown>>;
-  /** Keys that go, where they are there. */
+  /** Keys that go, where they are there and get no value. */
   readonly remove?: readonly string[];
 };
 
@@ -29,13 +29,13 @@ export function amendConfig(text: string, { within, values = {}, remove = [] }: 
     const inner = amendConfig(text.slice(part.begin, part.end), { values, remove });
     return applyEdits(text, [{ ...part, text: inner }]);
   }
-  const gone = new Set(remove.filter((key) => members.has(key)));
+  const gone = new Set(remove.filter((key) => !Object.hasOwn(values, key)));
   const left = [...members].filter(([key]) => !gone.has(key));
   const texts = left.map(([key, { from, begin, end }]) =>
-    key in values ? text.slice(from, begin) + JSON.stringify(values[key]) : text.slice(from, end),
+    Object.hasOwn(values, key) ? text.slice(from, begin) + JSON.stringify(values[key]) : text.slice(from, end),
   );
   const added = Object.entries(values).flatMap(([key, value]) =>
-    members.has(key) && !gone.has(key) ? [] : [`${JSON.stringify(key)}: ${JSON.stringify(value)}`],
+    members.has(key) ? [] : [`${JSON.stringify(key)}: ${JSON.stringify(value)}`],
   );
   const open = text.indexOf('{') + 1;
   const all = [...members.values()];

@@ -274,8 +274,8 @@ function refuseOtherPart(whole: Json, within: string, part: Json): void {
   const other = whole[`${within}_dict`];
   if (typeof other !== 'object' || other === null) return;
   for (const [key, value] of Object.entries(other)) {
-    if (!(key in part) || key === 'transformers_version' || JSON.stringify(part[key]) === JSON.stringify(value))
-      continue;
+    if (!Object.hasOwn(part, key) || key === 'transformers_version') continue;
+    if (JSON.stringify(part[key]) === JSON.stringify(value)) continue;
     unsupported(`${within}_dict.${key}`, value, `${JSON.stringify(part[key])}, as ${within} has it`);
   }
 }

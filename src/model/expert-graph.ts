@@ -10,9 +10,8 @@ import { type Graph, GraphBuilder, int } from '../graph/index.js';
 import { buildWith } from './blocks/architectures.js';
 import { GraphBlockBuilder, TOKENS_PER_EXPERT } from './blocks/graph-block-builder.js';
 import { checkpointSource, type Model } from './model.js';
-import type { TensorSource } from './nodes.js';
 import { sharesOfExperts } from './routing.js';
-import { blockTensors } from './tensor-names.js';
+import { tensorsByRole } from './tensor-names.js';
 
 /** The names of the sums besides `TOKENS_PER_EXPERT`. */
 export const EXPERT_SUMS = { contribution: 'contribution', agreement: 'agreement' } as const;
@@ -21,11 +20,7 @@ export const EXPERT_SUMS = { contribution: 'contribution', agreement: 'agreement
 export function expertGraph(model: Model, block: number, length: number): Graph {
   const { config, tensorNames, checkpoint } = model;
   const { folder, find } = checkpointSource(checkpoint);
-  const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
-  const tensor = (role: string): TensorSource | undefined => {
-    const name = names.get(role);
-    return name === undefined ? undefined : find(name);
-  };
+  const tensor = tensorsByRole(config, tensorNames, block, find);
   const g = new GraphBuilder();
   const builder = new GraphBlockBuilder({ config, block, length, outputs: 'nothing', tensor, graph: g });
   buildWith(config, builder);

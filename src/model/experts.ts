@@ -4,7 +4,7 @@
 
 import { InternalError } from '../base/index.js';
 import { ROUTER } from './blocks/parts.js';
-import { findFamily, keyOf, readModelConfig } from './config.js';
+import { findFamily, keyOf, type ModelConfig, readModelConfig } from './config.js';
 import { amendConfig } from './config-text.js';
 import { weightName } from './linear.js';
 import type { Model } from './model.js';
@@ -12,6 +12,10 @@ import { blockTensors } from './tensor-names.js';
 
 /** The experts that stay of each block, ascending; undefined where it has none. */
 export type KeptExperts = readonly (readonly number[] | undefined)[];
+
+/** Whether blocks have different numbers of experts (`layer_experts`), which no other program reads. */
+export const unevenExperts = ({ mixtures }: Pick<ModelConfig, 'mixtures'>): boolean =>
+  new Set(mixtures.flatMap((mixture) => mixture?.experts ?? [])).size > 1;
 
 /** What becomes of a tensor: its new name, undefined where it goes, and the rows that stay of a router. */
 export type ExpertRenaming = { readonly name: string | undefined; readonly rows?: readonly number[] };

@@ -25,12 +25,13 @@ export type Span = { readonly from: number; readonly to: number };
  */
 export function groupsOf(config: ModelConfig, tensorNames: TensorNames, block: number): readonly GroupUnit[] {
   const linears = linearsOf(config, tensorNames, block);
+  const own = blockConfig(config, block);
   const sites = [...new Set(linears.map(({ site }) => site))];
   return sites.flatMap((site): GroupUnit[] => {
     const feeders = linears.filter(({ feeds }) => feeds === site);
     if (feeders.length === 0) return [];
     const readers = linears.filter((linear) => linear.site === site);
-    const width = sliceWidth(blockConfig(config, block), site);
+    const width = sliceWidth(own, site);
     const named = (all: readonly Linear[]) => all.map(({ name }) => name);
     return [
       {

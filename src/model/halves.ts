@@ -9,7 +9,7 @@ import { buildWith } from './blocks/architectures.js';
 import { type ActivationGrids, GraphBlockBuilder } from './blocks/graph-block-builder.js';
 import { type BlockSource, blockGraph, checkpointSource, type Model } from './model.js';
 import type { TensorSource } from './nodes.js';
-import { blockTensors } from './tensor-names.js';
+import { blockTensors, tensorsByRole } from './tensor-names.js';
 
 export type BlockPart = 'block' | 'attention' | 'mlp';
 
@@ -41,12 +41,8 @@ export function partGraph(
       { family: config.family, part },
     );
   }
-  const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
   const place = { block, length, name: `block ${block}, ${part}`, folder: source.folder, activations };
-  const { halves } = buildParts(model, place, (role) => {
-    const name = names.get(role);
-    return name === undefined ? undefined : source.find(name);
-  });
+  const { halves } = buildParts(model, place, tensorsByRole(config, tensorNames, block, source.find));
   return halves![part];
 }
 

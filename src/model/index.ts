@@ -6,7 +6,7 @@ export { amendConfig } from './config-text.js';
 export type { Classes } from './embed.js';
 export { requireEmbeds } from './embed-head.js';
 export { EXPERT_SUMS, expertGraph } from './expert-graph.js';
-export { type KeptExperts, mendExperts, renameExperts } from './experts.js';
+export { type KeptExperts, mendExperts, renameExperts, unevenExperts } from './experts.js';
 export { type ActivationGrid, clipOf } from './fake-quantise.js';
 export type { FamilySpec } from './families/family.js';
 export { FAMILIES } from './families/index.js';
@@ -20,7 +20,7 @@ export type { Connector } from './image/connector.js';
 export { type Normalisation, patchRows, patchRowsOfBytes } from './image/patches.js';
 export { interpolatePositions } from './image/positions.js';
 export { residualShape } from './image/shapes.js';
-export { biasName, hasBias, linearOutput, readLinear, toRows, toStored, weightName } from './linear.js';
+export { biasName, hasBias, linearOutput, movesStored, readLinear, toRows, toStored, weightName } from './linear.js';
 export {
   type BlockSource,
   blockGraph,
@@ -46,7 +46,6 @@ export {
   readersOf,
   requireHeadDim,
   widthsAfter,
-  widthsConfig,
 } from './narrow.js';
 export {
   crossOf,
@@ -75,3 +74,5 @@ export {
   wideOutput,
   wideSums,
 } from './wide.js';
+export type { Widths } from './widths.js';
+export { LISTED_CLASS, listed, plainSizes, statesHeadDim, widthsConfig, withoutLists } from './widths-config.js';

@@ -2,7 +2,7 @@
 // row-major; where the file has Wᵀ (GPT-2's Conv1D), values are transposed here.
 
 import { InternalError } from '../base/index.js';
-import { type Checkpoint, readTensorFloat32 } from '../checkpoint/index.js';
+import { type Checkpoint, type Moves, readTensorFloat32 } from '../checkpoint/index.js';
 import type { Graph } from '../graph/index.js';
 import { transpose } from '../tensor/index.js';
 import type { Linear } from './tensor-names.js';
@@ -27,6 +27,10 @@ export const toRows = <A extends Float32Array | Uint8Array>({ rows, columns, tra
 /** Row-major values [rows, columns] → the file's order. Returns `values` itself where nothing changes. */
 export const toStored = <A extends Float32Array | Uint8Array>({ rows, columns, transposed }: Linear, values: A): A =>
   transposed ? transpose(values, rows, columns) : values;
+
+/** Moves of W's rows and columns → those of what the file has. */
+export const movesStored = ({ transposed }: Linear, moves: Moves): Moves =>
+  transposed ? { shape: moves.shape.toReversed(), rows: moves.columns, columns: moves.rows } : moves;
 
 /** The value in a block's graph that a linear gives, [tokens, rows], bias and all. */
 export function linearOutput({ name, nodes }: Graph, linear: Pick<Linear, 'name'>): string {

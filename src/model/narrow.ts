@@ -1,17 +1,17 @@
-// A model with fewer slices (groups.ts): what each half of a block can lose, its tensors without some slices, and config.json with
-// the new widths. Rows of the linears that make a value go with the columns of those that read it, in each section of a tensor that
+// A model with fewer slices (groups.ts): what each half of a block can lose, its tensors without some slices, and its widths then.
+// Rows of the linears that make a value go with the columns of those that read it, in each section of a tensor that
 // combines several, and so do numbers of biases. Values are moved, never computed.
 
 import { UnsupportedError } from '../base/index.js';
-import type { TensorEdit } from '../checkpoint/index.js';
+import { type Move, type Moves, moveTensor, type TensorEdit } from '../checkpoint/index.js';
 import type { Half } from '../plan/index.js';
-import { bytesPerElement, toFloat32 } from '../tensor/index.js';
-import { findFamily, keyOf } from './config.js';
-import { amendConfig } from './config-text.js';
+import { toFloat32 } from '../tensor/index.js';
 import { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
-import { toRows, weightName } from './linear.js';
+import { movesStored, toRows, weightName } from './linear.js';
 import type { Model } from './model.js';
 import type { Linear } from './tensor-names.js';
+import type { Widths } from './widths.js';
+import { statesHeadDim } from './widths-config.js';
 
 /** What is cut: channels of MLPs and experts, heads with their keys, or both. */
 export const CUT_UNITS = ['mlp', 'heads', 'all'] as const;
@@ -33,6 +33,7 @@ export function cutHalves(model: Model, units: CutUnits, multiple: number): read
       return [
         {
           ...{ id: `blocks.${block}.${kind}`, block, kind, slices: count },
+          experts: kind === 'mlp' && model.config.mixtures[block] !== undefined,
           parameters: own.reduce((sum, group) => sum + parametersOfSlice(model, linears, group), 0),
           step: kind === 'attention' ? 1 : Math.min(multiple, count),
           readers: own.flatMap(({ slices: { readers } }) => readers),
@@ -101,7 +102,7 @@ export async function narrowBlock(
       edits.set(...takeOf(linear, editOf, { rows }));
       const bias = `${name}.bias`;
       if (model.checkpoint.tensors.has(bias))
-        edits.set(bias, taken(editOf(bias), { rows: 1, columns: linear.rows }, { columns: rows }));
+        edits.set(bias, moved(editOf(bias), vectorOf(movesOf([{ from: 0, to: 1 }], rows))));
     }
   }
   return edits;
@@ -131,102 +132,59 @@ async function keptSlices(
 
 type Taken = { readonly rows?: readonly Span[]; readonly columns?: readonly Span[] };
 
-function takeOf(linear: Linear, editOf: FindEdit, what: Taken): readonly [string, TensorEdit] {
-  const { rows, columns, transposed } = linear;
+/** A linear's weights with some of its rows or columns. */
+function takeOf(linear: Linear, editOf: FindEdit, { rows, columns }: Taken): readonly [string, TensorEdit] {
   const name = weightName(linear);
-  const size = transposed ? { rows: columns, columns: rows } : { rows, columns };
-  const turned: Taken = transposed
-    ? { ...(what.columns ? { rows: what.columns } : {}), ...(what.rows ? { columns: what.rows } : {}) }
-    : what;
-  return [name, taken(editOf(name), size, turned)];
+  const moves = movesOf(rows ?? [{ from: 0, to: linear.rows }], columns ?? [{ from: 0, to: linear.columns }]);
+  return [name, moved(editOf(name), movesStored(linear, moves))];
 }
 
-/** A tensor of `size` with some of its rows and columns. A vector is one row. */
-function taken(edit: TensorEdit, size: { readonly rows: number; readonly columns: number }, what: Taken): TensorEdit {
-  if ('remove' in edit) return edit;
-  const { name, dtype, shape, read } = edit;
-  const rows = what.rows ?? [{ from: 0, to: size.rows }];
-  const columns = what.columns ?? [{ from: 0, to: size.columns }];
-  const sum = (spans: readonly Span[]): number => spans.reduce((total, { from, to }) => total + to - from, 0);
-  const each = bytesPerElement(dtype);
-  return {
-    name,
-    dtype,
-    shape: shape.length === 1 ? [sum(columns)] : [sum(rows), sum(columns)],
-    read: async () => {
-      const bytes = await read();
-      const made = new Uint8Array(sum(rows) * sum(columns) * each);
-      let at = 0;
-      for (const { from, to } of rows) {
-        for (let row = from; row < to; row++) {
-          for (const span of columns) {
-            const start = (row * size.columns + span.from) * each;
-            const end = (row * size.columns + span.to) * each;
-            made.set(bytes.subarray(start, end), at);
-            at += end - start;
-          }
-        }
-      }
-      return made;
-    },
-  };
-}
+const moved = (edit: TensorEdit, moves: Moves): TensorEdit => ('remove' in edit ? edit : moveTensor(edit, moves));
 
-/** Query heads, key-value heads, and the width of the MLP or of every expert of one block. */
-type Width = readonly [heads: number, kvHeads: number, intermediate: number];
+/** A vector is one row. */
+const vectorOf = ({ shape, ...moves }: Moves): Moves => ({ ...moves, shape: shape.slice(1) });
 
-/** The widths of all blocks after halves keep `keeps` slices, by the halves' ids. */
-export const widthsAfter = ({ config }: Model, keeps: ReadonlyMap<string, number>): readonly Width[] =>
-  config.widths.map(({ heads, kvHeads, intermediate }, block) => {
-    const left = keeps.get(`blocks.${block}.attention`) ?? kvHeads;
-    return [(heads / kvHeads) * left, left, keeps.get(`blocks.${block}.mlp`) ?? intermediate];
+/** Spans of rows and of columns, each one after another. */
+const movesOf = (rows: readonly Span[], columns: readonly Span[]): Moves => ({
+  shape: [rows, columns].map((spans) => spans.reduce((sum, { from, to }) => sum + to - from, 0)),
+  rows: closeUp(rows),
+  columns: closeUp(columns),
+});
+
+function closeUp(spans: readonly Span[]): readonly Move[] {
+  let at = 0;
+  return spans.map(({ from, to }) => {
+    const move = { from, to, at };
+    at += to - from;
+    return move;
   });
+}
 
-/** Families whose model code reads `head_dim`, so that heads · head_dim need not be the residual's width. */
-const STATES_HEAD_DIM = ['llama', 'gemma', 'mixture'];
+/** The widths of all blocks after halves keep what `keep` says of their readers, by name. */
+export function widthsAfter(
+  { config }: Model,
+  halves: readonly Half[],
+  keep: ReadonlyMap<string, number>,
+): readonly Widths[] {
+  const widths = [...config.widths];
+  for (const { block, kind, readers } of halves) {
+    const left = keep.get(readers[0]!)!;
+    const { heads, kvHeads } = widths[block]!;
+    const made = kind === 'mlp' ? { intermediate: left } : { heads: (heads / kvHeads) * left, kvHeads: left };
+    widths[block] = { ...widths[block]!, ...made };
+  }
+  return widths;
+}
 
 /**
  * Refuses heads of a family whose config cannot say that heads · head_dim is not the residual's width.
  * @throws UnsupportedError E_UNSUPPORTED_CUT
  */
 export function requireHeadDim({ config }: Model): void {
-  if (STATES_HEAD_DIM.includes(config.architecture)) return;
+  if (statesHeadDim(config.architecture)) return;
   throw new UnsupportedError(
     'E_UNSUPPORTED_CUT',
     `--units: a ${config.family} model takes the size of a head from hidden_size and the number of heads, so a checkpoint with fewer heads and equal widths loads nowhere. Use --units mlp, or --widths free, which Layerwise itself reads.`,
     { family: config.family },
   );
-}
-
-/** The text of config.json for new widths: the family's own keys where all blocks are alike, else a list. */
-export function widthsConfig(text: string, model: Model, widths: readonly Width[], equal: boolean): string {
-  const { config, checkpoint } = model;
-  const family = findFamily(checkpoint.config);
-  const inner = (family.within === undefined ? checkpoint.config : checkpoint.config[family.within]) as Record<
-    string,
-    unknown
-  >;
-  const headsChange = widths.some(([heads], block) => heads !== config.widths[block]!.heads);
-  const values: Record<string, unknown> = {};
-  if (equal) {
-    const [heads, kvHeads] = widths[0]!;
-    if (headsChange) {
-      values[keyOf(family, 'num_attention_heads')] = heads;
-      if (kvHeads !== heads || inner.num_key_value_heads != null) values.num_key_value_heads = kvHeads;
-    }
-    const at = (mixture: boolean): number => config.mixtures.findIndex((one) => (one !== undefined) === mixture);
-    const [single, mixed] = [at(false), at(true)];
-    const ofExperts = family.mixture?.width ?? 'intermediate_size';
-    if (single >= 0 && widths[single]![2] !== config.widths[single]!.intermediate) {
-      values[keyOf(family, 'intermediate_size')] = widths[single]![2];
-    }
-    if (mixed >= 0 && widths[mixed]![2] !== config.widths[mixed]!.intermediate) values[ofExperts] = widths[mixed]![2];
-  } else values.layer_widths = widths;
-  if (!equal || headsChange)
-    if (family.keys?.head_dim !== undefined || inner.head_dim == null) values.head_dim = config.headDim;
-  return amendConfig(text, {
-    within: family.within,
-    values,
-    remove: equal ? ['layer_widths', 'block_configs'] : ['block_configs'],
-  });
 }

@@ -14,8 +14,8 @@ import { type BlockValues, GraphBlockBuilder, rootOf, TOKENS_PER_EXPERT } from '
 import { expertOf, type TapSite } from './blocks/parts.js';
 import { weightName } from './linear.js';
 import { type BlockSource, checkpointSource, type Model } from './model.js';
-import { type TensorSource, weight } from './nodes.js';
-import { blockTensors, type Linear } from './tensor-names.js';
+import { weight } from './nodes.js';
+import { type Linear, tensorsByRole } from './tensor-names.js';
 
 /** How much of the difference to the dense stream a linear takes over. */
 export type TargetShares = {
@@ -81,12 +81,8 @@ export function pairGraph(model: Model, block: number, options: PairOptions): Gr
   const { length, shares, sites, weighted, hidden, keep = [], give = [], edited } = options;
   const { folder, find } = checkpointSource(checkpoint);
   const g = new GraphBuilder();
-  const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
   const versionOf = (input: string, source: BlockSource['find']): BlockValues => {
-    const tensor = (role: string): TensorSource | undefined => {
-      const name = names.get(role);
-      return name === undefined ? undefined : source(name);
-    };
+    const tensor = tensorsByRole(config, tensorNames, block, source);
     const builder = new GraphBlockBuilder({ config, block, length, outputs: 'nothing', tensor, graph: g, input });
     buildWith(config, builder);
     return builder.values;

@@ -1,8 +1,9 @@
 // A checkpoint's tensor names and config.json after whole blocks are removed, or copied: an order says which block of the source
-// each block is (or is like). Blocks are renumbered. In config.json these change: the number of blocks; every list at its top level with one entry per block (`layer_types` and
-// any other list of that length, except ids and class names); and `max_window_layers`, which counts blocks from the first.
-// Where a block's kind follows from its number by a rule (every other block has a window, or experts), the list that the
-// rule stands for is written out. Only these places in the text change; all other characters stay, even `1e-05`.
+// each block is (or is like). Blocks are renumbered. In config.json these change: the number of blocks; every list at its top level
+// with one entry per block (`layer_types` and any other list of that length, except ids and class names); and `max_window_layers`,
+// which counts blocks from the first. Where a block's kind follows from its number by a rule (every other block has a window, or
+// experts), the list that the rule stands for is written out: `layer_types`, or `mlp_only_layers` with a `decoder_sparse_step` of
+// 1. Only these places in the text change; all other characters stay, even `1e-05`.
 
 import { InternalError } from '../base/index.js';
 import { findFamily, keyOf, readModelConfig } from './config.js';
@@ -126,7 +127,8 @@ export function reorderConfig(text: string, orderOf: OrderOf, mending: Mending =
     edits.push({ ...members.get('max_window_layers')!, text: `${before}` });
   }
   for (const [key, span] of members) {
-    if (text[span.begin] !== '[' || NOT_PER_BLOCK.has(key) || key in numbers || key in values) continue;
+    if (text[span.begin] !== '[' || NOT_PER_BLOCK.has(key)) continue;
+    if (Object.hasOwn(numbers, key) || Object.hasOwn(values, key)) continue;
     const elements = elementsOf(text, span.begin);
     if (elements.length === blocks) edits.push({ ...span, text: inOrder(text, span, elements, order) });
   }

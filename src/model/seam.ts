@@ -10,10 +10,10 @@ import { type Graph, GraphBuilder, int } from '../graph/index.js';
 import { buildWith } from './blocks/architectures.js';
 import { GraphBlockBuilder } from './blocks/graph-block-builder.js';
 import { type BlockSource, checkpointSource, type Model } from './model.js';
-import { normalise, type TensorSource } from './nodes.js';
+import { normalise } from './nodes.js';
 import { pullOf } from './pair.js';
 import { sharesOfExperts } from './routing.js';
-import { blockTensors, type Linear } from './tensor-names.js';
+import { type Linear, tensorsByRole } from './tensor-names.js';
 
 /** What of a block is fitted. */
 export type BlockEnd =
@@ -44,11 +44,7 @@ export function seamGraph(
   source: BlockSource = checkpointSource(model.checkpoint),
 ): { readonly graph: Graph; readonly end: BlockEnd } {
   const { config, tensorNames } = model;
-  const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
-  const tensor = (role: string): TensorSource | undefined => {
-    const name = names.get(role);
-    return name === undefined ? undefined : source.find(name);
-  };
+  const tensor = tensorsByRole(config, tensorNames, block, source.find);
   const g = new GraphBuilder();
   const builder = new GraphBlockBuilder({ config, block, length, outputs: 'nothing', tensor, graph: g });
   buildWith(config, builder);
@@ -70,7 +66,8 @@ export function seamGraph(
     sum(g.op('Mul', [n, r]), NORM_SUMS.pull);
     sum(n, NORM_SUMS.values);
     sum(r, NORM_SUMS.missing);
-    const [gain, bias] = [names.get(`${role}.weight`), names.get(`${role}.bias`)];
+    const nameOf = tensorsByRole(config, tensorNames, block, (name) => name);
+    const [gain, bias] = [nameOf(`${role}.weight`), nameOf(`${role}.bias`)];
     return { graph: build(), end: { kind: 'norm', gain, bias, whole: endNorm.whole } };
   }
   const linears = model.linears[block]!.filter(({ kind }) => kind === 'down');

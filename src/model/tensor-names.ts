@@ -160,6 +160,20 @@ export function blockTensors(config: ModelConfig, tensorNames: TensorNames, bloc
   return tensors;
 }
 
+/** What `find` gives for the name of a block's tensor, by its role; undefined where the block has none. */
+export function tensorsByRole<T>(
+  config: ModelConfig,
+  tensorNames: TensorNames,
+  block: number,
+  find: (name: string) => T,
+): (role: string) => T | undefined {
+  const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
+  return (role) => {
+    const name = names.get(role);
+    return name === undefined ? undefined : find(name);
+  };
+}
+
 /** Names and shapes of all tensors that a model needs. */
 export function modelTensors(config: ModelConfig, tensorNames: TensorNames): ReadonlyMap<string, readonly number[]> {
   const { hidden: D, vocabulary, embedding, maxPositions } = config;

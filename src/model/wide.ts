@@ -9,8 +9,8 @@ import { type Graph, GraphBuilder, int, keepOutputs, type ValueInfo } from '../g
 import { buildWith } from './blocks/architectures.js';
 import { GraphBlockBuilder } from './blocks/graph-block-builder.js';
 import { checkpointSource, type Model } from './model.js';
-import { type TensorSource, weight } from './nodes.js';
-import { blockTensors } from './tensor-names.js';
+import { weight } from './nodes.js';
+import { tensorsByRole } from './tensor-names.js';
 
 export type WidePart = 'attention' | 'mlp';
 
@@ -31,7 +31,7 @@ export type WideOptions = {
 
 /** The sums from which the wide block's `o` or `down` is fitted and cut. */
 export function wideSums(model: Model, members: readonly number[], part: WidePart, options: WideOptions): Graph {
-  const { g, Z, n, bias, given } = wideInputs(model, members, part, options.length);
+  const { g, folder, Z, n, bias, given } = wideInputs(model, members, part, options.length);
   const { hidden } = model.config;
   g.output(g.op('Gemm', [Z, Z], { transA: int(1) }), WIDE_OUTPUTS.gram, [n, n]);
   const outputs: string[] = [WIDE_OUTPUTS.gram];
@@ -44,11 +44,7 @@ export function wideSums(model: Model, members: readonly number[], part: WidePar
     g.output(g.op('Gemm', [wanted, Z], { transA: int(1) }), WIDE_OUTPUTS.toward, [hidden, n]);
     outputs.push(WIDE_OUTPUTS.toward);
   }
-  return keepOutputs(
-    g.build(`${part} of blocks ${members}`, checkpointSource(model.checkpoint).folder),
-    outputs,
-    given,
-  );
+  return keepOutputs(g.build(`${part} of blocks ${members}`, folder), outputs, given);
 }
 
 /** The residual after a half of the wide block, with `W` [D, n] as its last linear. */
@@ -59,21 +55,20 @@ export function wideOutput(
   W: Float32Array,
   { length }: WideOptions,
 ): Graph {
-  const { g, Z, n, bias, given } = wideInputs(model, members, part, length);
+  const { g, folder, Z, n, bias, given } = wideInputs(model, members, part, length);
   const { hidden } = model.config;
   const base = g.input(WIDE_INPUTS.base, 'f32', ['B', length, hidden]);
   const made = g.op('Gemm', [Z, g.constant('wide weights', W, [hidden, n])], { transB: int(1) });
   const sum = bias.reduce((all, one) => g.op('Add', [all, one]), made);
   const y = g.op('Add', [base, g.op('Reshape', [sum, g.shape([-1, length, hidden])])]);
   g.output(y, WIDE_OUTPUTS.y, ['B', length, hidden]);
-  const { folder } = checkpointSource(model.checkpoint);
   return keepOutputs(g.build(`${part} of blocks ${members}`, folder), [WIDE_OUTPUTS.y], given);
 }
 
-/** What `o` or `down` of the wide block reads, its width, the members' biases, and where the graph is cut. */
+/** The graph so far, what `o` or `down` of the wide block reads, its width, the members' biases, and where the graph is cut. */
 function wideInputs(model: Model, members: readonly number[], part: WidePart, length: number) {
   const { config, tensorNames, checkpoint } = model;
-  const { find } = checkpointSource(checkpoint);
+  const { folder, find } = checkpointSource(checkpoint);
   const { kind, site } = endOf(part);
   // Where the MLP reads the residual between the halves, that is what its members are given.
   const between = part === 'mlp' && !config.parallel;
@@ -81,11 +76,7 @@ function wideInputs(model: Model, members: readonly number[], part: WidePart, le
   const given = new Map<string, ValueInfo>();
   const bias: string[] = [];
   const read = members.map((block) => {
-    const names = new Map(blockTensors(config, tensorNames, block).map(({ role, name }) => [role, name]));
-    const tensor = (role: string): TensorSource | undefined => {
-      const name = names.get(role);
-      return name === undefined ? undefined : find(name);
-    };
+    const tensor = tensorsByRole(config, tensorNames, block, find);
     const input = between ? `${memberInput(block)}, before attention` : memberInput(block);
     const builder = new GraphBlockBuilder({ config, block, length, outputs: 'nothing', tensor, graph: g, input });
     buildWith(config, builder);
@@ -96,5 +87,5 @@ function wideInputs(model: Model, members: readonly number[], part: WidePart, le
     return sites.get(site)!;
   });
   const n = members.reduce((sum, block) => sum + model.linears[block]!.find((one) => one.kind === kind)!.columns, 0);
-  return { g, Z: g.op('Concat', read, { axis: int(1) }), n, bias, given };
+  return { g, folder, Z: g.op('Concat', read, { axis: int(1) }), n, bias, given };
 }

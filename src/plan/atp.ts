@@ -7,18 +7,16 @@
 // counting `published` leaves both out: its search tries β ≥ 0 alone, and its mean is the unweighted one.
 
 import type { AllocationPolicy } from './policy.js';
+import { snapRate } from './unit.js';
 
 /** The largest β that keeps the rate of every block in [0, 1]. */
 export function maxBeta(target: number, blocks: number): number {
   return blocks < 2 ? 0 : Math.min(2 * target, 2 * (1 - target)) / (blocks - 1);
 }
 
-/** ATP's line for β. Rates within rounding of 0 or 1, as at the largest β, become exactly 0 or 1. */
+/** ATP's line for β. */
 export function atpLine(target: number, blocks: number, beta: number): number[] {
-  return Array.from({ length: blocks }, (_, i) => {
-    const rate = target - (beta * (blocks - 1)) / 2 + beta * i;
-    return Math.abs(rate) < 1e-12 ? 0 : Math.abs(rate - 1) < 1e-12 ? 1 : rate;
-  });
+  return Array.from({ length: blocks }, (_, i) => snapRate(target - (beta * (blocks - 1)) / 2 + beta * i));
 }
 
 export const atp: AllocationPolicy = {

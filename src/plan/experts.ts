@@ -16,10 +16,8 @@
 import { OptionError } from '../base/index.js';
 import type { Plan } from '../records/index.js';
 import { allocate } from './allocate.js';
-import { atp } from './atp.js';
 import { countPruned } from './budget.js';
 import type { AllocationPolicy, ModelFacts, Values } from './policy.js';
-import { uniform } from './uniform.js';
 import { type LinearUnit, TRUNK, zeroRate } from './unit.js';
 
 export type ExpertMethod = { readonly name: 'reap' | 'frequency' | 'merge'; readonly summary: string };
@@ -97,11 +95,6 @@ function refuseKeep(keep: number, count: number, experts: number, least: number,
     { option: 'keep', got: keep, count, least, experts },
   );
 }
-
-/** The policies that are searched or have none to search; `global` has no rates. */
-const RATES: Readonly<Record<'uniform' | 'atp', AllocationPolicy>> = { uniform, atp };
-
-export const expertPolicy = (name: 'uniform' | 'atp'): AllocationPolicy => RATES[name];
 
 /** Blocks as policies see them, in their order: the weights of a block are the experts that may go. */
 export const expertFacts = (blocks: readonly MixtureBlock[]): ModelFacts => ({

@@ -23,7 +23,6 @@ export {
   type ExpertMethod,
   type ExpertSums,
   expertFacts,
-  expertPolicy,
   findExpertMethod,
   keepLargest,
   type Merge,
@@ -71,4 +70,12 @@ export { findPolicy, POLICIES } from './registry.js';
 export { type Seam, seamsOf } from './seams.js';
 export { firstPoint, hasSearch, openHyperparameters, type SearchSpace, searchSpace } from './space.js';
 export { countOf, type LinearUnit, TRUNK, treatmentOf, type Unit, zeroRate } from './unit.js';
-export { chooseWidths, type Half, halfFacts, mostRemoved, realiseWidths, type WidthOptions } from './widths.js';
+export {
+  chooseWidths,
+  type Half,
+  halfFacts,
+  mostRemoved,
+  realiseWidths,
+  smallestSteps,
+  type WidthOptions,
+} from './widths.js';

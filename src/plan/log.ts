@@ -5,6 +5,7 @@
 // is searched like ATP's β, and uniform (rise = 0) is always tried. We differ: a rise below 0 is allowed.
 
 import type { AllocationPolicy } from './policy.js';
+import { snapRate } from './unit.js';
 
 /** ln(i + 1)/ln L for every block, and the mean of these. */
 function depths(blocks: number): { readonly at: readonly number[]; readonly mean: number } {
@@ -23,10 +24,7 @@ function maxRise(target: number, blocks: number): number {
 /** The curve: its mean over blocks is `target`. */
 function logCurve(target: number, blocks: number, rise: number): number[] {
   const { at, mean } = depths(blocks);
-  return at.map((depth) => {
-    const rate = target + rise * (depth - mean);
-    return Math.abs(rate) < 1e-12 ? 0 : Math.abs(rate - 1) < 1e-12 ? 1 : rate;
-  });
+  return at.map((depth) => snapRate(target + rise * (depth - mean)));
 }
 
 export const log: AllocationPolicy = {

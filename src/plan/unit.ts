@@ -35,5 +35,8 @@ export const treatmentOf = ({ units }: Plan, { id, block }: Pick<Unit, 'id' | 'b
 export const zeroRate = (plan: Plan, unit: Pick<Unit, 'id' | 'block'>): number =>
   treatmentOf(plan, unit)?.zeros?.rate ?? 0;
 
+/** A rate within rounding of 0 or 1, as at the end of a policy's range, becomes exactly 0 or 1. */
+export const snapRate = (rate: number): number => (Math.abs(rate) < 1e-12 ? 0 : Math.abs(rate - 1) < 1e-12 ? 1 : rate);
+
 /** The number of weights that a rate means; exact if the rate was made from a count. */
 export const countOf = (rate: number, weights: number): number => Math.round(rate * weights);

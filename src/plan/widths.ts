@@ -17,6 +17,8 @@ export type Half = {
   readonly id: string;
   readonly block: number;
   readonly kind: 'attention' | 'mlp';
+  /** Whether its slices are those of experts, whose width config.json may say apart from that of an MLP. */
+  readonly experts: boolean;
   /** Slices, and the parameters of one, biases and all experts included. */
   readonly slices: number;
   readonly parameters: number;
@@ -54,6 +56,19 @@ const widthsOf = ({ slices, step }: Half): readonly number[] => {
   return [slices, ...Array.from({ length: below }, (_, i) => (below - i) * step)];
 };
 
+/**
+ * Parameters of the least step of any half, or with `equal` of all halves that get one width: of the `first` down from the full
+ * width, which may be no multiple, and of those after it (`step`). Infinity where no half has a second width.
+ */
+export function smallestSteps(
+  halves: readonly Half[],
+  equal: boolean,
+): { readonly first: number; readonly step: number } {
+  const open = groupHalves(halves, equal).filter(({ half }) => widthsOf(half).length > 1);
+  const least = (of: (half: Half) => number): number => Math.min(...open.map(({ half }) => of(half) * half.parameters));
+  return { first: least(({ slices, step }) => slices % step || step), step: least(({ step }) => step) };
+}
+
 /** The most parameters that can go from all halves. */
 export const mostRemoved = (halves: readonly Half[]): number =>
   halves.reduce((sum, half) => sum + (half.slices - widthsOf(half).at(-1)!) * half.parameters, 0);
@@ -71,9 +86,7 @@ export function chooseWidths(
   halves: readonly Half[],
   { remove, equal, costs }: WidthOptions,
 ): ReadonlyMap<string, number> {
-  const groups = equal
-    ? joinAlike(halves, costs)
-    : halves.map((half) => ({ half, of: [half], costs: costs?.get(half.id) }));
+  const groups = groupHalves(halves, equal, costs);
   const rateOf = ({ of }: Group): number => {
     const weight = (half: Half): number => half.slices * half.parameters;
     const total = of.reduce((sum, half) => sum + weight(half), 0);
@@ -82,60 +95,42 @@ export function chooseWidths(
   const wanted = new Map(groups.map((group) => [group, rateOf(group) * group.half.slices]));
   const [heads, channels] = (['attention', 'mlp'] as const).map((kind) =>
     groups.filter(({ half }) => half.kind === kind),
-  );
+  ) as [Group[], Group[]];
+  /** Heads that go; what they leave of their quota goes to the channels beside them. */
+  const competed = (): number[] =>
+    heads.map((group) => {
+      const partner = channels.find(
+        ({ half, of }) => of.length === group.of.length && (equal || half.block === group.half.block),
+      )!;
+      const gone = compete(group, partner, wanted);
+      const left = (wanted.get(group)! - gone) * group.half.parameters;
+      wanted.set(partner, wanted.get(partner)! + left / partner.half.parameters);
+      return gone;
+    });
   const keeps = new Map<string, number>();
-  const settle = (some: readonly Group[], removed: readonly number[]): number => {
-    let parameters = 0;
+  let left = remove;
+  for (const some of [heads, channels]) {
+    const slices = some.map((group) => wanted.get(group)!);
+    const last = some === channels || channels.length === 0;
+    const quota = last ? left : some.reduce((sum, { half }, i) => sum + slices[i]! * half.parameters, 0);
+    const removed = costs && !last ? competed() : fitSteps(some, slices, quota);
     for (const [i, { half, of }] of some.entries()) {
       for (const { id } of of) keeps.set(id, half.slices - removed[i]!);
-      parameters += removed[i]! * half.parameters;
     }
-    return parameters;
-  };
-  if (channels!.length === 0) {
-    settle(
-      heads!,
-      fitSteps(
-        heads!,
-        heads!.map((one) => wanted.get(one)!),
-        remove,
-      ),
-    );
-    return keeps;
+    left -= some.reduce((sum, { half }, i) => sum + removed[i]! * half.parameters, 0);
   }
-  const partnerOf = (group: Group): Group | undefined =>
-    channels!.find(({ half, of }) => of.length === group.of.length && (equal || half.block === group.half.block));
-  const taken = costs
-    ? heads!.map((group) => compete(group, partnerOf(group)!, wanted))
-    : fitSteps(
-        heads!,
-        heads!.map((one) => wanted.get(one)!),
-        heads!.reduce((sum, one) => sum + wanted.get(one)! * one.half.parameters, 0),
-      );
-  for (const [i, group] of costs ? heads!.entries() : []) {
-    const partner = partnerOf(group)!;
-    const left = (wanted.get(group)! - taken[i]!) * group.half.parameters;
-    wanted.set(partner, wanted.get(partner)! + left / partner.half.parameters);
-  }
-  const gone = settle(heads!, taken);
-  settle(
-    channels!,
-    fitSteps(
-      channels!,
-      channels!.map((one) => wanted.get(one)!),
-      remove - gone,
-    ),
-  );
   return keeps;
 }
 
 /** Halves that get one width: one, or with `equal` all of a kind and size. `half` has the parameters of all of them. */
 type Group = { readonly half: Half; readonly of: readonly Half[]; readonly costs: readonly number[] | undefined };
 
-function joinAlike(halves: readonly Half[], costs: WidthOptions['costs']): readonly Group[] {
+/** Blocks may have different numbers of experts: a slice of theirs then has different parameters, and their width is one. */
+function groupHalves(halves: readonly Half[], equal: boolean, costs?: WidthOptions['costs']): readonly Group[] {
+  if (!equal) return halves.map((half) => ({ half, of: [half], costs: costs?.get(half.id) }));
   const alike = new Map<string, Half[]>();
   for (const half of halves) {
-    const key = `${half.kind} ${half.slices} ${half.parameters}`;
+    const key = `${half.kind} ${half.experts} ${half.slices}`;
     alike.set(key, [...(alike.get(key) ?? []), half]);
   }
   return [...alike.values()].map((of) => {

@@ -9,7 +9,7 @@ import type { Measured, Plan } from '../records/index.js';
 import { requireText, takeEvenly } from '../stream/index.js';
 import type { RequestOf } from './candidate.js';
 import { type Choice, type ChoosingContext, choosePlan } from './choose.js';
-import type { Cut } from './cut-settings.js';
+import { type Cut, policyOf } from './cut-settings.js';
 import type { ChoosePlan, Measuring } from './run.js';
 import { SENSITIVITY_WINDOWS } from './samples.js';
 
@@ -51,7 +51,7 @@ export const chooseWidths =
       allocation === 'flap'
         ? flapPlan(halves, await workspace.step('fluctuations', () => measureFlapScores(slicing, text)), target)
         : undefined;
-    const own = { ...settings, policy: findPolicy(allocation === 'flap' ? 'uniform' : allocation), plan };
+    const own = { ...settings, policy: policyOf(allocation), plan };
     const uniform = widthsOf(allocate(findPolicy('uniform'), { target, facts, counting: 'exact' }));
     const measured = allocation === 'layerwise' ? await measureHalves(settings, halves, uniform, model, measuring) : {};
     const choosing: ChoosingContext = { ...context, requestOf, facts, measured };

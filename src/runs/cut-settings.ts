@@ -4,7 +4,16 @@
 import { OptionError, UnsupportedError } from '../base/index.js';
 import { CUT_UNITS, type CutUnits, cutHalves, type Model, readersOf, requireHeadDim } from '../model/index.js';
 import { cutOperator, IMPORTANCES, type Importance, parsePattern, REPAIRS, type Repair } from '../operators/index.js';
-import { findPolicy, type Half, halfFacts, hasSearch, mostRemoved, validateValues } from '../plan/index.js';
+import {
+  type AllocationPolicy,
+  findPolicy,
+  type Half,
+  halfFacts,
+  hasSearch,
+  mostRemoved,
+  smallestSteps,
+  validateValues,
+} from '../plan/index.js';
 import { conflict, oneOf, refuseMissing, refuseValue, wholeNumber } from './checks.js';
 import { DEFAULTS, JUDGES } from './defaults.js';
 import {
@@ -104,8 +113,7 @@ export function normaliseCut(options: CutOptions): CutSettings {
   if (options.target === 'stream' && !solves) {
     conflict('target', 'repair', `following the dense stream is a least-squares repair, and --repair is ${repair}`);
   }
-  // FLAP's rates come from scores, all at once; there is no number to search.
-  const policy = findPolicy(allocation === 'flap' ? 'uniform' : allocation);
+  const policy = policyOf(allocation);
   const values = givenValues(options);
   const searches = hasSearch(policy, values);
   if (searches && options.validation === undefined) {
@@ -115,7 +123,6 @@ export function normaliseCut(options: CutOptions): CutSettings {
       { option: 'validation', policy: allocation },
     );
   }
-  const needsGram = { ...cutOperator({ importance, repair, readers: new Map() }), needs: ['gram'] as const };
   return {
     ...normaliseRun(options),
     command: 'cut',
@@ -138,7 +145,7 @@ export function normaliseCut(options: CutOptions): CutSettings {
         target: options.target ?? (solves ? 'stream' : 'own'),
         ...(options.targetShares ? { targetShares: options.targetShares } : {}),
       },
-      needsGram,
+      cutOperator({ importance, repair, readers: new Map() }),
     ),
     gradient: DEFAULTS.gradient,
     hessian: DEFAULTS.hessian,
@@ -155,6 +162,10 @@ export function normaliseCut(options: CutOptions): CutSettings {
     queue: undefined,
   };
 }
+
+/** FLAP's rates come from scores, all at once; there is no number to search. */
+export const policyOf = (allocation: CutAllocation): AllocationPolicy =>
+  findPolicy(allocation === 'flap' ? 'uniform' : allocation);
 
 /** A cut of one model. */
 export type Cut = {
@@ -200,10 +211,10 @@ export function planCut(settings: CutSettings, model: Model): Cut {
   const remove = (1 - parameters) * model.parameters;
   const all = halves.reduce((sum, half) => sum + half.slices * half.parameters, 0);
   const most = mostRemoved(halves);
-  const smallest = smallestStep(halves, equal);
+  const smallest = smallestSteps(halves, equal).first;
   // Shares are given in a few digits.
   if (remove > most + 1 || remove < smallest / 2) {
-    const [low, high] = [1 - most / model.parameters, 1 - smallest / model.parameters];
+    const [low, high] = [most, Math.min(smallest, most)].map((gone) => 1 - gone / model.parameters) as [number, number];
     const held = { mlp: 'the MLPs', heads: 'attention', all: 'attention and the MLPs' }[units];
     const next = remove > most ? 'Use more units, or drop blocks.' : 'Use a smaller --multiple, or --widths free.';
     throw new OptionError(
@@ -223,15 +234,3 @@ export function planCut(settings: CutSettings, model: Model): Cut {
 
 /** Four digits, not below the number itself. */
 const upTo4 = (share: number): string => (Math.ceil(share * 1e4) / 1e4).toFixed(4);
-
-/** The fewest parameters that can go. */
-function smallestStep(halves: readonly Half[], equal: boolean): number {
-  const stepOf = ({ slices, step, parameters }: Half): number => (slices % step || step) * parameters;
-  if (!equal) return Math.min(...halves.map(stepOf));
-  const kinds = new Map<string, number>();
-  for (const half of halves) {
-    const key = `${half.kind} ${half.slices} ${half.parameters}`;
-    kinds.set(key, (kinds.get(key) ?? 0) + stepOf(half));
-  }
-  return Math.min(...kinds.values());
-}

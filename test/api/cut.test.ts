@@ -4,12 +4,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { cut, evaluate, heal } from '../../src/api/index.js';
+import { cut, evaluate, exportModel, heal } from '../../src/api/index.js';
 import { cutHalves, openModel, readLinear } from '../../src/model/index.js';
 import { type CutRecord, parseCutRecord, readFidelity } from '../../src/records/index.js';
 import type { CutOptions } from '../../src/runs/index.js';
 import { codeOf } from '../checkpoint/make.js';
-import { makeFamily, TEXT_FAMILIES } from '../families.js';
+import { FAMILY_CONFIGS, makeFamily, TEXT_FAMILIES } from '../families.js';
 import { limit } from '../scale.js';
 import { differences, LENGTH, makeFolder, makeTexts, makeTiny, readTree, type Texts, useOwnCache } from './make.js';
 
@@ -234,6 +234,48 @@ describe('one small llama', () => {
     expect(await codeOf(cut(options))).toBe(code);
     await expect(readFile(join(options.out, 'config.json'))).rejects.toThrow();
   });
+});
+
+test('experts get one width though blocks have different numbers of them, and the record says what loads it', {
+  timeout: limit(60_000),
+}, async () => {
+  const config = { ...FAMILY_CONFIGS.mixtral, layer_experts: [5, 3, 4] };
+  const source = await makeFamily(join(folder, 'some-experts'), 'mixtral', { config, blocks: 3 });
+  for (const units of ['mlp', 'all']) {
+    const { out, record } = await cut(optionsOf(source, { units }));
+    const { widths, mixtures, uneven } = (await openModel(out)).config;
+    expect([uneven, mixtures.map((mixture) => mixture!.experts)]).toEqual([false, [5, 3, 4]]);
+    expect(widths[0]!.intermediate).toBeLessThan(48);
+    expect(record.loads.map((line) => line.split(':')[0])).toEqual(['as it is', 'pack']);
+    expect(record.loads[0]).toContain('layerwise alone');
+    expect(await scoreOf(out)).toBeCloseTo(record.cut.validation!, 6);
+  }
+});
+
+test('a DeciLM that is cut has a list that Layerwise reads, and no names of code that reads its own', {
+  timeout: limit(60_000),
+}, async () => {
+  const config = {
+    ...{ ...FAMILY_CONFIGS.llama, model_type: 'nemotron-nas', architectures: ['DeciLMForCausalLM'] },
+    ...{ num_key_value_heads: null, intermediate_size: null, auto_map: { AutoConfig: 'configuration_decilm.X' } },
+    block_configs: [40, 32, 24].map((intermediate_size) => ({
+      ...{ attention: { n_heads_in_group: 2 }, ffn: { intermediate_size } },
+    })),
+  };
+  const source = await makeFamily(join(folder, 'decilm'), 'llama', { config, blocks: 3 });
+  const free = { widths: 'free', allocation: 'uniform', multiple: 1 } as const;
+  const { out, record } = await cut(optionsOf(source, free));
+  const { block_configs, layer_widths, ...names } = (await openModel(out)).checkpoint.config;
+  expect([block_configs, layer_widths]).toEqual([undefined, record.widths.after]);
+  expect(names).toMatchObject({ model_type: 'llama', architectures: ['LlamaForCausalLM'] });
+  expect(names).not.toHaveProperty('auto_map');
+  const padded = join(folder, 'decilm-padded');
+  await exportModel({ checkpoint: out, to: 'hf', padded: true, out: padded });
+  expect((await openModel(padded)).checkpoint.config).toMatchObject({
+    model_type: 'llama',
+    architectures: ['LlamaForCausalLM'],
+  });
+  expect(await scoreOf(padded)).toBeCloseTo(record.cut.validation!, 5);
 });
 
 test('a cut is healed towards the dense model, and keeps its widths', { timeout: limit(120_000) }, async () => {

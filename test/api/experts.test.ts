@@ -148,7 +148,10 @@ describe.each(MIXTURES)('%s', (family) => {
       const listed = [0, 1, 2, 3].map((block) => counts[(BLOCKS[family] as readonly number[]).indexOf(block)] ?? 0);
       expect(config.layer_experts).toEqual(listed);
       expect(config[KEY[family]]).toBe(Math.max(...counts));
-      expect((await inspect(out)).experts).toMatchObject({ count: Math.max(...counts), counts });
+      const { experts: said, loads } = await inspect(out);
+      expect(said).toMatchObject({ count: Math.max(...counts), counts });
+      expect(loads!.map(({ form }) => form)).toEqual(['as it is', 'pack']);
+      expect(loads![0]!.loads).toBe('layerwise alone: others do not read layer_experts');
     });
 
     test('a packed file runs them: its logits are the engine’s, whole and token by token', async () => {

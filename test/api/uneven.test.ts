@@ -67,6 +67,11 @@ describe('llama', () => {
     const everywhere = ['as it is', 'pack', 'hf --padded'];
     expect(formsOf(loads)).toEqual([...everywhere.slice(0, 2), 'gguf', 'hf --custom-code', 'hf --padded']);
     expect(formsOf((await inspect(await make('gemma2'))).loads)).toEqual(everywhere);
+    // Heads that only a list can say are promised nothing that export refuses.
+    const wide = { ...unevenConfig('gpt2'), layer_widths: [5, 2, 3].map((heads) => [heads, heads, 40]) };
+    const gpt2 = await makeFamily(fresh(), 'gpt2', { config: wide, blocks: 3 });
+    expect(formsOf((await inspect(gpt2)).loads)).toEqual(everywhere.slice(0, 2));
+    expect(formsOf((await inspect(await make('gpt2'))).loads)).toEqual(everywhere);
     expect(await inspect(await makeFamily(fresh(), 'llama'))).toMatchObject({ widths: null, loads: null });
   });
 

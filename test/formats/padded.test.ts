@@ -101,4 +101,9 @@ test('a DeciLM becomes a plain LLaMA, or one with a list of widths', async () =>
   expect(await readFile(join(folder, 'decilm-customCode', 'modeling_layerwise.py'), 'utf8')).toContain(
     'class LayerwiseLlamaForCausalLM(LlamaForCausalLM):',
   );
+  // Names of code that reads a list go with the list.
+  const again = join(folder, 'decilm-again');
+  await exportModel({ checkpoint: join(folder, 'decilm-customCode'), to: 'hf', padded: true, out: again });
+  const { architectures, auto_map, layer_widths } = (await openModel(again)).checkpoint.config;
+  expect([architectures, auto_map, layer_widths]).toEqual([['LlamaForCausalLM'], undefined, undefined]);
 });

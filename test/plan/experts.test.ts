@@ -7,8 +7,8 @@ import {
   countByThreshold,
   countEqually,
   countFreely,
-  expertPolicy,
   findExpertMethod,
+  findPolicy,
   keepLargest,
   type MixtureBlock,
   mergeExperts,
@@ -79,10 +79,10 @@ describe('how many stay', () => {
 
   test('by ATP’s line: β rises with depth, its bounds leave the least number, others are refused', async () => {
     const blocks = alike(4, 10, 2);
-    expect(countByRates(blocks, 24, expertPolicy('uniform'), {})).toEqual([6, 6, 6, 6]);
-    expect(countByRates(blocks, 24, expertPolicy('atp'), { beta: 1 / 3 })).toEqual([10, 7, 5, 2]);
-    expect(countByRates(blocks, 24, expertPolicy('atp'), { beta: -1 / 3 })).toEqual([2, 5, 7, 10]);
-    expect(await failing(() => countByRates(blocks, 24, expertPolicy('atp'), { beta: 0.34 }))).toBe(
+    expect(countByRates(blocks, 24, findPolicy('uniform'), {})).toEqual([6, 6, 6, 6]);
+    expect(countByRates(blocks, 24, findPolicy('atp'), { beta: 1 / 3 })).toEqual([10, 7, 5, 2]);
+    expect(countByRates(blocks, 24, findPolicy('atp'), { beta: -1 / 3 })).toEqual([2, 5, 7, 10]);
+    expect(await failing(() => countByRates(blocks, 24, findPolicy('atp'), { beta: 0.34 }))).toBe(
       'E_OPTION_HYPERPARAMETERS',
     );
   });
@@ -127,8 +127,8 @@ describe('how many stay', () => {
           Array.from({ length: one.experts }, (_, e) => Math.abs(Math.sin(seed + 7 * i + e))),
         );
         for (const counts of [
-          countByRates(blocks, total, expertPolicy('uniform'), {}),
-          countByRates(blocks, total, expertPolicy('atp'), { beta: slope * most }),
+          countByRates(blocks, total, findPolicy('uniform'), {}),
+          countByRates(blocks, total, findPolicy('atp'), { beta: slope * most }),
           countByThreshold(blocks, total, scores),
         ]) {
           expect(counts.reduce((a, b) => a + b, 0)).toBe(total);

@@ -13,12 +13,13 @@ import {
   halfFacts,
   mostRemoved,
   realiseWidths,
+  smallestSteps,
 } from '../../src/plan/index.js';
 import type { Plan } from '../../src/records/index.js';
 import { runs } from '../scale.js';
 
 const half = (block: number, kind: Half['kind'], slices: number, parameters: number, step: number): Half => ({
-  ...{ id: `blocks.${block}.${kind}`, block, kind, slices, parameters, step },
+  ...{ id: `blocks.${block}.${kind}`, block, kind, experts: false, slices, parameters, step },
   readers: [`${block}.${kind}`],
 });
 const mlps = (blocks: number, slices: number, step: number, parameters = 30): readonly Half[] =>
@@ -85,6 +86,23 @@ test('with equal widths all blocks get the nearest one', () => {
     { remove: 0.3 * 4 * 48 * 30, equal: true },
   );
   expect([...keeps.values()]).toEqual([32, 32, 32, 32]);
+});
+
+test('with equal widths experts get one width however many a block has, and MLPs beside them their own', () => {
+  const experts = [6, 4, 5].map((count, block) => ({ ...half(block, 'mlp', 16, 30 * count, 4), experts: true }));
+  const halves = [...experts, ...mlps(5, 16, 4).slice(3)];
+  const rates = [0.3, 0.3, 0.3, 0.7, 0.7];
+  const remove = 0.25 * 16 * 30 * 15 + 0.75 * 16 * 30 * 2;
+  const keeps = chooseWidths(planOf(halves, rates), halves, { remove, equal: true });
+  expect([...keeps.values()]).toEqual([12, 12, 12, 4, 4]);
+  expect(smallestSteps(halves, true)).toEqual({ first: 4 * 30 * 2, step: 4 * 30 * 2 });
+  expect(smallestSteps(experts, true)).toEqual({ first: 4 * 30 * 15, step: 4 * 30 * 15 });
+});
+
+test('the smallest step is of what has a second width, and the first down from the full one may be smaller', () => {
+  const halves = [half(0, 'mlp', 70, 30, 32), half(1, 'mlp', 64, 20, 32), half(2, 'attention', 1, 7, 1)];
+  expect(smallestSteps(halves, false)).toEqual({ first: 6 * 30, step: 32 * 20 });
+  expect(smallestSteps(halves.slice(2), false).first).toBe(Number.POSITIVE_INFINITY);
 });
 
 describe('heads and channels', () => {
