@@ -21,11 +21,10 @@ import {
   formatNumber,
   formatPercent,
   formatPerplexity,
+  nameUnits,
   warnOfGains,
 } from '../words/index.js';
 import { shortOrigin, textsTable } from './sections/origin.js';
-
-const UNITS = { mlp: 'channels of MLPs', heads: 'heads', all: 'heads and channels' } as const;
 
 /** One self-contained HTML document. Equal records give equal bytes. */
 export function renderCut(record: CutRecord): string {
@@ -34,7 +33,7 @@ export function renderCut(record: CutRecord): string {
   const share = formatPercent(parameters.after / parameters.before);
   return page(`${name}: ${share} of the parameters`, tool.version, [
     `<header>\n<h1>${name} <span class="target">${share} of the parameters</span></h1>
-<p class="made">${UNITS[units]} by ${importance}, ${escapeHtml(policyOf(record))} · ${formatCount(parameters.after)} of ${formatCount(parameters.before)} parameters · ${source.blocks} blocks, ${escapeHtml(source.family)}</p>\n</header>`,
+<p class="made">${nameUnits(units)} by ${importance}, ${escapeHtml(policyOf(record))} · ${formatCount(parameters.after)} of ${formatCount(parameters.before)} parameters · ${source.blocks} blocks, ${escapeHtml(source.family)}</p>\n</header>`,
     scoreSection(record),
     widthSection(record),
     trialSection(record),

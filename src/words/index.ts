@@ -15,3 +15,4 @@ export {
 } from './numbers.js';
 export { changeTable, formatMetric, METRICS, nameMetric } from './tasks.js';
 export { describeStart } from './texts.js';
+export { nameUnits } from './units.js';
