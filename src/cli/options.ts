@@ -166,7 +166,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--validation',
     value: TEXT,
-    text: 'text for choosing (β, or the blocks that --method perplexity removes); it is scored in every trial',
+    text: 'text for choosing (β, or the blocks that --method perplexity or repaired removes); it is scored in every trial',
   },
   test: {
     kind: 'text',

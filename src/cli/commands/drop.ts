@@ -21,7 +21,7 @@ export const dropCommand = defineCommand({
     'blocks',
     'method',
     'repair',
-    'targetShares',
+    'dropShares',
     'merge',
     'calibration',
     'validation',
@@ -62,8 +62,8 @@ export const dropCommand = defineCommand({
         'layerwise drop ./my-model --blocks 8 --method shortgpt --merge --repair stream --calibration calibration.txt --out my-model-less-8',
     },
   ],
-  run: async (checkpoint, { blocks, method, out, targetShares, ...options }, onProgress) => {
-    const shares = parseShares(targetShares);
+  run: async (checkpoint, { blocks, method, out, dropShares, ...options }, onProgress) => {
+    const shares = parseShares(dropShares);
     const result = await drop({
       checkpoint,
       blocks: blocks!,
