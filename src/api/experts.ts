@@ -172,7 +172,7 @@ async function measure(
     return await measureExperts(engine, model, text, onProgress);
   });
   const idle = sums.map((one) => (one?.tokens ?? []).flatMap((tokens, expert) => (tokens === 0 ? [expert] : [])));
-  const unseen = describeUnseen(idle);
+  const unseen = describeUnseen(idle, ['it scores 0 and goes first', 'they score 0 and go first']);
   if (unseen !== undefined) onProgress({ kind: 'note', text: unseen });
   return sums;
 }
