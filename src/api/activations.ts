@@ -4,7 +4,7 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, NumericError, UnsupportedError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
+import { fileError, NumericError, UnsupportedError, VERSION, withResources } from '../base/index.js';
 import { SCALES_FILE, statIfThere, type TensorEdit, writeCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
@@ -13,14 +13,11 @@ import { quantiseRows } from '../operators/index.js';
 import { withClips } from '../pipeline/index.js';
 import { type ActivationsRecord, parseActivationsRecord } from '../records/index.js';
 import {
-  checkOut,
   checkOutside,
   checkSpace,
-  isOnlyToBeCleared,
   nameSource,
   openEngine,
   openRun,
-  openSource,
   type PreparedTexts,
   prepareSamples,
   requireMainTrunk,
@@ -36,7 +33,7 @@ import {
   type ActivationsSettings,
   normaliseActivations,
 } from './activations-settings.js';
-import { readFinished } from './finished.js';
+import { finishMaking, openMaking, readFinished } from './making.js';
 import { drawActivations } from './report.js';
 
 export type ActivationsResult = {
@@ -55,9 +52,7 @@ export async function quantiseActivations(options: ActivationsOptions): Promise<
   const started = performance.now();
   const settings = normaliseActivations(options);
   const { out, resume } = settings;
-  const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, settings.onProgress);
+  const { model, done } = await openMaking(settings);
   requireMainTrunk(settings, model);
   if (!done) await checkOutside(out, model.checkpoint.dir);
   if (await statIfThere(join(model.checkpoint.dir, SCALES_FILE))) {
@@ -118,10 +113,7 @@ async function run(
     };
     const scores = await scoreAll(engine, workspace, models, texts, settings);
     const record = recordOf(settings, model, hashes, texts, engine, searched, scores);
-    await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
-    await writeFileAtomic(join(final, 'report.html'), await drawActivations(record));
-    await workspace.finish();
-    return record;
+    return await finishMaking(workspace, record, drawActivations);
   });
 }
 

@@ -4,7 +4,7 @@
 
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, InternalError, UnsupportedError, VERSION, writeFileAtomic } from '../base/index.js';
+import { fileError, InternalError, UnsupportedError, VERSION } from '../base/index.js';
 import { keepTensor, SCALES_FILE, statIfThere, type TensorEdit, writeReplaced } from '../checkpoint/index.js';
 import { loadsWhere } from '../formats/index.js';
 import { blameWeights, type Model, narrowBlock, openModel, widthsAfter, widthsConfig } from '../model/index.js';
@@ -15,19 +15,14 @@ import {
   type Cut,
   type CutOptions,
   type CutSettings,
-  checkOut,
-  checkOutside,
-  checkSpace,
   chooseWidths,
   DEFAULTS,
   describeCandidate,
   fidelityOf,
   gainsOf,
-  isOnlyToBeCleared,
   nameSource,
   normaliseCut,
   openRun,
-  openSource,
   type PreparedTexts,
   planCut,
   prepareTexts,
@@ -37,7 +32,7 @@ import {
 } from '../runs/index.js';
 import type { Windows } from '../text/index.js';
 import { scoreDepth } from './depth-scores.js';
-import { readFinished } from './finished.js';
+import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
 import { drawCut } from './report.js';
 
 export type CutResult = { readonly out: string; readonly record: CutRecord; readonly seconds: number };
@@ -50,15 +45,13 @@ export type CutResult = { readonly out: string; readonly record: CutRecord; read
 export async function cut(options: CutOptions): Promise<CutResult> {
   const started = performance.now();
   const settings = normaliseCut(options);
-  const { out, resume, onProgress } = settings;
-  const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, onProgress);
+  const { out } = settings;
+  const opened = await openMaking(settings);
+  const { model, done } = opened;
   await refuseQuantised(model);
   const planned = planCut(settings, model);
-  if (!done) await checkOutside(out, model.checkpoint.dir);
   // Space for uniform, the best trial, the running trial, and the output.
-  if (!resume) await checkSpace(out, 4 * model.bytes);
+  await checkRoom(settings, opened, 4 * model.bytes);
   const texts = await prepareTexts(planned.settings, model);
   const finish = (run: Run): Promise<CutRecord> => finishCut(planned, run, texts);
   const record = done
@@ -134,10 +127,7 @@ async function finishCut(
     ...(await fidelityOf(context, compared, { model: narrow, settings })),
     loads: loadsWhere(narrow.config).map(({ form, loads }) => `${form}: ${loads}`),
   };
-  await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
-  await writeFileAtomic(join(final, 'report.html'), await drawCut(record));
-  await workspace.finish();
-  return record;
+  return await finishMaking(workspace, record, drawCut);
 }
 
 /** Writes the narrow checkpoint, in the workspace. */

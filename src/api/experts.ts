@@ -3,8 +3,7 @@
 // finished stage.
 
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { digestOf, InternalError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
+import { digestOf, InternalError, VERSION, withResources } from '../base/index.js';
 import type { ScalesFile, TensorEdit } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { createGemm } from '../linalg/index.js';
@@ -26,18 +25,13 @@ import {
 import { measureExperts } from '../profile/index.js';
 import { type ExpertsRecord, parseExpertsRecord } from '../records/index.js';
 import {
-  checkOut,
-  checkOutside,
-  checkSpace,
   describeUnseen,
   fidelityOf,
-  isOnlyToBeCleared,
   nameSource,
   openEngine,
   openGrids,
   openReference,
   openRun,
-  openSource,
   type PreparedTexts,
   prepareTexts,
   scoreText,
@@ -55,7 +49,7 @@ import {
   type ExpertsSettings,
   normaliseExperts,
 } from './experts-settings.js';
-import { readFinished } from './finished.js';
+import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
 import { removeExperts } from './remove-experts.js';
 import { drawExperts } from './report.js';
 
@@ -69,13 +63,11 @@ export type ExpertsResult = { readonly out: string; readonly record: ExpertsReco
 export async function experts(options: ExpertsOptions): Promise<ExpertsResult> {
   const started = performance.now();
   const settings = normaliseExperts(options);
-  const { out, resume } = settings;
-  const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, settings.onProgress);
+  const { out } = settings;
+  const opened = await openMaking(settings);
+  const { model, done } = opened;
   const budget = budgetExperts(settings, model);
-  if (!done) await checkOutside(out, model.checkpoint.dir);
-  if (!resume) await checkSpace(out, model.bytes);
+  await checkRoom(settings, opened, model.bytes);
   const texts = await prepareTexts(settings, model);
   const record = done
     ? await readFinished((await openRun('experts', settings, model, texts)).workspace, out, parseExpertsRecord)
@@ -152,10 +144,7 @@ async function run(
       pruned,
       ...(await fidelityOf(scoring, compared, { model: smaller, settings })),
     };
-    await writeFileAtomic(join(made.dir, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
-    await writeFileAtomic(join(made.dir, 'report.html'), await drawExperts(record));
-    await workspace.finish();
-    return record;
+    return await finishMaking(workspace, record, drawExperts);
   });
 }
 

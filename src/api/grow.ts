@@ -3,7 +3,7 @@
 
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, UnsupportedError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
+import { fileError, UnsupportedError, VERSION, withResources } from '../base/index.js';
 import { writeReplaced } from '../checkpoint/index.js';
 import { createGemm } from '../linalg/index.js';
 import { blameWeights, type Model, mendingOf, openModel, readModelConfig, reorderConfig } from '../model/index.js';
@@ -11,11 +11,7 @@ import { type Growing, growTensors, type Predictions, predictLinears, requireGro
 import { findGrowMethod, type GrowMethod, type GrownBlock, growBlocks, newBlocks, parseWhere } from '../plan/index.js';
 import { type GrowRecord, parseGrowRecord } from '../records/index.js';
 import {
-  checkOut,
-  checkOutside,
-  checkSpace,
   fidelityOf,
-  isOnlyToBeCleared,
   nameSource,
   normaliseGreedy,
   normaliseRun,
@@ -23,7 +19,6 @@ import {
   openEngine,
   openReference,
   openRun,
-  openSource,
   type PreparedTexts,
   prepareTexts,
   type RunOptions,
@@ -34,7 +29,7 @@ import {
 } from '../runs/index.js';
 import type { Windows } from '../text/index.js';
 import { scoreDepth } from './depth-scores.js';
-import { readFinished } from './finished.js';
+import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
 
 export type GrowOptions = RunOptions &
   Pick<WindowingOptions, 'sequenceLength' | 'windowStart'> & {
@@ -91,16 +86,14 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
     greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
   };
-  const { out, resume, method } = settings;
-  const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, settings.onProgress);
+  const { out, method } = settings;
+  const opened = await openMaking(settings);
+  const { model, done } = opened;
   const grown = growBlocks(model.config.blocks, settings.blocks, method, settings.where);
   const growing: Growing = { model, method, grown };
   await requireGrowable(growing);
   const config = await growConfig(model, grown);
-  if (!done) await checkOutside(out, model.checkpoint.dir);
-  if (!resume) await checkSpace(out, Math.ceil((model.bytes * grown.length) / model.config.blocks));
+  await checkRoom(settings, opened, Math.ceil((model.bytes * grown.length) / model.config.blocks));
   const texts = await prepareTexts(settings, model);
   const record = done
     ? await readFinished((await openRun('grow', settings, model, texts)).workspace, out, parseGrowRecord)
@@ -181,9 +174,7 @@ async function run(
       deeper: perplexities,
       ...(await fidelityOf(context, compared, { model: deeper, settings })),
     };
-    await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
-    await workspace.finish();
-    return record;
+    return await finishMaking(workspace, record);
   });
 }
 

@@ -4,28 +4,23 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, OptionError, UnsupportedError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
+import { fileError, OptionError, UnsupportedError, VERSION, withResources } from '../base/index.js';
 import { SCALES_FILE, statIfThere } from '../checkpoint/index.js';
 import { blameWeights, type Model, openModel } from '../model/index.js';
 import { parseUnlearnRecord, type UnlearnRecord } from '../records/index.js';
 import {
   addTasks,
-  checkOut,
-  checkOutside,
-  checkSpace,
-  isOnlyToBeCleared,
   nameSource,
   openEngine,
   openRun,
-  openSource,
   type PreparedTasks,
   type PreparedTexts,
   prepareTasks,
   startCommand,
 } from '../runs/index.js';
 import { STEERED, steeredTensors } from '../train/index.js';
-import { readFinished } from './finished.js';
 import { writeHealed } from './heal-write.js';
+import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
 import { drawUnlearning } from './report.js';
 import { scoreCheckpoint, testLeaks } from './unlearn-leaks.js';
 import { normaliseUnlearn, type UnlearnOptions, type UnlearnSettings } from './unlearn-settings.js';
@@ -43,14 +38,12 @@ export type UnlearnResult = { readonly out: string; readonly record: UnlearnReco
 export async function unlearn(options: UnlearnOptions): Promise<UnlearnResult> {
   const started = performance.now();
   const settings = normaliseUnlearn(options);
-  const { out, resume } = settings;
-  const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, settings.onProgress);
+  const { out } = settings;
+  const opened = await openMaking(settings);
+  const { model, done } = opened;
   await requireSteerable(model, settings);
-  if (!done) await checkOutside(out, model.checkpoint.dir);
   // The output, and its copy of four bits.
-  if (!resume) await checkSpace(out, 2 * model.bytes + 20 * model.parameters);
+  await checkRoom(settings, opened, 2 * model.bytes + 20 * model.parameters);
   const texts = await prepareUnlearnTexts(settings, model);
   const tasks = await prepareTasks(settings, model);
   const record = await run(settings, model, { texts, tasks }, done).catch((error) => blameWeights(model, error));
@@ -144,10 +137,7 @@ async function run(
       ...(onTasks ? { tasks: onTasks } : {}),
       leaks: [...leaks],
     };
-    await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
-    await writeFileAtomic(join(final, 'report.html'), await drawUnlearning(record));
-    await workspace.finish();
-    return record;
+    return await finishMaking(workspace, record, drawUnlearning);
   });
 }
 
