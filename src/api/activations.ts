@@ -15,7 +15,7 @@ import { type ActivationsRecord, parseActivationsRecord } from '../records/index
 import {
   checkOutside,
   checkSpace,
-  nameSource,
+  describeModel,
   openEngine,
   openRun,
   type PreparedTexts,
@@ -188,12 +188,7 @@ function recordOf(
     version: 1,
     tool: { version: VERSION, engine: engine.name, device: settings.device },
     command: commandOf(settings),
-    source: {
-      ...nameSource(model),
-      family: model.config.family,
-      blocks: model.config.blocks,
-      hashes: { ...hashes },
-    },
+    source: describeModel(model, hashes),
     seed: settings.seed,
     texts: { calibration: calibration!.record, validation: validation!.record, test: test?.record ?? null },
     method: 'qvlm',

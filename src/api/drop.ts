@@ -31,6 +31,7 @@ import {
   openRun,
   type PreparedTexts,
   prepareTexts,
+  recordsOf,
   type Workspace,
 } from '../runs/index.js';
 import { embedSamples } from '../stream/index.js';
@@ -93,11 +94,7 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts<Wi
       tool: { version: VERSION, device: settings.device },
       source: { ...nameSource(model), hashes },
       seed: settings.seed,
-      texts: {
-        calibration: texts.calibration?.record ?? null,
-        validation: texts.validation?.record ?? null,
-        test: texts.test?.record ?? null,
-      },
+      texts: recordsOf(texts),
       method: settings.method.name,
       ...choice,
       blocks: { before: model.config.blocks, after: smaller.config.blocks },

@@ -25,15 +25,16 @@ import {
 import { measureExperts } from '../profile/index.js';
 import { type ExpertsRecord, parseExpertsRecord } from '../records/index.js';
 import {
+  describeModel,
   describeUnseen,
   fidelityOf,
-  nameSource,
   openEngine,
   openGrids,
   openReference,
   openRun,
   type PreparedTexts,
   prepareTexts,
+  recordsOf,
   scoreText,
   startCommand,
   type Workspace,
@@ -119,13 +120,9 @@ async function run(
       version: 1,
       tool: { version: VERSION, device: settings.device },
       command: commandOf(settings),
-      source: { ...nameSource(model), family: model.config.family, blocks: model.config.blocks, hashes },
+      source: describeModel(model, hashes),
       seed: settings.seed,
-      texts: {
-        calibration: texts.calibration?.record ?? null,
-        validation: texts.validation?.record ?? null,
-        test: texts.test?.record ?? null,
-      },
+      texts: recordsOf(texts),
       method: method.name,
       ...(settings.align ? { align: settings.align } : {}),
       keep: settings.keep,

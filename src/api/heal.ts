@@ -14,6 +14,7 @@ import {
   checkOutside,
   checkSpace,
   countZeros,
+  describeModel,
   fidelityOf,
   nameSource,
   openEngine,
@@ -187,7 +188,7 @@ async function run(work: Work, done: boolean): Promise<HealRecord> {
       version: 1,
       tool: { version: VERSION, device: settings.device },
       command: commandOf(settings),
-      source: { ...nameSource(model), family: model.config.family, blocks: model.config.blocks, hashes },
+      source: describeModel(model, hashes),
       dense: { ...nameSource(dense), blocks: dense.config.blocks, hashes: denseHashes },
       seed: settings.seed,
       texts: {

@@ -10,7 +10,7 @@ import { blameWeights, type Model, openModel } from '../model/index.js';
 import { parseUnlearnRecord, type UnlearnRecord } from '../records/index.js';
 import {
   addTasks,
-  nameSource,
+  describeModel,
   openEngine,
   openRun,
   type PreparedTasks,
@@ -115,7 +115,7 @@ async function run(
       version: 1,
       tool: { version: VERSION, device: settings.device },
       command: commandOf(settings),
-      source: { ...nameSource(model), family: model.config.family, blocks: model.config.blocks, hashes },
+      source: describeModel(model, hashes),
       seed: settings.seed,
       texts: { forget: texts.forget.text.record, retain: texts.retain.text.record },
       windows: { forget: windowsOf(texts.forget.parts), retain: windowsOf(texts.retain.parts) },

@@ -13,7 +13,14 @@ import type {
   PushedRecord,
   UnlearnRecord,
 } from '../records/index.js';
-import { describeStart, describeValues, formatPercent, formatPerplexity, nameUnits, wordsOfLoss } from '../words/index.js';
+import {
+  describeStart,
+  describeValues,
+  formatPercent,
+  formatPerplexity,
+  nameUnits,
+  wordsOfLoss,
+} from '../words/index.js';
 
 export type CardInput = {
   /** The repository that the card is for. */

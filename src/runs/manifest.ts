@@ -27,7 +27,7 @@ import type { PruneSettings } from './settings.js';
 import { nameSource } from './source.js';
 import { addTasks } from './task-options.js';
 import type { PreparedTasks } from './tasks.js';
-import type { PreparedTexts } from './texts.js';
+import { type PreparedTexts, recordsOf } from './texts.js';
 import type { TimedTrial } from './trial-ledger.js';
 
 /** Scores as a row of the record has them. */
@@ -81,11 +81,7 @@ export function buildManifest(facts: RunFacts): Manifest {
       bytes: model.bytes,
       hashes: facts.hashes,
     },
-    texts: {
-      calibration: facts.texts.calibration?.record ?? null,
-      validation: facts.texts.validation?.record ?? null,
-      test: facts.texts.test?.record ?? null,
-    },
+    texts: recordsOf(facts.texts),
     ...(tasks ? { tasks: tasks.setup } : {}),
     seed: settings.seed,
     criterion: settings.criterion.name,

@@ -4,7 +4,10 @@ import { defineCommand } from '../command.js';
 export const pushCommand = defineCommand({
   name: 'push',
   summary: 'Upload the checkpoint that a command wrote to the Hub, with a model card',
-  argument: { name: 'run', text: 'directory that layerwise prune, quantise, cut, drop, experts, grow or unlearn wrote' },
+  argument: {
+    name: 'run',
+    text: 'directory that layerwise prune, quantise, cut, drop, experts, grow or unlearn wrote',
+  },
   options: ['to', 'private'],
   required: ['to'],
   details:
