@@ -2,9 +2,8 @@
 // inputs of linears over clipped ranges. Both are fake-quantised: numbers on few levels, computed in float32. The checkpoint has
 // the rounded weights, layerwise.json the clips; `evaluate` obeys both, other programs see the weights alone.
 
-import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, NumericError, UnsupportedError, VERSION, withResources } from '../base/index.js';
+import { NumericError, UnsupportedError, VERSION, withResources } from '../base/index.js';
 import { SCALES_FILE, statIfThere, type TensorEdit, writeCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
@@ -35,6 +34,7 @@ import {
 } from './activations-settings.js';
 import { finishMaking, openMaking, readFinished } from './making.js';
 import { drawActivations } from './report.js';
+import { renew } from './write-mended.js';
 
 export type ActivationsResult = {
   readonly out: string;
@@ -123,10 +123,7 @@ async function writeRounded(
   { bits, onProgress }: Pick<ActivationsSettings, 'bits' | 'onProgress'>,
   dir: string,
 ): Promise<void> {
-  await rm(dir, { recursive: true, force: true });
-  await mkdir(dir).catch((error) => {
-    throw fileError(error, dir);
-  });
+  await renew(dir);
   const linears = new Map(model.linears.flat().map((linear) => [weightName(linear), linear]));
   const last = new Set(model.linears.map((block) => weightName(block.at(-1)!)));
   await writeCheckpoint(model.checkpoint, dir, (name): TensorEdit | undefined => {

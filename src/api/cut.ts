@@ -2,10 +2,16 @@
 // cut slices are zero (operators/cut); the chosen blocks are written without them, and config.json says the new widths. The scores
 // are of the written checkpoint. The stages are in the order of the data flow.
 
-import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, InternalError, UnsupportedError, VERSION } from '../base/index.js';
-import { keepTensor, SCALES_FILE, statIfThere, type TensorEdit, writeReplaced } from '../checkpoint/index.js';
+import { InternalError, UnsupportedError, VERSION } from '../base/index.js';
+import {
+  keepTensor,
+  SCALES_FILE,
+  statIfThere,
+  type TensorEdit,
+  type TensorInfo,
+  type TensorToWrite,
+} from '../checkpoint/index.js';
 import { loadsWhere } from '../formats/index.js';
 import { blameWeights, type Model, narrowBlock, openModel, widthsAfter, widthsConfig } from '../model/index.js';
 import { blockPath, openBlockFile, sharesOf } from '../pipeline/index.js';
@@ -35,6 +41,7 @@ import type { Windows } from '../text/index.js';
 import { scoreDepth } from './depth-scores.js';
 import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
 import { drawCut } from './report.js';
+import { writeMended } from './write-mended.js';
 
 export type CutResult = { readonly out: string; readonly record: CutRecord; readonly seconds: number };
 
@@ -147,24 +154,12 @@ async function assemble(
     }
   }
   const final = workspace.at('final');
-  await rm(final, { recursive: true, force: true });
-  const config = join(checkpoint.dir, 'config.json');
-  try {
-    await mkdir(final);
-    const contents = { 'config.json': widthsConfig(await readFile(config, 'utf8'), model, widths, equal) };
-    await writeReplaced(
-      checkpoint,
-      final,
-      (tensor) => {
-        const edit = edits.get(tensor.name) ?? keepTensor(checkpoint, tensor);
-        if (!('remove' in edit)) return [edit];
-        throw new InternalError('E_INTERNAL_EDIT', `A cut removed ${tensor.name}; please report this.`);
-      },
-      contents,
-    );
-  } catch (error) {
-    throw fileError(error, final);
-  }
+  const become = (tensor: TensorInfo): readonly TensorToWrite[] => {
+    const edit = edits.get(tensor.name) ?? keepTensor(checkpoint, tensor);
+    if (!('remove' in edit)) return [edit];
+    throw new InternalError('E_INTERNAL_EDIT', `A cut removed ${tensor.name}; please report this.`);
+  };
+  await writeMended(model, final, become, (config) => widthsConfig(config, model, widths, equal));
   return final;
 }
 

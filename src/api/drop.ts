@@ -3,7 +3,7 @@
 // the written checkpoint. The stages are in the order of the data flow. An interrupted run continues after
 // the last finished stage.
 
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { type OnProgress, VERSION, withResources } from '../base/index.js';
 import type { ScalesFile, TensorEdit } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
@@ -172,7 +172,6 @@ async function assemble(
   edits: Edits = new Map(),
 ): Promise<string> {
   const final = workspace.at('final');
-  await rm(final, { recursive: true, force: true });
   await removeBlocks({ model, grids, onProgress, edits }, final, removed);
   return final;
 }

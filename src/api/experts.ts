@@ -240,7 +240,6 @@ type Made = {
 async function assemble(context: Context, counts: readonly number[], name: string): Promise<Made> {
   const { settings, model, budget, workspace, grids, sums, scores } = context;
   const dir = workspace.at(name);
-  await rm(dir, { recursive: true, force: true });
   const own = counts.map((count, i) => keepLargest(scores[i]!, count));
   const kept = model.config.mixtures.map((_, block) => own[budget.blocks.findIndex((one) => one.block === block)]);
   const merges = settings.method.name === 'merge' ? own.map((stay, i) => mergeExperts(sums[i]!, stay)) : undefined;

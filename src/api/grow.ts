@@ -1,10 +1,9 @@
 // Growth: writes a checkpoint with more blocks than its source, and layerwise.json, whose `grown` names the new ones. The stages
 // are in the order of the data flow. An interrupted run continues after the last finished stage. Nothing is trained.
 
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError, UnsupportedError, VERSION, withResources } from '../base/index.js';
-import { writeReplaced } from '../checkpoint/index.js';
 import { createGemm } from '../linalg/index.js';
 import { blameWeights, type Model, mendingOf, openModel, readModelConfig, reorderConfig } from '../model/index.js';
 import { type Growing, growTensors, type Predictions, predictLinears, requireGrowable } from '../pipeline/index.js';
@@ -30,6 +29,7 @@ import {
 import type { Windows } from '../text/index.js';
 import { scoreDepth } from './depth-scores.js';
 import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
+import { writeMended } from './write-mended.js';
 
 export type GrowOptions = RunOptions &
   Pick<WindowingOptions, 'sequenceLength' | 'windowStart'> & {
@@ -186,12 +186,6 @@ async function assemble(
   workspace: Workspace,
 ): Promise<string> {
   const final = workspace.at('final');
-  await rm(final, { recursive: true, force: true });
-  try {
-    await mkdir(final);
-    await writeReplaced(growing.model.checkpoint, final, growTensors(growing, predictions), { 'config.json': config });
-  } catch (error) {
-    throw fileError(error, final);
-  }
+  await writeMended(growing.model, final, growTensors(growing, predictions), () => config);
   return final;
 }
