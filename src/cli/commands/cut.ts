@@ -5,13 +5,13 @@ import {
   describeValues,
   formatCount,
   formatPercent,
-  formatPerplexity,
   warnOfGains,
 } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
-import { formatSeconds, formatTable } from '../format.js';
+import { formatSeconds } from '../format.js';
 import { parseNumbers, parseShares } from '../option-values.js';
+import { perplexityTable } from '../perplexity.js';
 
 export const cutCommand = defineCommand({
   name: 'cut',
@@ -111,26 +111,10 @@ export const cutCommand = defineCommand({
       seconds,
       out,
     };
-    const row = (label: string, { validation, test }: typeof dense): string[] => [
-      label,
-      formatPerplexity(validation),
-      formatPerplexity(test),
-    ];
     const ofHow = describeValues(record.hyperparameters);
     const label = record.equal ? 'cut' : `cut, ${record.allocation}${ofHow === '' ? '' : `, ${ofHow}`}`;
-    const evaluated = dense.validation !== null || dense.test !== null;
     const text = [
-      ...(evaluated
-        ? [
-            formatTable([
-              ['perplexity', 'validation', 'test'],
-              row('dense', dense),
-              ...(uniform ? [row('uniform', uniform)] : []),
-              row(label, scores),
-            ]),
-            '',
-          ]
-        : []),
+      ...perplexityTable([['dense', dense], ...(uniform ? [['uniform', uniform] as const] : []), [label, scores]]),
       ...fidelityTable([[label, fidelity]]),
       ...(gains ? [describeGains(gains)] : []),
       ...(gains?.parted ? [warnOfGains(gains)] : []),

@@ -1,9 +1,11 @@
+import { join } from 'node:path';
 import { drop } from '../../api/index.js';
-import { formatPercent, formatPerplexity } from '../../words/index.js';
+import { formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { parseShares } from '../option-values.js';
+import { perplexityTable } from '../perplexity.js';
 
 /** The meaning of a score, by method. */
 const SCORES: Readonly<Record<string, string>> = {
@@ -88,12 +90,6 @@ export const dropCommand = defineCommand({
       seconds,
       out: result.out,
     };
-    const row = (label: string, { validation, test }: typeof dense): string[] => [
-      label,
-      formatPerplexity(validation),
-      formatPerplexity(test),
-    ];
-    const evaluated = dense.validation !== null || dense.test !== null;
     const judged = scores.map((score, block) => [
       `block ${block}`,
       score === null ? '–' : score.toPrecision(5),
@@ -102,17 +98,11 @@ export const dropCommand = defineCommand({
     const text = [
       formatTable([['', SCORES[record.method] ?? ''], ...judged]),
       '',
-      ...(evaluated
-        ? [
-            formatTable([
-              ['perplexity', 'validation', 'test'],
-              row('dense', dense),
-              row(record.method, repair?.unrepaired ?? dropped),
-              ...(repair ? [row(repair.merge ? 'merged' : 'repaired', dropped)] : []),
-            ]),
-            '',
-          ]
-        : []),
+      ...perplexityTable([
+        ['dense', dense],
+        [record.method, repair?.unrepaired ?? dropped],
+        ...(repair ? [[repair.merge ? 'merged' : 'repaired', dropped] as const] : []),
+      ]),
       ...fidelityTable([[record.method, record.fidelity]]),
       ...(repair
         ? [
@@ -121,6 +111,7 @@ export const dropCommand = defineCommand({
         : []),
       `${record.blocks.after} of ${record.blocks.before} blocks and ${formatPercent(parameters.after / parameters.before)} of the parameters are left; ${formatSeconds(seconds)}.`,
       `checkpoint  ${result.out}`,
+      `report      ${join(result.out, 'report.html')}`,
     ].join('\n');
     return { json, text };
   },
