@@ -174,12 +174,10 @@ function commandOf(settings: CutSettings): string {
   add('multiple', settings.multiple);
   add('importance', settings.importance);
   if (!settings.equal) add('allocation', settings.allocation);
-  const values = Object.entries(settings.values).map(([name, value]) => `${name}=${value}`);
-  add('hyperparameters', values.length > 0 ? values.join() : undefined);
+  line.pairs('hyperparameters', settings.values);
   if (settings.repair !== CUT_DEFAULTS.repair) add('repair', settings.repair);
   add('target', target.kind);
-  const shares = Object.entries(target.shares).map(([name, value]) => `${name}=${value}`);
-  add('target-shares', shares.length > 0 ? shares.join() : undefined);
+  line.pairs('target-shares', target.shares);
   add('calibration', calibration);
   add('calibration-samples', settings.calibrationSamples);
   add('calibration-order', settings.calibrationOrder);

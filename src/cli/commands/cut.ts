@@ -11,6 +11,7 @@ import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds } from '../format.js';
 import { parseNumbers, parseShares } from '../option-values.js';
+import { RUN_OPTIONS, WINDOW_OPTIONS } from '../options.js';
 import { perplexityTable } from '../perplexity.js';
 
 export const cutCommand = defineCommand({
@@ -32,18 +33,11 @@ export const cutCommand = defineCommand({
     'calibration',
     'validation',
     'test',
-    'calibrationSamples',
-    'calibrationOrder',
-    'sequenceLength',
-    'windowStart',
+    ...WINDOW_OPTIONS,
     'maxTrials',
     'judge',
     'greedyTokens',
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
+    ...RUN_OPTIONS,
   ],
   required: ['parameters', 'calibration', 'out'],
   details:

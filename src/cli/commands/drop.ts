@@ -5,6 +5,7 @@ import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { parseShares } from '../option-values.js';
+import { RUN_OPTIONS, WINDOW_OPTIONS } from '../options.js';
 import { perplexityTable } from '../perplexity.js';
 
 /** The meaning of a score, by method. */
@@ -28,16 +29,9 @@ export const dropCommand = defineCommand({
     'calibration',
     'validation',
     'test',
-    'calibrationSamples',
-    'calibrationOrder',
-    'sequenceLength',
-    'windowStart',
+    ...WINDOW_OPTIONS,
     'greedyTokens',
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
+    ...RUN_OPTIONS,
   ],
   required: ['blocks', 'method', 'out'],
   details:

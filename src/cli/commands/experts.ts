@@ -4,6 +4,7 @@ import { formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
+import { RUN_OPTIONS, WINDOW_OPTIONS } from '../options.js';
 import { perplexityTable } from '../perplexity.js';
 
 /** So many of the experts that go are named in a row of the table. */
@@ -24,16 +25,9 @@ export const expertsCommand = defineCommand({
     'calibration',
     'validation',
     'test',
-    'calibrationSamples',
-    'calibrationOrder',
-    'sequenceLength',
-    'windowStart',
+    ...WINDOW_OPTIONS,
     'greedyTokens',
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
+    ...RUN_OPTIONS,
   ],
   required: ['keep', 'calibration', 'out'],
   details:

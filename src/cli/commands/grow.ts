@@ -3,6 +3,7 @@ import { formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
+import { RUN_OPTIONS } from '../options.js';
 import { perplexityTable } from '../perplexity.js';
 
 export const growCommand = defineCommand({
@@ -18,11 +19,7 @@ export const growCommand = defineCommand({
     'sequenceLength',
     'windowStart',
     'greedyTokens',
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
+    ...RUN_OPTIONS,
   ],
   required: ['newBlocks', 'growMethod', 'out'],
   details:

@@ -4,6 +4,7 @@ import { formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds } from '../format.js';
+import { RUN_OPTIONS } from '../options.js';
 import { perplexityTable } from '../perplexity.js';
 
 export const healCommand = defineCommand({
@@ -25,11 +26,7 @@ export const healCommand = defineCommand({
     'sequenceLength',
     'windowStart',
     'greedyTokens',
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
+    ...RUN_OPTIONS,
   ],
   required: ['healDense', 'healText', 'healValidation', 'out'],
   details:

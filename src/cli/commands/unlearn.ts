@@ -5,7 +5,7 @@ import { changeTable, formatNats, formatPercent, partsTable } from '../../words/
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { parseTasks } from '../option-values.js';
-import { TASK_OPTIONS } from '../options.js';
+import { RUN_OPTIONS, TASK_OPTIONS } from '../options.js';
 import { describeCuts } from '../tasks.js';
 
 export const unlearnCommand = defineCommand({
@@ -28,11 +28,7 @@ export const unlearnCommand = defineCommand({
     'sequenceLength',
     'windowStart',
     ...TASK_OPTIONS,
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
+    ...RUN_OPTIONS,
   ],
   required: ['forget', 'retain', 'out'],
   details:
