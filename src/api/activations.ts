@@ -2,9 +2,8 @@
 // inputs of linears over clipped ranges. Both are fake-quantised: numbers on few levels, computed in float32. The checkpoint has
 // the rounded weights, layerwise.json the clips; `evaluate` obeys both, other programs see the weights alone.
 
-import { join } from 'node:path';
 import { NumericError, UnsupportedError, VERSION, withResources } from '../base/index.js';
-import { SCALES_FILE, statIfThere, type TensorEdit, writeCheckpoint } from '../checkpoint/index.js';
+import { hasScales, SCALES_FILE, type TensorEdit, writeCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import { blameWeights, type Model, openModel, readLinear, toStored, weightName } from '../model/index.js';
@@ -55,7 +54,7 @@ export async function quantiseActivations(options: ActivationsOptions): Promise<
   const { model, done } = await openMaking(settings);
   requireMainTrunk(settings, model);
   if (!done) await checkOutside(out, model.checkpoint.dir);
-  if (await statIfThere(join(model.checkpoint.dir, SCALES_FILE))) {
+  if (await hasScales(model.checkpoint)) {
     const message = `${model.checkpoint.dir} is quantised already (layerwise.scales), and its weights would leave their grid. Quantise the dense checkpoint.`;
     throw new UnsupportedError('E_UNSUPPORTED_ACTIVATIONS', message, { file: SCALES_FILE });
   }

@@ -2,12 +2,11 @@
 // cut slices are zero (operators/cut); the chosen blocks are written without them, and config.json says the new widths. The scores
 // are of the written checkpoint. The stages are in the order of the data flow.
 
-import { join } from 'node:path';
 import { InternalError, UnsupportedError, VERSION } from '../base/index.js';
 import {
+  hasScales,
   keepTensor,
   SCALES_FILE,
-  statIfThere,
   type TensorEdit,
   type TensorInfo,
   type TensorToWrite,
@@ -72,7 +71,7 @@ export async function cut(options: CutOptions): Promise<CutResult> {
 
 /** @throws UnsupportedError E_UNSUPPORTED_CUT */
 async function refuseQuantised({ checkpoint, config }: Model): Promise<void> {
-  if (!(await statIfThere(join(checkpoint.dir, SCALES_FILE)))) return;
+  if (!(await hasScales(checkpoint))) return;
   throw new UnsupportedError(
     'E_UNSUPPORTED_CUT',
     `${checkpoint.dir} is quantised (${SCALES_FILE}), and what a repair fits would leave its grid. Cut the dense checkpoint, and quantise the result.`,

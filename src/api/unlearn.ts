@@ -3,9 +3,8 @@
 // stages are in the order of the data flow; a killed run goes on after its last state and ends with the same bytes.
 
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { fileError, OptionError, UnsupportedError, VERSION, withResources } from '../base/index.js';
-import { SCALES_FILE, statIfThere } from '../checkpoint/index.js';
+import { hasScales, SCALES_FILE } from '../checkpoint/index.js';
 import { blameWeights, type Model, openModel } from '../model/index.js';
 import { parseUnlearnRecord, type UnlearnRecord } from '../records/index.js';
 import {
@@ -56,7 +55,7 @@ async function requireSteerable({ config, checkpoint }: Model, { layer }: Unlear
     const message = `${checkpoint.dir}: unlearning changes ${STEERED} blocks, and the model has ${config.blocks}.`;
     throw new UnsupportedError('E_UNSUPPORTED_UNLEARN', message, { blocks: config.blocks });
   }
-  if (await statIfThere(join(checkpoint.dir, SCALES_FILE))) {
+  if (await hasScales(checkpoint)) {
     const message = `${checkpoint.dir} is quantised (layerwise.scales), and what is trained would leave its grid. Unlearn on the dense checkpoint, and quantise the result.`;
     throw new UnsupportedError('E_UNSUPPORTED_UNLEARN', message, { file: SCALES_FILE });
   }
