@@ -7,7 +7,17 @@ import { join } from 'node:path';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { cut, experts, heal, prune, unlearn } from '../../src/api/index.js';
 import { parseCall } from '../../src/cli/index.js';
-import { differences, LENGTH, makeFolder, makeTexts, makeTiny, readTree, stutter, type Texts, useOwnCache } from '../api/make.js';
+import {
+  differences,
+  LENGTH,
+  makeFolder,
+  makeTexts,
+  makeTiny,
+  readTree,
+  stutter,
+  type Texts,
+  useOwnCache,
+} from '../api/make.js';
 import { makeFamily } from '../families.js';
 import { limit } from '../scale.js';
 

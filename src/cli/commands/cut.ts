@@ -1,12 +1,6 @@
 import { join } from 'node:path';
 import { cut } from '../../api/index.js';
-import {
-  describeGains,
-  describeValues,
-  formatCount,
-  formatPercent,
-  warnOfGains,
-} from '../../words/index.js';
+import { describeGains, describeValues, formatCount, formatPercent, warnOfGains } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds } from '../format.js';
