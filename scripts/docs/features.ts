@@ -75,7 +75,7 @@ Every family can be pruned by every criterion in the patterns named here. \`test
 checks the number and the places of its zeros for ${coverPairs(cells, valuesOf).length} of the ${cells.length} cells. In those, every family meets every criterion and
 every pattern, and every criterion each of its patterns. \`LAYERWISE_TEST_MATRIX=full\` tests all cells. The logits of each family
 equal those of transformers, before and after Wanda (\`test/model/families.test.ts\`, \`test/pipeline/families.test.ts\`). Each
-family also runs through all of \`prune\`, \`evaluate\`, \`inspect\`, \`drop\` with and without repair (\`test/api/families.test.ts\`)
+family also runs through all of \`prune\`, \`evaluate\`, \`inspect\`, \`drop\` with and without repair (\`test/api/families.test.ts\`),
 \`cut\` to equal and free widths (\`test/api/cut.test.ts\`; [what is refused](docs/guide/cut.md)), \`grow\` by every method (\`test/api/grow.test.ts\`; [what is refused](docs/guide/depth.md)) and \`unlearn\` (\`test/api/unlearn.test.ts\`), and the mixtures through \`experts\` (\`test/api/experts.test.ts\`). Every [allocation policy](docs/reference/policies.md) goes
 with every criterion and with every pattern (\`test/api/matrix.test.ts\`, over its own table in the same way).
 

@@ -2,10 +2,8 @@
 // inputs of linears over clipped ranges. Both are fake-quantised: numbers on few levels, computed in float32. The checkpoint has
 // the rounded weights, layerwise.json the clips; `evaluate` obeys both, other programs see the weights alone.
 
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileError, NumericError, UnsupportedError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
-import { SCALES_FILE, statIfThere, type TensorEdit, writeCheckpoint } from '../checkpoint/index.js';
+import { NumericError, UnsupportedError, VERSION, withResources } from '../base/index.js';
+import { hasScales, SCALES_FILE, type TensorEdit, writeCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { summarise } from '../evaluate/index.js';
 import { blameWeights, type Model, openModel, readLinear, toStored, weightName } from '../model/index.js';
@@ -13,14 +11,11 @@ import { quantiseRows } from '../operators/index.js';
 import { withClips } from '../pipeline/index.js';
 import { type ActivationsRecord, parseActivationsRecord } from '../records/index.js';
 import {
-  checkOut,
   checkOutside,
   checkSpace,
-  isOnlyToBeCleared,
-  nameSource,
+  describeModel,
   openEngine,
   openRun,
-  openSource,
   type PreparedTexts,
   prepareSamples,
   requireMainTrunk,
@@ -36,8 +31,9 @@ import {
   type ActivationsSettings,
   normaliseActivations,
 } from './activations-settings.js';
-import { readFinished } from './finished.js';
+import { finishMaking, openMaking, readFinished } from './making.js';
 import { drawActivations } from './report.js';
+import { renew } from './write-mended.js';
 
 export type ActivationsResult = {
   readonly out: string;
@@ -55,12 +51,10 @@ export async function quantiseActivations(options: ActivationsOptions): Promise<
   const started = performance.now();
   const settings = normaliseActivations(options);
   const { out, resume } = settings;
-  const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, settings.onProgress);
+  const { model, done } = await openMaking(settings);
   requireMainTrunk(settings, model);
   if (!done) await checkOutside(out, model.checkpoint.dir);
-  if (await statIfThere(join(model.checkpoint.dir, SCALES_FILE))) {
+  if (await hasScales(model.checkpoint)) {
     const message = `${model.checkpoint.dir} is quantised already (layerwise.scales), and its weights would leave their grid. Quantise the dense checkpoint.`;
     throw new UnsupportedError('E_UNSUPPORTED_ACTIVATIONS', message, { file: SCALES_FILE });
   }
@@ -118,10 +112,7 @@ async function run(
     };
     const scores = await scoreAll(engine, workspace, models, texts, settings);
     const record = recordOf(settings, model, hashes, texts, engine, searched, scores);
-    await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
-    await writeFileAtomic(join(final, 'report.html'), await drawActivations(record));
-    await workspace.finish();
-    return record;
+    return await finishMaking(workspace, record, drawActivations);
   });
 }
 
@@ -131,10 +122,7 @@ async function writeRounded(
   { bits, onProgress }: Pick<ActivationsSettings, 'bits' | 'onProgress'>,
   dir: string,
 ): Promise<void> {
-  await rm(dir, { recursive: true, force: true });
-  await mkdir(dir).catch((error) => {
-    throw fileError(error, dir);
-  });
+  await renew(dir);
   const linears = new Map(model.linears.flat().map((linear) => [weightName(linear), linear]));
   const last = new Set(model.linears.map((block) => weightName(block.at(-1)!)));
   await writeCheckpoint(model.checkpoint, dir, (name): TensorEdit | undefined => {
@@ -196,12 +184,7 @@ function recordOf(
     version: 1,
     tool: { version: VERSION, engine: engine.name, device: settings.device },
     command: commandOf(settings),
-    source: {
-      ...nameSource(model),
-      family: model.config.family,
-      blocks: model.config.blocks,
-      hashes: { ...hashes },
-    },
+    source: describeModel(model, hashes),
     seed: settings.seed,
     texts: { calibration: calibration!.record, validation: validation!.record, test: test?.record ?? null },
     method: 'qvlm',

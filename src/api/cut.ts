@@ -2,10 +2,15 @@
 // cut slices are zero (operators/cut); the chosen blocks are written without them, and config.json says the new widths. The scores
 // are of the written checkpoint. The stages are in the order of the data flow.
 
-import { mkdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileError, InternalError, UnsupportedError, VERSION, writeFileAtomic } from '../base/index.js';
-import { keepTensor, SCALES_FILE, statIfThere, type TensorEdit, writeReplaced } from '../checkpoint/index.js';
+import { InternalError, UnsupportedError, VERSION } from '../base/index.js';
+import {
+  hasScales,
+  keepTensor,
+  SCALES_FILE,
+  type TensorEdit,
+  type TensorInfo,
+  type TensorToWrite,
+} from '../checkpoint/index.js';
 import { loadsWhere } from '../formats/index.js';
 import {
   blameWeights,
@@ -25,30 +30,27 @@ import {
   type Cut,
   type CutOptions,
   type CutSettings,
-  checkOut,
-  checkOutside,
-  checkSpace,
   chooseWidths,
   DEFAULTS,
   describeCandidate,
+  describeModel,
   fidelityOf,
   gainsOf,
-  isOnlyToBeCleared,
-  nameSource,
   normaliseCut,
   openRun,
-  openSource,
   type PreparedTexts,
   planCut,
   prepareTexts,
   type Run,
+  recordsOf,
   runToChoice,
   startCommand,
 } from '../runs/index.js';
 import type { Windows } from '../text/index.js';
 import { scoreDepth } from './depth-scores.js';
-import { readFinished } from './finished.js';
+import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
 import { drawCut } from './report.js';
+import { writeMended } from './write-mended.js';
 
 export type CutResult = { readonly out: string; readonly record: CutRecord; readonly seconds: number };
 
@@ -60,15 +62,13 @@ export type CutResult = { readonly out: string; readonly record: CutRecord; read
 export async function cut(options: CutOptions): Promise<CutResult> {
   const started = performance.now();
   const settings = normaliseCut(options);
-  const { out, resume, onProgress } = settings;
-  const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, onProgress);
+  const { out } = settings;
+  const opened = await openMaking(settings);
+  const { model, done } = opened;
   await refuseQuantised(model);
   const planned = planCut(settings, model);
-  if (!done) await checkOutside(out, model.checkpoint.dir);
   // Space for uniform, the best trial, the running trial, and the output.
-  if (!resume) await checkSpace(out, 4 * model.bytes);
+  await checkRoom(settings, opened, 4 * model.bytes);
   const texts = await prepareTexts(planned.settings, model);
   const finish = (run: Run): Promise<CutRecord> => finishCut(planned, run, texts);
   const record = done
@@ -81,7 +81,7 @@ export async function cut(options: CutOptions): Promise<CutResult> {
 
 /** @throws UnsupportedError E_UNSUPPORTED_CUT */
 async function refuseQuantised({ checkpoint, config }: Model): Promise<void> {
-  if (!(await statIfThere(join(checkpoint.dir, SCALES_FILE)))) return;
+  if (!(await hasScales(checkpoint))) return;
   throw new UnsupportedError(
     'E_UNSUPPORTED_CUT',
     `${checkpoint.dir} is quantised (${SCALES_FILE}), and what a repair fits would leave its grid. Cut the dense checkpoint, and quantise the result.`,
@@ -112,13 +112,9 @@ async function finishCut(
     version: 1,
     tool: { version: VERSION, device: settings.device },
     command: commandOf(settings),
-    source: { ...nameSource(model), family: model.config.family, blocks: model.config.blocks, hashes: run.hashes },
+    source: describeModel(model, run.hashes),
     seed: settings.seed,
-    texts: {
-      calibration: texts.calibration!.record,
-      validation: texts.validation?.record ?? null,
-      test: texts.test?.record ?? null,
-    },
+    texts: { ...recordsOf(texts), calibration: texts.calibration!.record },
     ...{ units: settings.units, equal: settings.equal, multiple: settings.multiple },
     ...{ importance: settings.importance, repair: settings.repair, allocation: settings.allocation },
     hyperparameters: { ...choice.candidate.values },
@@ -142,10 +138,7 @@ async function finishCut(
     ...(await fidelityOf(context, compared, { model: narrow, settings })),
     loads: loadsWhere(narrow.config).map(({ form, loads }) => `${form}: ${loads}`),
   };
-  await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
-  await writeFileAtomic(join(final, 'report.html'), await drawCut(record));
-  await workspace.finish();
-  return record;
+  return await finishMaking(workspace, record, drawCut);
 }
 
 /** Writes the narrow checkpoint, in the workspace. */
@@ -168,24 +161,12 @@ async function assemble(
     }
   }
   const final = workspace.at('final');
-  await rm(final, { recursive: true, force: true });
-  const config = join(checkpoint.dir, 'config.json');
-  try {
-    await mkdir(final);
-    const contents = { 'config.json': widthsConfig(await readFile(config, 'utf8'), model, widths, equal) };
-    await writeReplaced(
-      checkpoint,
-      final,
-      (tensor) => {
-        const edit = edits.get(tensor.name) ?? keepTensor(checkpoint, tensor);
-        if (!('remove' in edit)) return [edit];
-        throw new InternalError('E_INTERNAL_EDIT', `A cut removed ${tensor.name}; please report this.`);
-      },
-      contents,
-    );
-  } catch (error) {
-    throw fileError(error, final);
-  }
+  const become = (tensor: TensorInfo): readonly TensorToWrite[] => {
+    const edit = edits.get(tensor.name) ?? keepTensor(checkpoint, tensor);
+    if (!('remove' in edit)) return [edit];
+    throw new InternalError('E_INTERNAL_EDIT', `A cut removed ${tensor.name}; please report this.`);
+  };
+  await writeMended(model, final, become, (config) => widthsConfig(config, model, widths, equal));
   return final;
 }
 
@@ -200,12 +181,10 @@ function commandOf(settings: CutSettings): string {
   add('multiple', settings.multiple);
   add('importance', settings.importance);
   if (!settings.equal) add('allocation', settings.allocation);
-  const values = Object.entries(settings.values).map(([name, value]) => `${name}=${value}`);
-  add('hyperparameters', values.length > 0 ? values.join() : undefined);
+  line.pairs('hyperparameters', settings.values);
   if (settings.repair !== CUT_DEFAULTS.repair) add('repair', settings.repair);
   add('target', target.kind);
-  const shares = Object.entries(target.shares).map(([name, value]) => `${name}=${value}`);
-  add('target-shares', shares.length > 0 ? shares.join() : undefined);
+  line.pairs('target-shares', target.shares);
   add('calibration', calibration);
   add('calibration-samples', settings.calibrationSamples);
   add('calibration-order', settings.calibrationOrder);

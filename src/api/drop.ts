@@ -3,9 +3,8 @@
 // the written checkpoint. The stages are in the order of the data flow. An interrupted run continues after
 // the last finished stage.
 
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type OnProgress, VERSION, withResources, writeFileAtomic } from '../base/index.js';
+import { mkdir } from 'node:fs/promises';
+import { type OnProgress, VERSION, withResources } from '../base/index.js';
 import type { ScalesFile, TensorEdit } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { blameWeights, type Model, openModel, renumberTensor } from '../model/index.js';
@@ -24,19 +23,15 @@ import {
 import { seamsOf } from '../plan/index.js';
 import { type DropRecord, parseDropRecord } from '../records/index.js';
 import {
-  checkOut,
-  checkOutside,
-  checkSpace,
   fidelityOf,
-  isOnlyToBeCleared,
   nameSource,
   openEngine,
   openGrids,
   openReference,
   openRun,
-  openSource,
   type PreparedTexts,
   prepareTexts,
+  recordsOf,
   type Workspace,
 } from '../runs/index.js';
 import { embedSamples } from '../stream/index.js';
@@ -44,7 +39,7 @@ import type { Windows } from '../text/index.js';
 import { perplexitiesWithout, scoreDepth } from './depth-scores.js';
 import { chooseBlocks } from './drop-choice.js';
 import { type DropOptions, type DropSettings, normaliseDrop, refuseBlocks } from './drop-settings.js';
-import { readFinished } from './finished.js';
+import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
 import { removeBlocks } from './remove-blocks.js';
 import { drawRemoval } from './report.js';
 
@@ -58,15 +53,13 @@ export type DropResult = { readonly out: string; readonly record: DropRecord; re
 export async function drop(options: DropOptions): Promise<DropResult> {
   const started = performance.now();
   const settings = normaliseDrop(options);
-  const { out, resume } = settings;
-  const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, settings.onProgress);
+  const { out } = settings;
+  const opened = await openMaking(settings);
+  const { model, done } = opened;
   if (settings.blocks >= model.config.blocks) refuseBlocks(settings.blocks, model.config.blocks);
   if (settings.way?.merge) requireMergeable(model);
   else if (settings.way) requireRepairable(model);
-  if (!done) await checkOutside(out, model.checkpoint.dir);
-  if (!resume) await checkSpace(out, model.bytes);
+  await checkRoom(settings, opened, model.bytes);
   const texts = await prepareTexts(settings, model);
   const record = done
     ? await readFinished((await openRun('drop', settings, model, texts)).workspace, out, parseDropRecord)
@@ -101,11 +94,7 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts<Wi
       tool: { version: VERSION, device: settings.device },
       source: { ...nameSource(model), hashes },
       seed: settings.seed,
-      texts: {
-        calibration: texts.calibration?.record ?? null,
-        validation: texts.validation?.record ?? null,
-        test: texts.test?.record ?? null,
-      },
+      texts: recordsOf(texts),
       method: settings.method.name,
       ...choice,
       blocks: { before: model.config.blocks, after: smaller.config.blocks },
@@ -115,10 +104,7 @@ async function run(settings: DropSettings, model: Model, texts: PreparedTexts<Wi
       ...(repair ? { repair: repair.record } : {}),
       ...(await fidelityOf(context, compared, { model: smaller, settings })),
     };
-    await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
-    await writeFileAtomic(join(final, 'report.html'), await drawRemoval(record));
-    await workspace.finish();
-    return record;
+    return await finishMaking(workspace, record, drawRemoval);
   });
 }
 
@@ -186,7 +172,6 @@ async function assemble(
   edits: Edits = new Map(),
 ): Promise<string> {
   const final = workspace.at('final');
-  await rm(final, { recursive: true, force: true });
   await removeBlocks({ model, grids, onProgress, edits }, final, removed);
   return final;
 }

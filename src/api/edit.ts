@@ -2,9 +2,9 @@
 // the edited checkpoint with its layerwise.json and report.html. The stages are in the order of the data flow; each is one
 // function elsewhere.
 
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, readDocument, settleAll, writeFileAtomic } from '../base/index.js';
+import { readDocument, settleAll, writeFileAtomic } from '../base/index.js';
 import { type ScalesFile, writeCheckpoint } from '../checkpoint/index.js';
 import { encodePng, resize } from '../images/index.js';
 import { blameWeights, blockTensorNames, type Model, openModel, weightName } from '../model/index.js';
@@ -46,6 +46,7 @@ import type { Content } from '../stream/index.js';
 import { removeBlocks } from './remove-blocks.js';
 import { drawReport } from './report.js';
 import { writeWorkers } from './workers-file.js';
+import { renew } from './write-mended.js';
 
 export type EditResult = {
   readonly out: string;
@@ -214,10 +215,7 @@ async function assemble(
   { onProgress }: Pick<PruneSettings, 'onProgress'>,
 ): Promise<string> {
   const whole = workspace.at(dropped.length > 0 ? 'whole' : 'final');
-  await rm(whole, { recursive: true, force: true });
-  await mkdir(whole).catch((error) => {
-    throw fileError(error, whole);
-  });
+  await renew(whole);
   const paths = model.linears.map((_, block) => blockPath(dir, block));
   const files = await settleAll(paths.map((path) => openBlockFile(model, path)));
   // Every tensor of a block, not only its linears: a block file holds edits of biases and norms too.
@@ -231,7 +229,6 @@ async function assemble(
   }
   if (dropped.length === 0) return whole;
   const final = workspace.at('final');
-  await rm(final, { recursive: true, force: true });
   const written = await openModel(whole, undefined, model.trunk);
   await removeBlocks({ model: written, grids: await openGrids(written), onProgress }, final, new Set(dropped));
   await rm(whole, { recursive: true, force: true });

@@ -3,8 +3,7 @@
 // finished stage.
 
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { digestOf, InternalError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
+import { digestOf, InternalError, VERSION, withResources } from '../base/index.js';
 import type { ScalesFile, TensorEdit } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { createGemm } from '../linalg/index.js';
@@ -26,20 +25,16 @@ import {
 import { measureExperts } from '../profile/index.js';
 import { type ExpertsRecord, parseExpertsRecord } from '../records/index.js';
 import {
-  checkOut,
-  checkOutside,
-  checkSpace,
+  describeModel,
   describeUnseen,
   fidelityOf,
-  isOnlyToBeCleared,
-  nameSource,
   openEngine,
   openGrids,
   openReference,
   openRun,
-  openSource,
   type PreparedTexts,
   prepareTexts,
+  recordsOf,
   scoreText,
   startCommand,
   type Workspace,
@@ -55,7 +50,7 @@ import {
   type ExpertsSettings,
   normaliseExperts,
 } from './experts-settings.js';
-import { readFinished } from './finished.js';
+import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
 import { removeExperts } from './remove-experts.js';
 import { drawExperts } from './report.js';
 
@@ -69,13 +64,11 @@ export type ExpertsResult = { readonly out: string; readonly record: ExpertsReco
 export async function experts(options: ExpertsOptions): Promise<ExpertsResult> {
   const started = performance.now();
   const settings = normaliseExperts(options);
-  const { out, resume } = settings;
-  const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, settings.onProgress);
+  const { out } = settings;
+  const opened = await openMaking(settings);
+  const { model, done } = opened;
   const budget = budgetExperts(settings, model);
-  if (!done) await checkOutside(out, model.checkpoint.dir);
-  if (!resume) await checkSpace(out, model.bytes);
+  await checkRoom(settings, opened, model.bytes);
   const texts = await prepareTexts(settings, model);
   const record = done
     ? await readFinished((await openRun('experts', settings, model, texts)).workspace, out, parseExpertsRecord)
@@ -127,13 +120,9 @@ async function run(
       version: 1,
       tool: { version: VERSION, device: settings.device },
       command: commandOf(settings),
-      source: { ...nameSource(model), family: model.config.family, blocks: model.config.blocks, hashes },
+      source: describeModel(model, hashes),
       seed: settings.seed,
-      texts: {
-        calibration: texts.calibration?.record ?? null,
-        validation: texts.validation?.record ?? null,
-        test: texts.test?.record ?? null,
-      },
+      texts: recordsOf(texts),
       method: method.name,
       ...(settings.align ? { align: settings.align } : {}),
       keep: settings.keep,
@@ -152,10 +141,7 @@ async function run(
       pruned,
       ...(await fidelityOf(scoring, compared, { model: smaller, settings })),
     };
-    await writeFileAtomic(join(made.dir, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
-    await writeFileAtomic(join(made.dir, 'report.html'), await drawExperts(record));
-    await workspace.finish();
-    return record;
+    return await finishMaking(workspace, record, drawExperts);
   });
 }
 
@@ -172,7 +158,7 @@ async function measure(
     return await measureExperts(engine, model, text, onProgress);
   });
   const idle = sums.map((one) => (one?.tokens ?? []).flatMap((tokens, expert) => (tokens === 0 ? [expert] : [])));
-  const unseen = describeUnseen(idle);
+  const unseen = describeUnseen(idle, ['it scores 0 and goes first', 'they score 0 and go first']);
   if (unseen !== undefined) onProgress({ kind: 'note', text: unseen });
   return sums;
 }
@@ -254,7 +240,6 @@ type Made = {
 async function assemble(context: Context, counts: readonly number[], name: string): Promise<Made> {
   const { settings, model, budget, workspace, grids, sums, scores } = context;
   const dir = workspace.at(name);
-  await rm(dir, { recursive: true, force: true });
   const own = counts.map((count, i) => keepLargest(scores[i]!, count));
   const kept = model.config.mixtures.map((_, block) => own[budget.blocks.findIndex((one) => one.block === block)]);
   const merges = settings.method.name === 'merge' ? own.map((stay, i) => mergeExperts(sums[i]!, stay)) : undefined;

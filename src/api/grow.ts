@@ -1,21 +1,16 @@
 // Growth: writes a checkpoint with more blocks than its source, and layerwise.json, whose `grown` names the new ones. The stages
 // are in the order of the data flow. An interrupted run continues after the last finished stage. Nothing is trained.
 
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, UnsupportedError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
-import { writeReplaced } from '../checkpoint/index.js';
+import { fileError, UnsupportedError, VERSION, withResources } from '../base/index.js';
 import { createGemm } from '../linalg/index.js';
 import { blameWeights, type Model, mendingOf, openModel, readModelConfig, reorderConfig } from '../model/index.js';
 import { type Growing, growTensors, type Predictions, predictLinears, requireGrowable } from '../pipeline/index.js';
 import { findGrowMethod, type GrowMethod, type GrownBlock, growBlocks, newBlocks, parseWhere } from '../plan/index.js';
 import { type GrowRecord, parseGrowRecord } from '../records/index.js';
 import {
-  checkOut,
-  checkOutside,
-  checkSpace,
   fidelityOf,
-  isOnlyToBeCleared,
   nameSource,
   normaliseGreedy,
   normaliseRun,
@@ -23,7 +18,6 @@ import {
   openEngine,
   openReference,
   openRun,
-  openSource,
   type PreparedTexts,
   prepareTexts,
   type RunOptions,
@@ -34,7 +28,8 @@ import {
 } from '../runs/index.js';
 import type { Windows } from '../text/index.js';
 import { scoreDepth } from './depth-scores.js';
-import { readFinished } from './finished.js';
+import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
+import { writeMended } from './write-mended.js';
 
 export type GrowOptions = RunOptions &
   Pick<WindowingOptions, 'sequenceLength' | 'windowStart'> & {
@@ -91,16 +86,14 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
     greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
   };
-  const { out, resume, method } = settings;
-  const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, settings.onProgress);
+  const { out, method } = settings;
+  const opened = await openMaking(settings);
+  const { model, done } = opened;
   const grown = growBlocks(model.config.blocks, settings.blocks, method, settings.where);
   const growing: Growing = { model, method, grown };
   await requireGrowable(growing);
   const config = await growConfig(model, grown);
-  if (!done) await checkOutside(out, model.checkpoint.dir);
-  if (!resume) await checkSpace(out, Math.ceil((model.bytes * grown.length) / model.config.blocks));
+  await checkRoom(settings, opened, Math.ceil((model.bytes * grown.length) / model.config.blocks));
   const texts = await prepareTexts(settings, model);
   const record = done
     ? await readFinished((await openRun('grow', settings, model, texts)).workspace, out, parseGrowRecord)
@@ -181,9 +174,7 @@ async function run(
       deeper: perplexities,
       ...(await fidelityOf(context, compared, { model: deeper, settings })),
     };
-    await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
-    await workspace.finish();
-    return record;
+    return await finishMaking(workspace, record);
   });
 }
 
@@ -195,12 +186,6 @@ async function assemble(
   workspace: Workspace,
 ): Promise<string> {
   const final = workspace.at('final');
-  await rm(final, { recursive: true, force: true });
-  try {
-    await mkdir(final);
-    await writeReplaced(growing.model.checkpoint, final, growTensors(growing, predictions), { 'config.json': config });
-  } catch (error) {
-    throw fileError(error, final);
-  }
+  await writeMended(growing.model, final, growTensors(growing, predictions), () => config);
   return final;
 }

@@ -1,22 +1,14 @@
 // Writes what was healed: the checkpoint with the trained tensors in its own dtype, and the scales of quantised linears; or
 // the matrices of LoRA as an adapter in PEFT's form.
 
-import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, NumericError, UnsupportedError, writeFileAtomic } from '../base/index.js';
+import { NumericError, UnsupportedError, writeFileAtomic } from '../base/index.js';
 import { readScales, type TensorEdit, writeCheckpoint, writeSafetensors, writeScales } from '../checkpoint/index.js';
 import { FAMILIES, type Model, readLinear, weightName } from '../model/index.js';
 import { nameSource } from '../runs/index.js';
 import { type DType, findNonFinite, fromFloat32 } from '../tensor/index.js';
 import { isGrid, LORA_ALPHA, type Parameter } from '../train/index.js';
-
-/** Makes an empty directory, in place of one that a killed run left. */
-async function renew(dir: string): Promise<void> {
-  await rm(dir, { recursive: true, force: true });
-  await mkdir(dir).catch((error) => {
-    throw fileError(error, dir);
-  });
-}
+import { renew } from './write-mended.js';
 
 /**
  * Writes the checkpoint with the trained tensors into `dir`; in `dtype` where it is given.

@@ -4,19 +4,18 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, OptionError, type Own, shuffled, VERSION, withResources, writeFileAtomic } from '../base/index.js';
+import { fileError, OptionError, type Own, shuffled, VERSION, withResources } from '../base/index.js';
 import { givenPath, hashCheckpoint } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
 import { blameWeights, type Model, openModel } from '../model/index.js';
 import { runBlocks } from '../pipeline/index.js';
 import { type HealRecord, parseHealRecord } from '../records/index.js';
 import {
-  checkOut,
   checkOutside,
   checkSpace,
   countZeros,
+  describeModel,
   fidelityOf,
-  isOnlyToBeCleared,
   nameSource,
   openEngine,
   openReference,
@@ -44,10 +43,10 @@ import {
   trainLogits,
   trainStream,
 } from '../train/index.js';
-import { readFinished } from './finished.js';
 import { grownBlocks, type Matched, matchBlocks, requireAlike } from './heal-match.js';
 import { formatTrain, type HealOptions, type HealSettings, normaliseHeal } from './heal-settings.js';
 import { requireAdaptable, writeAdapter, writeHealed } from './heal-write.js';
+import { finishMaking, openMaking, readFinished } from './making.js';
 import { drawHealing } from './report.js';
 
 export type HealResult = { readonly out: string; readonly record: HealRecord; readonly seconds: number };
@@ -67,9 +66,7 @@ export async function heal(options: HealOptions): Promise<HealResult> {
   const started = performance.now();
   const settings = normaliseHeal(options);
   const { out, resume, onProgress } = settings;
-  const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, onProgress);
+  const { model, done } = await openMaking(settings);
   const dense = await openSource(settings.dense, onProgress);
   if (!done) for (const one of [model, dense]) await checkOutside(out, one.checkpoint.dir);
   if (settings.adapter) requireAdaptable(model);
@@ -191,7 +188,7 @@ async function run(work: Work, done: boolean): Promise<HealRecord> {
       version: 1,
       tool: { version: VERSION, device: settings.device },
       command: commandOf(settings),
-      source: { ...nameSource(model), family: model.config.family, blocks: model.config.blocks, hashes },
+      source: describeModel(model, hashes),
       dense: { ...nameSource(dense), blocks: dense.config.blocks, hashes: denseHashes },
       seed: settings.seed,
       texts: {
@@ -218,10 +215,7 @@ async function run(work: Work, done: boolean): Promise<HealRecord> {
       },
       scores,
     };
-    await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
-    await writeFileAtomic(join(final, 'report.html'), await drawHealing(record));
-    await workspace.finish();
-    return record;
+    return await finishMaking(workspace, record, drawHealing);
   });
 }
 

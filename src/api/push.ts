@@ -13,18 +13,7 @@ import {
   silent,
 } from '../base/index.js';
 import { type PushResult, type PushTarget, pushFolder, renderCard } from '../hub/index.js';
-import {
-  type DropRecord,
-  type ExpertsRecord,
-  type GrowRecord,
-  type Manifest,
-  parseDropRecord,
-  parseExpertsRecord,
-  parseGrowRecord,
-  parseManifest,
-  parseUnlearnRecord,
-  type UnlearnRecord,
-} from '../records/index.js';
+import { type PushedRecord, parsePushedRecord } from '../records/index.js';
 import { quote } from '../runs/index.js';
 
 export type PushOptions = PushTarget & {
@@ -60,22 +49,17 @@ export async function pushFinished(options: PushOptions): Promise<PushResult> {
   }
 }
 
-async function readRecord(run: string): Promise<Manifest | DropRecord | ExpertsRecord | GrowRecord | UnlearnRecord> {
+async function readRecord(run: string): Promise<PushedRecord> {
   const path = join(run, 'layerwise.json');
   if (!(await stat(path).catch(() => undefined))) {
     throw new OptionError(
       'E_OPTION_PUSH',
-      `${run}: expected the output of layerwise prune, drop, experts, grow or unlearn, with its layerwise.json.`,
+      `${run}: expected the output of layerwise prune, quantise, cut, drop, experts, grow or unlearn, with its layerwise.json.`,
       {
         option: 'run',
         got: run,
       },
     );
   }
-  const text = await readDocument(path);
-  const [, format] = /"format":\s*"(layerwise-(?:drop|experts|grow|unlearn))"/.exec(text) ?? [];
-  if (format === 'layerwise-drop') return parseDropRecord(text, path);
-  if (format === 'layerwise-experts') return parseExpertsRecord(text, path);
-  if (format === 'layerwise-unlearn') return parseUnlearnRecord(text, path);
-  return format === 'layerwise-grow' ? parseGrowRecord(text, path) : parseManifest(text, path);
+  return parsePushedRecord(await readDocument(path), path);
 }

@@ -1,19 +1,17 @@
 // Writes a checkpoint without some of its blocks: the others renumbered, config.json mended, and the scales of quantised
 // linears under their new names.
 
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileError, type OnProgress } from '../base/index.js';
+import type { OnProgress } from '../base/index.js';
 import {
   keepTensor,
   type ScalesFile,
   type TensorEdit,
   type TensorInfo,
   type TensorToWrite,
-  writeReplaced,
 } from '../checkpoint/index.js';
 import { type Model, mendConfig, mendingOf, openModel, renumberTensor } from '../model/index.js';
 import { carryScales } from '../runs/index.js';
+import { writeMended } from './write-mended.js';
 
 export type Removal = {
   readonly model: Model;
@@ -24,7 +22,7 @@ export type Removal = {
   readonly onProgress: OnProgress;
 };
 
-/** Writes it into `dir`, which it makes. */
+/** Writes it into `dir`, which is made anew. */
 export async function removeBlocks(
   { model, grids, edits, onProgress }: Removal,
   dir: string,
@@ -37,15 +35,6 @@ export async function removeBlocks(
     const edit = edits?.get(tensor.name) ?? keepTensor(model.checkpoint, tensor);
     return 'remove' in edit ? [] : [{ ...edit, name }];
   };
-  const config = join(model.checkpoint.dir, 'config.json');
-  try {
-    await mkdir(dir);
-    const contents = {
-      'config.json': mendConfig(await readFile(config, 'utf8'), removed, mendingOf(model.checkpoint.config)),
-    };
-    await writeReplaced(model.checkpoint, dir, become, contents);
-  } catch (error) {
-    throw fileError(error, dir);
-  }
+  await writeMended(model, dir, become, (config) => mendConfig(config, removed, mendingOf(model.checkpoint.config)));
   if (grids) await carryScales({ grids, written: await openModel(dir), rename, onProgress });
 }

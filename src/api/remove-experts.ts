@@ -1,15 +1,13 @@
 // Writes a checkpoint without some of its experts: the others renumbered, their rows of the router kept, config.json mended,
 // and the scales of quantised linears under their new names.
 
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileError } from '../base/index.js';
-import { keepTensor, moveTensor, type TensorInfo, type TensorToWrite, writeReplaced } from '../checkpoint/index.js';
+import { keepTensor, moveTensor, type TensorInfo, type TensorToWrite } from '../checkpoint/index.js';
 import { type KeptExperts, mendExperts, openModel, renameExperts } from '../model/index.js';
 import { carryScales } from '../runs/index.js';
 import type { Removal } from './remove-blocks.js';
+import { writeMended } from './write-mended.js';
 
-/** Writes it into `dir`, which it makes. */
+/** Writes it into `dir`, which is made anew. */
 export async function removeExperts(
   { model, grids, edits, onProgress }: Removal,
   dir: string,
@@ -32,14 +30,7 @@ export async function removeExperts(
       columns: [{ from: 0, to: width, at: 0 }],
     });
   };
-  const config = join(checkpoint.dir, 'config.json');
-  try {
-    await mkdir(dir);
-    const contents = { 'config.json': mendExperts(await readFile(config, 'utf8'), kept) };
-    await writeReplaced(checkpoint, dir, become, contents);
-  } catch (error) {
-    throw fileError(error, dir);
-  }
+  await writeMended(model, dir, become, (config) => mendExperts(config, kept));
   const rename = (name: string): string | undefined => (changed.has(name) ? changed.get(name)!.name : name);
   if (grids) await carryScales({ grids, written: await openModel(dir), rename, onProgress });
 }

@@ -3,29 +3,23 @@
 // stages are in the order of the data flow; a killed run goes on after its last state and ends with the same bytes.
 
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileError, OptionError, UnsupportedError, VERSION, withResources, writeFileAtomic } from '../base/index.js';
-import { SCALES_FILE, statIfThere } from '../checkpoint/index.js';
+import { fileError, OptionError, UnsupportedError, VERSION, withResources } from '../base/index.js';
+import { hasScales, SCALES_FILE } from '../checkpoint/index.js';
 import { blameWeights, type Model, openModel } from '../model/index.js';
 import { parseUnlearnRecord, type UnlearnRecord } from '../records/index.js';
 import {
   addTasks,
-  checkOut,
-  checkOutside,
-  checkSpace,
-  isOnlyToBeCleared,
-  nameSource,
+  describeModel,
   openEngine,
   openRun,
-  openSource,
   type PreparedTasks,
   type PreparedTexts,
   prepareTasks,
   startCommand,
 } from '../runs/index.js';
 import { STEERED, steeredTensors } from '../train/index.js';
-import { readFinished } from './finished.js';
 import { writeHealed } from './heal-write.js';
+import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
 import { drawUnlearning } from './report.js';
 import { scoreCheckpoint, testLeaks } from './unlearn-leaks.js';
 import { normaliseUnlearn, type UnlearnOptions, type UnlearnSettings } from './unlearn-settings.js';
@@ -43,14 +37,12 @@ export type UnlearnResult = { readonly out: string; readonly record: UnlearnReco
 export async function unlearn(options: UnlearnOptions): Promise<UnlearnResult> {
   const started = performance.now();
   const settings = normaliseUnlearn(options);
-  const { out, resume } = settings;
-  const done = resume && (await isOnlyToBeCleared(out));
-  if (!done) await checkOut(out, resume);
-  const model = await openSource(settings.checkpoint, settings.onProgress);
+  const { out } = settings;
+  const opened = await openMaking(settings);
+  const { model, done } = opened;
   await requireSteerable(model, settings);
-  if (!done) await checkOutside(out, model.checkpoint.dir);
   // The output, and its copy of four bits.
-  if (!resume) await checkSpace(out, 2 * model.bytes + 20 * model.parameters);
+  await checkRoom(settings, opened, 2 * model.bytes + 20 * model.parameters);
   const texts = await prepareUnlearnTexts(settings, model);
   const tasks = await prepareTasks(settings, model);
   const record = await run(settings, model, { texts, tasks }, done).catch((error) => blameWeights(model, error));
@@ -63,7 +55,7 @@ async function requireSteerable({ config, checkpoint }: Model, { layer }: Unlear
     const message = `${checkpoint.dir}: unlearning changes ${STEERED} blocks, and the model has ${config.blocks}.`;
     throw new UnsupportedError('E_UNSUPPORTED_UNLEARN', message, { blocks: config.blocks });
   }
-  if (await statIfThere(join(checkpoint.dir, SCALES_FILE))) {
+  if (await hasScales(checkpoint)) {
     const message = `${checkpoint.dir} is quantised (layerwise.scales), and what is trained would leave its grid. Unlearn on the dense checkpoint, and quantise the result.`;
     throw new UnsupportedError('E_UNSUPPORTED_UNLEARN', message, { file: SCALES_FILE });
   }
@@ -122,7 +114,7 @@ async function run(
       version: 1,
       tool: { version: VERSION, device: settings.device },
       command: commandOf(settings),
-      source: { ...nameSource(model), family: model.config.family, blocks: model.config.blocks, hashes },
+      source: describeModel(model, hashes),
       seed: settings.seed,
       texts: { forget: texts.forget.text.record, retain: texts.retain.text.record },
       windows: { forget: windowsOf(texts.forget.parts), retain: windowsOf(texts.retain.parts) },
@@ -144,10 +136,7 @@ async function run(
       ...(onTasks ? { tasks: onTasks } : {}),
       leaks: [...leaks],
     };
-    await writeFileAtomic(join(final, 'layerwise.json'), `${JSON.stringify(record, null, 2)}\n`);
-    await writeFileAtomic(join(final, 'report.html'), await drawUnlearning(record));
-    await workspace.finish();
-    return record;
+    return await finishMaking(workspace, record, drawUnlearning);
   });
 }
 

@@ -1,4 +1,4 @@
-// The calibration text that a checkpoint was made with, from the layerwise.json that prune, quantise and drop write beside it.
+// The calibration text that a checkpoint was made with, from the layerwise.json beside it.
 
 import { join } from 'node:path';
 import { LayerwiseError, readDocument } from '../base/index.js';

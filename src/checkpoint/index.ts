@@ -11,6 +11,7 @@ export { readSafetensors, type TensorInfo } from './safetensors.js';
 export {
   type Grid,
   type GridNumbers,
+  hasScales,
   type LinearGrid,
   readScales,
   SCALES_FILE,

@@ -49,13 +49,17 @@ export type ScalesFile = {
   read(name: string, W: Float32Array, dtype: DType): Promise<GridNumbers>;
 };
 
+/** Whether a checkpoint is quantised. @throws ResourceError where that cannot be seen */
+export const hasScales = async ({ dir }: Pick<Checkpoint, 'dir'>): Promise<boolean> =>
+  (await statIfThere(join(dir, SCALES_FILE))) !== undefined;
+
 /**
  * Opens a checkpoint's scales; undefined where it has none. `linears` are those that may have some.
  * @throws CheckpointError E_CHECKPOINT_SCALES, and as `readSafetensors`
  */
 export async function readScales(checkpoint: Checkpoint, linears: Iterable<Weights>): Promise<ScalesFile | undefined> {
+  if (!(await hasScales(checkpoint))) return undefined;
   const path = join(checkpoint.dir, SCALES_FILE);
-  if (!(await statIfThere(path))) return undefined;
   const { tensors, metadata } = await readSafetensors(path);
   const { format, bits: text, ...others } = metadata;
   if (format !== FORMAT) throw scalesError(path, `the format ${show(FORMAT)}`, show(format));

@@ -15,6 +15,13 @@ export const GROW_OPTIONS = {
     flag: '--merge',
     text: 'make one block of a removed block and the one before it, with the best heads and channels of both',
   },
+  dropShares: {
+    kind: 'text',
+    flag: '--target-shares',
+    value: 'alpha=n,gamma=n',
+    text: 'how far --repair stream follows the dense stream: of a linear’s own input error and of the residual’s, 0 to 1',
+    otherwise: '1 each',
+  },
   growMethod: {
     kind: 'text',
     flag: '--method',

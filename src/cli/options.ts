@@ -166,7 +166,7 @@ export const OPTIONS = {
     kind: 'text',
     flag: '--validation',
     value: TEXT,
-    text: 'text for choosing (β, or the blocks that --method perplexity removes); it is scored in every trial',
+    text: 'text for choosing (β, or the blocks that --method perplexity or repaired removes); it is scored in every trial',
   },
   test: {
     kind: 'text',
@@ -413,6 +413,17 @@ export const TASK_OPTIONS = [
   'specialTokens',
 ] as const satisfies readonly OptionName[];
 
+/** How calibration text is cut into windows. */
+export const WINDOW_OPTIONS = [
+  'calibrationSamples',
+  'calibrationOrder',
+  'sequenceLength',
+  'windowStart',
+] as const satisfies readonly OptionName[];
+
+/** The options of every command that makes a checkpoint, at the end of the help text. */
+export const RUN_OPTIONS = ['seed', 'device', 'threads', 'out', 'resume'] as const satisfies readonly OptionName[];
+
 /** The options of every command that prunes, besides the target, in the order of the help text. */
 export const PRUNING_OPTIONS = [
   'criterion',
@@ -435,18 +446,11 @@ export const PRUNING_OPTIONS = [
   'validation',
   'test',
   ...TASK_OPTIONS,
-  'calibrationSamples',
-  'calibrationOrder',
-  'sequenceLength',
-  'windowStart',
+  ...WINDOW_OPTIONS,
   'maxTrials',
   'judge',
   'greedyTokens',
-  'seed',
-  'device',
-  'threads',
-  'out',
-  'resume',
+  ...RUN_OPTIONS,
 ] as const satisfies readonly OptionName[];
 
 /** Where trials are handed out to. */

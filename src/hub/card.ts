@@ -3,20 +3,29 @@
 // and no paths of this machine.
 
 import type {
+  CutRecord,
   DropRecord,
   Evaluation,
   ExpertsRecord,
   GrowRecord,
   Manifest,
   ManifestText,
+  PushedRecord,
   UnlearnRecord,
 } from '../records/index.js';
-import { describeStart, describeValues, formatPercent, formatPerplexity, wordsOfLoss } from '../words/index.js';
+import {
+  describeStart,
+  describeValues,
+  formatPercent,
+  formatPerplexity,
+  nameUnits,
+  wordsOfLoss,
+} from '../words/index.js';
 
 export type CardInput = {
   /** The repository that the card is for. */
   readonly repo: string;
-  readonly record: Manifest | DropRecord | ExpertsRecord | GrowRecord | UnlearnRecord;
+  readonly record: PushedRecord;
   /** The source's card, where it has one. */
   readonly sourceCard?: string | undefined;
 };
@@ -29,6 +38,8 @@ export function renderCard({ repo, record, sourceCard = '' }: CardInput): string
     library_name: 'transformers',
     pipeline_tag: 'text-generation',
     ...readFrontMatter(sourceCard),
+    // Of transformers the Hub shows how to load it, which fails here.
+    ...(isForLayerwise(record) ? { library_name: 'layerwise' } : {}),
     // The Hub has no relation for pruning; of those it has, this one means "the same model, changed weights".
     ...(commit === undefined
       ? {}
@@ -42,10 +53,24 @@ export function renderCard({ repo, record, sourceCard = '' }: CardInput): string
   return `${['---', ...formatYaml(front), '---'].join('\n')}\n\n# ${repo.split('/').at(-1)}\n\n${body.join('\n\n')}\n`;
 }
 
-function describe(record: CardInput['record'], source: string): string[] {
+/** Whether its blocks differ as only Layerwise reads it. */
+function isForLayerwise(record: PushedRecord): boolean {
+  switch (record.format) {
+    case 'layerwise-cut':
+      return new Set(record.widths.after.map(String)).size > 1;
+    case 'layerwise-experts':
+      return new Set(record.blocks.map(({ kept }) => kept.length)).size > 1;
+    default:
+      return false;
+  }
+}
+
+function describe(record: PushedRecord, source: string): string[] {
   switch (record.format) {
     case 'layerwise-run':
       return describePruning(record, source);
+    case 'layerwise-cut':
+      return describeCut(record, source);
     case 'layerwise-drop':
       return describeRemoval(record, source);
     case 'layerwise-experts':
@@ -60,6 +85,7 @@ function describe(record: CardInput['record'], source: string): string[] {
 }
 
 const TAGS = {
+  'layerwise-cut': ['pruned', 'structured-pruning'],
   'layerwise-drop': ['pruned', 'layer-removal'],
   'layerwise-experts': ['pruned', 'expert-pruning'],
   'layerwise-grow': ['depth-up-scaling'],
@@ -114,6 +140,28 @@ function describePruning(record: Manifest, source: string): string[] {
   ];
 }
 
+function describeCut(record: CutRecord, source: string): string[] {
+  const { units, importance, repair, parameters, dense, uniform, cut, loads, texts, command, tool, seed } = record;
+  const rows = [
+    ['dense', dense] as const,
+    ...(uniform ? [['uniform', uniform] as const] : []),
+    ['cut', cut] as const,
+  ].map(([label, { validation, test }]) => [label, formatPerplexity(validation), formatPerplexity(test)]);
+  const values = describeValues(record.hyperparameters);
+  const allocation = values === '' ? record.allocation : `${record.allocation}, ${values}`;
+  const widths = record.equal ? 'the same from every block' : `allocation ${allocation}`;
+  return [
+    `${source} with fewer ${nameUnits(units)}, cut by Layerwise ${tool.version}: importance ${importance}, ${widths}, repair ${repair}; ${formatPercent(parameters.after / parameters.before)} of the parameters are left. Nothing was trained afterwards.`,
+    ...(texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : []),
+    '## What loads it',
+    loads.map((one) => `- ${plainText(one)}`).join('\n'),
+    '## How it was made',
+    ...describeText('Calibration', texts.calibration),
+    `\`\`\`sh\n${command}\n\`\`\``,
+    `Seed ${seed}, on ${tool.device}. \`layerwise.json\` is the record of the run, with the SHA-256 of every file it read; \`report.html\` shows it.`,
+  ];
+}
+
 function describeRemoval(record: DropRecord, source: string): string[] {
   const { removed, blocks, parameters, method, dense, dropped, repair, texts, tool, seed } = record;
   const row = (label: string, { validation, test }: typeof dense): string[] => [
@@ -124,11 +172,9 @@ function describeRemoval(record: DropRecord, source: string): string[] {
   const rows = [
     row('dense', dense),
     row(`without ${removed.length} blocks`, repair?.unrepaired ?? dropped),
-    ...(repair ? [row('repaired', dropped)] : []),
+    ...(repair ? [row(repair.merge ? 'merged' : 'repaired', dropped)] : []),
   ];
-  const trained = repair
-    ? `What they did was fitted in closed form into the blocks beside them (${repair.seams.map(({ block }) => block).join(', ')}); nothing was trained afterwards.`
-    : 'Nothing was trained afterwards.';
+  const trained = repair ? describeRepair(repair) : 'Nothing was trained afterwards.';
   return [
     `${source} without ${removed.length} of its ${blocks.before} blocks (${removed.join(', ')}), chosen by ${method} with Layerwise ${tool.version}; ${formatPercent(parameters.after / parameters.before)} of the parameters are left. ${trained}`,
     ...(texts.validation || texts.test ? perplexities(rows, texts.validation, texts.test) : []),
@@ -138,14 +184,22 @@ function describeRemoval(record: DropRecord, source: string): string[] {
   ];
 }
 
+function describeRepair({ merge, method, seams }: NonNullable<DropRecord['repair']>): string {
+  const blocks = seams.map(({ block }) => block).join(', ');
+  const made = merge
+    ? `They were merged with the blocks before them (${blocks}): the best heads and channels stay, fitted in closed form`
+    : `What they did was fitted in closed form into the blocks beside them (${blocks})`;
+  const followed = method === 'stream' ? ', and the blocks behind follow the dense stream' : '';
+  return `${made}${followed}; nothing was trained afterwards.`;
+}
+
 function describeExperts(record: ExpertsRecord, source: string): string[] {
-  const { method, experts, blocks, parameters, dense, pruned, texts, command, tool, seed } = record;
+  const { method, experts, parameters, dense, pruned, texts, command, tool, seed } = record;
   const rows = [
     ['dense', formatPerplexity(dense.validation), formatPerplexity(dense.test)],
     [method, formatPerplexity(pruned.validation), formatPerplexity(pruned.test)],
   ];
-  const uneven = new Set(blocks.map(({ kept }) => kept.length)).size > 1;
-  const loads = uneven
+  const loads = isForLayerwise(record)
     ? 'Its blocks have different numbers of experts (`layer_experts` in config.json), which Layerwise runs and transformers refuses.'
     : 'It loads like its source.';
   return [

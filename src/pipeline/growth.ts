@@ -6,12 +6,11 @@
 import { join } from 'node:path';
 import { NumericError, type OnProgress, UnsupportedError } from '../base/index.js';
 import {
+  hasScales,
   keepTensor,
   readSafetensors,
   readTensor,
   readTensorFloat32,
-  SCALES_FILE,
-  statIfThere,
   type TensorInfo,
   type TensorToWrite,
   writeSafetensors,
@@ -55,7 +54,7 @@ export async function requireGrowable({ model, method, grown }: Growing): Promis
       ...facts,
     });
   };
-  if (await statIfThere(join(model.checkpoint.dir, SCALES_FILE))) {
+  if (await hasScales(model.checkpoint)) {
     refuse('the checkpoint is quantised (layerwise.scales). Grow the dense checkpoint, and quantise the result.');
   }
   if (method.name === 'llama-pro' && endsWithWholeNorm(model)) {

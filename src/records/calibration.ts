@@ -4,11 +4,12 @@ import { z } from 'zod';
 import { type ManifestText, textSchema } from './manifest.js';
 
 const recordSchema = z.object({
-  format: z.enum(['layerwise-run', 'layerwise-drop', 'layerwise-experts', 'layerwise-activations']),
+  // Every record of a checkpoint that was made with calibration text names it here.
+  format: z.string().startsWith('layerwise-'),
   texts: z.object({ calibration: textSchema.nullable() }),
 });
 
-/** The calibration text that a layerwise.json names; undefined if it names none, or is no record of a run or a removal. */
+/** The calibration text that a layerwise.json names; undefined if it names none, or is no record. */
 export function readCalibration(text: string): ManifestText | undefined {
   let value: unknown;
   try {

@@ -2,11 +2,14 @@
 // that depends on when, where or how fast the run went, so equal inputs give equal bytes.
 
 import { z } from 'zod';
+import { sharesSchema } from './evaluation.js';
 import { fidelitySchema } from './fidelity.js';
 import { textSchema } from './manifest.js';
 import { parseRecord } from './parse.js';
 
-const pairSchema = z.object({ before: z.number().int(), after: z.number().int() });
+/** A number of the source, and of the written checkpoint. */
+export const pairSchema = z.object({ before: z.number().int(), after: z.number().int() });
+
 /** Perplexities; null without the text. */
 export const perplexitiesSchema = z.object({ validation: z.number().nullable(), test: z.number().nullable() });
 
@@ -44,7 +47,7 @@ const dropRecordSchema = z.object({
       /** Whether the blocks of a seam were merged. */
       merge: z.literal(true).optional(),
       /** How far later blocks follow the dense stream. */
-      shares: z.object({ alpha: z.number(), gamma: z.number() }).optional(),
+      shares: sharesSchema.optional(),
       /** Before the repair. */
       unrepaired: perplexitiesSchema,
       /**

@@ -2,12 +2,10 @@
 // on when, where or how fast the run went, so equal inputs give equal bytes.
 
 import { z } from 'zod';
-import { perplexitiesSchema } from './drop.js';
+import { pairSchema, perplexitiesSchema } from './drop.js';
 import { fidelitySchema } from './fidelity.js';
 import { modelSchema, textSchema } from './manifest.js';
 import { parseRecord } from './parse.js';
-
-const pairSchema = z.object({ before: z.number().int(), after: z.number().int() });
 
 const blockSchema = z.object({
   block: z.number().int(),

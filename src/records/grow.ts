@@ -2,12 +2,10 @@
 // where or how fast the run went, so equal inputs give equal bytes.
 
 import { z } from 'zod';
-import { perplexitiesSchema } from './drop.js';
+import { pairSchema, perplexitiesSchema } from './drop.js';
 import { fidelitySchema } from './fidelity.js';
 import { textSchema } from './manifest.js';
 import { parseRecord } from './parse.js';
-
-const pairSchema = z.object({ before: z.number().int(), after: z.number().int() });
 
 const growRecordSchema = z.object({
   format: z.literal('layerwise-grow'),

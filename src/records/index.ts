@@ -45,6 +45,7 @@ export {
   unpackMeasures,
   validateProfile,
 } from './profile.js';
+export { type PushedRecord, parsePushedRecord } from './pushed.js';
 export {
   parseSensitivityTable,
   type SensitivityItem,

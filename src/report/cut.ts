@@ -1,6 +1,7 @@
 // report.html of a cut, from its record: perplexities, the widths of the blocks beside the errors they make, the trials, what loads the
 // checkpoint, and the command.
 
+import { isDeepStrictEqual } from 'node:util';
 import {
   drawErrors,
   drawLines,
@@ -21,21 +22,22 @@ import {
   formatNumber,
   formatPercent,
   formatPerplexity,
+  nameUnits,
   warnOfGains,
 } from '../words/index.js';
+import { distanceSection } from './sections/fidelity.js';
 import { shortOrigin, textsTable } from './sections/origin.js';
-
-const UNITS = { mlp: 'channels of MLPs', heads: 'heads', all: 'heads and channels' } as const;
 
 /** One self-contained HTML document. Equal records give equal bytes. */
 export function renderCut(record: CutRecord): string {
-  const { source, tool, parameters, units, importance, repair, seed, loads, target } = record;
+  const { source, tool, parameters, units, importance, repair, seed, loads, target, fidelity } = record;
   const name = escapeHtml(source.name);
   const share = formatPercent(parameters.after / parameters.before);
   return page(`${name}: ${share} of the parameters`, tool.version, [
     `<header>\n<h1>${name} <span class="target">${share} of the parameters</span></h1>
-<p class="made">${UNITS[units]} by ${importance}, ${escapeHtml(policyOf(record))} · ${formatCount(parameters.after)} of ${formatCount(parameters.before)} parameters · ${source.blocks} blocks, ${escapeHtml(source.family)}</p>\n</header>`,
+<p class="made">${nameUnits(units)} by ${importance}, ${escapeHtml(policyOf(record))} · ${formatCount(parameters.after)} of ${formatCount(parameters.before)} parameters · ${source.blocks} blocks, ${escapeHtml(source.family)}</p>\n</header>`,
     scoreSection(record),
+    fidelity ? distanceSection([{ name: 'cut', fidelity, chosen: true }], fidelity, 'cut') : '',
     widthSection(record),
     trialSection(record),
     section('loads', 'What loads it', note(`${loads.map(escapeHtml).join(' · ')}.`)),
@@ -51,21 +53,18 @@ export function renderCut(record: CutRecord): string {
   ]);
 }
 
-const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-
 const policyOf = ({ equal, allocation, hyperparameters }: CutRecord): string => {
   const values = Object.entries(hyperparameters).map(([name, value]) => `${name} = ${formatNumber(value)}`);
   return equal ? 'equal widths' : [allocation, ...values].join(', ');
 };
 
-function scoreSection({ dense, uniform, cut, gains, fidelity }: CutRecord): Html {
+function scoreSection({ dense, uniform, cut, gains }: CutRecord): Html {
   if (dense.validation === null && dense.test === null) return '';
   const row = (head: string, { validation, test }: CutRecord['dense'], chosen = false): Row => ({
     head,
     cells: [formatPerplexity(validation), formatPerplexity(test)],
     chosen,
   });
-  const far = fidelity ? `KL to the dense model ${mean(fidelity.divergence).toPrecision(4)} nats a token.` : '';
   return section(
     'perplexity',
     'Perplexity',
@@ -75,7 +74,7 @@ function scoreSection({ dense, uniform, cut, gains, fidelity }: CutRecord): Html
       [row('dense', dense), ...(uniform ? [row('uniform', uniform)] : []), row('cut', cut, true)],
     ),
     note(
-      `Lower is better; of the checkpoint as it is written. ${far}${gains ? ` ${escapeHtml(describeGains(gains))}` : ''}${gains?.parted ? ` ${escapeHtml(warnOfGains(gains))}` : ''}`,
+      `Lower is better; of the checkpoint as it is written.${gains ? ` ${escapeHtml(describeGains(gains))}` : ''}${gains?.parted ? ` ${escapeHtml(warnOfGains(gains))}` : ''}`,
     ),
   );
 }
@@ -135,17 +134,17 @@ function widthSection({ widths, errors, units }: CutRecord): Html {
   );
 }
 
-function trialSection({ trials, cut }: CutRecord): Html {
+function trialSection({ trials, errors: chosen }: CutRecord): Html {
   if (trials.length === 0) return '';
   const rows = trials
     .filter(({ exact }) => exact)
-    .map(({ hyperparameters, target, validation, interval }): Row => {
+    .map(({ hyperparameters, target, validation, interval, errors }): Row => {
       const values = Object.entries(hyperparameters).map(([name, value]) => `${name} = ${formatNumber(value)}`);
       const followed = target ? `stream α = ${target.alpha}, γ = ${target.gamma}` : 'own';
       return {
         head: escapeHtml([...(values.length > 0 ? values : ['uniform']), followed].join(', ')),
         cells: [formatPerplexity(validation.perplexity), interval.map((one) => one.toFixed(4)).join(' – ')],
-        chosen: cut.validation !== null && Math.abs(validation.perplexity / cut.validation - 1) < 1e-6,
+        chosen: isDeepStrictEqual(errors, chosen), // those of the record are those of the chosen trial
       };
     });
   return section(

@@ -38,7 +38,7 @@ function wayOf({ repair }: DropRecord): string {
   return `, ${[merge ? 'merged' : '', fit + how].filter((part) => part !== '').join(', ')}`;
 }
 
-function scoreSection({ dense, dropped, repair }: DropRecord): Html {
+function scoreSection({ dense, dropped, repair, fidelity }: DropRecord): Html {
   const row = (head: string, { validation, test }: typeof dense): Row => ({
     head,
     cells: [formatPerplexity(validation), formatPerplexity(test)],
@@ -53,7 +53,9 @@ function scoreSection({ dense, dropped, repair }: DropRecord): Html {
     'scores',
     'What it cost',
     table('Perplexity', ['', 'validation', 'test'], rows),
-    note('Multiple choice hardly sees what a removal of blocks does to free text; the distance below does.'),
+    note(
+      `Multiple choice hardly sees what a removal of blocks does to free text${fidelity ? '; the distance below does' : ''}.`,
+    ),
   );
 }
 

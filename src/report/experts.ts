@@ -14,7 +14,7 @@ import {
 } from '../page/index.js';
 import type { ExpertsRecord } from '../records/index.js';
 import { formatPercent, formatPerplexity } from '../words/index.js';
-import { fidelityTable } from './fidelity.js';
+import { distanceSection } from './sections/fidelity.js';
 import { shortOrigin, textsTable } from './sections/origin.js';
 
 const SCORES = {
@@ -31,7 +31,7 @@ export function renderExperts(record: ExpertsRecord): string {
     `<header>\n<h1>${name} <span class="target">${experts.after} of ${experts.before} experts</span></h1>
 <p class="made">${method} · ${formatPercent(parameters.after / parameters.before)} of the parameters · ${source.blocks} blocks, ${escapeHtml(source.family)}</p>\n</header>`,
     scoreSection(record),
-    section('fidelity', 'Distance to the dense model', fidelityTable([{ name: method, fidelity, chosen: true }])),
+    fidelity ? distanceSection([{ name: method, fidelity, chosen: true }], fidelity, 'smaller') : '',
     blockSection(record),
     trialSection(record),
     section('texts', 'Texts', textsTable(record.texts)),

@@ -14,7 +14,7 @@ import {
   table,
 } from '../page/index.js';
 import { knownParts, type UnlearnRecord } from '../records/index.js';
-import { changeTable, formatAccuracy, formatNats, formatPercent } from '../words/index.js';
+import { changeTable, formatNats, formatPercent, partsTable } from '../words/index.js';
 import { shortOrigin, textsTable } from './sections/origin.js';
 
 const LEAKS = {
@@ -89,11 +89,6 @@ function taskSection({ tasks }: UnlearnRecord): Html {
       rows.map(([head, ...cells]) => ({ head: escapeHtml(head!), cells })),
     );
   const known = knownParts(parts);
-  const subjects = known.map(({ part, items, dense, suppressed }) => [
-    part,
-    ...[dense, suppressed].map((acc) => formatAccuracy(acc).join(' ')),
-    String(items),
-  ]);
   return section(
     'tasks',
     'Questions',
@@ -104,7 +99,7 @@ function taskSection({ tasks }: UnlearnRecord): Html {
           note(
             `${known.length} of ${parts.length} subjects were above guessing by two standard errors before. The others cannot show a loss.`,
           ),
-          asTable('Subjects above chance', [['acc %', 'before', 'suppressed', 'items'], ...subjects]),
+          asTable('Subjects above chance', partsTable(known)),
         ]),
   );
 }

@@ -3,6 +3,8 @@
 export type CommandLine = {
   /** Adds `--option value`; nothing where there is no value. */
   add(option: string, value: string | number | undefined): void;
+  /** Adds `--option name=value,…`; nothing where there are none. */
+  pairs(option: string, values: Readonly<Record<string, number>>): void;
   /** Adds `--option` where it is on. */
   flag(option: string, on: boolean): void;
   /** Adds `--option <placeholder>`, for what a reader has to fill in. */
@@ -12,9 +14,14 @@ export type CommandLine = {
 
 export function startCommand(command: string, argument: string): CommandLine {
   const words = ['layerwise', command, quote(argument)];
+  const add = (option: string, value: string | number | undefined): void => {
+    if (value !== undefined) words.push(`--${option}`, quote(String(value)));
+  };
   return {
-    add: (option, value) => {
-      if (value !== undefined) words.push(`--${option}`, quote(String(value)));
+    add,
+    pairs: (option, values) => {
+      const pairs = Object.entries(values).map(([name, value]) => `${name}=${value}`);
+      if (pairs.length > 0) add(option, pairs.join());
     },
     flag: (option, on) => {
       if (on) words.push(`--${option}`);

@@ -86,7 +86,7 @@ export {
   type WindowingOptions,
   windowLength,
 } from './settings.js';
-export { nameSource, openSource, resolveSource } from './source.js';
+export { describeModel, nameSource, openSource, resolveSource } from './source.js';
 export { DEFAULT_SHARES, normaliseTarget, parseTargetShares, type Shares } from './stream-shares.js';
 export { addTasks, normaliseTasks, SPECIAL_TOKENS, type TaskOptions, type TaskSettings } from './task-options.js';
 export {
@@ -107,6 +107,7 @@ export {
   prepareSamples,
   prepareText,
   prepareTexts,
+  recordsOf,
   type TextSettings,
 } from './texts.js';
 export { createLedger, type Entry, lossOf, noteTrial, type TimedTrial } from './trial-ledger.js';

@@ -27,7 +27,7 @@ import type { PruneSettings } from './settings.js';
 import { nameSource } from './source.js';
 import { addTasks } from './task-options.js';
 import type { PreparedTasks } from './tasks.js';
-import type { PreparedTexts } from './texts.js';
+import { type PreparedTexts, recordsOf } from './texts.js';
 import type { TimedTrial } from './trial-ledger.js';
 
 /** Scores as a row of the record has them. */
@@ -81,11 +81,7 @@ export function buildManifest(facts: RunFacts): Manifest {
       bytes: model.bytes,
       hashes: facts.hashes,
     },
-    texts: {
-      calibration: facts.texts.calibration?.record ?? null,
-      validation: facts.texts.validation?.record ?? null,
-      test: facts.texts.test?.record ?? null,
-    },
+    texts: recordsOf(facts.texts),
     ...(tasks ? { tasks: tasks.setup } : {}),
     seed: settings.seed,
     criterion: settings.criterion.name,
@@ -232,14 +228,12 @@ export function commandOf(settings: PruneSettings): string {
   const prunes = settings.command === 'prune';
   if (prunes && !settings.plan) add('allocation', settings.policy.name);
   add('unit', settings.unit);
-  const values = Object.entries(settings.values).map(([name, value]) => `${name}=${value}`);
-  add('hyperparameters', values.length > 0 ? values.join() : undefined);
+  line.pairs('hyperparameters', settings.values);
   if (settings.command !== 'compress') add(prunes ? 'criterion' : 'method', settings.criterion.name);
   if (settings.command !== 'compress' && hasZeros(settings)) add('pattern', formatPattern(settings.pattern));
   const usual = settings.command === 'compress' ? 'stream' : DEFAULTS.target;
   if (settings.target.kind !== usual) add('target', settings.target.kind);
-  const shares = Object.entries(settings.target.shares).map(([name, value]) => `${name}=${value}`);
-  add('target-shares', shares.length > 0 ? shares.join() : undefined);
+  line.pairs('target-shares', settings.target.shares);
   if (settings.gradient !== DEFAULTS.gradient) add('gradient', settings.gradient);
   if (settings.hessian !== DEFAULTS.hessian) add('hessian', settings.hessian);
   if (prunes) add('budget', settings.budget);
@@ -252,7 +246,7 @@ export function commandOf(settings: PruneSettings): string {
   const { towers, towerBudget } = settings;
   add('scope', towers || towerBudget ? 'all' : settings.scope);
   add('tower-budget', towerBudget);
-  if (towers) add('tower-sparsity', `vision=${towers.vision},language=${towers.language}`);
+  if (towers) line.pairs('tower-sparsity', { vision: towers.vision, language: towers.language });
   add('labels', settings.labels);
   add('classes', settings.classes);
   add('templates', settings.templates);

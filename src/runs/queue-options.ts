@@ -54,11 +54,11 @@ export function requireQueue({ queue, store }: QueueOptions): Pick<QueueSettings
 
 /** Refuses a queue for models whose samples are not texts. @throws UnsupportedError E_UNSUPPORTED_QUEUE */
 export function requireTextModel(model: Model): void {
-  if (model.config.image || model.trunk) refuseImages(model);
+  if (model.config.image || model.trunk) refuseQueue(model);
 }
 
 /** @throws UnsupportedError E_UNSUPPORTED_QUEUE */
-export function refuseImages({ config: { family } }: Model): never {
+export function refuseQueue({ config: { family } }: Model): never {
   throw new UnsupportedError(
     'E_UNSUPPORTED_QUEUE',
     `--queue: a ${family} model reads images, and workers take only texts so far. Leave --queue out: the run is then done in this process.`,

@@ -8,7 +8,7 @@ import type { Store } from '../queue/index.js';
 import type { SharedRun } from '../records/index.js';
 import type { HessianKind } from './defaults.js';
 import { measureNumerics } from './numerics.js';
-import { refuseImages } from './queue-options.js';
+import { refuseQueue } from './queue-options.js';
 import { packWindows } from './shared-texts.js';
 import type { Prepared, PreparedTexts } from './texts.js';
 
@@ -42,7 +42,7 @@ export async function shareRun(store: Store, input: ShareInput): Promise<string>
   }
   const share = async (text: Prepared | undefined): Promise<SharedRun['texts']['calibration']> => {
     if (!text) return undefined;
-    if (!('windows' in text.content)) return refuseImages(model);
+    if (!('windows' in text.content)) return refuseQueue(model);
     const bytes = packWindows(text.content);
     const content = sha256(bytes);
     await store.putOnce(textKey(content), bytes);

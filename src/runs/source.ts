@@ -94,6 +94,14 @@ export type SourceName = {
 export const nameSource = ({ checkpoint }: Model): SourceName =>
   describeSnapshot(checkpoint.dir) ?? { name: basename(givenPath(checkpoint)) };
 
+/** The checkpoint at the head of a record, with the SHA-256 of each of its files that matter. */
+export const describeModel = (model: Model, hashes: Readonly<Record<string, string>>) => ({
+  ...nameSource(model),
+  family: model.config.family,
+  blocks: model.config.blocks,
+  hashes: { ...hashes },
+});
+
 /** Reads a text by its path or the name of a data set. `name` is its name in records. */
 export async function readText(
   nameOrPath: string,

@@ -75,6 +75,13 @@ export type PreparedTexts<C extends Content = Content> = {
   readonly test: Prepared<C> | undefined;
 };
 
+/** The texts of a run as records have them. */
+export const recordsOf = ({ calibration, validation, test }: PreparedTexts) => ({
+  calibration: calibration?.record ?? null,
+  validation: validation?.record ?? null,
+  test: test?.record ?? null,
+});
+
 export type TextSettings = Pick<
   PruneSettings,
   | 'calibration'

@@ -13,5 +13,6 @@ export {
   formatPerplexity,
   formatTarget,
 } from './numbers.js';
-export { changeTable, formatMetric, METRICS, nameMetric } from './tasks.js';
+export { changeTable, formatMetric, METRICS, nameMetric, partsTable } from './tasks.js';
 export { describeStart } from './texts.js';
+export { nameUnits } from './units.js';

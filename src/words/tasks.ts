@@ -22,6 +22,24 @@ export function formatMetric(metric: Metric, estimate: Estimate | undefined): st
   return stderr === null ? value.toFixed(3) : `${value.toFixed(3)} ± ${stderr.toFixed(3)}`;
 }
 
+type Part = {
+  readonly part: string;
+  readonly items: number;
+  readonly dense: Estimate;
+  readonly suppressed: Estimate;
+};
+
+/** Accuracies on parts of tasks before and after. The first row is the heading. */
+export const partsTable = (parts: readonly Part[]): readonly (readonly string[])[] => [
+  ['acc %', 'before', 'suppressed', 'items'],
+  ...parts.map(({ part, items, dense, suppressed }) => [
+    part,
+    formatAccuracy(dense).join(' '),
+    formatAccuracy(suppressed).join(' '),
+    String(items),
+  ]),
+];
+
 /** One model before and after: a row for each task and metric, with the number of items. The first row is the heading. */
 export function changeTable(setup: Setup, before: Scores, after: Scores): readonly (readonly string[])[] {
   const rows = setup.tasks.flatMap(({ task, items }) =>

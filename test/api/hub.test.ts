@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { compare, drop, evaluate, generate, inspect, makePlan, pack, prune, push } from '../../src/api/index.js';
+import { compare, cut, drop, evaluate, generate, inspect, makePlan, pack, prune, push } from '../../src/api/index.js';
 import { parseManifest } from '../../src/records/index.js';
 import { type FakeHub, startHub } from '../hub/server.js';
 import { LENGTH, makeFolder, makeTiny, readTree, stutter, useOwnCache } from './make.js';
@@ -158,6 +158,16 @@ describe('the others', () => {
     expect(record.source).toMatchObject({ name: NAME, commit });
     await push({ run: path, repo: 'me/shallow' });
     expect(hub.files('me/shallow').get('README.md')!.toString()).toContain('without 1 of its 4 blocks');
+  });
+
+  test('cut, and its upload', async () => {
+    const path = out();
+    const options = { ...common, checkpoint: NAME, parameters: 0.9, multiple: 4, greedyTokens: 0 };
+    const { record } = await cut({ ...options, calibration: 'c4', out: path });
+    await push({ run: path, repo: 'me/narrow' });
+    const card = hub.files('me/narrow').get('README.md')!.toString();
+    expect(card).toContain('with fewer channels of MLPs');
+    expect(card).toContain(record.loads[0]);
   });
 
   test('compare', async () => {

@@ -44,6 +44,18 @@ test('help of a command is that of its --help', async () => {
   for (const { name } of COMMANDS) expect(await printed(['help', name], 90)).toBe(await printed([name, '--help'], 90));
 });
 
+test('an option names none that its command lacks', () => {
+  const wrong = COMMANDS.flatMap(({ name, options }) => {
+    const flags = new Set(options.map((option) => OPTIONS[option].flag));
+    return options.flatMap((option) => {
+      const { flag, text } = OPTIONS[option];
+      const named = [...text.matchAll(/--[a-z][a-z-]*/g)].map(([other]) => other);
+      return named.filter((other) => !flags.has(other as never)).map((other) => `${name} ${flag}: ${other}`);
+    });
+  });
+  expect(wrong).toEqual([]);
+});
+
 test('the lists have every policy, criterion and pattern with its line', async () => {
   const lists = { policies: [...POLICIES.values()], criteria: [...CRITERIA.values()], patterns: PATTERNS };
   for (const [topic, things] of Object.entries(lists)) {

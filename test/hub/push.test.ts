@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ProgressEvent } from '../../src/base/index.js';
 import { checkPush, pushFolder, renderCard } from '../../src/hub/index.js';
-import type { DropRecord, ExpertsRecord } from '../../src/records/index.js';
+import { type CutRecord, type DropRecord, type ExpertsRecord, parsePushedRecord } from '../../src/records/index.js';
 import { makeManifest } from '../report/manifest.js';
 import { makeFolder, settingsOf, useHub, WEIGHTS } from './make.js';
 
@@ -232,6 +232,21 @@ describe('the card', () => {
     });
     expect(repaired).toContain('fitted in closed form into the blocks beside them (2)');
     expect(repaired).toContain('| without 2 blocks | – | 99.000 |\n| repaired | – | 12.500 |');
+    const merged = renderCard({
+      repo: 'me/m',
+      record: {
+        ...record,
+        repair: {
+          ...{ method: 'stream', merge: true, unrepaired: { validation: null, test: 99 } },
+          seams: [{ block: 2, gap: [3], tensors: [] }],
+        },
+      },
+    });
+    expect(merged).toContain(
+      'They were merged with the blocks before them (2): the best heads and channels stay, fitted in closed form, and the blocks behind follow the dense stream; nothing was trained afterwards.',
+    );
+    expect(merged).not.toContain('blocks beside them');
+    expect(merged).toContain('| merged | – | 12.500 |');
   });
 
   test('of a mixture that lost experts', () => {
@@ -262,6 +277,56 @@ describe('the card', () => {
     const other = { block: 1, kept: [0, 1, 2], scores: [1, 1, 1, 0], tokens: [2, 3, 3, 0] };
     const uneven = renderCard({ repo: 'me/m', record: { ...record, blocks: [...record.blocks, other] } });
     expect(uneven).toContain('which Layerwise runs and transformers refuses');
+    expect(frontOf(card)).toContain('library_name: transformers');
+    expect(frontOf(uneven)).toContain('library_name: layerwise');
+  });
+
+  test('of a model that was cut: what loads it, and no way that does not', () => {
+    const free: CutRecord = {
+      format: 'layerwise-cut',
+      version: 1,
+      tool: { version: '0.1.0', device: 'cpu' },
+      command: 'layerwise cut org/base --parameters 0.8',
+      source: { name: 'org/base', commit, family: 'llama', blocks: 2, hashes: {} },
+      seed: 0,
+      texts: { calibration: manifest.texts.test!, validation: null, test: manifest.texts.test },
+      ...{ units: 'mlp', equal: false, multiple: 4, importance: 'obs', repair: 'least-squares', allocation: 'atp' },
+      hyperparameters: { beta: 0.25 },
+      parameters: { before: 100, target: 80, after: 81, step: 2 },
+      widths: {
+        before: [
+          [4, 4, 32],
+          [4, 4, 32],
+        ],
+        after: [
+          [4, 4, 24],
+          [4, 4, 16],
+        ],
+      },
+      errors: [],
+      dense: { validation: null, test: 10 },
+      uniform: { validation: null, test: 14 },
+      cut: { validation: null, test: 12.5 },
+      trials: [],
+      loads: ['as it is: layerwise alone: others do not read layer_widths', 'pack: layerwise'],
+    };
+    expect(parsePushedRecord(JSON.stringify(free), 'layerwise.json')).toEqual(free);
+    const sourceCard = '---\nlibrary_name: transformers\n---\n# Base';
+    const card = renderCard({ repo: 'me/m', record: free, sourceCard });
+    expect(card).toContain(
+      'with fewer channels of MLPs, cut by Layerwise 0.1.0: importance obs, allocation atp, β = 0.25',
+    );
+    expect(card).toContain('81.00 % of the parameters are left');
+    expect(card).toContain('| dense | – | 10.000 |\n| uniform | – | 14.000 |\n| cut | – | 12.500 |');
+    expect(card).toContain('## What loads it\n\n- as it is: layerwise alone: others do not read layer_widths\n- pack');
+    expect(card).toContain(free.command);
+    expect(frontOf(card)).toEqual(
+      expect.arrayContaining(['library_name: layerwise', 'base_model: org/base', '  - structured-pruning']),
+    );
+    const even = { before: free.widths.before, after: [free.widths.after[0]!, free.widths.after[0]!] };
+    const plain = renderCard({ repo: 'me/m', record: { ...free, equal: true, widths: even } });
+    expect(plain).toContain('importance obs, the same from every block, repair least-squares');
+    expect(frontOf(plain)).toContain('library_name: transformers');
   });
 
   test('of a model with more blocks', () => {

@@ -8,7 +8,14 @@ import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { parseQueue, parseShares, parseTasks } from '../option-values.js';
-import { HAND_OUT_OPTIONS, type OptionName, TASK_OPTIONS, type Values } from '../options.js';
+import {
+  HAND_OUT_OPTIONS,
+  type OptionName,
+  RUN_OPTIONS,
+  TASK_OPTIONS,
+  type Values,
+  WINDOW_OPTIONS,
+} from '../options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 
 const OPTION_NAMES = [
@@ -25,17 +32,10 @@ const OPTION_NAMES = [
   'targetShares',
   'sensitivities',
   ...TASK_OPTIONS,
-  'calibrationSamples',
-  'calibrationOrder',
-  'sequenceLength',
-  'windowStart',
+  ...WINDOW_OPTIONS,
   'maxTrials',
   'greedyTokens',
-  'seed',
-  'device',
-  'threads',
-  'out',
-  'resume',
+  ...RUN_OPTIONS,
   'dryRun',
   ...HAND_OUT_OPTIONS,
 ] as const satisfies readonly OptionName[];

@@ -1,17 +1,12 @@
 import { join } from 'node:path';
 import { cut } from '../../api/index.js';
-import {
-  describeGains,
-  describeValues,
-  formatCount,
-  formatPercent,
-  formatPerplexity,
-  warnOfGains,
-} from '../../words/index.js';
+import { describeGains, describeValues, formatCount, formatPercent, warnOfGains } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
-import { formatSeconds, formatTable } from '../format.js';
+import { formatSeconds } from '../format.js';
 import { parseNumbers, parseShares } from '../option-values.js';
+import { RUN_OPTIONS, WINDOW_OPTIONS } from '../options.js';
+import { perplexityTable } from '../perplexity.js';
 
 export const cutCommand = defineCommand({
   name: 'cut',
@@ -32,18 +27,11 @@ export const cutCommand = defineCommand({
     'calibration',
     'validation',
     'test',
-    'calibrationSamples',
-    'calibrationOrder',
-    'sequenceLength',
-    'windowStart',
+    ...WINDOW_OPTIONS,
     'maxTrials',
     'judge',
     'greedyTokens',
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
+    ...RUN_OPTIONS,
   ],
   required: ['parameters', 'calibration', 'out'],
   details:
@@ -111,26 +99,10 @@ export const cutCommand = defineCommand({
       seconds,
       out,
     };
-    const row = (label: string, { validation, test }: typeof dense): string[] => [
-      label,
-      formatPerplexity(validation),
-      formatPerplexity(test),
-    ];
     const ofHow = describeValues(record.hyperparameters);
     const label = record.equal ? 'cut' : `cut, ${record.allocation}${ofHow === '' ? '' : `, ${ofHow}`}`;
-    const evaluated = dense.validation !== null || dense.test !== null;
     const text = [
-      ...(evaluated
-        ? [
-            formatTable([
-              ['perplexity', 'validation', 'test'],
-              row('dense', dense),
-              ...(uniform ? [row('uniform', uniform)] : []),
-              row(label, scores),
-            ]),
-            '',
-          ]
-        : []),
+      ...perplexityTable([['dense', dense], ...(uniform ? [['uniform', uniform] as const] : []), [label, scores]]),
       ...fidelityTable([[label, fidelity]]),
       ...(gains ? [describeGains(gains)] : []),
       ...(gains?.parted ? [warnOfGains(gains)] : []),

@@ -1,9 +1,12 @@
+import { join } from 'node:path';
 import { drop } from '../../api/index.js';
-import { formatPercent, formatPerplexity } from '../../words/index.js';
+import { formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { parseShares } from '../option-values.js';
+import { RUN_OPTIONS, WINDOW_OPTIONS } from '../options.js';
+import { perplexityTable } from '../perplexity.js';
 
 /** The meaning of a score, by method. */
 const SCORES: Readonly<Record<string, string>> = {
@@ -21,21 +24,14 @@ export const dropCommand = defineCommand({
     'blocks',
     'method',
     'repair',
-    'targetShares',
+    'dropShares',
     'merge',
     'calibration',
     'validation',
     'test',
-    'calibrationSamples',
-    'calibrationOrder',
-    'sequenceLength',
-    'windowStart',
+    ...WINDOW_OPTIONS,
     'greedyTokens',
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
+    ...RUN_OPTIONS,
   ],
   required: ['blocks', 'method', 'out'],
   details:
@@ -62,8 +58,8 @@ export const dropCommand = defineCommand({
         'layerwise drop ./my-model --blocks 8 --method shortgpt --merge --repair stream --calibration calibration.txt --out my-model-less-8',
     },
   ],
-  run: async (checkpoint, { blocks, method, out, targetShares, ...options }, onProgress) => {
-    const shares = parseShares(targetShares);
+  run: async (checkpoint, { blocks, method, out, dropShares, ...options }, onProgress) => {
+    const shares = parseShares(dropShares);
     const result = await drop({
       checkpoint,
       blocks: blocks!,
@@ -88,12 +84,6 @@ export const dropCommand = defineCommand({
       seconds,
       out: result.out,
     };
-    const row = (label: string, { validation, test }: typeof dense): string[] => [
-      label,
-      formatPerplexity(validation),
-      formatPerplexity(test),
-    ];
-    const evaluated = dense.validation !== null || dense.test !== null;
     const judged = scores.map((score, block) => [
       `block ${block}`,
       score === null ? '–' : score.toPrecision(5),
@@ -102,17 +92,11 @@ export const dropCommand = defineCommand({
     const text = [
       formatTable([['', SCORES[record.method] ?? ''], ...judged]),
       '',
-      ...(evaluated
-        ? [
-            formatTable([
-              ['perplexity', 'validation', 'test'],
-              row('dense', dense),
-              row(record.method, repair?.unrepaired ?? dropped),
-              ...(repair ? [row(repair.merge ? 'merged' : 'repaired', dropped)] : []),
-            ]),
-            '',
-          ]
-        : []),
+      ...perplexityTable([
+        ['dense', dense],
+        [record.method, repair?.unrepaired ?? dropped],
+        ...(repair ? [[repair.merge ? 'merged' : 'repaired', dropped] as const] : []),
+      ]),
       ...fidelityTable([[record.method, record.fidelity]]),
       ...(repair
         ? [
@@ -121,6 +105,7 @@ export const dropCommand = defineCommand({
         : []),
       `${record.blocks.after} of ${record.blocks.before} blocks and ${formatPercent(parameters.after / parameters.before)} of the parameters are left; ${formatSeconds(seconds)}.`,
       `checkpoint  ${result.out}`,
+      `report      ${join(result.out, 'report.html')}`,
     ].join('\n');
     return { json, text };
   },

@@ -1,8 +1,11 @@
+import { join } from 'node:path';
 import { experts } from '../../api/index.js';
 import { formatPercent, formatPerplexity } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
+import { RUN_OPTIONS, WINDOW_OPTIONS } from '../options.js';
+import { perplexityTable } from '../perplexity.js';
 
 /** So many of the experts that go are named in a row of the table. */
 const NAMED = 12;
@@ -22,16 +25,9 @@ export const expertsCommand = defineCommand({
     'calibration',
     'validation',
     'test',
-    'calibrationSamples',
-    'calibrationOrder',
-    'sequenceLength',
-    'windowStart',
+    ...WINDOW_OPTIONS,
     'greedyTokens',
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
+    ...RUN_OPTIONS,
   ],
   required: ['keep', 'calibration', 'out'],
   details:
@@ -76,12 +72,6 @@ export const expertsCommand = defineCommand({
       ...fidelityJson(record.fidelity),
       ...{ seconds, out: result.out },
     };
-    const row = (label: string, { validation, test }: typeof dense): string[] => [
-      label,
-      formatPerplexity(validation),
-      formatPerplexity(test),
-    ];
-    const evaluated = dense.validation !== null || dense.test !== null;
     const uneven = new Set(blocks.map(({ kept }) => kept.length)).size > 1;
     const text = [
       formatTable([
@@ -107,15 +97,17 @@ export const expertsCommand = defineCommand({
             '',
           ]
         : []),
-      ...(evaluated
-        ? [formatTable([['perplexity', 'validation', 'test'], row('dense', dense), row(method, pruned)]), '']
-        : []),
+      ...perplexityTable([
+        ['dense', dense],
+        [method, pruned],
+      ]),
       ...fidelityTable([[method, record.fidelity]]),
       `${record.experts.after} of ${record.experts.before} experts and ${formatPercent(parameters.after / parameters.before)} of the parameters are left; ${formatSeconds(seconds)}.`,
       uneven
         ? 'Blocks have different numbers of experts (layer_experts in config.json): Layerwise and its .lw files run this, transformers does not.'
         : 'It loads wherever the source does.',
       `checkpoint  ${result.out}`,
+      `report      ${join(result.out, 'report.html')}`,
     ].join('\n');
     return { json, text };
   },

@@ -5,7 +5,7 @@ import { frontierTable, nameFronts } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { parseShares } from '../option-values.js';
-import type { OptionName } from '../options.js';
+import { type OptionName, WINDOW_OPTIONS } from '../options.js';
 
 const OPTION_NAMES = [
   'contenders',
@@ -13,10 +13,7 @@ const OPTION_NAMES = [
   'calibration',
   'validation',
   'targetShares',
-  'calibrationSamples',
-  'calibrationOrder',
-  'sequenceLength',
-  'windowStart',
+  ...WINDOW_OPTIONS,
   'maxTrials',
   'greedyTokens',
   'tokens',

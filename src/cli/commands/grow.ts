@@ -1,8 +1,10 @@
 import { grow } from '../../api/index.js';
-import { formatPercent, formatPerplexity } from '../../words/index.js';
+import { formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
+import { RUN_OPTIONS } from '../options.js';
+import { perplexityTable } from '../perplexity.js';
 
 export const growCommand = defineCommand({
   name: 'grow',
@@ -17,11 +19,7 @@ export const growCommand = defineCommand({
     'sequenceLength',
     'windowStart',
     'greedyTokens',
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
+    ...RUN_OPTIONS,
   ],
   required: ['newBlocks', 'growMethod', 'out'],
   details:
@@ -47,12 +45,6 @@ export const growCommand = defineCommand({
       ...fidelityJson(record.fidelity),
       ...{ seconds, out: result.out },
     };
-    const row = (label: string, { validation, test }: typeof dense): string[] => [
-      label,
-      formatPerplexity(validation),
-      formatPerplexity(test),
-    ];
-    const evaluated = dense.validation !== null || dense.test !== null;
     const errors = (heldOut ?? []).map(({ name, lesa, average, copy, norm }) => [
       name,
       ...[lesa, average, copy, norm].map((value) => value.toFixed(3)),
@@ -67,9 +59,10 @@ export const growCommand = defineCommand({
             '',
           ]
         : []),
-      ...(evaluated
-        ? [formatTable([['perplexity', 'validation', 'test'], row('dense', dense), row(method, deeper)]), '']
-        : []),
+      ...perplexityTable([
+        ['dense', dense],
+        [method, deeper],
+      ]),
       ...fidelityTable([[method, record.fidelity]]),
       `${blocks.after} blocks instead of ${blocks.before}, and ${formatPercent(parameters.after / parameters.before)} of the parameters; ${formatSeconds(seconds)}.`,
       `checkpoint  ${result.out}`,

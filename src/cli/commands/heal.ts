@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { type HealResult, heal } from '../../api/index.js';
-import { formatPercent, formatPerplexity } from '../../words/index.js';
+import { formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
-import { formatSeconds, formatTable } from '../format.js';
+import { formatSeconds } from '../format.js';
+import { RUN_OPTIONS } from '../options.js';
+import { perplexityTable } from '../perplexity.js';
 
 export const healCommand = defineCommand({
   name: 'heal',
@@ -24,11 +26,7 @@ export const healCommand = defineCommand({
     'sequenceLength',
     'windowStart',
     'greedyTokens',
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
+    ...RUN_OPTIONS,
   ],
   required: ['healDense', 'healText', 'healValidation', 'out'],
   details:
@@ -75,15 +73,10 @@ function toJson({ record, out, seconds }: HealResult): unknown {
 
 function toText({ record, out, seconds }: HealResult): string {
   const { scores, zeros, adapter } = record;
-  const rows = NAMES.map((name) => {
-    const { validation, test } = scores[name].perplexity;
-    return [name, formatPerplexity(validation), formatPerplexity(test)];
-  });
   const compared = (text: 'validation' | 'test'): string[] =>
     fidelityTable(NAMES.map((name) => [name, scores[name].fidelity?.[text] ?? undefined] as const));
   return [
-    formatTable([['perplexity', 'validation', 'test'], ...rows]),
-    '',
+    ...perplexityTable(NAMES.map((name) => [name, scores[name].perplexity] as const)),
     ...compared('validation'),
     ...compared('test'),
     `${formatPercent(zeros.after / zeros.weights)} of the prunable weights are zero, ${formatPercent(zeros.before / zeros.weights)} were; ${formatSeconds(seconds)}.`,

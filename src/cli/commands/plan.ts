@@ -6,6 +6,7 @@ import { formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatBar, formatTable } from '../format.js';
 import { parseNumbers, parseShares } from '../option-values.js';
+import { WINDOW_OPTIONS } from '../options.js';
 
 export const planCommand = defineCommand({
   name: 'plan',
@@ -30,10 +31,7 @@ export const planCommand = defineCommand({
     'exportTo',
     'calibration',
     'validation',
-    'calibrationSamples',
-    'calibrationOrder',
-    'sequenceLength',
-    'windowStart',
+    ...WINDOW_OPTIONS,
     'maxTrials',
     'judge',
     'seed',

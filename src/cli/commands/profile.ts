@@ -4,6 +4,7 @@ import { describeStart, formatPercent } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { parseMeasures } from '../option-values.js';
+import { WINDOW_OPTIONS } from '../options.js';
 
 export const profileCommand = defineCommand({
   name: 'profile',
@@ -15,10 +16,7 @@ export const profileCommand = defineCommand({
     'gradient',
     'treatments',
     'errors',
-    'calibrationSamples',
-    'calibrationOrder',
-    'sequenceLength',
-    'windowStart',
+    ...WINDOW_OPTIONS,
     'seed',
     'device',
     'threads',

@@ -3,8 +3,11 @@ import { defineCommand } from '../command.js';
 
 export const pushCommand = defineCommand({
   name: 'push',
-  summary: 'Upload what prune, drop or grow wrote to the Hub, with a model card',
-  argument: { name: 'run', text: 'directory that layerwise prune or layerwise drop wrote' },
+  summary: 'Upload the checkpoint that a command wrote to the Hub, with a model card',
+  argument: {
+    name: 'run',
+    text: 'directory that layerwise prune, quantise, cut, drop, experts, grow or unlearn wrote',
+  },
   options: ['to', 'private'],
   required: ['to'],
   details:

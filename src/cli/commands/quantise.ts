@@ -8,7 +8,7 @@ import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { parseNumber, parseShares, parseTasks } from '../option-values.js';
-import { type OptionName, TASK_OPTIONS, type Values } from '../options.js';
+import { type OptionName, RUN_OPTIONS, TASK_OPTIONS, type Values, WINDOW_OPTIONS } from '../options.js';
 import { QVLM } from '../quantise-options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 
@@ -37,16 +37,9 @@ const OPTION_NAMES = [
   'validation',
   'test',
   ...TASK_OPTIONS,
-  'calibrationSamples',
-  'calibrationOrder',
-  'sequenceLength',
-  'windowStart',
+  ...WINDOW_OPTIONS,
   'greedyTokens',
-  'seed',
-  'device',
-  'threads',
-  'out',
-  'resume',
+  ...RUN_OPTIONS,
 ] as const satisfies readonly OptionName[];
 
 export const quantiseCommand = defineCommand({

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { type UnlearnResult, unlearn } from '../../api/index.js';
 import { knownParts } from '../../records/index.js';
-import { changeTable, formatAccuracy, formatNats, formatPercent } from '../../words/index.js';
+import { changeTable, formatNats, formatPercent, partsTable } from '../../words/index.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { parseTasks } from '../option-values.js';
-import { TASK_OPTIONS } from '../options.js';
+import { RUN_OPTIONS, TASK_OPTIONS } from '../options.js';
 import { describeCuts } from '../tasks.js';
 
 export const unlearnCommand = defineCommand({
@@ -28,11 +28,7 @@ export const unlearnCommand = defineCommand({
     'sequenceLength',
     'windowStart',
     ...TASK_OPTIONS,
-    'seed',
-    'device',
-    'threads',
-    'out',
-    'resume',
+    ...RUN_OPTIONS,
   ],
   required: ['forget', 'retain', 'out'],
   details:
@@ -138,15 +134,9 @@ function toText({ record, out, seconds }: UnlearnResult): string {
 function describeParts({ parts }: NonNullable<UnlearnResult['record']['tasks']>): string[] {
   if (parts.length === 0) return [];
   const known = knownParts(parts);
-  const rows = known.map(({ part, items, dense, suppressed }) => [
-    part,
-    formatAccuracy(dense).join(' '),
-    formatAccuracy(suppressed).join(' '),
-    String(items),
-  ]);
   return [
     '',
     `${known.length} of ${parts.length} subjects were above chance before.`,
-    ...(rows.length > 0 ? [formatTable([['acc %', 'before', 'suppressed', 'items'], ...rows])] : []),
+    ...(known.length > 0 ? [formatTable(partsTable(known))] : []),
   ];
 }

@@ -17,7 +17,7 @@ export function fidelitySection(manifest: Manifest): Html {
   return distanceSection(models, fidelity, edited, manifest);
 }
 
-/** The same for any models; \`fidelity\` is that of the one called \`edited\`. */
+/** The same for any models; `fidelity` is that of the one called `edited`. */
 export function distanceSection(
   models: readonly ComparedModel[],
   fidelity: Fidelity,
