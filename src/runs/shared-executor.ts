@@ -64,7 +64,7 @@ export async function openSharedRun(own: Own, shared: SharedRun, input: SharedIn
   const { store, workspace, threads, onProgress } = input;
   const model = await fetchModel(shared, input);
   requireTextModel(model);
-  const modelDigest = digestOf(await hashCheckpoint(model.checkpoint));
+  const modelDigest = digestOf(await hashCheckpoint(model.checkpoint, shared.checkpoint.files));
   const texts = {
     calibration: await fetchText(store, shared.texts.calibration, model),
     validation: await fetchText(store, shared.texts.validation, model),
