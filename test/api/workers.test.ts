@@ -2,16 +2,19 @@
 // loses its memory, with a coordinator that is killed and continues. And what a worker refuses.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compare, prune, work } from '../../src/api/index.js';
 import { digestOf, ResourceError, sha256, silent } from '../../src/base/index.js';
+import { hashCheckpoint } from '../../src/checkpoint/index.js';
+import { openModel } from '../../src/model/index.js';
 import { type Handled, type Lease, openStore, type Store, startQueueWorker } from '../../src/queue/index.js';
 import { parseWorkersRecord } from '../../src/records/index.js';
-import { createWorker, measureNumerics } from '../../src/runs/index.js';
+import { createWorker, measureNumerics, prepareTexts } from '../../src/runs/index.js';
+import { shareRun } from '../../src/runs/share-run.js';
 import { REDIS, type Server, startRedis } from '../queue/servers.js';
 import { limit } from '../scale.js';
 import { startRun } from './child.js';
@@ -39,6 +42,18 @@ const asked = (out: string) => ({
 async function bytesOf(out: string): Promise<Record<string, string>> {
   const { 'workers.json': _, 'report.html': __, ...rest } = await readTree(join(folder, out));
   return rest;
+}
+
+/** Shares a run as the process that plans does. */
+async function share(store: Store, dir: string): Promise<string> {
+  const model = await openModel(dir);
+  const settings = {
+    ...{ ...texts, test: undefined, calibrationSamples: 12, calibrationOrder: 'sequential', sequenceLength: LENGTH },
+    ...{ windowStart: undefined, seed: 0, onProgress: silent },
+  } as const;
+  const hashes = await hashCheckpoint(model.checkpoint);
+  const common = { hessian: 'output', statistics: true, onProgress: silent } as const;
+  return await shareRun(store, { model, hashes, texts: await prepareTexts(settings, model), ...common });
 }
 
 describe.skipIf(!REDIS)('over a queue', () => {
@@ -193,6 +208,9 @@ describe.skipIf(!REDIS)('over a queue', () => {
   });
 });
 
+/** Each thread of an engine has one, and keeps the process alive by it. */
+const portsOpen = (): number => process.getActiveResourcesInfo().filter((one) => one === 'MessagePort').length;
+
 describe('a worker', () => {
   const lease = { id: 'a', attempt: 1, lost: new AbortController().signal, report: () => {} };
   const request = {
@@ -280,6 +298,38 @@ describe('a worker', () => {
     const handled = await (await workerOn(store)).handle(letterOf(run), lease);
     expect(handled).toMatchObject({ kind: 'failed', again: true });
     expect(JSON.parse((handled as { readonly reason: string }).reason)).toMatchObject({ code: 'E_RESOURCE_DISK_FULL' });
+  });
+
+  test.each([
+    ['reads what its run is', 'runs/'],
+    ['fetches the checkpoint', 'fetching the checkpoint'],
+    ['takes the dense pass', 'dense'],
+  ])('that is closed while it %s gives the letter back, and leaves nothing', async (_, when) => {
+    const kept = await openStore(join(folder, 'closed'));
+    const run = await share(kept, checkpoint);
+    const scratch = await mkdtemp(join(folder, 'scratch-closed-'));
+    const numerics = await measureNumerics();
+    let closing: Promise<void> | undefined;
+    const happens = (what: string): void => {
+      if (what.startsWith(when)) closing ??= worker.close();
+    };
+    const store: Store = {
+      ...kept,
+      get: (key) => {
+        happens(key);
+        return kept.get(key);
+      },
+    };
+    const worker = createWorker({
+      ...{ store, name: 'w', numerics, threads: 1, scratch },
+      onProgress: (event) => event.kind === 'stage' && happens(event.stage),
+    });
+    const before = portsOpen();
+    expect(await worker.handle(letterOf(run), lease)).toEqual({ kind: 'returned' });
+    expect(closing).toBeDefined();
+    await closing;
+    expect(await readdir(scratch)).toEqual([]);
+    expect(portsOpen()).toBe(before);
   });
 
   test('does nothing that is on record', async () => {
