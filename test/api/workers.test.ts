@@ -8,13 +8,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compare, prune, work } from '../../src/api/index.js';
-import { digestOf, ResourceError, sha256, silent } from '../../src/base/index.js';
+import { digestOf, ResourceError, sha256, silent, withResources } from '../../src/base/index.js';
 import { hashCheckpoint } from '../../src/checkpoint/index.js';
 import { openModel } from '../../src/model/index.js';
 import { type Handled, type Lease, openStore, type Store, startQueueWorker } from '../../src/queue/index.js';
 import { parseWorkersRecord } from '../../src/records/index.js';
 import { createWorker, measureNumerics, prepareTexts } from '../../src/runs/index.js';
 import { shareRun } from '../../src/runs/share-run.js';
+import { openSharedRun, readSharedRun } from '../../src/runs/shared-executor.js';
+import { openWorkspace } from '../../src/runs/workspace.js';
 import { REDIS, type Server, startRedis } from '../queue/servers.js';
 import { limit } from '../scale.js';
 import { startRun } from './child.js';
@@ -55,6 +57,25 @@ async function share(store: Store, dir: string): Promise<string> {
   const common = { hessian: 'output', statistics: true, onProgress: silent } as const;
   return await shareRun(store, { model, hashes, texts: await prepareTexts(settings, model), ...common });
 }
+
+test('what is shared of a checkpoint opens it, and is the same whatever else lies in its folder', async () => {
+  const place = join(folder, 'beside-store');
+  const store = await openStore(place);
+  const dir = await makeTiny(join(folder, 'beside'), { shards: 2 });
+  const run = await share(store, dir);
+  await writeFile(join(dir, 'note.txt'), 'A note.');
+  expect(await share(store, dir)).toBe(run);
+  const shared = await readSharedRun(store, run, await measureNumerics());
+  expect(Object.keys(shared.checkpoint.files)).toEqual([
+    ...['config.json', 'model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'],
+    ...['model.safetensors.index.json', 'tokenizer.json'],
+  ]);
+  await withResources(async (own) => {
+    const workspace = await own(openWorkspace(join(folder, 'beside-open'), {}));
+    const left = new AbortController().signal;
+    await openSharedRun(own, shared, { store, workspace, threads: 1, left, onProgress: silent });
+  });
+});
 
 describe.skipIf(!REDIS)('over a queue', () => {
   let server: Server;
