@@ -12,8 +12,11 @@ import { openStore, type Store } from '../../src/queue/index.js';
 
 const bytesOf = (text: string): Uint8Array => Buffer.from(text);
 
-/** Objects by their paths; `If-None-Match: *` refuses to write over one. `full` answers as a service without space does. */
-function standIn(objects: Map<string, Buffer>, state: { full: boolean }): Server {
+/**
+ * Objects by their paths; `If-None-Match: *` refuses to write over one. `full` answers as a service without space does; `broken`
+ * closes the connection in the middle of an object.
+ */
+function standIn(objects: Map<string, Buffer>, state: { full: boolean; broken: boolean }): Server {
   return createServer((request, response) => {
     const path = decodeURIComponent(request.url!.replace(/\?.*/, ''));
     const parts: Buffer[] = [];
@@ -26,6 +29,11 @@ function standIn(objects: Map<string, Buffer>, state: { full: boolean }): Server
       const error = (status: number, code: string): void =>
         answer(status, `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${code}</Message></Error>`);
       const found = objects.get(path);
+      if (state.broken && found && request.method === 'GET') {
+        response.writeHead(200, { 'content-length': found.length });
+        response.write(found.subarray(0, found.length / 2), () => response.destroy());
+        return;
+      }
       if (request.method !== 'PUT') return found ? answer(200, found) : error(404, 'NoSuchKey');
       if (state.full) return error(507, 'InsufficientStorage');
       if (found && request.headers['if-none-match'] === '*') return error(412, 'PreconditionFailed');
@@ -50,7 +58,7 @@ function unchunk(body: Buffer, encoding: string | undefined): Buffer {
 
 let folder: string;
 const objects = new Map<string, Buffer>();
-const state = { full: false };
+const state = { full: false, broken: false };
 const server = standIn(objects, state);
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'layerwise-store-'));
@@ -120,6 +128,22 @@ test('a service without space is an error that names it, and nothing is there', 
     state.full = false;
   }
   expect(await store.get('outcomes/a')).toBeUndefined();
+  await store.close();
+});
+
+test('a connection that breaks in the middle of an object is the store’s error, and a file that is there is the file’s', async () => {
+  const store = await openStore('s3://bucket/broken');
+  const path = join(folder, 'broken');
+  await store.putOnce('files/a', bytesOf('x'.repeat(300_000)));
+  state.broken = true;
+  try {
+    const named = { code: 'E_REMOTE_STORE', message: expect.stringContaining('s3://bucket/broken/files/a') };
+    await expect(store.get('files/a')).rejects.toMatchObject(named);
+    await expect(store.fetchFile('files/a', path)).rejects.toMatchObject(named);
+  } finally {
+    state.broken = false;
+  }
+  await expect(store.fetchFile('files/a', path)).rejects.toMatchObject({ code: 'E_RESOURCE_FILE', facts: { path } });
   await store.close();
 });
 
