@@ -25,7 +25,7 @@ const MOST_STALLED = 100;
 const MOST_BYTES = 8 << 20;
 const HOUR = 3600;
 
-type Take = (job: Job, token?: string, signal?: AbortSignal) => Promise<void>;
+type Take = (job: Job, token?: string) => Promise<void>;
 
 /** One server. Its connection, where BullMQ does not own it, is closed after what uses it. */
 type Server = {
@@ -114,9 +114,10 @@ export async function startQueueWorker(
 ): Promise<QueueWorker> {
   const server = await openServer(url);
   const { UnrecoverableError, WaitingError } = server.bullmq;
-  const take = async (job: Job, token: string | undefined, signal: AbortSignal | undefined): Promise<void> => {
+  const take: Take = async (job, token) => {
     const letter: Lease = {
-      ...{ id: String(job.id), attempt: job.attemptsStarted, lost: signal ?? new AbortController().signal },
+      id: String(job.id),
+      attempt: job.attemptsStarted,
       // Who waits can do without.
       report: (progress) => void job.updateProgress(progress).catch(() => {}),
     };
@@ -142,10 +143,6 @@ export async function startQueueWorker(
     const text = messageWithout(error, url);
     if (text !== said) onProgress({ kind: 'note', text: `${nameUrl(url)}: ${text}` });
     said = text;
-  });
-  // Of itself a lost lock does not abort the signal.
-  worker.on('lockRenewalFailed', (ids) => {
-    for (const id of ids) worker.cancelJob(id);
   });
   await answered(worker, url, async () => {
     await worker.close(true);

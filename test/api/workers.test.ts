@@ -233,7 +233,7 @@ describe.skipIf(!REDIS)('over a queue', () => {
 const portsOpen = (): number => process.getActiveResourcesInfo().filter((one) => one === 'MessagePort').length;
 
 describe('a worker', () => {
-  const lease = { id: 'a', attempt: 1, lost: new AbortController().signal, report: () => {} };
+  const lease = { id: 'a', attempt: 1, report: () => {} };
   const request = {
     ...{ model: sha256('m'), operator: 'magnitude', seed: 0, fidelity: 'exact', loss: 'likelihood' },
     plan: { format: 'layerwise-plan', version: 2, units: { 'blocks.0': { zeros: { rate: 0.5 } } } },
