@@ -1,7 +1,7 @@
 // Both stores keep what was written first, whole: with many writers at once, and on a disk that is full. S3 is a stand-in on this
 // machine that knows what the store uses of its protocol, and the official client talks to it.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,6 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openStore, type Store } from '../../src/queue/index.js';
+
+/** As built. */
+const QUEUE = new URL('../../dist/queue/index.js', import.meta.url).href;
 
 const bytesOf = (text: string): Uint8Array => Buffer.from(text);
 
@@ -165,6 +168,24 @@ test('a full disk is an error that says so; nothing half is left, and there is r
   } finally {
     execFileSync('umount', [disk]);
   }
+});
+
+test('a process that ends while it writes into a directory leaves nothing half there', () => {
+  const place = join(folder, 'ended');
+  const script = `
+    import { readdirSync } from 'node:fs';
+    import { openStore } from ${JSON.stringify(QUEUE)};
+    const [place] = process.argv.slice(1);
+    const store = await openStore(place);
+    store.putOnce('outcomes/a', new Uint8Array(64 << 20)).then(() => process.exit(1));
+    const look = () => {
+      const half = readdirSync(place, { recursive: true }).some((name) => name.endsWith('.tmp'));
+      half ? process.exit(130) : setImmediate(look);
+    };
+    look();`;
+  const { status } = spawnSync(process.execPath, ['--input-type=module', '-e', script, place]);
+  expect(status).toBe(130);
+  expect(readdirSync(join(place, 'outcomes'))).toEqual([]);
 });
 
 test.each(['s3://', 's3://Bucket/x', 's3://bucket/../x'])('refuses %s', async (place) => {
