@@ -7,11 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions, Job, Queue, Worker, WorkerOptions } from 'bullmq';
 import { InternalError, type OnProgress, RemoteError } from '../base/index.js';
 import { loadPeer } from './peer.js';
-import { messageWithout, nameUrl, parseUrl } from './secrets.js';
+import { messageWithout, nameUrl, POSTGRES, parseUrl } from './secrets.js';
 import type { Handle, Lease, LetterState, QueueCounts, QueueWorker, WorkQueue } from './work-queue.js';
-
-const REDIS = ['redis:', 'rediss:'];
-const POSTGRES = ['postgres:', 'postgresql:'];
 
 /** Of both servers: BullMQ puts it into the names of its keys, or into a column. */
 const NAME = 'layerwise';
@@ -37,7 +34,7 @@ type Server = {
 
 /** Checks a queue's URL without a connection. @throws OptionError E_OPTION_QUEUE */
 export function checkQueueUrl(url: string): void {
-  parseUrl(url, [...REDIS, ...POSTGRES]);
+  parseUrl(url);
 }
 
 /**
@@ -183,7 +180,7 @@ async function answered(client: Queue | Worker, url: string, close: () => Promis
 }
 
 async function openServer(url: string): Promise<Server> {
-  const { protocol } = parseUrl(url, [...REDIS, ...POSTGRES]);
+  const { protocol } = parseUrl(url);
   const bullmq = await loadPeer('bullmq', () => import('bullmq'));
   if (POSTGRES.includes(protocol)) {
     await loadPeer('pg', () => import('pg'));
