@@ -34,13 +34,13 @@ export async function openDirectoryStore(path: string): Promise<Store> {
     try {
       await mkdir(dir, { recursive: true });
       if (await isThere(file)) return 'there';
-      return await withTemporary(join(dir, `${randomBytes(8).toString('hex')}.tmp`), async (temporary) => {
+      await withTemporary(join(dir, `${randomBytes(8).toString('hex')}.tmp`), async (temporary) => {
         await fill(temporary);
         await link(temporary, file);
         await rm(temporary, { force: true }).catch(() => {});
         await syncDirectory(dir);
-        return 'put';
       });
+      return 'put';
     } catch (error) {
       if (errnoOf(error) === 'EEXIST') return 'there';
       if (['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(errnoOf(error) ?? '')) throw noLinks(root, error);

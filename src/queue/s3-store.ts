@@ -47,11 +47,7 @@ export async function openS3Store(place: string): Promise<Store> {
       throw fail(error, key);
     }
   };
-  const write = async (
-    key: string,
-    ContentLength: number,
-    Body: Uint8Array | Readable,
-  ): Promise<'put' | 'there'> => {
+  const write = async (key: string, ContentLength: number, Body: Uint8Array | Readable): Promise<'put' | 'there'> => {
     try {
       await client.send(new PutObjectCommand({ ...at(key), Body, ContentLength, IfNoneMatch: '*' }));
       return 'put';

@@ -50,8 +50,9 @@ async function bytesOf(out: string): Promise<Record<string, string>> {
 async function share(store: Store, dir: string): Promise<string> {
   const model = await openModel(dir);
   const settings = {
-    ...{ ...texts, test: undefined, calibrationSamples: 12, calibrationOrder: 'sequential', sequenceLength: LENGTH },
-    ...{ windowStart: undefined, seed: 0, onProgress: silent },
+    ...texts,
+    ...{ test: undefined, windowStart: undefined, calibrationSamples: 12, sequenceLength: LENGTH },
+    ...{ calibrationOrder: 'sequential' as const, seed: 0, onProgress: silent },
   } as const;
   const hashes = await hashCheckpoint(model.checkpoint);
   const common = { hessian: 'output', statistics: true, onProgress: silent } as const;
