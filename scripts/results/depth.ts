@@ -9,14 +9,15 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { silent, withResources } from '#src/base';
 import { createOrtEngine } from '#src/engine';
+import { summarise } from '#src/evaluate';
 import { openModel } from '#src/model';
 import { memoryShelf, type RepairWay, repairSeams, scoreKept } from '#src/pipeline';
 import { seamsOf } from '#src/plan';
 import { pairedInterval } from '#src/records';
 import { prepareText } from '#src/runs';
 import { removeGreedily } from '#src/search';
-import { embedSamples } from '#src/stream';
-import { loadTokenizer } from '#src/text';
+import { embedSamples, scoringOf } from '#src/stream';
+import { loadTokenizer, type Windows } from '#src/text';
 import { markdown } from './lines.js';
 
 const { values, positionals } = parseArgs({
@@ -61,18 +62,19 @@ await withResources(async (own) => {
   const textOf = async (role: 'calibration' | 'validation' | 'test', path: string, count?: number) => {
     const windowing = { length: Number(values.length), start: undefined, seed: 0, onProgress: silent };
     const common = { path, role, ...windowing };
-    const order = role === 'calibration' ? 'random' : 'sequential';
     const { content } = await prepareText(
       model,
       tokenizer,
-      count === undefined ? { ...common, order: 'all' } : { ...common, order, count },
+      count === undefined ? { ...common, order: 'all' } : { ...common, order: 'random', count },
     );
-    return await embedSamples(own, engine, model, content);
+    return content;
   };
+  const embed = (content: Windows) => embedSamples(own, engine, model, content);
+  const held = await textOf('validation', validation);
   const text = {
-    calibration: await textOf('calibration', calibration, Number(values.samples)),
-    choose: await textOf('validation', validation, Number(values.choose)),
-    validation: await textOf('validation', validation),
+    calibration: await embed(await textOf('calibration', calibration, Number(values.samples))),
+    choose: await embed({ ...held, windows: held.windows.slice(0, Number(values.choose)) }),
+    validation: await embed(held),
   };
   const L = model.config.blocks;
   const lossOf = async (removed: readonly number[], way: RepairWay | undefined, on: typeof text.choose) => {
@@ -82,7 +84,7 @@ await withResources(async (own) => {
     if (way) await repairSeams({ ...options, way });
     return await scoreKept(engine, model, gone, on, shelf);
   };
-  const perplexity = (nll: readonly number[]): number => Math.exp(nll.reduce((a, b) => a + b) / nll.length);
+  const perplexity = (nll: readonly number[]): number => summarise(nll, scoringOf(held)).perplexity;
 
   const choices = new Map(
     values.removed.split(';').flatMap((one) => {
@@ -125,7 +127,7 @@ await withResources(async (own) => {
     `Validation perplexity, dense ${dense.toFixed(2)}; the share of the excess that is left\n\n${markdown(rows)}\n`,
   );
 
-  const onTest = await textOf('test', test);
+  const onTest = await embed(await textOf('test', test));
   const [least] = [...plain].sort(([, a], [, b]) => a - b)[0]!;
   const lines: readonly (readonly [string, readonly number[], string])[] = [
     ['dense', [], 'as it is'],

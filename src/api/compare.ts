@@ -24,14 +24,12 @@ import {
   checkOutside,
   checkSpace,
   choosePlan,
-  createLocalExecutor,
   createRequests,
   describeCandidate,
   describeModel,
   factsOf,
   fidelityOf,
   gainsOf,
-  handOut,
   type LocalExecutor,
   measureAt,
   measureOnce,
@@ -39,17 +37,16 @@ import {
   normaliseGradient,
   normalisePrune,
   openEngine,
-  openPost,
   openReference,
   openRun,
   openSource,
+  openTrials,
   type PreparedTasks,
   type PreparedTexts,
   type PruneOptions,
   type PruneSettings,
   prepareSamples,
   prepareTasks,
-  prepareTrials,
   recordsOf,
   scoreFinal,
   spaceForLevels,
@@ -113,11 +110,10 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     const { hashes, workspace } = await openRun('compare', shared, model, texts, tasks?.setup);
     await own(workspace);
     const { onProgress } = settings;
-    const { hessian, queue } = settings;
-    const common = { model, texts, hessian, statistics: true, onProgress };
-    const post = queue && (await openPost(own, queue, { ...common, hashes }));
-    const prepared = await prepareTrials(own, { ...common, engine, workspace, measures: collectable(allNeeds) });
-    const { calibration } = prepared;
+    const { hessian } = settings;
+    const at = { engine, model, workspace, hashes, onProgress };
+    const input = { ...at, texts, hessian, statistics: true, measures: collectable(allNeeds) };
+    const { calibration, executor, post, ...prepared } = await openTrials(own, settings.queue, input);
     const [validation, dense] = [prepared.validation!, prepared.dense!];
     const beyond = await measureOnce(
       allNeeds,
@@ -125,11 +121,8 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
       { model, engine, workspace, calibration, validation },
     );
     const measured = { ...dense.measured, ...beyond };
-    const where = { engine, model, workspace, calibration, validation, dense, onProgress };
-    const local = createLocalExecutor(own, where);
-    const executor = post ? handOut(local, post, queue.workers, workspace) : local;
     const reference = openReference(own, { ...settings, engine, model, workspace }, texts);
-    const context: Context = { ...where, validation, dense, reference, executor, hashes, texts, tasks, measured };
+    const context: Context = { ...at, calibration, validation, dense, reference, executor, texts, tasks, measured };
     const denseScores = await scoreFinal(context, tasks, settings, 'dense', undefined);
 
     const rows: ComparisonRow[] = [];

@@ -82,10 +82,7 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
  * @throws ResourceError E_RESOURCE_…, and what `write` throws
  */
 export async function writeAtomically<T>(path: string, write: (handle: FileHandle) => Promise<T>): Promise<T> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const leave = (): void => rmSync(temporary, { force: true });
-  process.once('exit', leave);
-  try {
+  return await withTemporary(`${path}.${process.pid}.tmp`, async (temporary) => {
     const handle = await open(temporary, 'w');
     let result: T;
     try {
@@ -97,9 +94,20 @@ export async function writeAtomically<T>(path: string, write: (handle: FileHandl
     await rename(temporary, path);
     await syncDirectory(dirname(path));
     return result;
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {});
+  }).catch((error) => {
     throw fileError(error, path);
+  });
+}
+
+/** Lets `work` make the file or folder `temporary` and move it away. If `work` fails or the process exits, it is removed. */
+export async function withTemporary<T>(temporary: string, work: (temporary: string) => Promise<T>): Promise<T> {
+  const leave = (): void => rmSync(temporary, { recursive: true, force: true });
+  process.once('exit', leave);
+  try {
+    return await work(temporary);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true }).catch(() => {});
+    throw error;
   } finally {
     process.off('exit', leave);
   }

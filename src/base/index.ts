@@ -19,6 +19,7 @@ export {
   readDocument,
   requireAbsent,
   syncDirectory,
+  withTemporary,
   writeAtomically,
   writeFileAtomic,
 } from './files.js';

@@ -88,13 +88,18 @@ export async function readRows(
 
 /**
  * SHA-256 in hexadecimal of every shard, of config.json and, where present, of the tokenizer's files, by file name; and, under
- * `gguf`, of the file that the checkpoint was made from.
+ * `gguf`, of the file that the checkpoint was made from. A file in `known` is not read again.
  */
-export async function hashCheckpoint(checkpoint: Checkpoint): Promise<Record<string, string>> {
+export async function hashCheckpoint(
+  checkpoint: Checkpoint,
+  known: Readonly<Record<string, string>> = {},
+): Promise<Record<string, string>> {
   const described = ['config.json', 'tokenizer.json', 'tokenizer_config.json'].filter((file) =>
     checkpoint.files.includes(file),
   );
   const hashes: Record<string, string> = checkpoint.origin ? { gguf: checkpoint.origin.sha256 } : {};
-  for (const file of [...described, ...checkpoint.shards]) hashes[file] = await hashFile(join(checkpoint.dir, file));
+  for (const file of [...described, ...checkpoint.shards]) {
+    hashes[file] = known[file] ?? (await hashFile(join(checkpoint.dir, file)));
+  }
   return hashes;
 }

@@ -8,6 +8,14 @@ export const QUEUE_OPTIONS = {
     text: 'hand trials out to layerwise worker over redis://, rediss:// or postgres://; the environment variable LAYERWISE_QUEUE sets it without showing its password (docs/guide/workers.md)',
     otherwise: 'everything is done by this process',
   },
+  letterQueue: {
+    kind: 'text',
+    flag: '--queue',
+    value: 'url',
+    text: 'take letters over redis://, rediss:// or postgres:// (docs/guide/workers.md)',
+    otherwise:
+      'the environment variable LAYERWISE_QUEUE, which sets it without showing its password; one of the two is needed',
+  },
   store: {
     kind: 'text',
     flag: '--store',

@@ -1,9 +1,8 @@
 // A directory that appears complete or not at all: it is filled under another name beside its place, and renamed.
 
-import { rmSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { fileError, syncDirectory } from '../base/index.js';
+import { fileError, syncDirectory, withTemporary } from '../base/index.js';
 
 /**
  * Lets `fill` fill an empty directory, renames it to `path`, and returns what `fill` returned. If `fill` fails or the process
@@ -11,19 +10,13 @@ import { fileError, syncDirectory } from '../base/index.js';
  * @throws ResourceError E_RESOURCE_…, and what `fill` throws
  */
 export async function writeFolder<T>(path: string, fill: (dir: string) => Promise<T>): Promise<T> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const leave = (): void => rmSync(temporary, { recursive: true, force: true });
-  process.once('exit', leave);
-  try {
+  return await withTemporary(`${path}.${process.pid}.tmp`, async (temporary) => {
     await mkdir(temporary);
     const result = await fill(temporary);
     await rename(temporary, path);
     await syncDirectory(dirname(path));
     return result;
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true }).catch(() => {});
+  }).catch((error) => {
     throw fileError(error, path);
-  } finally {
-    process.off('exit', leave);
-  }
+  });
 }

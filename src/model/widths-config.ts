@@ -1,7 +1,7 @@
 // config.json for other widths: as its family says those of all blocks, or as a list; and what goes with a list that goes.
 
 import { findFamily, keyOf, type ModelConfig } from './config.js';
-import { type Amendment, amendConfig } from './config-text.js';
+import { amendConfig } from './config-text.js';
 import type { FamilySpec } from './families/family.js';
 import type { Model } from './model.js';
 import type { Widths } from './widths.js';

@@ -7,11 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions, Job, Queue, Worker, WorkerOptions } from 'bullmq';
 import { InternalError, type OnProgress, RemoteError } from '../base/index.js';
 import { loadPeer } from './peer.js';
-import { messageWithout, nameUrl, parseUrl } from './secrets.js';
+import { messageWithout, nameUrl, POSTGRES, parseUrl } from './secrets.js';
 import type { Handle, Lease, LetterState, QueueCounts, QueueWorker, WorkQueue } from './work-queue.js';
-
-const REDIS = ['redis:', 'rediss:'];
-const POSTGRES = ['postgres:', 'postgresql:'];
 
 /** Of both servers: BullMQ puts it into the names of its keys, or into a column. */
 const NAME = 'layerwise';
@@ -25,7 +22,7 @@ const MOST_STALLED = 100;
 const MOST_BYTES = 8 << 20;
 const HOUR = 3600;
 
-type Take = (job: Job, token?: string, signal?: AbortSignal) => Promise<void>;
+type Take = (job: Job, token?: string) => Promise<void>;
 
 /** One server. Its connection, where BullMQ does not own it, is closed after what uses it. */
 type Server = {
@@ -37,7 +34,7 @@ type Server = {
 
 /** Checks a queue's URL without a connection. @throws OptionError E_OPTION_QUEUE */
 export function checkQueueUrl(url: string): void {
-  parseUrl(url, [...REDIS, ...POSTGRES]);
+  parseUrl(url);
 }
 
 /**
@@ -114,9 +111,10 @@ export async function startQueueWorker(
 ): Promise<QueueWorker> {
   const server = await openServer(url);
   const { UnrecoverableError, WaitingError } = server.bullmq;
-  const take = async (job: Job, token: string | undefined, signal: AbortSignal | undefined): Promise<void> => {
+  const take: Take = async (job, token) => {
     const letter: Lease = {
-      ...{ id: String(job.id), attempt: job.attemptsStarted, lost: signal ?? new AbortController().signal },
+      id: String(job.id),
+      attempt: job.attemptsStarted,
       // Who waits can do without.
       report: (progress) => void job.updateProgress(progress).catch(() => {}),
     };
@@ -142,10 +140,6 @@ export async function startQueueWorker(
     const text = messageWithout(error, url);
     if (text !== said) onProgress({ kind: 'note', text: `${nameUrl(url)}: ${text}` });
     said = text;
-  });
-  // Of itself a lost lock does not abort the signal.
-  worker.on('lockRenewalFailed', (ids) => {
-    for (const id of ids) worker.cancelJob(id);
   });
   await answered(worker, url, async () => {
     await worker.close(true);
@@ -186,7 +180,7 @@ async function answered(client: Queue | Worker, url: string, close: () => Promis
 }
 
 async function openServer(url: string): Promise<Server> {
-  const { protocol } = parseUrl(url, [...REDIS, ...POSTGRES]);
+  const { protocol } = parseUrl(url);
   const bullmq = await loadPeer('bullmq', () => import('bullmq'));
   if (POSTGRES.includes(protocol)) {
     await loadPeer('pg', () => import('pg'));

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { copyFile, link, mkdir, open, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { fileError, OptionError, ResourceError, syncDirectory } from '../base/index.js';
+import { fileError, OptionError, ResourceError, syncDirectory, withTemporary } from '../base/index.js';
 import { checkKey, type Store } from './store.js';
 
 const errnoOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
@@ -31,20 +31,20 @@ export async function openDirectoryStore(path: string): Promise<Store> {
   const writeOnce = async (key: string, fill: (temporary: string) => Promise<void>): Promise<'put' | 'there'> => {
     const file = at(key);
     const dir = dirname(file);
-    const temporary = join(dir, `${randomBytes(8).toString('hex')}.tmp`);
     try {
       await mkdir(dir, { recursive: true });
       if (await isThere(file)) return 'there';
-      await fill(temporary);
-      await link(temporary, file);
-      await syncDirectory(dir);
+      await withTemporary(join(dir, `${randomBytes(8).toString('hex')}.tmp`), async (temporary) => {
+        await fill(temporary);
+        await link(temporary, file);
+        await rm(temporary, { force: true }).catch(() => {});
+        await syncDirectory(dir);
+      });
       return 'put';
     } catch (error) {
       if (errnoOf(error) === 'EEXIST') return 'there';
       if (['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(errnoOf(error) ?? '')) throw noLinks(root, error);
       throw fileError(error, file);
-    } finally {
-      await rm(temporary, { force: true }).catch(() => {});
     }
   };
   return {

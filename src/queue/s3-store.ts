@@ -47,13 +47,9 @@ export async function openS3Store(place: string): Promise<Store> {
       throw fail(error, key);
     }
   };
-  const write = async (
-    key: string,
-    ContentLength: number,
-    body: () => Uint8Array | Readable,
-  ): Promise<'put' | 'there'> => {
+  const write = async (key: string, ContentLength: number, Body: Uint8Array | Readable): Promise<'put' | 'there'> => {
     try {
-      await client.send(new PutObjectCommand({ ...at(key), Body: body(), ContentLength, IfNoneMatch: '*' }));
+      await client.send(new PutObjectCommand({ ...at(key), Body, ContentLength, IfNoneMatch: '*' }));
       return 'put';
     } catch (error) {
       // 409: another writer is at it; whoever wins writes the same.
@@ -67,10 +63,14 @@ export async function openS3Store(place: string): Promise<Store> {
       const stream = await read(key);
       if (!stream) return undefined;
       const parts: Uint8Array[] = [];
-      for await (const part of stream) parts.push(part as Uint8Array);
+      try {
+        for await (const part of stream) parts.push(part as Uint8Array);
+      } catch (error) {
+        throw fail(error, key);
+      }
       return Buffer.concat(parts);
     },
-    putOnce: (key, bytes) => write(key, bytes.byteLength, () => bytes),
+    putOnce: (key, bytes) => write(key, bytes.byteLength, bytes),
     putFileOnce: async (key, path) => {
       const { size } = await stat(path).catch((error) => {
         throw fileError(error, path);
@@ -86,18 +86,22 @@ export async function openS3Store(place: string): Promise<Store> {
         () => true,
         () => false,
       );
-      return there ? 'there' : await write(key, size, () => createReadStream(path));
+      return there ? 'there' : await write(key, size, createReadStream(path));
     },
     fetchFile: async (key, path) => {
       const stream = await read(key);
       if (!stream) throw fail(new Error('no such object'), key);
       await pipeline(stream, createWriteStream(path, { flags: 'wx' })).catch((error) => {
-        throw fileError(error, path);
+        throw isOfFile(error) ? fileError(error, path) : fail(error, key);
       });
     },
     close: async () => client.destroy(),
   };
 }
+
+/** Whether the file could not be written, and not the object read. */
+const isOfFile = ({ syscall }: NodeJS.ErrnoException): boolean =>
+  syscall !== undefined && ['open', 'write', 'close'].includes(syscall);
 
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : 'error');
 

@@ -36,8 +36,6 @@ export type Lease = {
   readonly id: string;
   /** 1 for the first time that anybody takes the letter. */
   readonly attempt: number;
-  /** Aborted once the letter belongs to somebody else: what this worker makes of it no longer counts. */
-  readonly lost: AbortSignal;
   /** Says how far the work is, to whoever waits for it. */
   report(progress: string): void;
 };

@@ -4,8 +4,9 @@
 
 import type { Own } from '../base/index.js';
 import { openQueue, openStore } from '../queue/index.js';
-import type { LocalExecutor } from './executor.js';
+import { createLocalExecutor, type ExecutorContext, type LocalExecutor } from './executor.js';
 import { createPost, type Post } from './post.js';
+import { prepareTrials, type TrialInput, type TrialParts } from './prepare-trials.js';
 import type { QueueSettings } from './queue-options.js';
 import { type ShareInput, shareRun } from './share-run.js';
 import { requestDigest } from './trial.js';
@@ -15,7 +16,7 @@ import type { Workspace } from './workspace.js';
  * Connects to the queue and the store, and shares the run. `own` closes the connections with its scope.
  * @throws UnsupportedError E_UNSUPPORTED_QUEUE; RemoteError E_REMOTE_QUEUE, E_REMOTE_STORE; ResourceError
  */
-export async function openPost(own: Own, { url, store: place }: QueueSettings, input: ShareInput): Promise<Post> {
+async function openPost(own: Own, { url, store: place }: QueueSettings, input: ShareInput): Promise<Post> {
   const queue = await own(openQueue(url, input.onProgress));
   const store = await own(openStore(place));
   const run = await shareRun(store, input);
@@ -23,7 +24,7 @@ export async function openPost(own: Own, { url, store: place }: QueueSettings, i
 }
 
 /** Hands the trials of `local` out, at most `slots` at once. */
-export function handOut(local: LocalExecutor, post: Post, slots: number, { step }: Workspace): LocalExecutor {
+function handOut(local: LocalExecutor, post: Post, slots: number, { step }: Workspace): LocalExecutor {
   return {
     ...local,
     slots,
@@ -36,4 +37,22 @@ export function handOut(local: LocalExecutor, post: Post, slots: number, { step 
       return await step(`trial-${requestDigest(request)}`, async () => ({ ...result, seconds: by.seconds }));
     },
   };
+}
+
+type TrialsInput = TrialInput & ShareInput & Pick<ExecutorContext, 'operator'>;
+
+/** What all trials of a run share, and what runs them. */
+type Trials = TrialParts & {
+  readonly executor: LocalExecutor;
+  /** Undefined where trials are not handed out. */
+  readonly post: Post | undefined;
+};
+
+/** Opens a run's trials, which are handed out over `queue` where there is one. `own` closes them with its scope. @throws as `openPost` */
+export async function openTrials(own: Own, queue: QueueSettings | undefined, input: TrialsInput): Promise<Trials> {
+  // A queue that does not answer ends the run before the dense pass.
+  const post = queue && (await openPost(own, queue, input));
+  const parts = await prepareTrials(own, input);
+  const local = createLocalExecutor(own, { ...input, ...parts });
+  return { ...parts, post, executor: post ? handOut(local, post, queue.workers, input.workspace) : local };
 }

@@ -20,7 +20,7 @@ export {
 } from './cut-settings.js';
 export { DEFAULTS, GRADIENTS, HESSIANS, JUDGES, PREFIXES } from './defaults.js';
 export { describeCandidate } from './describe.js';
-export { createLocalExecutor, type LocalExecutor } from './executor.js';
+export type { LocalExecutor } from './executor.js';
 export { factsOf } from './facts.js';
 export {
   fidelityOf,
@@ -33,7 +33,7 @@ export {
 } from './final-scores.js';
 export { gainsOf } from './gains.js';
 export { type GradientOptions, type GradientSettings, normaliseGradient } from './gradient-options.js';
-export { handOut, openPost } from './hand-out.js';
+export { openTrials } from './hand-out.js';
 export { openRun } from './identity.js';
 export {
   checkImages,
@@ -50,7 +50,6 @@ export { spaceForLevels } from './levels.js';
 export { buildManifest, commandOf } from './manifest.js';
 export { measureNumerics } from './numerics.js';
 export type { Tally } from './post.js';
-export { prepareTrials } from './prepare-trials.js';
 export { measureAt, measureOnce } from './procedure-measures.js';
 export { BITS_ALLOCATIONS, normaliseQuantise, type QuantiseOptions, withUniformBits } from './quantise-settings.js';
 export {

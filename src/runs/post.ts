@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { digestOf, InternalError, NumericError, type OnProgress, RemoteError } from '../base/index.js';
 import type { LetterState, Store, WorkQueue } from '../queue/index.js';
 import { type Letter, type Outcome, parseOutcome } from '../records/index.js';
+import type { RunHints } from './trial.js';
 
 export type Work = Letter['work'];
 
@@ -16,7 +17,7 @@ export interface Post {
    * The outcome of some work, from the store or from a worker. Once `signal` is aborted nobody needs it: the letter is taken back
    * if it still waits, and the promise is rejected.
    */
-  deliver(work: Work, options: { readonly label: string; readonly signal?: AbortSignal | undefined }): Promise<Outcome>;
+  deliver(work: Work, hints: RunHints): Promise<Outcome>;
   /** Who did what is on record. @throws NumericError E_NUMERIC_WORKER where two workers disagreed */
   tally(): Promise<Tally>;
 }

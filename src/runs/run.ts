@@ -12,13 +12,12 @@ import type { Evaluation } from '../records/index.js';
 import { type Samples, scoringOf } from '../stream/index.js';
 import { createRequests } from './candidate.js';
 import { type Choice, type ChoosingContext, choosePlan } from './choose.js';
-import { createLocalExecutor, type LocalExecutor } from './executor.js';
+import type { LocalExecutor } from './executor.js';
 import { factsOf } from './facts.js';
 import { type DenseReference, openReference } from './final-scores.js';
-import { handOut, openPost } from './hand-out.js';
+import { openTrials } from './hand-out.js';
 import { openRun } from './identity.js';
 import type { Tally } from './post.js';
-import { prepareTrials } from './prepare-trials.js';
 import { measureAt, measureOnce } from './procedure-measures.js';
 import type { PruneSettings } from './settings.js';
 import type { PreparedTasks } from './tasks.js';
@@ -77,14 +76,10 @@ export async function runToChoice<T>(
     const measures = settings.plan ? [] : collectable(settings.policy.needs);
     const wantsSensitivity = !settings.plan && settings.policy.needs.includes('sensitivity');
     const statistics = settings.searches || wantsSensitivity || needCalibration(measures).length > 0;
-    const input = { engine, model, workspace, hessian, texts, statistics, measures, onProgress };
-    const post =
-      settings.queue &&
-      (await openPost(own, settings.queue, { model, hashes, texts, hessian, statistics, onProgress }));
-    const { calibration, validation, dense } = await prepareTrials(own, input);
-    const where = { engine, model, workspace, calibration, validation, dense, onProgress };
-    const local = createLocalExecutor(own, { ...where, operator: settings.criterion });
-    const executor = post ? handOut(local, post, settings.queue!.workers, workspace) : local;
+    const at = { engine, model, workspace, hashes, onProgress };
+    const input = { ...at, hessian, texts, statistics, measures, operator: settings.criterion };
+    const { calibration, validation, dense, executor, post } = await openTrials(own, settings.queue, input);
+    const where = { ...at, calibration, validation, dense };
     const target = settings.plan ? meanRate(settings.plan, factsOf(model)) : (settings.sparsity ?? 0);
     const measured = {
       ...dense?.measured,
@@ -93,12 +88,7 @@ export async function runToChoice<T>(
     };
     const requestOf = createRequests(settings, model, hashes, texts);
     const scoring = validation && scoringOf(validation.content);
-    const choice = await choose(
-      settings,
-      model,
-      { executor, requestOf, target, measured, scoring },
-      { ...where, hashes },
-    );
+    const choice = await choose(settings, model, { executor, requestOf, target, measured, scoring }, where);
     const denseValidation = dense && scoring ? summarise(dense.nll, scoring) : null;
     const reference = openReference(own, { ...settings, engine, model, workspace }, texts);
     const workers = await post?.tally();

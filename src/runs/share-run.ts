@@ -3,6 +3,7 @@
 
 import { join } from 'node:path';
 import { digestOf, hashFile, type OnProgress, sha256, VERSION } from '../base/index.js';
+import { INDEX } from '../checkpoint/index.js';
 import type { Model } from '../model/index.js';
 import type { Store } from '../queue/index.js';
 import type { SharedRun } from '../records/index.js';
@@ -14,6 +15,7 @@ import type { Prepared, PreparedTexts } from './texts.js';
 
 export type ShareInput = {
   readonly model: Model;
+  /** Of `hashCheckpoint`. */
   readonly hashes: Readonly<Record<string, string>>;
   readonly texts: Pick<PreparedTexts, 'calibration' | 'validation'>;
   readonly hessian: HessianKind;
@@ -29,14 +31,14 @@ export const runKey = (run: string): string => `runs/${run}`;
 export async function shareRun(store: Store, input: ShareInput): Promise<string> {
   const { model, hashes, texts, hessian, statistics, onProgress } = input;
   const { checkpoint } = model;
-  // Only the checkpoint's own files are needed to open it; what else lies beside the weights stays here.
-  const needed = checkpoint.files.filter((path) => /\.(json|model|txt|jinja)$/.test(path));
-  const paths = [...new Set([...needed, ...checkpoint.shards])].sort();
+  // What opens the checkpoint and gives it the same digest; what else lies beside the weights stays here.
+  const { gguf, ...hashed } = hashes;
+  const paths = [...Object.keys(hashed), ...(checkpoint.files.includes(INDEX) ? [INDEX] : [])].sort();
   onProgress({ kind: 'stage', stage: `sharing the checkpoint in ${store.name}`, total: paths.length, unit: 'file' });
   const files: Record<string, string> = {};
   for (const path of paths) {
     const file = join(checkpoint.dir, path);
-    files[path] = hashes[path] ?? (await hashFile(file));
+    files[path] = hashed[path] ?? (await hashFile(file));
     await store.putFileOnce(fileKey(files[path]), file);
     onProgress({ kind: 'advance' });
   }
@@ -54,7 +56,7 @@ export async function shareRun(store: Store, input: ShareInput): Promise<string>
     version: 1,
     tool: VERSION,
     numerics: await measureNumerics(),
-    checkpoint: { files, ...(hashes.gguf === undefined ? {} : { gguf: hashes.gguf }) },
+    checkpoint: { files, ...(gguf === undefined ? {} : { gguf }) },
     hessian,
     texts: { ...(calibration ? { calibration } : {}), ...(validation ? { validation } : {}) },
     statistics,

@@ -30,11 +30,11 @@ import type { Workspace } from './workspace.js';
 
 export type SharedInput = {
   readonly store: Store;
-  /** Digest of the run's description. */
-  readonly run: string;
   /** Where blocks and the checkpoint lie while the run is open. */
   readonly workspace: Workspace;
   readonly threads: number;
+  /** Aborted once nobody needs the run any more: an opening ends at its next file, or where it uses the engine that its scope closed. */
+  readonly left: AbortSignal;
   readonly onProgress: OnProgress;
 };
 
@@ -61,14 +61,15 @@ export async function readSharedRun(store: Store, run: string, numerics: string)
 
 /** Opens a run; `own` closes it with its scope. @throws CheckpointError, ResourceError, RemoteError */
 export async function openSharedRun(own: Own, shared: SharedRun, input: SharedInput): Promise<SharedExecutor> {
-  const { store, workspace, threads, onProgress } = input;
+  const { store, workspace, threads, left, onProgress } = input;
   const model = await fetchModel(shared, input);
   requireTextModel(model);
-  const modelDigest = digestOf(await hashCheckpoint(model.checkpoint));
+  const modelDigest = digestOf(await hashCheckpoint(model.checkpoint, shared.checkpoint.files));
   const texts = {
     calibration: await fetchText(store, shared.texts.calibration, model),
     validation: await fetchText(store, shared.texts.validation, model),
   };
+  left.throwIfAborted();
   const engine = await own(openEngine(model, { device: 'cpu', threads, onProgress }));
   const { hessian, statistics } = shared;
   const at = { engine, model, workspace, onProgress };
@@ -131,12 +132,14 @@ async function fetchText(
   return { content };
 }
 
-async function fetchModel({ checkpoint }: SharedRun, { store, workspace, onProgress }: SharedInput): Promise<Model> {
+async function fetchModel({ checkpoint }: SharedRun, input: SharedInput): Promise<Model> {
+  const { store, workspace, left, onProgress } = input;
   const dir = workspace.at('checkpoint');
   await rm(dir, { recursive: true, force: true });
   const files = Object.entries(checkpoint.files);
   onProgress({ kind: 'stage', stage: `fetching the checkpoint from ${store.name}`, total: files.length, unit: 'file' });
   for (const [path, digest] of files) {
+    left.throwIfAborted();
     const file = join(dir, ...path.split('/'));
     await mkdir(dirname(file), { recursive: true });
     await store.fetchFile(fileKey(digest), file);

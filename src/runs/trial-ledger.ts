@@ -53,8 +53,6 @@ export function createLedger({ executor, requestOf, facts, scoring = { rows: 0 }
   const tried = new Map<string, Entry>();
   const outcomes = new Map<string, Promise<TrialOutcome>>();
   const running = new Set<Promise<void>>();
-  // Trials that a search began ahead are not needed once it has ended.
-  let over = new AbortController();
 
   const askedOf = (candidate: Candidate, fidelity: TrialRequest['fidelity'], windows?: number): Asked => {
     const request = requestOf(candidate, fidelity, 'likelihood', windows);
@@ -62,10 +60,9 @@ export function createLedger({ executor, requestOf, facts, scoring = { rows: 0 }
   };
 
   /** Starts a trial, or returns the running one. */
-  const start = ({ request, digest, candidate }: Asked): Promise<TrialOutcome> => {
+  const start = ({ request, digest, candidate }: Asked, signal?: AbortSignal): Promise<TrialOutcome> => {
     const begun = outcomes.get(digest);
     if (begun) return begun;
-    const { signal } = over;
     const outcome = executor.run(request, { label: describeCandidate(candidate), signal });
     outcomes.set(digest, outcome);
     const ended = outcome.then(
@@ -117,6 +114,7 @@ export function createLedger({ executor, requestOf, facts, scoring = { rows: 0 }
     candidateAt: (values: Values) => Candidate,
     eligible: Entry[],
     keep: readonly Digest[],
+    over: AbortSignal,
   ): Promise<void> => {
     const kept = [entries[0]?.digest, ...keep];
     for (;;) {
@@ -127,8 +125,8 @@ export function createLedger({ executor, requestOf, facts, scoring = { rows: 0 }
       const [next, ...others] = asked as [Asked, ...Asked[]];
       // The walk's next ask waits for a slot. Asks that may follow use only free slots.
       while (!outcomes.has(next.digest) && running.size >= executor.slots) await Promise.race(running);
-      const outcome = start(next);
-      for (const other of others) if (running.size < executor.slots) start(other);
+      const outcome = start(next, over);
+      for (const other of others) if (running.size < executor.slots) start(other, over);
       const isNew = !tried.has(next.digest);
       // The blocks on disk are those of the trial that ran; the plan is that of this candidate.
       const entry = { ...enter(next, await outcome), candidate: next.candidate };
@@ -147,12 +145,13 @@ export function createLedger({ executor, requestOf, facts, scoring = { rows: 0 }
     run,
     search: async (searcher, candidateAt, keep = []) => {
       const eligible: Entry[] = [];
+      // Trials that a search began ahead are not needed once it has ended.
+      const over = new AbortController();
       try {
-        await walk(searcher, candidateAt, eligible, keep);
+        await walk(searcher, candidateAt, eligible, keep, over.signal);
       } finally {
         // Wait for all running trials before the run continues or fails.
         over.abort();
-        over = new AbortController();
         await Promise.all(running);
       }
       for (const digest of outcomes.keys()) if (!tried.has(digest)) await executor.blocks.discard(digest);

@@ -55,7 +55,7 @@ export type TrialOutcome = {
 };
 
 /** The trial's name in progress messages, and a signal that nobody needs its outcome any more; not part of the trial. */
-export type RunHints = { readonly label: string; readonly signal?: AbortSignal };
+export type RunHints = { readonly label: string; readonly signal?: AbortSignal | undefined };
 
 /** Runs trials, at most `slots` at once. */
 export interface Executor {

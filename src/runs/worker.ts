@@ -6,6 +6,7 @@ import {
   digestOf,
   InternalError,
   LayerwiseError,
+  messageOf,
   NumericError,
   type OnProgress,
   OptionError,
@@ -14,7 +15,7 @@ import {
   withResources,
 } from '../base/index.js';
 import type { Handled, Lease, Store } from '../queue/index.js';
-import { type Letter, type Outcome, validateLetter } from '../records/index.js';
+import { type Letter, type Outcome, type SharedRun, validateLetter } from '../records/index.js';
 import { disputeKey, outcomeKey, readOutcome } from './post.js';
 import { openSharedRun, readSharedRun, type SharedExecutor } from './shared-executor.js';
 import { openWorkspace, type Workspace } from './workspace.js';
@@ -40,17 +41,29 @@ export interface Worker {
 }
 
 export function createWorker(context: WorkerContext): Worker {
-  const { store, name, numerics, onProgress } = context;
+  const { store, name, numerics } = context;
+  const stop = new AbortController();
   let open: OpenRun | undefined;
-  let closed = false;
+  /** Of the letter at work. */
+  let listener: OnProgress | undefined;
+  const onProgress: OnProgress = (event) => {
+    context.onProgress(event);
+    listener?.(event);
+  };
 
-  const executorOf = async (run: string): Promise<SharedExecutor> => {
+  const executorOf = async (run: string, shared: SharedRun): Promise<SharedExecutor> => {
     if (open?.run !== run) {
       await open?.close();
       open = undefined;
-      open = await openRunOf(context, run);
+      stop.signal.throwIfAborted();
+      open = openRunOf({ ...context, onProgress }, run, shared);
     }
-    return open.executor;
+    try {
+      return await open.executor;
+    } catch (error) {
+      open = undefined;
+      throw error;
+    }
   };
 
   const put = async (outcome: Outcome): Promise<void> => {
@@ -67,13 +80,15 @@ export function createWorker(context: WorkerContext): Worker {
     );
   };
 
-  const perform = async ({ run, work }: Letter, lease: Lease): Promise<boolean> => {
+  const perform = async ({ run, work }: Letter, shared: SharedRun, lease: Lease): Promise<boolean> => {
     const digest = digestOf(work);
     if (await readOutcome(store, run, digest)) return true;
-    const executor = await executorOf(run);
-    open!.listener = reporter(lease);
+    const executor = await executorOf(run, shared);
+    listener = reporter(lease);
     const started = performance.now();
-    const result = await executor.run(work.request, labelOf(digest));
+    const result = await executor.run(work.request, labelOf(digest)).finally(() => {
+      listener = undefined;
+    });
     const seconds = (performance.now() - started) / 1000;
     await put({ format: 'layerwise-outcome', version: 1, run, work: digest, result, by: { worker: name, seconds } });
     return false;
@@ -83,16 +98,14 @@ export function createWorker(context: WorkerContext): Worker {
     handle: async (received, lease) => {
       try {
         const letter = validateLetter(received);
-        await readSharedRun(store, letter.run, numerics);
-        return { kind: 'done', known: await perform(letter, lease) };
+        const shared = await readSharedRun(store, letter.run, numerics);
+        return { kind: 'done', known: await perform(letter, shared, lease) };
       } catch (error) {
         if (error instanceof NumericError && error.code === 'E_NUMERIC_WORKER') throw error;
         // Stopped in the middle: whatever failed, failed because of that.
-        if (closed) return { kind: 'returned' };
+        if (stop.signal.aborted) return { kind: 'returned' };
         const known =
-          error instanceof LayerwiseError
-            ? error
-            : new InternalError('E_INTERNAL_UNEXPECTED', String(error instanceof Error ? error.message : error));
+          error instanceof LayerwiseError ? error : new InternalError('E_INTERNAL_UNEXPECTED', messageOf(error));
         onProgress({ kind: 'note', text: `${known.message} (${known.code})` });
         // A disk can be emptied and a network come back; a letter stays what it is.
         const again = error instanceof ResourceError || error instanceof RemoteError;
@@ -100,7 +113,7 @@ export function createWorker(context: WorkerContext): Worker {
       }
     },
     close: async () => {
-      closed = true;
+      stop.abort();
       await open?.close();
     },
   };
@@ -110,39 +123,42 @@ const labelOf = (digest: string): string => `letter ${digest.slice(0, 8)}`;
 
 type OpenRun = {
   readonly run: string;
-  readonly executor: SharedExecutor;
-  listener: OnProgress | undefined;
+  /** Rejected, where it cannot be opened or was closed before, once all that was begun is closed again. */
+  readonly executor: Promise<SharedExecutor>;
+  /** Also while it is being opened. */
   close(): Promise<void>;
 };
 
 /** Opens a run and keeps it open until `close`. */
-async function openRunOf(context: WorkerContext, run: string): Promise<OpenRun> {
-  const { store, numerics } = context;
-  const opened: { listener: OnProgress | undefined } = { listener: undefined };
-  const onProgress: OnProgress = (event) => {
-    context.onProgress(event);
-    opened.listener?.(event);
-  };
-  return await new Promise<OpenRun>((resolve, reject) => {
-    const ended = withResources(async (own) => {
+function openRunOf(context: WorkerContext, run: string, shared: SharedRun): OpenRun {
+  const leaving = new AbortController();
+  const left = leaving.signal;
+  const leave = new Promise<void>((done) => left.addEventListener('abort', () => done()));
+  let ended = Promise.resolve();
+  const executor = new Promise<SharedExecutor>((resolve, reject) => {
+    ended = withResources(async (own) => {
       const workspace = await openScratch(context.scratch, run);
-      await own({ close: () => workspace.clear() });
-      const shared = await readSharedRun(store, run, numerics);
-      const executor = await openSharedRun(own, shared, { ...context, run, workspace, onProgress });
-      await new Promise<void>((close) => {
-        resolve(
-          Object.assign(opened, {
-            ...{ run, executor },
-            close: async () => {
-              close();
-              await ended;
-            },
-          }),
-        );
-      });
+      let opening: Promise<SharedExecutor> | undefined;
+      const clear = async (): Promise<void> => {
+        // An opening that was left may write until it fails.
+        await opening?.catch(() => {});
+        await workspace.clear();
+      };
+      await own({ close: clear });
+      opening = openSharedRun(own, shared, { ...context, workspace, left });
+      const opened = await Promise.race([opening, leave]);
+      if (opened) resolve(opened);
+      await leave;
     });
-    ended.catch(reject);
+    ended.then(() => reject(left.reason), reject);
   });
+  return {
+    ...{ run, executor },
+    close: async () => {
+      leaving.abort();
+      await ended;
+    },
+  };
 }
 
 /** The most workers on one machine that work on the same run. */

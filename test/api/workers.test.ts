@@ -2,16 +2,21 @@
 // loses its memory, with a coordinator that is killed and continues. And what a worker refuses.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compare, prune, work } from '../../src/api/index.js';
-import { digestOf, ResourceError, sha256, silent } from '../../src/base/index.js';
+import { digestOf, ResourceError, sha256, silent, withResources } from '../../src/base/index.js';
+import { hashCheckpoint } from '../../src/checkpoint/index.js';
+import { openModel } from '../../src/model/index.js';
 import { type Handled, type Lease, openStore, type Store, startQueueWorker } from '../../src/queue/index.js';
 import { parseWorkersRecord } from '../../src/records/index.js';
-import { createWorker, measureNumerics } from '../../src/runs/index.js';
+import { createWorker, measureNumerics, prepareTexts } from '../../src/runs/index.js';
+import { shareRun } from '../../src/runs/share-run.js';
+import { openSharedRun, readSharedRun } from '../../src/runs/shared-executor.js';
+import { openWorkspace } from '../../src/runs/workspace.js';
 import { REDIS, type Server, startRedis } from '../queue/servers.js';
 import { limit } from '../scale.js';
 import { startRun } from './child.js';
@@ -40,6 +45,38 @@ async function bytesOf(out: string): Promise<Record<string, string>> {
   const { 'workers.json': _, 'report.html': __, ...rest } = await readTree(join(folder, out));
   return rest;
 }
+
+/** Shares a run as the process that plans does. */
+async function share(store: Store, dir: string): Promise<string> {
+  const model = await openModel(dir);
+  const settings = {
+    ...texts,
+    ...{ test: undefined, windowStart: undefined, calibrationSamples: 12, sequenceLength: LENGTH },
+    ...{ calibrationOrder: 'sequential' as const, seed: 0, onProgress: silent },
+  } as const;
+  const hashes = await hashCheckpoint(model.checkpoint);
+  const common = { hessian: 'output', statistics: true, onProgress: silent } as const;
+  return await shareRun(store, { model, hashes, texts: await prepareTexts(settings, model), ...common });
+}
+
+test('what is shared of a checkpoint opens it, and is the same whatever else lies in its folder', async () => {
+  const place = join(folder, 'beside-store');
+  const store = await openStore(place);
+  const dir = await makeTiny(join(folder, 'beside'), { shards: 2 });
+  const run = await share(store, dir);
+  await writeFile(join(dir, 'note.txt'), 'A note.');
+  expect(await share(store, dir)).toBe(run);
+  const shared = await readSharedRun(store, run, await measureNumerics());
+  expect(Object.keys(shared.checkpoint.files)).toEqual([
+    ...['config.json', 'model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'],
+    ...['model.safetensors.index.json', 'tokenizer.json'],
+  ]);
+  await withResources(async (own) => {
+    const workspace = await own(openWorkspace(join(folder, 'beside-open'), {}));
+    const left = new AbortController().signal;
+    await openSharedRun(own, shared, { store, workspace, threads: 1, left, onProgress: silent });
+  });
+});
 
 describe.skipIf(!REDIS)('over a queue', () => {
   let server: Server;
@@ -193,8 +230,11 @@ describe.skipIf(!REDIS)('over a queue', () => {
   });
 });
 
+/** Each thread of an engine has one, and keeps the process alive by it. */
+const portsOpen = (): number => process.getActiveResourcesInfo().filter((one) => one === 'MessagePort').length;
+
 describe('a worker', () => {
-  const lease = { id: 'a', attempt: 1, lost: new AbortController().signal, report: () => {} };
+  const lease = { id: 'a', attempt: 1, report: () => {} };
   const request = {
     ...{ model: sha256('m'), operator: 'magnitude', seed: 0, fidelity: 'exact', loss: 'likelihood' },
     plan: { format: 'layerwise-plan', version: 2, units: { 'blocks.0': { zeros: { rate: 0.5 } } } },
@@ -280,6 +320,38 @@ describe('a worker', () => {
     const handled = await (await workerOn(store)).handle(letterOf(run), lease);
     expect(handled).toMatchObject({ kind: 'failed', again: true });
     expect(JSON.parse((handled as { readonly reason: string }).reason)).toMatchObject({ code: 'E_RESOURCE_DISK_FULL' });
+  });
+
+  test.each([
+    ['reads what its run is', 'runs/'],
+    ['fetches the checkpoint', 'fetching the checkpoint'],
+    ['takes the dense pass', 'dense'],
+  ])('that is closed while it %s gives the letter back, and leaves nothing', async (_, when) => {
+    const kept = await openStore(join(folder, 'closed'));
+    const run = await share(kept, checkpoint);
+    const scratch = await mkdtemp(join(folder, 'scratch-closed-'));
+    const numerics = await measureNumerics();
+    let closing: Promise<void> | undefined;
+    const happens = (what: string): void => {
+      if (what.startsWith(when)) closing ??= worker.close();
+    };
+    const store: Store = {
+      ...kept,
+      get: (key) => {
+        happens(key);
+        return kept.get(key);
+      },
+    };
+    const worker = createWorker({
+      ...{ store, name: 'w', numerics, threads: 1, scratch },
+      onProgress: (event) => event.kind === 'stage' && happens(event.stage),
+    });
+    const before = portsOpen();
+    expect(await worker.handle(letterOf(run), lease)).toEqual({ kind: 'returned' });
+    expect(closing).toBeDefined();
+    await closing;
+    expect(await readdir(scratch)).toEqual([]);
+    expect(portsOpen()).toBe(before);
   });
 
   test('does nothing that is on record', async () => {

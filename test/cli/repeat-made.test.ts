@@ -6,6 +6,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { cut, experts, heal, prune, unlearn } from '../../src/api/index.js';
+import { silent } from '../../src/base/index.js';
 import { parseCall } from '../../src/cli/index.js';
 import {
   differences,
@@ -47,7 +48,7 @@ async function repeat(command: string): Promise<string> {
     env: { ...process.env, OUT: out },
   }).split('\0');
   const { spec, argument, values } = await parseCall(words.slice(1, -1));
-  await spec.run(argument, values, () => {});
+  await spec.run(argument, values, silent, { write: () => {}, stop: new AbortController().signal });
   return out;
 }
 

@@ -1,7 +1,7 @@
 // Both stores keep what was written first, whole: with many writers at once, and on a disk that is full. S3 is a stand-in on this
 // machine that knows what the store uses of its protocol, and the official client talks to it.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,10 +10,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openStore, type Store } from '../../src/queue/index.js';
 
+/** As built. */
+const QUEUE = new URL('../../dist/queue/index.js', import.meta.url).href;
+
 const bytesOf = (text: string): Uint8Array => Buffer.from(text);
 
-/** Objects by their paths; `If-None-Match: *` refuses to write over one. `full` answers as a service without space does. */
-function standIn(objects: Map<string, Buffer>, state: { full: boolean }): Server {
+/**
+ * Objects by their paths; `If-None-Match: *` refuses to write over one. `full` answers as a service without space does; `broken`
+ * closes the connection in the middle of an object.
+ */
+function standIn(objects: Map<string, Buffer>, state: { full: boolean; broken: boolean }): Server {
   return createServer((request, response) => {
     const path = decodeURIComponent(request.url!.replace(/\?.*/, ''));
     const parts: Buffer[] = [];
@@ -26,6 +32,11 @@ function standIn(objects: Map<string, Buffer>, state: { full: boolean }): Server
       const error = (status: number, code: string): void =>
         answer(status, `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${code}</Message></Error>`);
       const found = objects.get(path);
+      if (state.broken && found && request.method === 'GET') {
+        response.writeHead(200, { 'content-length': found.length });
+        response.write(found.subarray(0, found.length / 2), () => response.destroy());
+        return;
+      }
       if (request.method !== 'PUT') return found ? answer(200, found) : error(404, 'NoSuchKey');
       if (state.full) return error(507, 'InsufficientStorage');
       if (found && request.headers['if-none-match'] === '*') return error(412, 'PreconditionFailed');
@@ -50,7 +61,7 @@ function unchunk(body: Buffer, encoding: string | undefined): Buffer {
 
 let folder: string;
 const objects = new Map<string, Buffer>();
-const state = { full: false };
+const state = { full: false, broken: false };
 const server = standIn(objects, state);
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'layerwise-store-'));
@@ -123,6 +134,22 @@ test('a service without space is an error that names it, and nothing is there', 
   await store.close();
 });
 
+test('a connection that breaks in the middle of an object is the store’s error, and a file that is there is the file’s', async () => {
+  const store = await openStore('s3://bucket/broken');
+  const path = join(folder, 'broken');
+  await store.putOnce('files/a', bytesOf('x'.repeat(300_000)));
+  state.broken = true;
+  try {
+    const named = { code: 'E_REMOTE_STORE', message: expect.stringContaining('s3://bucket/broken/files/a') };
+    await expect(store.get('files/a')).rejects.toMatchObject(named);
+    await expect(store.fetchFile('files/a', path)).rejects.toMatchObject(named);
+  } finally {
+    state.broken = false;
+  }
+  await expect(store.fetchFile('files/a', path)).rejects.toMatchObject({ code: 'E_RESOURCE_FILE', facts: { path } });
+  await store.close();
+});
+
 test('a full disk is an error that says so; nothing half is left, and there is room later', async (context) => {
   const disk = mkdtempSync(join(folder, 'disk-'));
   try {
@@ -141,6 +168,24 @@ test('a full disk is an error that says so; nothing half is left, and there is r
   } finally {
     execFileSync('umount', [disk]);
   }
+});
+
+test('a process that ends while it writes into a directory leaves nothing half there', () => {
+  const place = join(folder, 'ended');
+  const script = `
+    import { readdirSync } from 'node:fs';
+    import { openStore } from ${JSON.stringify(QUEUE)};
+    const [place] = process.argv.slice(1);
+    const store = await openStore(place);
+    store.putOnce('outcomes/a', new Uint8Array(64 << 20)).then(() => process.exit(1));
+    const look = () => {
+      const half = readdirSync(place, { recursive: true }).some((name) => name.endsWith('.tmp'));
+      half ? process.exit(130) : setImmediate(look);
+    };
+    look();`;
+  const { status } = spawnSync(process.execPath, ['--input-type=module', '-e', script, place]);
+  expect(status).toBe(130);
+  expect(readdirSync(join(place, 'outcomes'))).toEqual([]);
 });
 
 test.each(['s3://', 's3://Bucket/x', 's3://bucket/../x'])('refuses %s', async (place) => {

@@ -13,12 +13,12 @@ const note = (what, id, more = {}) =>
 const store = await openStore(place);
 await startQueueWorker(
   url,
-  async ({ index, pause, slow }, { id, attempt, lost }) => {
+  async ({ index, pause, slow }, { id, attempt }) => {
     note('begin', id, { attempt });
     await sleep(slow !== undefined && attempt === 1 ? slow : pause);
     const value = createHash('sha256').update(`letter ${index}`).digest('hex');
     const put = await store.putOnce(`outcomes/${id}`, Buffer.from(value));
-    note('end', id, { attempt, put, lost: lost.aborted });
+    note('end', id, { attempt, put });
     return { kind: 'done' };
   },
   { lease: Number(lease), onProgress: () => {} },

@@ -1,11 +1,12 @@
 import { work } from '../../api/index.js';
 import { defineCommand } from '../command.js';
 import { formatSeconds } from '../format.js';
+import { parseQueue } from '../option-values.js';
 
 export const workerCommand = defineCommand({
   name: 'worker',
   summary: 'Do trials of runs that other machines hand out over a queue',
-  options: ['workQueue', 'store', 'stay', 'idle', 'lease', 'workerName', 'scratch', 'metrics', 'threads'],
+  options: ['letterQueue', 'store', 'stay', 'idle', 'lease', 'workerName', 'scratch', 'metrics', 'threads'],
   required: ['store'],
   stopsItself: true,
   details:
@@ -20,10 +21,10 @@ export const workerCommand = defineCommand({
       command: 'LAYERWISE_QUEUE=rediss://… layerwise worker --store s3://bucket/layerwise --keep --metrics 9464',
     },
   ],
-  run: async (_, { workQueue, workerName, store, stay = false, ...options }, onProgress, { stop }) => {
-    const queue = workQueue === undefined ? {} : { queue: workQueue };
+  run: async (_, { letterQueue, workerName, store, stay = false, ...options }, onProgress, { stop }) => {
     const name = workerName === undefined ? {} : { name: workerName };
-    const result = await work({ ...options, keep: stay, ...queue, ...name, store: store!, stop, onProgress });
+    const given = { ...options, ...parseQueue(letterQueue), ...name };
+    const result = await work({ ...given, keep: stay, store: store!, stop, onProgress });
     const { worker, done, known, failed, seconds } = result;
     const on = known > 0 ? `, ${known} of them on record already` : '';
     return {
