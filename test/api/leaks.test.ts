@@ -189,8 +189,10 @@ function sampleSteps(steps: readonly string[]): number[] {
     const kind = name.replaceAll(/\d+/g, '#');
     kinds.set(kind, [...(kinds.get(kind) ?? []), i + 1]);
   }
-  // Which later one differs from kind to kind, so that together they are spread over the run.
-  const later = [...kinds.values()].map((all, i) => all[Math.floor(all.length * ((i * 0.618) % 1))]!);
+  // Which later one differs from kind to kind, so that together they are spread over the run. One of every third kind.
+  const later = [...kinds.values()].flatMap((all, i) =>
+    i % 3 === 0 ? all[Math.floor(all.length * ((i * 0.618) % 1))]! : [],
+  );
   const last = [steps.length - 1, steps.length];
   return [...new Set([...[...kinds.values()].map(([first]) => first!), ...later, ...last])].sort((a, b) => a - b);
 }

@@ -459,7 +459,7 @@ describe('prune', () => {
     if (!('found' in started)) return context.skip('no WebGPU adapter, and no software one');
     const environment = started.found;
     const words = (device: string): string[] => [
-      ...['prune', model, '--sparsity', '0.5', '--beta', '0.01', '--calibration', texts.calibration],
+      ...['prune', model, '--sparsity', '0.5', '--allocation', 'uniform', '--calibration', texts.calibration],
       ...['--validation', texts.validation, '--device', device, '--out', join(dir, device), '--json', ...SMALL],
       ...['--greedy-tokens', '0'], // each shader of the other length would be compiled too
     ];

@@ -1,6 +1,6 @@
 // What every decode backend has to do, for the test of each (backend.test.ts). Cases take a backend and know no address.
 
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
 import type { DecodeBackend, DecodeSession, Limits, StepRows } from '../../src/decoder/backend.js';
 import { lowerModel } from '../../src/decoder/lower.js';
@@ -69,13 +69,21 @@ export function backendCases(create: () => DecodeBackend | Promise<DecodeBackend
     await session.close();
   });
 
+  // One session for both: a GPU compiles a pipeline for each kernel of it.
   describe.each(['llama', 'gemma2', 'mixtral', UNEVEN])('%s', (name) => {
-    test('rows in company, picks in their order, steps that go on, and positions written again', async () => {
-      const tokens = (await tokensOf(name)).slice(0, 12);
-      const { session, vocabulary } = await open(await create(), name, INT8, limits);
-      const whole = (await session.step(rowsOf(0, tokens))).slice();
-      const part = (from: number, to = tokens.length) => whole.slice(from * vocabulary, to * vocabulary);
+    let tokens: readonly number[];
+    let opened: Opened;
+    let whole: Float32Array;
+    const part = (from: number, to = tokens.length) => whole.slice(from * opened.vocabulary, to * opened.vocabulary);
+    beforeAll(async () => {
+      tokens = (await tokensOf(name)).slice(0, 12);
+      opened = await open(await create(), name, INT8, limits);
+      whole = (await opened.session.step(rowsOf(0, tokens))).slice();
+    });
+    afterAll(() => opened.session.close());
 
+    test('rows in company, picks in their order, steps that go on, and positions written again', async () => {
+      const { session } = opened;
       await session.step(rowsOf(1, tokens.slice(0, 5)));
       const both = await session.step(together(rowsOf(1, tokens.slice(5), 5), rowsOf(2, tokens)));
       expect(both.slice(0, whole.length)).toEqual(whole);
@@ -85,20 +93,16 @@ export function backendCases(create: () => DecodeBackend | Promise<DecodeBackend
       expect((await session.step(rowsOf(0, other, 7))).slice()).not.toEqual(part(7));
       expect((await session.step(rowsOf(0, tokens.slice(7), 7))).slice()).toEqual(part(7));
       expect(await session.step({ ...rowsOf(0, tokens), picks: [] })).toHaveLength(0);
-      await session.close();
     });
 
     test('a fork goes on as its origin does, and leaves it alone', async () => {
-      const tokens = (await tokensOf(name)).slice(0, 12);
-      const { session, vocabulary } = await open(await create(), name, INT8, limits);
-      const whole = (await session.step(rowsOf(2, tokens))).slice();
+      const { session } = opened;
+      expect((await session.step(rowsOf(2, tokens))).slice()).toEqual(whole);
       await session.step(rowsOf(0, [...tokens].reverse()));
       await session.fork(2, 0, 8);
-      const rest = whole.slice(8 * vocabulary);
-      expect((await session.step(rowsOf(0, tokens.slice(8), 8))).slice()).toEqual(rest);
+      expect((await session.step(rowsOf(0, tokens.slice(8), 8))).slice()).toEqual(part(8));
       await session.step(rowsOf(0, [...tokens].reverse()));
-      expect((await session.step(rowsOf(2, tokens.slice(8), 8))).slice()).toEqual(rest);
-      await session.close();
+      expect((await session.step(rowsOf(2, tokens.slice(8), 8))).slice()).toEqual(part(8));
     });
   });
 }
