@@ -62,7 +62,7 @@ const windows = { sequenceLength: LENGTH, calibrationSamples: 12, threads: 2 };
 test.each([
   { parameters: 0.9, multiple: 4, seed: 3, windowStart: 'none', greedyTokens: 0 },
   {
-    ...{ parameters: 0.85, units: 'all', widths: 'free', multiple: 1, importance: 'wanda-sp', repair: 'bias' },
+    ...{ parameters: 0.85, units: 'all', widths: 'free', multiple: 1, importance: 'wanda-sp', repair: 'none' },
     ...{ allocation: 'atp', hyperparameters: { beta: 0.01 }, calibrationOrder: 'sequential', greedyTokens: 4 },
   },
   {

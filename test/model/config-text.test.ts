@@ -15,9 +15,9 @@ test('values are replaced, added and removed, and all others keep their characte
 });
 
 test('a key that every object inherits is a key like any other', () => {
-  const text = '{"toString": 1, "b": 2}';
-  expect(amendConfig(text, { values: { b: 5 } })).toBe('{"toString": 1, "b": 5}');
-  expect(amendConfig(text, { values: { toString: 3 } })).toBe('{"toString": 3, "b": 2}');
+  const text = '{"toString": 1,"b": 2}';
+  expect(amendConfig(text, { values: { b: 5 } })).toBe('{"toString": 1,"b": 5}');
+  expect(amendConfig(text, { values: { toString: 3 } })).toBe('{"toString": 3,"b": 2}');
 });
 
 test('what is read afterwards is what was asked for', () => {
