@@ -97,13 +97,13 @@ function prepareCut(
       if (importance === 'obs') {
         const made = await elimination();
         gone = eliminateGreedily(made, count, site).order;
-        if (repair === 'least-squares') weights = Float32Array.from(made.W);
+        if (repair === 'least-squares') weights = Float32Array.from(made.weights());
       } else {
         gone = leastSlices(scoresOf(importance, wanted, moments, width, scores?.get(unit.id)), count);
         if (repair === 'least-squares') {
           const made = await elimination();
           for (const slice of gone) made.remove(slice);
-          weights = Float32Array.from(made.W);
+          weights = Float32Array.from(made.weights());
         }
       }
       const zeroed = zeroColumns(given, gone, width);
