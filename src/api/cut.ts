@@ -116,6 +116,7 @@ async function finishCut(
     seed: settings.seed,
     texts: { ...recordsOf(texts), calibration: texts.calibration!.record },
     ...{ units: settings.units, equal: settings.equal, multiple: settings.multiple },
+    ...(settings.spare.length > 0 ? { spare: [...settings.spare] } : {}),
     ...{ importance: settings.importance, repair: settings.repair, allocation: settings.allocation },
     hyperparameters: { ...choice.candidate.values },
     ...(choice.candidate.target ? { target: sharesOf(choice.candidate.target) } : {}),
@@ -178,6 +179,7 @@ function commandOf(settings: CutSettings): string {
   add('parameters', settings.parameters);
   add('units', settings.units);
   add('widths', settings.equal ? 'equal' : 'free');
+  add('spare', settings.spare.length > 0 ? settings.spare.join(',') : undefined);
   add('multiple', settings.multiple);
   add('importance', settings.importance);
   if (!settings.equal) add('allocation', settings.allocation);

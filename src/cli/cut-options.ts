@@ -25,6 +25,13 @@ export const CUT_OPTIONS = {
     text: 'equal: all blocks get one width, and the output is a plain checkpoint. free: --allocation decides, and the output needs a loader of layer_widths',
     otherwise: CUT_DEFAULTS.widths,
   },
+  spare: {
+    kind: 'text',
+    flag: '--spare',
+    value: 'blocks',
+    text: 'with free widths, blocks that keep theirs, such as 0..3,28..29: the first and the last are often the touchiest',
+    otherwise: 'none',
+  },
   multiple: {
     kind: 'number',
     flag: '--multiple',

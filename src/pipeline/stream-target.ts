@@ -84,6 +84,7 @@ export async function treatToStream(
   const stages = stagesOf(few ? linears.filter((linear) => treatmentOf(plan, unitOf(linear))) : linears);
   return await withResources(async (own) => {
     const run = await createPairRun(own, engine, model, block, target, streams, weightsOf(text));
+    if (streams.next && stages.length === 0) await run(edited, [], { hidden: 'dense', last: false });
     for (const [index, sites] of stages.entries()) {
       const last = index === stages.length - 1;
       const sums = await run(edited, sites, {

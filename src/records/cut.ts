@@ -28,6 +28,8 @@ const cutRecordSchema = z.object({
   units: z.enum(['mlp', 'heads', 'all']),
   equal: z.boolean(),
   multiple: z.number().int(),
+  /** Blocks that kept their widths; absent where none was spared. */
+  spare: z.array(z.number().int()).optional(),
   importance: z.string(),
   repair: z.string(),
   allocation: z.string(),

@@ -46,6 +46,7 @@ export function renderCut(record: CutRecord): string {
       ['importance', importance],
       ['repair', target ? `${repair}, stream α = ${target.alpha}, γ = ${target.gamma}` : repair],
       ['widths', `${record.equal ? 'equal' : 'free'}, MLPs in multiples of ${record.multiple}`],
+      ...(record.spare ? [['blocks not cut', record.spare.join(', ')] as const] : []),
       ['parameters asked for', formatCount(parameters.target)],
       ['smallest step', formatCount(parameters.step)],
       ['seed', String(seed)],

@@ -41,6 +41,8 @@ export type CutOptions = RunOptions &
     readonly units?: string;
     /** `equal`: all blocks get one width, and the output loads everywhere. `free`: an allocation decides. Defaults to `equal`. */
     readonly widths?: string;
+    /** With free widths: blocks that keep theirs, such as `0..3,28..29`. Defaults to none. */
+    readonly spare?: string;
     /** Widths of MLPs are multiples of this. Defaults to 32. */
     readonly multiple?: number;
     /** `obs`, `wanda-sp`, `flap` or `taylor`. Defaults to `obs`. */
@@ -89,6 +91,8 @@ export type CutSettings = Base & {
   readonly units: CutUnits;
   readonly equal: boolean;
   readonly multiple: number;
+  /** Blocks that are not cut, ascending. */
+  readonly spare: readonly number[];
   readonly importance: Importance;
   readonly allocation: CutAllocation;
   readonly repair: Repair;
@@ -106,6 +110,10 @@ export function normaliseCut(options: CutOptions): CutSettings {
   const allocation = oneOf('allocation', options.allocation ?? usual, CUT_ALLOCATIONS);
   if (equal && allocation !== 'uniform') {
     conflict('allocation', 'widths', 'with equal widths there is nothing to allocate; use --widths free');
+  }
+  const spare = parseSpare(options.spare);
+  if (equal && spare.length > 0) {
+    conflict('spare', 'widths', 'with equal widths all blocks get one; use --widths free');
   }
   const importance = oneOf('importance', options.importance ?? CUT_DEFAULTS.importance, IMPORTANCES);
   const repair = oneOf('repair', options.repair ?? CUT_DEFAULTS.repair, REPAIRS);
@@ -128,7 +136,7 @@ export function normaliseCut(options: CutOptions): CutSettings {
     command: 'cut',
     ...{ parameters, units: oneOf('units', options.units ?? CUT_DEFAULTS.units, CUT_UNITS), equal, importance, repair },
     multiple: wholeNumber('multiple', options.multiple ?? CUT_DEFAULTS.multiple, 1, 1 << 20),
-    allocation,
+    ...{ allocation, spare },
     // Sensitivities are measured of halves (choose-widths.ts).
     policy: { ...policy, needs: [] },
     values,
@@ -163,6 +171,17 @@ export function normaliseCut(options: CutOptions): CutSettings {
   };
 }
 
+/** `0..3,28..29`, ascending. @throws OptionError E_OPTION_SPARE */
+function parseSpare(text: string | undefined): readonly number[] {
+  const blocks = (text?.split(',') ?? []).flatMap((part) => {
+    const range = /^(\d{1,6})(?:\.\.(\d{1,6}))?$/.exec(part.trim());
+    const [first, last] = [Number(range?.[1]), Number(range?.[2] ?? range?.[1])];
+    if (!(first <= last)) refuseValue('spare', 'blocks and ranges of blocks, such as 0..3,28..29', text);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+  return [...new Set(blocks)].sort((a, b) => a - b);
+}
+
 /** FLAP's rates come from scores, all at once; there is no number to search. */
 export const policyOf = (allocation: CutAllocation): AllocationPolicy =>
   findPolicy(allocation === 'flap' ? 'uniform' : allocation);
@@ -182,8 +201,11 @@ export type Cut = {
  * @throws OptionError E_OPTION_PARAMETERS where it cannot be reached; UnsupportedError E_UNSUPPORTED_CUT
  */
 export function planCut(settings: CutSettings, model: Model): Cut {
-  const { units, equal, multiple, importance, allocation, repair, parameters } = settings;
+  const { units, equal, multiple, spare, importance, allocation, repair, parameters } = settings;
   const { config } = model;
+  if (spare.length === config.blocks || (spare.at(-1) ?? 0) >= config.blocks) {
+    refuseValue('spare', `some of blocks 0 to ${config.blocks - 1}, and not all of them`, spare.join(','));
+  }
   const refuse = (why: string): never => {
     throw new UnsupportedError('E_UNSUPPORTED_CUT', why, { family: config.family });
   };
@@ -191,7 +213,7 @@ export function planCut(settings: CutSettings, model: Model): Cut {
   if (equal && config.uneven) {
     refuse('--widths equal: the blocks of this checkpoint have different widths already. Use --widths free.');
   }
-  const halves = cutHalves(model, units, multiple);
+  const halves = cutHalves(model, units, multiple).filter(({ block }) => !spare.includes(block));
   const mixed = config.mixtures.some((mixture) => mixture !== undefined);
   if (mixed && allocation === 'flap')
     refuse('--allocation flap: experts have no common scale. Use another allocation.');

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { cut, evaluate, exportModel, heal } from '../../src/api/index.js';
+import { readTensor } from '../../src/checkpoint/index.js';
 import { cutHalves, openModel, readLinear } from '../../src/model/index.js';
 import { type CutRecord, parseCutRecord, readFidelity } from '../../src/records/index.js';
 import type { CutOptions } from '../../src/runs/index.js';
@@ -221,6 +222,10 @@ describe('one small llama', () => {
     [{ units: 'layers' }, 'E_OPTION_UNITS'],
     [{ widths: 'some' }, 'E_OPTION_WIDTHS'],
     [{ multiple: 0 }, 'E_OPTION_MULTIPLE'],
+    [{ spare: '0' }, 'E_OPTION_CONFLICT'],
+    [{ widths: 'free', spare: '2..1' }, 'E_OPTION_SPARE'],
+    [{ widths: 'free', spare: '99' }, 'E_OPTION_SPARE'],
+    [{ widths: 'free', spare: '0..99' }, 'E_OPTION_SPARE'],
     [{ importance: 'magnitude' }, 'E_OPTION_IMPORTANCE'],
     [{ allocation: 'atp' }, 'E_OPTION_CONFLICT'],
     [{ widths: 'free', allocation: 'owl' }, 'E_OPTION_ALLOCATION'],
@@ -234,6 +239,26 @@ describe('one small llama', () => {
     expect(await codeOf(cut(options))).toBe(code);
     await expect(readFile(join(options.out, 'config.json'))).rejects.toThrow();
   });
+});
+
+test('blocks that are spared keep their tensors, and the others lose what they would have', async () => {
+  const tiny = await makeTiny(join(folder, 'spared'), { blocks: 4 });
+  const free = { widths: 'free', allocation: 'uniform', units: 'all', multiple: 1, spare: '3,0..1' } as const;
+  const { out, record } = await cut(optionsOf(tiny, { ...free, parameters: 0.95 }));
+  expect(record.spare).toEqual([0, 1, 3]);
+  expect(record.command).toContain('--spare 0,1,3');
+  expect(Math.abs(record.parameters.after - record.parameters.target)).toBeLessThanOrEqual(record.parameters.step / 2);
+  const { before, after } = record.widths;
+  expect(after.map((width, block) => JSON.stringify(width) === JSON.stringify(before[block]))).toEqual([
+    true,
+    true,
+    false,
+    true,
+  ]);
+  const [source, made] = [await openModel(tiny), await openModel(out)];
+  for (const { name } of [...source.checkpoint.tensors.values()].filter(({ name }) => !name.includes('layers.2.'))) {
+    expect(await readTensor(made.checkpoint, name), name).toEqual(await readTensor(source.checkpoint, name));
+  }
 });
 
 test('experts get one width though blocks have different numbers of them, and the record says what loads it', {

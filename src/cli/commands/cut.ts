@@ -16,6 +16,7 @@ export const cutCommand = defineCommand({
     'parameters',
     'units',
     'widths',
+    'spare',
     'multiple',
     'importance',
     'cutAllocation',
