@@ -112,7 +112,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     const { onProgress } = settings;
     const { hessian } = settings;
     const at = { engine, model, workspace, hashes, onProgress };
-    const input = { ...at, texts, hessian, statistics: true, measures: collectable(allNeeds) };
+    const input = { ...at, texts, hessian, statistics: true, searches: true, measures: collectable(allNeeds) };
     const { calibration, executor, post, ...prepared } = await openTrials(own, settings.queue, input);
     const [validation, dense] = [prepared.validation!, prepared.dense!];
     const beyond = await measureOnce(

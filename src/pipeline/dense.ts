@@ -130,7 +130,8 @@ export async function tapBlock(
   return await withResources(async (own) => {
     const session = await own(engine.load(blockGraph(model, block, options)));
     const sums = await measureSquareSums(engine, session, from, tapFeeds(from, block, importance));
-    return outputs === 'taps' ? fillSquareSums(sums) : sums;
+    // Of a leaf alone nobody knows yet which experts receive no token.
+    return outputs === 'taps' && !from.isLeaf ? fillSquareSums(sums) : sums;
   });
 }
 

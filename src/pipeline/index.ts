@@ -30,10 +30,10 @@ export { type Aligned, alignExperts, mergedTensors, requireAlignable } from './m
 export { changedTensors, type RepairWay, repairSeams, requireRepairable, stepsOf } from './seams.js';
 export { measureSensitivity } from './sensitivity.js';
 export { measureTable, type UnitDamages } from './sensitivity-table.js';
-export { pruneSequentially, runBlockFiles, runBlocks, scoreBlockFiles } from './sequential.js';
+export { pruneSequentially, type RemoteCalibration, runBlockFiles, runBlocks, scoreBlockFiles } from './sequential.js';
 export { measureFlapScores, measureSliceCosts, measureTaylorScores } from './slices.js';
-export { type StreamTarget, sharesOf } from './stream-target.js';
+export { createPairRun, type PairRun, type StreamTarget, sharesOf } from './stream-target.js';
 export { scoreSurrogate } from './surrogate.js';
-export { measureEvidence, treatBlock } from './treat.js';
+export { type BlockEvidence, measureEvidence, treatBlock } from './treat.js';
 export { withTreatedBlock } from './treated-block.js';
 export { sweepVariants } from './variants.js';

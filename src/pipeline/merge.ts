@@ -116,7 +116,7 @@ async function cutPart(merging: Merging, part: WidePart, reads: Activations, bas
   const sums = await withResources(async (own) => {
     const graph = wideSums(model, members, part, { length: reads.length, target: target !== undefined });
     const session = await own(engine.load(graph));
-    return await sumOverChunks(engine, reads.chunks.length, (chunk) => runChunks(session, feeds, chunk));
+    return await sumOverChunks(engine, reads, (chunk) => runChunks(session, feeds, chunk));
   });
   const gram = sums[WIDE_OUTPUTS.gram]!;
   const W = await wideLast(model, members, part);

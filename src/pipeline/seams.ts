@@ -238,7 +238,7 @@ async function fitSeam(
   const sums = await withResources(async (own) => {
     const session = await own(engine.load(graph));
     const feeds = { [SEAM_INPUTS.x]: { from: before }, [SEAM_INPUTS.target]: { from: target } };
-    return await sumOverChunks(engine, before.chunks.length, (chunk) => runChunks(session, feeds, chunk));
+    return await sumOverChunks(engine, before, (chunk) => runChunks(session, feeds, chunk));
   });
   const sequences = countOf(text.content);
   const tokens = rowsOf(model, text.content, text.embedded.length);

@@ -15,8 +15,20 @@ import { blockFileSource, blockPath, isWholeBlock, writeBlockFile } from './bloc
 import type { Trace } from './dense.js';
 import { emptyBlock, isDropped } from './dropped-block.js';
 import { relativeError } from './errors.js';
-import { type StreamTarget, treatToStream } from './stream-target.js';
-import { measureEvidence, type Treating, treatBlock } from './treat.js';
+import { type PairRun, type StreamTarget, treatByPairs, treatToStream } from './stream-target.js';
+import { type BlockEvidence, measureEvidence, type Treating, treatBlock } from './treat.js';
+
+/** Measures the calibration text elsewhere (runs/remote-calibration.ts). It goes from block to block, in order. */
+export interface RemoteCalibration {
+  readonly sequences: number;
+  readonly tokens: number;
+  /** What the operator needs of the next block's inputs. */
+  evidence(): Promise<BlockEvidence>;
+  /** The runs over the pair of the next block. */
+  pairs(target: StreamTarget): PairRun;
+  /** Goes on behind the next block: the treated one in `path`, or the checkpoint's. */
+  behind(path: string | undefined): Promise<void>;
+}
 
 export type SequentialInput = Treating & {
   readonly engine: Engine;
@@ -31,6 +43,8 @@ export type SequentialInput = Treating & {
   readonly prefix?: 'dense' | undefined;
   /** The dense model's residual after the last block on `validation`, to measure the divergence from. */
   readonly reference?: Activations | undefined;
+  /** Takes the statistics instead of `calibration`, with the same bits. */
+  readonly remote?: RemoteCalibration | undefined;
   /** Where the block files go. */
   readonly dir: string;
   readonly onProgress: OnProgress;
@@ -47,13 +61,13 @@ export type SequentialResult = {
 
 /** Prunes all blocks into files in `dir` and scores the result on the validation windows. */
 export async function pruneSequentially(input: SequentialInput): Promise<SequentialResult> {
-  const { engine, model, operator, calibration, validation, trace, target, reference, dir, onProgress } = input;
+  const { engine, model, operator, calibration, validation, trace, target, reference, remote, dir, onProgress } = input;
   const { blocks } = model.config;
   await mkdir(dir, { recursive: true }).catch((error) => {
     throw fileError(error, dir);
   });
   return await withResources(async (own) => {
-    const statistics = operator.needs.length > 0 ? calibration : undefined;
+    const statistics = operator.needs.length > 0 && !remote ? calibration : undefined;
     const calibrated = statistics && (await own(sameShape(statistics.embedded)));
     const seen = validation && (await own(sameShape(validation.embedded)));
     const dense = target && statistics && (await own(sameShape(statistics.embedded)));
@@ -68,7 +82,12 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
         await writeBlockFile(model, block, emptyBlock(model, block), path);
         whole = true;
       }
-      if (dense && !whole) {
+      if (remote && !whole) {
+        const treated = target
+          ? await treatByPairs(input, target, block, remote.pairs(target), { ...remote, moves: !last }, gemm!)
+          : await treatBlock(input, block, await remote.evidence(), gemm);
+        await writeBlockFile(model, block, treated, path);
+      } else if (dense && !whole) {
         const streams = {
           treated: first ? statistics!.embedded : calibrated!,
           dense: first ? statistics!.embedded : dense,
@@ -84,6 +103,7 @@ export async function pruneSequentially(input: SequentialInput): Promise<Sequent
         const evidence = await measureEvidence(engine, model, operator, block, inputs, calibration, known);
         await writeBlockFile(model, block, await treatBlock(input, block, evidence, gemm), path);
       }
+      await remote?.behind(input.prefix === 'dense' ? undefined : path);
       const moves: Move[] = [];
       if (statistics && !last && (whole || !dense)) {
         const move: Move = [first ? statistics.embedded : calibrated!, calibrated!];

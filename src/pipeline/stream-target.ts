@@ -53,22 +53,41 @@ export type StreamTarget = {
 /** The two numbers of a target, for records. */
 export const sharesOf = ({ alpha, gamma }: StreamTarget): Pick<StreamTarget, 'alpha' | 'gamma'> => ({ alpha, gamma });
 
+type Sink = Pick<Activations, 'write'>;
+
 export type Streams = {
   /** The residual before the block: treated, and dense. They may be one store. */
   readonly treated: Activations;
   readonly dense: Activations;
   /** Receive the residuals after the block; each may be the store that is read. */
-  readonly next?: { readonly treated: Activations; readonly dense: Activations } | undefined;
+  readonly next?: { readonly treated: Sink; readonly dense: Sink } | undefined;
 };
 
 /** Treats a block by two streams, and moves both behind it if there is a next block. */
 export async function treatToStream(
-  { model, operator, plan }: Treating,
+  treating: Treating,
   target: StreamTarget,
   block: number,
   engine: Engine,
   streams: Streams,
   text: Samples,
+  gemm: Gemm,
+): Promise<TreatedBlock> {
+  const { model } = treating;
+  return await withResources(async (own) => {
+    const run = await createPairRun(own, engine, model, block, target, streams, weightsOf(text));
+    const counted = { sequences: countOf(text.content), tokens: rowsOf(model, text.content, text.embedded.length) };
+    return await treatByPairs(treating, target, block, run, { ...counted, moves: streams.next !== undefined }, gemm);
+  });
+}
+
+/** Treats a block by what `run` sums of two streams. `moves`: the runs also move them behind it. */
+export async function treatByPairs(
+  { model, operator, plan }: Treating,
+  target: StreamTarget,
+  block: number,
+  run: PairRun,
+  { sequences, tokens, moves }: { readonly sequences: number; readonly tokens: number; readonly moves: boolean },
   gemm: Gemm,
 ): Promise<TreatedBlock> {
   const linears = model.linears[block]!;
@@ -77,53 +96,49 @@ export async function treatToStream(
   const edited = new Map<string, Uint8Array>();
   const damping: Record<string, number> = {};
   let unseen: readonly number[] = [];
-  const sequences = countOf(text.content);
-  const tokens = rowsOf(model, text.content, text.embedded.length);
   // The inputs of linears that are left as they are need no measure where few are treated.
   const few = operator.makes.includes('keep');
   const stages = stagesOf(few ? linears.filter((linear) => treatmentOf(plan, unitOf(linear))) : linears);
-  return await withResources(async (own) => {
-    const run = await createPairRun(own, engine, model, block, target, streams, weightsOf(text));
-    if (streams.next && stages.length === 0) await run(edited, [], { hidden: 'dense', last: false });
-    for (const [index, sites] of stages.entries()) {
-      const last = index === stages.length - 1;
-      const sums = await run(edited, sites, {
-        hidden: streams.next && last ? 'dense' : undefined,
-        last: last && !streams.next,
-      });
-      const tokensPerExpert = sums[TOKENS_PER_EXPERT];
-      if (tokensPerExpert) {
-        const ofExperts = sites.filter((site) => expertOf(site) !== undefined);
-        const grams = Object.fromEntries([TOKENS_PER_EXPERT, ...ofExperts].map((site) => [site, sums[site]!]));
-        unseen = unseenExperts(grams);
-        fillGrams(grams);
-      }
-      for (const site of sites) {
-        const expert = expertOf(site);
-        const routed = expert === undefined ? undefined : tokensPerExpert?.[expert];
-        const evidence = { ...statisticsOf(sums, site), sequences, tokens: routed || tokens };
-        const prepared = await operator.prepare(`block ${block}, ${site}`, evidence, { gemm });
-        if (prepared.damping !== undefined) damping[site] = prepared.damping;
-        for (const linear of linears.filter((one) => one.site === site)) {
-          const treatment = treatmentOf(plan, unitOf(linear));
-          if (!treatment) continue;
-          const pull = pullFor(linear, sums, target.alpha, gemm);
-          const { weights, grid, bias } = editLinear(model, linear, withPull(prepared, pull), treatment);
-          for (const tensor of bias ? [weights, bias] : [weights]) {
-            const edit = await computed(tensor);
-            edits.set(edit.name, edit);
-            edited.set(edit.name, await edit.read());
-          }
-          if (grid) grids.push({ ...grid, scales: await computed(grid.scales) });
+  if (moves && stages.length === 0) await run(edited, [], { hidden: 'dense', last: false });
+  for (const [index, sites] of stages.entries()) {
+    const last = index === stages.length - 1;
+    const sums = await run(edited, sites, {
+      hidden: moves && last ? 'dense' : undefined,
+      last: last && !moves,
+    });
+    const tokensPerExpert = sums[TOKENS_PER_EXPERT];
+    if (tokensPerExpert) {
+      const ofExperts = sites.filter((site) => expertOf(site) !== undefined);
+      const grams = Object.fromEntries([TOKENS_PER_EXPERT, ...ofExperts].map((site) => [site, sums[site]!]));
+      unseen = unseenExperts(grams);
+      fillGrams(grams);
+    }
+    for (const site of sites) {
+      const expert = expertOf(site);
+      const routed = expert === undefined ? undefined : tokensPerExpert?.[expert];
+      const evidence = { ...statisticsOf(sums, site), sequences, tokens: routed || tokens };
+      const prepared = await operator.prepare(`block ${block}, ${site}`, evidence, { gemm });
+      if (prepared.damping !== undefined) damping[site] = prepared.damping;
+      for (const linear of linears.filter((one) => one.site === site)) {
+        const treatment = treatmentOf(plan, unitOf(linear));
+        if (!treatment) continue;
+        const pull = pullFor(linear, sums, target.alpha, gemm);
+        const { weights, grid, bias } = editLinear(model, linear, withPull(prepared, pull), treatment);
+        for (const tensor of bias ? [weights, bias] : [weights]) {
+          const edit = await computed(tensor);
+          edits.set(edit.name, edit);
+          edited.set(edit.name, await edit.read());
         }
+        if (grid) grids.push({ ...grid, scales: await computed(grid.scales) });
       }
     }
-    if (streams.next) await run(edited, [], { hidden: 'treated', last: true });
-    return { edits, grids, notes: { damping, unseen } };
-  });
+  }
+  if (moves) await run(edited, [], { hidden: 'treated', last: true });
+  return { edits, grids, notes: { damping, unseen } };
 }
 
-type PairRun = (
+/** Sums what `sites` need of the pair of a block in which `edited` is treated; with `hidden` it moves that stream. */
+export type PairRun = (
   edited: ReadonlyMap<string, Uint8Array>,
   sites: readonly TapSite[],
   how: { readonly hidden: 'dense' | 'treated' | undefined; readonly last: boolean },
@@ -133,7 +148,7 @@ type PairRun = (
  * Runs the pair of a block over all chunks: stores what streams on and adds up the rest. A value inside the block is computed
  * once for each stream, in the run after the linears before it are treated; later runs are given it.
  */
-async function createPairRun(
+export async function createPairRun(
   own: Own,
   engine: Engine,
   model: Model,
@@ -164,7 +179,7 @@ async function createPairRun(
     }
     const sums = await withResources(async (ownToo) => {
       const session = await ownToo(engine.load(graph));
-      return await sumOverChunks(engine, chunks.length, async (chunk) => {
+      return await sumOverChunks(engine, treated, async (chunk) => {
         const { y, ...rest } = await runChunks(session, read, chunk);
         if (y) await next![hidden!].write(chunk, y.data as Float32Array);
         for (const { name } of keep) {

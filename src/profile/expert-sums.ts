@@ -37,7 +37,7 @@ type Stores = { readonly from: Samples['embedded']; readonly to: Samples['embedd
 async function measureBlock(engine: Engine, model: Model, block: number, { from, to }: Stores): Promise<ExpertSums> {
   const sums = await withResources(async (own) => {
     const session = await own(engine.load(expertGraph(model, block, from.length)));
-    return await sumInDouble(engine, from.chunks.length, async (chunk) => {
+    return await sumInDouble(engine, from, async (chunk) => {
       const { y, ...outputs } = await runChunk(session, from, chunk);
       await to.write(chunk, y!.data as Float32Array);
       return outputs;

@@ -85,6 +85,12 @@ export async function openDirectoryStore(path: string): Promise<Store> {
         throw fileError(error, path);
       });
     },
+    remove: async (key) => {
+      const file = at(key);
+      await rm(file, { force: true }).catch((error) => {
+        throw fileError(error, file);
+      });
+    },
     close: async () => {},
   };
 }

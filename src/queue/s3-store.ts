@@ -24,7 +24,7 @@ export async function openS3Store(place: string): Promise<Store> {
       got: place,
     });
   }
-  const { S3Client, GetObjectCommand, HeadObjectCommand, PutObjectCommand } = await loadPeer(
+  const { S3Client, DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } = await loadPeer(
     '@aws-sdk/client-s3',
     () => import('@aws-sdk/client-s3'),
   );
@@ -93,6 +93,11 @@ export async function openS3Store(place: string): Promise<Store> {
       if (!stream) throw fail(new Error('no such object'), key);
       await pipeline(stream, createWriteStream(path, { flags: 'wx' })).catch((error) => {
         throw isOfFile(error) ? fileError(error, path) : fail(error, key);
+      });
+    },
+    remove: async (key) => {
+      await client.send(new DeleteObjectCommand(at(key))).catch((error) => {
+        throw fail(error, key);
       });
     },
     close: async () => client.destroy(),

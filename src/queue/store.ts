@@ -1,5 +1,5 @@
 // A store is what all processes of a run can read: files by their digests, descriptions of runs, and records of outcomes. What
-// is once under a key never changes. So it does not matter who wrote it, nor how often somebody tried to.
+// is once under a key never changes, though it may be removed. So it does not matter who wrote it, nor how often somebody tried to.
 
 import { InternalError } from '../base/index.js';
 
@@ -14,6 +14,8 @@ export interface Store {
   putFileOnce(key: string, path: string): Promise<'put' | 'there'>;
   /** Makes `path` a file, or a link to one, with the bytes under `key`. @throws ResourceError, RemoteError */
   fetchFile(key: string, path: string): Promise<void>;
+  /** Removes what nobody needs any more; nothing happens where nothing is. @throws ResourceError, RemoteError */
+  remove(key: string): Promise<void>;
   close(): Promise<void>;
 }
 

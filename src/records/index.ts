@@ -23,6 +23,8 @@ export { type GrowRecord, parseGrowRecord } from './grow.js';
 export { type HealRecord, parseHealRecord } from './heal.js';
 export { pairedInterval, verdictOf } from './interval.js';
 export {
+  type LeafRequest,
+  type LeafResult,
   type Letter,
   type Outcome,
   parseOutcome,

@@ -27,12 +27,55 @@ const requestSchema = z.strictObject({
   loss: z.enum(['likelihood', 'misalignment']),
 });
 
+/** What is measured of a leaf's inputs of a block (pipeline/treat.ts), or of the pair of two streams (pipeline/stream-target.ts). */
+const measureSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('inputs'),
+    needs: z.array(z.enum(['squareSums', 'columnSums', 'gram'])).min(1),
+  }),
+  z.strictObject({
+    kind: z.literal('pair'),
+    shares: z.strictObject({ alpha: share, gamma: share }),
+    /** The runs over the pair so far, and the one that is asked for, which is the last. */
+    stages: z
+      .array(
+        z.strictObject({
+          sites: z.array(z.string().max(100)),
+          /** The tensors that were treated since the run before: digests of their parts. */
+          edits: z.record(z.string().max(500), z.array(digest)),
+          hidden: z.literal('dense').exactOptional(),
+          last: z.boolean(),
+        }),
+      )
+      .min(1),
+  }),
+]);
+
+/** Statistics of one leaf of the calibration text (stream/leaves.ts) before one block. */
+const leafSchema = z.strictObject({
+  model: digest,
+  calibration: digest,
+  /** The treated blocks before it, by the digests of their files; null for one of the checkpoint. */
+  before: z.array(digest.nullable()).max(10_000),
+  measure: measureSchema,
+  /** How many leaves the text has. */
+  leaves: z.int().min(1).max(1000),
+  /** Any leaf that no other letter of the round has; or this one. */
+  leaf: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('any'), letter: z.int().min(0) }),
+    z.strictObject({ kind: z.literal('this'), leaf: z.int().min(0) }),
+  ]),
+});
+
 const letterSchema = z.strictObject({
   format: z.literal('layerwise-letter'),
   version: z.literal(1),
   /** The digest of the run's description, which is in the store. */
   run: digest,
-  work: z.discriminatedUnion('kind', [z.strictObject({ kind: z.literal('trial'), request: requestSchema })]),
+  work: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('trial'), request: requestSchema }),
+    z.strictObject({ kind: z.literal('leaf'), request: leafSchema }),
+  ]),
 });
 
 /** A file name, or a path of at most three folders inside a checkpoint. */
@@ -70,20 +113,36 @@ const sharedRunSchema = z.strictObject({
 
 const numbers = z.array(z.number());
 
+const trialResult = z.strictObject({
+  request: digest,
+  engine: z.string().max(100),
+  losses: numbers,
+  calibrationLosses: numbers.exactOptional(),
+  divergences: numbers.exactOptional(),
+  errors: numbers,
+});
+
+/** The sums of a leaf: names, and digests of their numbers, which are in the store. */
+const leafResult = z.strictObject({
+  /** Null: other letters had all leaves. */
+  leaf: z.int().min(0).nullable(),
+  sums: z.array(
+    z.strictObject({
+      name: z.string().max(200),
+      type: z.enum(['f32', 'f64']),
+      length: z.int().min(1),
+      parts: z.array(digest).min(1),
+    }),
+  ),
+});
+
 const outcomeSchema = z.strictObject({
   format: z.literal('layerwise-outcome'),
   version: z.literal(1),
   run: digest,
   /** Digest of the letter's work. */
   work: digest,
-  result: z.strictObject({
-    request: digest,
-    engine: z.string().max(100),
-    losses: numbers,
-    calibrationLosses: numbers.exactOptional(),
-    divergences: numbers.exactOptional(),
-    errors: numbers,
-  }),
+  result: z.union([trialResult, leafResult]),
   /** Who did it, and in how many seconds; not compared. */
   by: z.strictObject({ worker: name, seconds: z.number().min(0) }),
 });
@@ -91,6 +150,9 @@ const outcomeSchema = z.strictObject({
 export type Letter = Readonly<z.infer<typeof letterSchema>>;
 export type SharedRun = Readonly<z.infer<typeof sharedRunSchema>>;
 export type Outcome = Readonly<z.infer<typeof outcomeSchema>>;
+export type TrialResult = Readonly<z.infer<typeof trialResult>>;
+export type LeafRequest = Readonly<z.infer<typeof leafSchema>>;
+export type LeafResult = Readonly<z.infer<typeof leafResult>>;
 
 /** Checks a letter that came from a queue. @throws OptionError E_OPTION_LETTER */
 export const validateLetter = (value: unknown): Letter =>

@@ -17,6 +17,7 @@ import {
   measureMisalignment,
   openLevels,
   pruneSequentially,
+  type RemoteCalibration,
   runBlockFiles,
   scoreBlockFiles,
   scoreSurrogate,
@@ -38,6 +39,8 @@ export type ExecutorContext = {
   readonly dense: DensePass | undefined;
   /** An operator of the run's own, which requests name too. */
   readonly operator?: Operator | undefined;
+  /** Takes the statistics of an exact trial elsewhere. */
+  readonly remote?: ((operator: Operator, request: TrialRequest, label: string) => RemoteCalibration) | undefined;
   readonly onProgress: OnProgress;
 };
 
@@ -116,12 +119,13 @@ export function createLocalExecutor(own: Own, context: ExecutorContext): LocalEx
   type Scores = Pick<TrialOutcome, 'losses' | 'calibrationLosses' | 'divergences' | 'errors'>;
   const exact = async (request: TrialRequest, label: string): Promise<Scores> => {
     const input = sequenceOf(request, dirOf(requestDigest(request)));
-    const known = await firstOf(input.operator);
+    const remote = input.operator.needs.length > 0 ? context.remote?.(input.operator, request, label) : undefined;
+    const known = remote ? undefined : await firstOf(input.operator);
     const compared = request.judge === 'divergence' ? await denseResidual() : undefined;
     announce(label);
     const trace = dense?.trace;
-    const context = { validation, trace, firstSquareSums: known, reference: compared };
-    const { nll, divergences, errors } = await pruneSequentially({ ...input, ...context });
+    const more = { validation, trace, firstSquareSums: known, reference: compared, remote };
+    const { nll, divergences, errors } = await pruneSequentially({ ...input, ...more });
     if (request.judge !== 'both') return { losses: nll, ...(divergences ? { divergences } : {}), errors };
     return { losses: nll, calibrationLosses: await onCalibration(input.dir, label), errors };
   };

@@ -77,7 +77,8 @@ export async function runToChoice<T>(
     const wantsSensitivity = !settings.plan && settings.policy.needs.includes('sensitivity');
     const statistics = settings.searches || wantsSensitivity || needCalibration(measures).length > 0;
     const at = { engine, model, workspace, hashes, onProgress };
-    const input = { ...at, hessian, texts, statistics, measures, operator: settings.criterion };
+    const { searches } = settings;
+    const input = { ...at, hessian, texts, statistics, measures, operator: settings.criterion, searches };
     const { calibration, validation, dense, executor, post } = await openTrials(own, settings.queue, input);
     const where = { ...at, calibration, validation, dense };
     const target = settings.plan ? meanRate(settings.plan, factsOf(model)) : (settings.sparsity ?? 0);

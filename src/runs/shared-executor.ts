@@ -19,13 +19,15 @@ import { type Model, openModel } from '../model/index.js';
 import type { Store } from '../queue/index.js';
 import { type Outcome, parseSharedRun, type SharedRun } from '../records/index.js';
 import { checkVocabulary, type Windows } from '../text/index.js';
-import { createLocalExecutor } from './executor.js';
+import { createLocalExecutor, type LocalExecutor } from './executor.js';
+import { createLeafWorker, type LeafWorker } from './leaf-worker.js';
+import type { Work } from './post.js';
 import { prepareTrials } from './prepare-trials.js';
 import { requireTextModel } from './queue-options.js';
 import { fileKey, runKey, textKey } from './share-run.js';
 import { unpackWindows } from './shared-texts.js';
 import { openEngine } from './texts.js';
-import { requestDigest, type TrialRequest } from './trial.js';
+import { requestDigest } from './trial.js';
 import type { Workspace } from './workspace.js';
 
 export type SharedInput = {
@@ -38,9 +40,9 @@ export type SharedInput = {
   readonly onProgress: OnProgress;
 };
 
-/** Runs the trials of a shared run. */
+/** Does the work of a shared run. */
 export interface SharedExecutor {
-  run(request: TrialRequest, label: string): Promise<Outcome['result']>;
+  run(work: Work, label: string): Promise<Outcome['result']>;
 }
 
 /**
@@ -60,7 +62,12 @@ export async function readSharedRun(store: Store, run: string, numerics: string)
 }
 
 /** Opens a run; `own` closes it with its scope. @throws CheckpointError, ResourceError, RemoteError */
-export async function openSharedRun(own: Own, shared: SharedRun, input: SharedInput): Promise<SharedExecutor> {
+export async function openSharedRun(
+  own: Own,
+  run: string,
+  shared: SharedRun,
+  input: SharedInput,
+): Promise<SharedExecutor> {
   const { store, workspace, threads, left, onProgress } = input;
   const model = await fetchModel(shared, input);
   requireTextModel(model);
@@ -70,14 +77,32 @@ export async function openSharedRun(own: Own, shared: SharedRun, input: SharedIn
     validation: await fetchText(store, shared.texts.validation, model),
   };
   left.throwIfAborted();
+  const opening: Promise<unknown>[] = [];
+  // Closed after the engine, without which nothing that is being opened goes on.
+  await own({ close: async () => void (await Promise.allSettled(opening)) });
   const engine = await own(openEngine(model, { device: 'cpu', threads, onProgress }));
   const { hessian, statistics } = shared;
   const at = { engine, model, workspace, onProgress };
-  const parts = await prepareTrials(own, { ...at, hessian, texts, statistics, measures: [] });
-  const executor = createLocalExecutor(own, { ...at, ...parts });
+  const openTrials = async (): Promise<LocalExecutor> => {
+    const parts = await prepareTrials(own, { ...at, hessian, texts, statistics, measures: [] });
+    return createLocalExecutor(own, { ...at, ...parts });
+  };
+  let trials: Promise<LocalExecutor> | undefined;
+  let leaves: LeafWorker | undefined;
   return {
-    run: async (request, label) => {
-      checkRequest(request, shared, modelDigest);
+    run: async (work, label) => {
+      checkRequest(work.request, shared, modelDigest);
+      if (work.kind === 'leaf') {
+        if (!texts.calibration) throw otherName('calibration');
+        leaves ??= createLeafWorker(own, { ...at, store, run, content: texts.calibration.content });
+        return await leaves.run(work.request);
+      }
+      const { request } = work;
+      if (!trials) {
+        trials = openTrials();
+        opening.push(trials);
+      }
+      const executor = await trials;
       const { seconds: _, ...result } = await executor.run(request, { label });
       // Whoever chooses the plan makes its blocks.
       await executor.blocks.discard(requestDigest(request));
@@ -87,18 +112,20 @@ export async function openSharedRun(own: Own, shared: SharedRun, input: SharedIn
 }
 
 /** A request is of this run's model and texts. @throws OptionError E_OPTION_LETTER */
-function checkRequest(request: TrialRequest, { texts, hessian }: SharedRun, model: string): void {
-  const expected = {
-    ...{ model, calibration: texts.calibration?.record, validation: texts.validation?.record },
+function checkRequest(request: Work['request'], { texts, hessian }: SharedRun, model: string): void {
+  const calibration = texts.calibration?.record;
+  const ofTrial = {
+    ...{ model, calibration, validation: texts.validation?.record },
     hessian: hessian === 'loss' ? hessian : undefined,
   };
+  const expected = 'plan' in request ? ofTrial : { model, calibration };
   for (const [name, value] of Object.entries(expected)) {
-    if (request[name as keyof typeof expected] === value) continue;
-    throw new OptionError('E_OPTION_LETTER', `A letter asks for a trial with another ${name} than its run has.`, {
-      name,
-    });
+    if ((request as Readonly<Record<string, unknown>>)[name] !== value) throw otherName(name);
   }
 }
+
+const otherName = (name: string): OptionError =>
+  new OptionError('E_OPTION_LETTER', `A letter asks for work with another ${name} than its run has.`, { name });
 
 async function fetchBytes(store: Store, key: string, digest: string): Promise<Uint8Array> {
   const bytes = await store.get(key);

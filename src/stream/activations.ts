@@ -20,6 +20,8 @@ export type Activations = {
   readonly width: number;
   /** The row of each sample that the head reads, where it is not the same row in all. */
   ends?: Int32Array | undefined;
+  /** Whether it is one leaf of a larger text (leaves.ts). */
+  isLeaf?: boolean;
   /** Says that chunks have another T and D from now on, as where a block halves an image. Values must not grow in number. */
   reshape(length: number, width: number): void;
   /** Reads a chunk. Its values must not be changed in place. */

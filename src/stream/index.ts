@@ -10,6 +10,7 @@ export {
 export { embedWindows } from './embed.js';
 export type { Images } from './images.js';
 export { type Importance, rootFeeds, tapFeeds } from './importance.js';
+export { addLeaf, createLeafSum, type Leaf, leavesOf, type Numbers, type Summed } from './leaves.js';
 export { type Move, passBlock, passBlocks, showMove, type VisitResidual } from './pass.js';
 export {
   type Content,

@@ -25,8 +25,9 @@ export async function inParallel<T>(limit: number, count: number, work: (index: 
 }
 
 /** An empty store of the same shape. */
-export async function sameShape({ chunks, length, width, ends }: Activations): Promise<Activations> {
-  return Object.assign(await createActivations(chunks, length, width), ends && { ends });
+export async function sameShape({ chunks, length, width, ends, isLeaf }: Activations): Promise<Activations> {
+  const more = { ...(ends ? { ends } : {}), ...(isLeaf ? { isLeaf } : {}) };
+  return Object.assign(await createActivations(chunks, length, width), more);
 }
 
 /** Copies all chunks of a store into another of its shape. */

@@ -74,7 +74,7 @@ test('what is shared of a checkpoint opens it, and is the same whatever else lie
   await withResources(async (own) => {
     const workspace = await own(openWorkspace(join(folder, 'beside-open'), {}));
     const left = new AbortController().signal;
-    await openSharedRun(own, shared, { store, workspace, threads: 1, left, onProgress: silent });
+    await openSharedRun(own, run, shared, { store, workspace, threads: 1, left, onProgress: silent });
   });
 });
 
