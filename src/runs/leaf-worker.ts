@@ -3,7 +3,7 @@
 // the embeddings through the treated blocks, which are in the store: so a worker that dies costs time and nothing else.
 // A letter asks for any leaf. The worker claims one, first of those that it holds; a claim is written once, so no other has it.
 
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointError, digestOf, hashFile, type OnProgress, OptionError, type Own } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
@@ -91,6 +91,8 @@ export function createLeafWorker(own: Own, context: LeafContext): LeafWorker {
     const dir = workspace.at('blocks');
     await mkdir(dir, { recursive: true });
     const path = join(dir, `${digest}.safetensors`);
+    // One of a worker that was killed.
+    await rm(path, { force: true });
     await store.fetchFile(fileKey(digest), path);
     if ((await hashFile(path)) !== digest) {
       throw new CheckpointError(

@@ -124,44 +124,45 @@ describe.skipIf(!REDIS)('over a queue', () => {
     expect(left.filter((one) => one.isFile()).map(({ name }) => name)).toEqual([]);
   });
 
-  test.each([
-    'wanda',
-    'sparsegpt, following the dense stream',
-  ] as const)('%s: workers that are killed, one after another, and the process that plans: the same bytes', {
-    timeout: limit(240_000),
-  }, async (way) => {
-    const [store, out] = [`killed ${way}`, `killed-out ${way}`];
-    const outcomes = async (): Promise<number> => {
-      const found = await readdir(join(folder, store, 'claims'), { recursive: true }).catch(() => []);
-      return found.length;
-    };
-    const next = async (): Promise<void> => {
-      const before = await outcomes();
-      while ((await outcomes()) === before) await sleep(20);
-    };
-    let ended = false;
-    const names = ['a', 'b'];
-    const running = names.map((name) => begin(name, store));
-    const child = startRun(handed(out, way, store), join(folder, `log ${way}`));
-    await next();
-    await next();
-    child.kill('SIGKILL');
-    await child.done;
-    const pruning = prune({ ...handed(out, way, store), resume: true }).finally(() => {
-      ended = true;
-    });
-    let kills = 0;
-    while (!ended && kills < 4) {
-      await Promise.race([next(), pruning]);
-      if (ended) break;
-      running[kills % 2]!.kill('SIGKILL');
-      running[kills % 2] = begin(`${'abcdef'[kills + 2]}`, store);
-      kills++;
-      await Promise.race([sleep(2000), pruning]);
-    }
-    await pruning;
-    expect(kills).toBeGreaterThan(0);
-    expect(differences(await bytesOf(out), await bytesAlone(way))).toEqual([]);
-    for (const one of running) one.kill('SIGKILL');
-  });
+  test.each(['wanda', 'sparsegpt, following the dense stream'] as const)(
+    '%s: workers that are killed, one after another, and the process that plans: the same bytes',
+    {
+      timeout: limit(240_000),
+    },
+    async (way) => {
+      const [store, out] = [`killed ${way}`, `killed-out ${way}`];
+      const outcomes = async (): Promise<number> => {
+        const found = await readdir(join(folder, store, 'claims'), { recursive: true }).catch(() => []);
+        return found.length;
+      };
+      const next = async (): Promise<void> => {
+        const before = await outcomes();
+        while ((await outcomes()) === before) await sleep(20);
+      };
+      let ended = false;
+      const names = ['a', 'b'];
+      const running = names.map((name) => begin(name, store));
+      const child = startRun(handed(out, way, store), join(folder, `log ${way}`));
+      await next();
+      await next();
+      child.kill('SIGKILL');
+      await child.done;
+      const pruning = prune({ ...handed(out, way, store), resume: true }).finally(() => {
+        ended = true;
+      });
+      let kills = 0;
+      while (!ended && kills < 4) {
+        await Promise.race([next(), pruning]);
+        if (ended) break;
+        running[kills % 2]!.kill('SIGKILL');
+        running[kills % 2] = begin(`${'abcdef'[kills + 2]}`, store);
+        kills++;
+        await Promise.race([sleep(2000), pruning]);
+      }
+      await pruning;
+      expect(kills).toBeGreaterThan(0);
+      expect(differences(await bytesOf(out), await bytesAlone(way))).toEqual([]);
+      for (const one of running) one.kill('SIGKILL');
+    },
+  );
 });

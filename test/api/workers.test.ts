@@ -347,7 +347,11 @@ describe('a worker', () => {
       onProgress: (event) => event.kind === 'stage' && happens(event.stage),
     });
     const before = portsOpen();
-    expect(await worker.handle(letterOf(run), lease)).toEqual({ kind: 'returned' });
+    const { texts: shared } = await readSharedRun(kept, run, numerics);
+    const named = { calibration: shared.calibration!.record, validation: shared.validation!.record };
+    const model = digestOf(await hashCheckpoint((await openModel(checkpoint)).checkpoint));
+    const letter = letterOf(run, { work: { kind: 'trial', request: { ...request, ...named, model } } });
+    expect(await worker.handle(letter, lease)).toEqual({ kind: 'returned' });
     expect(closing).toBeDefined();
     await closing;
     expect(await readdir(scratch)).toEqual([]);
