@@ -19,6 +19,7 @@ import {
   pairedInterval,
 } from '../records/index.js';
 import {
+  type Choice,
   checkAgainstModel,
   checkOut,
   checkOutside,
@@ -53,7 +54,7 @@ import {
   trialEquivalents,
   type Workspace,
 } from '../runs/index.js';
-import { type Samples, scoringOf } from '../stream/index.js';
+import { inParallel, type Samples, scoringOf } from '../stream/index.js';
 import { describeGains, formatLoss } from '../words/index.js';
 import { drawComparison } from './report.js';
 import { writeWorkers } from './workers-file.js';
@@ -127,9 +128,10 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
 
     const rows: ComparisonRow[] = [];
     const rowSeconds: number[] = [];
+    const choices = post ? await chooseSideBySide(cells, context) : new Map<Cell, Choice>();
     for (const cell of cells) {
       const began = performance.now();
-      rows.push(await runCell(cell, context, rows));
+      rows.push(await runCell(cell, context, rows, choices.get(cell)));
       rowSeconds.push((performance.now() - began) / 1000);
       settings.onProgress({ kind: 'note', text: describeRow(rows.at(-1)!) });
     }
@@ -195,19 +197,41 @@ type Context = {
   readonly measured: Partial<Measured>;
 };
 
+/** The choice of a cell's plan. */
+async function chooseCell({ settings }: Cell, context: Context): Promise<Choice> {
+  const { model, executor, hashes, texts, validation } = context;
+  const target = settings.sparsity!;
+  settings.onProgress({ kind: 'stage', stage: `${settings.policy.name} at ${target}` });
+  const measured = { ...context.measured, ...(await measureAt(settings, target, context)) };
+  const requestOf = createRequests(settings, model, hashes, texts);
+  const scoring = scoringOf(validation.content);
+  return await choosePlan(settings, model, { executor, requestOf, target, measured, scoring });
+}
+
+/**
+ * The searches of all cells whose trials are handed out, as many at once as trials may be out. Each asks for what it asks for alone, so
+ * its choice is the same. They make no blocks here. A database of levels is one cell's at a time, so those come later.
+ */
+async function chooseSideBySide(cells: readonly Cell[], context: Context): Promise<ReadonlyMap<Cell, Choice>> {
+  const { executor } = context;
+  const searched = cells.filter(({ settings }) => !settings.policy.levels);
+  const sides = Math.max(1, Math.min(executor.slots, searched.length));
+  const shared = { ...context, executor: { ...executor, slots: Math.max(1, Math.floor(executor.slots / sides)) } };
+  const choices = await inParallel(sides, searched.length, (at) => chooseCell(searched[at]!, shared));
+  return new Map(choices.map((choice, at) => [searched[at]!, choice]));
+}
+
 async function runCell(
-  { settings, name }: Cell,
+  cell: Cell,
   context: Context,
   before: readonly ComparisonRow[],
+  chosen: Choice | undefined,
 ): Promise<ComparisonRow> {
-  const { model, workspace, executor, hashes, texts, tasks, validation } = context;
+  const { settings, name } = cell;
+  const { model, workspace, executor, texts, tasks } = context;
   const target = settings.sparsity!;
   return await workspace.step(`cell-${name}`, async () => {
-    settings.onProgress({ kind: 'stage', stage: `${settings.policy.name} at ${target}` });
-    const measured = { ...context.measured, ...(await measureAt(settings, target, context)) };
-    const requestOf = createRequests(settings, model, hashes, texts);
-    const scoring = scoringOf(validation.content);
-    const choice = await choosePlan(settings, model, { executor, requestOf, target, measured, scoring });
+    const choice = chosen ?? (await chooseCell(cell, context));
     const { digest: trial } = choice;
     await executor.blocks.restore(choice.request, describeCandidate(choice.candidate));
     const dir = executor.blocks.dirOf(trial);

@@ -24,6 +24,7 @@ const WITHOUT = [
     'hessian',
   ],
   ...['tasks', 'suite', 'data', 'limit', 'fewshot', 'specialTokens', 'greedyTokens'],
+  ...['workQueue', 'store', 'workers'],
 ] as OptionName[];
 
 /** @throws OptionError E_OPTION_… for an option of `names` that was given */

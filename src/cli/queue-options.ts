@@ -5,7 +5,7 @@ export const QUEUE_OPTIONS = {
     kind: 'text',
     flag: '--queue',
     value: 'url',
-    text: 'hand trials out to layerwise worker over redis://, rediss:// or postgres://; the environment variable LAYERWISE_QUEUE sets it without showing its password (docs/guide/workers.md)',
+    text: 'hand trials, or the calibration text of a run of one plan, out to layerwise worker over redis://, rediss:// or postgres://; the environment variable LAYERWISE_QUEUE sets it without showing its password (docs/guide/workers.md)',
     otherwise: 'everything is done by this process',
   },
   letterQueue: {
@@ -26,7 +26,7 @@ export const QUEUE_OPTIONS = {
     kind: 'number',
     flag: '--workers',
     value: 'n',
-    text: 'trials that are out at once; about as many as there are workers',
+    text: 'trials that are out at once; about as many as there are workers (a calibration text is out as a whole)',
     otherwise: '4',
   },
   stay: { kind: 'flag', flag: '--keep', text: 'stay when there are no more letters' },

@@ -8,6 +8,7 @@ import { blockId, type Plan, type Treatment, validatePlan } from '../records/ind
 import { conflict, oneOf, realNumber, refuseMissing, refuseValue, wholeNumber } from './checks.js';
 import { DEFAULTS } from './defaults.js';
 import { type HessianOptions, normaliseHessian } from './gradient-options.js';
+import { normaliseQueue, type QueueOptions } from './queue-options.js';
 import {
   normaliseGreedy,
   normaliseRun,
@@ -25,7 +26,8 @@ import { normaliseTasks, type TaskOptions } from './task-options.js';
 export type QuantiseOptions = RunOptions &
   WindowingOptions &
   TaskOptions &
-  HessianOptions & {
+  HessianOptions &
+  QueueOptions & {
     /** Directory of a Hugging Face checkpoint, or its name on the Hub: `org/name`, `org/name@revision`. */
     readonly checkpoint: string;
     /** Directory to write; must not exist. */
@@ -110,7 +112,7 @@ export function normaliseQuantise(options: QuantiseOptions): PruneSettings {
     greedyTokens: normaliseGreedy(options.greedyTokens),
     resume: options.resume ?? false,
     push: undefined,
-    queue: undefined,
+    queue: normaliseQueue(options),
   };
 }
 

@@ -162,13 +162,18 @@ export async function openWorkspace(out: string, identity: unknown): Promise<Wor
     await syncDirectory(dirname(resolve(out)));
     await clear();
   };
+  /** Steps that are asked for twice at once are written once. */
+  const writing = new Map<string, Promise<void>>();
   const step = async <T>(name: string, make: () => Promise<T>): Promise<T> => {
     const file = at('steps', `${name}.json`);
     const kept = await readFile(file, 'utf8').then(parseStep, () => undefined);
     if (kept) return kept.result as T;
     const result = await make();
     const text = JSON.stringify(result);
-    await writeFileAtomic(file, `${sha256(text)}\n${text}`);
+    const write =
+      writing.get(file) ?? writeFileAtomic(file, `${sha256(text)}\n${text}`).finally(() => writing.delete(file));
+    writing.set(file, write);
+    await write;
     return result;
   };
   return { path, step, at, finish, clear, close: unlock };

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { prune, work } from '../../src/api/index.js';
+import { prune, quantise, work } from '../../src/api/index.js';
 import { parseWorkersRecord } from '../../src/records/index.js';
 import { leavesOf } from '../../src/stream/index.js';
 import { REDIS, type Server, startRedis } from '../queue/servers.js';
@@ -117,6 +117,12 @@ describe.skipIf(!REDIS)('over a queue', () => {
         expect(who.reduce((sum, { letters }) => sum + letters, 0)).toBeGreaterThanOrEqual(16 * BLOCKS);
       }
     }
+    const quantised = { ...texts, checkpoint, bits: 3, group: 32, calibrationSamples: SAMPLES, sequenceLength: LENGTH };
+    const common = { ...quantised, threads: 1, greedyTokens: 0 };
+    await quantise({ ...common, out: join(folder, 'q alone') });
+    await quantise({ ...common, out: join(folder, 'q'), queue: server.url, store: join(folder, 'store') });
+    expect(differences(await bytesOf('q'), await bytesOf('q alone'))).toEqual([]);
+    expect((await workersOf('q')).length).toBeGreaterThan(1);
     stop.abort();
     await Promise.all(working);
     // Sums of rounds that are over do not stay in the store.

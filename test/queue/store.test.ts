@@ -37,6 +37,10 @@ function standIn(objects: Map<string, Buffer>, state: { full: boolean; broken: b
         response.write(found.subarray(0, found.length / 2), () => response.destroy());
         return;
       }
+      if (request.method === 'DELETE') {
+        objects.delete(path);
+        return answer(204);
+      }
       if (request.method !== 'PUT') return found ? answer(200, found) : error(404, 'NoSuchKey');
       if (state.full) return error(507, 'InsufficientStorage');
       if (found && request.headers['if-none-match'] === '*') return error(412, 'PreconditionFailed');
@@ -94,6 +98,14 @@ for (const [name, place] of PLACES) {
       expect(await store.putOnce('outcomes/a', bytesOf('first'))).toBe('put');
       expect(await store.putOnce('outcomes/a', bytesOf('second'))).toBe('there');
       expect(Buffer.from((await store.get('outcomes/a'))!).toString()).toBe('first');
+    });
+
+    test('forgets what is removed, and takes it again', async () => {
+      await store.putOnce('outcomes/gone', bytesOf('first'));
+      await store.remove('outcomes/gone');
+      await store.remove('outcomes/gone');
+      expect(await store.get('outcomes/gone')).toBeUndefined();
+      expect(await store.putOnce('outcomes/gone', bytesOf('second'))).toBe('put');
     });
 
     test('of many writers at once one wins, whole', async () => {

@@ -7,8 +7,15 @@ import { ACTIVATIONS_ONLY, activationsJson, activationsOptions, activationsText,
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
-import { parseNumber, parseShares, parseTasks } from '../option-values.js';
-import { type OptionName, RUN_OPTIONS, TASK_OPTIONS, type Values, WINDOW_OPTIONS } from '../options.js';
+import { parseNumber, parseQueue, parseShares, parseTasks } from '../option-values.js';
+import {
+  HAND_OUT_OPTIONS,
+  type OptionName,
+  RUN_OPTIONS,
+  TASK_OPTIONS,
+  type Values,
+  WINDOW_OPTIONS,
+} from '../options.js';
 import { QVLM } from '../quantise-options.js';
 import { describeCuts, modelTable } from '../tasks.js';
 
@@ -39,6 +46,7 @@ const OPTION_NAMES = [
   ...TASK_OPTIONS,
   ...WINDOW_OPTIONS,
   'greedyTokens',
+  ...HAND_OUT_OPTIONS,
   ...RUN_OPTIONS,
 ] as const satisfies readonly OptionName[];
 
@@ -90,14 +98,26 @@ export type QuantiseValues = Values<(typeof OPTION_NAMES)[number]>;
 
 /** Turns the values of the command line into options of `quantise`. @throws OptionError E_OPTION_…, ResourceError */
 export async function quantiseOptions(checkpoint: string, asked: QuantiseValues): Promise<QuantiseOptions> {
-  const { bitsAllocation, bitsBeta, group, quantiser, bitsPlan, zerosPattern, targetShares, out, tasks, ...rest } =
-    asked;
+  const {
+    bitsAllocation,
+    bitsBeta,
+    group,
+    quantiser,
+    bitsPlan,
+    zerosPattern,
+    targetShares,
+    out,
+    tasks,
+    workQueue,
+    ...rest
+  } = asked;
   const { activationBits: _, activationRange: __, dependency: ___, threshold: ____, ...options } = rest;
   return {
     checkpoint,
     out: out!,
     ...options,
     ...parseTasks(tasks),
+    ...parseQueue(workQueue),
     ...parseShares(targetShares),
     ...(group === undefined ? {} : { group: group === 'row' ? group : parseNumber('--group', group) }),
     ...(quantiser === undefined ? {} : { method: quantiser }),

@@ -5,12 +5,12 @@ import { parseQueue } from '../option-values.js';
 
 export const workerCommand = defineCommand({
   name: 'worker',
-  summary: 'Do trials of runs that other machines hand out over a queue',
+  summary: 'Do work of runs that other machines hand out over a queue',
   options: ['letterQueue', 'store', 'stay', 'idle', 'lease', 'workerName', 'scratch', 'metrics', 'threads'],
   required: ['store'],
   stopsItself: true,
   details:
-    'One process that takes letters from the queue, does the trials that they name, and puts the outcomes into the store. It ends when there has been nothing to do for --idle seconds; with --keep it stays. A letter is data: it names a run in the store and a trial of it, never a path, an address or code. A worker whose processor or packages would give other last bits than a run’s is refused by name (E_NUMERIC_WORKER). SIGTERM gives the letter at work back to the queue; a worker that is killed loses it after --lease seconds. Needs the packages bullmq and ioredis or pg, and @aws-sdk/client-s3 for a bucket (docs/guide/workers.md).',
+    'One process that takes letters from the queue, does the trials or the statistics that they name, and puts the outcomes into the store. It ends when there has been nothing to do for --idle seconds; with --keep it stays. A letter is data: it names a run in the store and a trial of it, or a part of its calibration text, never a path, an address or code. A worker whose processor or packages would give other last bits than a run’s is refused by name (E_NUMERIC_WORKER). SIGTERM gives the letter at work back to the queue; a worker that is killed loses it after --lease seconds. Needs the packages bullmq and ioredis or pg, and @aws-sdk/client-s3 for a bucket (docs/guide/workers.md).',
   examples: [
     {
       what: 'Work until nothing is left',
