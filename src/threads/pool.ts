@@ -44,6 +44,8 @@ export interface ThreadPool {
    * @throws InternalError E_INTERNAL_TEAM where a thread ended or the task threw; the pool cannot be used again
    */
   run<T>(task: string, request: unknown): Promise<T>;
+  /** Like `run`, in the leader alone, which must not call its barrier. The other threads sleep. */
+  runLeader<T>(task: string, request: unknown): Promise<T>;
   /** Ends the threads once the current tasks are done. */
   close(): Promise<void>;
 }
@@ -96,19 +98,36 @@ export function startThreads(
     });
     return { worker, exited };
   });
-  const send = (request: Request): void => {
-    for (const { worker } of workers) worker.postMessage(request);
+  const send = (request: Request, to = workers): void => {
+    for (const { worker } of to) worker.postMessage(request);
   };
+  const runIn = <T>(to: typeof workers, task: string, request: unknown): Promise<T> =>
+    new Promise<T>((resolve, reject) => {
+      if (closing) dead ??= new InternalError('E_INTERNAL_TEAM', 'The pool was used after it was closed.');
+      if (dead) return reject(dead);
+      send({ kind: 'run', task, request }, to);
+      waiting.push({ resolve: resolve as (value: unknown) => void, reject });
+    });
+  /** Ends with what the leader does alone: the others would begin the next task before. */
+  let alone: Promise<unknown> | undefined;
   return {
     threads,
     memory,
-    run: <T>(task: string, request: unknown) =>
-      new Promise<T>((resolve, reject) => {
-        if (closing) dead ??= new InternalError('E_INTERNAL_TEAM', 'The pool was used after it was closed.');
-        if (dead) return reject(dead);
-        send({ kind: 'run', task, request });
-        waiting.push({ resolve: resolve as (value: unknown) => void, reject });
-      }),
+    run: async <T>(task: string, request: unknown) => {
+      while (alone) await alone;
+      return await runIn<T>(workers, task, request);
+    },
+    runLeader: async <T>(task: string, request: unknown) => {
+      while (alone) await alone;
+      const running = runIn<T>(workers.slice(0, 1), task, request);
+      const ended: Promise<unknown> = running
+        .catch(() => {})
+        .then(() => {
+          if (alone === ended) alone = undefined;
+        });
+      alone = ended;
+      return await running;
+    },
     close: async () => {
       closing = true;
       // A thread that hangs in a task of a broken pool would never read the message.

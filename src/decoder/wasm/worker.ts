@@ -6,11 +6,17 @@ import { createMachine, type Machine } from './machine.js';
 import type { Placement, Step } from './placement.js';
 
 let machine: Machine | undefined;
+/** The leader's, where it runs a pass alone. */
+let lone: Machine | undefined;
 
 joinThreads({
   tasks: {
     prepare: (thread: ThreadView, { program, placement }: { program: Program; placement: Placement }) => {
-      machine = createMachine(program, placement, thread.kernels, thread);
+      const { memory, kernels, index, count } = thread;
+      machine = createMachine(program, placement, kernels, thread);
+      if (index === 0 && count > 1) {
+        lone = createMachine(program, placement, kernels, { memory, index: 0, count: 1, barrier: () => {} });
+      }
       return { value: undefined };
     },
     /** Reads the weights once. Returns the time of the whole pool in milliseconds. */
@@ -24,6 +30,10 @@ joinThreads({
     },
     pass: (_: ThreadView, step: Step) => {
       machine!.run(step);
+      return { value: undefined };
+    },
+    passAlone: (_: ThreadView, step: Step) => {
+      lone!.run(step);
       return { value: undefined };
     },
   },
