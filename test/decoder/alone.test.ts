@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
 import { openDecoderAlone } from '../../src/decoder/index.js';
+import { FIRST, GAP, TRY } from '../../src/decoder/wasm/company.js';
 import { describeTensors, openModel } from '../../src/model/index.js';
 import { openPackedBytes, type PackedFile, writePacked } from '../../src/packed/index.js';
 import { codeOf, makeDir } from '../checkpoint/make.js';
@@ -32,6 +33,17 @@ test.each(['llama', 'gemma2', 'gpt_neox'])('%s: the bits of a pool', async (name
   expect(await alone.measureBandwidth()).toBeGreaterThan(0);
   await Promise.all([alone.close(), pool.close()]);
   expect(await codeOf(alone.step([{ sequence: alone.open(), tokens: [1], logits: 'last' }]))).toBe('E_INTERNAL_CLOSED');
+});
+
+test('passes that the leader of a pool tries alone have the bits of the others', async () => {
+  const tokens = [...(await readGolden('llama')).windows.windows[0]!];
+  const pool = await openCheckpoint(goldenDir('llama'), INT8, { threads: 2, sequences: 8 });
+  const logits = await decodeAll(pool, tokens);
+  // Enough passes of one token for some tries.
+  for (let passes = 0; passes < 2 * (FIRST + GAP.first + TRY); passes += tokens.length) {
+    expect(await decodeAll(pool, tokens, 1)).toEqual(logits);
+  }
+  await pool.close();
 });
 
 test('kernels that cannot be had, or are none, are named', async () => {

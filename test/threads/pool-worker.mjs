@@ -20,6 +20,21 @@ joinThreads({
       return { value: [...cells] };
     },
 
+    /** Takes its time, then leaves a mark. */
+    linger: ({ index, memory }, { address, milliseconds }) => {
+      for (const end = performance.now() + milliseconds; performance.now() < end; );
+      new Int32Array(memory.buffer, address, 4)[3] = 1;
+      return { value: index };
+    },
+
+    /** Whether each thread sees the mark. */
+    seen: ({ index, count, memory, barrier }, { address }) => {
+      const cells = new Int32Array(memory.buffer, address, 4);
+      cells[index] = cells[3];
+      barrier();
+      return { value: [...cells.slice(0, count)] };
+    },
+
     multiply: (thread, { layout, parts, call, y, length }) => {
       const linear = thread.kernels.bindLinear(layout, parts);
       const sums = call.sums + thread.index * 2 * SUMS_BYTES;

@@ -43,6 +43,17 @@ test('calls are answered in their order', async () => {
   expect(all.map(({ share }) => share.to)).toEqual([1, 0, 2, 0, 2]);
 });
 
+test('the leader alone answers in its turn, and the others begin nothing before it has ended', async () => {
+  const pool = start(3);
+  const address = createArena(pool.memory).take(64, 'cells');
+  const slow = pool.runLeader('linger', { address, milliseconds: 50 });
+  const next = pool.run('where', 3);
+  const seen = pool.run('seen', { address });
+  expect(await slow).toBe(0);
+  expect(await next).toMatchObject({ index: 0 });
+  expect(await seen).toEqual([1, 1, 1]);
+});
+
 test('a product has the same bits for any number of threads', async () => {
   const c = { rows: 1003, columns: 515, density: 0.3, saturated: false, seed: 8 };
   const encoded = encodeSortedTiles(quantised(c, 'int8'));
