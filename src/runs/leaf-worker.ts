@@ -255,7 +255,11 @@ export function createLeafWorker(own: Own, context: LeafContext): LeafWorker {
       const one = held.get(leaf) ?? (await open(leaf));
       // What is not finished is not kept.
       held.delete(leaf);
-      await advance(one, request.before);
+      await advance(one, request.before).catch((error) => {
+        // Streams that moved along may be half behind a block.
+        held.clear();
+        throw error;
+      });
       const sums = Object.entries(await measure(one, request)).map(async ([name, values]) => ({
         name,
         type: values instanceof Float32Array ? ('f32' as const) : ('f64' as const),

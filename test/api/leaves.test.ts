@@ -98,7 +98,7 @@ describe.skipIf(!REDIS)('over a queue', () => {
   });
 
   test('masks, weights and record are the same for 1, 2, 3, 4 and 7 workers as for none', {
-    timeout: limit(240_000),
+    timeout: limit(400_000),
   }, async () => {
     const stop = new AbortController();
     const working: Promise<unknown>[] = [];
