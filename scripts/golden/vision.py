@@ -336,4 +336,5 @@ def main():
         write_case(name)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,7 @@ import {
   type Model,
   narrowBlock,
   openModel,
+  resizeModel,
   type Widths,
   widthsAfter,
   widthsConfig,
@@ -36,17 +37,17 @@ import {
   describeModel,
   fidelityOf,
   gainsOf,
+  nameClasses,
   normaliseCut,
   openRun,
   type PreparedTexts,
   planCut,
-  prepareTexts,
+  prepareSamples,
   type Run,
   recordsOf,
   runToChoice,
   startCommand,
 } from '../runs/index.js';
-import type { Windows } from '../text/index.js';
 import { scoreDepth } from './depth-scores.js';
 import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
 import { drawCut } from './report.js';
@@ -63,13 +64,15 @@ export async function cut(options: CutOptions): Promise<CutResult> {
   const started = performance.now();
   const settings = normaliseCut(options);
   const { out } = settings;
-  const opened = await openMaking(settings);
-  const { model, done } = opened;
-  await refuseQuantised(model);
-  const planned = planCut(settings, model);
+  const opened = await openMaking(settings, { images: true, trunk: settings.scope });
+  const { done } = opened;
+  await refuseQuantised(opened.model);
+  const planned = await planCut(settings, opened.model);
   // Space for uniform, the best trial, the running trial, and the output.
-  await checkRoom(settings, opened, 4 * model.bytes);
-  const texts = await prepareTexts(planned.settings, model);
+  await checkRoom(settings, opened, 4 * opened.model.bytes);
+  const model = await nameClasses(opened.model, planned.settings);
+  const texts = await prepareSamples(planned.settings, model);
+  requireTextForTaylor(planned, texts);
   const finish = (run: Run): Promise<CutRecord> => finishCut(planned, run, texts);
   const record = done
     ? await readFinished((await openRun('cut', planned.settings, model, texts)).workspace, out, parseCutRecord)
@@ -77,6 +80,16 @@ export async function cut(options: CutOptions): Promise<CutResult> {
         blameWeights(model, error),
       );
   return { out, record, seconds: (performance.now() - started) / 1000 };
+}
+
+/** @throws UnsupportedError E_UNSUPPORTED_CUT where the loss that is differentiated is not one of a text */
+function requireTextForTaylor({ settings: { importance } }: Cut, { calibration }: PreparedTexts): void {
+  if (importance !== 'taylor' || 'windows' in calibration!.content) return;
+  throw new UnsupportedError(
+    'E_UNSUPPORTED_CUT',
+    '--importance taylor: gradients are those of the loss of text, and --calibration has questions about images. Give a text, or use obs, wanda-sp or flap.',
+    { importance },
+  );
 }
 
 /** @throws UnsupportedError E_UNSUPPORTED_CUT */
@@ -89,11 +102,7 @@ async function refuseQuantised({ checkpoint, config }: Model): Promise<void> {
   );
 }
 
-async function finishCut(
-  { settings, halves, remove }: Cut,
-  run: Run,
-  texts: PreparedTexts<Windows>,
-): Promise<CutRecord> {
+async function finishCut({ settings, halves, remove }: Cut, run: Run, texts: PreparedTexts): Promise<CutRecord> {
   const { workspace, executor, choice, engine, model, reference } = run;
   const { onProgress } = settings;
   const keep = new Map(Object.entries(choice.request.plan.units).map(([name, { keep }]) => [name, keep!]));
@@ -102,17 +111,18 @@ async function finishCut(
   onProgress({ kind: 'stage', stage: 'writing' });
   const widths = widthsAfter(model, halves, keep);
   const final = await assemble(run, keep, widths, settings.equal);
-  const narrow = await openModel(final);
+  const narrow = readAs(await openModel(final, undefined, model.trunk), model);
   const context = { engine, model, workspace, reference };
-  const { perplexities: dense } = await scoreDepth(context, texts, 'dense', undefined, onProgress);
-  const { perplexities, compared } = await scoreDepth(context, texts, 'cut', narrow, onProgress);
+  const dense = await scoreDepth(context, texts, 'dense', undefined, onProgress);
+  const { perplexities, evaluations, compared } = await scoreDepth(context, texts, 'cut', narrow, onProgress);
+  const loss = (evaluations.validation ?? evaluations.test)?.loss;
   const { uniform } = choice;
   const record: CutRecord = {
     format: 'layerwise-cut',
     version: 1,
     tool: { version: VERSION, device: settings.device },
     command: commandOf(settings),
-    source: describeModel(model, run.hashes),
+    source: { ...describeModel(model, run.hashes), ...(model.trunk ? { trunk: model.trunk } : {}) },
     seed: settings.seed,
     texts: { ...recordsOf(texts), calibration: texts.calibration!.record },
     ...{ units: settings.units, equal: settings.equal, multiple: settings.multiple },
@@ -128,18 +138,26 @@ async function finishCut(
     },
     widths: { before: listed(model.config.widths), after: listed(widths) },
     errors: [...choice.trial.errors],
-    dense,
+    ...(loss === undefined ? {} : { loss }),
+    dense: dense.perplexities,
     uniform:
       uniform && !choice.isUniform && texts.validation
         ? { validation: uniform.trial.validation.perplexity, test: null }
         : null,
     cut: perplexities,
+    ...(loss === 'cross-entropy' ? { images: { dense: dense.evaluations, cut: evaluations } } : {}),
     trials: choice.entries.map(({ trial: { seconds: _, ...trial } }) => trial),
     ...(gains ? { gains } : {}),
     ...(await fidelityOf(context, compared, { model: narrow, settings })),
-    loads: loadsWhere(narrow.config).map(({ form, loads }) => `${form}: ${loads}`),
+    loads: loadsWhere(narrow.config, model.trunk).map(({ form, loads }) => `${form}: ${loads}`),
   };
   return await finishMaking(workspace, record, drawCut);
+}
+
+/** A written model for the images and the classes of its source. */
+function readAs(narrow: Model, { config: { image, embeds } }: Model): Model {
+  const sized = image ? resizeModel(narrow, image.height, image.width) : narrow;
+  return { ...sized, config: { ...sized.config, embeds } };
 }
 
 /** Writes the narrow checkpoint, in the workspace. */
@@ -192,6 +210,11 @@ function commandOf(settings: CutSettings): string {
   add('calibration-order', settings.calibrationOrder);
   add('sequence-length', settings.sequenceLength);
   add('window-start', settings.windowStart);
+  add('scope', settings.scope);
+  add('labels', settings.labels);
+  add('classes', settings.classes);
+  add('templates', settings.templates);
+  add('orientation', settings.orientation);
   add('validation', validation);
   add('test', test);
   add('max-trials', settings.maxTrials === DEFAULTS.maxTrials ? undefined : settings.maxTrials);

@@ -5,6 +5,7 @@ import { type OnProgress, withResources } from '../base/index.js';
 import { summarise } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
 import { scoreKept } from '../pipeline/index.js';
+import type { Evaluation } from '../records/index.js';
 import { type PreparedTexts, type ScoringContext, scoreAgainst, scoreText } from '../runs/index.js';
 import { embedSamples, scoringOf } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
@@ -12,7 +13,7 @@ import type { Windows } from '../text/index.js';
 type Role = 'validation' | 'test';
 export type Perplexities = Readonly<Record<Role, number | null>>;
 
-/** The perplexities of a model as it is, or of the dense one, and how far it is from that. Each is a step of the run. */
+/** The scores of a model as it is, or of the dense one, and how far it is from that. Each is a step of the run. */
 export async function scoreDepth(
   context: ScoringContext,
   texts: PreparedTexts,
@@ -22,14 +23,16 @@ export async function scoreDepth(
 ) {
   const { engine, model, workspace, reference } = context;
   const { evaluation, compared } = await scoreAgainst(context, other, undefined, { name, losses: true, onProgress });
-  const perplexityOf = async (role: Role): Promise<number | null> => {
+  const evaluationOf = async (role: Role): Promise<Evaluation | null> => {
     if (!texts[role]) return null;
-    if (reference?.text === role) return evaluation!.perplexity;
+    if (reference?.text === role) return evaluation!;
     const score = () => scoreText(engine, other ?? model, undefined, texts[role]!, `${role}: ${name}`, onProgress);
-    return (await workspace.step(`${role}-${name}`, score)).perplexity;
+    return await workspace.step(`${role}-${name}`, score);
   };
-  const perplexities: Perplexities = { validation: await perplexityOf('validation'), test: await perplexityOf('test') };
-  return { perplexities, compared };
+  const evaluations = { validation: await evaluationOf('validation'), test: await evaluationOf('test') };
+  const { validation, test } = evaluations;
+  const perplexities: Perplexities = { validation: validation?.perplexity ?? null, test: test?.perplexity ?? null };
+  return { evaluations, perplexities, compared };
 }
 
 /** The perplexities without the blocks `removed`, which are left out where they are: nothing is written. */

@@ -20,14 +20,17 @@ type Making = Pick<RunSettings, 'onProgress'> & {
   readonly resume: boolean;
 };
 
+/** How the source is opened. */
+type Opening = NonNullable<Parameters<typeof openSource>[2]>;
+
 /** What was opened; `done` where a killed run has made the output, and only its workspace is to go. */
 type Opened = { readonly model: Model; readonly done: boolean };
 
 /** Before anything else is checked. @throws as `checkOut` and `openSource` */
-export async function openMaking({ checkpoint, out, resume, onProgress }: Making): Promise<Opened> {
+export async function openMaking({ checkpoint, out, resume, onProgress }: Making, how: Opening = {}): Promise<Opened> {
   const done = resume && (await isOnlyToBeCleared(out));
   if (!done) await checkOut(out, resume);
-  return { model: await openSource(checkpoint, onProgress), done };
+  return { model: await openSource(checkpoint, onProgress, how), done };
 }
 
 /** After the command's own checks of the model; the run needs `bytes` on the disk. @throws as `checkOutside` and `checkSpace` */

@@ -9,9 +9,22 @@ import { evenHeads } from './padded.js';
 /** A form of a checkpoint: the option that writes it, and what loads it. */
 export type Loads = { readonly form: string; readonly loads: string };
 
+/** What loads a model that reads images, or a trunk of several: nothing else is made of it. */
+function loadsAsIs({ uneven, widths, headDim, hidden, family }: ModelConfig): Loads {
+  const form = 'as it is';
+  if (uneven) return { form, loads: 'layerwise alone: others do not read layer_widths' };
+  if (widths.every(({ heads }) => heads * headDim === hidden))
+    return { form, loads: 'whatever loads the family: transformers, layerwise' };
+  return {
+    form,
+    loads: `layerwise, and programs that read head_dim of ${family}: transformers 5.24 does, versions that take it from hidden_size refuse the shapes`,
+  };
+}
+
 /** One line for each form; what a form cannot hold is left out. */
-export function loadsWhere(config: ModelConfig): readonly Loads[] {
+export function loadsWhere(config: ModelConfig, trunk?: string): readonly Loads[] {
   const { family, uneven } = config;
+  if (config.image || trunk !== undefined) return [loadsAsIs(config)];
   const packed = { form: 'pack', loads: 'layerwise, in Node and in a browser (.lw)' };
   if (unevenExperts(config)) {
     return [{ form: 'as it is', loads: 'layerwise alone: others do not read layer_experts' }, packed];

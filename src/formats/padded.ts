@@ -26,7 +26,6 @@ import {
   plainSizes,
   readModelConfig,
   rowsOfSlice,
-  statesHeadDim,
   weightName,
   withoutLists,
 } from '../model/index.js';
@@ -57,8 +56,7 @@ export async function planPadded(model: Model): Promise<PaddedPlan> {
 }
 
 /** Heads of a plain checkpoint that those of each block fit into, and whether the family's config.json can say so many. */
-export function evenHeads({ widths, headDim, hidden, architecture }: ModelConfig) {
-  const stated = statesHeadDim(architecture);
+export function evenHeads({ widths, headDim, hidden, statesHeadDim: stated }: ModelConfig) {
   const kvHeads = !stated && hidden % headDim === 0 ? hidden / headDim : most(widths.map((one) => one.kvHeads));
   const heads = kvHeads * most(widths.map((one) => one.heads / one.kvHeads));
   const fits = stated || (heads * headDim === hidden && widths.every((one) => one.kvHeads <= kvHeads));

@@ -59,6 +59,8 @@ export type ModelConfig = {
   readonly causal: boolean;
   /** Whether what attention and MLP add to the residual has a factor for each channel. */
   readonly layerScale: boolean;
+  /** Whether heads · head_dim need not be the residual’s width for those who load the family. */
+  readonly statesHeadDim: boolean;
   /** Whether the MLP of OPT's block is gated. */
   readonly gated: boolean;
   /** What the blocks read where it is images; undefined for tokens. */
@@ -146,7 +148,7 @@ const MAX_WINDOW_LAYERS = 28;
  * @throws UnsupportedError E_UNSUPPORTED_FAMILY, E_UNSUPPORTED_CONFIG where a value needs what we do not implement
  */
 export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
-  const family = trunkFamily(whole, trunk) ?? findFamily(whole);
+  const family = familyOf(whole, trunk);
   const config = described(whole, family);
   const raw = parse(config, family);
   refuseUnknownValues(raw, config, family);
@@ -208,6 +210,7 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
     parallel: flag(family.parallel ?? false, config),
     transposed: family.transposed ?? false,
     causal: family.causal ?? true,
+    statesHeadDim: family.statesHeadDim ?? STATES_HEAD_DIM.includes(family.architecture),
     layerScale: family.layerScale === true && !(Number(config.layer_scale_init_value ?? 1) <= 0),
     gated: flag(family.gated ?? false, config),
     image,
@@ -233,6 +236,9 @@ export function readModelConfig(whole: Json, trunk?: TrunkName): ModelConfig {
   };
 }
 
+/** Block files of families whose model code reads `head_dim`. */
+const STATES_HEAD_DIM: readonly ArchitectureName[] = ['llama', 'gemma', 'mixture'];
+
 const headOf = ({ head }: FamilySpec, embeds: EmbedConfig | undefined): ImageHead =>
   head === undefined ? 'classifier' : embeds ? 'zero-shot' : 'features';
 
@@ -251,6 +257,10 @@ export function findFamily(config: Json): FamilySpec {
     { got: config.model_type, supported },
   );
 }
+
+/** The family of a trunk, or of the whole where it has one. @throws as `trunkFamily` and `findFamily` */
+export const familyOf = (config: Json, trunk: TrunkName | undefined): FamilySpec =>
+  trunkFamily(config, trunk) ?? findFamily(config);
 
 /** What `family` calls LLaMA's `key`. */
 export const keyOf = (family: FamilySpec, key: string): string => family.keys?.[key] ?? key;

@@ -75,4 +75,4 @@ export {
   wideSums,
 } from './wide.js';
 export type { Widths } from './widths.js';
-export { LISTED_CLASS, listed, plainSizes, statesHeadDim, widthsConfig, withoutLists } from './widths-config.js';
+export { LISTED_CLASS, listed, plainSizes, requirePlainMlp, widthsConfig, withoutLists } from './widths-config.js';

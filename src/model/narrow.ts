@@ -3,15 +3,14 @@
 // combines several, and so do numbers of biases. Values are moved, never computed.
 
 import { UnsupportedError } from '../base/index.js';
-import { type Move, type Moves, moveTensor, type TensorEdit } from '../checkpoint/index.js';
+import { type Move, type Moves, moveTensor, readTensorFloat32, type TensorEdit } from '../checkpoint/index.js';
 import type { Half } from '../plan/index.js';
 import { toFloat32 } from '../tensor/index.js';
 import { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
 import { movesStored, toRows, weightName } from './linear.js';
 import type { Model } from './model.js';
-import type { Linear } from './tensor-names.js';
+import { blockTensors, type Linear } from './tensor-names.js';
 import type { Widths } from './widths.js';
-import { statesHeadDim } from './widths-config.js';
 
 /** What is cut: channels of MLPs and experts, heads with their keys, or both. */
 export const CUT_UNITS = ['mlp', 'heads', 'all'] as const;
@@ -52,20 +51,35 @@ function parametersOfSlice({ checkpoint }: Model, linears: readonly Linear[], { 
   return named(readers).reduce((sum, { rows, columns }) => sum + (columns / count) * rows, rows);
 }
 
-/** What each linear that reads a group must know to be cut, by name. */
-export const readersOf = ({
+/** What each linear that reads a group must know to be cut. */
+type GroupReader = {
+  /** Columns of a slice. */
+  readonly width: number;
+  readonly bias: boolean;
+  /** By row: what the residual gets of its output, where the block scales that (DINOv2). */
+  readonly factors?: Float32Array;
+};
+
+/** What each linear that reads a group must know to be cut, by name. Reads vectors alone. */
+export async function readersOf({
   config,
   tensorNames,
   checkpoint,
   linears,
-}: Model): ReadonlyMap<string, { readonly width: number; readonly bias: boolean }> =>
-  new Map(
-    linears.flatMap((_, block) =>
-      groupsOf(config, tensorNames, block).flatMap(({ slices: { readers, width } }) =>
-        readers.map((name) => [name, { width, bias: checkpoint.tensors.has(`${name}.bias`) }] as const),
-      ),
-    ),
-  );
+}: Model): Promise<ReadonlyMap<string, GroupReader>> {
+  const readers = new Map<string, GroupReader>();
+  for (const block of linears.keys()) {
+    const tensors = blockTensors(config, tensorNames, block);
+    for (const group of groupsOf(config, tensorNames, block)) {
+      const role = kindOf(group) === 'attention' ? 'attentionScale' : 'mlpScale';
+      const scale = tensors.find((tensor) => tensor.role === role);
+      const factors = scale && { factors: await readTensorFloat32(checkpoint, scale.name) };
+      const { width, readers: names } = group.slices;
+      for (const name of names) readers.set(name, { width, bias: checkpoint.tensors.has(`${name}.bias`), ...factors });
+    }
+  }
+  return readers;
+}
 
 /** A treated block's tensors, by name. */
 type FindEdit = (name: string) => TensorEdit;
@@ -181,7 +195,7 @@ export function widthsAfter(
  * @throws UnsupportedError E_UNSUPPORTED_CUT
  */
 export function requireHeadDim({ config }: Model): void {
-  if (statesHeadDim(config.architecture)) return;
+  if (config.statesHeadDim) return;
   throw new UnsupportedError(
     'E_UNSUPPORTED_CUT',
     `--units: a ${config.family} model takes the size of a head from hidden_size and the number of heads, so a checkpoint with fewer heads and equal widths loads nowhere. Use --units mlp, or --widths free, which Layerwise itself reads.`,

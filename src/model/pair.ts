@@ -4,7 +4,8 @@
 //   <site>        X̃ᵀX̃ [in, in]                        <site>.sums   Σ x̃ [in]
 //   <site>.cross  (X − X̃)ᵀX̃ [in, in], where several linears read; the pull of each is α·W·cross
 //   <site>.pull   (α·(X − X̃)Wᵀ + γ·r)ᵀX̃ [out, in], where one linear reads and writes into the residual; r is the dense residual
-//                 minus the treated one before its output is added; without r where a norm stands between (gemma)
+//                 minus the treated one before its output is added, over the factors of a layer scale (DINOv2) where there is one;
+//                 without r where a norm stands between (gemma)
 //   y             the output of one of the two, [B, T, D]
 // Experts see different tokens in the two streams. Their sites have a Gram matrix and sums alone.
 
@@ -124,7 +125,8 @@ export function pairGraph(model: Model, block: number, options: PairOptions): Gr
     const [r, s] = [dense, treated].map(({ residuals }) => residuals.get(only!.kind));
     if (shares.gamma !== 0 && r !== undefined && s !== undefined) {
       const lost = g.op('Reshape', [g.op('Sub', [r, s]), g.shape([-1, config.hidden])]);
-      parts.push(share(g, 'gamma', shares.gamma, lost));
+      const factors = dense.factors.get(only!.kind);
+      parts.push(share(g, 'gamma', shares.gamma, factors === undefined ? lost : unscale(g, lost, factors)));
     }
     if (parts.length === 0) continue;
     const wanted = parts.length === 1 ? parts[0]! : g.op('Add', parts);
@@ -156,6 +158,16 @@ export const pullOf = (site: string): string => `${site}.pull`;
 
 const share = (g: GraphBuilder, name: keyof TargetShares, value: number, x: string): string =>
   g.op('Mul', [x, g.constant(name, Float32Array.of(value), [1])]);
+
+/** What factors this small scale is next to nothing, and quotients by them are kept from growing without end. */
+const LEAST_FACTOR = 1e-6;
+
+/** x / f, as f·x / (f² + ε): a row that the residual gets none of is asked for nothing. */
+function unscale(g: GraphBuilder, x: string, factors: string): string {
+  const least = g.constant('least', Float32Array.of(LEAST_FACTOR ** 2), [1]);
+  const square = g.op('Add', [g.op('Mul', [factors, factors]), least]);
+  return g.op('Div', [g.op('Mul', [x, factors]), square]);
+}
 
 /** Whether the site is read by one linear, which writes into the residual. */
 export const writesAlone = (linears: readonly Linear[]): boolean =>

@@ -1,8 +1,10 @@
 // config.json for other widths: as its family says those of all blocks, or as a list; and what goes with a list that goes.
 
-import { findFamily, keyOf, type ModelConfig } from './config.js';
+import { UnsupportedError } from '../base/index.js';
+import { familyOf, findFamily, keyOf, type ModelConfig } from './config.js';
 import { amendConfig } from './config-text.js';
 import type { FamilySpec } from './families/family.js';
+import { widthOfRatio } from './image/config.js';
 import type { Model } from './model.js';
 import type { Widths } from './widths.js';
 
@@ -13,13 +15,6 @@ const LISTS = ['layer_widths', 'block_configs'] as const;
 
 /** How names of classes begin that read `layer_widths` (formats/custom-code.ts). */
 export const LISTED_CLASS = 'Layerwise';
-
-/** Block files of families whose model code reads `head_dim`. */
-const STATES_HEAD_DIM: readonly ModelConfig['architecture'][] = ['llama', 'gemma', 'mixture'];
-
-/** Whether heads · head_dim need not be the residual's width for those who load the family. */
-export const statesHeadDim = (architecture: ModelConfig['architecture']): boolean =>
-  STATES_HEAD_DIM.includes(architecture);
 
 /** Widths as records and `layer_widths` have them. */
 export const listed = (widths: readonly Widths[]): [heads: number, kvHeads: number, intermediate: number][] =>
@@ -74,11 +69,11 @@ export function withoutLists(
 /** The text of config.json for new widths: the family's own keys where all blocks are alike, else a list. */
 export function widthsConfig(
   text: string,
-  { config, checkpoint }: Model,
+  { config, checkpoint, trunk }: Model,
   widths: readonly Widths[],
   equal: boolean,
 ): string {
-  const family = findFamily(checkpoint.config);
+  const family = familyOf(checkpoint.config, trunk);
   const inner = (family.within === undefined ? checkpoint.config : checkpoint.config[family.within]) as Json;
   const plain = withoutLists(inner, equal ? undefined : 'layer_widths');
   const headsChange = widths.some(({ heads }, block) => heads !== config.widths[block]!.heads);
@@ -89,10 +84,56 @@ export function widthsConfig(
     values: {
       ...plain.values,
       ...(equal ? {} : { layer_widths: listed(widths) }),
-      ...plainSizes(family, { ...sizes, headDim }),
+      ...(hasRatio(family)
+        ? ratioSizes(config, family, { ...sizes, headDim })
+        : plainSizes(family, { ...sizes, headDim })),
     },
     remove: plain.remove,
   });
+}
+
+/** Whether config.json says the width of MLPs as a multiple of the residual's (DINOv2). */
+const hasRatio = ({ defaults }: FamilySpec): boolean => defaults.mlp_ratio !== undefined;
+
+function ratioSizes(config: ModelConfig, family: FamilySpec, { mlp, ...sizes }: PlainSizes): Json {
+  return { ...plainSizes(family, sizes), ...(mlp === undefined ? {} : { mlp_ratio: mlp / leastMlp(config) }) };
+}
+
+/** The width of DINOv2's MLP for a ratio of 1. */
+const leastMlp = ({ hidden, gated }: ModelConfig): number => widthOfRatio(hidden, 1, gated);
+
+/**
+ * Refuses equal widths of MLPs that a plain config.json cannot say, where they are multiples of `multiple`: DINOv2's ratio is a
+ * whole number for transformers; ConvNeXt has four times the width of a stage; SigLIP pools with an MLP as wide as the blocks';
+ * a block that nothing reads stays as wide as it is.
+ * @throws UnsupportedError E_UNSUPPORTED_CUT
+ */
+export function requirePlainMlp({ config, checkpoint, trunk, tensorNames }: Model, multiple: number): void {
+  const { family, image } = config;
+  const refuse = (why: string, next: string): never => {
+    throw new UnsupportedError('E_UNSUPPORTED_CUT', `--widths equal: ${why} ${next}`, { family });
+  };
+  if (tensorNames.image?.pooling !== undefined) {
+    const why = `a ${family} pools with an MLP of intermediate_size, which is not cut, so config.json cannot say another width for the blocks.`;
+    refuse(why, 'Use --widths free, which Layerwise itself reads, or --units heads.');
+  }
+  if (!image || !hasRatio(familyOf(checkpoint.config, trunk))) return;
+  const least = leastMlp(config);
+  const { intermediate } = config.stated;
+  const even = Array.from({ length: Math.ceil(intermediate / least) }, (_, i) => i + 1).every(
+    (ratio) => widthOfRatio(config.hidden, ratio, config.gated) === ratio * least,
+  );
+  const free = 'or --widths free, which Layerwise itself reads';
+  if (!even || intermediate % least !== 0)
+    refuse(
+      `the widths that ${family}'s mlp_ratio can say are not multiples of one number.`,
+      `Use --units heads, ${free}.`,
+    );
+  if (multiple % least !== 0)
+    refuse(
+      `config.json of ${family} says the width of its MLPs as a whole multiple (mlp_ratio) of ${least}; --multiple is ${multiple}.`,
+      `Use --multiple ${least}, ${free}.`,
+    );
 }
 
 /** The sizes of blocks that are all alike, where they are not those of before. */

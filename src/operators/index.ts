@@ -12,8 +12,8 @@ export { type Entropies, entropiesOf, entropyOf, softAssign } from './clips/depe
 export { fixedLayers, type LayerSpan, partitionLayers } from './clips/partition.js';
 export { type ClipChoice, type ClipLoss, clipGrid, greedyClips, jointClips } from './clips/search.js';
 export { createElimination, eliminateGreedily, eliminationOf, keepSlices } from './cut/elimination.js';
-export { IMPORTANCES, type Importance, scoreFlapColumns, sumOverSlices } from './cut/importance.js';
-export { costsNeed, cutOperator, measureCosts, REPAIRS, type Repair } from './cut/operator.js';
+export { IMPORTANCES, type Importance, scaleRows, scoreFlapColumns, sumOverSlices } from './cut/importance.js';
+export { costsNeed, cutOperator, measureCosts, REPAIRS, type Reader, type Repair } from './cut/operator.js';
 export {
   type Evidence,
   type EvidenceName,

@@ -130,7 +130,7 @@ async function cutPart(merging: Merging, part: WidePart, reads: Activations, bas
   const factor = await factoriseGram(gram, columns, { gemm, sequences, damping: DAMPING, name });
   const wanted = await retarget(W, pull, factor, gemm);
   const { slices } = groupOf(model, block, part);
-  const elimination = await eliminationOf(wanted, slices.width, factor, gemm);
+  const elimination = await eliminationOf(wanted, { width: slices.width }, factor, gemm);
   const { slices: kept, weights } = keepSlices(elimination, slices.count, name);
   const { dtype } = model.checkpoint.tensors.get(weightName(lastOf(model, block, part)))!;
   return {

@@ -6,7 +6,15 @@ import type { Engine } from '../engine/index.js';
 import { createBackward } from '../evaluate/index.js';
 import { createGemm, type Gemm } from '../linalg/index.js';
 import { groupsOf, type Linear, type Model, readLinear, rowsOfSlice, toRows, weightName } from '../model/index.js';
-import { costsNeed, type EvidenceName, measureCosts, scoreFlapColumns, sumOverSlices } from '../operators/index.js';
+import {
+  costsNeed,
+  type EvidenceName,
+  measureCosts,
+  type Reader,
+  scaleRows,
+  scoreFlapColumns,
+  sumOverSlices,
+} from '../operators/index.js';
 import type { Half } from '../plan/index.js';
 import { fillGrams } from '../profile/index.js';
 import { passBlock, type Samples, sameShape, type Text } from '../stream/index.js';
@@ -16,7 +24,7 @@ type Slicing = {
   readonly engine: Engine;
   readonly model: Model;
   readonly halves: readonly Half[];
-  readonly readers: ReadonlyMap<string, { readonly width: number; readonly bias: boolean }>;
+  readonly readers: ReadonlyMap<string, Reader>;
   readonly onProgress: OnProgress;
 };
 
@@ -56,12 +64,12 @@ export function measureFlapScores(
   return overBlocks(slicing, text, ['squareSums', 'columnSums'], 'fluctuations', async (_half, evidence, [linear]) => {
     const { squareSums, ...rest } = evidenceAt(evidence, linear!.site);
     const W = { ...linear!, data: await readLinear(slicing.model.checkpoint, linear!) };
-    const scores = scoreFlapColumns(W, { ...rest, squareSums: squareSums! });
+    const { width, factors } = slicing.readers.get(linear!.name)!;
+    const scores = scoreFlapColumns(scaleRows(W, factors), { ...rest, squareSums: squareSums! });
     const mean = scores.reduce((a, b) => a + b, 0) / scores.length;
     const deviation = Math.sqrt(
       scores.reduce((sum, one) => sum + (one - mean) ** 2, 0) / Math.max(1, scores.length - 1),
     );
-    const { width } = slicing.readers.get(linear!.name)!;
     const standard = scores.map((one) => (one - mean) / (deviation || 1));
     return Array.from(sumOverSlices(standard, width), (sum) => sum / width);
   });

@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import { perplexitiesSchema } from './drop.js';
-import { sharesSchema, trialSchema } from './evaluation.js';
+import { evaluationSchema, lossSchema, sharesSchema, trialSchema } from './evaluation.js';
 import { fidelitySchema } from './fidelity.js';
 import { gainsSchema } from './gains.js';
 import { modelSchema, textSchema } from './manifest.js';
@@ -12,13 +12,15 @@ import { parseRecord } from './parse.js';
 /** Query heads, key-value heads, and the width of the MLP or of every expert. */
 const widthsSchema = z.tuple([z.number().int(), z.number().int(), z.number().int()]);
 
+const scoredSchema = z.object({ validation: evaluationSchema.nullable(), test: evaluationSchema.nullable() });
+
 const cutRecordSchema = z.object({
   format: z.literal('layerwise-cut'),
   version: z.literal(1),
   tool: z.object({ version: z.string(), device: z.string() }),
   /** The command that repeats the run, without machine-dependent options. */
   command: z.string(),
-  source: modelSchema,
+  source: modelSchema.extend({ trunk: z.string().optional() }),
   seed: z.number().int(),
   texts: z.object({
     calibration: textSchema,
@@ -51,11 +53,15 @@ const cutRecordSchema = z.object({
   widths: z.object({ before: z.array(widthsSchema), after: z.array(widthsSchema) }),
   /** Relative error of each block's output on validation text; empty without. */
   errors: z.array(z.number()),
+  /** What is scored where that is not the next token of a text; a perplexity is exp of the mean loss either way. */
+  loss: lossSchema.optional(),
   dense: perplexitiesSchema,
   /** Of the same number of parameters, the same share from every block; null where that is the chosen model. */
   uniform: perplexitiesSchema.nullable(),
   /** Facts about the written checkpoint. */
   cut: perplexitiesSchema,
+  /** Of a model of images: the cross-entropy and the place of each image’s label, from which accuracies follow. */
+  images: z.object({ dense: scoredSchema, cut: scoredSchema }).optional(),
   trials: z.array(trialSchema),
   gains: gainsSchema.optional(),
   /** How far it is from the dense model on the test text, else on the validation text. */

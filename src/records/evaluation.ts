@@ -4,7 +4,7 @@
 import { z } from 'zod';
 
 /** What is scored: the next token of a text where nothing is said, the label of an image, the answer about an image. */
-const lossSchema = z.enum(['cross-entropy', 'answer']);
+export const lossSchema = z.enum(['cross-entropy', 'answer']);
 export type LossName = z.infer<typeof lossSchema>;
 
 export const evaluationSchema = z.object({

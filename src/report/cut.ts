@@ -15,15 +15,18 @@ import {
   section,
   table,
 } from '../page/index.js';
-import type { CutRecord } from '../records/index.js';
+import { accuracyGain, accuracyWithin, type CutRecord } from '../records/index.js';
 import {
   describeGains,
   formatCount,
+  formatGain,
+  formatLoss,
   formatNumber,
   formatPercent,
-  formatPerplexity,
+  formatShare,
   nameUnits,
   warnOfGains,
+  wordsOfLoss,
 } from '../words/index.js';
 import { distanceSection } from './sections/fidelity.js';
 import { shortOrigin, textsTable } from './sections/origin.js';
@@ -37,7 +40,8 @@ export function renderCut(record: CutRecord): string {
     `<header>\n<h1>${name} <span class="target">${share} of the parameters</span></h1>
 <p class="made">${nameUnits(units)} by ${importance}, ${escapeHtml(policyOf(record))} · ${formatCount(parameters.after)} of ${formatCount(parameters.before)} parameters · ${source.blocks} blocks, ${escapeHtml(source.family)}</p>\n</header>`,
     scoreSection(record),
-    fidelity ? distanceSection([{ name: 'cut', fidelity, chosen: true }], fidelity, 'cut') : '',
+    imageSection(record),
+    fidelity ? distanceSection([{ name: 'cut', fidelity, chosen: true }], fidelity, 'cut', record) : '',
     widthSection(record),
     trialSection(record),
     section('loads', 'What loads it', note(`${loads.map(escapeHtml).join(' · ')}.`)),
@@ -59,24 +63,46 @@ const policyOf = ({ equal, allocation, hyperparameters }: CutRecord): string => 
   return equal ? 'equal widths' : [allocation, ...values].join(', ');
 };
 
-function scoreSection({ dense, uniform, cut, gains }: CutRecord): Html {
+function scoreSection({ dense, uniform, cut, gains, loss }: CutRecord): Html {
   if (dense.validation === null && dense.test === null) return '';
+  const words = wordsOfLoss({ loss });
   const row = (head: string, { validation, test }: CutRecord['dense'], chosen = false): Row => ({
     head,
-    cells: [formatPerplexity(validation), formatPerplexity(test)],
+    cells: [validation, test].map((perplexity) => formatLoss(perplexity === null ? null : { loss, perplexity })),
     chosen,
   });
   return section(
-    'perplexity',
-    'Perplexity',
+    words.compared === 'ratio' ? 'perplexity' : 'loss',
+    words.title,
     table(
-      'Perplexity',
+      words.title,
       ['', 'validation', 'test'],
       [row('dense', dense), ...(uniform ? [row('uniform', uniform)] : []), row('cut', cut, true)],
     ),
     note(
       `Lower is better; of the checkpoint as it is written.${gains ? ` ${escapeHtml(describeGains(gains))}` : ''}${gains?.parted ? ` ${escapeHtml(warnOfGains(gains))}` : ''}`,
     ),
+  );
+}
+
+function imageSection({ images }: CutRecord): Html {
+  const role = images?.cut.test?.ranks ? 'test' : 'validation';
+  const [dense, cut] = [images?.dense[role]?.ranks, images?.cut[role]?.ranks];
+  if (!dense || !cut) return '';
+  const row = (head: string, ranks: readonly number[]): Row => ({
+    head,
+    cells: [
+      formatShare(accuracyWithin(ranks, 1)),
+      formatShare(accuracyWithin(ranks, 5)),
+      ranks === dense ? '–' : formatGain(accuracyGain(ranks, dense)),
+    ],
+    chosen: ranks === cut,
+  });
+  return section(
+    'images',
+    `Accuracy on the ${role} images`,
+    table('Accuracy', ['', 'top-1 (95 %)', 'top-5', 'top-1 to dense'], [row('dense', dense), row('cut', cut)]),
+    note(`${cut.length} images. The interval of the difference is paired (McNemar).`),
   );
 }
 
@@ -135,7 +161,7 @@ function widthSection({ widths, errors, units }: CutRecord): Html {
   );
 }
 
-function trialSection({ trials, errors: chosen }: CutRecord): Html {
+function trialSection({ trials, errors: chosen, loss }: CutRecord): Html {
   if (trials.length === 0) return '';
   const rows = trials
     .filter(({ exact }) => exact)
@@ -144,14 +170,16 @@ function trialSection({ trials, errors: chosen }: CutRecord): Html {
       const followed = target ? `stream α = ${target.alpha}, γ = ${target.gamma}` : 'own';
       return {
         head: escapeHtml([...(values.length > 0 ? values : ['uniform']), followed].join(', ')),
-        cells: [formatPerplexity(validation.perplexity), interval.map((one) => one.toFixed(4)).join(' – ')],
+        cells: [formatLoss(validation), interval.map((one) => one.toFixed(4)).join(' – ')],
         chosen: isDeepStrictEqual(errors, chosen), // those of the record are those of the chosen trial
       };
     });
   return section(
     'trials',
     'Trials',
-    table('Trials', ['', 'validation perplexity', 'of the first, 95 %'], rows),
-    note('Each trial is the real procedure on all validation windows. The test text plays no part.'),
+    table('Trials', ['', `validation ${wordsOfLoss({ loss }).name}`, 'of the first, 95 %'], rows),
+    note(
+      `Each trial is the real procedure on all validation ${loss === 'cross-entropy' ? 'images. The test images play' : 'windows. The test text plays'} no part.`,
+    ),
   );
 }

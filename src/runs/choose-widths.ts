@@ -23,7 +23,7 @@ export const chooseWidths =
     const { engine, workspace, calibration, onProgress } = measuring;
     const { allocation, equal, units, importance } = settings;
     const text = calibration!;
-    const slicing = { engine, model, halves, readers: readersOf(model), onProgress };
+    const slicing = { engine, model, halves, readers: await readersOf(model), onProgress };
     if (importance === 'taylor') {
       const taken = await workspace.step('taylor', () =>
         withResources(async (own) => {

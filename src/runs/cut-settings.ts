@@ -2,7 +2,15 @@
 // go, out of which halves of blocks, by which operator.
 
 import { OptionError, UnsupportedError } from '../base/index.js';
-import { CUT_UNITS, type CutUnits, cutHalves, type Model, readersOf, requireHeadDim } from '../model/index.js';
+import {
+  CUT_UNITS,
+  type CutUnits,
+  cutHalves,
+  type Model,
+  readersOf,
+  requireHeadDim,
+  requirePlainMlp,
+} from '../model/index.js';
 import { cutOperator, IMPORTANCES, type Importance, parsePattern, REPAIRS, type Repair } from '../operators/index.js';
 import {
   type AllocationPolicy,
@@ -16,6 +24,7 @@ import {
 } from '../plan/index.js';
 import { conflict, oneOf, refuseMissing, refuseValue, wholeNumber } from './checks.js';
 import { DEFAULTS, JUDGES } from './defaults.js';
+import { checkImages, withCalibrationImages, withSampleCount } from './image-options.js';
 import {
   givenValues,
   normaliseGreedy,
@@ -55,8 +64,8 @@ export type CutOptions = RunOptions &
     readonly target?: string;
     /** The shares α and γ of `target: 'stream'`, 0 to 1; searched on validation text where absent, else ½. */
     readonly targetShares?: Partial<Shares>;
-    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`. */
-    readonly calibration: string;
+    /** Text files (.txt, .jsonl, .jsonl.gz, .parquet), or `c4`, `wikitext2`, `ptb`; a set of images or of questions about them. */
+    readonly calibration?: string;
     readonly validation?: string;
     readonly test?: string;
     /** Exact trials the search may make besides uniform. Defaults to 6. */
@@ -99,12 +108,17 @@ export type CutSettings = Base & {
 };
 
 /** Completes the options and checks all that needs no file. @throws OptionError E_OPTION_… */
-export function normaliseCut(options: CutOptions): CutSettings {
+export function normaliseCut(given: CutOptions): CutSettings {
+  const options = withCalibrationImages(given);
   const { parameters, calibration } = options;
   if (!(parameters > 0 && parameters < 1)) {
     refuseValue('parameters', 'the share of all parameters that is left, between 0 and 1, such as 0.8', parameters);
   }
-  if (calibration === undefined) refuseMissing('calibration', 'a text file: what to cut is measured on it');
+  if (calibration === undefined)
+    refuseMissing(
+      'calibration',
+      'a text file, or images for a model that reads these: what to cut is measured on them',
+    );
   const equal = oneOf('widths', options.widths ?? CUT_DEFAULTS.widths, CUT_WIDTHS) === 'equal';
   const usual = equal ? 'uniform' : CUT_DEFAULTS.allocation;
   const allocation = oneOf('allocation', options.allocation ?? usual, CUT_ALLOCATIONS);
@@ -200,7 +214,8 @@ export type Cut = {
  * What is cut out of a model, and how much.
  * @throws OptionError E_OPTION_PARAMETERS where it cannot be reached; UnsupportedError E_UNSUPPORTED_CUT
  */
-export function planCut(settings: CutSettings, model: Model): Cut {
+export async function planCut(given: CutSettings, model: Model): Promise<Cut> {
+  const settings = withSampleCount(given, model);
   const { units, equal, multiple, spare, importance, allocation, repair, parameters } = settings;
   const { config } = model;
   if (spare.length === config.blocks || (spare.at(-1) ?? 0) >= config.blocks) {
@@ -209,7 +224,10 @@ export function planCut(settings: CutSettings, model: Model): Cut {
   const refuse = (why: string): never => {
     throw new UnsupportedError('E_UNSUPPORTED_CUT', why, { family: config.family });
   };
+  checkImages(settings, model);
+  refuseUncut(settings, model);
   if (units !== 'mlp' && equal) requireHeadDim(model);
+  if (units !== 'heads' && equal) requirePlainMlp(model, multiple);
   if (equal && config.uneven) {
     refuse('--widths equal: the blocks of this checkpoint have different widths already. Use --widths free.');
   }
@@ -225,7 +243,7 @@ export function planCut(settings: CutSettings, model: Model): Cut {
       '--units all: a norm stands between what a gemma block computes and the residual, so errors of heads and of channels are not in one unit. Use --units mlp or heads, one after the other.',
     );
   }
-  const readers = readersOf(model);
+  const readers = await readersOf(model);
   if (repair === 'bias' && !halves.every((half) => half.readers.every((name) => readers.get(name)!.bias))) {
     refuse(`--repair bias: a ${config.family} block has no biases to hold a mean. Use --repair least-squares.`);
   }
@@ -252,6 +270,28 @@ export function planCut(settings: CutSettings, model: Model): Cut {
   };
   validateValues(settings.policy, settings.values, complete.sparsity, halfFacts(config.blocks, halves));
   return { settings: complete, halves, remove, scores };
+}
+
+/** @throws UnsupportedError E_UNSUPPORTED_CUT for what is not cut of models that read images */
+function refuseUncut({ importance }: CutSettings, { config }: Model): void {
+  const { family, image, architecture } = config;
+  const refuse = (why: string): never => {
+    throw new UnsupportedError('E_UNSUPPORTED_CUT', why, { family });
+  };
+  if (architecture === 'convnext') {
+    refuse(
+      image!.spec.response
+        ? `The channels of a ${family} block are not cut: its response norm divides by the mean over all channels, so that taking some out changes the others.`
+        : `The channels of a ${family} block are not cut: every loader makes them four times the width of the stage, and no key of config.json says otherwise.`,
+    );
+  }
+  if (image && image.dead > 0) {
+    refuse(
+      `--scope vision: ${image.dead} of the blocks of this trunk ${image.dead === 1 ? 'is' : 'are'} read by nothing (vision_feature_layer) and would stay as wide as before, which no config.json can say. Use --scope language.`,
+    );
+  }
+  if (importance === 'taylor' && image)
+    refuse('--importance taylor: gradients are those of the loss of text. Use obs, wanda-sp or flap for images.');
 }
 
 /** Four digits, not below the number itself. */

@@ -1,5 +1,4 @@
-// Whole jobs on every family that classifies images, from files to bytes: prune, quantise, compare, evaluate, inspect. The models are
-// those of the golden logits, the images noise of two colours, so that there is something to learn of the first and to lose.
+// Whole jobs on every family that classifies images, from files to bytes: prune, quantise, compare, evaluate, inspect.
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,55 +14,25 @@ import {
   quantise,
   quantiseActivations,
 } from '../../src/api/index.js';
-import { createRng } from '../../src/base/index.js';
 import { hashCheckpoint, openCheckpoint } from '../../src/checkpoint/index.js';
 import { encodePng } from '../../src/images/index.js';
 import { POLICIES } from '../../src/plan/index.js';
 import { accuracyWithin, parseManifest } from '../../src/records/index.js';
-import { readVisionGolden, writeGoldenModel } from '../vision-golden.js';
+import { type ImageSets, makeImageModel, makeSets } from './image-jobs.js';
 import { makeFolder, useOwnCache } from './make.js';
 
 const FAMILIES = ['vit', 'deit', 'deit-teacher', 'dinov2', 'dinov2-swiglu', 'convnext', 'convnextv2'];
 
 let folder: string;
-let sets: { readonly images: string; readonly validation: string; readonly test: string };
+let sets: ImageSets;
 beforeAll(async () => {
   await useOwnCache();
   folder = await makeFolder();
-  const make = (name: string, each: number, seed: number) => makeSet(join(folder, name), each, seed);
-  sets = { images: await make('train', 4, 1), validation: await make('held', 4, 2), test: await make('test', 5, 3) };
+  sets = await makeSets(folder);
 });
 
-/** A folder for each of the golden models' five classes, with `each` images of 24×20 pixels. */
-async function makeSet(path: string, each: number, seed: number): Promise<string> {
-  const rng = createRng(seed);
-  for (let label = 0; label < 5; label++) {
-    await mkdir(join(path, `LABEL_${label}`), { recursive: true });
-    for (let i = 0; i < each; i++) {
-      const pixels = Uint8Array.from(
-        { length: 24 * 20 * 3 },
-        (_, at) => (at % 3 === label % 3 ? 40 : 160) + rng.below(90),
-      );
-      await writeFile(join(path, `LABEL_${label}`, `${i}.png`), encodePng({ width: 24, height: 20, pixels }));
-    }
-  }
-  return path;
-}
-
-/** A golden model with the file that says how images are read. */
-async function makeModel(family: string, processor = true): Promise<string> {
-  const golden = readVisionGolden(family);
-  const dir = await writeGoldenModel(golden, join(folder, `${family}${processor ? '' : '-bare'}`));
-  const side = golden.runs[0]!.input.pixels![2]!;
-  const config = {
-    image_processor_type: 'ViTImageProcessor',
-    ...{ do_resize: true, size: { height: side, width: side }, resample: 2 },
-    ...{ do_rescale: true, rescale_factor: 1 / 255, do_normalize: true },
-    ...{ image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5] },
-  };
-  if (processor) await writeFile(join(dir, 'preprocessor_config.json'), JSON.stringify(config));
-  return dir;
-}
+const makeModel = (family: string, processor = true): Promise<string> =>
+  makeImageModel(join(folder, `${family}${processor ? '' : '-bare'}`), family, { processor });
 
 const COMMON = { threads: 2, calibrationSamples: 10, maxTrials: 2 };
 

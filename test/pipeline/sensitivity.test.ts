@@ -44,7 +44,7 @@ test.each([
     halves.flatMap(({ readers, slices }) => readers.map((name) => [name, { keep: Math.floor(slices / 2) }])),
   );
   const plan: Plan = { format: 'layerwise-plan', version: 2, units };
-  const operator = cutOperator({ importance, repair, readers: readersOf(model) });
+  const operator = cutOperator({ importance, repair, readers: await readersOf(model) });
   const fast = await measureSensitivity({ engine, model, operator, plan, calibration }, undefined, text);
 
   const slow: number[] = [];

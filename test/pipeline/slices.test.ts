@@ -33,16 +33,16 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-const slicing = () => ({
+const slicing = async () => ({
   engine,
   model,
   halves: cutHalves(model, 'all', 1),
-  readers: readersOf(model),
+  readers: await readersOf(model),
   onProgress: silent,
 });
 
 test('Taylor scores of channels and of heads are those of autograd', async () => {
-  const scores = await measureTaylorScores(slicing(), text);
+  const scores = await measureTaylorScores(await slicing(), text);
   expect(Object.keys(scores).sort()).toEqual(Object.keys(taylor.scores).sort());
   for (const [name, wanted] of Object.entries(taylor.scores)) {
     const got = scores[name]!;
@@ -54,8 +54,8 @@ test('Taylor scores of channels and of heads are those of autograd', async () =>
 });
 
 test('FLAP’s scores are standardised over each block, heads and channels apart', async () => {
-  const scores = await measureFlapScores(slicing(), text);
-  for (const half of slicing().halves) {
+  const scores = await measureFlapScores(await slicing(), text);
+  for (const half of (await slicing()).halves) {
     const own = scores[half.id]!;
     expect(own).toHaveLength(half.slices);
     const mean = own.reduce((a, b) => a + b, 0) / own.length;
@@ -68,8 +68,8 @@ test('FLAP’s scores are standardised over each block, heads and channels apart
 });
 
 test('costs rise with every slice, one for each that can go', async () => {
-  const costs = await measureSliceCosts(slicing(), text);
-  for (const half of slicing().halves) {
+  const costs = await measureSliceCosts(await slicing(), text);
+  for (const half of (await slicing()).halves) {
     const own = costs[half.id]!;
     expect(own).toHaveLength(half.slices);
     expect(own[0]).toBe(0);

@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import { cut } from '../../api/index.js';
+import type { CutRecord } from '../../records/index.js';
 import { describeGains, describeValues, formatCount, formatPercent, warnOfGains } from '../../words/index.js';
+import { accuracyJson, accuracyTable } from '../accuracy.js';
 import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds } from '../format.js';
 import { parseNumbers, parseShares } from '../option-values.js';
 import { RUN_OPTIONS, WINDOW_OPTIONS } from '../options.js';
-import { perplexityTable } from '../perplexity.js';
+import { lossTable } from '../perplexity.js';
 
 export const cutCommand = defineCommand({
   name: 'cut',
@@ -26,6 +28,12 @@ export const cutCommand = defineCommand({
     'cutTarget',
     'targetShares',
     'calibration',
+    'images',
+    'labels',
+    'orientation',
+    'scope',
+    'classes',
+    'templates',
     'validation',
     'test',
     ...WINDOW_OPTIONS,
@@ -34,7 +42,7 @@ export const cutCommand = defineCommand({
     'greedyTokens',
     ...RUN_OPTIONS,
   ],
-  required: ['parameters', 'calibration', 'out'],
+  required: ['parameters', 'out'],
   details:
     'Writes a plain Hugging Face checkpoint with narrower blocks, `layerwise.json` (the record of the run) and `report.html`. In `config.json` only the widths change; every other file is copied byte for byte. `--parameters 0.8` leaves 80 % of all parameters of the checkpoint, counted from the files written: embeddings and norms are among the 100 % and are not cut, so the blocks lose more than a fifth. The number is met to half of one step: `--multiple` channels of one MLP, or of all with equal widths. Heads are cut as key-value heads with all query heads that read them, and never in part.',
   examples: [
@@ -54,17 +62,22 @@ export const cutCommand = defineCommand({
         'layerwise cut ./my-model --parameters 0.7 --units all --widths free --allocation uniform --calibration calibration.txt --out my-model-70',
     },
     {
+      what: 'Heads and channels of a ViT, each block its own width: needs images, no text',
+      command:
+        'layerwise cut ./vit --parameters 0.8 --units all --widths free --allocation uniform --images train/ --validation heldout/ --test val/ --out vit-80',
+    },
+    {
       what: 'As FLAP does it: one threshold for all blocks, no fit',
       command:
         'layerwise cut ./my-model --parameters 0.8 --units all --widths free --importance flap --allocation flap --repair none --calibration calibration.txt --out my-model-flap',
     },
   ],
   run: async (checkpoint, values, onProgress) => {
-    const { parameters, out, calibration, hyperparameters, targetShares, ...rest } = values;
+    const { parameters, out, hyperparameters, targetShares, ...rest } = values;
     const { cutAllocation, cutRepair, cutTarget, ...options } = rest;
     const { record, seconds } = await cut({
       checkpoint,
-      ...{ parameters: parameters!, calibration: calibration!, out: out! },
+      ...{ parameters: parameters!, out: out! },
       ...options,
       ...(cutAllocation === undefined ? {} : { allocation: cutAllocation }),
       ...(cutRepair === undefined ? {} : { repair: cutRepair }),
@@ -73,7 +86,7 @@ export const cutCommand = defineCommand({
       ...parseShares(targetShares),
       onProgress,
     });
-    const { dense, uniform, cut: scores, widths, gains, fidelity, target } = record;
+    const { dense, uniform, cut: scores, widths, gains, fidelity, target, images, loss } = record;
     const share = record.parameters.after / record.parameters.before;
     const json = {
       parameters: { ...record.parameters, share },
@@ -84,9 +97,11 @@ export const cutCommand = defineCommand({
       hyperparameters: record.hyperparameters,
       ...(target ? { target } : {}),
       widths,
+      ...(loss === undefined ? {} : { loss }),
       dense,
       uniform,
       cut: scores,
+      ...(images ? { images: imagesJson(images) } : {}),
       trials: record.trials.map(({ hyperparameters, target, validation, interval, exact }) => ({
         hyperparameters,
         ...(target ? { target } : {}),
@@ -103,7 +118,8 @@ export const cutCommand = defineCommand({
     const ofHow = describeValues(record.hyperparameters);
     const label = record.equal ? 'cut' : `cut, ${record.allocation}${ofHow === '' ? '' : `, ${ofHow}`}`;
     const text = [
-      ...perplexityTable([['dense', dense], ...(uniform ? [['uniform', uniform] as const] : []), [label, scores]]),
+      ...lossTable([['dense', dense], ...(uniform ? [['uniform', uniform] as const] : []), [label, scores]], loss),
+      ...(images ? imageTables(label, images) : []),
       ...fidelityTable([[label, fidelity]]),
       ...(gains ? [describeGains(gains)] : []),
       ...(gains?.parted ? [warnOfGains(gains)] : []),
@@ -117,6 +133,20 @@ export const cutCommand = defineCommand({
     return { json, text };
   },
 });
+
+type Images = NonNullable<CutRecord['images']>;
+const ROLES = ['validation', 'test'] as const;
+
+const imagesJson = ({ dense, cut }: Images) =>
+  Object.fromEntries(ROLES.map((role) => [role, { dense: accuracyJson(dense[role]), cut: accuracyJson(cut[role]) }]));
+
+const imageTables = (label: string, { dense, cut }: Images): string[] =>
+  ROLES.flatMap((role) =>
+    accuracyTable(role, [
+      ['dense', dense[role]],
+      [label, cut[role]],
+    ]),
+  );
 
 type Widths = readonly (readonly number[])[];
 

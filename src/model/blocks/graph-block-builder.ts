@@ -70,6 +70,8 @@ export type BlockValues = {
   readonly sites: ReadonlyMap<TapSite, string>;
   /** The residual just before a linear's output is added to it, [B, T, D]; none where a norm stands between. */
   readonly residuals: ReadonlyMap<LinearKind, string>;
+  /** By the linear before it: the vector [D] that its output is multiplied by before it is added (DINOv2). */
+  readonly factors: ReadonlyMap<LinearKind, string>;
   /** The residual between attention and MLP, [B, T, D]. Where they are parallel, the MLP does not read it. */
   readonly middle: string | undefined;
   /** The block's output, [B, T, D]. */
@@ -102,6 +104,7 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   /** What linears read instead of a value: the value on its grid. */
   private readonly onGrid = new Map<string, string>();
   private readonly residuals = new Map<LinearKind, string>();
+  private readonly factors = new Map<LinearKind, string>();
   /** The kind of the linear that made a value. */
   private readonly made = new Map<string, LinearKind>();
   /** What the last sum added to. */
@@ -158,11 +161,11 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
 
   /** The block's values; complete once it is built. */
   get values(): BlockValues {
-    const { sites, residuals, middle, y, routing, tokensPerExpert, routerLogits, expertOutputs } = this;
+    const { sites, residuals, factors, middle, y, routing, tokensPerExpert, routerLogits, expertOutputs } = this;
     const whole = this.normed.get(y ?? '');
     const part = this.normed.get(this.added.get(y ?? '') ?? '');
     const endNorm = whole ? { ...whole, whole: true } : part && { ...part, whole: false };
-    return { sites, residuals, middle, y, endNorm, routing, tokensPerExpert, routerLogits, expertOutputs };
+    return { sites, residuals, factors, middle, y, endNorm, routing, tokensPerExpert, routerLogits, expertOutputs };
   }
 
   get mixture(): Mixture | undefined {
@@ -213,7 +216,14 @@ export class GraphBlockBuilder implements BlockBuilder<string, Routing> {
   }
 
   scale(x: string, role: 'attentionScale' | 'mlpScale'): string {
-    return this.g.op('Mul', [x, this.extra(role)]);
+    const factors = this.extra(role);
+    const y = this.g.op('Mul', [x, factors]);
+    const kind = this.made.get(x);
+    if (kind !== undefined) {
+      this.made.set(y, kind);
+      this.factors.set(kind, factors);
+    }
+    return y;
   }
 
   halve(): string {

@@ -53,6 +53,8 @@ export type FamilySpec = {
   readonly causal?: boolean;
   /** What attention and MLP add to the residual is multiplied by a vector of its own (DINOv2). Defaults to false. */
   readonly layerScale?: boolean;
+  /** Whether transformers reads `head_dim`, so that heads times their size need not be the residual's width. Defaults to what its block's families do. */
+  readonly statesHeadDim?: boolean;
   /** Whether the MLP of OPT's block is gated, with gate and up in one tensor. Defaults to false. */
   readonly gated?: Flag;
   /** Set where the blocks read images instead of tokens. */

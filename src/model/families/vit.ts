@@ -10,6 +10,7 @@ export const vit: FamilySpec = {
   bias: { qkv: { key: 'qkv_bias', fallback: true }, o: true, mlp: true },
   norm: 'layer',
   causal: false,
+  statesHeadDim: true,
   image: {
     patches: 'embeddings.patch_embeddings.projection',
     patchBias: true,

@@ -45,14 +45,7 @@ export function withImageKeys(config: Json, family: FamilySpec): Json {
     const { hidden_size: hidden = family.defaults.hidden_size, mlp_ratio: ratio = family.defaults.mlp_ratio } = config;
     if (ratio === undefined || typeof hidden !== 'number') return { ...named, ...config };
     if (typeof ratio !== 'number') return malformed('mlp_ratio', 'a number', ratio);
-    const times = Math.trunc(hidden * ratio);
-    // DINOv2's gated MLP has two thirds of the width, in multiples of eight.
-    const gated = config.use_swiglu_ffn === true;
-    return {
-      ...named,
-      intermediate_size: gated ? Math.trunc((Math.trunc((times * 2) / 3) + 7) / 8) * 8 : times,
-      ...config,
-    };
+    return { ...named, intermediate_size: widthOfRatio(hidden, ratio, config.use_swiglu_ffn === true), ...config };
   }
   const { widths, depths } = stagesOf(config);
   return {
@@ -63,6 +56,12 @@ export function withImageKeys(config: Json, family: FamilySpec): Json {
     num_hidden_layers: depths.reduce((a, b) => a + b, 0),
     num_attention_heads: 1,
   };
+}
+
+/** The width of DINOv2's MLPs. A gated one has two thirds of it, in multiples of eight. */
+export function widthOfRatio(hidden: number, ratio: number, gated: boolean): number {
+  const times = Math.trunc(hidden * ratio);
+  return gated ? Math.trunc((Math.trunc((times * 2) / 3) + 7) / 8) * 8 : times;
 }
 
 function stagesOf(config: Json): { readonly widths: readonly number[]; readonly depths: readonly number[] } {

@@ -31,9 +31,18 @@ export type EliminationInput = {
   readonly inverse: Float64Array;
   /** Columns of a slice. */
   readonly width: number;
+  /** [rows]: a row's error counts with the square of its factor. Defaults to 1. It changes costs, and no weights. */
+  readonly factors?: Float32Array | undefined;
 };
 
-export function createElimination({ rows, columns: n, W: given, inverse: M, width }: EliminationInput): Elimination {
+export function createElimination({
+  rows,
+  columns: n,
+  W: given,
+  inverse: M,
+  width,
+  factors,
+}: EliminationInput): Elimination {
   if (M.length !== n ** 2) {
     throw new InternalError(
       'E_INTERNAL_SLICES',
@@ -41,9 +50,10 @@ export function createElimination({ rows, columns: n, W: given, inverse: M, widt
     );
   }
   const W = Float64Array.from(given);
+  const counts = Float64Array.from({ length: rows }, (_, row) => (factors ? factors[row]! ** 2 : 1));
   const rowOf = (matrix: Float64Array, i: number): Float64Array => matrix.subarray(i * n, (i + 1) * n);
   const diagonal = Float64Array.from({ length: n }, (_, j) => M[j * (n + 1)]!);
-  /** ‖W_j‖²; undefined as long as nobody asks what a column costs. */
+  /** ‖W_j‖², rows as often as they count; undefined as long as nobody asks what a column costs. */
   let squares: Float64Array | undefined;
   /** Columns that are gone. */
   const gone: number[] = [];
@@ -66,18 +76,19 @@ export function createElimination({ rows, columns: n, W: given, inverse: M, widt
     const pivot = row[c]!;
     const share = row.map((value) => value / pivot);
     if (squares) {
+      const counted = column.map((value, i) => value * counts[i]!);
       const products = new Float64Array(n);
       subtractAll(
         products,
-        Array.from(column, (value) => -value),
+        Array.from(counted, (value) => -value),
         Array.from({ length: rows }, (_, i) => rowOf(W, i)),
       );
       subtractAll(
         products,
-        columns.map((other) => dot(other, column)),
+        columns.map((other) => dot(other, counted)),
         shares,
       );
-      const square = dot(column, column);
+      const square = dot(column, counted);
       // ‖W_j − W_c·share_j‖², which rounding must not take below 0.
       for (const [j, part] of share.entries()) {
         squares[j] = Math.max(0, squares[j]! - (2 * products[j]! - square * part) * part);
@@ -124,8 +135,8 @@ export function createElimination({ rows, columns: n, W: given, inverse: M, widt
   return {
     ...{ rows, columns: n, width, weights },
     cost: (slice) => {
-      if (width > 1) return costOfSlice(W, M, { rows, n, width, from: slice * width });
-      squares ??= columnSquares(weights(), n);
+      if (width > 1) return costOfSlice(W, M, { counts, n, width, from: slice * width });
+      squares ??= columnSquares(weights(), n, counts);
       return squares[slice]! / diagonal[slice]!;
     },
     remove: (slice) => {
@@ -156,17 +167,23 @@ function dot(a: Float64Array, b: Float64Array): number {
   return sum;
 }
 
-function columnSquares(W: Float64Array, n: number): Float64Array {
+function columnSquares(W: Float64Array, n: number, counts: Float64Array): Float64Array {
   const squares = new Float64Array(n);
-  for (let i = 0; i < W.length; i += n) for (let j = 0; j < n; j++) squares[j]! += W[i + j]! * W[i + j]!;
+  for (const [row, count] of counts.entries())
+    for (let j = 0, i = row * n; j < n; j++, i++) squares[j]! += count * W[i]! * W[i]!;
   return squares;
 }
 
 /** The elimination of slices of `width` columns of W by the factor of its input's Gram matrix. Dead columns are gone already. */
-export async function eliminationOf(W: Matrix, width: number, factor: GramFactor, gemm: Gemm): Promise<Elimination> {
+export async function eliminationOf(
+  W: Matrix,
+  { width, factors }: Pick<EliminationInput, 'width' | 'factors'>,
+  factor: GramFactor,
+  gemm: Gemm,
+): Promise<Elimination> {
   const { rows, columns } = W;
   const inverse = await invert(factor, gemm);
-  return createElimination({ rows, columns, W: withoutDead(W, factor), inverse, width });
+  return createElimination({ rows, columns, W: withoutDead(W, factor), inverse, width, factors });
 }
 
 /** Columns that are always 0 cost nothing: their weights are taken out first. */
@@ -183,16 +200,16 @@ async function invert({ U, columns, scale }: GramFactor, gemm: Gemm): Promise<Fl
   return Float64Array.from(await gemm.multiply(turned(), turned(), 'B'), (value) => value * scale);
 }
 
-/** tr(W_U·(M_UU)⁻¹·W_Uᵀ) by M_UU = L·Lᵀ: the squares of L⁻¹·W_Uᵀ. */
+/** tr(W_U·(M_UU)⁻¹·W_Uᵀ) by M_UU = L·Lᵀ: the squares of L⁻¹·W_Uᵀ, each row's as often as it counts. */
 function costOfSlice(
   W: Float64Array,
   M: Float64Array,
   {
-    rows,
+    counts,
     n,
     width,
     from,
-  }: { readonly rows: number; readonly n: number; readonly width: number; readonly from: number },
+  }: { readonly counts: Float64Array; readonly n: number; readonly width: number; readonly from: number },
 ): number {
   const L = new Float64Array(width * width);
   for (let i = 0; i < width; i++) {
@@ -204,12 +221,12 @@ function costOfSlice(
   }
   const y = new Float64Array(width);
   let cost = 0;
-  for (let row = 0; row < rows; row++) {
+  for (let row = 0; row < counts.length; row++) {
     for (let i = 0; i < width; i++) {
       let sum = W[row * n + from + i]!;
       for (let k = 0; k < i; k++) sum -= L[i * width + k]! * y[k]!;
       y[i] = sum / L[i * (width + 1)]!;
-      cost += y[i]! * y[i]!;
+      cost += counts[row]! * y[i]! * y[i]!;
     }
   }
   return cost;

@@ -29,6 +29,12 @@ export function scoreFlapColumns({ rows, columns, data }: Matrix, evidence: Mome
   });
 }
 
+/** The matrix as the residual gets its output. */
+export const scaleRows = ({ rows, columns, data }: Matrix, factors: Float32Array | undefined): Matrix => ({
+  ...{ rows, columns },
+  data: factors ? data.map((value, i) => value * factors[Math.floor(i / columns)]!) : data,
+});
+
 /** The sums of columns over slices of `width`: [columns / width]. */
 export const sumOverSlices = (scores: Float64Array, width: number): Float64Array =>
   Float64Array.from({ length: scores.length / width }, (_, slice) =>

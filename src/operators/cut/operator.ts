@@ -11,7 +11,14 @@ import { diagonalOf, type Gemm } from '../../linalg/index.js';
 import type { Evidence, EvidenceName, Matrix, MatrixEdit, Operator, Prepared } from '../operator.js';
 import { factoriseGram, type GramFactor, retarget } from '../sparsify/gram-factor.js';
 import { eliminateGreedily, eliminationOf } from './elimination.js';
-import { type Importance, leastSlices, scoreFlapColumns, scoreWandaColumns, sumOverSlices } from './importance.js';
+import {
+  type Importance,
+  leastSlices,
+  scaleRows,
+  scoreFlapColumns,
+  scoreWandaColumns,
+  sumOverSlices,
+} from './importance.js';
 
 export const REPAIRS = ['least-squares', 'bias', 'none'] as const;
 export type Repair = (typeof REPAIRS)[number];
@@ -21,6 +28,8 @@ export type Reader = {
   /** Columns of a slice. */
   readonly width: number;
   readonly bias: boolean;
+  /** By row: what the residual gets of its output, where that is scaled. A row's errors and scores count with it. */
+  readonly factors?: Float32Array;
 };
 
 export type CutOptions = {
@@ -85,13 +94,13 @@ function prepareCut(
     apply: async (unit, given, { keep }, pull): Promise<MatrixEdit> => {
       const reader = readers.get(unit.id);
       if (!reader || keep === undefined) throw new InternalError('E_INTERNAL_TREATMENT', `${unit.id} is not cut.`);
-      const { width, bias } = reader;
+      const { width, bias, factors } = reader;
       const { rows, columns } = given;
       const count = columns / width - keep;
       const wanted = pull && gemm ? await retarget(given, pull, await factorOf('raw'), gemm) : given;
       if (count === 0) return { zeroed: new Uint8Array(rows * columns), ...(pull ? { weights: wanted.data } : {}) };
       const elimination = async () =>
-        await eliminationOf(wanted, width, await factorOf(fits(bias) ? 'centred' : 'raw'), gemm!);
+        await eliminationOf(wanted, { width, factors }, await factorOf(fits(bias) ? 'centred' : 'raw'), gemm!);
       let gone: readonly number[];
       let weights = wanted.data;
       if (importance === 'obs') {
@@ -99,7 +108,8 @@ function prepareCut(
         gone = eliminateGreedily(made, count, site).order;
         if (repair === 'least-squares') weights = Float32Array.from(made.weights());
       } else {
-        gone = leastSlices(scoresOf(importance, wanted, moments, width, scores?.get(unit.id)), count);
+        const seen = scaleRows(wanted, factors);
+        gone = leastSlices(scoresOf(importance, seen, moments, width, scores?.get(unit.id)), count);
         if (repair === 'least-squares') {
           const made = await elimination();
           for (const slice of gone) made.remove(slice);
@@ -128,7 +138,7 @@ export const costsNeed = (readers: CutOptions['readers']): readonly EvidenceName
  */
 export async function measureCosts(
   W: Matrix,
-  { width, bias }: Reader,
+  { bias, ...slices }: Reader,
   evidence: Evidence & Required<Pick<Evidence, 'gram'>>,
   gemm: Gemm,
   site: string,
@@ -136,7 +146,8 @@ export async function measureCosts(
   const { sequences, columnSums, tokens = 0 } = evidence;
   const gram = bias ? centre(evidence.gram!, columnSums!, tokens) : evidence.gram!;
   const factor = await factoriseGram(gram, W.columns, { gemm, sequences, damping: DAMPING, name: site });
-  const elimination = await eliminationOf(W, width, factor, gemm);
+  const elimination = await eliminationOf(W, slices, factor, gemm);
+  const { width } = slices;
   let sum = 0;
   return [0, ...eliminateGreedily(elimination, W.columns / width - 1, site).costs.map((cost) => (sum += cost))];
 }

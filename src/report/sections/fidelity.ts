@@ -22,7 +22,7 @@ export function distanceSection(
   models: readonly ComparedModel[],
   fidelity: Fidelity,
   edited: string,
-  manifest: Pick<Manifest, 'images'> = {},
+  manifest: { readonly images?: unknown } = {},
 ): Html {
   return section(
     'fidelity',
@@ -39,7 +39,7 @@ export function distanceSection(
 }
 
 /** What is compared one by one, and what both models find likeliest. */
-const unitOf = ({ images }: Pick<Manifest, 'images'>): readonly [many: string, found: string] =>
+const unitOf = ({ images }: { readonly images?: unknown }): readonly [many: string, found: string] =>
   images ? ['images', 'class'] : ['tokens', 'next token'];
 
 function sentence(fidelity: Fidelity, edited: string, [many, found]: ReturnType<typeof unitOf>): Html {
