@@ -91,7 +91,8 @@ models, and the runtime's logits equal those of transformers (\`test/decoder/dec
 Models that read images: \`vit\`, \`deit\`, \`dinov2\`, \`convnext\`, \`convnextv2\` run through \`prune\`, \`quantise\`, \`compare\`, \`evaluate\`
 and \`inspect\` with every criterion and policy (\`test/api/images.test.ts\`); \`clip\`, \`siglip\`, \`llava\` (over llama, mistral, qwen2),
 \`idefics3\` and \`smolvlm\` are pruned trunk by trunk (\`test/api/multimodal.test.ts\`, [how](docs/guide/images.md)). Their logits equal those
-of transformers (\`test/model/vision.test.ts\`, \`test/model/towers.test.ts\`, \`test/pipeline/llava.test.ts\`).
+of transformers. \`vit\`, \`deit\`, \`dinov2\`, the image towers of \`clip\` and \`siglip\` and LLaVA’s language half go through \`cut\` too
+(\`test/api/cut-images.test.ts\`), and what is left equals transformers’ (\`test/model/narrow-vision.test.ts\`; \`test/model/vision.test.ts\`, \`test/model/towers.test.ts\`, \`test/pipeline/llava.test.ts\`).
 
 \`export\` writes ${formatList(GGUF_FAMILIES)} as GGUF (\`test/formats/gguf.test.ts\`), and every family but gpt2 and the mixtures
 as compressed-tensors (\`test/formats/compressed-tensors.test.ts\`).

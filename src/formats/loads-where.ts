@@ -10,10 +10,10 @@ import { evenHeads } from './padded.js';
 export type Loads = { readonly form: string; readonly loads: string };
 
 /** What loads a model that reads images, or a trunk of several: nothing else is made of it. */
-function loadsAsIs({ uneven, widths, headDim, hidden, family }: ModelConfig): Loads {
+function loadsAsIs({ uneven, widths, headDim, hidden, family, image }: ModelConfig): Loads {
   const form = 'as it is';
   if (uneven) return { form, loads: 'layerwise alone: others do not read layer_widths' };
-  if (widths.every(({ heads }) => heads * headDim === hidden))
+  if (!image || widths.every(({ heads }) => heads * headDim === hidden))
     return { form, loads: 'whatever loads the family: transformers, layerwise' };
   return {
     form,

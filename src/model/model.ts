@@ -209,7 +209,7 @@ export function refuseImages({ config: { family, image }, checkpoint }: Model): 
   if (!image) return;
   throw new UnsupportedError(
     'E_UNSUPPORTED_IMAGES',
-    `${givenPath(checkpoint)}: a ${family} model reads images, and this command is for models that read text. Models that read images can be pruned, quantised (but for --method qvlm), compared, evaluated and inspected.`,
+    `${givenPath(checkpoint)}: a ${family} model reads images, and this command is for models that read text. Models that read images can be pruned, quantised (but for --method qvlm), compared, cut, evaluated and inspected.`,
     { family },
   );
 }

@@ -72,6 +72,7 @@ type Given = ImageSettings & {
   readonly windowStart?: unknown;
   readonly validation?: string | undefined;
   readonly test?: string | undefined;
+  readonly target?: { readonly kind: string };
 };
 
 /** Whether a checkpoint has a trunk that answers questions about images. */
@@ -100,6 +101,13 @@ export function checkImages(settings: Given, model: Model): void {
   if (settings.gradient !== undefined && settings.gradient !== DEFAULTS.gradient) refuseOption('gradient', 'images');
   if (settings.sequenceLength !== undefined) refuseOption('sequence-length', 'images');
   if (settings.windowStart !== undefined) refuseOption('window-start', 'images');
+  if (settings.target?.kind === 'stream' && config.image.stages.length > 0) {
+    throw new OptionError(
+      'E_OPTION_TARGET',
+      `--target stream: the residual of a ${config.family} model changes its shape between stages, and following it through that is not implemented. Use --target own.`,
+      { option: 'target', family: config.family },
+    );
+  }
 }
 
 /** @throws OptionError E_OPTION_CLASSES; UnsupportedError E_UNSUPPORTED_SCOPE */

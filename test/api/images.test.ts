@@ -176,6 +176,8 @@ describe('refuses by name', () => {
     await expect(prune({ ...job, hessian: 'loss', criterion: 'sparsegpt' })).rejects.toMatchObject({
       code: 'E_OPTION_HESSIAN',
     });
+    const staged = { ...job, checkpoint: await makeModel('convnext'), criterion: 'sparsegpt', target: 'stream' };
+    await expect(prune(staged)).rejects.toMatchObject({ code: 'E_OPTION_TARGET' });
     await expect(prune({ ...job, test: sets.validation })).rejects.toMatchObject({ code: 'E_OPTION_TEST' });
     await expect(prune({ ...job, calibration: sets.images })).rejects.toMatchObject({ code: 'E_OPTION_CONFLICT' });
   });

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { evaluate, prune, quantise, quantiseActivations } from '../../src/api/index.js';
+import { cut, evaluate, prune, quantise, quantiseActivations } from '../../src/api/index.js';
 import { type ProgressEvent, silent, withResources } from '../../src/base/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
 import { encodePng } from '../../src/images/index.js';
@@ -454,6 +454,33 @@ describe('LLaVA', () => {
     expect((await failure(evaluate({ checkpoint: clip, qa: qa.test }))).code).toBe('E_OPTION_QA');
   });
 
+  test('heads and channels of the language trunk are cut by the loss of answers', async () => {
+    const made = async (more: object) => {
+      const out = join(root, `out-${count++}`);
+      const asked = { checkpoint: llava, out, parameters: 0.9, multiple: 4, threads: 1, ...qa, ...more };
+      return await cut({ targetShares: { alpha: 0.5, gamma: 0.5 }, greedyTokens: 0, ...asked });
+    };
+    const equal = await made({ units: 'all', multiple: 4 });
+    expect(equal.record).toMatchObject({ loss: 'answer', source: { trunk: 'language' } });
+    expect(equal.record.loads).toEqual(['as it is: whatever loads the family: transformers, layerwise']);
+    const config = JSON.parse(await readFile(join(equal.out, 'config.json'), 'utf8'));
+    const [heads, kvHeads, width] = equal.record.widths.after[0]!;
+    const text = { num_attention_heads: heads, num_key_value_heads: kvHeads, intermediate_size: width };
+    expect(config.text_config).toMatchObject(text);
+    const { vision_config, ...others } = JSON.parse(await readFile(join(llava, 'config.json'), 'utf8'));
+    expect({ ...config, text_config: others.text_config }).toEqual({ ...others, vision_config });
+    const free = await made({ widths: 'free', allocation: 'uniform', multiple: 1, calibration: qa.calibration });
+    for (const { out, record } of [equal, free]) {
+      const { questions } = await evaluate({ checkpoint: out, qa: qa.test, threads: 1 });
+      expect(questions!.model.evaluation.perplexity).toBeCloseTo(record.cut.test!, 5);
+      for (const name of await changed(llava, out)) expect(name).toMatch(/^language_model/);
+    }
+    const refused = async (more: object) => (await failure(made(more))).code;
+    expect(await refused({ scope: 'vision' })).toBe('E_UNSUPPORTED_CUT');
+    expect(await refused({ importance: 'taylor' })).toBe('E_UNSUPPORTED_CUT');
+    expect(await refused({ scope: 'all' })).toBe('E_OPTION_SCOPE');
+  });
+
   test('a text alone prunes the language trunk, as before', async () => {
     const text = join(root, 'text.txt');
     await writeFile(text, 'One cat sat. Another dog ran! '.repeat(80));
@@ -494,6 +521,57 @@ describe('CLIP', () => {
     const other = await evaluate({ checkpoint: out, images: options.test, classes: names, templates: two, threads: 1 });
     expect(other.images!.evaluation!.nll).not.toEqual(scored.images!.evaluation!.nll);
     expect(other.source!.images!.zeroShot!.templates).toBe(2);
+  });
+
+  test('channels of its vision trunk are cut, and heads where no config.json has to say so', async () => {
+    const made = async (more: object) => {
+      const out = join(root, `out-${count++}`);
+      const how = {
+        targetShares: { alpha: 0.5, gamma: 0.5 },
+        multiple: 4,
+        threads: 1,
+        ...images,
+        classes: names,
+        templates,
+      };
+      const { record } = await cut({ checkpoint: clip, out, parameters: 0.9, scope: 'vision', ...how, ...more });
+      const scored = await evaluate({
+        checkpoint: out,
+        images: images.validation,
+        classes: names,
+        templates,
+        threads: 1,
+      });
+      expect(scored.images!.evaluation!.ranks).toEqual(record.images!.cut.validation!.ranks);
+      expect(scored.images!.evaluation!.perplexity).toBeCloseTo(record.cut.validation!, 5);
+      for (const name of await changed(clip, out)) expect(name).toMatch(/^vision_model/);
+      expect(record.command).toContain('--scope vision');
+      return JSON.parse(await readFile(join(out, 'config.json'), 'utf8'));
+    };
+    const equal = await made({});
+    expect(equal.vision_config.intermediate_size).toBeLessThan(96);
+    expect(equal.text_config.intermediate_size).toBe(64);
+    const free = await made({ units: 'all', widths: 'free', allocation: 'uniform' });
+    expect(free.vision_config.layer_widths).toHaveLength(2);
+    expect((await failure(made({ units: 'heads' }))).code).toBe('E_UNSUPPORTED_CUT');
+    expect((await failure(made({ scope: 'text' }))).code).toBe('E_UNSUPPORTED_SCOPE');
+    expect((await failure(made({ classes: undefined, templates: undefined }))).code).toBe('E_OPTION_CLASSES');
+  });
+
+  test('a SigLIP that pools with an MLP is cut to free widths alone', async () => {
+    const siglip = await writeGoldenModel(readVisionGolden('siglip'), join(root, 'siglip'));
+    await writeFile(join(siglip, 'preprocessor_config.json'), processor());
+    const made = (more: object) =>
+      cut({
+        ...{ checkpoint: siglip, out: join(root, `out-${count++}`), parameters: 0.9, threads: 1, multiple: 4 },
+        ...{ calibration: join(images.calibration, 'cat'), ...more },
+      });
+    const error = await failure(made({}));
+    expect(error.code).toBe('E_UNSUPPORTED_CUT');
+    expect(error.message).toContain('pools with an MLP');
+    const { out, record } = await made({ widths: 'free', allocation: 'uniform' });
+    expect((await openModel(out)).parameters).toBe(record.parameters.after);
+    for (const name of await changed(siglip, out)) expect(name).toMatch(/^vision_model.encoder/);
   });
 
   test('refuses what it cannot do, by name', async () => {
