@@ -4,7 +4,15 @@
 import { OptionError, withResources } from '../base/index.js';
 import { calibrationOf } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
-import { compareModels, scoreChoices, scoreSamples, summarise, summariseFidelity } from '../evaluate/index.js';
+import {
+  compareModels,
+  scoreChoices,
+  scoreSamples,
+  summarise,
+  summariseFidelity,
+  writeAnswers,
+} from '../evaluate/index.js';
+import { matchesExactly, scoreVqa } from '../images/index.js';
 import { blameWeights, type Model } from '../model/index.js';
 import type { Evaluation, Fidelity, ManifestText } from '../records/index.js';
 import {
@@ -13,6 +21,7 @@ import {
   openQuestions,
   openSource,
   padQuestions,
+  preparePrompts,
   prepareQuestions,
   type Questioning,
   type ReadQuestions,
@@ -32,6 +41,20 @@ export type AnswerScores = {
   readonly exactMatch: number;
   /** Undefined where no question has choices: how many have, and the share whose right choice is the likeliest of them. */
   readonly choices: { readonly questions: number; readonly accuracy: number } | undefined;
+  /** Answers that the model wrote; undefined where none were asked for. */
+  readonly written: WrittenScores | undefined;
+};
+
+export type WrittenScores = {
+  /** The most tokens of an answer, and how many answers came to their end within these. */
+  readonly tokens: number;
+  readonly ended: number;
+  /** The share of questions whose written answer is one of the given ones, compared as VQA compares. */
+  readonly exact: number;
+  /** The mean VQA accuracy over the questions with several answers, and how many these are; undefined without any. */
+  readonly vqa: { readonly questions: number; readonly accuracy: number } | undefined;
+  /** By question: its name in the set, and what was written. */
+  readonly answers: readonly { readonly name: string; readonly text: string }[];
 };
 
 export type QuestionScores = {
@@ -46,12 +69,14 @@ type Asked = Pick<ImageSettings, 'orientation'> & {
   readonly qa: string;
   readonly dense: string | undefined;
   readonly sequenceLength: number | undefined;
+  /** The most tokens of a written answer; 0 for none. */
+  readonly answerTokens: number;
 };
 
 /** @throws as `prune`, for its checkpoint and questions; OptionError E_OPTION_QA, E_OPTION_DENSE */
 export async function evaluateQuestions(
   checkpoint: string,
-  { qa, dense: original, sequenceLength, orientation }: Asked,
+  { qa, dense: original, sequenceLength, answerTokens, orientation }: Asked,
   settings: RunSettings,
 ): Promise<QuestionScores> {
   const { onProgress } = settings;
@@ -73,6 +98,8 @@ export async function evaluateQuestions(
   await checkDialogues(model, content);
   if (dense) await requireSameQuestions(dense, set, { ...settings, content, qa, orientation });
   const chosen = choicesOf(questioning, set, content.length);
+  const prompts = answerTokens > 0 ? preparePrompts(questioning, set, answerTokens) : undefined;
+  if (prompts) requirePlaces(model, prompts, answerTokens);
   return await withResources(async (own) => {
     const engine = await own(openEngine(model, settings));
     const stream = await runDense(own, engine, model, content, 'evaluating', settings);
@@ -84,6 +111,7 @@ export async function evaluateQuestions(
         tokenAccuracy: accuracy,
         exactMatch: whole / losses.length,
         choices: chosen && (await scoreChosen(engine, of, chosen, settings)),
+        written: prompts && (await scoreWritten(engine, of, prompts, { questioning, set, answerTokens, onProgress })),
       };
     };
     const compared =
@@ -121,6 +149,48 @@ async function requireSameQuestions(
     { option: 'dense' },
   );
 }
+
+/** @throws OptionError E_OPTION_ANSWER_TOKENS where prompts and answers are longer than the model reads */
+function requirePlaces({ config: { maxPositions } }: Model, { length }: Dialogues, most: number): void {
+  if (length <= maxPositions) return;
+  throw new OptionError(
+    'E_OPTION_ANSWER_TOKENS',
+    `--answer-tokens: the longest question and ${most} tokens of an answer are ${length} tokens; the model reads at most ${maxPositions}. Give at most ${Math.max(0, most - (length - maxPositions))}.`,
+    { option: 'answer-tokens', got: most, maxPositions },
+  );
+}
+
+async function scoreWritten(
+  engine: Engine,
+  model: Model,
+  prompts: Dialogues,
+  { questioning, set, answerTokens, onProgress }: WritingContext,
+): Promise<WrittenScores> {
+  const { tokenizer, eos } = questioning.language;
+  const written = await writeAnswers(engine, model, prompts, { most: answerTokens, ends: eos, onProgress });
+  const texts = written.map(({ tokens }) => tokenizer.decode([...tokens], false).trim());
+  const asked = set.items.map(({ answers = [] }, at) => ({ answers, text: texts[at]! }));
+  const several = asked.filter(({ answers }) => answers.length > 1);
+  return {
+    tokens: answerTokens,
+    ended: written.filter(({ ended }) => ended).length,
+    exact: asked.filter(({ answers, text }) => matchesExactly(text, answers)).length / asked.length,
+    vqa:
+      several.length === 0
+        ? undefined
+        : {
+            questions: several.length,
+            accuracy: several.reduce((sum, { answers, text }) => sum + scoreVqa(text, answers), 0) / several.length,
+          },
+    answers: set.items.map(({ name }, at) => ({ name, text: texts[at]! })),
+  };
+}
+
+type WritingContext = Pick<RunSettings, 'onProgress'> & {
+  readonly questioning: Questioning;
+  readonly set: ReadQuestions;
+  readonly answerTokens: number;
+};
 
 type Chosen = {
   readonly content: Dialogues;

@@ -72,6 +72,8 @@ export type EvaluateOptions = RunOptions &
     readonly dense?: string;
     /** Tokens of each greedy text whose first divergence from the dense model's is measured; 0 measures none. Defaults to 64. */
     readonly greedyTokens?: number;
+    /** With `qa`: the most tokens of an answer that is written greedily and compared; 0 writes none. Defaults to 0. */
+    readonly answerTokens?: number;
     /** Seed that draws few-shot examples. Defaults to 0. */
     readonly seed?: number;
     /** Directory to write lm-evaluation-harness's results and samples to; must not exist. Defaults to none. */
@@ -103,6 +105,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   if (options.classes !== undefined) refuseMissing('images', 'images with --classes, which they are scored against');
   if (options.templates !== undefined) refuseMissing('images', 'images with --templates, which names are put into');
   if (options.qa !== undefined) return await scoreQuestions({ ...options, qa: options.qa }, settings, started);
+  if (options.answerTokens !== undefined) refuseMissing('qa', 'questions with --answer-tokens, which are answered');
   if (options.orientation !== undefined)
     refuseMissing('images', 'images with --orientation, which says how they are read');
   if (text === undefined && !tasks)
@@ -137,6 +140,7 @@ async function scoreImages(
   for (const option of OF_TEXTS) {
     if (options[option] !== undefined) conflict(flagOf(option), 'images', 'it is for models that read text');
   }
+  if (options.answerTokens !== undefined) conflict('answer-tokens', 'images', 'classes are not answers');
   if (options.qa !== undefined) conflict('qa', 'images', 'a model either answers questions or has classes');
   const { checkpoint, images, dense } = options;
   const asked = { images, dense, ...normaliseImages(options) };
@@ -156,7 +160,8 @@ async function scoreQuestions(
       conflict(flagOf(option), 'qa', 'it is for models that read text');
   }
   const { checkpoint, qa, dense, sequenceLength } = options;
-  const asked = { qa, dense, sequenceLength, orientation: normaliseImages(options).orientation };
+  const answerTokens = wholeNumber('answer-tokens', options.answerTokens ?? 0, 0, 4096);
+  const asked = { qa, dense, sequenceLength, answerTokens, orientation: normaliseImages(options).orientation };
   const { model, dense: before, ...scores } = await evaluateQuestions(checkpoint, asked, settings);
   const seconds = (performance.now() - started) / 1000;
   const found = { model, dense: before };

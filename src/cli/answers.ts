@@ -16,14 +16,17 @@ export function answerTable(
   const scored = models.flatMap(([label, scores]) => (scores ? [[label, scores] as const] : []));
   const asked = scored[0]![1].choices;
   const chosen = asked ? [`choices (${asked.questions})`] : [];
-  const head = [`${windows} questions`, 'nats', 'perplexity', 'tokens right', 'answers right', ...chosen];
-  const lines = scored.map(([label, { evaluation, tokenAccuracy, exactMatch, choices }]) => [
+  const wrote = scored[0]![1].written;
+  const written = wrote ? ['written right', ...(wrote.vqa ? [`VQA (${wrote.vqa.questions})`] : [])] : [];
+  const head = [`${windows} questions`, 'nats', 'perplexity', 'tokens right', 'answers right', ...chosen, ...written];
+  const lines = scored.map(([label, { evaluation, tokenAccuracy, exactMatch, choices, written }]) => [
     label,
     crossEntropyOf(evaluation).toFixed(4),
     formatPerplexity(evaluation.perplexity),
     formatPercent(tokenAccuracy),
     formatPercent(exactMatch),
     ...(choices ? [formatPercent(choices.accuracy)] : []),
+    ...(written ? [formatPercent(written.exact), ...(written.vqa ? [formatPercent(written.vqa.accuracy)] : [])] : []),
   ]);
   const share = formatPercent(dialogue!.imageShare);
   return [
@@ -34,7 +37,7 @@ export function answerTable(
 }
 
 /** The same for --json. */
-export const answersJson = ({ evaluation, tokenAccuracy, exactMatch, choices }: Scores) => ({
+export const answersJson = ({ evaluation, tokenAccuracy, exactMatch, choices, written }: Scores) => ({
   questions: evaluation.windows,
   answerNll: crossEntropyOf(evaluation),
   perplexity: evaluation.perplexity,
@@ -42,4 +45,5 @@ export const answersJson = ({ evaluation, tokenAccuracy, exactMatch, choices }: 
   tokenAccuracy,
   exactMatch,
   ...(choices ? { choices } : {}),
+  ...(written ? { written } : {}),
 });

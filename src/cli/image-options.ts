@@ -29,6 +29,13 @@ export const IMAGE_OPTIONS = {
     value: 'file',
     text: 'questions about images with their answers, for a model that answers these: JSON lines, LLaVA’s or ScienceQA’s .json, .parquet or .tar (docs/guide/image-data.md)',
   },
+  answerTokens: {
+    kind: 'number',
+    flag: '--answer-tokens',
+    value: 'n',
+    text: 'with --qa, also write answers greedily, of at most n tokens, and compare them with the given ones: exact match, and VQA accuracy where questions have several answers; each token is a pass over the questions',
+    otherwise: '0, none',
+  },
   scope: {
     kind: 'text',
     flag: '--scope',

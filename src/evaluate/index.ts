@@ -1,3 +1,4 @@
+export { type WrittenAnswer, writeAnswers } from './answers.js';
 export {
   type Backward,
   type BackwardOptions,

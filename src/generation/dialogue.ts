@@ -31,6 +31,8 @@ export type DialogueWriter = {
   readonly imageToken: number;
   /** The text before the answer, with one image token for each image. */
   prompt(item: Omit<Question, 'answer'>): string;
+  /** The prompt for an answer as tokens, with as many image tokens as its images have rows. @throws OptionError E_OPTION_IMAGE_TOKENS */
+  ask(item: Omit<Question, 'answer'>): Int32Array;
   /** @throws OptionError E_OPTION_ANSWER, E_OPTION_IMAGE_TOKENS, E_OPTION_DIALOGUE_LENGTH */
   write(item: Question): WrittenDialogue;
 };
@@ -123,10 +125,32 @@ export function dialogueWriter(
     return Int32Array.from([...before, ...tokenizer.encode(text, false)]);
   };
 
+  /** Tokens in which an image has all its rows, and the places of those from `common` on. */
+  const widen = (item: Omit<Question, 'answer'>, ids: Iterable<number>, common = Number.POSITIVE_INFINITY) => {
+    const tokens: number[] = [];
+    const answer: number[] = [];
+    let [at, images] = [0, 0];
+    for (const id of ids) {
+      if (at++ >= common) answer.push(tokens.length);
+      if (id !== imageToken) tokens.push(id);
+      else {
+        images++;
+        for (let row = 0; row < rows; row++) tokens.push(id);
+      }
+    }
+    if (images === item.images) return { tokens, answer };
+    throw new OptionError(
+      'E_OPTION_IMAGE_TOKENS',
+      `The text of ${JSON.stringify(item.question.slice(0, 80))} has ${images} image tokens, for ${item.images} image(s).`,
+      { got: images, expected: item.images },
+    );
+  };
+
   return {
     format: chatTemplate ? 'chat template' : 'llava-1.5',
     imageToken,
     prompt,
+    ask: (item) => Int32Array.from(widen(item, encode(prompt(item))).tokens),
     write: (item) => {
       if (item.answer.trim() === '') {
         throw new OptionError(
@@ -142,24 +166,7 @@ export function dialogueWriter(
       let common = 0;
       while (common < asked.length && asked[common] === said[common]) common++;
       const ids = [...said, endOf(tail, { tokenizer, eos })];
-      const tokens: number[] = [];
-      const answer: number[] = [];
-      let images = 0;
-      for (const [at, id] of ids.entries()) {
-        if (at >= common) answer.push(tokens.length);
-        if (id !== imageToken) tokens.push(id);
-        else {
-          images++;
-          for (let row = 0; row < rows; row++) tokens.push(id);
-        }
-      }
-      if (images !== item.images) {
-        throw new OptionError(
-          'E_OPTION_IMAGE_TOKENS',
-          `The text of ${JSON.stringify(item.question.slice(0, 80))} has ${images} image tokens, for ${item.images} image(s).`,
-          { got: images, expected: item.images },
-        );
-      }
+      const { tokens, answer } = widen(item, ids, common);
       if (tokens.length > maxPositions) {
         throw new OptionError(
           'E_OPTION_DIALOGUE_LENGTH',
@@ -167,7 +174,7 @@ export function dialogueWriter(
           { tokens: tokens.length, maxPositions },
         );
       }
-      return { tokens: Int32Array.from(tokens), answer: Int32Array.from(answer), images };
+      return { tokens: Int32Array.from(tokens), answer: Int32Array.from(answer), images: item.images };
     },
   };
 }

@@ -14,7 +14,7 @@ export {
   writeDenseTexts,
 } from './greedy-texts.js';
 export { readJson as readChatJson } from './jinja/json.js';
-export type { ModelFileName, ModelFiles } from './language.js';
+export type { Language, ModelFileName, ModelFiles } from './language.js';
 export { scoreRequests } from './likelihoods.js';
 export { openForText } from './open.js';
 export { encodePrompt, type OpenedDecoder, startSomewhere } from './opened.js';

@@ -55,6 +55,7 @@ export { BITS_ALLOCATIONS, normaliseQuantise, type QuantiseOptions, withUniformB
 export {
   openQuestions,
   padQuestions,
+  preparePrompts,
   prepareQuestions,
   type Questioning,
   type ReadQuestions,

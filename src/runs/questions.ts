@@ -3,7 +3,13 @@
 
 import { createHash } from 'node:crypto';
 import { type OnProgress, OptionError, shuffled } from '../base/index.js';
-import { createDialogueWriter, type DialogueWriter, dialogueTexts, loadLanguage } from '../generation/index.js';
+import {
+  createDialogueWriter,
+  type DialogueWriter,
+  dialogueTexts,
+  type Language,
+  loadLanguage,
+} from '../generation/index.js';
 import {
   type ImageItem,
   openImageSet,
@@ -22,6 +28,7 @@ import { howMade, imagesOf, preprocessingOf } from './images.js';
 export type Questioning = {
   readonly vision: Model;
   readonly writer: DialogueWriter;
+  readonly language: Pick<Language, 'tokenizer' | 'eos'>;
   readonly preprocessing: Preprocessing;
 };
 
@@ -42,7 +49,7 @@ export async function openQuestions(model: Model, onProgress: OnProgress): Promi
     );
   }
   const language = await loadLanguage(dialogueTexts(model.checkpoint.dir), onProgress);
-  return { vision, writer: await createDialogueWriter(model, language), preprocessing };
+  return { vision, writer: await createDialogueWriter(model, language), language, preprocessing };
 }
 
 export type QuestionRequest = Pick<ImageSettings, 'orientation'> & {
@@ -79,12 +86,34 @@ export function writeQuestion(
   item: ImageItem,
   answer = answerOf(item),
 ): Written {
-  const { name, question, context, image } = item;
+  return writer.write({ ...askedOf(item), answer });
+}
+
+/** What is put to a model. @throws OptionError E_OPTION_QUESTION */
+function askedOf({ name, question, context, image }: ImageItem): Parameters<DialogueWriter['ask']>[0] {
   if (question === undefined) {
     throw new OptionError('E_OPTION_QUESTION', `${name} has no question. Leave it out, or add "question".`, { name });
   }
   const text = context === undefined ? question : `${context}\n${question}`;
-  return writer.write({ question: text, answer, images: image === undefined ? 0 : 1 });
+  return { question: text, images: image === undefined ? 0 : 1 };
+}
+
+/**
+ * The prompts of a set, each with places for `most` tokens behind it, of which the first counts as its answer.
+ * @throws OptionError E_OPTION_QUESTION, E_OPTION_IMAGE_TOKENS
+ */
+export function preparePrompts(questioning: Questioning, { items, images }: ReadQuestions, most: number): Dialogues {
+  const { writer } = questioning;
+  const written = items.map((item): Written => {
+    const asked = askedOf(item);
+    const tokens = writer.ask(asked);
+    const place = tokens.length;
+    // Any token but the image's: nothing before the place sees it.
+    const open = Int32Array.of(...tokens, writer.imageToken === 0 ? 1 : 0);
+    return { tokens: open, answer: Int32Array.of(place), images: asked.images };
+  });
+  const longest = Math.max(...written.map(({ tokens }) => tokens.length));
+  return padQuestions(questioning, written, images?.pixels ?? [], longest + most - 1);
 }
 
 /** @throws as `openImageSet`, `writeQuestion` and `prepareImages`; OptionError E_OPTION_QUESTION where there is none */

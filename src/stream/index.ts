@@ -1,4 +1,4 @@
-export { type Activations, chunksOf, chunkTensor, createActivations, startsOf } from './activations.js';
+export { type Activations, chunksOf, chunkTensor, createActivations, startsOf, takeSamples } from './activations.js';
 export {
   checkDialogues,
   continueDialogues,

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cut, evaluate, prune, quantise, quantiseActivations } from '../../src/api/index.js';
 import { type ProgressEvent, silent, withResources } from '../../src/base/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
-import { encodePng } from '../../src/images/index.js';
+import { encodePng, normaliseAnswer } from '../../src/images/index.js';
 import { linearUnits, openModel } from '../../src/model/index.js';
 import { allocate, findPolicy, joinFacts, partPlan } from '../../src/plan/index.js';
 import { measureGradients } from '../../src/profile/index.js';
@@ -202,6 +202,32 @@ describe('LLaVA', () => {
     expect(fidelity!.divergence[0]).toBeCloseTo(0, 6);
     expect(source!.dialogue).toMatchObject({ format: 'llava-1.5', images: 3, followUps: 0, answers: 27 });
     expect(source!.dialogue!.imageShare).toBe((3 * 16) / source!.tokens);
+  });
+
+  test('answers are written, and compared as VQA compares', async () => {
+    const asked = { checkpoint: llava, dense: llava, threads: 1, answerTokens: 5 };
+    const plain = await evaluate({ ...asked, qa: qa.test });
+    const { written } = plain.questions!.model;
+    expect(written).toMatchObject({ tokens: 5, exact: 0, vqa: undefined });
+    expect(written!.answers).toHaveLength(2);
+    expect(plain.questions!.dense!.written).toEqual(written);
+    // What the model wrote is then the right answer of one question, and that of half of the people of another.
+    const [one, two] = written!.answers.map(({ text }) => text) as [string, string];
+    const said = normaliseAnswer(two);
+    const items = [
+      { image: '21.png', question: 'What is 21?', answer: one },
+      { image: '22.png', question: 'What is 22?', answers: [said, said, 'x', 'y', 'z', 'x'] },
+    ];
+    const again = await evaluate({ ...asked, qa: await writeQuestions('written.jsonl', [], items) });
+    const scored = again.questions!.model.written!;
+    expect(scored.answers.map(({ text }) => text)).toEqual([one, two]);
+    expect(scored.exact).toBe(1);
+    // Of six people, those who said it see one other who did; the four others see two.
+    expect(scored.vqa).toEqual({ questions: 1, accuracy: expect.closeTo((2 * (1 / 3) + 4 * (2 / 3)) / 6, 9) });
+    const refused = async (more: object) => (await failure(evaluate({ ...asked, qa: qa.test, ...more }))).code;
+    expect(await refused({ answerTokens: 200 })).toBe('E_OPTION_ANSWER_TOKENS');
+    expect(await refused({ answerTokens: -1 })).toBe('E_OPTION_ANSWER_TOKENS');
+    expect((await failure(evaluate({ checkpoint: llava, answerTokens: 5, text: 'x' }))).code).toBe('E_OPTION_QA');
   });
 
   test('of choices the one whose tokens are the likeliest together counts', async () => {

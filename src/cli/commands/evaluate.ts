@@ -20,6 +20,7 @@ export const evaluateCommand = defineCommand({
     'classes',
     'templates',
     'qa',
+    'answerTokens',
     'orientation',
     'dense',
     ...TASK_OPTIONS,
@@ -32,7 +33,7 @@ export const evaluateCommand = defineCommand({
     'out',
   ],
   details:
-    'With --text: perplexity by the pruning papers’ protocol. The whole text is tokenised once and cut into non-overlapping windows without the tail; the first token of a window is not predicted; windows begin with BOS where the tokenizer adds it, and --window-start none cuts them as the papers do (docs/guide/texts.md); the result is exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/reference/tasks.md); --out then holds results and samples files that its tools can read. With --dense the predictions on the text are compared with those of the original: the mean KL divergence of the next token’s distribution and its 99.9th percentile over tokens, the share of tokens for which both find the same one likeliest, and how many tokens of a greedy text come before the first difference (docs/guide/fidelity.md). With --qa: nats per token of the answers to questions about images, and exp of them; the share of the answers’ tokens that are the likeliest after those before them, and of whole answers, which is what exact match of greedy texts comes to; where questions have choices, how often the right one is the likeliest. A .lw file is scored by our own decoder, on the cpu or the GPU, on the same windows and requests.',
+    'With --text: perplexity by the pruning papers’ protocol. The whole text is tokenised once and cut into non-overlapping windows without the tail; the first token of a window is not predicted; windows begin with BOS where the tokenizer adds it, and --window-start none cuts them as the papers do (docs/guide/texts.md); the result is exp of the mean of the windows’ means. It is not the word perplexity that lm-evaluation-harness prints for WikiText. With --tasks or --suite: zero-shot tasks by lm-evaluation-harness’s protocol (docs/reference/tasks.md); --out then holds results and samples files that its tools can read. With --dense the predictions on the text are compared with those of the original: the mean KL divergence of the next token’s distribution and its 99.9th percentile over tokens, the share of tokens for which both find the same one likeliest, and how many tokens of a greedy text come before the first difference (docs/guide/fidelity.md). With --qa: nats per token of the answers to questions about images, and exp of them; the share of the answers’ tokens that are the likeliest after those before them, and of whole answers, which is what exact match of greedy texts comes to; where questions have choices, how often the right one is the likeliest. --answer-tokens 16 also writes the answers, up to 16 tokens each, and compares them as VQA’s script compares: exact match, and VQA accuracy over the questions with several people’s answers. A .lw file is scored by our own decoder, on the cpu or the GPU, on the same windows and requests.',
   examples: [
     {
       what: 'Accuracy of an image classifier, in one folder per class',
@@ -45,6 +46,10 @@ export const evaluateCommand = defineCommand({
     {
       what: 'Answers of a LLaVA, pruned and dense, to questions about images',
       command: 'layerwise evaluate ./llava-50 --qa items.jsonl --dense ./llava',
+    },
+    {
+      what: 'VQA accuracy of answers that it writes',
+      command: 'layerwise evaluate ./llava --qa vqa.json --answer-tokens 16',
     },
     { what: 'Perplexity on a text', command: 'layerwise evaluate ./my-model-70 --text test.txt' },
     {
