@@ -32,6 +32,7 @@ import {
 } from '../runs/index.js';
 import { loadTokenizer, type WindowStart } from '../text/index.js';
 import { compareCheckpoints, type DenseSettings, openDense, requireSameWindows, runDense } from './dense-model.js';
+import { type CaptionScores, evaluateCaptions } from './evaluate-captions.js';
 import { evaluateImages, type ImageScores } from './evaluate-images.js';
 import { type Asked, evaluatePacked, longestWindow, NO_TEXT, type Scores } from './evaluate-packed.js';
 import { evaluateQuestions, type QuestionScores } from './evaluate-questions.js';
@@ -72,6 +73,8 @@ export type EvaluateOptions = RunOptions &
     readonly dense?: string;
     /** Tokens of each greedy text whose first divergence from the dense model's is measured; 0 measures none. Defaults to 64. */
     readonly greedyTokens?: number;
+    /** Images with captions, for a model that makes vectors of both: recall both ways. */
+    readonly captions?: string;
     /** With `qa`: the most tokens of an answer that is written greedily and compared; 0 writes none. Defaults to 0. */
     readonly answerTokens?: number;
     /** Seed that draws few-shot examples. Defaults to 0. */
@@ -85,6 +88,8 @@ export type EvaluateResult = Scores & {
   readonly images: Pick<ImageScores, 'evaluation' | 'dense'> | undefined;
   /** Of a model that answers questions about images; `source`, `fidelity` and `calibration` are of them then. */
   readonly questions?: Pick<QuestionScores, 'model' | 'dense'> | undefined;
+  /** Of a model that makes vectors of images and texts; `source` and `calibration` are of them then. */
+  readonly captions?: Pick<CaptionScores, 'model' | 'dense'> | undefined;
   readonly seconds: number;
 };
 
@@ -100,6 +105,8 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   const windowStart = normaliseStart(options.windowStart);
   const seed = wholeNumber('seed', options.seed ?? 0, 0, 2 ** 32 - 1);
   const tasks = normaliseTasks(options);
+  if (options.captions !== undefined)
+    return await scoreCaptions({ ...options, captions: options.captions }, settings, started);
   if (options.images !== undefined) return await scoreImages({ ...options, images: options.images }, settings, started);
   if (options.labels !== undefined) refuseMissing('images', 'images with --labels, which says how they are read');
   if (options.classes !== undefined) refuseMissing('images', 'images with --classes, which they are scored against');
@@ -131,6 +138,22 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
 
 /** Options that are for texts. */
 const OF_TEXTS = ['text', 'tasks', 'suite', 'sequenceLength', 'windowStart', 'greedyTokens', 'out'] as const;
+
+async function scoreCaptions(
+  options: EvaluateOptions & { readonly captions: string },
+  settings: RunSettings,
+  started: number,
+): Promise<EvaluateResult> {
+  for (const option of [...OF_TEXTS, 'images', 'qa', 'labels', 'classes', 'templates', 'answerTokens'] as const) {
+    if (options[option] !== undefined) conflict(flagOf(option), 'captions', 'recall needs images with captions alone');
+  }
+  const { checkpoint, captions, dense } = options;
+  const asked = { captions, dense, orientation: normaliseImages(options).orientation };
+  const { model, dense: before, ...scores } = await evaluateCaptions(checkpoint, asked, settings);
+  const seconds = (performance.now() - started) / 1000;
+  const none = { text: undefined, tasks: undefined, images: undefined, fidelity: undefined };
+  return { ...scores, ...none, captions: { model, dense: before }, seconds };
+}
 
 async function scoreImages(
   options: EvaluateOptions & { readonly images: string },

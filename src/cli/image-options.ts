@@ -29,6 +29,12 @@ export const IMAGE_OPTIONS = {
     value: 'file',
     text: 'questions about images with their answers, for a model that answers these: JSON lines, LLaVA’s or ScienceQA’s .json, .parquet or .tar (docs/guide/image-data.md)',
   },
+  captions: {
+    kind: 'text',
+    flag: '--captions',
+    value: 'file',
+    text: 'images with captions, for a CLIP or SigLIP: recall at 1, 5 and 10, of captions by their image and of images by their caption; JSON lines with "caption" or "captions", or .tar with .txt (docs/guide/image-data.md)',
+  },
   answerTokens: {
     kind: 'number',
     flag: '--answer-tokens',

@@ -35,6 +35,7 @@ export type { Gradients } from './gradient-sums.js';
 export type { Objective } from './head-gradients.js';
 export { summarise } from './perplexity.js';
 export { readOut } from './read-out.js';
+export { type Places, placePairs } from './retrieval.js';
 export { LOGITS_PER_RUN, nextTokens, scoreDivergences, scoreSamples, slabOf } from './score.js';
 export type { Weights } from './sessions.js';
 export { classifyImages, classifyTexts } from './zero-shot.js';

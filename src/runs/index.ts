@@ -45,7 +45,7 @@ export {
   type TowerSparsity,
   withSampleCount,
 } from './image-options.js';
-export { prepareImageSet } from './images.js';
+export { howMade, imagesOf, prepareImageSet, preprocessingOf } from './images.js';
 export { spaceForLevels } from './levels.js';
 export { buildManifest, commandOf } from './manifest.js';
 export { measureNumerics } from './numerics.js';

@@ -8,13 +8,21 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cut, evaluate, prune, quantise, quantiseActivations } from '../../src/api/index.js';
 import { type ProgressEvent, silent, withResources } from '../../src/base/index.js';
 import { createOrtEngine } from '../../src/engine/index.js';
+import { embedContent, logitsPerImage, textWindows } from '../../src/evaluate/index.js';
 import { encodePng, normaliseAnswer } from '../../src/images/index.js';
 import { linearUnits, openModel } from '../../src/model/index.js';
 import { allocate, findPolicy, joinFacts, partPlan } from '../../src/plan/index.js';
 import { measureGradients } from '../../src/profile/index.js';
 import { parseManifest } from '../../src/records/index.js';
-import { openQuestions, type PruneOptions, prepareQuestions, readQuestions } from '../../src/runs/index.js';
+import {
+  openQuestions,
+  type PruneOptions,
+  prepareImageSet,
+  prepareQuestions,
+  readQuestions,
+} from '../../src/runs/index.js';
 import { embedSamples, takeEvenly } from '../../src/stream/index.js';
+import { loadTokenizer } from '../../src/text/index.js';
 import { failure } from '../towers.js';
 import { lcg, readVisionGolden, writeGoldenModel } from '../vision-golden.js';
 import { useOwnCache } from './make.js';
@@ -547,6 +555,48 @@ describe('CLIP', () => {
     const other = await evaluate({ checkpoint: out, images: options.test, classes: names, templates: two, threads: 1 });
     expect(other.images!.evaluation!.nll).not.toEqual(scored.images!.evaluation!.nll);
     expect(other.source!.images!.zeroShot!.templates).toBe(2);
+  });
+
+  test('captions are retrieved by their images, and images by their captions', async () => {
+    const lines = [31, 32, 33, 34].map((seed) => ({ image: `${seed}.png`, captions: [`cat ${seed}`, `a ${seed}`] }));
+    for (const seed of [31, 32, 33, 34]) await writeFile(join(root, `${seed}.png`), png(seed));
+    const pairs = join(root, 'pairs.jsonl');
+    await writeFile(pairs, lines.map((line) => JSON.stringify(line)).join('\n'));
+    const out = join(root, `out-${count++}`);
+    const how = { scope: 'vision', sparsity: 0.5, allocation: 'uniform', threads: 1 };
+    await prune({ checkpoint: clip, out, calibration: images.calibration, classes: names, templates, ...how });
+    const { captions, source } = await evaluate({ checkpoint: out, captions: pairs, dense: clip, threads: 1 });
+    expect(source).toMatchObject({ windows: 4, images: {} });
+    // The same by the logits of transformers' form, of vectors that are judged elsewhere (test/model/towers.test.ts).
+    const places = await withResources(async (own) => {
+      const engine = await own(createOrtEngine({ device: 'cpu', workers: 1, threads: 1 }));
+      const [vision, text] = [await openModel(clip, undefined, 'vision'), await openModel(clip, undefined, 'text')];
+      const folder = join(root, 'pairs');
+      await mkdir(folder, { recursive: true });
+      for (const seed of [31, 32, 33, 34]) await writeFile(join(folder, `${seed}.png`), png(seed));
+      const request = { path: folder, order: 'all', seed: 0, labels: undefined, orientation: undefined } as const;
+      const { content } = await prepareImageSet(vision, { ...request, onProgress: silent });
+      const windows = textWindows(
+        text,
+        await loadTokenizer(clip),
+        lines.flatMap((line) => line.captions),
+      );
+      const [of, to] = [await embedContent(engine, vision, content), await embedContent(engine, text, windows)];
+      const logits = logitsPerImage(of, to, { factor: 1, shift: 0 });
+      return of.count === 4
+        ? [...Array(8).keys()].map((t) => {
+            const column = [0, 1, 2, 3].map((i) => logits[i * 8 + t]!);
+            return column.filter((value) => value > column[Math.floor(t / 2)]!).length;
+          })
+        : [];
+    });
+    expect(captions!.dense!.texts).toEqual(places);
+    expect(captions!.model.images).toHaveLength(4);
+    const refused = async (more: object) =>
+      (await failure(evaluate({ checkpoint: clip, captions: pairs, threads: 1, ...more }))).code;
+    expect(await refused({ checkpoint: llava })).toBe('E_OPTION_CAPTIONS');
+    expect(await refused({ captions: qa.test })).toBe('E_OPTION_CAPTIONS');
+    expect(await refused({ images: images.validation })).toBe('E_OPTION_CONFLICT');
   });
 
   test('channels of its vision trunk are cut, and heads where no config.json has to say so', async () => {

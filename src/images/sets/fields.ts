@@ -40,7 +40,7 @@ export function placeOf(value: unknown, choices: readonly string[], field: strin
 }
 
 /**
- * `question`, `answer` or `answers`, `choices`, `context`, `label`. With choices the answer is one of them, or its place.
+ * `question`, `answer` or `answers`, `choices`, `context`, `caption` or `captions`, `label`. With choices the answer is one of them, or its place.
  * @throws CheckpointError E_IMAGE_SET
  */
 export function readFields(json: Json, place: string): Omit<NamedItem, 'name' | 'image'> {
@@ -53,6 +53,9 @@ export function readFields(json: Json, place: string): Omit<NamedItem, 'name' | 
     throw invalidSet(place, 'expected a "question" with its answer.');
   const correct = choices && has('answer') ? readCorrect(json.answer, choices, place) : undefined;
   const answer = has('answer') && correct === undefined ? [textOf(json.answer, 'answer', place)] : undefined;
+  if (has('caption') && has('captions')) throw invalidSet(place, 'expected "caption" or "captions", got both.');
+  const captions = has('captions') ? textsOf(json.captions, 'captions', place) : undefined;
+  const caption = has('caption') ? [textOf(json.caption, 'caption', place)] : undefined;
   const { label } = json;
   if (has('label') && typeof label !== 'string' && !Number.isInteger(label)) {
     throw invalidSet(place, `expected a class or a whole number in "label", got ${JSON.stringify(label)}.`);
@@ -61,6 +64,7 @@ export function readFields(json: Json, place: string): Omit<NamedItem, 'name' | 
     ...(has('label') ? { className: String(label) } : {}),
     ...(has('question') ? { question: textOf(json.question, 'question', place) } : {}),
     ...(has('context') ? { context: textOf(json.context, 'context', place) } : {}),
+    ...(caption || captions ? { captions: (caption ?? captions)! } : {}),
     ...(choices ? { choices } : {}),
     ...(correct === undefined ? {} : { correct, answers: [choices![correct]!] }),
     ...(answer || answers ? { answers: (answer ?? answers)! } : {}),

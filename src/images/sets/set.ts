@@ -24,6 +24,8 @@ export type ImageItem = {
   readonly question?: string;
   /** Answers that count as right; of VQA all ten, equal ones included. */
   readonly answers?: readonly string[];
+  /** Texts that describe the image. */
+  readonly captions?: readonly string[];
   readonly choices?: readonly string[];
   /** The place of the right answer in `choices`. */
   readonly correct?: number;

@@ -70,6 +70,9 @@ async function readSample(parts: readonly Part[], path: string): Promise<NamedIt
     ...fields,
     ...(className === undefined ? {} : { className }),
     ...(caption !== undefined && fields.answers === undefined ? { answers: [caption] } : {}),
+    ...(caption !== undefined && fields.captions === undefined && fields.question === undefined
+      ? { captions: [caption] }
+      : {}),
     name: image?.name ?? parts[0]!.key,
     image: image && { kind: 'stretch', path, offset: image.offset, length: image.size },
   };
