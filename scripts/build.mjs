@@ -1,6 +1,6 @@
 // npm run build: TypeScript to dist/, AssemblyScript to dist/kernels/, then what it was all built from, which the tests
 // compare (test/setup/fresh.ts). The sources are hashed before anything is compiled, so that one that is edited meanwhile counts as
-// changed; what a source that is gone had left in dist/ goes too, or the package would carry it.
+// changed; what a source that is gone had left in dist/ goes too, or the package would carry it. Where nothing changed, nothing is built.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio
 const sources = hashSources(root);
 /** Kernels take most of the time; they are built again only if a kernel, a compiler or a recipe changed. */
 const changed = changedSources(root);
+if (changed?.length === 0) process.exit(0);
 const keepsKernels =
   changed?.every((path) => path.endsWith('.ts') && !path.endsWith('.as.ts')) &&
   existsSync(join(root, 'dist/kernels/runtime.wasm'));
