@@ -224,8 +224,8 @@ export async function planCut(given: CutSettings, model: Model): Promise<Cut> {
   const refuse = (why: string): never => {
     throw new UnsupportedError('E_UNSUPPORTED_CUT', why, { family: config.family });
   };
-  checkImages(settings, model);
   refuseUncut(settings, model);
+  checkImages(settings, model);
   if (units !== 'mlp' && equal) requireHeadDim(model);
   if (units !== 'heads' && equal) requirePlainMlp(model, multiple);
   if (equal && config.uneven) {
