@@ -49,4 +49,4 @@ export function chooseAhead(ahead: Ahead): AheadChoice {
   };
 }
 
-const median = (times: readonly number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1]!;
+export const median = (times: readonly number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1]!;

@@ -3,6 +3,8 @@
 // themselves: now and then the other way is tried. One thread costs less than several, so it may be a little slower.
 // Numbers do not depend on it: passes have the same bits for any number of threads (machine.ts).
 
+import { median } from './ahead.js';
+
 /** Passes with all threads at first, while the decoder finds other things out (ahead.ts). */
 export const FIRST = 24;
 /** Passes of a try. The middle one counts: the first after a change also wakes threads. */
@@ -18,8 +20,6 @@ export type Company = {
   /** How long that pass took. */
   took(milliseconds: number): void;
 };
-
-const middle = (times: readonly number[]): number => [...times].sort((a, b) => a - b)[times.length >> 1]!;
 
 export function createCompany(): Company {
   /** Of the last passes of each way. */
@@ -39,7 +39,7 @@ export function createCompany(): Company {
       }
       tried.push(milliseconds);
       if (tried.length < TRY) return;
-      const [alone, together] = isAlone ? [middle(usual), middle(tried)] : [middle(tried), middle(usual)];
+      const [alone, together] = isAlone ? [median(usual), median(tried)] : [median(tried), median(usual)];
       const better = alone <= SLOWER * together;
       gap = better === isAlone ? Math.min(2 * gap, GAP.last) : GAP.first;
       if (better !== isAlone) usual = tried;
