@@ -9,7 +9,7 @@ import type { BlockEvidence, PairRun, RemoteCalibration, StreamTarget } from '..
 import { fillSquareSums, type Grams, type SquareSums } from '../profile/index.js';
 import type { Store } from '../queue/index.js';
 import type { LeafRequest, LeafResult } from '../records/index.js';
-import { addLeaf, countOf, leavesOf, type Numbers, rowsOf, type Samples } from '../stream/index.js';
+import { addTo, countOf, leavesOf, type Numbers, rowsOf, type Samples } from '../stream/index.js';
 import { claimKey, roundOf } from './leaf-worker.js';
 import { outcomeKey, type Post } from './post.js';
 import { fileKey } from './share-run.js';
@@ -75,7 +75,7 @@ export function createRemoteCalibration(
       for (const [at, one] of sums.entries()) {
         const length = total.get(one.name)?.length ?? one.length;
         if (one.name !== names[at] || one.length !== length) throw wrongOutcome(label);
-        addLeaf(total, one.name, await getNumbers(store, run, round, one));
+        addTo(total, one.name, await getNumbers(store, run, round, one));
         for (const digest of one.parts) used.add(numbersKey(run, round, digest));
       }
     }

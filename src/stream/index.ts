@@ -10,7 +10,7 @@ export {
 export { embedWindows } from './embed.js';
 export type { Images } from './images.js';
 export { type Importance, rootFeeds, tapFeeds } from './importance.js';
-export { addLeaf, createLeafSum, type Leaf, leavesOf, type Numbers, type Summed } from './leaves.js';
+export { createLeafSum, type Leaf, leavesOf, type Summed } from './leaves.js';
 export { type Move, passBlock, passBlocks, showMove, type VisitResidual } from './pass.js';
 export {
   type Content,
@@ -29,4 +29,4 @@ export {
   weightsOf,
 } from './samples.js';
 export { copyStream, type Feed, inParallel, runBlock, runChunk, runChunks, sameShape } from './stream.js';
-export { addTo, inOrder, sumRuns } from './sums.js';
+export { addTo, inOrder, type Numbers, sumRuns } from './sums.js';

@@ -3,6 +3,7 @@
 // can be summed anywhere, by any number of processes, and the sum has the same bits.
 
 import type { Activations } from './activations.js';
+import { addNumbers, addTo, type Numbers } from './sums.js';
 
 /** A constant of the algorithm: another number gives other last bits. */
 const LEAVES = 16;
@@ -20,8 +21,6 @@ export function leavesOf(chunks: number): readonly Leaf[] {
 
 /** What is summed: a text in leaves, or one leaf of it. */
 export type Summed = Pick<Activations, 'chunks' | 'isLeaf'>;
-
-export type Numbers = Float32Array | Float64Array;
 
 /** Adds what chunks give, by name. They must come in order. `start` makes a sum of the first chunk's numbers of a leaf. */
 export type LeafSum<S extends Numbers> = {
@@ -48,19 +47,8 @@ export function createLeafSum<S extends Numbers>(
         else leaf.set(name, start(values));
       }
       if (!ends.has(++done)) return;
-      for (const [name, values] of leaf) addLeaf(total, name, values);
+      for (const [name, values] of leaf) addTo(total, name, values);
       leaf = new Map();
     },
   };
-}
-
-/** Adds a leaf's sum of that name to the text's; the first is taken as it is. */
-export function addLeaf<S extends Numbers>(total: Map<string, S>, name: string, values: S): void {
-  const sum = total.get(name);
-  if (sum) addNumbers(sum, values);
-  else total.set(name, values);
-}
-
-function addNumbers(sum: Numbers, values: Numbers): void {
-  for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!;
 }

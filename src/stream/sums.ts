@@ -20,11 +20,17 @@ export async function inOrder<T>(
   }
 }
 
+export type Numbers = Float32Array | Float64Array;
+
 /** Adds `values` to the sum of that name; the first are taken as they are. */
-export function addTo(sums: Map<string, Float32Array>, name: string, values: Float32Array): void {
+export function addTo<S extends Numbers>(sums: Map<string, S>, name: string, values: S): void {
   const sum = sums.get(name);
-  if (!sum) sums.set(name, values);
-  else for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!;
+  if (sum) addNumbers(sum, values);
+  else sums.set(name, values);
+}
+
+export function addNumbers(sum: Numbers, values: Numbers): void {
+  for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!;
 }
 
 /** The sums of all outputs of `count` runs, by name; none without a run. */
