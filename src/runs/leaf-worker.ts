@@ -5,7 +5,7 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CheckpointError, digestOf, hashFile, type OnProgress, OptionError, type Own } from '../base/index.js';
+import { digestOf, type OnProgress, OptionError, type Own } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import type { Model, TapSite } from '../model/index.js';
 import { blockFileSource, createPairRun, measureEvidence, type PairRun } from '../pipeline/index.js';
@@ -26,7 +26,7 @@ import {
   weightsOf,
 } from '../stream/index.js';
 import type { Windows } from '../text/index.js';
-import { fileKey } from './share-run.js';
+import { fetchShared } from './share-run.js';
 import { getBytes, putNumbers } from './shared-numbers.js';
 import type { Workspace } from './workspace.js';
 
@@ -93,14 +93,7 @@ export function createLeafWorker(own: Own, context: LeafContext): LeafWorker {
     const path = join(dir, `${digest}.safetensors`);
     // One of a worker that was killed.
     await rm(path, { force: true });
-    await store.fetchFile(fileKey(digest), path);
-    if ((await hashFile(path)) !== digest) {
-      throw new CheckpointError(
-        'E_CHECKPOINT_STORE',
-        `${store.name}/${fileKey(digest)}: the bytes are not those that the name promises. Start the run again, in a new store.`,
-        { store: store.name, key: fileKey(digest) },
-      );
-    }
+    await fetchShared(store, digest, path);
     files.set(digest, path);
     return path;
   };

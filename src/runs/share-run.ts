@@ -2,7 +2,7 @@
 // that names them, by its own. It is the same for an interrupted run that continues.
 
 import { join } from 'node:path';
-import { digestOf, hashFile, type OnProgress, sha256, VERSION } from '../base/index.js';
+import { CheckpointError, digestOf, hashFile, type OnProgress, sha256, VERSION } from '../base/index.js';
 import { INDEX } from '../checkpoint/index.js';
 import type { Model } from '../model/index.js';
 import type { Store } from '../queue/index.js';
@@ -26,6 +26,20 @@ export type ShareInput = {
 export const fileKey = (digest: string): string => `files/${digest}`;
 export const textKey = (digest: string): string => `texts/${digest}`;
 export const runKey = (run: string): string => `runs/${run}`;
+
+/** Makes `path` the file of that digest, or a link to it. @throws CheckpointError E_CHECKPOINT_STORE; ResourceError, RemoteError */
+export async function fetchShared(store: Store, digest: string, path: string): Promise<void> {
+  const key = fileKey(digest);
+  await store.fetchFile(key, path);
+  if ((await hashFile(path)) !== digest) throw otherBytes(store, key);
+}
+
+export const otherBytes = (store: Store, key: string): CheckpointError =>
+  new CheckpointError(
+    'E_CHECKPOINT_STORE',
+    `${store.name}/${key}: the bytes are not those that the name promises. Start the run again, in a new store.`,
+    { store: store.name, key },
+  );
 
 /** Shares a run. @returns its digest @throws UnsupportedError E_UNSUPPORTED_QUEUE; ResourceError, RemoteError */
 export async function shareRun(store: Store, input: ShareInput): Promise<string> {

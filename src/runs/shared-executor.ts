@@ -4,9 +4,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
-  CheckpointError,
   digestOf,
-  hashFile,
   NumericError,
   type OnProgress,
   OptionError,
@@ -24,7 +22,7 @@ import { createLeafWorker, type LeafWorker } from './leaf-worker.js';
 import type { Work } from './post.js';
 import { prepareTrials } from './prepare-trials.js';
 import { requireTextModel } from './queue-options.js';
-import { fileKey, runKey, textKey } from './share-run.js';
+import { fetchShared, otherBytes, runKey, textKey } from './share-run.js';
 import { unpackWindows } from './shared-texts.js';
 import { openEngine } from './texts.js';
 import { requestDigest } from './trial.js';
@@ -140,13 +138,6 @@ async function fetchBytes(store: Store, key: string, digest: string): Promise<Ui
   );
 }
 
-const otherBytes = (store: Store, key: string): CheckpointError =>
-  new CheckpointError(
-    'E_CHECKPOINT_STORE',
-    `${store.name}/${key}: the bytes are not those that the name promises. Start the run again, in a new store.`,
-    { store: store.name, key },
-  );
-
 async function fetchText(
   store: Store,
   text: SharedRun['texts']['calibration'],
@@ -169,8 +160,7 @@ async function fetchModel({ checkpoint }: SharedRun, input: SharedInput): Promis
     left.throwIfAborted();
     const file = join(dir, ...path.split('/'));
     await mkdir(dirname(file), { recursive: true });
-    await store.fetchFile(fileKey(digest), file);
-    if ((await hashFile(file)) !== digest) throw otherBytes(store, fileKey(digest));
+    await fetchShared(store, digest, file);
     onProgress({ kind: 'advance' });
   }
   const origin = checkpoint.gguf === undefined ? undefined : { path: dir, sha256: checkpoint.gguf };
