@@ -6,6 +6,7 @@ import {
   normaliseRun,
   normaliseStart,
   oneOf,
+  parseRange,
   type RunOptions,
   type RunSettings,
   realNumber,
@@ -131,9 +132,8 @@ export function normaliseHeal(options: HealOptions): HealSettings {
 function parseTrain(text: string): Train {
   const known = TRAINED.find((name) => name === text);
   if (known) return { kind: known };
-  const range = /^blocks (\d+)(?:\.\.(\d+))?$/.exec(text);
-  const [first, last] = [Number(range?.[1]), Number(range?.[2] ?? range?.[1])];
-  if (first <= last) return { kind: 'blocks', first, last };
+  const range = text.startsWith('blocks ') ? parseRange(text.slice('blocks '.length)) : undefined;
+  if (range) return { kind: 'blocks', ...range };
   return refuseValue('train', `one of ${TRAINED.join(', ')} or "blocks 20..23"`, text);
 }
 

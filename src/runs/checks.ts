@@ -52,3 +52,10 @@ export function refuseValue(option: string, expected: string, got: unknown): nev
     got,
   });
 }
+
+/** `20..23`, or `20` alone; undefined where it is neither, or ends before it begins. */
+export function parseRange(text: string): { readonly first: number; readonly last: number } | undefined {
+  const range = /^(\d+)(?:\.\.(\d+))?$/.exec(text);
+  const [first, last] = [Number(range?.[1]), Number(range?.[2] ?? range?.[1])];
+  return first <= last ? { first, last } : undefined;
+}

@@ -22,7 +22,7 @@ import {
   smallestSteps,
   validateValues,
 } from '../plan/index.js';
-import { conflict, oneOf, refuseMissing, refuseValue, wholeNumber } from './checks.js';
+import { conflict, oneOf, parseRange, refuseMissing, refuseValue, wholeNumber } from './checks.js';
 import { DEFAULTS, JUDGES } from './defaults.js';
 import { checkImages, withCalibrationImages, withSampleCount } from './image-options.js';
 import {
@@ -188,10 +188,10 @@ export function normaliseCut(given: CutOptions): CutSettings {
 /** `0..3,28..29`, ascending. @throws OptionError E_OPTION_SPARE */
 function parseSpare(text: string | undefined): readonly number[] {
   const blocks = (text?.split(',') ?? []).flatMap((part) => {
-    const range = /^(\d{1,6})(?:\.\.(\d{1,6}))?$/.exec(part.trim());
-    const [first, last] = [Number(range?.[1]), Number(range?.[2] ?? range?.[1])];
-    if (!(first <= last)) refuseValue('spare', 'blocks and ranges of blocks, such as 0..3,28..29', text);
-    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+    const range = parseRange(part.trim());
+    if (!range || range.last >= 1e6)
+      return refuseValue('spare', 'blocks and ranges of blocks, such as 0..3,28..29', text);
+    return Array.from({ length: range.last - range.first + 1 }, (_, i) => range.first + i);
   });
   return [...new Set(blocks)].sort((a, b) => a - b);
 }

@@ -1,6 +1,15 @@
 export { type Candidate, createRequests } from './candidate.js';
 export { carryScales, openGrids } from './carry-scales.js';
-export { conflict, oneOf, optionCode, realNumber, refuseMissing, refuseValue, wholeNumber } from './checks.js';
+export {
+  conflict,
+  oneOf,
+  optionCode,
+  parseRange,
+  realNumber,
+  refuseMissing,
+  refuseValue,
+  wholeNumber,
+} from './checks.js';
 export { type Choice, type ChoosingContext, choosePlan, chooseShares } from './choose.js';
 export { checkProgression, chooseBits } from './choose-bits.js';
 export { chooseWidths } from './choose-widths.js';
