@@ -13,7 +13,9 @@ import {
 } from '../checkpoint/index.js';
 import { loadsWhere } from '../formats/index.js';
 import {
+  biasName,
   blameWeights,
+  hasBias,
   listed,
   type Model,
   narrowBlock,
@@ -174,9 +176,9 @@ async function assemble(
     const editOf = await openBlockFile(model, blockPath(dir, block));
     for (const [name, edit] of await narrowBlock(model, block, keep, editOf)) edits.set(name, edit);
     // Biases that took a mean over.
-    for (const { name } of model.linears[block]!) {
-      const bias = `${name}.bias`;
-      if (checkpoint.tensors.has(bias) && keep.has(name) && !edits.has(bias)) edits.set(bias, editOf(bias));
+    for (const linear of model.linears[block]!) {
+      const bias = biasName(linear);
+      if (hasBias(checkpoint, linear) && keep.has(linear.name) && !edits.has(bias)) edits.set(bias, editOf(bias));
     }
   }
   const final = workspace.at('final');

@@ -14,6 +14,7 @@ import {
 } from '../checkpoint/index.js';
 import {
   amendConfig,
+  biasName,
   columnsOfSlice,
   findFamily,
   type GroupUnit,
@@ -104,7 +105,7 @@ function paddingsOf(model: Model, even: ModelConfig): ReadonlyMap<string, Moves>
       ]);
       paddings.set(weightName(linear), movesStored(to, { shape: [to.rows, to.columns], rows, columns }));
       if (to.rows !== linear.rows) {
-        paddings.set(`${linear.name}.bias`, { shape: [to.rows], rows: [{ from: 0, to: 1, at: 0 }], columns: rows });
+        paddings.set(biasName(linear), { shape: [to.rows], rows: [{ from: 0, to: 1, at: 0 }], columns: rows });
       }
     }
   }

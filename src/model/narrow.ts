@@ -7,7 +7,7 @@ import { type Move, type Moves, moveTensor, readTensorFloat32, type TensorEdit }
 import type { Half } from '../plan/index.js';
 import { toFloat32 } from '../tensor/index.js';
 import { columnsOfSlice, type GroupUnit, groupsOf, rowsOfSlice, type Span } from './groups.js';
-import { movesStored, toRows, weightName } from './linear.js';
+import { biasName, hasBias, movesStored, toRows, weightName } from './linear.js';
 import type { Model } from './model.js';
 import { blockTensors, type Linear } from './tensor-names.js';
 import type { Widths } from './widths.js';
@@ -46,7 +46,7 @@ function parametersOfSlice({ checkpoint }: Model, linears: readonly Linear[], { 
   const { count, feeders, readers } = slices;
   const named = (names: readonly string[]) => linears.filter(({ name }) => names.includes(name));
   const rows = named(feeders).reduce((sum, { name, rows, columns }) => {
-    return sum + (rows / count) * (columns + (checkpoint.tensors.has(`${name}.bias`) ? 1 : 0));
+    return sum + (rows / count) * (columns + (hasBias(checkpoint, { name }) ? 1 : 0));
   }, 0);
   return named(readers).reduce((sum, { rows, columns }) => sum + (columns / count) * rows, rows);
 }
@@ -75,7 +75,7 @@ export async function readersOf({
       const scale = tensors.find((tensor) => tensor.role === role);
       const factors = scale && { factors: await readTensorFloat32(checkpoint, scale.name) };
       const { width, readers: names } = group.slices;
-      for (const name of names) readers.set(name, { width, bias: checkpoint.tensors.has(`${name}.bias`), ...factors });
+      for (const name of names) readers.set(name, { width, bias: hasBias(checkpoint, { name }), ...factors });
     }
   }
   return readers;
@@ -114,8 +114,8 @@ export async function narrowBlock(
       // Section by section, and in each the slices in order.
       const rows = linear.sections.flatMap((_, section) => spans.map((some) => some[section]!));
       edits.set(...takeOf(linear, editOf, { rows }));
-      const bias = `${name}.bias`;
-      if (model.checkpoint.tensors.has(bias))
+      const bias = biasName(linear);
+      if (hasBias(model.checkpoint, linear))
         edits.set(bias, moved(editOf(bias), vectorOf(movesOf([{ from: 0, to: 1 }], rows))));
     }
   }
