@@ -52,6 +52,7 @@ export function createElimination({
   const W = Float64Array.from(given);
   const counts = Float64Array.from({ length: rows }, (_, row) => (factors ? factors[row]! ** 2 : 1));
   const rowOf = (matrix: Float64Array, i: number): Float64Array => matrix.subarray(i * n, (i + 1) * n);
+  const allRows = Array.from({ length: rows }, (_, i) => rowOf(W, i));
   const diagonal = Float64Array.from({ length: n }, (_, j) => M[j * (n + 1)]!);
   /** ‖W_j‖², rows as often as they count; undefined as long as nobody asks what a column costs. */
   let squares: Float64Array | undefined;
@@ -81,7 +82,7 @@ export function createElimination({
       subtractAll(
         products,
         Array.from(counted, (value) => -value),
-        Array.from({ length: rows }, (_, i) => rowOf(W, i)),
+        allRows,
       );
       subtractAll(
         products,
