@@ -15,20 +15,19 @@ import {
   section,
   table,
 } from '../page/index.js';
-import { accuracyGain, accuracyWithin, type CutRecord } from '../records/index.js';
+import type { CutRecord } from '../records/index.js';
 import {
   describeGains,
   formatCount,
-  formatGain,
   formatLoss,
   formatNumber,
   formatPercent,
-  formatShare,
   nameUnits,
   warnOfGains,
   wordsOfLoss,
 } from '../words/index.js';
 import { distanceSection } from './sections/fidelity.js';
+import { accuracyTable } from './sections/images.js';
 import { shortOrigin, textsTable } from './sections/origin.js';
 
 /** One self-contained HTML document. Equal records give equal bytes. */
@@ -89,19 +88,13 @@ function imageSection({ images }: CutRecord): Html {
   const role = images?.cut.test?.ranks ? 'test' : 'validation';
   const [dense, cut] = [images?.dense[role]?.ranks, images?.cut[role]?.ranks];
   if (!dense || !cut) return '';
-  const row = (head: string, ranks: readonly number[]): Row => ({
-    head,
-    cells: [
-      formatShare(accuracyWithin(ranks, 1)),
-      formatShare(accuracyWithin(ranks, 5)),
-      ranks === dense ? '–' : formatGain(accuracyGain(ranks, dense)),
-    ],
-    chosen: ranks === cut,
-  });
   return section(
     'images',
     `Accuracy on the ${role} images`,
-    table('Accuracy', ['', 'top-1 (95 %)', 'top-5', 'top-1 to dense'], [row('dense', dense), row('cut', cut)]),
+    accuracyTable([
+      ['dense', dense, false],
+      ['cut', cut, true],
+    ]),
     note(`${cut.length} images. The interval of the difference is paired (McNemar).`),
   );
 }

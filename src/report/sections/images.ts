@@ -22,22 +22,28 @@ export function imageSection(manifest: Manifest, thumbnails: Thumbnails | undefi
     ['uniform', isUniform(manifest) ? null : uniform],
     [describePlan(manifest), chosen],
   ];
-  const first = dense.test?.ranks;
-  const rows = models.flatMap(([name, row]): Row[] => {
-    const ranks = row?.test?.ranks;
-    if (!ranks) return [];
-    const gain = first && ranks !== first ? formatGain(accuracyGain(ranks, first)) : '–';
-    const cells = [formatShare(accuracyWithin(ranks, 1)), formatShare(accuracyWithin(ranks, 5)), gain];
-    return [{ head: escapeHtml(name), chosen: row === chosen, cells }];
-  });
   return section(
     'images',
     'Accuracy on the test images',
-    table('Accuracy', ['', 'top-1 (95 %)', 'top-5', 'top-1 to dense'], rows),
+    accuracyTable(models.map(([name, row]) => [name, row?.test?.ranks, row === chosen])),
     note(`${chosen.test!.ranks!.length} images. Intervals of differences are paired (McNemar).`),
     classes(manifest),
     lost(manifest, thumbnails),
   );
+}
+
+/** Of the places of labels: accuracies, beside those of the first model, which is dense. */
+export function accuracyTable(
+  models: readonly (readonly [name: string, ranks: readonly number[] | undefined, chosen: boolean])[],
+): Html {
+  const first = models[0]?.[1];
+  const rows = models.flatMap(([name, ranks, chosen]): Row[] => {
+    if (!ranks) return [];
+    const gain = first && ranks !== first ? formatGain(accuracyGain(ranks, first)) : '–';
+    const cells = [formatShare(accuracyWithin(ranks, 1)), formatShare(accuracyWithin(ranks, 5)), gain];
+    return [{ head: escapeHtml(name), chosen, cells }];
+  });
+  return table('Accuracy', ['', 'top-1 (95 %)', 'top-5', 'top-1 to dense'], rows);
 }
 
 function classes({ images, dense, chosen }: Manifest): Html {
