@@ -424,6 +424,16 @@ export const WINDOW_OPTIONS = [
 /** The options of every command that makes a checkpoint, at the end of the help text. */
 export const RUN_OPTIONS = ['seed', 'device', 'threads', 'out', 'resume'] as const satisfies readonly OptionName[];
 
+/** Which images a model is measured on, how they are read, and of which trunk. */
+export const IMAGE_SET_OPTIONS = [
+  'images',
+  'labels',
+  'orientation',
+  'scope',
+  'classes',
+  'templates',
+] as const satisfies readonly OptionName[];
+
 /** The options of every command that prunes, besides the target, in the order of the help text. */
 export const PRUNING_OPTIONS = [
   'criterion',
@@ -437,12 +447,7 @@ export const PRUNING_OPTIONS = [
   'budget',
   'unit',
   'calibration',
-  'images',
-  'labels',
-  'orientation',
-  'scope',
-  'classes',
-  'templates',
+  ...IMAGE_SET_OPTIONS,
   'validation',
   'test',
   ...TASK_OPTIONS,

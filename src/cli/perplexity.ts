@@ -8,10 +8,10 @@ type Perplexities = { readonly validation: number | null; readonly test: number 
 
 type Line = readonly [label: string, scores: Perplexities];
 
-/** A line per model, the dense one first, and an empty line; empty where no text was scored. */
-export const perplexityTable = (models: readonly Line[]): string[] => lossTable(models);
-
-/** The same, by what the perplexities are exp of where that is not the loss of a text. */
+/**
+ * A line per model, the dense one first, and an empty line; empty where nothing was scored. `loss` is what the perplexities are exp
+ * of, where that is not the loss of a text.
+ */
 export function lossTable(models: readonly Line[], loss?: LossName): string[] {
   const { validation, test } = models[0]![1];
   if (validation === null && test === null) return [];

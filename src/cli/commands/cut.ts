@@ -7,7 +7,7 @@ import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds } from '../format.js';
 import { parseNumbers, parseShares } from '../option-values.js';
-import { RUN_OPTIONS, WINDOW_OPTIONS } from '../options.js';
+import { IMAGE_SET_OPTIONS, RUN_OPTIONS, WINDOW_OPTIONS } from '../options.js';
 import { lossTable } from '../perplexity.js';
 
 export const cutCommand = defineCommand({
@@ -28,12 +28,7 @@ export const cutCommand = defineCommand({
     'cutTarget',
     'targetShares',
     'calibration',
-    'images',
-    'labels',
-    'orientation',
-    'scope',
-    'classes',
-    'templates',
+    ...IMAGE_SET_OPTIONS,
     'validation',
     'test',
     ...WINDOW_OPTIONS,

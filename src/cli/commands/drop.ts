@@ -6,7 +6,7 @@ import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { parseShares } from '../option-values.js';
 import { RUN_OPTIONS, WINDOW_OPTIONS } from '../options.js';
-import { perplexityTable } from '../perplexity.js';
+import { lossTable } from '../perplexity.js';
 
 /** The meaning of a score, by method. */
 const SCORES: Readonly<Record<string, string>> = {
@@ -92,7 +92,7 @@ export const dropCommand = defineCommand({
     const text = [
       formatTable([['', SCORES[record.method] ?? ''], ...judged]),
       '',
-      ...perplexityTable([
+      ...lossTable([
         ['dense', dense],
         [record.method, repair?.unrepaired ?? dropped],
         ...(repair ? [[repair.merge ? 'merged' : 'repaired', dropped] as const] : []),

@@ -5,7 +5,7 @@ import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { RUN_OPTIONS, WINDOW_OPTIONS } from '../options.js';
-import { perplexityTable } from '../perplexity.js';
+import { lossTable } from '../perplexity.js';
 
 /** So many of the experts that go are named in a row of the table. */
 const NAMED = 12;
@@ -97,7 +97,7 @@ export const expertsCommand = defineCommand({
             '',
           ]
         : []),
-      ...perplexityTable([
+      ...lossTable([
         ['dense', dense],
         [method, pruned],
       ]),

@@ -4,7 +4,7 @@ import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds, formatTable } from '../format.js';
 import { RUN_OPTIONS } from '../options.js';
-import { perplexityTable } from '../perplexity.js';
+import { lossTable } from '../perplexity.js';
 
 export const growCommand = defineCommand({
   name: 'grow',
@@ -59,7 +59,7 @@ export const growCommand = defineCommand({
             '',
           ]
         : []),
-      ...perplexityTable([
+      ...lossTable([
         ['dense', dense],
         [method, deeper],
       ]),

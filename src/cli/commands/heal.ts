@@ -5,7 +5,7 @@ import { CHECKPOINT, defineCommand } from '../command.js';
 import { fidelityJson, fidelityTable } from '../fidelity.js';
 import { formatSeconds } from '../format.js';
 import { RUN_OPTIONS } from '../options.js';
-import { perplexityTable } from '../perplexity.js';
+import { lossTable } from '../perplexity.js';
 
 export const healCommand = defineCommand({
   name: 'heal',
@@ -76,7 +76,7 @@ function toText({ record, out, seconds }: HealResult): string {
   const compared = (text: 'validation' | 'test'): string[] =>
     fidelityTable(NAMES.map((name) => [name, scores[name].fidelity?.[text] ?? undefined] as const));
   return [
-    ...perplexityTable(NAMES.map((name) => [name, scores[name].perplexity] as const)),
+    ...lossTable(NAMES.map((name) => [name, scores[name].perplexity] as const)),
     ...compared('validation'),
     ...compared('test'),
     `${formatPercent(zeros.after / zeros.weights)} of the prunable weights are zero, ${formatPercent(zeros.before / zeros.weights)} were; ${formatSeconds(seconds)}.`,
