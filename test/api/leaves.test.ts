@@ -2,11 +2,10 @@
 // checkpoint has the bytes of a run in one process, for 1, 2, 3, 4 and 7 workers, when one is killed in the middle of a leaf, and when the
 // process that plans is.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { prune, quantise, work } from '../../src/api/index.js';
 import { parseWorkersRecord } from '../../src/records/index.js';
@@ -14,9 +13,9 @@ import { leavesOf } from '../../src/stream/index.js';
 import { REDIS, type Server, startRedis } from '../queue/servers.js';
 import { limit } from '../scale.js';
 import { startRun } from './child.js';
-import { differences, makeFolder, makeTexts, makeTiny, readTree, stutter, type Texts, useOwnCache } from './make.js';
+import { differences, makeFolder, makeTexts, makeTiny, stutter, type Texts, useOwnCache } from './make.js';
+import { bytesOf, createWorkerProcesses } from './worker-processes.js';
 
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 if (!REDIS) console.warn('skipped: leaves over a queue (redis-server is not installed; apt-get install redis-server)');
 
 /** Windows of 64 tokens, 16 in a chunk: 21 chunks, so some leaves have one and some two. */
@@ -57,7 +56,7 @@ const WAYS = {
 
 describe.skipIf(!REDIS)('over a queue', () => {
   let server: Server;
-  const processes = new Set<ChildProcess>();
+  const workers = createWorkerProcesses();
   const asked = (out: string, way: keyof typeof WAYS) => ({
     ...{ checkpoint, sparsity: 0.6, ...texts, calibrationSamples: SAMPLES, sequenceLength: LENGTH, threads: 1 },
     ...{ greedyTokens: 0, out: join(folder, out), ...WAYS[way] },
@@ -66,13 +65,9 @@ describe.skipIf(!REDIS)('over a queue', () => {
     ...asked(out, way),
     ...{ queue: server.url, store: join(folder, store) },
   });
-  const bytesOf = async (out: string): Promise<Record<string, string>> => {
-    const { 'workers.json': _, 'report.html': __, ...rest } = await readTree(join(folder, out));
-    return rest;
-  };
   const alone = new Map<string, Promise<Record<string, string>>>();
   const bytesAlone = (way: keyof typeof WAYS): Promise<Record<string, string>> => {
-    const known = alone.get(way) ?? prune(asked(`alone ${way}`, way)).then(() => bytesOf(`alone ${way}`));
+    const known = alone.get(way) ?? prune(asked(`alone ${way}`, way)).then(() => bytesOf(join(folder, `alone ${way}`)));
     alone.set(way, known);
     return known;
   };
@@ -80,20 +75,14 @@ describe.skipIf(!REDIS)('over a queue', () => {
     const path = join(folder, out, 'workers.json');
     return parseWorkersRecord(await readFile(path, 'utf8'), path).workers;
   };
-  const begin = (name: string, store: string): ChildProcess => {
-    const words = ['worker', '--queue', server.url, '--store', join(folder, store), '--name', name, '--lease', '3'];
-    const more = ['--keep', '--threads', '1', '--scratch', join(folder, 'scratch')];
-    const child = spawn(process.execPath, [MAIN, ...words, ...more], { stdio: ['ignore', 'ignore', 'inherit'] });
-    processes.add(child);
-    child.once('exit', () => processes.delete(child));
-    return child;
-  };
+  const begin = (name: string, store: string): ChildProcess =>
+    workers.begin(name, { queue: server.url, store: join(folder, store), scratch: join(folder, 'scratch') });
 
   beforeAll(async () => {
     server = await startRedis();
   });
   afterAll(async () => {
-    for (const child of processes) child.kill('SIGKILL');
+    workers.kill();
     await server?.stop();
   });
 
@@ -111,7 +100,7 @@ describe.skipIf(!REDIS)('over a queue', () => {
       for (const way of count === 3 ? (Object.keys(WAYS) as (keyof typeof WAYS)[]) : (['wanda'] as const)) {
         const out = `${count} ${way}`;
         await prune(handed(out, way));
-        expect(differences(await bytesOf(out), await bytesAlone(way)), out).toEqual([]);
+        expect(differences(await bytesOf(join(folder, out)), await bytesAlone(way)), out).toEqual([]);
         const who = await workersOf(out);
         expect(who.length, out).toBeGreaterThan(count === 1 ? 0 : 1);
         expect(who.reduce((sum, { letters }) => sum + letters, 0)).toBeGreaterThanOrEqual(16 * BLOCKS);
@@ -121,7 +110,7 @@ describe.skipIf(!REDIS)('over a queue', () => {
     const common = { ...quantised, threads: 1, greedyTokens: 0 };
     await quantise({ ...common, out: join(folder, 'q alone') });
     await quantise({ ...common, out: join(folder, 'q'), queue: server.url, store: join(folder, 'store') });
-    expect(differences(await bytesOf('q'), await bytesOf('q alone'))).toEqual([]);
+    expect(differences(await bytesOf(join(folder, 'q')), await bytesOf(join(folder, 'q alone')))).toEqual([]);
     expect((await workersOf('q')).length).toBeGreaterThan(1);
     stop.abort();
     await Promise.all(working);
@@ -167,7 +156,7 @@ describe.skipIf(!REDIS)('over a queue', () => {
       }
       await pruning;
       expect(kills).toBeGreaterThan(0);
-      expect(differences(await bytesOf(out), await bytesAlone(way))).toEqual([]);
+      expect(differences(await bytesOf(join(folder, out)), await bytesAlone(way))).toEqual([]);
       for (const one of running) one.kill('SIGKILL');
     },
   );

@@ -1,11 +1,10 @@
 // Runs that are handed out end with the bytes of runs that are not: with several workers, with one that is killed, with a queue that
 // loses its memory, with a coordinator that is killed and continues. And what a worker refuses.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compare, prune, work } from '../../src/api/index.js';
 import { digestOf, ResourceError, sha256, silent, withResources } from '../../src/base/index.js';
@@ -20,9 +19,9 @@ import { openWorkspace } from '../../src/runs/workspace.js';
 import { REDIS, type Server, startRedis } from '../queue/servers.js';
 import { limit } from '../scale.js';
 import { startRun } from './child.js';
-import { LENGTH, makeFolder, makeTexts, makeTiny, readTree, type Texts, useOwnCache } from './make.js';
+import { LENGTH, makeFolder, makeTexts, makeTiny, type Texts, useOwnCache } from './make.js';
+import { bytesOf, createWorkerProcesses } from './worker-processes.js';
 
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 if (!REDIS) console.warn('skipped: runs over a queue (redis-server is not installed; apt-get install redis-server)');
 
 let folder: string;
@@ -39,12 +38,6 @@ const asked = (out: string) => ({
   ...{ checkpoint, sparsity: 0.6, ...texts, calibrationSamples: 12, sequenceLength: LENGTH, threads: 1 },
   ...{ maxTrials: 4, greedyTokens: 0, out: join(folder, out) },
 });
-
-/** All files but those that say who did what. */
-async function bytesOf(out: string): Promise<Record<string, string>> {
-  const { 'workers.json': _, 'report.html': __, ...rest } = await readTree(join(folder, out));
-  return rest;
-}
 
 /** Shares a run as the process that plans does. */
 async function share(store: Store, dir: string): Promise<string> {
@@ -81,26 +74,19 @@ test('what is shared of a checkpoint opens it, and is the same whatever else lie
 describe.skipIf(!REDIS)('over a queue', () => {
   let server: Server;
   let alone: Record<string, string>;
-  const workers = new Set<ChildProcess>();
   const store = (): string => join(folder, 'store');
-  const begin = (name: string): ChildProcess => {
-    const words = ['worker', '--queue', server.url, '--store', store(), '--name', name, '--lease', '3', '--keep'];
-    const child = spawn(process.execPath, [MAIN, ...words, '--threads', '1', '--scratch', join(folder, 'scratch')], {
-      stdio: ['ignore', 'ignore', 'ignore'],
-    });
-    workers.add(child);
-    child.once('exit', () => workers.delete(child));
-    return child;
-  };
+  const workers = createWorkerProcesses();
+  const begin = (name: string): ChildProcess =>
+    workers.begin(name, { queue: server.url, store: store(), scratch: join(folder, 'scratch') });
   const handed = (out: string, slots: number) => ({ ...asked(out), queue: server.url, store: store(), workers: slots });
 
   beforeAll(async () => {
     server = await startRedis();
     await prune(asked('alone'));
-    alone = await bytesOf('alone');
+    alone = await bytesOf(join(folder, 'alone'));
   });
   afterAll(async () => {
-    for (const worker of workers) worker.kill('SIGKILL');
+    workers.kill();
     await server?.stop();
   });
 
@@ -130,7 +116,7 @@ describe.skipIf(!REDIS)('over a queue', () => {
     await server.start();
     const { manifest } = await running;
     expect(manifest.trials.length).toBeGreaterThan(3);
-    expect(await bytesOf('hard')).toEqual(alone);
+    expect(await bytesOf(join(folder, 'hard'))).toEqual(alone);
     const path = join(folder, 'hard', 'workers.json');
     const record = parseWorkersRecord(await readFile(path, 'utf8'), path);
     expect(record.workers.every(({ worker }) => ['first', 'second', 'third'].includes(worker))).toBe(true);
@@ -139,7 +125,7 @@ describe.skipIf(!REDIS)('over a queue', () => {
     );
     const page = await readFile(join(folder, 'hard', 'report.html'), 'utf8');
     for (const { worker } of record.workers) expect(page).toContain(worker);
-    for (const one of workers) one.kill('SIGKILL');
+    workers.kill();
   });
 
   test('a worker in this process, one letter at a time, and a comparison', { timeout: limit(120_000) }, async () => {
