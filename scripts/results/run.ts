@@ -1,17 +1,26 @@
 // npm run results: everything docs/lab/results.md shows of one checkpoint, by one command. Comparisons of all policies with
-// each criterion, regular patterns at 50 %, removals of whole blocks, and how errors travel; then the tables between the
-// markers of the documents, from the records alone. Each part is a folder or a file under --out: what is there is not made
-// again, and what was interrupted continues.
-//   npm run results -- <checkpoint> --name novels-2m --calibration … --validation … --test … --out <dir>
+// each criterion, regular patterns at 50 %, removals of whole blocks, how errors travel, and on request the front; then the
+// tables between the markers of the documents, from the records alone. Each part is a folder or a file under --out: what is
+// there is not made again, and what was interrupted continues. A checkpoint that is not there is skipped, with a line that says so.
+//   npm run results -- <checkpoint> --name novels-2m --calibration … --validation … --test … --out <dir> [--parts compare,front]
 // --queue, --store and --workers hand the trials of the comparisons out (docs/guide/workers.md).
-// --tables writes the documents from what is there and runs nothing. Other options narrow a trial run.
+// --tables writes the documents from what is there and runs nothing. Other options narrow a run.
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { compare, drop, inspect, type ProgressEvent, prune } from 'layerwise';
-import { comparisonSchema, parseDropRecord, parseManifest } from '#src/records';
+import { compare, drop, frontier, inspect, type ProgressEvent, prune } from 'layerwise';
+import {
+  type Comparison,
+  comparisonSchema,
+  type Plan,
+  parseDropRecord,
+  parseFrontier,
+  parseManifest,
+  readContender,
+} from '#src/records';
+import { frontierTable, markdownTable } from '#src/words';
 import { replaceBetween } from './markers.js';
 import { comparisonTables, dropTable, growthTable, patternTable } from './tables.js';
 
@@ -20,6 +29,8 @@ const DOCS = fileURLToPath(new URL('../../../docs/lab/', import.meta.url));
 const PATTERNS = ['row', 'n:16', 'n:8', 'n:4'] as const;
 const DROP_METHODS = ['perplexity', 'shortgpt', 'angular', 'deepest'] as const;
 const DROPPED = [2, 4] as const;
+const PARTS = ['compare', 'patterns', 'drops', 'growth', 'front'] as const;
+type Part = (typeof PARTS)[number];
 /** The rate of the first block in the plan that prunes it alone. */
 const FIRST_BLOCK_RATE = 0.7;
 
@@ -37,7 +48,12 @@ const { values, positionals } = parseArgs({
     criteria: { type: 'string', default: 'wanda,sparsegpt' },
     allocations: { type: 'string' },
     'calibration-samples': { type: 'string', default: '128' },
+    'sequence-length': { type: 'string' },
     'max-trials': { type: 'string', default: '6' },
+    parts: { type: 'string', default: 'compare,patterns,drops,growth' },
+    target: { type: 'string' },
+    'target-shares': { type: 'string' },
+    contenders: { type: 'string' },
     queue: { type: 'string' },
     store: { type: 'string' },
     workers: { type: 'string' },
@@ -51,7 +67,22 @@ if (!checkpoint || !name || !calibration || !validation || !test || !out) {
   );
 }
 
-const texts = { checkpoint, calibration, validation, test, calibrationSamples: Number(values['calibration-samples']) };
+if (!existsSync(checkpoint)) {
+  console.error(`skipped: ${checkpoint} is not there. docs/lab/results.md says which model it is.`);
+  process.exit(0);
+}
+const unknown = values.parts.split(',').find((part) => !PARTS.includes(part as Part));
+if (unknown !== undefined) throw new Error(`--parts: expected some of ${PARTS.join(', ')}, got "${unknown}"`);
+const has = (part: Part): boolean => values.parts.split(',').includes(part);
+
+const choosing = {
+  ...{ checkpoint, calibration, validation, calibrationSamples: Number(values['calibration-samples']) },
+  ...(values['sequence-length'] ? { sequenceLength: Number(values['sequence-length']) } : {}),
+};
+const texts = { ...choosing, test };
+/** As of `--target-shares`: `alpha=0.5,gamma=0.5`. */
+const shares = values['target-shares']?.split(',').map((pair) => pair.split('='));
+const targetShares = shares ? { targetShares: Object.fromEntries(shares.map(([key, n]) => [key, Number(n)])) } : {};
 const onProgress = (event: ProgressEvent): void => {
   if (event.kind === 'note') console.error(`  ${event.text}`);
 };
@@ -80,6 +111,9 @@ const at = (file: string): string => join(out, file);
 const comparedAt = (criterion: string): string => at(`compare-${criterion}`);
 const patternAt = (pattern: string): string => at(`pattern-${pattern.replace(':', '-')}`);
 const dropAt = (method: string, n: number): string => at(`drop-${method}-${n}.json`);
+const FIRST_BLOCK = at('first-block.json');
+const FRONT = at('front');
+const removals = DROPPED.flatMap((n) => DROP_METHODS.map((method) => [method, n] as const));
 
 /** Where the trials of comparisons are handed out to, if anywhere. */
 const handedOut = (): { readonly queue?: string; readonly store?: string; readonly workers?: number } => ({
@@ -88,22 +122,23 @@ const handedOut = (): { readonly queue?: string; readonly store?: string; readon
   ...(values.workers ? { workers: Number(values.workers) } : {}),
 });
 
-async function run(blocks: number): Promise<void> {
-  mkdirSync(out!, { recursive: true });
+async function runParts(checkpoint: string, out: string): Promise<void> {
+  mkdirSync(out, { recursive: true });
   const common = { ...texts, ...handedOut(), maxTrials: Number(values['max-trials']), onProgress };
-  for (const criterion of criteria) {
+  for (const criterion of has('compare') ? criteria : []) {
     await part(comparedAt(criterion), (resume) =>
       compare({
         ...common,
         criterion,
         sparsities: values.sparsity.split(',').map(Number),
         ...(values.allocations ? { allocations: values.allocations.split(',') } : {}),
+        ...(values.target ? { target: values.target, ...targetShares } : {}),
         out: comparedAt(criterion),
         resume,
       }),
     );
   }
-  for (const pattern of PATTERNS) {
+  for (const pattern of has('patterns') ? PATTERNS : []) {
     await part(patternAt(pattern), (resume) =>
       compare({
         ...common,
@@ -115,26 +150,31 @@ async function run(blocks: number): Promise<void> {
       }),
     );
   }
-  for (const n of DROPPED) {
-    for (const method of DROP_METHODS) {
-      await recordOf(dropAt(method, n), (to, resume) =>
-        drop({ ...texts, blocks: n, method, out: to, resume, onProgress }),
-      );
-    }
+  for (const [method, n] of has('drops') ? removals : []) {
+    await recordOf(dropAt(method, n), (to, resume) =>
+      drop({ ...texts, blocks: n, method, out: to, resume, onProgress }),
+    );
   }
-  await recordOf(at('first-block.json'), (to, resume) => {
-    const rates = Array.from({ length: blocks }, (_, block) => (block === 0 ? FIRST_BLOCK_RATE : 0));
-    const units = Object.fromEntries(rates.map((rate, block) => [`blocks.${block}`, { zeros: { rate } }]));
-    const plan = { format: 'layerwise-plan', version: 2, units } as const;
-    return prune({
-      checkpoint: checkpoint!,
-      calibration: calibration!,
-      validation: validation!,
-      plan,
-      out: to,
-      resume,
-    });
-  });
+  if (has('growth')) {
+    const { blocks } = await inspect(checkpoint);
+    await recordOf(FIRST_BLOCK, (to, resume) => prune({ ...choosing, plan: firstBlockPlan(blocks), out: to, resume }));
+  }
+  if (has('front')) {
+    await part(FRONT, (resume) =>
+      frontier({
+        ...{ ...choosing, text: texts.test, ...targetShares, out: FRONT, resume, onProgress },
+        ...{ maxTrials: common.maxTrials, greedyTokens: 0 },
+        ...(values.contenders ? { contenders: values.contenders.split(',') } : {}),
+      }),
+    );
+  }
+}
+
+/** Only the first block is pruned. */
+function firstBlockPlan(blocks: number): Plan {
+  const rates = Array.from({ length: blocks }, (_, block) => (block === 0 ? FIRST_BLOCK_RATE : 0));
+  const units = Object.fromEntries(rates.map((rate, block) => [`blocks.${block}`, { zeros: { rate } }]));
+  return { format: 'layerwise-plan', version: 2, units };
 }
 
 const read = (path: string): string => readFileSync(path, 'utf8');
@@ -147,22 +187,32 @@ function write(document: string, marker: string, content: string): void {
 }
 
 function writeTables(): void {
-  const comparisons = criteria.map((criterion) => readComparison(comparedAt(criterion)));
-  const drops = DROPPED.flatMap((n) => DROP_METHODS.map((method) => dropAt(method, n)));
-  const { texts: used, dense } = comparisons[0]!;
-  const windows = (text: typeof used.validation | null): string => (text ? `${text.windows}` : 'no');
-  const intro = `Calibration ${windows(used.calibration)}, validation ${windows(used.validation)}, test ${windows(used.test)} windows of ${used.validation.length} tokens; dense perplexity ${dense.validation.perplexity.toFixed(3)} on validation text.`;
+  const comparisons = has('compare') ? criteria.map((criterion) => readComparison(comparedAt(criterion))) : [];
+  const patterns = has('patterns') ? PATTERNS.map((pattern) => readComparison(patternAt(pattern))) : [];
+  const drops = has('drops') ? removals.map(([method, n]) => dropAt(method, n)) : [];
+  const [first] = comparisons;
   const parts = [
-    intro,
+    ...(first ? [describeTexts(first)] : []),
     ...comparisons.map(comparisonTables),
-    patternTable(PATTERNS.map((pattern) => readComparison(patternAt(pattern)))),
-    dropTable(drops.map((path) => parseDropRecord(read(path), path))),
+    ...(patterns.length > 0 ? [patternTable(patterns)] : []),
+    ...(drops.length > 0 ? [dropTable(drops.map((path) => parseDropRecord(read(path), path)))] : []),
   ];
-  write('results.md', `results: ${name}`, parts.join('\n\n'));
-  const first = parseManifest(read(at('first-block.json')), at('first-block.json'));
-  write('theory.md', `growth: ${name}`, growthTable(comparisons[0]!, first));
+  if (parts.length > 0) write('results.md', `results: ${name}`, parts.join('\n\n'));
+  if (has('growth') && first) {
+    write('theory.md', `growth: ${name}`, growthTable(first, parseManifest(read(FIRST_BLOCK), FIRST_BLOCK)));
+  }
+  if (has('front')) {
+    const path = join(FRONT, 'frontier.json');
+    const { contenders } = parseFrontier(read(path), path);
+    write('results.md', `front: ${name}`, markdownTable(frontierTable(contenders.map(readContender))));
+  }
 }
 
-if (!values.tables) await run((await inspect(checkpoint)).blocks);
+function describeTexts({ texts: used, dense }: Comparison): string {
+  const windows = (text: typeof used.validation | null): string => (text ? `${text.windows}` : 'no');
+  return `Calibration ${windows(used.calibration)}, validation ${windows(used.validation)}, test ${windows(used.test)} windows of ${used.validation.length} tokens; dense perplexity ${dense.validation.perplexity.toFixed(3)} on validation text.`;
+}
+
+if (!values.tables) await runParts(checkpoint, out);
 writeTables();
 console.error('npm run format pads the tables, as npm run check wants them');
