@@ -35,10 +35,13 @@ import { loadTokenizer } from '../text/index.js';
 import {
   type Curve,
   checkTrained,
-  createParameters,
   type HalfCurve,
+  holdParameters,
   type Match,
-  type Parameter,
+  openAll,
+  openParameters,
+  type Parameters,
+  restoreStream,
   type Trained,
   trainLogits,
   trainStream,
@@ -173,12 +176,11 @@ async function run(work: Work, done: boolean): Promise<HealRecord> {
     const { parameters, stream, whole } = await trainStages(own, work, engine, workspace);
     onProgress({ kind: 'stage', stage: 'writing' });
     const final = workspace.at('final');
-    const all = parameters.flat();
     if (settings.adapter) {
       // What PEFT computes, W + s·BA, as a checkpoint to score.
-      await writeHealed(model, all, workspace.at('merged'), 'F32');
-      await writeAdapter(model, all, settings.rank, final);
-    } else await writeHealed(model, all, final);
+      await writeHealed(model, parameters, workspace.at('merged'), 'F32');
+      await writeAdapter(model, parameters, settings.rank, final);
+    } else await writeHealed(model, parameters, final);
     const healed = await openModel(settings.adapter ? workspace.at('merged') : final);
     const scores = await scoreAll(own, work, engine, workspace, healed);
     const zerosOf = async (of: Model): Promise<number> =>
@@ -198,10 +200,7 @@ async function run(work: Work, done: boolean): Promise<HealRecord> {
       },
       train: formatTrain(settings.train),
       adapter: settings.adapter,
-      trained: {
-        tensors: all.length,
-        numbers: all.flatMap(({ variables }) => variables).reduce((sum, { values }) => sum + values.length, 0),
-      },
+      trained: { tensors: parameters.tensors.flat().length, numbers: await countNumbers(parameters) },
       rate: settings.whole ? settings.rates.whole : settings.rates.stream,
       tokens: settings.tokens,
       batch: settings.batch,
@@ -219,8 +218,17 @@ async function run(work: Work, done: boolean): Promise<HealRecord> {
   });
 }
 
+async function countNumbers({ tensors, open }: Parameters): Promise<number> {
+  let count = 0;
+  for (const block of tensors.keys()) {
+    for (const { variables } of await open(block)) for (const { values } of variables) count += values.length;
+  }
+  return count;
+}
+
 type Stages = {
-  readonly parameters: readonly (readonly Parameter[])[];
+  /** As they are at the end. */
+  readonly parameters: Parameters;
   readonly stream: HealRecord['stream'];
   readonly whole: HealRecord['whole'];
 };
@@ -228,14 +236,14 @@ type Stages = {
 async function trainStages(own: Own, work: Work, engine: Engine, workspace: Workspace): Promise<Stages> {
   const { settings, model, dense, matches, trained, texts } = work;
   const { seed, onProgress } = settings;
-  const parameters = await createParameters(model, trained, seed);
+  let parameters = await openParameters(model, trained, seed);
   const training = await embedSamples(own, engine, model, texts.training.content);
   const validation = await takeEvenly(own, await embedSamples(own, engine, model, texts.validation.content), WATCHED);
   const { length } = training.content;
   const perChunk = training.embedded.chunks[0]! * length;
   const perStep = Math.max(1, Math.round(settings.batch / perChunk));
   const steps = Math.max(1, Math.round(settings.tokens / (perStep * perChunk)));
-  const common = { engine, model, parameters, training, validation, perStep, seed, onProgress };
+  const common = { engine, model, training, validation, perStep, seed, onProgress };
   const folder = async (name: string): Promise<string> => {
     const path = workspace.at(name);
     await mkdir(path, { recursive: true }).catch((error) => {
@@ -249,29 +257,30 @@ async function trainStages(own: Own, work: Work, engine: Engine, workspace: Work
     const path = await folder('stream');
     const { stream: rate } = settings.rates;
     stream = await trainStream({
-      ...common,
-      dense,
-      matches,
+      ...{ ...common, dense, matches, parameters },
       settings: { ...loop, path, rate, scorings: SCORINGS.stream },
     });
     noteEnds(
       stream.map((curve) => ({ ...curve, what: `block ${curve.block}, ${curve.half}` })),
       onProgress,
     );
+    parameters = restoreStream(parameters, model, length, path);
   }
   if (settings.whole === undefined) return { parameters, stream: stream?.map(plain) ?? null, whole: null };
   const path = join(await folder('whole'), 'model');
   const reference =
     settings.whole === 'kl' ? await referenceOf(own, engine, dense, training, validation, settings) : undefined;
+  const all = await openAll(parameters);
   const curve = await trainLogits({
     ...common,
+    parameters: all,
     loss: settings.whole,
     reference,
     settings: { ...loop, path, rate: settings.rates.whole, scorings: SCORINGS.whole },
   });
   noteEnds([{ ...curve, what: 'the whole model' }], onProgress);
   return {
-    parameters,
+    parameters: holdParameters(all),
     stream: stream?.map(plain) ?? null,
     whole: { loss: settings.whole, ...plain(curve) },
   };

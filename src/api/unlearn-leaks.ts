@@ -12,7 +12,7 @@ import { runBlocks } from '../pipeline/index.js';
 import type { UnlearnRecord } from '../records/index.js';
 import type { Workspace } from '../runs/index.js';
 import { type Activations, embedSamples, passBlock, sameShape, type Text } from '../stream/index.js';
-import { createParameters, openSessions, passHalves, trainLogits, weightsOf } from '../train/index.js';
+import { openAll, openParameters, openSessions, passHalves, trainLogits, weightsOf } from '../train/index.js';
 import { quantise } from './quantise.js';
 import type { UnlearnSettings } from './unlearn-settings.js';
 import type { UnlearnText, UnlearnTexts } from './unlearn-texts.js';
@@ -91,7 +91,7 @@ async function relearn({ engine, model, texts, workspace, settings }: LeakContex
     const windows = { ...parts.training, windows: parts.training.windows.slice(0, RELEARN.windows) };
     const training = await embedSamples(own, engine, model, windows);
     const validation = await embedSamples(own, engine, model, parts.validation);
-    const parameters = await createParameters(model, { kind: 'kept' }, seed);
+    const parameters = await openAll(await openParameters(model, { kind: 'kept' }, seed));
     const { steps, rate } = RELEARN;
     onProgress({ kind: 'stage', stage: 'leak: relearning', total: steps, unit: 'step' });
     await trainLogits({

@@ -17,7 +17,7 @@ import {
   prepareTasks,
   startCommand,
 } from '../runs/index.js';
-import { STEERED, steeredTensors } from '../train/index.js';
+import { holdParameters, STEERED, steeredTensors } from '../train/index.js';
 import { writeHealed } from './heal-write.js';
 import { checkRoom, finishMaking, openMaking, readFinished } from './making.js';
 import { drawUnlearning } from './report.js';
@@ -96,7 +96,7 @@ async function run(
     const { parameters, curve } = await trainChosen(all, trial);
     onProgress({ kind: 'stage', stage: 'writing' });
     const final = workspace.at('final');
-    await writeHealed(model, parameters, final);
+    await writeHealed(model, holdParameters([parameters]), final);
     const written = await openModel(final);
     const dense = await workspace.step('dense', () => scoreCheckpoint(all, model, 'dense model, held-out text'));
     const suppressed = await workspace.step('suppressed', () => scoreCheckpoint(all, written, 'held-out text'));

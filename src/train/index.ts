@@ -1,7 +1,16 @@
 export { type LogitsStage, trainLogits } from './logits-stage.js';
 export type { Curve, LoopSettings } from './loop.js';
 export type { Parameter } from './parameter.js';
-export { checkTrained, createParameters, isGrid, LORA_ALPHA, type Trained } from './parameters.js';
+export {
+  checkTrained,
+  holdParameters,
+  isGrid,
+  LORA_ALPHA,
+  openAll,
+  openParameters,
+  type Parameters,
+  type Trained,
+} from './parameters.js';
 export { openSessions, passHalves, weightsOf } from './sessions.js';
 export {
   STEERED,
@@ -10,5 +19,5 @@ export {
   steeringParameters,
   trainSteering,
 } from './steer-stage.js';
-export { type HalfCurve, type Match, type StreamStage, trainStream } from './stream-stage.js';
+export { type HalfCurve, type Match, restoreStream, type StreamStage, trainStream } from './stream-stage.js';
 export type { Scored } from './watch.js';

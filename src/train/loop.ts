@@ -2,7 +2,7 @@
 // loss, after which the state is kept. At the end the parameters are those of the best validation loss. A run that was killed
 // goes on after the last scoring; one that diverged ends with its error, and when repeated, with its best state.
 
-import { NumericError, type OnProgress } from '../base/index.js';
+import { InternalError, NumericError, type OnProgress } from '../base/index.js';
 import { createMoments, type Moments, stepAdamW } from './adamw.js';
 import { clipFactor, normOf } from './clip.js';
 import type { Parameter, Variable } from './parameter.js';
@@ -45,6 +45,18 @@ export type Curve = {
   readonly ended: 'done' | 'early' | 'diverged';
 };
 
+/** The file of a finished training, with the best values. */
+const doneAt = (path: string): string => `${path}.done`;
+
+const valuesOf = (parameters: readonly Parameter[]) =>
+  new Map(parameters.flatMap(({ variables }) => variables).map(({ name, values }) => [name, values]));
+
+/** Gives `parameters` what a finished training left; `path` as in its settings. */
+export async function restoreTrained(path: string, parameters: readonly Parameter[]): Promise<void> {
+  if ((await readState(doneAt(path), valuesOf(parameters))) !== undefined) return;
+  throw new InternalError('E_INTERNAL_STATE', `No finished training under ${path}; please report this.`, { path });
+}
+
 type Kept = {
   readonly step: number;
   readonly training: readonly Scored[];
@@ -55,8 +67,8 @@ type Kept = {
 export async function train(problem: Problem, settings: LoopSettings): Promise<Curve> {
   const { steps, rate, path, onProgress } = settings;
   const variables = problem.parameters.flatMap((parameter) => parameter.variables);
-  const values = new Map(variables.map((variable) => [variable.name, variable.values]));
-  const finished = (await readState(`${path}.done`, values)) as Curve | undefined;
+  const values = valuesOf(problem.parameters);
+  const finished = (await readState(doneAt(path), values)) as Curve | undefined;
   if (finished) {
     onProgress({ kind: 'advance', by: steps });
     return finished;
@@ -69,7 +81,7 @@ export async function train(problem: Problem, settings: LoopSettings): Promise<C
     const best = now.validation.reduce((least, one) => (one.loss < least.loss ? one : least));
     const { training, validation, step } = now;
     const curve: Curve = { steps, taken: step, training, validation, best, ended };
-    await writeState(`${path}.done`, values, curve);
+    await writeState(doneAt(path), values, curve);
     for (const end of ['best', 'state', 'diverged']) await removeState(`${path}.${end}`);
     return curve;
   };

@@ -18,31 +18,57 @@ export type Trained =
 /** s of W + s·BA is LORA_ALPHA: alpha is that many times the rank. */
 export const LORA_ALPHA = 2;
 
-/** The parameters of each block. */
-export async function createParameters(
-  model: Model,
-  trained: Trained,
-  seed: number,
-): Promise<readonly (readonly Parameter[])[]> {
+/** What is trained of a model. */
+export interface Parameters {
+  /** The names of the trained tensors, by block. */
+  readonly tensors: readonly (readonly string[])[];
+  /** Makes the parameters of a block. They begin at the same values at each call. */
+  open(block: number): Promise<readonly Parameter[]>;
+}
+
+/** Says what is trained; values are read a block at a time. */
+export async function openParameters(model: Model, trained: Trained, seed: number): Promise<Parameters> {
   const scales = await scalesOf(model);
-  const all: Parameter[][] = [];
-  for (const [block, linears] of model.linears.entries()) {
-    const made: Parameter[] = [];
-    all.push(made);
-    if ('blocks' in trained && !trained.blocks.includes(block)) continue;
-    const weights = new Map(linears.map((linear) => [weightName(linear), linear]));
-    for (const { name, role } of blockTensors(model.config, model.tensorNames, block)) {
-      const linear = weights.get(name);
-      if (linear) {
-        if (trained.kind === 'norms') continue;
-        made.push(await linearParameter(model, linear, trained, scales, seed + all.length * 1000 + made.length));
-      } else if (role !== ROUTER && trained.kind !== 'lora') {
-        const values = await readTensorFloat32(model.checkpoint, name);
-        made.push(keptParameter(name, values, { zeros: 'move', decays: false }));
+  const blocks = model.linears.map((_, block) => trainedTensors(model, trained, block));
+  return {
+    tensors: blocks.map((tensors) => tensors.map(({ name }) => name)),
+    open: async (block) => {
+      const made: Parameter[] = [];
+      for (const [i, { name, linear }] of blocks[block]!.entries()) {
+        if (linear) made.push(await linearParameter(model, linear, trained, scales, seed + (block + 1) * 1000 + i));
+        else {
+          const values = await readTensorFloat32(model.checkpoint, name);
+          made.push(keptParameter(name, values, { zeros: 'move', decays: false }));
+        }
       }
-    }
-  }
+      return made;
+    },
+  };
+}
+
+/** The parameters of all blocks, in memory. */
+export async function openAll({ tensors, open }: Parameters): Promise<readonly (readonly Parameter[])[]> {
+  const all: (readonly Parameter[])[] = [];
+  for (const block of tensors.keys()) all.push(await open(block));
   return all;
+}
+
+/** Parameters that are in memory, by block. */
+export const holdParameters = (all: readonly (readonly Parameter[])[]): Parameters => ({
+  tensors: all.map((parameters) => parameters.map(({ tensor }) => tensor)),
+  open: async (block) => all[block]!,
+});
+
+function trainedTensors(
+  { config, tensorNames, linears }: Model,
+  trained: Trained,
+  block: number,
+): readonly { readonly name: string; readonly linear: Linear | undefined }[] {
+  if ('blocks' in trained && !trained.blocks.includes(block)) return [];
+  const weights = new Map(linears[block]!.map((linear) => [weightName(linear), linear]));
+  return blockTensors(config, tensorNames, block)
+    .map(({ name, role }) => ({ name, role, linear: weights.get(name) }))
+    .filter(({ role, linear }) => (linear ? trained.kind !== 'norms' : role !== ROUTER && trained.kind !== 'lora'));
 }
 
 /**

@@ -16,9 +16,10 @@ import {
   sumRuns,
   type Text,
 } from '../stream/index.js';
-import { type Curve, type LoopSettings, train } from './loop.js';
+import { type Curve, type LoopSettings, restoreTrained, train } from './loop.js';
 import { chunksOfStep } from './order.js';
 import type { Parameter } from './parameter.js';
+import type { Parameters } from './parameters.js';
 import { openSessions, passHalf, type Sessions, tensorsOf, type WeightsOf, weightsOf } from './sessions.js';
 import { streamLoss } from './stream-loss.js';
 
@@ -31,7 +32,7 @@ export type StreamStage = {
   readonly dense: Model;
   /** Of each block of `model`. */
   readonly matches: readonly Match[];
-  readonly parameters: readonly (readonly Parameter[])[];
+  readonly parameters: Parameters;
   readonly training: Text;
   readonly validation: Text;
   /** Chunks of a step. */
@@ -47,7 +48,7 @@ type Streams = { readonly healed: Activations; readonly target: Activations };
 
 export type HalfCurve = Curve & { readonly block: number; readonly half: Half['name'] };
 
-/** Trains the halves that have parameters, in order. */
+/** Trains the halves that have parameters, in order. One block's parameters are in memory; the results are on disk (restoreStream). */
 export async function trainStream(stage: StreamStage): Promise<readonly HalfCurve[]> {
   const { engine, model, dense, matches, parameters, settings, onProgress } = stage;
   const { blocks } = model.config;
@@ -70,7 +71,7 @@ export async function trainStream(stage: StreamStage): Promise<readonly HalfCurv
     for (let block = 0; block < (matches[0]?.dense ?? 0); block++) await passWhole(block);
 
     const halves = matches.map((_, block) => blockGraphs(model, block, length).halves);
-    const count = halves.flatMap((of, block) => of.filter((half) => trainedIn(half, parameters[block]!).length > 0));
+    const count = halves.flatMap((of, block) => of.filter((half) => parameters.tensors[block]!.some(readBy(half))));
     onProgress({
       kind: 'stage',
       stage: 'against the dense stream',
@@ -81,18 +82,20 @@ export async function trainStream(stage: StreamStage): Promise<readonly HalfCurv
     for (let block = 0; block < blocks; block++) {
       const { dense: of, removed } = matches[block]!;
       const denseHalves = blockGraphs(dense, of, length).halves;
+      const trained = await parameters.open(block);
       for (const [at, half] of halves[block]!.entries()) {
+        const reads = readBy(half);
         await passDense(denseHalves[at]!);
         const last = at === halves[block]!.length - 1;
         if (last) for (const gone of removed) await passWhole(gone);
-        const own = trainedIn(half, parameters[block]!);
+        const own = trained.filter(({ tensor }) => reads(tensor));
         const weights = weightsOf(model, own);
         if (own.length > 0) {
           const what = half.name === 'block' ? `block ${block}` : `block ${block}, ${half.name}`;
           const problem = await problemOf(stage, sessions, half, own, weights, { training, validation });
           const curve = await train(
             { ...problem, what, diverges, parameters: own },
-            { ...settings, path: `${settings.path}/block-${block}-${half.name}`, onProgress },
+            { ...settings, path: halfPath(settings.path, block, half), onProgress },
           );
           curves.push({ block, half: half.name, ...curve });
         }
@@ -106,10 +109,29 @@ export async function trainStream(stage: StreamStage): Promise<readonly HalfCurv
 /** An error as large as the stream itself is no progress, wherever it began. */
 const diverges = (start: number): number => Math.max(1, 3 * start);
 
-const trainedIn = ({ tensors }: Half, parameters: readonly Parameter[]): readonly Parameter[] => {
+/** Whether a half reads a tensor. */
+const readBy = ({ tensors }: Half): ((tensor: string) => boolean) => {
   const read = new Set(tensors.values());
-  return parameters.filter(({ tensor }) => read.has(tensor));
+  return (tensor) => read.has(tensor);
 };
+
+const halfPath = (folder: string, block: number, { name }: Half): string => `${folder}/block-${block}-${name}`;
+
+/** The parameters as trainStream left them; `path` as in its settings. */
+export function restoreStream(parameters: Parameters, model: Model, length: number, path: string): Parameters {
+  return {
+    ...parameters,
+    open: async (block) => {
+      const all = await parameters.open(block);
+      for (const half of blockGraphs(model, block, length).halves) {
+        const reads = readBy(half);
+        const own = all.filter(({ tensor }) => reads(tensor));
+        if (own.length > 0) await restoreTrained(halfPath(path, block, half), own);
+      }
+      return all;
+    },
+  };
+}
 
 async function problemOf(
   { engine, model, training: text, perStep, seed }: StreamStage,
