@@ -1,6 +1,6 @@
 // The loss of each window, computed from the residual stream after the last block.
 
-import { NumericError, OptionError, withResources } from '../base/index.js';
+import { NumericError, type OnProgress, OptionError, silent, withResources } from '../base/index.js';
 import type { Engine, HostTensor, Session } from '../engine/index.js';
 import { headGraph, type Model } from '../model/index.js';
 import { type Activations, type Content, inParallel, startsOf } from '../stream/index.js';
@@ -45,6 +45,7 @@ export async function scoreDivergences(
   streams: readonly Activations[],
   reference: Activations,
   content?: Content,
+  onProgress: OnProgress = silent,
 ): Promise<number[][]> {
   return await withResources(async (own) => {
     const { reader, rows: wanted } = await headRowsOf(own, engine, model, reference, content);
@@ -61,6 +62,7 @@ export async function scoreDivergences(
           return (row, count) => ({ reference: slabOf(data, D, row, count) });
         }),
       );
+      onProgress({ kind: 'advance' });
     }
     return scores;
   });

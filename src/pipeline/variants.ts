@@ -78,12 +78,15 @@ export async function sweepVariants(input: SweepInput): Promise<SweepResult> {
       onProgress({ kind: 'advance', detail: `block ${block + 1} of ${blocks}` });
     }
     const names = [...streams.keys()];
+    // With many variants and a large vocabulary the heads take as long as the blocks.
+    onProgress({ kind: 'stage', stage: 'sensitivity, scores', total: names.length + 1, unit: 'model' });
     const [base, ...scores] = await scoreDivergences(
       engine,
       model,
       [prefix, ...streams.values()],
       input.reference ?? prefix,
       text.content,
+      onProgress,
     );
     return { base: base!, variants: new Map(names.map((name, i) => [name, scores[i]!])) };
   });
