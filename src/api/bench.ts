@@ -2,8 +2,13 @@
 
 import { availableParallelism } from 'node:os';
 import { type OnProgress, silent } from '../base/index.js';
-import { type DescribedModel, type OpenDecoder, openDecoder, readPackedModel } from '../decoder/index.js';
-import { DEVICES } from '../engine/index.js';
+import {
+  DECODER_DEVICES,
+  type DescribedModel,
+  type OpenDecoder,
+  openDecoder,
+  readPackedModel,
+} from '../decoder/index.js';
 import { linearsOf, weightName } from '../model/index.js';
 import { makeDenseTwin, openPacked, type PackedModel } from '../packed/index.js';
 import { oneOf, wholeNumber } from '../runs/index.js';
@@ -38,7 +43,7 @@ export type BenchResult = Speeds & {
 /** @throws OptionError E_OPTION_THREADS …, E_OPTION_DEVICE; CheckpointError, UnsupportedError, ResourceError */
 export async function bench(options: BenchOptions): Promise<BenchResult> {
   const threads = wholeNumber('threads', options.threads ?? availableParallelism(), 1, 1024);
-  const device = oneOf('device', options.device ?? 'cpu', DEVICES);
+  const device = oneOf('device', options.device ?? 'cpu', DECODER_DEVICES);
   const tokens = wholeNumber('tokens', options.tokens ?? 32, 1, 1 << 24);
   const promptTokens = wholeNumber('prompt-tokens', options.promptTokens ?? 256, 1, 1 << 24);
   const turns = wholeNumber('turns', options.turns ?? 5, 1, 1 << 24);

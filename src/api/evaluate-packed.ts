@@ -3,7 +3,13 @@
 // long windows, tasks have many short requests.
 
 import { OptionError, withResources } from '../base/index.js';
-import { type OpenDecoder, openDecoder, readPackedModel } from '../decoder/index.js';
+import {
+  DECODER_DEVICES,
+  type DecoderDevice,
+  type OpenDecoder,
+  openDecoder,
+  readPackedModel,
+} from '../decoder/index.js';
 import { emptyFidelity, summarise } from '../evaluate/index.js';
 import {
   argmax,
@@ -19,6 +25,7 @@ import { longestAlike, type Model, type ModelConfig } from '../model/index.js';
 import { openPacked, type PackedModel } from '../packed/index.js';
 import type { Evaluation, Fidelity, ManifestText } from '../records/index.js';
 import {
+  oneOf,
   openEngine,
   outcomesOf,
   type PreparedText,
@@ -34,15 +41,7 @@ import {
 import { scoringOf } from '../stream/index.js';
 import { loadTokenizer, type WindowStart, type Windows } from '../text/index.js';
 import type { EncodedRequest, Likelihood, Outcome } from '../zeroshot/index.js';
-import {
-  collectFidelity,
-  type DenseSettings,
-  fidelityOf,
-  greedyOf,
-  openDense,
-  requireSameWindows,
-  runDense,
-} from './dense-model.js';
+import { collectFidelity, fidelityOf, greedyOf, openDense, requireSameWindows, runDense } from './dense-model.js';
 
 /** The text and the requests to score. */
 export type Asked = {
@@ -77,6 +76,8 @@ export function longestWindow(model: WithConfig, dense: WithConfig | undefined, 
 
 type WithConfig = { readonly config: ModelConfig };
 
+type PackedSettings = RunSettings & { readonly device: DecoderDevice };
+
 /** The most requests at once. */
 const SEQUENCES = 8;
 /** The most bytes of all keys and values together, and of a whole decoder in the processor’s memory. */
@@ -84,8 +85,10 @@ const CACHE_BYTES = 2 ** 29;
 const ALL_BYTES = 2 ** 32;
 
 /** @throws OptionError E_OPTION_DEVICE, E_OPTION_SEQUENCE_LENGTH; CheckpointError, UnsupportedError, ResourceError */
-export async function evaluatePacked(path: string, asked: Asked, settings: RunSettings): Promise<Scores> {
-  const { device, onProgress } = settings;
+export async function evaluatePacked(path: string, asked: Asked, given: RunSettings): Promise<Scores> {
+  const device = oneOf('device', given.device, DECODER_DEVICES);
+  const settings = { ...given, device };
+  const { onProgress } = settings;
   if (device !== 'cpu' && asked.dense !== undefined) {
     throw new OptionError(
       'E_OPTION_DEVICE',
@@ -126,7 +129,7 @@ function scoreText(
   packed: PackedModel,
   { content: windows, record }: PreparedText,
   dense: Model | undefined,
-  settings: DenseSettings,
+  settings: PackedSettings & { readonly greedyTokens: number },
 ): Promise<Pick<Scores, 'text' | 'source' | 'fidelity'>> {
   const { onProgress } = settings;
   return withResources(async (own) => {
@@ -148,7 +151,7 @@ async function compareGreedily(
   packed: PackedModel,
   dense: Model,
   { windows, length }: Windows,
-  settings: DenseSettings,
+  settings: PackedSettings & { readonly greedyTokens: number },
 ): Promise<Fidelity['greedy']> {
   const texts = await writeDenseTexts(dense, { windows, length }, settings.greedyTokens, settings);
   if (!texts) return null;
@@ -176,7 +179,7 @@ async function scoreTasks(
   packed: PackedModel,
   config: ModelConfig,
   requests: TaskRequests,
-  settings: RunSettings,
+  settings: PackedSettings,
 ): Promise<readonly Outcome[]> {
   const { onProgress } = settings;
   const all = requests.sequences.flat();
@@ -218,7 +221,7 @@ function sequencesFor(
   { weightBytes }: PackedModel,
   { widths, headDim }: ModelConfig,
   positions: number,
-  device: RunSettings['device'],
+  device: DecoderDevice,
 ): number {
   const room = device === 'cpu' ? Math.min(CACHE_BYTES, (ALL_BYTES - weightBytes) / 2) : CACHE_BYTES;
   const kvHeads = widths.reduce((sum, block) => sum + block.kvHeads, 0);
@@ -229,7 +232,7 @@ function sequencesFor(
 async function withDecoder<T>(
   packed: PackedModel,
   options: { readonly positions: number; readonly sequences: number },
-  { threads, device, onProgress }: RunSettings,
+  { threads, device, onProgress }: PackedSettings,
   use: (decoder: OpenDecoder) => Promise<T>,
 ): Promise<T> {
   onProgress({ kind: 'stage', stage: 'opening the model' });

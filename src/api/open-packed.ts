@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { type OnProgress, silent } from '../base/index.js';
-import { DEVICES, type Device } from '../engine/index.js';
+import { DECODER_DEVICES, type DecoderDevice } from '../decoder/index.js';
 import { type OpenedDecoder, openForText } from '../generation/index.js';
 import { type StoredValues, VALUES } from '../packed/index.js';
 import { oneOf, resolveSource, wholeNumber } from '../runs/index.js';
@@ -25,7 +25,7 @@ export type OpeningOptions = {
 export type OpeningSettings = {
   readonly values: StoredValues | undefined;
   readonly positions: number | undefined;
-  readonly device: Device;
+  readonly device: DecoderDevice;
   readonly threads: number;
   readonly onProgress: OnProgress;
 };
@@ -40,7 +40,7 @@ export const normaliseOpening = ({
 }: OpeningOptions): OpeningSettings => ({
   values: values === undefined ? undefined : oneOf('values', values, VALUES),
   positions: positions === undefined ? undefined : wholeNumber('positions', positions, 2, 1 << 24),
-  device: oneOf('device', device ?? 'cpu', DEVICES),
+  device: oneOf('device', device ?? 'cpu', DECODER_DEVICES),
   threads: wholeNumber('threads', threads ?? availableParallelism(), 1, 1024),
   onProgress: onProgress ?? silent,
 });

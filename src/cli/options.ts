@@ -1,6 +1,7 @@
 // Every option of every command, declared once: the parser, the help texts, the pages under docs/reference/commands and the types
 // of the parsed values come from here. A key is the name that the library uses. This file only parses; the API validates.
 
+import { DECODER_DEVICES } from '../decoder/index.js';
 import { DEVICES } from '../engine/index.js';
 import { DATA_SETS } from '../hub/index.js';
 import { HEADS, LAYOUT_CHOICES, VALUES } from '../packed/index.js';
@@ -391,7 +392,20 @@ export const OPTIONS = {
     otherwise: 'none with --suite, else tokenizer',
   },
   linears: { kind: 'flag', flag: '--linears', text: 'list every linear, not only every block' },
-  device: { kind: 'text', flag: '--device', value: listed(DEVICES), text: 'what computes', otherwise: DEFAULTS.device },
+  device: {
+    kind: 'text',
+    flag: '--device',
+    value: listed(DEVICES),
+    text: 'what computes; cuda needs libraries that npm does not bring (docs/lab/gpu.md), and runs no .lw file',
+    otherwise: DEFAULTS.device,
+  },
+  decoderDevice: {
+    kind: 'text',
+    flag: '--device',
+    value: listed(DECODER_DEVICES),
+    text: 'what computes',
+    otherwise: DEFAULTS.device,
+  },
   threads: {
     kind: 'number',
     flag: '--threads',

@@ -4,6 +4,7 @@
 import { type GpuEntry, openGpu } from '../gpu/portable.js';
 import type { KernelSource } from '../kernels/portable.js';
 import type { PackedModel } from '../packed/portable.js';
+import type { DecoderDevice } from './backend.js';
 import { buildDecoder, type OpenDecoder, type SequenceOptions } from './build.js';
 import { createWasmBackend } from './wasm/backend.js';
 import { startSingle } from './wasm/single.js';
@@ -19,7 +20,7 @@ export type AloneOptions = SequenceOptions & {
    * What computes: `cpu`, or `webgpu` for the page's GPU, which needs `navigator.gpu` and never falls back. Defaults to
    * `cpu`.
    */
-  readonly device?: 'cpu' | 'webgpu' | undefined;
+  readonly device?: DecoderDevice | undefined;
 };
 
 /**

@@ -4,6 +4,10 @@
 import type { PackedModel } from '../packed/portable.js';
 import type { Program } from './program.js';
 
+/** What decodes a packed model. */
+export const DECODER_DEVICES = ['cpu', 'webgpu'] as const;
+export type DecoderDevice = (typeof DECODER_DEVICES)[number];
+
 export type Limits = {
   readonly sequences: number;
   /** Positions of a sequence. */

@@ -2,6 +2,7 @@
 
 import { openGpuInNode } from '../gpu/index.js';
 import type { PackedModel } from '../packed/index.js';
+import type { DecoderDevice } from './backend.js';
 import { buildDecoder, type OpenDecoder, type SequenceOptions } from './build.js';
 import { createWasmBackend } from './wasm/backend.js';
 import { startPool } from './wasm/pool.js';
@@ -11,7 +12,7 @@ export type DecoderOptions = SequenceOptions & {
   /** Threads of the processor; a GPU needs none of them. */
   readonly threads: number;
   /** What computes. Defaults to `cpu`. */
-  readonly device?: 'cpu' | 'webgpu' | undefined;
+  readonly device?: DecoderDevice | undefined;
 };
 
 /**

@@ -39,5 +39,6 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-export const DEVICES = ['cpu', 'webgpu'] as const;
+/** `webgpu`: this machine's GPU, through WebGPU. `cuda`: an NVIDIA GPU, through ONNX Runtime's CUDA libraries. */
+export const DEVICES = ['cpu', 'webgpu', 'cuda'] as const;
 export type Device = (typeof DEVICES)[number];

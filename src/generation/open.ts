@@ -3,7 +3,7 @@
 
 import { type OnProgress, OptionError } from '../base/index.js';
 import { type Origin, refuseActivations } from '../checkpoint/index.js';
-import { openDecoder } from '../decoder/index.js';
+import { type DecoderDevice, openDecoder } from '../decoder/index.js';
 import { blameWeights, describeTensors, openModel, refuseImages } from '../model/index.js';
 import {
   headFor,
@@ -20,7 +20,7 @@ import type { OpenedDecoder } from './opened.js';
 export type OpenOptions = {
   readonly threads: number;
   /** What computes. Defaults to `cpu`. */
-  readonly device?: 'cpu' | 'webgpu' | undefined;
+  readonly device?: DecoderDevice | undefined;
   /** Most sequences that may be open at once. */
   readonly sequences: number;
   /** Positions of a sequence. Defaults to the model's own, at most 2,048. */

@@ -58,7 +58,7 @@ import { checkUnit, normaliseUnit, type UnitOptions, type UnitSettings } from '.
 
 /** Where and how anything runs. */
 export type RunOptions = {
-  /** `cpu` or `webgpu`. Defaults to `cpu`. */
+  /** `cpu`, `webgpu` or `cuda`. Defaults to `cpu`. */
   readonly device?: string;
   /** Threads to compute with. Defaults to the number of processors. */
   readonly threads?: number;

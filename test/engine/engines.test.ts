@@ -59,3 +59,15 @@ test.runIf(process.platform === 'linux')('a GPU that is not there is said before
     message: expect.stringMatching(/Failed to get a WebGPU adapter.*--device cpu/),
   });
 });
+
+const cuda = await createOrtEngine({ device: 'cuda', workers: 1, threads: 1 }).then(
+  async (engine) => void (await engine.close()),
+  (error) => error as { readonly code: string; readonly message: string },
+);
+if (!cuda) console.warn('skipped: how missing CUDA libraries are refused (they are here)');
+test.runIf(cuda)('missing CUDA libraries are said, and how to get them', () => {
+  expect(cuda).toMatchObject({
+    code: 'E_RESOURCE_DEVICE',
+    message: expect.stringMatching(/shared library.*CUDA 12.*ONNXRUNTIME_NODE_INSTALL=cuda12.*--device cpu/),
+  });
+});

@@ -7,12 +7,12 @@ export const benchCommand = defineCommand({
   name: 'bench',
   summary: 'Measure how fast a packed model decodes and reads prompts, against its dense twin',
   argument: { name: 'model', text: 'a .lw file, as layerwise pack writes it' },
-  options: ['device', 'threads', 'tokens', 'promptTokens', 'turns'],
+  options: ['decoderDevice', 'threads', 'tokens', 'promptTokens', 'turns'],
   details:
     'The model and its dense twin (the same numbers, zeros included) take turns in one run; the median turn counts. Each token reads all weights once (of experts, only its own), so memory limits the speed: `bandwidthShare` is the bytes read per second divided by what the same threads read when they do nothing else (on a GPU: by what it copies). Close other programs first: threads wait for each other about a thousand times a second.',
   examples: [{ what: 'Two threads', command: 'layerwise bench my-model-75.lw --threads 2 --json' }],
-  run: async (model, values, onProgress) => {
-    const result = await bench({ model, ...values, onProgress });
+  run: async (model, { decoderDevice: device, ...values }, onProgress) => {
+    const result = await bench({ model, ...values, ...(device === undefined ? {} : { device }), onProgress });
     const { bytes, bitsPerWeight, floorBitsPerWeight, sparsity } = result.model;
     const lines = result.decode.map((decode, i) => [
       `${decode.values} ${decode.layout}`,
@@ -27,7 +27,7 @@ export const benchCommand = defineCommand({
       json: result,
       text: [
         `${model}: ${formatBytes(bytes)}, ${bitsPerWeight.toFixed(2)} bits a weight (floor ${floorBitsPerWeight.toFixed(2)}), ${formatPercent(sparsity, 1)} zeros`,
-        values.device === 'webgpu'
+        device === 'webgpu'
           ? `the GPU; it copies ${result.bandwidthGBs.toFixed(1)} GB/s, read and written`
           : `${result.threads} threads; they read ${result.bandwidthGBs.toFixed(1)} GB/s`,
         '',

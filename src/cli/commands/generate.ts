@@ -15,7 +15,7 @@ export const generateCommand = defineCommand({
     'seed',
     'valuesInMemory',
     'positions',
-    'device',
+    'decoderDevice',
     'threads',
   ],
   details:
@@ -29,8 +29,8 @@ export const generateCommand = defineCommand({
     { what: 'On the GPU', command: 'layerwise generate my-model-75.lw --device webgpu --prompt "Once upon a time"' },
     { what: 'A checkpoint, in 8 bits', command: 'layerwise generate ./my-model --values int8 --prompt "Once"' },
   ],
-  run: async (model, { valuesInMemory: values, ...options }, onProgress, { write }) => {
-    const opening = values === undefined ? {} : { values };
+  run: async (model, { valuesInMemory: values, decoderDevice: device, ...options }, onProgress, { write }) => {
+    const opening = { ...(values === undefined ? {} : { values }), ...(device === undefined ? {} : { device }) };
     const result = await generate({ model, ...options, ...opening, onProgress, onText: write });
     write('\n');
     const { promptTokens, promptSeconds, tokens, tokensPerSecond } = result;

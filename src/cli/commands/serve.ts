@@ -19,7 +19,7 @@ export const serveCommand = defineCommand({
     'grace',
     'seed',
     'valuesInMemory',
-    'device',
+    'decoderDevice',
     'threads',
   ],
   stopsItself: true,
@@ -32,7 +32,7 @@ export const serveCommand = defineCommand({
       command: 'LAYERWISE_API_KEY=… layerwise serve my-model-75.lw --host 0.0.0.0 --port 8000',
     },
   ],
-  run: async (model, { valuesInMemory: values, ...options }, onProgress, { stop }) => {
+  run: async (model, { valuesInMemory: values, decoderDevice: device, ...options }, onProgress, { stop }) => {
     const apiKey = options.apiKey ?? process.env.LAYERWISE_API_KEY;
     const host = options.host ?? '127.0.0.1';
     if (!isLoopback(host) && apiKey === undefined) {
@@ -41,7 +41,7 @@ export const serveCommand = defineCommand({
     const onListening = (url: string): void =>
       onProgress({ kind: 'note', text: `listening on ${url}; SIGINT or SIGTERM stops it` });
     const key = apiKey === undefined ? {} : { apiKey };
-    const opening = values === undefined ? {} : { values };
+    const opening = { ...(values === undefined ? {} : { values }), ...(device === undefined ? {} : { device }) };
     const result = await serve({ model, ...options, ...key, ...opening, stop, onProgress, onListening });
     return { json: result, text: 'stopped' };
   },

@@ -25,6 +25,8 @@ export async function startWorker(settings: Omit<WorkerSettings, 'state'>): Prom
       { device },
       { cause },
     );
+  // cuBLAS reads this when it is loaded. TF32 has 10 bits of mantissa, and masks must not depend on it.
+  if (device === 'cuda') process.env.NVIDIA_TF32_OVERRIDE = '0';
   const state = newState();
   const { port, ended: threadEnded } = await startThread({ ...settings, state }).catch((error) => {
     throw stopped(error);
@@ -78,6 +80,9 @@ export async function startWorker(settings: Omit<WorkerSettings, 'state'>): Prom
   };
 }
 
+const CUDA_NEEDS =
+  'It needs Linux on x64, an NVIDIA GPU, CUDA 12, cuDNN 9, and ONNX Runtime’s CUDA libraries: ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild --ignore-scripts=false onnxruntime-node.';
+
 function engineError(message: string, graph: string, device: Device): Error {
   const facts = { graph, device, engine: message };
   if (/bad_alloc|failed to allocate|out of memory/i.test(message)) {
@@ -87,9 +92,10 @@ function engineError(message: string, graph: string, device: Device): Error {
       facts,
     );
   }
-  if (device !== 'cpu' && /adapter|webgpu|device/i.test(message)) {
+  if (device !== 'cpu' && /adapter|webgpu|device|shared library|cuda|cudnn|cublas/i.test(message)) {
     const reason = /Failed to .*/.exec(message)?.[0] ?? message; // without the engine's own source paths
-    return new ResourceError('E_RESOURCE_DEVICE', `The ${device} device failed: ${reason}. Try --device cpu.`, facts);
+    const text = `The ${device} device failed: ${reason}.${device === 'cuda' ? ` ${CUDA_NEEDS}` : ''} Try --device cpu.`;
+    return new ResourceError('E_RESOURCE_DEVICE', text, facts);
   }
   return new InternalError('E_INTERNAL_ENGINE', `The engine refused ${graph} on ${device}: ${message}`, facts);
 }

@@ -4,7 +4,7 @@
 import { workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 import { messageOf } from '../../base/index.js';
-import type { HostTensor, Lent } from '../engine.js';
+import type { Device, HostTensor, Lent } from '../engine.js';
 import { type Reply, type Request, WORKER_STATE, type WorkerData } from './messages.js';
 import { smallestModel } from './smallest-model.js';
 
@@ -16,12 +16,19 @@ const reply = (message: Reply, transfer: ArrayBuffer[] = []): void => port.postM
 
 const NOTHING: Lent = { inputs: {}, outputs: {} };
 
+/** Behind a GPU stands the processor, for operations on shapes. */
+const PROVIDERS = {
+  cpu: ['cpu'],
+  webgpu: ['webgpu', 'cpu'],
+  cuda: [{ name: 'cuda', deviceId: 0 }, 'cpu'],
+} as const satisfies Readonly<Record<Device, ort.InferenceSession.SessionOptions['executionProviders']>>;
+
 const bufferOf = (tensor: HostTensor): ArrayBuffer => tensor.data.buffer as ArrayBuffer;
 
 async function load(request: Request & { kind: 'load' }): Promise<void> {
   const folder = request.folder;
   const session = await ort.InferenceSession.create(request.model, {
-    executionProviders: settings.device === 'webgpu' ? ['webgpu', 'cpu'] : ['cpu'],
+    executionProviders: PROVIDERS[settings.device],
     intraOpNumThreads: settings.threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',
