@@ -27,9 +27,15 @@ export async function scoreSamples(
     const session = await own(engine.load(headGraph(reader, 'nll')));
     const firstOf = startsOf(rows.chunks);
     const scored = scoredPlaces(content, rows.length);
-    return await runHead(engine, reader, session, 'nll', rows, scored, async (chunk) => (row, count) => ({
+    const parts = await headRows(engine, reader, session, ['nll'], rows, async (chunk) => (row, count) => ({
       target: targetsOf(content, firstOf[chunk]!, row, count),
     }));
+    return meansOf(
+      parts.map(({ nll }) => nll),
+      rows.chunks,
+      rows.length,
+      scored,
+    );
   });
 }
 
@@ -49,24 +55,47 @@ export async function scoreDivergences(
 ): Promise<number[][]> {
   return await withResources(async (own) => {
     const { reader, rows: wanted } = await headRowsOf(own, engine, model, reference, content);
-    const session = await own(engine.load(headGraph(reader, 'divergence')));
-    const { length: T, width: D } = wanted;
+    const together = Math.min(TOGETHER, streams.length);
+    const session = await own(engine.load(headGraph(reader, 'divergence', { streams: together })));
+    const { chunks, length: T, width: D } = wanted;
     const all = Int32Array.from({ length: T }, (_, row) => row);
     const scored = content && 'tokens' in content ? scoredPlaces(content, T) : () => all;
+    const most = Math.max(1, Math.floor(LOGITS_PER_RUN / (reader.config.vocabulary * together)));
     const scores: number[][] = [];
-    for (const stream of streams) {
-      const { rows } = await headRowsOf(own, engine, model, stream, content);
-      scores.push(
-        await runHead(engine, reader, session, 'divergence', rows, scored, async (chunk) => {
-          const data = await wanted.read(chunk);
-          return (row, count) => ({ reference: slabOf(data, D, row, count) });
-        }),
-      );
-      onProgress({ kind: 'advance' });
+    for (let first = 0; first < streams.length; first += together) {
+      const group: Activations[] = [];
+      for (const stream of streams.slice(first, first + together)) {
+        group.push((await headRowsOf(own, engine, model, stream, content)).rows);
+      }
+      const parts = await inParallel(engine.concurrency, chunks.length, async (chunk) => {
+        const from = await wanted.read(chunk);
+        const each = await Promise.all(group.map((rows) => rows.read(chunk)));
+        const rows = chunks[chunk]! * T;
+        const values = group.map(() => new Float32Array(rows));
+        for (let row = 0; row < rows; row += most) {
+          const count = Math.min(most, rows - row);
+          // The graph is of `together` streams; the last group may be smaller.
+          const data = new Float32Array(together * count * D);
+          for (const [i, one] of each.entries()) data.set(one.subarray(row * D, (row + count) * D), i * count * D);
+          const x = { type: 'f32', shape: [together * count, D], data } as const;
+          const { divergence } = await session.run({ x, reference: slabOf(from, D, row, count) }, true);
+          const found = divergence!.data as Float32Array;
+          for (const [i, one] of values.entries()) one.set(found.subarray(i * count, (i + 1) * count), row);
+        }
+        return values;
+      });
+      for (const i of group.keys()) {
+        const ofStream = parts.map((values) => values[i]!);
+        scores.push(meansOf(ofStream, chunks, T, scored));
+        onProgress({ kind: 'advance' });
+      }
     }
     return scores;
   });
 }
+
+/** Streams that one run of the head compares with the reference, whose logits are as dear as those of a stream. */
+const TOGETHER = 8;
 
 /** Inputs for rows [row, row + count) of a chunk, in addition to `x`. */
 type Feeds = (row: number, count: number) => Record<string, HostTensor>;
@@ -95,24 +124,22 @@ export async function headRows<K extends string>(
   });
 }
 
-/** The mean of the head's output over the scored rows of each sample. */
-async function runHead(
-  engine: Engine,
-  model: Model,
-  session: Session,
-  output: 'nll' | 'divergence',
-  activations: Activations,
+/**
+ * The mean over the scored rows of each sample, of the values of each chunk's rows.
+ * @throws NumericError E_NUMERIC_LOSS
+ */
+function meansOf(
+  parts: readonly Float32Array[],
+  chunks: readonly number[],
+  T: number,
   scored: (sample: number) => ArrayLike<number>,
-  feedsOf: (chunk: number) => Promise<Feeds>,
-): Promise<number[]> {
-  const { chunks, length: T } = activations;
-  const parts = await headRows(engine, model, session, [output], activations, feedsOf);
+): number[] {
   const firstOf = startsOf(chunks);
-  const means = parts.flatMap(({ [output]: values }, chunk) =>
+  const means = parts.flatMap((values, chunk) =>
     Array.from({ length: chunks[chunk]! }, (_, w) => {
       const places = scored(firstOf[chunk]! + w);
       let sum = 0;
-      for (let i = 0; i < places.length; i++) sum += values![w * T + places[i]!]!;
+      for (let i = 0; i < places.length; i++) sum += values[w * T + places[i]!]!;
       return sum / places.length;
     }),
   );

@@ -2,7 +2,8 @@
 // D], rows of the residual.
 //   nll: with `target` [N, 1], the next token of each row: −log p(target), [N, 1], nats.
 //   choices: the same `nll`, and `lead` [N, 1]: the largest log-probability minus that of the target.
-//   divergence: with `reference` [N, D], rows of another residual: KL(p_reference ‖ p_x), [N, 1], nats.
+//   divergence: with `reference` [N, D], rows of another residual: KL(p_reference ‖ p_x), [N, 1], nats. Of S `streams`: x is
+//     [S·N, D], the rows of one after those of another, and the result [S, N, 1]; the reference is scored once for all.
 //   fidelity: the same `divergence`, and `choice` and `referenceChoice` [N, 1]: the likeliest token by each of the two, the
 //     lowest of equals. They are float32, which holds every number up to 2^24.
 //   logits: [N, V].
@@ -33,10 +34,11 @@ export function buildHeadGraph(
     readonly find: (name: string) => TensorSource;
     readonly outputs: HeadOutput;
     readonly referenceApart?: boolean | undefined;
+    readonly streams?: number | undefined;
   },
 ): Graph {
   const g = new GraphBuilder();
-  const { find } = options;
+  const { find, streams = 1 } = options;
   const { finalNorm, projectOut } = tensorNames;
   const logitsOf = (rows: string, tensor: (name: string) => TensorSource): string => {
     if (config.embeds || config.headless)
@@ -56,7 +58,7 @@ export function buildHeadGraph(
   const findReference = (name: string): TensorSource =>
     options.referenceApart ? { ...find(name), name: ofReference(name) } : find(name);
   const width = config.image ? pooledWidth(config) : config.hidden;
-  const x = g.input('x', 'f32', ['N', width]);
+  const x = g.input('x', 'f32', [streams === 1 ? 'N' : 'M', width]);
   if (options.outputs === 'vectors') {
     g.output(embedRows(g, config, tensorNames, x, find), 'vectors', ['N', requireEmbeds(config).width]);
     return g.build('head', options.folder);
@@ -85,8 +87,13 @@ export function buildHeadGraph(
     case 'fidelity': {
       const reference = logitsOf(g.input('reference', 'f32', ['N', width]), findReference);
       const q = softened(reference);
-      const terms = g.op('Mul', [g.op('Exp', [q]), g.op('Sub', [q, softened(logits)])]);
-      g.output(g.op('ReduceSum', [terms, g.shape([1])], { keepdims: int(1) }), 'divergence', ['N', 1]);
+      const p =
+        streams === 1
+          ? softened(logits)
+          : g.op('Reshape', [softened(logits), g.shape([streams, -1, config.vocabulary])]);
+      const terms = g.op('Mul', [g.op('Exp', [q]), g.op('Sub', [q, p])]);
+      const sum = g.op('ReduceSum', [terms, g.shape([-1])], { keepdims: int(1) });
+      g.output(sum, 'divergence', streams === 1 ? ['N', 1] : [streams, 'N', 1]);
       if (options.outputs === 'divergence') break;
       g.output(likeliest(g, logits), 'choice', ['N', 1]);
       g.output(likeliest(g, reference), 'referenceChoice', ['N', 1]);

@@ -147,10 +147,10 @@ export function blockGraph(
 export function headGraph(
   model: Model,
   outputs: HeadOutput,
-  options: { readonly source?: BlockSource; readonly referenceApart?: boolean } = {},
+  options: { readonly source?: BlockSource; readonly referenceApart?: boolean; readonly streams?: number } = {},
 ): Graph {
-  const { source = checkpointSource(model.checkpoint), referenceApart } = options;
-  return buildHeadGraph(model.config, model.tensorNames, { ...source, outputs, referenceApart });
+  const { source = checkpointSource(model.checkpoint), ...rest } = options;
+  return buildHeadGraph(model.config, model.tensorNames, { ...source, outputs, ...rest });
 }
 
 /** The graph from normalised patches to the residual before block 0. `positions` are the table's rows for this size of image. */
