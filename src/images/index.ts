@@ -8,10 +8,8 @@ export {
   type DrawOptions,
   drawImages,
   type ImageRecord,
-  type PassedImage,
   type PreparedImages,
   type PrepareOptions,
-  passImages,
   prepareImages,
 } from './prepare.js';
 export { type ChannelOrder, normalise, outputSize, preprocess } from './preprocess.js';

@@ -172,33 +172,6 @@ export async function prepareImages(
   };
 }
 
-export type PassedImage = { readonly pixels: Uint8Array; readonly item: ImageItem; readonly label: number | undefined };
-
-/**
- * The same images one at a time, in the order in which they are drawn, for sets that are larger than memory. The record comes
- * when all have been passed: `const record = yield* passImages(…)`, or the value of the last `next()`.
- * @throws as `prepareImages`
- */
-export async function* passImages(
-  set: ImageSet,
-  preprocessing: Preprocessing,
-  options: PrepareOptions,
-): AsyncGenerator<PassedImage, ImageRecord, void> {
-  const { orientation = 'ignore', labelIds, onProgress = silent } = options;
-  sizeOf(set.path, preprocessing);
-  const items = drawImages(set, options).map((place) => set.items[place]!);
-  onProgress({ kind: 'stage', stage: `reading images of ${set.name}`, total: items.length, unit: 'step' });
-  const read = imageReader(set, preprocessing, orientation);
-  const hash = createHash('sha256');
-  for (const item of items) {
-    const pixels = await read(item);
-    hash.update(pixels);
-    yield { pixels, item, label: labelOf(item, labelIds) };
-    onProgress({ kind: 'advance' });
-  }
-  return recordOf(set, preprocessing, options, items, hash.digest('hex'));
-}
-
 function recordOf(
   set: ImageSet,
   preprocessing: Preprocessing,

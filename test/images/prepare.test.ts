@@ -9,7 +9,6 @@ import {
   drawImages,
   openImageSet,
   type PrepareOptions,
-  passImages,
   prepareImages,
   preprocess,
   readPreprocessing,
@@ -72,21 +71,6 @@ describe('prepared images', () => {
       (_, place) => !Buffer.from(stored.pixels[place]!).equals(turned.pixels[place]!),
     );
     expect(changed.map(({ name }) => name)).toEqual(['dog/jpeg-exif-6.jpg']);
-  });
-
-  test('one at a time they are the same', async () => {
-    for (const order of ['all', 'random'] as const) {
-      const options = { order, seed: 5, labelIds: Int32Array.of(7, 5, 3) };
-      const whole = await prepare(options);
-      const pass = passImages(await openImageSet(join(root, 'set')), preprocessing, options);
-      for (const [place, pixels] of whole.pixels.entries()) {
-        expect(await pass.next()).toEqual({
-          done: false,
-          value: { pixels, item: whole.items[place], label: whole.labels![place] },
-        });
-      }
-      expect(await pass.next()).toEqual({ done: true, value: whole.record });
-    }
   });
 
   test('labels are the model’s where they are given', async () => {
