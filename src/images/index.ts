@@ -17,4 +17,5 @@ export { type Preprocessing, readPreprocessing } from './preprocessing.js';
 export { type Filter, resize } from './resize.js';
 export { type ImageSetOptions, type OpenedImageSet, openImageSet } from './sets/open.js';
 export type { Exchange, ImageItem, ImageSet, ImageSource } from './sets/set.js';
+export { type Grid, preprocessTiled, WHOLE } from './tiles.js';
 export { matchesExactly, normaliseAnswer, scoreVqa } from './vqa.js';

@@ -5,10 +5,11 @@ import { createHash } from 'node:crypto';
 import { type OnProgress, OptionError, ResourceError, shuffled, silent } from '../base/index.js';
 import type { Size } from './crop.js';
 import { DECODERS, decodeImage, type Orientation } from './decode.js';
-import { outputSize, preprocess } from './preprocess.js';
+import { outputSize } from './preprocess.js';
 import type { Preprocessing } from './preprocessing.js';
 import { RESAMPLER } from './resize.js';
 import type { ImageItem, ImageSet } from './sets/set.js';
+import { type Grid, preprocessTiled } from './tiles.js';
 
 export type DrawOptions = {
   /** How many. Defaults to all that there are. */
@@ -48,8 +49,9 @@ export type ImageRecord = {
 };
 
 export type PreparedImages = {
-  /** Of each image [height, width, 3]. */
+  /** Of each image [height, width, 3]; of one that is cut into tiles, as many squares as its grid says. */
   readonly pixels: readonly Uint8Array[];
+  readonly grids: readonly Grid[];
   readonly height: number;
   readonly width: number;
   /** The items, in the same order: their questions and names. */
@@ -113,16 +115,19 @@ function sizeOf(path: string, preprocessing: Preprocessing): Size {
   );
 }
 
+type ReadImage = { readonly pixels: readonly Uint8Array[]; readonly grid: Grid };
+
 /** Reads one item after another; equal images of questions that follow each other are decoded once. */
 function imageReader(set: ImageSet, preprocessing: Preprocessing, orientation: Orientation) {
-  let last: { readonly source: string; readonly pixels: Uint8Array } | undefined;
-  return async (item: ImageItem): Promise<Uint8Array> => {
+  let last: (ReadImage & { readonly source: string }) | undefined;
+  return async (item: ImageItem): Promise<ReadImage> => {
     const source = JSON.stringify(item.image);
     if (last?.source !== source) {
       const image = await decodeImage(await set.read(item), item.name, { orientation });
-      last = { source, pixels: preprocess(image, preprocessing, item.name).pixels };
+      const { squares, grid } = preprocessTiled(image, preprocessing, item.name);
+      last = { source, pixels: squares.map(({ pixels }) => pixels), grid };
     }
-    return last.pixels;
+    return last;
   };
 }
 
@@ -142,28 +147,35 @@ export async function prepareImages(
   const { orientation = 'ignore', labelIds, onProgress = silent } = options;
   const { width, height } = sizeOf(set.path, preprocessing);
   const places = drawImages(set, options);
-  const bytes = places.length * width * height * 3;
-  if (bytes > MAX_BYTES) {
+  const requireRoom = (images: number): void => {
+    const bytes = images * width * height * 3;
+    if (bytes <= MAX_BYTES) return;
     throw new ResourceError(
       'E_RESOURCE_IMAGES',
-      `${set.path}: expected prepared images of at most ${MAX_BYTES} bytes, ${places.length} of ${width}×${height} take ${bytes}. Use fewer.`,
+      `${set.path}: expected prepared images of at most ${MAX_BYTES} bytes, ${images} of ${width}×${height} take ${bytes}. Use fewer.`,
       { bytes },
     );
-  }
+  };
+  requireRoom(places.length);
   onProgress({ kind: 'stage', stage: `reading images of ${set.name}`, total: places.length, unit: 'step' });
   const read = imageReader(set, preprocessing, orientation);
-  const pixels = new Array<Uint8Array>(places.length);
+  const images = new Array<ReadImage>(places.length);
+  let taken = 0;
   // In the order of the set, so that each part of a file is read once.
   for (const at of [...places.keys()].sort((a, b) => places[a]! - places[b]!)) {
-    pixels[at] = await read(set.items[places[at]!]!);
+    images[at] = await read(set.items[places[at]!]!);
+    taken += images[at].pixels.length;
+    requireRoom(taken);
     onProgress({ kind: 'advance' });
   }
   const items = places.map((place) => set.items[place]!);
+  const pixels = images.flatMap((image) => image.pixels);
   const hash = createHash('sha256');
   for (const one of pixels) hash.update(one);
   const labels = set.classNames && Int32Array.from(items, (item) => labelOf(item, labelIds)!);
   return {
     pixels,
+    grids: images.map(({ grid }) => grid),
     height,
     width,
     items,

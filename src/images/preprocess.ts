@@ -7,17 +7,40 @@ import type { Image } from './pixels.js';
 import type { Preprocessing } from './preprocessing.js';
 import { resize } from './resize.js';
 
-/** The size all images get, or undefined where it depends on the image. */
-export function outputSize({ crop, resize: resizing, pad }: Preprocessing): Size | undefined {
+/** The size all images get, or the tiles of all; undefined where it depends on the image. */
+export function outputSize({ crop, resize: resizing, pad, tiles }: Preprocessing): Size | undefined {
+  if (tiles) return { width: tiles.side, height: tiles.side };
   if (crop) return { width: crop.width, height: crop.height };
   if (resizing?.mode === 'squash') return { width: resizing.width, height: resizing.height };
   return resizing && pad ? { width: resizing.edge, height: resizing.edge } : undefined;
+}
+
+/** The most that an Idefics3 processor makes of the longer side, whatever its file says. */
+const MAX_LONGEST = 4096;
+
+/** The longer side gets its length; the other is rounded down in float64. */
+function scaledTo({ width, height }: Size, longest: number): Size {
+  const aspect = width / height;
+  return width >= height
+    ? { width: longest, height: Math.trunc(longest / aspect) }
+    : { width: Math.trunc(longest * aspect), height: longest };
+}
+
+/** As Idefics3 does it: the shorter side becomes even, which may make it the longer one, and none is above the most. */
+function longestTo(size: Size, edge: number): Size {
+  const { width, height } = scaledTo(size, edge);
+  const even = (side: number): number => Math.max(1, side + (side % 2));
+  const made = size.width >= size.height ? { width, height: even(height) } : { width: even(width), height };
+  if (Math.max(made.width, made.height) <= MAX_LONGEST) return made;
+  const shrunk = scaledTo(made, MAX_LONGEST);
+  return { width: Math.max(1, shrunk.width), height: Math.max(1, shrunk.height) };
 }
 
 /** transformers rounds the longer side down, in float64. */
 function resizedTo({ width, height }: Size, resizing: NonNullable<Preprocessing['resize']>): Size {
   if (resizing.mode === 'squash') return { width: resizing.width, height: resizing.height };
   const { edge } = resizing;
+  if (resizing.mode === 'longest') return longestTo({ width, height }, edge);
   return width <= height
     ? { width: edge, height: Math.trunc((edge * height) / width) }
     : { width: Math.trunc((edge * width) / height), height: edge };
@@ -26,7 +49,7 @@ function resizedTo({ width, height }: Size, resizing: NonNullable<Preprocessing[
 /** The largest side that resizing may make of an image, for one far longer than wide. */
 const MAX_SIDE = 65_536;
 
-/** Pads, resizes and crops; the pixels stay bytes. @throws ShapeError E_SHAPE_IMAGE for an image too narrow for its resizing */
+/** Pads, resizes and crops, and leaves tiles to tiles.ts; the pixels stay bytes. @throws ShapeError E_SHAPE_IMAGE for an image too narrow for its resizing */
 export function preprocess(image: Image, preprocessing: Preprocessing, name = 'image'): Image {
   const { pad, resize: resizing, filter, crop } = preprocessing;
   let result = pad ? padToSquare(image, pad) : image;

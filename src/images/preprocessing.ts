@@ -13,13 +13,15 @@ export type Preprocessing = {
   readonly processor: string;
   /** The colour of the square that the image is put on first; null: it is not. */
   readonly pad: Triple | null;
-  /** `squash` keeps no proportions; `shortest` gives the shorter side its length and keeps them. */
+  /** `squash` keeps no proportions; `shortest` and `longest` give that side its length and keep them. */
   readonly resize:
     | { readonly mode: 'squash'; readonly height: number; readonly width: number }
-    | { readonly mode: 'shortest'; readonly edge: number }
+    | { readonly mode: 'shortest' | 'longest'; readonly edge: number }
     | null;
   readonly filter: Filter;
   readonly crop: { readonly height: number; readonly width: number } | null;
+  /** Squares of this side that the resized image is cut into, or with `split` false squashed to (tiles.ts). Absent for most. */
+  readonly tiles?: { readonly side: number; readonly split: boolean };
   /** What pixels are multiplied with; null: nothing. */
   readonly rescale: number | null;
   readonly mean: Triple | null;
@@ -38,6 +40,8 @@ type Defaults = {
   /** `square`: do_pad puts the image on a square of the mean colour. Other classes pad last. */
   readonly pad?: 'square';
   readonly cropShare?: number;
+  /** Sizes are of the longer side; the image is cut into tiles of this side. */
+  readonly tile?: number;
 };
 
 const HALF: Triple = [0.5, 0.5, 0.5];
@@ -56,6 +60,15 @@ const clip: Defaults = {
   doCrop: true,
 };
 
+const tiled: Defaults = {
+  ...half,
+  resample: 1,
+  size: { longest_edge: 4 * 364 },
+  square: true,
+  doCrop: false,
+  tile: 364,
+};
+
 /** The attributes of transformers 5.24's classes. */
 const PROCESSORS: Readonly<Record<string, Defaults>> = {
   ViTImageProcessor: { ...half, resample: 2, size: square(224), square: true, doCrop: false },
@@ -72,7 +85,12 @@ const PROCESSORS: Readonly<Record<string, Defaults>> = {
   CLIPImageProcessor: clip,
   SiglipImageProcessor: { ...half, resample: 3, size: square(224), square: false, doCrop: false },
   LlavaImageProcessor: { ...clip, pad: 'square' },
+  Idefics3ImageProcessor: tiled,
+  SmolVLMImageProcessor: tiled,
 };
+
+/** Who reads several images for one: their text has places for each tile. */
+const READ_TILES = ['idefics3', 'smolvlm'];
 
 /** The class for a model whose file names none. */
 const OF_MODELS: Readonly<Record<string, string>> = {
@@ -87,6 +105,10 @@ const OF_MODELS: Readonly<Record<string, string>> = {
   siglip: 'SiglipImageProcessor',
   siglip_vision_model: 'SiglipImageProcessor',
   llava: 'LlavaImageProcessor',
+  idefics3: 'Idefics3ImageProcessor',
+  idefics3_vision: 'Idefics3ImageProcessor',
+  smolvlm: 'SmolVLMImageProcessor',
+  smolvlm_vision: 'SmolVLMImageProcessor',
 };
 
 const RESAMPLE: readonly Filter[] = ['nearest', 'lanczos', 'bilinear', 'bicubic', 'box', 'hamming'];
@@ -129,7 +151,9 @@ export function readPreprocessing(json: unknown, { modelType }: { readonly model
   const std = triple(config.image_std ?? defaults.std, 'image_std');
   if (std.includes(0)) throw invalid('image_std', 'no zero', std);
   if (flag('use_square_size', false)) throw unsupported('use_square_size', 'a size with height and width is');
-  const pad = readPad(flag('do_pad', false), defaults, mean, processor);
+  const tiles = readTiles(config, defaults, flag, { processor, modelType });
+  // What tiles are padded with are images that the model leaves out.
+  const pad = tiles ? null : readPad(flag('do_pad', false), defaults, mean, processor);
   const cropping = flag('do_center_crop', defaults.doCrop)
     ? sizeOf(config.crop_size ?? defaults.crop, 'crop_size', true)
     : null;
@@ -145,6 +169,7 @@ export function readPreprocessing(json: unknown, { modelType }: { readonly model
     resize: resizing.resize,
     filter: readFilter(config.resample ?? defaults.resample),
     crop: resizing.crop ?? cropping,
+    ...(tiles ? { tiles } : {}),
     rescale,
     mean: doNormalise ? mean : null,
     std: doNormalise ? std : null,
@@ -172,6 +197,29 @@ function nameProcessor(config: Json, modelType: string): string {
 
 const listed = (): string => `${Object.keys(PROCESSORS).join(', ')} are`;
 
+type Flag = (key: string, fallback: boolean) => boolean;
+
+/** @throws UnsupportedError where the model reads one image for one */
+function readTiles(
+  config: Json,
+  { tile }: Defaults,
+  flag: Flag,
+  { processor, modelType }: { readonly processor: string; readonly modelType: string },
+): Preprocessing['tiles'] {
+  if (tile === undefined) return undefined;
+  if (!READ_TILES.includes(modelType.replace(/_vision$/, '')))
+    throw unsupported(
+      `${processor} for model type ${JSON.stringify(modelType)}`,
+      `for ${READ_TILES.join(' and ')} it is`,
+    );
+  const split = flag('do_image_splitting', true);
+  const size = sizeOf(config.max_image_size ?? { longest_edge: tile }, 'max_image_size', true);
+  if (!('longest' in size)) throw invalid('max_image_size', 'longest_edge', config.max_image_size);
+  flag('do_pad', true);
+  if (flag('do_center_crop', false)) throw unsupported(`do_center_crop of ${processor}`, 'max_image_size is');
+  return { side: size.longest, split };
+}
+
 /** The colour of the square. @throws UnsupportedError for a class that pads otherwise */
 function readPad(doPad: boolean, defaults: Defaults, mean: Triple, processor: string): Triple | null {
   if (!doPad) return null;
@@ -180,7 +228,7 @@ function readPad(doPad: boolean, defaults: Defaults, mean: Triple, processor: st
   return [r, g, b];
 }
 
-type SizeKind = Size | { readonly edge: number };
+type SizeKind = Size | { readonly edge: number } | { readonly longest: number };
 
 function sizeOf(value: unknown, key: string, isSquare: boolean): SizeKind {
   const whole = (one: unknown): number => {
@@ -196,7 +244,8 @@ function sizeOf(value: unknown, key: string, isSquare: boolean): SizeKind {
     .sort();
   if (keys.join() === 'height,width') return { height: whole(value.height), width: whole(value.width) };
   if (keys.join() === 'shortest_edge') return { edge: whole(value.shortest_edge) };
-  throw unsupported(`${key} by ${keys.join(' and ') || 'nothing'}`, 'height and width, or shortest_edge, are');
+  if (keys.join() === 'longest_edge') return { longest: whole(value.longest_edge) };
+  throw unsupported(`${key} by ${keys.join(' and ') || 'nothing'}`, 'height and width, or one edge, are');
 }
 
 function readResize(
@@ -206,6 +255,12 @@ function readResize(
   if (config.max_size !== undefined && config.max_size !== null) throw unsupported('max_size', 'size is');
   const size = sizeOf(config.size ?? defaults.size, 'size', defaults.square);
   if (defaults.cropShare !== undefined) return resizeConvNext(config, size, defaults.cropShare);
+  const wrong = defaults.tile === undefined ? 'longest' in size : 'edge' in size;
+  if (wrong) {
+    const [got, known] = defaults.tile === undefined ? ['longest', 'shortest'] : ['shortest', 'longest'];
+    throw unsupported(`size by ${got}_edge`, `height and width, or ${known}_edge, are`);
+  }
+  if ('longest' in size) return { resize: { mode: 'longest', edge: size.longest }, crop: null };
   if ('edge' in size) return { resize: { mode: 'shortest', edge: size.edge }, crop: null };
   return { resize: { mode: 'squash', height: size.height, width: size.width }, crop: null };
 }

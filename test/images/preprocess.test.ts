@@ -113,7 +113,10 @@ describe('reading preprocessor_config.json', () => {
   });
 
   test.each<[object, RegExp]>([
-    [{ image_processor_type: 'Idefics3ImageProcessor' }, /Idefics3ImageProcessor is not implemented/],
+    [
+      { image_processor_type: 'Idefics3ImageProcessor' },
+      /Idefics3ImageProcessor for model type "vit" is not implemented/,
+    ],
     [{ image_processor_type: 'TimmWrapperImageProcessor' }, /TimmWrapper/],
     [{ auto_map: { AutoImageProcessor: 'x.Y' } }, /auto_map/],
     [{ size: { shortest_edge: 3, longest_edge: 4 } }, /longest_edge and shortest_edge/],
