@@ -208,6 +208,24 @@ describe('a trunk', () => {
     await expect(open()).rejects.toThrow(message);
   });
 
+  test.each([
+    [19, /image_size is 152, .*transformers misplaces some; here are 19/],
+    [4, undefined],
+  ])('of Idefics3 with %i patches a side, which transformers may misplace', async (side, message) => {
+    const { config, ...rest } = readVisionGolden('idefics3');
+    const tensors = rest.tensors.map(([name, shape]): [string, readonly number[]] => {
+      if (name.endsWith('position_embedding.weight')) return [name, [side * side, 48]];
+      return name.endsWith('modality_projection.proj.weight') ? [name, [32, 48]] : [name, shape];
+    });
+    const sized = { ...(config.vision_config as object), image_size: 8 * side };
+    const dir = await writeGoldenModel({ ...rest, config, tensors }, join(root, `side-${side}`), {
+      config: { vision_config: sized, scale_factor: 1 },
+    });
+    const vision = await openModel(dir, undefined, 'vision');
+    if (message) expect(() => openConnector(vision)).toThrow(message);
+    else expect(openConnector(vision).rows).toBe(side * side);
+  });
+
   test('is refused where a tensor of the projector is missing or has another shape', async () => {
     const dir = await writeGoldenModel(golden, join(root, 'no-projector'), {
       change: (name) => (name === 'multi_modal_projector.linear_2.bias' ? false : undefined),

@@ -39,6 +39,12 @@ const IDEFICS_BASES = ['model.connector.modality_projection.', 'connector.modali
 /** transformers' token where config.json has none. */
 const LLAVA_TOKEN = 32_000;
 const IDEFICS_TOKEN = 128_257;
+/**
+ * Idefics3 finds a patch's position by its share of the side in float32, which puts some patches of these sides one place too early
+ * (measured up to 64 with torch 2.15); of all others patch i has position i.
+ */
+const MISPLACED = [19, 25, 29, 31, 38, 40, 41, 43, 47, 49, 50, 54, 55, 58, 59, 61, 62];
+const MOST_PLACED = 64;
 
 /**
  * Reads the connector of a checkpoint, between trunks of these configs.
@@ -91,6 +97,12 @@ export function readConnector(
     return malformed('scale_factor', 'a whole number', factor);
   if (down !== across || down % factor !== 0)
     malformed('scale_factor', `a divisor of the sides of a square of ${down}×${across} patches`, factor);
+  if (down > MOST_PLACED || MISPLACED.includes(down))
+    unsupported(
+      'image_size',
+      image.height,
+      `up to ${MOST_PLACED} patches a side, without ${MISPLACED.join(', ')}, of which transformers misplaces some; here are ${down}`,
+    );
   const base = baseOf(IDEFICS_BASES, 'proj.weight');
   requireTensors(checkpoint, [
     [`${base}proj.weight`, [language.hidden, factor * factor * vision.hidden]],
