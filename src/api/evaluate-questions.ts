@@ -199,18 +199,21 @@ type Chosen = {
 };
 
 /** Every choice of every question that has some as an answer. */
-function choicesOf(questioning: Questioning, { items, images }: ReadQuestions, length: number): Chosen | undefined {
+function choicesOf(questioning: Questioning, set: ReadQuestions, length: number): Chosen | undefined {
+  const { items, grids, images } = set;
   const written: ReturnType<typeof writeQuestion>[] = [];
   const pixels: Uint8Array[] = [];
   const questions: Chosen['questions'][number][] = [];
   let image = 0;
-  for (const item of items) {
-    const own = item.image === undefined ? [] : [images!.pixels[image++]!];
+  for (const [at, item] of items.entries()) {
+    const { images: read } = set.written[at]!;
+    const own = images?.pixels.slice(image, image + read) ?? [];
+    image += read;
     const { choices, correct } = item;
     if (!choices || correct === undefined) continue;
     questions.push({ first: written.length, count: choices.length, correct });
     for (const choice of choices) {
-      written.push(writeQuestion(questioning, item, choice));
+      written.push(writeQuestion(questioning, item, grids[at], choice));
       pixels.push(...own);
     }
   }

@@ -1,8 +1,10 @@
 // A question about images, and its answer, as tokens. The text is that of the checkpoint's chat template; LLaVA-1.5, some of whose files
 // have none, falls back on the text that it was trained on:
 //   USER: <image>\n{question} ASSISTANT: {answer}</s>
-// Each image token becomes as many as an image has rows. Idefics3 and SmolVLM put marks around an image that is not split:
+// Each image token becomes as many as an image has rows. Idefics3 and SmolVLM put marks around an image:
 //   <fake_token_around_image><global-img><image>…<image><fake_token_around_image>
+// and before the first of them around each tile of an image that is cut into some, with \n behind each row of tiles and behind all:
+//   <fake_token_around_image><row_1_col_1><image>…<image><fake_token_around_image><row_1_col_2>…
 // What is scored is the answer and the token that ends it.
 
 import { CheckpointError, OptionError, UnsupportedError } from '../base/index.js';
@@ -10,11 +12,14 @@ import { type Connector, type Model, openConnector, openTrunk } from '../model/i
 import { folderTexts } from './folder.js';
 import type { Language, ModelFiles } from './language.js';
 
+/** Rows and columns of an image's tiles, which stand before the whole image; none where it is not split. */
+export type Tiling = { readonly rows: number; readonly columns: number };
+
 export type Question = {
   readonly question: string;
   readonly answer: string;
-  /** How many images stand before the question. */
-  readonly images: number;
+  /** The images that stand before the question. */
+  readonly images: readonly Tiling[];
 };
 
 /** What `padDialogues` takes. */
@@ -22,6 +27,7 @@ export type WrittenDialogue = {
   readonly tokens: Int32Array;
   /** Places of the answer's tokens, with the one that ends it. */
   readonly answer: Int32Array;
+  /** How many images the model reads, tiles among them. */
   readonly images: number;
 };
 
@@ -39,6 +45,18 @@ export type DialogueWriter = {
 
 const IMAGE = '<image>';
 const MARKS = ['<fake_token_around_image>', '<global-img>'] as const;
+
+/** The text in place of an image, as Idefics3's processor writes it. The tokens of images become as many as there are rows later. */
+function marked({ rows, columns }: Tiling): string {
+  const [around, whole] = MARKS;
+  const line = (row: number): string =>
+    Array.from({ length: columns }, (_, column) => `${around}<row_${row + 1}_col_${column + 1}>${IMAGE}`).join('');
+  const tiles = Array.from({ length: rows }, (_, row) => `${line(row)}\n`).join('');
+  return `${tiles}${tiles === '' ? '' : '\n'}${around}${whole}${IMAGE}${around}`;
+}
+
+const readBy = (images: readonly Tiling[]): number =>
+  images.reduce((sum, { rows, columns }) => sum + rows * columns + 1, 0);
 
 /** The text files of a checkpoint, with the template of its processor, if it has one, as its chat template. */
 export function dialogueTexts(path: string): ModelFiles {
@@ -78,21 +96,24 @@ export function dialogueWriter(
   { tokenizer, bos, eos, chatTemplate }: Language,
   maxPositions: number,
 ): DialogueWriter {
-  const marked = projector.kind === 'shuffle';
-  requireTokens(tokenizer, imageToken, marked);
-  if (!chatTemplate && marked) {
+  const marks = projector.kind === 'shuffle';
+  requireTokens(tokenizer, imageToken, marks);
+  if (!chatTemplate && marks) {
     throw new UnsupportedError(
       'E_UNSUPPORTED_CHAT_TEMPLATE',
       'The model has no chat template, and without it nothing says how a question is put to it. Copy chat_template.json or chat_template.jinja from the original.',
     );
   }
   const start = bos === undefined ? '' : tokenizer.decode([bos], true).trim();
-  const withImages = (text: string): string =>
-    marked ? text.replaceAll(IMAGE, `${MARKS[0]}${MARKS[1]}${IMAGE}${MARKS[0]}`) : text;
+  const withImages = (text: string, images: readonly Tiling[]): string => {
+    let at = 0;
+    // One image too many is counted and refused below.
+    return marks ? text.replaceAll(IMAGE, () => marked(images[at++] ?? { rows: 0, columns: 0 })) : text;
+  };
 
   const user = ({ question, images }: Omit<Question, 'answer'>) => ({
     role: 'user',
-    content: [...Array.from({ length: images }, () => ({ type: 'image' })), { type: 'text', text: question }],
+    content: [...images.map(() => ({ type: 'image' })), { type: 'text', text: question }],
   });
   const prompt = (item: Omit<Question, 'answer'>): string => {
     if (item.question.includes(IMAGE)) {
@@ -102,14 +123,14 @@ export function dialogueWriter(
         { question: item.question },
       );
     }
-    if (!chatTemplate) return `USER: ${`${IMAGE}\n`.repeat(item.images)}${item.question} ASSISTANT:`;
-    return withImages(chatTemplate.render([user(item)], { images: true }));
+    if (!chatTemplate) return `USER: ${`${IMAGE}\n`.repeat(item.images.length)}${item.question} ASSISTANT:`;
+    return withImages(chatTemplate.render([user(item)], { images: true }), item.images);
   };
   /** The white space before the answer, and what follows it. */
   const around = (item: Question, before: string): readonly [lead: string, tail: string] => {
     if (!chatTemplate) return [' ', ''];
     const said = { role: 'assistant', content: [{ type: 'text', text: item.answer }] };
-    const whole = withImages(chatTemplate.render([user(item), said], { images: true }));
+    const whole = withImages(chatTemplate.render([user(item), said], { images: true }), item.images);
     const rest = whole.startsWith(before) ? whole.slice(before.length) : '';
     const at = rest.indexOf(item.answer);
     if (at >= 0 && rest.slice(0, at).trim() === '') return [rest.slice(0, at), rest.slice(at + item.answer.length)];
@@ -138,11 +159,12 @@ export function dialogueWriter(
         for (let row = 0; row < rows; row++) tokens.push(id);
       }
     }
-    if (images === item.images) return { tokens, answer };
+    const expected = readBy(item.images);
+    if (images === expected) return { tokens, answer };
     throw new OptionError(
       'E_OPTION_IMAGE_TOKENS',
-      `The text of ${JSON.stringify(item.question.slice(0, 80))} has ${images} image tokens, for ${item.images} image(s).`,
-      { got: images, expected: item.images },
+      `The text of ${JSON.stringify(item.question.slice(0, 80))} has ${images} image tokens, for ${expected} image(s).`,
+      { got: images, expected },
     );
   };
 
@@ -168,13 +190,14 @@ export function dialogueWriter(
       const ids = [...said, endOf(tail, { tokenizer, eos })];
       const { tokens, answer } = widen(item, ids, common);
       if (tokens.length > maxPositions) {
+        const split = item.images.some((one) => one.rows > 0) ? ', or set do_image_splitting to false' : '';
         throw new OptionError(
           'E_OPTION_DIALOGUE_LENGTH',
-          `The question ${JSON.stringify(item.question.slice(0, 80))} and its answer have ${tokens.length} tokens, ${rows} for each image; the model reads at most ${maxPositions}. Leave it out.`,
+          `The question ${JSON.stringify(item.question.slice(0, 80))} and its answer have ${tokens.length} tokens, ${rows} for each of ${readBy(item.images)} image(s); the model reads at most ${maxPositions}. Leave it out${split}.`,
           { tokens: tokens.length, maxPositions },
         );
       }
-      return { tokens: Int32Array.from(tokens), answer: Int32Array.from(answer), images: item.images };
+      return { tokens: Int32Array.from(tokens), answer: Int32Array.from(answer), images: readBy(item.images) };
     },
   };
 }
@@ -192,9 +215,9 @@ function endOf(tail: string, { tokenizer, eos }: Pick<Language, 'tokenizer' | 'e
 }
 
 /** Whether the tokenizer has the tokens of images under their names. @throws CheckpointError E_TEXT_TOKENIZER */
-function requireTokens(tokenizer: Language['tokenizer'], imageToken: number, marked: boolean): void {
+function requireTokens(tokenizer: Language['tokenizer'], imageToken: number, marks: boolean): void {
   const got = tokenizer.tokenId(IMAGE);
-  const missing = marked ? MARKS.find((word) => tokenizer.tokenId(word) === undefined) : undefined;
+  const missing = marks ? MARKS.find((word) => tokenizer.tokenId(word) === undefined) : undefined;
   if (got === imageToken && missing === undefined) return;
   const what = missing ?? IMAGE;
   const expected = missing === undefined ? `token ${imageToken}, the image token of config.json` : 'a token';

@@ -6,7 +6,7 @@
 // Gaussian values (the same mean, less variance, a thirty-second of the random numbers); a draw is one window, not a
 // batch of eight; ε is a hundredth of the root mean square of W, not a fixed 0.001; weights are never changed in place.
 
-import { createRng, handOver, type OnProgress, type Own, withResources } from '../base/index.js';
+import { createRng, handOver, type OnProgress, type Own, UnsupportedError, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { createBackward, scoreSamples } from '../evaluate/index.js';
 import { blockGraph, type Linear, type Model, readLinear, weightName } from '../model/index.js';
@@ -17,6 +17,7 @@ import {
   countOf,
   createActivations,
   inParallel,
+  isTiled,
   passBlock,
   pick,
   type Samples,
@@ -46,6 +47,12 @@ export async function measureGradients(
   seed: number,
   onProgress: OnProgress,
 ): Promise<number[]> {
+  if (isTiled(text)) {
+    throw new UnsupportedError(
+      'E_UNSUPPORTED_TILES',
+      'Norms of gradients are not implemented for a vision trunk whose images are cut into tiles: a direction would be drawn for each tile. Set do_image_splitting to false in preprocessor_config.json, or use another policy.',
+    );
+  }
   onProgress({ kind: 'stage', stage: 'gradients', total: model.config.blocks });
   const samples = countOf(text.content);
   const directions = Math.ceil(GRADIENT_DRAWS / samples);

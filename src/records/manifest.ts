@@ -40,6 +40,8 @@ const dialogueSchema = z.object({
   /** Tokens of answers, which are what is scored. */
   answers: z.number().int(),
   images: z.number().int(),
+  /** Squares that the images became, where some are cut into tiles. */
+  squares: z.number().int().optional(),
   /** The share of tokens that are rows of images: statistics of a language model are mostly of those. */
   imageShare: z.number(),
   /** Questions that follow others in a conversation; they are left out. */

@@ -14,7 +14,7 @@ import {
 } from '../images/index.js';
 import { type Model, residualShape, resizeModel } from '../model/index.js';
 import type { ManifestText } from '../records/index.js';
-import type { Images } from '../stream/index.js';
+import { type Dialogues, type Images, startsOf } from '../stream/index.js';
 import { readClassNames } from './class-names.js';
 import type { ImageSettings } from './image-options.js';
 
@@ -124,16 +124,31 @@ export async function prepareImageSet(model: Model, request: ImageRequest): Prom
 /** The share of a set that may be among images that chose something. */
 const MOST_SHARED = 0.01;
 
+/** Of each image, or of the image of each question that has one: two may have a tile in common. */
+function hashImages(set: Images | Dialogues): readonly string[] {
+  if ('pixels' in set) return set.pixels.map(sha256);
+  const firsts = startsOf(set.counts);
+  return set.counts.flatMap((count, at) => {
+    const tiles = set.images.pixels.slice(firsts[at]!, firsts[at]! + count).map(sha256);
+    return count === 0 ? [] : [tiles.join()];
+  });
+}
+
 /**
  * Refuses images that are scored at the end and also calibrate or choose.
  * @throws OptionError E_OPTION_TEST
  */
-export function refuseShared(test: Images, others: readonly (Images | undefined)[], onProgress: OnProgress): void {
-  const seen = new Set(others.flatMap((images) => images?.pixels.map(sha256) ?? []));
-  const shared = test.pixels.filter((pixels) => seen.has(sha256(pixels))).length;
+export function refuseShared(
+  test: Images | Dialogues,
+  others: readonly (Images | Dialogues | undefined)[],
+  onProgress: OnProgress,
+): void {
+  const seen = new Set(others.flatMap((set) => (set ? hashImages(set) : [])));
+  const tested = hashImages(test);
+  const shared = tested.filter((hash) => seen.has(hash)).length;
   if (shared === 0) return;
-  const count = `${shared} of ${test.pixels.length} test images are also calibration or validation images`;
-  if (shared <= MOST_SHARED * test.pixels.length) {
+  const count = `${shared} of ${tested.length} test images are also calibration or validation images`;
+  if (shared <= MOST_SHARED * tested.length) {
     onProgress({ kind: 'note', text: `${count}.` });
     return;
   }

@@ -11,12 +11,14 @@ import {
   loadLanguage,
 } from '../generation/index.js';
 import {
+  type Grid,
   type ImageItem,
   openImageSet,
   outputSize,
   type PreparedImages,
   type Preprocessing,
   prepareImages,
+  WHOLE,
 } from '../images/index.js';
 import { type Model, openTrunk } from '../model/index.js';
 import type { ManifestText } from '../records/index.js';
@@ -68,6 +70,8 @@ export type ReadQuestions = {
   readonly order: QuestionRequest['order'];
   readonly items: readonly ImageItem[];
   readonly written: readonly Written[];
+  /** By item: the tiles of its image, if it has one. */
+  readonly grids: readonly (Grid | undefined)[];
   /** Of the items that have an image, in their order. */
   readonly images: PreparedImages | undefined;
   readonly followUps: number;
@@ -84,33 +88,35 @@ function answerOf({ answers = [] }: ImageItem): string {
 export function writeQuestion(
   { writer }: Pick<Questioning, 'writer'>,
   item: ImageItem,
+  grid: Grid | undefined,
   answer = answerOf(item),
 ): Written {
-  return writer.write({ ...askedOf(item), answer });
+  return writer.write({ ...askedOf(item, grid), answer });
 }
 
 /** What is put to a model. @throws OptionError E_OPTION_QUESTION */
-function askedOf({ name, question, context, image }: ImageItem): Parameters<DialogueWriter['ask']>[0] {
+function askedOf({ name, question, context }: ImageItem, grid: Grid | undefined): Parameters<DialogueWriter['ask']>[0] {
   if (question === undefined) {
     throw new OptionError('E_OPTION_QUESTION', `${name} has no question. Leave it out, or add "question".`, { name });
   }
   const text = context === undefined ? question : `${context}\n${question}`;
-  return { question: text, images: image === undefined ? 0 : 1 };
+  return { question: text, images: grid ? [grid] : [] };
 }
 
 /**
  * The prompts of a set, each with places for `most` tokens behind it, of which the first counts as its answer.
  * @throws OptionError E_OPTION_QUESTION, E_OPTION_IMAGE_TOKENS
  */
-export function preparePrompts(questioning: Questioning, { items, images }: ReadQuestions, most: number): Dialogues {
+export function preparePrompts(questioning: Questioning, set: ReadQuestions, most: number): Dialogues {
   const { writer } = questioning;
-  const written = items.map((item): Written => {
-    const asked = askedOf(item);
-    const tokens = writer.ask(asked);
+  const { items, grids, images } = set;
+  const written = items.map((item, at): Written => {
+    const tokens = writer.ask(askedOf(item, grids[at]));
     const place = tokens.length;
     // Any token but the image's: nothing before the place sees it.
     const open = Int32Array.of(...tokens, writer.imageToken === 0 ? 1 : 0);
-    return { tokens: open, answer: Int32Array.of(place), images: asked.images };
+    const { images: read } = set.written[at]!;
+    return { tokens: open, answer: Int32Array.of(place), images: read };
   });
   const longest = Math.max(...written.map(({ tokens }) => tokens.length));
   return padQuestions(questioning, written, images?.pixels ?? [], longest + most - 1);
@@ -131,7 +137,11 @@ export async function readQuestions(questioning: Questioning, request: QuestionR
   if (items.length === 0) {
     throw new OptionError('E_OPTION_QUESTION', `${path}: expected questions with answers, found none.`, { got: path });
   }
-  const written = items.map((item) => writeQuestion(questioning, item));
+  const write = (grids: readonly (Grid | undefined)[]): readonly Written[] =>
+    items.map((item, at) => writeQuestion(questioning, item, grids[at]));
+  // What is wrong with a text is said before images are decoded; where those become tiles, texts are written once more.
+  const whole = items.map(({ image }) => (image === undefined ? undefined : WHOLE));
+  const written = write(whole);
   const pictured = items.filter(({ image }) => image !== undefined);
   const images =
     pictured.length === 0
@@ -139,7 +149,11 @@ export async function readQuestions(questioning: Questioning, request: QuestionR
       : await prepareImages({ ...set, items: pictured, classNames: undefined }, questioning.preprocessing, {
           ...{ order: 'all', seed, orientation: orientation ?? 'ignore', onProgress },
         });
-  return { name: set.name, order, items, written, images, followUps };
+  const common = { name: set.name, order, items, images, followUps };
+  if (!images?.grids.some(({ rows }) => rows > 0)) return { ...common, written, grids: whole };
+  let image = 0;
+  const grids = whole.map((one) => one && images.grids[image++]!);
+  return { ...common, written: write(grids), grids };
 }
 
 /** Pads sets of one run to one length: that of the longest of all, or `length`. @throws OptionError E_OPTION_DIALOGUE_LENGTH */
@@ -186,6 +200,7 @@ function recordOf(
       format: writer.format,
       answers: written.reduce((sum, { answer }) => sum + answer.length, 0),
       images: images?.record.images ?? 0,
+      ...(images && images.pixels.length > images.grids.length ? { squares: images.pixels.length } : {}),
       imageShare: imageShareOf(content, writer.imageToken),
       followUps,
       pixels: images ? howMade(images.record) : null,

@@ -135,7 +135,7 @@ async function prepareQuestionSets(settings: TextSettings, model: Model): Promis
   const of = (role: (typeof roles)[number]): Prepared<Dialogues> | undefined => prepared[roles.indexOf(role)];
   const [calibration, validation, test] = [of('calibration'), of('validation'), of('test')];
   for (const one of prepared) await checkDialogues(model, one.content);
-  if (test) refuseShared(test.content.images, [calibration?.content.images, validation?.content.images], onProgress);
+  if (test) refuseShared(test.content, [calibration?.content, validation?.content], onProgress);
   return { calibration, validation, test };
 }
 

@@ -91,12 +91,12 @@ export async function checkDialogues(model: Model, content: Dialogues): Promise<
 
 /** What is refused where the trunk that reads images is the one that is run. */
 function refuseForVision({ config }: Model, { counts }: Dialogues): void {
-  const without = counts.findIndex((count) => count !== 1);
+  const without = counts.indexOf(0);
   if (without >= 0) {
     throw new UnsupportedError(
       'E_UNSUPPORTED_DIALOGUE',
-      `Sample ${without} has ${counts[without]} images. The vision trunk is implemented for samples of one image each.`,
-      { sample: without, images: counts[without] },
+      `Sample ${without} has no image, and the loss of the vision trunk is implemented for samples that all have one. Leave it out.`,
+      { sample: without },
     );
   }
   if (config.image!.features.length > 1) {
@@ -249,8 +249,8 @@ export async function continueDialogues(
 }
 
 /** Rows of all samples that are no padding, of a model's residual before block 0. */
-export const realRows = ({ config }: Model, { tokens, lengths }: Dialogues, length: number): number =>
-  config.image ? tokens.length * length : lengths.reduce((a, b) => a + b, 0);
+export const realRows = ({ config }: Model, { images, lengths }: Dialogues, length: number): number =>
+  config.image ? images.pixels.length * length : lengths.reduce((a, b) => a + b, 0);
 
 /** The share of rows, padding aside, that are images': statistics of a language model are mostly of those. A record states it. */
 export function imageShareOf({ tokens, lengths }: Dialogues, imageToken: number): number {

@@ -16,6 +16,7 @@ export {
   type Content,
   countOf,
   embedSamples,
+  isTiled,
   pick,
   refusePadding,
   requireText,

@@ -76,10 +76,23 @@ export function pick<C extends Content>(content: C, places: readonly number[]): 
   return { ...content, pixels: places.map((at) => content.pixels[at]!), ...named, ...labelled };
 }
 
+/** The places of the images of the samples at `places`. */
+function imagesAt({ counts }: Dialogues, places: readonly number[]): readonly number[] {
+  const firsts = startsOf(counts);
+  return places.flatMap((at) => Array.from({ length: counts[at]! }, (_, i) => firsts[at]! + i));
+}
+
+/**
+ * Whether the residual has an entry for each image, of which a sample has several: that of a trunk that reads images as tiles. Such
+ * samples all have an image (`checkDialogues`), so their numbers tell it.
+ */
+export function isTiled({ content, embedded }: Pick<Samples, 'content' | 'embedded'>): boolean {
+  return 'tokens' in content && embedded.chunks.reduce((a, b) => a + b, 0) !== content.tokens.length;
+}
+
 function pickDialogues(content: Dialogues, places: readonly number[]): Dialogues {
   const { tokens, lengths, answers, counts, images } = content;
-  const firsts = startsOf(counts);
-  const pictures = places.flatMap((at) => Array.from({ length: counts[at]! }, (_, i) => firsts[at]! + i));
+  const pictures = imagesAt(content, places);
   return {
     ...content,
     tokens: places.map((at) => tokens[at]!),
@@ -116,8 +129,10 @@ export function spreadEvenly(count: number, of: number): readonly number[] {
 /** `count` samples spread evenly over `from`, which count as they do there. `own` closes their embeddings with its scope. */
 export async function takeEvenly<C extends Content>(own: Own, from: Samples<C>, count: number): Promise<Samples<C>> {
   const taken = spreadEvenly(count, countOf(from.content));
-  const embedded = await own(takeSamples(from.embedded, taken));
-  const sample = { content: pick(from.content, taken), embedded };
+  const { content } = from;
+  const entries = 'tokens' in content && isTiled(from) ? imagesAt(content, taken) : taken;
+  const embedded = await own(takeSamples(from.embedded, entries));
+  const sample = { content: pick(content, taken), embedded };
   const { importance, padding } = from;
   const sampled = async (one: Importance | undefined): Promise<Importance | undefined> =>
     one && (await sampleImportance(own, one, taken));

@@ -47,7 +47,8 @@ const mlp = {
   projector: { kind: 'mlp', skipped: 1, activation: 'gelu', bias: true },
 } as const;
 const shuffle = { imageToken: IMAGE, rows: 4, projector: { kind: 'shuffle', factor: 2 } } as const;
-const item = { question: 'What is it?', answer: 'a cat', images: 1 };
+const WHOLE = { rows: 0, columns: 0 };
+const item = { question: 'What is it?', answer: 'a cat', images: [WHOLE] };
 
 /** The texts of a template on the Hub, written as one line. */
 const LLAVA =
@@ -96,8 +97,10 @@ test('writes SmolVLM’s question by its template, with marks around the image, 
 test('writes a question without an image, and one with two', () => {
   const language = languageOf();
   const writer = dialogueWriter(mlp, language, 100);
-  expect(read(language, writer.write({ ...item, images: 0 }).tokens)).toBe('<s>USER: What is it? ASSISTANT: a cat</s>');
-  const two = writer.write({ ...item, images: 2 });
+  expect(read(language, writer.write({ ...item, images: [] }).tokens)).toBe(
+    '<s>USER: What is it? ASSISTANT: a cat</s>',
+  );
+  const two = writer.write({ ...item, images: [WHOLE, WHOLE] });
   expect(two.tokens.filter((token) => token === IMAGE)).toHaveLength(6);
 });
 
@@ -106,7 +109,9 @@ test('refuses what cannot be scored as it stands', () => {
   expect(() => writer.write({ ...item, answer: ' ' })).toThrow(/no answer/);
   expect(() => writer.write({ ...item, question: '<image>\nWhat?' })).toThrow(/has <image> in its text/);
   expect(() => writer.write({ ...item, answer: 'see <image>' })).toThrow(/2 image tokens, for 1 image/);
-  expect(() => dialogueWriter(mlp, languageOf(), 39).write(item)).toThrow(/40 tokens, 3 for each image.*at most 39/);
+  expect(() => dialogueWriter(mlp, languageOf(), 39).write(item)).toThrow(
+    /40 tokens, 3 for each of 1 image.*at most 39/,
+  );
   expect(() => dialogueWriter(shuffle, languageOf(), 100)).toThrow(/no chat template/);
   expect(() => dialogueWriter({ ...mlp, imageToken: 9 }, languageOf(), 100)).toThrow(/token 9.*got 3/);
   const unmarked = languageOf(SMOLVLM, '<s>', SPECIAL.slice(0, 4));
@@ -118,7 +123,7 @@ test('refuses what cannot be scored as it stands', () => {
     ),
     100,
   );
-  expect(() => rewritten.write({ ...item, images: 0 })).toThrow(/does not write an answer just behind/);
+  expect(() => rewritten.write({ ...item, images: [] })).toThrow(/does not write an answer just behind/);
 });
 
 test('reads the template of a processor where a model has no other', async () => {
