@@ -3,7 +3,7 @@
 import { OptionError, withResources } from '../base/index.js';
 import { calibrationOf } from '../checkpoint/index.js';
 import { embedContent, type Places, placePairs, textWindows } from '../evaluate/index.js';
-import { type ImageItem, type ImageSet, openImageSet, prepareImages } from '../images/index.js';
+import { openImageSet, prepareImages } from '../images/index.js';
 import { blameWeights, type Model, openTrunk } from '../model/index.js';
 import type { ManifestText } from '../records/index.js';
 import {
@@ -14,6 +14,7 @@ import {
   openSource,
   preprocessingOf,
   type RunSettings,
+  readPairs,
 } from '../runs/index.js';
 import { loadTokenizer } from '../text/index.js';
 
@@ -39,7 +40,7 @@ export async function evaluateCaptions(
   const { onProgress } = settings;
   const vision = await openPair(checkpoint, settings);
   const dense = original === undefined ? undefined : await openPair(original, settings);
-  const pairs = readPairs(path, await openImageSet(path, {}));
+  const pairs = readPairs('captions', path, await openImageSet(path, {}));
   const each = await withResources(async (own) => {
     const engine = await own(openEngine(vision, settings));
     const placesOf = async (model: Model) => {
@@ -89,28 +90,4 @@ async function openPair(path: string, { onProgress }: RunSettings): Promise<Mode
     `--captions: ${path} is a ${model.config.family} model, which makes no vectors of texts. Give a whole CLIP or SigLIP.`,
     { option: 'captions', family: model.config.family },
   );
-}
-
-type Pairs = {
-  readonly set: ImageSet;
-  readonly items: readonly ImageItem[];
-  readonly texts: readonly string[];
-  /** By text, its image's place among the items. */
-  readonly imageOf: Int32Array;
-};
-
-/** @throws OptionError E_OPTION_CAPTIONS where an image has none */
-function readPairs(path: string, set: ImageSet): Pairs {
-  const items = set.items.filter(({ image }) => image !== undefined);
-  const bare = items.find(({ captions }) => captions === undefined || captions.length === 0);
-  if (items.length < 2 || bare) {
-    const got = bare ? `none for ${bare.name}` : `${items.length} images`;
-    throw new OptionError(
-      'E_OPTION_CAPTIONS',
-      `--captions: ${path}: expected two or more images, each with "caption" or "captions" (or a .txt beside it in a tar); got ${got}.`,
-      { option: 'captions', got },
-    );
-  }
-  const texts = items.flatMap(({ captions }) => captions!);
-  return { set, items, texts, imageOf: Int32Array.from(items.flatMap(({ captions }, at) => captions!.map(() => at))) };
 }

@@ -1,4 +1,5 @@
 export { type Candidate, createRequests } from './candidate.js';
+export { readPairs } from './captions.js';
 export { carryScales, openGrids } from './carry-scales.js';
 export {
   conflict,
@@ -29,6 +30,7 @@ export {
 } from './cut-settings.js';
 export { DEFAULTS, GRADIENTS, HESSIANS, JUDGES, PREFIXES } from './defaults.js';
 export { describeCandidate } from './describe.js';
+export { openEngine } from './engine.js';
 export type { LocalExecutor } from './executor.js';
 export { factsOf } from './facts.js';
 export {
@@ -109,7 +111,6 @@ export {
   type TasksResult,
 } from './tasks.js';
 export {
-  openEngine,
   type Prepared,
   type PreparedText,
   type PreparedTexts,

@@ -12,6 +12,7 @@ import type { Evaluation } from '../records/index.js';
 import { type Samples, scoringOf } from '../stream/index.js';
 import { createRequests } from './candidate.js';
 import { type Choice, type ChoosingContext, choosePlan } from './choose.js';
+import { openEngine } from './engine.js';
 import type { LocalExecutor } from './executor.js';
 import { factsOf } from './facts.js';
 import { type DenseReference, openReference } from './final-scores.js';
@@ -21,7 +22,7 @@ import type { Tally } from './post.js';
 import { measureAt, measureOnce } from './procedure-measures.js';
 import type { PruneSettings } from './settings.js';
 import type { PreparedTasks } from './tasks.js';
-import { openEngine, type PreparedTexts } from './texts.js';
+import type { PreparedTexts } from './texts.js';
 import type { Workspace } from './workspace.js';
 
 /** What a choice may measure with, besides the executor. */

@@ -17,6 +17,7 @@ import { type Model, openModel } from '../model/index.js';
 import type { Store } from '../queue/index.js';
 import { type Outcome, parseSharedRun, type SharedRun } from '../records/index.js';
 import { checkVocabulary, type Windows } from '../text/index.js';
+import { openEngine } from './engine.js';
 import { createLocalExecutor, type LocalExecutor } from './executor.js';
 import { createLeafWorker, type LeafWorker } from './leaf-worker.js';
 import type { Work } from './post.js';
@@ -24,7 +25,6 @@ import { prepareTrials } from './prepare-trials.js';
 import { requireTextModel } from './queue-options.js';
 import { fetchShared, otherBytes, runKey, textKey } from './share-run.js';
 import { unpackWindows } from './shared-texts.js';
-import { openEngine } from './texts.js';
 import { requestDigest } from './trial.js';
 import type { Workspace } from './workspace.js';
 

@@ -1,8 +1,6 @@
 // Turns texts into windows of tokens and checks them against the model's vocabulary, before any weight is read.
 
 import { cacheFolder, type OnProgress } from '../base/index.js';
-import type { Engine } from '../engine/index.js';
-import { createOrtEngine } from '../engine/index.js';
 import type { TextRole } from '../hub/index.js';
 import type { Model } from '../model/index.js';
 import type { ManifestText } from '../records/index.js';
@@ -22,7 +20,7 @@ import { answersQuestions, type ImageSettings, requireMainTrunk, usualSamples } 
 import { prepareImageSet, refuseShared } from './images.js';
 import { kindOfSets } from './question-files.js';
 import { openQuestions, prepareQuestions, type ReadQuestions, readQuestions } from './questions.js';
-import { type PruneSettings, type RunSettings, windowLength } from './settings.js';
+import { type PruneSettings, windowLength } from './settings.js';
 import { readText } from './source.js';
 
 export type WindowRequest = {
@@ -168,16 +166,4 @@ export async function prepareTexts(settings: TextSettings, model: Model): Promis
     validation: await whole(validation, 'validation'),
     test: await whole(test, 'test'),
   };
-}
-
-/**
- * Blocks up to this many weights run on several single-threaded workers in parallel. Larger blocks run on one worker with
- * all threads, so their weights are in memory once. On two cores both are equally fast (docs/lab/performance.md).
- */
-const SMALL_BLOCK = 4_000_000;
-
-/** The engine for a model. */
-export function openEngine(model: Model, { device, threads }: RunSettings): Promise<Engine> {
-  const small = device === 'cpu' && model.blockWeights <= SMALL_BLOCK;
-  return createOrtEngine(small ? { device, workers: threads, threads: 1 } : { device, workers: 1, threads });
 }

@@ -6,9 +6,9 @@ import { classifyImages } from '../evaluate/index.js';
 import type { Model } from '../model/index.js';
 import { loadTokenizer } from '../text/index.js';
 import { readClassNames } from './class-names.js';
+import { openEngine } from './engine.js';
 import type { ImageSettings } from './image-options.js';
 import type { RunSettings } from './settings.js';
-import { openEngine } from './texts.js';
 
 /** The model itself without `classes`. @throws as `readClassNames`, `loadTokenizer` and `classifyImages` */
 export async function nameClasses(
