@@ -154,7 +154,7 @@ describe('commands', () => {
   test.each([
     [{ scope: 'language' }],
     [{ scope: 'vision' }],
-    [{ scope: 'vision', method: 'sparsegpt' }],
+    [{ scope: 'vision', criterion: 'sparsegpt' }],
     [{ scope: 'vision', allocation: 'atp', maxTrials: 2 }],
     [{ scope: 'all' }],
   ])('%j is pruned by the loss of answers about tiles', async (asked) => {
