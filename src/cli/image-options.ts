@@ -45,8 +45,8 @@ export const IMAGE_OPTIONS = {
   scope: {
     kind: 'text',
     flag: '--scope',
-    value: 'vision|language|all',
-    text: 'which trunk of a checkpoint with several; the others stay as they are, byte for byte. all, of prune: vision, then language on what that made',
+    value: 'vision|language|text|all',
+    text: 'which trunk of a checkpoint with several; the others stay as they are, byte for byte. text, of prune, compare and quantise: that of a CLIP or SigLIP, measured on images with captions. all, of prune: vision, then language on what that made',
     otherwise: 'language where there is one, else vision',
   },
   towerSparsity: {

@@ -4,10 +4,10 @@
 import { CheckpointError, OptionError, withResources } from '../base/index.js';
 import { type Checkpoint, readTensorFloat32 } from '../checkpoint/index.js';
 import type { Engine } from '../engine/index.js';
-import { type Classes, headGraph, type Model, requireEmbeds } from '../model/index.js';
+import { headGraph, type Model, requireEmbeds } from '../model/index.js';
 import { type Activations, type Content, embedSamples, passBlocks, sameShape } from '../stream/index.js';
 import type { Tokenizer, Windows } from '../text/index.js';
-import { readOut } from './read-out.js';
+import { compareWith, readOut } from './read-out.js';
 
 /** Vectors of length 1, one after another, [n, width]. */
 export type Vectors = { readonly count: number; readonly width: number; readonly values: Float32Array };
@@ -200,7 +200,5 @@ export function withClasses(model: Model, vectors: Vectors, labels: readonly str
       { expected: [labels.length, embeds.width], got: [vectors.count, vectors.width] },
     );
   }
-  const classes: Classes = { vectors: vectors.values, labels, ...scale };
-  const image = config.image && { ...config.image, labels };
-  return { ...model, config: { ...config, vocabulary: labels.length, image, embeds: { ...embeds, classes } } };
+  return compareWith(model, { vectors: vectors.values, labels, ...scale });
 }

@@ -38,4 +38,4 @@ export { readOut } from './read-out.js';
 export { type Places, placePairs } from './retrieval.js';
 export { LOGITS_PER_RUN, nextTokens, scoreDivergences, scoreSamples, slabOf } from './score.js';
 export type { Weights } from './sessions.js';
-export { classifyImages, classifyTexts } from './zero-shot.js';
+export { captionsOf, classifyImages, classifyTexts } from './zero-shot.js';

@@ -3,7 +3,7 @@
 
 import { handOver, InternalError, type Own, withResources } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
-import { type Model, poolGraph } from '../model/index.js';
+import { type Classes, type Model, poolGraph, requireEmbeds } from '../model/index.js';
 import {
   type Activations,
   type Content,
@@ -61,8 +61,18 @@ async function takeRows(
 /** The rows that a head reads, and the model whose head it is. */
 export type HeadRows = { readonly reader: Model; readonly rows: Activations };
 
+/** A trunk that makes vectors, with classes that these are compared with. @throws UnsupportedError E_UNSUPPORTED_HEAD */
+export function compareWith(model: Model, classes: Classes): Model {
+  const { config } = model;
+  const { labels } = classes;
+  const image = config.image && { ...config.image, labels };
+  const embeds = { ...requireEmbeds(config), classes };
+  return { ...model, config: { ...config, vocabulary: labels.length, image, embeds } };
+}
+
 /**
- * As `readOut`; the residual of a trunk that reads the images of dialogues first goes through the language model, which answers.
+ * As `readOut`; captions are compared with the images of their own set. The residual of a trunk that reads the images of dialogues first
+ * goes through the language model, which answers.
  */
 export async function headRowsOf(
   own: Own,
@@ -71,6 +81,8 @@ export async function headRowsOf(
   last: Activations,
   content: Content | undefined,
 ): Promise<HeadRows> {
+  if (content !== undefined && 'classes' in content)
+    return { reader: compareWith(model, content.classes), rows: await readOut(own, engine, model, last) };
   if (content === undefined || !('tokens' in content) || !model.config.image)
     return { reader: model, rows: await readOut(own, engine, model, last) };
   const { language, stream } = await continueDialogues(own, engine, model, last, content);

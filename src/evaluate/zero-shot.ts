@@ -1,10 +1,11 @@
 // Zero-shot classification by CLIP and SigLIP: images are scored against the names of classes, and, to measure the text trunk by the same
-// loss, the names against the images of each class. What the other trunk makes stays as its checkpoint has it.
+// loss, the names against the images of each class; or captions against the images of their set. What the other trunk makes stays as its
+// checkpoint has it.
 
 import { OptionError } from '../base/index.js';
 import type { Engine } from '../engine/index.js';
 import { type Model, openTrunk } from '../model/index.js';
-import type { Images } from '../stream/index.js';
+import type { Captions, Images } from '../stream/index.js';
 import type { Tokenizer, Windows } from '../text/index.js';
 import {
   embedClasses,
@@ -70,4 +71,30 @@ export async function classifyTexts(
   const windows = textWindows(text, tokenizer, namesInTemplates(names, templates), to);
   const numbers = Int32Array.from(windows.windows, (_, at) => Math.floor(at / templates.length));
   return { model, content: { ...windows, labels: numbers } };
+}
+
+/**
+ * Captions, each of which is to find its image among those of the set, as the checkpoint's image trunk sees them: half of the loss that
+ * CLIP is trained by. `imageOf` has the number of each text's image, `to` is as in `textWindows`.
+ * @throws as `textWindows` and `readLogitScale`
+ */
+export async function captionsOf(
+  engine: Engine,
+  text: Model,
+  {
+    tokenizer,
+    texts,
+    imageOf,
+  }: Pick<Names, 'tokenizer'> & {
+    readonly texts: readonly string[];
+    readonly imageOf: Int32Array;
+  },
+  images: Images,
+  to: number,
+): Promise<Captions> {
+  const vision = await openTrunk(text.checkpoint, 'vision');
+  const { values } = await embedContent(engine, vision, images);
+  const labels = images.pixels.map((_, at) => `image ${at}`);
+  const classes = { vectors: values, labels, ...(await readLogitScale(text.checkpoint)) };
+  return { ...textWindows(text, tokenizer, texts, to), labels: imageOf, classes };
 }

@@ -137,7 +137,11 @@ async function perturb(
   const square = W.reduce((sum, w) => sum + w * w, 0) / W.length;
   const epsilon = Math.max(EPSILON * Math.sqrt(square), SMALLEST_EPSILON);
   const budget = STREAM_MEMORY / (2 * model.linears[block]!.length);
-  const open = () => own(createActivations(from.chunks, from.length, from.width, budget));
+  const { ends } = from;
+  const open = async (): Promise<Activations> => {
+    const store = await own(createActivations(from.chunks, from.length, from.width, budget));
+    return Object.assign(store, ends && { ends });
+  };
   const pair = { epsilon, plus: await open(), minus: await open() };
   // Draw the seeds first, so that the order of the workers does not matter.
   const draws = from.chunks.map(() => seeds.uint32());
@@ -177,9 +181,10 @@ async function estimate(engine: Engine, model: Model, pair: Pair, content: Conte
 
 /** The same residual in chunks of one window each, with every window repeated `times` times. */
 async function spread(from: Activations, times: number): Promise<Activations> {
-  const { length, width, chunks } = from;
+  const { length, width, chunks, ends } = from;
   const count = times * chunks.reduce((a, b) => a + b, 0);
   return await handOver(await createActivations(Array(count).fill(1), length, width), async (single) => {
+    if (ends) single.ends = Int32Array.from({ length: count }, (_, at) => ends[Math.floor(at / times)]!);
     let to = 0;
     for (const [chunk, windows] of chunks.entries()) {
       const data = await from.read(chunk);

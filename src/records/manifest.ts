@@ -74,6 +74,11 @@ export const textSchema = z.object({
    * all of them without padding, an image's rows among them.
    */
   dialogue: dialogueSchema.optional(),
+  /**
+   * Of captions, on which a text trunk is measured: the hash is of the pixels and the tokens, a window is a caption with its padding, and
+   * what it is scored by is its image among these.
+   */
+  captions: z.object({ images: z.number().int(), pixels: imagesSchema }).optional(),
 });
 
 /** One line of the result table. `test` is null without test text. */

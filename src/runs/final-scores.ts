@@ -182,7 +182,7 @@ export function openReference(own: Own, context: ReferenceContext, texts: Prepar
   const greedy = once(() =>
     workspace.step('greedy-dense', async () => {
       const { content } = prepared;
-      if (!('windows' in content)) return null;
+      if (!('windows' in content) || 'classes' in content) return null;
       const written = await writeDenseTexts(model, content, greedyTokens, context);
       return written ? { ...written, windows: written.windows.windows.map((window) => [...window]) } : null;
     }),

@@ -65,6 +65,7 @@ export function withCalibrationImages<O extends ImageOptions & { readonly calibr
 }
 
 type Given = ImageSettings & {
+  readonly command?: string;
   readonly tasks?: unknown;
   readonly hessian?: string;
   readonly gradient?: string;
@@ -89,7 +90,10 @@ export function checkImages(settings: Given, model: Model): void {
       { option, family: config.family },
     );
   };
+  const isText = config.embeds !== undefined && config.image === undefined;
+  if (isText) checkTextTrunk(settings, model, refuseOption);
   checkClasses(settings, model);
+  if (isText) return;
   if (!config.image) {
     if (settings.labels !== undefined) refuseOption('labels', 'text');
     if (settings.orientation !== undefined && !asks) refuseOption('orientation', 'text');
@@ -110,20 +114,36 @@ export function checkImages(settings: Given, model: Model): void {
   }
 }
 
-/** @throws OptionError E_OPTION_CLASSES; UnsupportedError E_UNSUPPORTED_SCOPE */
-function checkClasses({ classes, validation, test }: Given, { config }: Model): void {
-  const named = config.embeds !== undefined && config.image !== undefined;
-  if (config.embeds && !config.image) {
+/** What a text trunk is pruned and quantised with. @throws UnsupportedError E_UNSUPPORTED_SCOPE; OptionError E_OPTION_… */
+function checkTextTrunk(settings: Given, { config }: Model, refuse: (option: string, reads: string) => never): void {
+  const { command, labels, tasks, hessian, gradient, sequenceLength, windowStart } = settings;
+  if (command !== 'prune' && command !== 'quantise') {
     throw new UnsupportedError(
       'E_UNSUPPORTED_SCOPE',
-      `--scope text: a command for the text trunk of a ${config.family} model is not implemented. Use --scope vision.`,
+      `--scope text: this command is not implemented for the text trunk of a ${config.family} model; prune, compare and quantise are. Use --scope vision.`,
       { scope: 'text', family: config.family },
     );
   }
+  const given = {
+    labels,
+    tasks,
+    hessian: hessian === DEFAULTS.hessian ? undefined : hessian,
+    gradient: gradient === DEFAULTS.gradient ? undefined : gradient,
+    'sequence-length': sequenceLength,
+    'window-start': windowStart,
+  };
+  for (const [option, value] of Object.entries(given)) if (value !== undefined) refuse(option, 'captions of images');
+}
+
+/** @throws OptionError E_OPTION_CLASSES */
+function checkClasses({ classes, validation, test }: Given, { config }: Model): void {
+  const named = config.embeds !== undefined && config.image !== undefined;
   if (classes !== undefined && !named) {
     throw new OptionError(
       'E_OPTION_CLASSES',
-      `--classes: a ${config.family} model has no text trunk that reads names of classes, for which this option means nothing. Leave it out.`,
+      config.embeds
+        ? '--classes: a text trunk is measured on captions and their images, for which this option means nothing. Leave it out.'
+        : `--classes: a ${config.family} model has no text trunk that reads names of classes, for which this option means nothing. Leave it out.`,
       { option: 'classes', family: config.family },
     );
   }

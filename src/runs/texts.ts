@@ -15,12 +15,13 @@ import {
   type WindowStart,
   type Windows,
 } from '../text/index.js';
+import { type CaptionSet, prepareCaptions } from './captions.js';
 import { conflict } from './checks.js';
 import { answersQuestions, type ImageSettings, requireMainTrunk, usualSamples } from './image-options.js';
 import { prepareImageSet, refuseShared } from './images.js';
 import { kindOfSets } from './question-files.js';
 import { openQuestions, prepareQuestions, type ReadQuestions, readQuestions } from './questions.js';
-import { type PruneSettings, windowLength } from './settings.js';
+import { type PruneSettings, type RunSettings, windowLength } from './settings.js';
 import { readText } from './source.js';
 
 export type WindowRequest = {
@@ -92,12 +93,13 @@ export type TextSettings = Pick<
   | 'seed'
   | 'onProgress'
 > &
-  Partial<ImageSettings>;
+  Partial<ImageSettings & RunSettings>;
 
 /** Reads all samples of a run: texts, or sets of images for a model that reads these. @throws as `prepareText`, `prepareImageSet` */
 export async function prepareSamples(settings: TextSettings, model: Model): Promise<PreparedTexts> {
   if (answersQuestions(model) && (await kindOfSets(settings, model)) === 'questions')
     return await prepareQuestionSets(settings, model);
+  if (model.config.embeds && !model.config.image) return await prepareCaptionSets(settings, model);
   if (!model.config.image) return await prepareTexts(settings, model);
   const { calibration, validation, test, seed, onProgress, labels, orientation, classes, templates } = settings;
   const shared = { seed, onProgress, labels, orientation, classes, templates };
@@ -112,6 +114,22 @@ export async function prepareSamples(settings: TextSettings, model: Model): Prom
   };
   if (sets.test) refuseShared(sets.test.content, [sets.calibration?.content, sets.validation?.content], onProgress);
   return sets;
+}
+
+/** Reads all captions of a run for a text trunk. @throws as `prepareCaptions` */
+async function prepareCaptionSets(settings: TextSettings, model: Model): Promise<PreparedTexts> {
+  const { seed, orientation, onProgress, device = 'cpu', threads = 1 } = settings;
+  const roles = (['calibration', 'validation', 'test'] as const).filter((role) => settings[role] !== undefined);
+  if (roles.length === 0) return { calibration: undefined, validation: undefined, test: undefined };
+  const sets = roles.map((option): CaptionSet => {
+    const path = settings[option]!;
+    if (option !== 'calibration') return { option, path, order: 'all' };
+    const count = settings.calibrationSamples ?? usualSamples(model);
+    return { option, path, order: settings.calibrationOrder, count };
+  });
+  const prepared = await prepareCaptions(model, sets, { seed, orientation, onProgress, device, threads });
+  const of = (role: (typeof roles)[number]): Prepared | undefined => prepared[roles.indexOf(role)];
+  return { calibration: of('calibration'), validation: of('validation'), test: of('test') };
 }
 
 /** Reads all questions of a run, of one length. @throws as `openQuestions`, `readQuestions`, `prepareQuestions` */

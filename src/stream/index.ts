@@ -31,3 +31,4 @@ export {
 } from './samples.js';
 export { copyStream, type Feed, inParallel, runBlock, runChunk, runChunks, sameShape } from './stream.js';
 export { addTo, inOrder, type Numbers, sumRuns } from './sums.js';
+export type { Captions } from './texts.js';

@@ -11,10 +11,10 @@ import { type Dialogues, embedDialogues, paddingImportance, realRows } from './d
 import { embedWindows } from './embed.js';
 import { embedImages, type Images } from './images.js';
 import { type Importance, sampleImportance } from './importance.js';
-import { weighEnds } from './texts.js';
+import { type Captions, weighEnds } from './texts.js';
 
 /** `length` is the number of rows of a sample before block 0: tokens of a window, or patches of an image and what stands beside them. */
-export type Content = Windows | Images | Dialogues;
+export type Content = Windows | Captions | Images | Dialogues;
 
 /** Samples and their embeddings. All samples of a run have one length. */
 export type Samples<C extends Content = Content> = {
@@ -116,8 +116,8 @@ export async function embedSamples<C extends Content>(
     return { content, embedded, padding: await paddingImportance(own, model, content) };
   }
   const embedded = await own('pixels' in content ? embedImages(engine, model, content) : embedWindows(model, content));
-  const importance = await weighEnds(own, model, embedded);
-  return importance ? { content, embedded, importance } : { content, embedded };
+  const padding = await weighEnds(own, model, embedded);
+  return padding ? { content, embedded, padding } : { content, embedded };
 }
 
 /** The places of `count` things spread evenly over `of`, or of all of them if there are fewer. */
@@ -142,6 +142,8 @@ export async function takeEvenly<C extends Content>(own: Own, from: Samples<C>, 
 /** @throws UnsupportedError E_UNSUPPORTED_IMAGES: `what` is implemented for texts alone */
 export function requireText(samples: Samples, what: string): Text {
   const { content } = samples;
-  if ('windows' in content) return { ...samples, content };
-  throw new UnsupportedError('E_UNSUPPORTED_IMAGES', `${what} is implemented for texts, not for images.`, { what });
+  if ('windows' in content && !('classes' in content)) return { ...samples, content };
+  throw new UnsupportedError('E_UNSUPPORTED_IMAGES', `${what} is implemented for texts, not for images or captions.`, {
+    what,
+  });
 }

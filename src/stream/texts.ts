@@ -3,10 +3,13 @@
 // pads, so a text has to be as long as those that the model was trained on.
 
 import { OptionError, type Own } from '../base/index.js';
-import type { Model } from '../model/index.js';
+import type { Classes, Model } from '../model/index.js';
 import type { Windows } from '../text/index.js';
 import type { Activations } from './activations.js';
 import { countFirst, type Importance } from './importance.js';
+
+/** Captions, whose classes are the images of their set: `labels` has the number of each one's image. */
+export type Captions = Windows & { readonly labels: Int32Array; readonly classes: Classes };
 
 /**
  * The row of each text that the head reads; undefined where it reads all rows, or the last.

@@ -141,10 +141,10 @@ describe.each(['clip', 'siglip'])('%s', (family) => {
 /** Σ x² of every site of block 0, as the statistics have them. */
 async function squares(model: Model, content: Content): Promise<Record<string, Float32Array>> {
   return await withResources(async (own) => {
-    const { embedded, importance } = await embedSamples(own, ort, model, content);
-    const weighted = importance !== undefined;
+    const { embedded, padding } = await embedSamples(own, ort, model, content);
+    const weighted = padding !== undefined;
     const graph = blockGraph(model, 0, { length: embedded.length, outputs: 'taps', weighted });
-    const outputs = await runChunks(await own(ort.load(graph)), tapFeeds(embedded, 0, importance), 0);
+    const outputs = await runChunks(await own(ort.load(graph)), tapFeeds(embedded, 0, padding), 0);
     return Object.fromEntries(Object.entries(outputs).map(([site, { data }]) => [site, data as Float32Array]));
   });
 }
@@ -227,7 +227,7 @@ test('pads of SigLIP are read: they change its vectors, and a text without them 
   const short = await failure(embedContent(ort, model, textsOf(ids!.map((row) => row.slice(0, 8)))));
   expect([short.code, short.message]).toEqual(['E_OPTION_TEXT_LENGTH', expect.stringContaining('16, pads included')]);
   await withResources(async (own) => {
-    expect((await embedSamples(own, ort, model, textsOf(ids!))).importance).toBeUndefined();
+    expect((await embedSamples(own, ort, model, textsOf(ids!))).padding).toBeUndefined();
   });
 });
 

@@ -85,6 +85,11 @@ export const pruneCommand = defineCommand({
         'layerwise prune ./clip --scope vision --sparsity 0.5 --images train/ --validation heldout/ --classes names.txt --out clip-50',
     },
     {
+      what: 'The text half of a CLIP, by how well captions find their images',
+      command:
+        'layerwise prune ./clip --scope text --sparsity 0.5 --calibration train.jsonl --validation heldout.jsonl --out clip-text-50',
+    },
+    {
       what: 'Replay a plan',
       command: 'layerwise prune ./my-model --plan plan.json --calibration calibration.txt --out my-model-plan',
     },
@@ -224,7 +229,8 @@ function toText(result: PruneResult): string {
   if (manifest.uniform) models.push(['uniform', manifest.uniform]);
   if (name !== 'uniform') models.push([values === '' ? name : `${name}, ${values}`, manifest.chosen]);
   const ofImages = manifest.texts.validation?.images ?? manifest.texts.test?.images;
-  const what = (manifest.texts.validation ?? manifest.texts.test)?.dialogue ? 'perplexity of answers' : 'perplexity';
+  const { dialogue, captions } = manifest.texts.validation ?? manifest.texts.test ?? {};
+  const what = dialogue ? 'perplexity of answers' : captions ? 'exp of cross-entropy' : 'perplexity';
   const rows = [[what, 'validation', 'test'], ...models.map(([label, of]) => row(label, of))];
   const evaluated = manifest.dense.validation || manifest.dense.test || manifest.chosen.validation;
   return [
