@@ -90,7 +90,7 @@ models, and the runtime's logits equal those of transformers (\`test/decoder/dec
 
 Models that read images: \`vit\`, \`deit\`, \`dinov2\`, \`convnext\`, \`convnextv2\` run through \`prune\`, \`quantise\`, \`compare\`, \`evaluate\`
 and \`inspect\` with every criterion and policy (\`test/api/images.test.ts\`); \`clip\`, \`siglip\`, \`llava\` (over llama, mistral, qwen2),
-\`idefics3\` and \`smolvlm\`, with their images as tiles, are pruned trunk by trunk (\`test/api/multimodal.test.ts\`, \`test/api/tiles.test.ts\`, [how](docs/guide/images.md)). Their logits equal those
+\`idefics3\` and \`smolvlm\`, with their images as tiles, are pruned trunk by trunk (\`test/api/multimodal.test.ts\`, \`test/api/tiles.test.ts\`, \`test/api/text-trunk.test.ts\`, [how](docs/guide/images.md)). Their logits equal those
 of transformers. \`vit\`, \`deit\`, \`dinov2\`, the image towers of \`clip\` and \`siglip\` and LLaVA’s language half go through \`cut\` too
 (\`test/api/cut-images.test.ts\`), and what is left equals transformers’ (\`test/model/narrow-vision.test.ts\`; \`test/model/vision.test.ts\`, \`test/model/towers.test.ts\`, \`test/pipeline/llava.test.ts\`).
 
