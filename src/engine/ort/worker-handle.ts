@@ -81,7 +81,7 @@ export async function startWorker(settings: Omit<WorkerSettings, 'state'>): Prom
 }
 
 const CUDA_NEEDS =
-  'It needs Linux on x64, an NVIDIA GPU, CUDA 12, cuDNN 9, and ONNX Runtime’s CUDA libraries: ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild --ignore-scripts=false onnxruntime-node.';
+  'It needs Linux on x64, an NVIDIA GPU, CUDA 12, cuDNN 9, and ONNX Runtime’s CUDA libraries: ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node (docs/lab/gpu.md).';
 
 function engineError(message: string, graph: string, device: Device): Error {
   const facts = { graph, device, engine: message };
