@@ -74,7 +74,7 @@ const ours = (name: string, encoded: EncodedLinear): Contender => ({
   layout: encoded.layout,
   parts: encoded.parts,
   code: linearKernel({
-    layout: encoded.layout,
+    layouts: [encoded.layout],
     threads: gpu.workgroup,
     tokens: 1,
     bias: false,

@@ -11,6 +11,8 @@ export interface Gpu {
   readonly name: string;
   /** Threads of a workgroup. */
   readonly workgroup: number;
+  /** The same of one that has a row for itself: more, because nothing else runs beside it. */
+  readonly rowWorkgroup: number;
   /** The most bytes of a buffer that a kernel can read. */
   readonly largestBuffer: number;
   /** A buffer of zeros. @throws ResourceError E_RESOURCE_MEMORY */
@@ -24,7 +26,10 @@ export interface Gpu {
   close(): void;
 }
 
-const LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeWorkgroupStorageSize'] as const;
+const LIMITS = [
+  ...['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeWorkgroupStorageSize'],
+  ...['maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX'],
+] as const;
 /** Buffers of more than this are slow to create on some drivers, and nothing needs them. */
 const LARGEST_SHARD = 2 ** 30;
 
@@ -56,6 +61,7 @@ export async function openGpu(entry: GpuEntry | undefined): Promise<Gpu> {
 
 /** Adapters on which barriers of many threads are slow. */
 const SOFTWARE = /swiftshader|llvmpipe/i;
+const ROW_THREADS = 1024;
 /** How long a loss may be told after what failed because of it, in milliseconds. */
 const LOSS_DELAY = 1000;
 
@@ -79,10 +85,14 @@ function wrap(device: GpuDevice, name: string): Gpu {
     throw error instanceof ResourceError ? error : await Promise.race([loss, failureLater(error)]);
   };
   const { limits } = device;
+  const software = SOFTWARE.test(name);
+  const most = Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX, ROW_THREADS);
   const gpu: Gpu = {
     device,
     name,
-    workgroup: SOFTWARE.test(name) ? 32 : 128,
+    workgroup: software ? 32 : 128,
+    // Sums halve the threads, so they are a power of two.
+    rowWorkgroup: software ? 32 : 2 ** Math.floor(Math.log2(most)),
     largestBuffer: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize, LARGEST_SHARD),
     allocate: async (bytes, usage, what) => {
       if (lost) throw lost;

@@ -1,19 +1,19 @@
 export { type GpuBindGroup, type GpuBuffer, type GpuEntry, type GpuPipeline, USAGE } from './api.js';
 export { kernelLayout, parameterWords } from './bindings.js';
 export { type Gpu, KERNEL_DATA, openGpu, READ_BACK } from './device.js';
-export { attendKernel, rotateKernel } from './kernels/attention.js';
-export {
-  activateKernel,
-  addKernel,
-  type Copies,
-  copyKernel,
-  lookKernel,
-  normKernel,
-  pickKernel,
-  quantiseKernel,
-  scaleKernel,
-} from './kernels/elements.js';
+export { attendKernel, headsKernel } from './kernels/attention.js';
+export { activateKernel, addKernel, copyKernel, lookKernel, pickKernel, scaleKernel } from './kernels/elements.js';
 export { chooseKernel, combineKernel, sortKernel } from './kernels/experts.js';
-export { linearGroups, linearKernel, TOKEN_TILES } from './kernels/linear.js';
-export { head, type Kernel, main, PARAMETER_BYTES, PARAMETER_STRIDE, type Parameters } from './kernels/shader.js';
+export { formOf, type LinearShape, linearGroups, linearKernel, TOKEN_TILES } from './kernels/linear.js';
+export { type Copies, normKernel, quantiseKernel } from './kernels/rows.js';
+export {
+  head,
+  type Kernel,
+  MOST_PARTS,
+  main,
+  nameOf,
+  PARAMETER_BYTES,
+  type Parameters,
+  type PartParameter,
+} from './kernels/shader.js';
 export { readsOf } from './kernels/units.js';

@@ -1,30 +1,39 @@
 // Calls of single kernels with data of a test: where linears and their activations lie in the arena, and the twin's result.
 
-import { type Copies, quantiseKernel } from '../../src/gpu/kernels/elements.js';
-import { linearGroups, linearKernel } from '../../src/gpu/kernels/linear.js';
+import { type LinearShape, linearGroups, linearKernel } from '../../src/gpu/kernels/linear.js';
+import { type Copies, quantiseKernel } from '../../src/gpu/kernels/rows.js';
+import { nameOf, type PartParameter } from '../../src/gpu/kernels/shader.js';
 import { readsOf } from '../../src/gpu/kernels/units.js';
+import { plainActivate } from '../../src/kernels/plain-decoder.js';
 import {
   plainMultiply,
   plainMultiplyQuantised,
   plainQuantise,
   type QuantisedVector,
 } from '../../src/kernels/plain-linear.js';
-import { activationBytes, type EncodedLinear } from '../../src/layouts/index.js';
+import { activationBytes, type EncodedLinear, type LinearLayout } from '../../src/layouts/index.js';
 import type { KernelCall } from './gpu.js';
 
 const THREADS = 32;
 const align = (n: number): number => Math.ceil(n / 64) * 64;
 
-/** A linear's parts one after another at multiples of 64 bytes, and where they begin, in numbers of four bytes. */
-function place({ parts }: EncodedLinear): { readonly bytes: Uint8Array; readonly at: readonly number[] } {
+/** The parts of linears one after another at multiples of 64 bytes, and where each begins, in numbers of four bytes. */
+function place(linears: readonly EncodedLinear[]): {
+  readonly bytes: Uint8Array;
+  readonly at: readonly (readonly number[])[];
+} {
   let end = 0;
-  const at = parts.map((part) => {
-    const begin = end;
-    end = align(begin + part.length);
-    return begin / 4;
-  });
+  const at = linears.map(({ parts }) =>
+    parts.map((part) => {
+      const begin = end;
+      end = align(begin + part.length);
+      return begin / 4;
+    }),
+  );
   const bytes = new Uint8Array(end);
-  for (const [i, part] of parts.entries()) bytes.set(part, 4 * at[i]!);
+  for (const [i, { parts }] of linears.entries()) {
+    for (const [j, part] of parts.entries()) bytes.set(part, 4 * at[i]![j]!);
+  }
   return { bytes, at };
 }
 
@@ -54,25 +63,38 @@ export type LinearCase = {
   read(arena: Uint32Array): Float32Array;
 };
 
+type Beside = {
+  /** Of the first row on, for every linear the same. */
+  readonly bias?: Float32Array;
+  readonly target?: Float32Array;
+  readonly first?: number;
+  readonly activated?: LinearShape['activated'];
+};
+
 /**
  * y = W·x + bias for the tokens `xs`, `tile` of them to a workgroup; with `target`, y is added to it. `first` rows before
  * them belong to another expert; undefined for no expert.
  */
-export function linearCase(
+export const linearCase = (
   encoded: EncodedLinear,
   xs: readonly Float32Array[],
   tile: number,
-  {
-    bias,
-    target,
-    first,
-  }: { readonly bias?: Float32Array; readonly target?: Float32Array; readonly first?: number } = {},
+  beside: Beside = {},
+): LinearCase => linearsCase([encoded], xs, tile, beside);
+
+/** The same of linears that share a dispatch: their y one after another, or with `activated` one y of all. */
+export function linearsCase(
+  linears: readonly [EncodedLinear, ...EncodedLinear[]],
+  xs: readonly Float32Array[],
+  tile: number,
+  { bias, target, first, activated }: Beside = {},
 ): LinearCase {
-  const { layout } = encoded;
-  const { rows, columns } = layout;
-  const { bytes, at } = place(encoded);
+  const layouts = linears.map(({ layout }) => layout) as [LinearLayout, ...LinearLayout[]];
+  const [{ columns }] = layouts;
+  const rows = Math.max(...layouts.map((layout) => layout.rows));
+  const { bytes, at } = place(linears);
   const room = (first ?? 0) + xs.length + 8;
-  const reads = readsOf(layout);
+  const reads = readsOf(layouts[0]);
   const padded = activationBytes(columns);
   const strides = { packedStride: padded / 4, wideStride: padded };
   const width = reads === undefined ? columns : reads === 'wide' ? padded : padded / 4;
@@ -82,7 +104,8 @@ export function linearCase(
     end += align(count);
     return begin;
   };
-  const [x, scales, y, b, a] = [take(width * room), take(room), take(rows * room), take(rows), take(rows * room)];
+  const [x, scales, b, a] = [take(width * room), take(room), take(rows), take(rows * room)];
+  const ys = layouts.map((layout) => take(layout.rows * room));
   const arena = new Uint32Array(end);
   arena.set([xs.length, 0, first ?? 0, (first ?? 0) + xs.length]);
   const vectors = xs.map((one) => plainQuantise(one));
@@ -93,14 +116,24 @@ export function linearCase(
     if (target) arena.set(floatBits(target), a! + row * rows);
   }
   if (bias) arena.set(floatBits(bias), b!);
-  const shape = { bias: bias !== undefined, adds: target !== undefined, expert: first !== undefined };
-  const { code } = linearKernel({ layout, threads: THREADS, tokens: tile, ...shape });
-  const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = at;
-  const expected = xs.flatMap((one, i) => {
-    const own =
-      reads === undefined ? plainMultiply(encoded, one, bias) : plainMultiplyQuantised(encoded, vectors[i]!, bias);
-    return [...(target ? own.map((value, row) => Math.fround(value + target[row]!)) : own)];
+  const shape = { bias: bias !== undefined, adds: target !== undefined, expert: first !== undefined, activated };
+  const { code } = linearKernel({ layouts, threads: THREADS, tokens: tile, ...shape });
+  const parts = layouts.map((layout, part) => {
+    const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = at[part]!;
+    const own = { w0, w1, w2, w3, s: at[part]!.at(-1)!, y: ys[part]!, ys: layout.rows, bias: b! };
+    return Object.entries(own).map(([name, value]) => [nameOf(name as PartParameter, part), value] as const);
   });
+  const products = linears.map((encoded) =>
+    xs.map((one, i) => {
+      const own = bias?.subarray(0, encoded.layout.rows);
+      return reads === undefined ? plainMultiply(encoded, one, own) : plainMultiplyQuantised(encoded, vectors[i]!, own);
+    }),
+  );
+  const [gates, ups] = products;
+  const expected = activated
+    ? gates!.flatMap((gate, i) => [...plainActivate(activated.activation, gate, ups?.[i])])
+    : products.flat().flatMap((own) => [...(target ? own.map((value, row) => value + target[row]!) : own)]);
+  const results = target ? [a!] : activated ? ys.slice(0, 1) : ys;
   return {
     call: {
       code: code(),
@@ -108,17 +141,20 @@ export function linearCase(
       arena,
       cache: new Float32Array(4),
       parameters: {
-        ...{ w0, w1, w2, w3, s: at.at(-1)! },
+        ...Object.fromEntries(parts.flat()),
         ...{ x: x!, xs: columns, packed: x!, turned: x!, wide: x!, ...strides, scales: scales! },
-        ...{ y: y!, ys: rows, bias: b!, a: a!, as: rows, count: 0, expert: 2 },
+        ...{ a: a!, as: rows, count: 0, expert: 2 },
       },
-      x: linearGroups(layout),
+      x: (activated ? layouts.slice(0, 1) : layouts).reduce((sum, layout) => sum + linearGroups(layout), 0),
       y: Math.ceil(xs.length / tile),
     },
     expected: Float32Array.from(expected),
     read: (after) => {
-      const begin = (target ? a! : y!) + (first ?? 0) * rows;
-      return new Float32Array(after.slice(begin, begin + xs.length * rows).buffer);
+      const found = results.flatMap((result, part) => {
+        const begin = result + (first ?? 0) * layouts[part]!.rows;
+        return [...after.subarray(begin, begin + xs.length * layouts[part]!.rows)];
+      });
+      return new Float32Array(Uint32Array.from(found).buffer);
     },
   };
 }

@@ -21,7 +21,10 @@ export interface TestGpu {
   /** The arena after a dispatch. */
   run(call: KernelCall): Promise<Uint32Array>;
   /** The backend in that process. `largestBuffer` makes the GPU smaller than it is. */
-  backend(largestBuffer?: number): DecodeBackend & { lose(): Promise<void> };
+  backend(options?: {
+    readonly largestBuffer?: number;
+    readonly fused?: boolean;
+  }): DecodeBackend & { lose(): Promise<void> };
   close(): void;
 }
 
@@ -37,7 +40,7 @@ async function startHost(environment: Environment): Promise<TestGpu> {
   return {
     name,
     run: (call) => ask({ kind: 'kernel', call }),
-    backend: (largestBuffer) => {
+    backend: (options) => {
       let session = -1;
       return {
         name: 'webgpu',
@@ -46,7 +49,7 @@ async function startHost(environment: Environment): Promise<TestGpu> {
           const weights = new Uint8Array(source.weightBytes);
           await source.readWeightsInto(weights);
           const tensors = new Map(source.tensors);
-          const own = await ask<number>({ kind: 'open', program, tensors, weights, limits, largestBuffer });
+          const own = await ask<number>({ kind: 'open', program, tensors, weights, limits, ...options });
           session = own;
           return {
             threads: 1,

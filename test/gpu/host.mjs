@@ -12,7 +12,7 @@ let gpu;
 /** What a request of each kind does. */
 const HANDLERS = {
   kernel: async ({ call }) => await runKernel(api, gpu, call),
-  open: async ({ program, tensors, weights, limits, largestBuffer }) => {
+  open: async ({ program, tensors, weights, limits, largestBuffer, fused }) => {
     const source = {
       tensors,
       weightBytes: weights.length,
@@ -20,7 +20,8 @@ const HANDLERS = {
     };
     const own = await openGpuInNode();
     const limited = largestBuffer === undefined ? own : { ...own, largestBuffer };
-    sessions.push({ gpu: own, session: await createWebgpuBackend(async () => limited).open(program, source, limits) });
+    const backend = createWebgpuBackend(async () => limited, fused);
+    sessions.push({ gpu: own, session: await backend.open(program, source, limits) });
     return sessions.length - 1;
   },
   step: async ({ session, rows }) => await sessions[session].session.step(rows),

@@ -116,7 +116,7 @@ describe.skipIf(!gpu)('what goes wrong has a name', () => {
     const packed = await packDemo('f32');
     const program = await programOf(packed);
     const small = await failure(
-      gpu!.backend(250_000).open(program, packed, { ...limits, tokens: 1, picked: 1, positions: 1 }),
+      gpu!.backend({ largestBuffer: 250_000 }).open(program, packed, { ...limits, tokens: 1, picked: 1, positions: 1 }),
     );
     expect(small).toMatchObject({
       code: 'E_RESOURCE_MEMORY',
@@ -124,7 +124,7 @@ describe.skipIf(!gpu)('what goes wrong has a name', () => {
     });
     const weights = await relay(await packDemo('int8'), all, encodeDense);
     const far = { sequences: 8, positions: 8192, tokens: 1, picked: 1 };
-    const long = await failure(gpu!.backend(2 ** 22).open(await programOf(weights), weights, far));
+    const long = await failure(gpu!.backend({ largestBuffer: 2 ** 22 }).open(await programOf(weights), weights, far));
     expect(long).toMatchObject({
       code: 'E_RESOURCE_MEMORY',
       message: expect.stringMatching(/^keys and values.*8 sequences of 8192/),
@@ -134,7 +134,7 @@ describe.skipIf(!gpu)('what goes wrong has a name', () => {
   test('weights in several shards give the same numbers', async () => {
     const weights = await relay(await packDemo('int8'), all, encodeDense);
     const whole = await perplexity(gpu!.backend(), weights, 1);
-    expect(await perplexity(gpu!.backend(2 ** 20), weights, 1)).toBe(whole);
+    expect(await perplexity(gpu!.backend({ largestBuffer: 2 ** 20 }), weights, 1)).toBe(whole);
   });
 
   test('a device that is lost: every step after it, by name', async () => {

@@ -11,7 +11,6 @@ import {
   type Kernel,
   kernelLayout,
   PARAMETER_BYTES,
-  PARAMETER_STRIDE,
   parameterWords,
   READ_BACK,
   TOKEN_TILES,
@@ -23,13 +22,13 @@ import type { Program } from '../program.js';
 import { type Placement, place } from './placement.js';
 import { type Dispatch, planDispatches } from './plan.js';
 
-/** `open` opens the device of each session. */
-export const createWebgpuBackend = (open: () => Promise<Gpu>): DecodeBackend => ({
+/** `open` opens the device of each session. With `fused` false, to compare, every operation has a dispatch of its own. */
+export const createWebgpuBackend = (open: () => Promise<Gpu>, fused = true): DecodeBackend => ({
   name: 'webgpu',
   open: async (program, weights, limits) => {
     const gpu = await open();
     try {
-      return await openSession(gpu, program, weights, limits);
+      return await openSession(gpu, program, weights, limits, fused);
     } catch (error) {
       gpu.close();
       throw error;
@@ -45,9 +44,19 @@ type Buffers = {
   readonly logits: GpuBuffer;
 };
 
-async function openSession(gpu: Gpu, program: Program, weights: Weights, limits: Limits): Promise<DecodeSession> {
+async function openSession(
+  gpu: Gpu,
+  program: Program,
+  weights: Weights,
+  limits: Limits,
+  fused: boolean,
+): Promise<DecodeSession> {
   const placement = place(program, weights, limits, gpu.largestBuffer);
-  const dispatches = planDispatches(program, placement, limits, gpu.workgroup);
+  const dispatches = planDispatches(program, placement, limits, {
+    threads: gpu.workgroup,
+    rowThreads: gpu.rowWorkgroup,
+    fused,
+  });
   const buffers = await allocate(gpu, program, placement, limits, dispatches.length);
   await upload(gpu, program, placement, limits, weights, buffers);
   gpu.device.queue.writeBuffer(buffers.parameters, 0, parametersOf(dispatches));
@@ -106,7 +115,7 @@ async function allocate(
     shards: await all(shards, 'weights'),
     caches: await all(cacheBytes, 'keys and values'),
     arena: await gpu.allocate(arenaBytes, KERNEL_DATA, 'activations'),
-    parameters: await gpu.allocate(count * PARAMETER_STRIDE, USAGE.uniform | USAGE.copyTo, 'parameters'),
+    parameters: await gpu.allocate(count * PARAMETER_BYTES, USAGE.uniform | USAGE.copyTo, 'parameters'),
     logits: await gpu.allocate(4 * picked * program.vocabulary, READ_BACK, 'logits'),
   };
 }
@@ -148,9 +157,9 @@ function reserve(bytes: number): Uint8Array<ArrayBuffer> {
 }
 
 function parametersOf(dispatches: readonly Dispatch[]): ArrayBuffer {
-  const words = new Uint32Array((dispatches.length * PARAMETER_STRIDE) / 4);
+  const words = new Uint32Array((dispatches.length * PARAMETER_BYTES) / 4);
   for (const [i, { parameters }] of dispatches.entries()) {
-    words.set(parameterWords(parameters), (i * PARAMETER_STRIDE) / 4);
+    words.set(parameterWords(parameters), (i * PARAMETER_BYTES) / 4);
   }
   return words.buffer;
 }
@@ -202,7 +211,7 @@ async function createEncoder(gpu: Gpu, dispatches: readonly Dispatch[], buffers:
     return group;
   };
   const bound = await gpu.checked(() =>
-    dispatches.map((one, i) => ({ ...one, group: groupOf(one), offset: i * PARAMETER_STRIDE })),
+    dispatches.map((one, i) => ({ ...one, group: groupOf(one), offset: i * PARAMETER_BYTES })),
   );
 
   const pipelines = new Map<string, GpuPipeline>();

@@ -1,6 +1,6 @@
-// A program as dispatches: pure data, made once. Each has its kernel (of a linear one for each number of tokens that share
-// its weights), its places, and how its workgroups follow from the rows of a step. Their order is the program's; between two
-// dispatches WebGPU makes writes visible.
+// A program as dispatches: pure data, made once from its operations, those that share a dispatch together (fuse.ts). Each has
+// its kernel (of a linear one for each number of tokens that share its weights), its places, and how its workgroups follow
+// from the rows of a step. Between two dispatches WebGPU makes writes visible.
 
 import {
   activateKernel,
@@ -9,21 +9,27 @@ import {
   chooseKernel,
   combineKernel,
   copyKernel,
+  formOf,
+  headsKernel,
   type Kernel,
+  type LinearShape,
   linearGroups,
   linearKernel,
   lookKernel,
+  nameOf,
   normKernel,
   type Parameters,
+  type PartParameter,
   pickKernel,
   quantiseKernel,
-  rotateKernel,
   scaleKernel,
   sortKernel,
   TOKEN_TILES,
 } from '../../gpu/portable.js';
+import type { LinearLayout } from '../../layouts/portable.js';
 import type { Limits } from '../backend.js';
 import type { Operation, Program, Value } from '../program.js';
+import { type Fused, fuse, type Heads, type OperationOf, separate } from './fuse.js';
 import type { Placement } from './placement.js';
 
 export type Dispatch = {
@@ -40,12 +46,18 @@ export type Dispatch = {
   readonly y: 'rows' | 'tiles' | 'one';
 };
 
-type OperationOf<K extends Operation['kind']> = Operation & { readonly kind: K };
-type Context = {
+type FusedOf<K extends Fused['kind']> = Fused & { readonly kind: K };
+export type PlanOptions = {
+  /** Threads of a workgroup, and of one that has a row for itself. */
+  readonly threads: number;
+  readonly rowThreads: number;
+  /** Whether operations share dispatches. */
+  readonly fused: boolean;
+};
+type Context = PlanOptions & {
   readonly program: Program;
   readonly placement: Placement;
   readonly limits: Limits;
-  readonly threads: number;
   readonly space: Dispatch['space'];
   readonly block: number;
 };
@@ -55,10 +67,17 @@ export function planDispatches(
   program: Program,
   placement: Placement,
   limits: Limits,
-  threads: number,
+  options: PlanOptions,
 ): readonly Dispatch[] {
-  const of = (operations: readonly Operation[], space: Dispatch['space'], block: number): Dispatch[] =>
-    operations.flatMap((one) => dispatchesOf({ program, placement, limits, threads, space, block }, one));
+  const alike = (one: string, other: string): boolean => {
+    const [a, b] = [placement.tensors.get(one)!, placement.tensors.get(other)!];
+    return a.shard === b.shard && formOf(a.layout) === formOf(b.layout);
+  };
+  const of = (operations: readonly Operation[], space: Dispatch['space'], block: number): Dispatch[] => {
+    const context = { ...options, program, placement, limits, space, block };
+    const joined = options.fused ? fuse(operations, alike) : separate(operations);
+    return joined.flatMap((one) => dispatchesOf(context, one));
+  };
   return [
     ...of(program.embed, 'tokens', 0),
     ...program.blocks.flatMap((operations, block) => of(operations, 'tokens', block)),
@@ -66,28 +85,34 @@ export function planDispatches(
   ];
 }
 
-function dispatchesOf(context: Context, operation: Operation): readonly Dispatch[] {
-  const { placement, threads } = context;
+function dispatchesOf(context: Context, operation: Fused): readonly Dispatch[] {
+  const { placement, threads, rowThreads } = context;
   const { step, routes } = placement;
   switch (operation.kind) {
-    case 'norm':
-      return [norm(context, operation)];
+    case 'normalise':
+      return [normalise(context, operation)];
     case 'quantise': {
       const q = placement.quantised[operation.q]!;
-      const kernel = quantiseKernel(threads, operation.x.width, q.copies);
+      const kernel = quantiseKernel(rowThreads, operation.x.width, q.copies);
       return [
         perRow(context, kernel, operation.x, 1, { ...from(context, operation.x), ...integers(context, operation.q) }),
       ];
     }
-    case 'linear':
-      return [linear(context, operation)];
+    case 'linears':
+      return [multiply(context, operation.linears, {})];
+    case 'gated': {
+      const { gate, up, activate } = operation;
+      const activated = { activation: activate.activation, up: up !== undefined };
+      const made = (one: Product): Product => ({ ...one, y: activate.y });
+      return [multiply(context, up ? [made(gate), made(up)] : [made(gate)], { activated })];
+    }
     case 'route':
       return route(context, operation);
     case 'gather':
       return [wide(context, pickKernel(threads, operation.x.width), operation, operation.y, { a: routes.tokens })];
     case 'experts':
       // An expert has at most all tokens of a step; those of its workgroups that have none end at once.
-      return operation.weights.map((weight, expert) => multiply(context, operation, weight, { expert }));
+      return operation.weights.map((weight, expert) => multiply(context, [{ ...operation, weight }], { expert }));
     case 'combine': {
       const { perToken } = context.program.buffers[operation.x.buffer]!;
       const own = { wide: routes.rows, turned: routes.shares };
@@ -99,10 +124,8 @@ function dispatchesOf(context: Context, operation: Operation): readonly Dispatch
       const factor = up ? { a: at(context, up), as: stride(context, up) } : {};
       return [wide(context, kernel, operation, x, factor)];
     }
-    case 'rotate':
-      return [rotate(context, operation)];
-    case 'store':
-      return [store(context, operation)];
+    case 'heads':
+      return [heads(context, operation.heads)];
     case 'attend':
       return [attend(context, operation)];
     case 'look': {
@@ -165,50 +188,69 @@ const wide = (
 ): Dispatch =>
   perRow(context, kernel, rows, columns(context, y.width), { ...from(context, x), ...to(context, y), ...more });
 
-function norm(context: Context, operation: OperationOf<'norm'>): Dispatch {
-  const { placement, threads } = context;
-  const { norm: kind, x, y, heads, weight, bias, epsilon } = operation;
+function normalise(context: Context, { pick, norm, quantise }: FusedOf<'normalise'>): Dispatch {
+  const { placement, rowThreads } = context;
+  const { norm: kind, x, y, heads, weight, bias, epsilon } = norm;
   const vector = (name: string | undefined): number => (name === undefined ? 0 : placement.vectors.get(name)!.at);
-  const shape = {
+  const kernel = normKernel(rowThreads, {
     ...{ layer: kind === 'layer', width: x.width / heads, epsilon },
     ...{ weight: weight !== undefined, bias: bias !== undefined },
-  };
-  const more = { a: vector(weight), bias: vector(bias) };
-  return perRow(context, normKernel(threads, shape), x, heads, { ...from(context, x), ...to(context, y), ...more });
+    ...{ picked: pick !== undefined, copies: quantise && placement.quantised[quantise.q]!.copies },
+  });
+  return perRow(context, kernel, x, heads, {
+    ...from(context, pick ? pick.x : x),
+    ...to(context, y),
+    ...{ a: vector(weight), bias: vector(bias) },
+    ...(pick ? { picks: placement.step.picks } : {}),
+    ...(quantise ? integers(context, quantise.q) : {}),
+  });
 }
 
-type Product = Pick<OperationOf<'linear'>, 'x' | 'q' | 'y'>;
-/** What a product has beside its weight: a bias and what it is added to, or the expert whose rows it takes. */
-type Beside = Partial<Pick<OperationOf<'linear'>, 'bias' | 'addTo'>> & { readonly expert?: number };
+type Product = Pick<OperationOf<'linear'>, 'x' | 'q' | 'y' | 'weight'> &
+  Partial<Pick<OperationOf<'linear'>, 'bias' | 'addTo'>>;
 
-const linear = (context: Context, operation: OperationOf<'linear'>): Dispatch =>
-  multiply(context, operation, operation.weight, { bias: operation.bias, addTo: operation.addTo });
-
-function multiply(context: Context, { x, q, y }: Product, weight: string, { bias, addTo, expert }: Beside): Dispatch {
+/** Products of one input. `expert` is the expert whose rows they take. */
+function multiply(
+  context: Context,
+  products: readonly [Product, ...Product[]],
+  { expert, activated }: { readonly expert?: number; readonly activated?: LinearShape['activated'] },
+): Dispatch {
   const { placement, threads, space, block } = context;
-  const { layout, parts, shard } = placement.tensors.get(weight)!;
-  const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = parts;
-  const shape = { layout, threads, bias: bias !== undefined, adds: addTo !== undefined, expert: expert !== undefined };
+  const [{ x, q, bias, addTo }] = products;
+  const tensors = products.map(({ weight }) => placement.tensors.get(weight)!);
+  const layouts = tensors.map(({ layout }) => layout) as [LinearLayout, ...LinearLayout[]];
+  const shape = { layouts, threads, bias: bias !== undefined, adds: addTo !== undefined, activated };
+  const parts = products.map((product, part): Parameters => {
+    const { layout, parts } = tensors[part]!;
+    const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = parts;
+    return ofPart(part, {
+      ...{ w0, w1, w2, w3, ...to(context, product.y) },
+      // Scales are the last part of integers.
+      s: layout.values === 'f32' ? 0 : parts.at(-1)!,
+      ...(product.bias === undefined ? {} : { bias: placement.vectors.get(product.bias)!.at }),
+    });
+  });
   return {
-    kernels: TOKEN_TILES.map((tokens) => linearKernel({ ...shape, tokens })),
+    kernels: TOKEN_TILES.map((tokens) => linearKernel({ ...shape, tokens, expert: expert !== undefined })),
     parameters: {
       ...from(context, x),
-      ...to(context, y),
-      // Scales are the last part of integers.
-      ...{ w0, w1, w2, w3, s: layout.values === 'f32' ? 0 : parts.at(-1)! },
+      ...Object.assign({}, ...parts),
       ...(q === undefined ? {} : integers(context, q)),
-      ...(bias === undefined ? {} : { bias: placement.vectors.get(bias)!.at }),
       ...(addTo ? { a: at(context, addTo), as: stride(context, addTo) } : {}),
       ...(expert === undefined
         ? { count: placement.step.at + (space === 'tokens' ? 0 : 1) }
         : { expert: placement.routes.starts + expert }),
     },
-    ...{ shard, block, space },
+    ...{ shard: tensors[0]!.shard, block, space },
     perToken: 1,
-    x: linearGroups(layout),
+    x: (activated ? layouts.slice(0, 1) : layouts).reduce((sum, layout) => sum + linearGroups(layout), 0),
     y: 'tiles',
   };
 }
+
+/** Parameters under the names of a part. */
+const ofPart = (part: number, parameters: Parameters): Parameters =>
+  Object.fromEntries(Object.entries(parameters).map(([name, value]) => [nameOf(name as PartParameter, part), value]));
 
 function route(context: Context, { logits, mixture }: OperationOf<'route'>): readonly Dispatch[] {
   const { placement, threads, limits } = context;
@@ -224,37 +266,34 @@ function route(context: Context, { logits, mixture }: OperationOf<'route'>): rea
   return [one(chooseKernel(threads, mixture), columns(context, limits.tokens)), one(sortKernel(threads, mixture), 1)];
 }
 
-function headShape({ program, block }: Context, operation: OperationOf<'rotate' | 'store'>) {
-  const { pitch, rope } = operation;
-  const heads = operation.kind === 'rotate' ? operation.heads : program.widths[block]!.kvHeads;
-  return { heads, size: program.headDim, rotary: rope === undefined ? 0 : program.ropes[rope]!.dims, pitch };
-}
+/** Where the rows of a step are in their sequences. */
+const rowsAt = ({ placement: { step } }: Context): Parameters => ({
+  positions: step.positions,
+  sequences: step.sequences,
+});
 
-function rotation({ placement }: Context, rope: number | undefined): Parameters {
-  const { positions, sequences } = placement.step;
-  const tables = rope === undefined ? {} : placement.ropes[rope]!;
-  return { ...tables, positions, sequences };
-}
-
-function rotate(context: Context, operation: OperationOf<'rotate'>): Dispatch {
-  const shape = headShape(context, operation);
-  const parameters = {
-    ...from(context, operation.x),
-    ...to(context, operation.y),
-    ...rotation(context, operation.rope),
-  };
-  const kernel = rotateKernel(context.threads, shape, undefined);
-  return perRow(context, kernel, operation.x, columns(context, shape.heads * shape.size), parameters);
-}
-
-function store(context: Context, operation: OperationOf<'store'>): Dispatch {
-  const { positions, sequences } = context.limits;
-  const shape = headShape(context, operation);
-  const width = shape.heads * shape.size;
-  const s = operation.what === 'keys' ? 0 : sequences * positions * width;
-  const parameters = { ...from(context, operation.x), ...rotation(context, operation.rope), s };
-  const kernel = rotateKernel(context.threads, shape, { positions });
-  return perRow(context, kernel, operation.x, columns(context, width), parameters);
+function heads(context: Context, operations: readonly [Heads, ...Heads[]]): Dispatch {
+  const { program, placement, limits, block, threads } = context;
+  const { positions, sequences } = limits;
+  const shapes = operations.map((one) => {
+    const { rope, pitch } = one;
+    const count = one.kind === 'rotate' ? one.heads : program.widths[block]!.kvHeads;
+    const base = one.kind === 'store' && one.what === 'values' ? sequences * positions * count * program.headDim : 0;
+    return {
+      ...{ heads: count, size: program.headDim, pitch, rotary: rope === undefined ? 0 : program.ropes[rope]!.dims },
+      to: one.kind === 'rotate' ? ('y' as const) : { base, positions },
+    };
+  });
+  const parts = operations.map((one, part) =>
+    ofPart(part, { ...from(context, one.x), ...(one.kind === 'rotate' ? to(context, one.y) : {}) }),
+  );
+  const rope = operations.map((one) => one.rope).find((one) => one !== undefined);
+  const width = shapes.reduce((sum, one) => sum + one.heads * one.size, 0);
+  return perRow(context, headsKernel(threads, shapes), operations[0].x, columns(context, width), {
+    ...(rope === undefined ? {} : placement.ropes[rope]!),
+    ...rowsAt(context),
+    ...Object.assign({}, ...parts),
+  });
 }
 
 function attend(context: Context, { q, y, window }: OperationOf<'attend'>): Dispatch {
@@ -264,6 +303,6 @@ function attend(context: Context, { q, y, window }: OperationOf<'attend'>): Disp
   const { scale, cap = 0 } = program.attention;
   const { positions, sequences } = limits;
   const shape = { size, kvHeads, shared: heads / kvHeads, positions, sequences, window, scale, cap };
-  const parameters = { ...from(context, q), ...to(context, y), ...rotation(context, undefined) };
+  const parameters = { ...from(context, q), ...to(context, y), ...rowsAt(context) };
   return perRow(context, attendKernel(threads, shape), q, heads, parameters);
 }

@@ -1,13 +1,15 @@
 // Attention over a cache of keys and values, float32 [sequences, positions, key-value heads · size], keys first. A workgroup has
 // one query head of one token and goes through the positions in chunks with a running maximum and sum (Milakov and
 // Gimelshein, arXiv 1805.02867), so a context may be as long as the cache. Chunks begin at the first position that the
-// token sees, so its result does not depend on the step that it came in. Twins: `plainAttend`, `plainRotate`.
+// token sees, so its result does not depend on the step that it came in. Heads that are rotated or stored share a dispatch.
+// Twins: `plainAttend`, `plainRotate`.
 
-import { head, type Kernel, main, reduce } from './shader.js';
+import { head, type Kernel, main, nameOf, reduce } from './shader.js';
 
 /** Positions of a chunk. */
 const CHUNK = 128;
 
+/** Heads of a buffer, and where they go. */
 export type HeadShape = {
   readonly heads: number;
   readonly size: number;
@@ -15,37 +17,48 @@ export type HeadShape = {
   readonly rotary: number;
   /** Numbers from one head of x to the next. */
   readonly pitch: number;
+  /** Side by side into y, or into the cache from `base` on, which has `positions` for each sequence. */
+  readonly to: 'y' | { readonly base: number; readonly positions: number };
 };
 
-/** Heads of x side by side into y, rotated for A[positions + r]; or into the cache of A[sequences + r] at s. */
-export function rotateKernel(
-  threads: number,
-  shape: HeadShape,
-  store: { readonly positions: number } | undefined,
-): Kernel {
-  const { heads, size, rotary, pitch } = shape;
-  const half = rotary / 2;
-  const put = store ? 'C[y + i] = ' : 'G(y + i, ';
-  const end = store ? ';' : ');';
-  const rotated = `if (i < ${half}u) { ${put}F(x + i) * F(p.cos + at + i) - F(x + i + ${half}u) * F(p.sin + at + i)${end} }
-    else if (i < ${rotary}u) { let j = i - ${half}u; ${put}F(x + i) * F(p.cos + at + j) + F(x + j) * F(p.sin + at + j)${end} }
-    else { ${put}F(x + i)${end} }`;
-  const y = store
-    ? `p.s + (A[p.sequences + r] * ${store.positions}u + A[p.positions + r]) * ${heads * size}u + h * ${size}u`
-    : `p.y + r * p.ys + h * ${size}u`;
+/** Heads of up to three buffers, each x rotated for A[positions + r], into y or the cache of A[sequences + r]. */
+export function headsKernel(threads: number, parts: readonly HeadShape[]): Kernel {
+  let end = 0;
+  const texts = parts.map((shape, part) => {
+    const begin = end;
+    end += shape.heads * shape.size;
+    return `if (gid.x >= ${begin}u && gid.x < ${end}u) {
+    let n = gid.x - ${begin}u;
+    ${headText(shape, part)}
+  }`;
+  });
   return {
-    key: ['rotate', threads, JSON.stringify({ ...shape, store })].join(' '),
+    key: ['heads', threads, JSON.stringify(parts)].join(' '),
     code: () => `${head()}${main(threads)}
-  let h = gid.x / ${size}u;
-  let i = gid.x % ${size}u;
   let r = wg.y;
-  if (h < ${heads}u) {
-    let x = p.x + r * p.xs + h * ${pitch}u;
-    let y = ${y};
-    ${rotary === 0 ? `${put}F(x + i)${end}` : `let at = A[p.positions + r] * ${half}u;\n    ${rotated}`}
-  }
+  ${texts.join('\n  ')}
 }`,
   };
+}
+
+/** Number n of a part's heads. */
+function headText({ heads, size, rotary, pitch, to }: HeadShape, part: number): string {
+  const half = rotary / 2;
+  const own = (name: 'x' | 'xs' | 'y' | 'ys'): string => `p.${nameOf(name, part)}`;
+  const put = (value: string): string => (to === 'y' ? `G(y + i, ${value});` : `C[y + i] = ${value};`);
+  const y =
+    to === 'y'
+      ? `${own('y')} + r * ${own('ys')} + h * ${size}u`
+      : `${to.base}u + (A[p.sequences + r] * ${to.positions}u + A[p.positions + r]) * ${heads * size}u + h * ${size}u`;
+  const rotated = `let at = A[p.positions + r] * ${half}u;
+    if (i < ${half}u) { ${put(`F(x + i) * F(p.cos + at + i) - F(x + i + ${half}u) * F(p.sin + at + i)`)} }
+    else if (i < ${rotary}u) { let j = i - ${half}u; ${put('F(x + i) * F(p.cos + at + j) + F(x + j) * F(p.sin + at + j)')} }
+    else { ${put('F(x + i)')} }`;
+  return `let h = n / ${size}u;
+    let i = n % ${size}u;
+    let x = ${own('x')} + r * ${own('xs')} + h * ${pitch}u;
+    let y = ${y};
+    ${rotary === 0 ? put('F(x + i)') : rotated}`;
 }
 
 export type AttendShape = {

@@ -2,23 +2,29 @@
 // side, times parts of the columns, and up to eight tokens that share what is read of the weights. int8 adds whole rows in
 // integers, so their order is free. int4, int3 and int2 put each unit's product with its scale aside, and one thread adds
 // a row's in their order, as the twin does: the same bits for any workgroup. Products reach sums through workgroup memory,
-// where no compiler joins them to one rounding.
+// where no compiler joins them to one rounding. Several tensors of one form may share a dispatch: their row groups follow
+// one another, or a workgroup makes the rows of two and puts the activation of the first times the second's.
 
 import { type LinearLayout, rowGroups } from '../../layouts/portable.js';
-import { each, HALF, head, type Kernel, main } from './shader.js';
+import { ACTIVATIONS } from './activations.js';
+import type { Activation } from './names.js';
+import { each, HALF, head, type Kernel, main, nameOf } from './shader.js';
 import { scaleAt, type Unit, unitOf } from './units.js';
 
 export type LinearShape = {
-  readonly layout: LinearLayout;
+  /** Tensors of one form, whose row groups follow one another. */
+  readonly layouts: readonly [LinearLayout, ...LinearLayout[]];
   /** Threads of a workgroup. */
   readonly threads: number;
   /** Tokens of a workgroup. */
   readonly tokens: number;
   readonly bias: boolean;
-  /** y is also added to `a`. */
+  /** y is added to `a` and not written. */
   readonly adds: boolean;
   /** Rows [A[expert], A[expert + 1]) of x and y, instead of the first A[count]. */
   readonly expert: boolean;
+  /** y = activation(W·x + bias), with `up` times the same of the second tensor, which has as many rows. */
+  readonly activated?: { readonly activation: Activation; readonly up: boolean } | undefined;
 };
 
 /** Tokens that a workgroup may have. */
@@ -27,21 +33,45 @@ export const TOKEN_TILES = [1, 2, 4, 8] as const;
 /** Workgroups of a dispatch along x: row groups. */
 export const linearGroups = (layout: LinearLayout): number => rowGroups(layout);
 
-export function linearKernel(shape: LinearShape): Kernel {
-  const { layout, threads, tokens, bias, adds, expert } = shape;
-  const { rows, columns, values } = layout;
+/** Equal for tensors that can share a dispatch: all of a layout but its number of rows. */
+export function formOf(layout: LinearLayout): string {
   const form = layout.layout === 'tiles' ? [layout.form, 'slots' in layout ? [layout.slots, layout.index] : ''] : '';
-  const key = ['linear', layout.layout, values, form, rows, columns, threads, tokens, bias, adds, expert].join(' ');
-  const code = (): string => {
-    const unit = unitOf(layout, tokens);
-    return unit ? integers(shape, unit) : floats(shape);
-  };
-  return { key, code };
+  return [layout.layout, layout.values, form, layout.columns].join(' ');
 }
+
+export function linearKernel(shape: LinearShape): Kernel {
+  const { layouts, threads, tokens, bias, adds, expert, activated } = shape;
+  const rows = layouts.map((one) => one.rows).join('+');
+  const own = [threads, tokens, bias, adds, expert, activated?.activation, activated?.up];
+  return { key: ['linear', formOf(layouts[0]), rows, ...own].join(' '), code: () => codeOf(shape) };
+}
+
+function codeOf(shape: LinearShape): string {
+  const { layouts, threads, tokens, activated } = shape;
+  const unit = unitOf(layouts[0], tokens);
+  const before = unit
+    ? `requires packed_4x8_integer_dot_product;
+${head(unit.weights)}${scaleFunction(unit)}${HALF}${unit.functions}`
+    : head();
+  return `${before}${activated ? ACTIVATIONS[activated.activation].text : ''}
+var<workgroup> part: array<${wholeRows(unit) ? 'i32' : 'f32'}, ${threads * tokens}>;
+var<workgroup> made: array<f32, ${8 * tokens}>;
+var<workgroup> gate: array<f32, ${8 * tokens}>;
+var<workgroup> span: vec2u;
+${main(threads)}${rowsOf(shape)}${placesOf(shape)}${rest(shape, unit ? integers(shape, unit) : floats(shape))}
+}`;
+}
+
+/** Whether a row is added in integers until its end. */
+const wholeRows = (unit: Unit | undefined): boolean => unit !== undefined && unit.group === undefined;
+
+const scaleFunction = ({ weights }: Unit): string =>
+  weights === 'u32'
+    ? 'fn SCALE(i: u32) -> u32 { return W[i]; }'
+    : 'fn SCALE(i: u32) -> u32 { return W[i >> 2u][i & 3u]; }';
 
 /** The rows of the tokens: r0, r1, …; beyond the last one they are read and not written, so a buffer has room for them. */
 const rowsOf = ({ tokens, expert }: LinearShape): string => `
-  let rg = wg.x;
   let row = lid & 7u;
   ${
     expert
@@ -55,66 +85,89 @@ const rowsOf = ({ tokens, expert }: LinearShape): string => `
   }
   ${each(tokens, (t) => `let r${t} = first + ${t}u;`)}`;
 
-const declarations = ({ threads, tokens }: LinearShape, type: 'i32' | 'f32'): string => `
-var<workgroup> part: array<${type}, ${threads * tokens}>;
-var<workgroup> made: array<f32, ${8 * tokens}>;
-var<workgroup> span: vec2u;
-`;
+/** A tensor's places, as texts of units call them: its parts, its scales and its bias. */
+const WEIGHTS = ['w0', 'w1', 'w2', 'w3', 's', 'bias'] as const;
+const RESULT = ['y', 'ys'] as const;
+const take = (names: readonly (typeof WEIGHTS | typeof RESULT)[number][], part: number): string =>
+  names.map((name) => `${name === 's' ? 'ws' : name} = p.${nameOf(name, part)};`).join(' ');
+
+/** Which tensor is the workgroup's, which group of its rows, and where it is. */
+function placesOf({ layouts, activated }: LinearShape): string {
+  const all = [...WEIGHTS, ...RESULT];
+  let end = rowGroups(layouts[0]);
+  const others = (activated ? [] : layouts.slice(1)).map((one, i) => {
+    const begin = end;
+    end += rowGroups(one);
+    return `
+  if (wg.x >= ${begin}u && wg.x < ${end}u) { rg = wg.x - ${begin}u; rows = ${one.rows}u; ${take(all, i + 1)} }`;
+  });
+  return `
+  var rg = wg.x;
+  var rows = ${layouts[0].rows}u;
+  ${take(all, 0).replaceAll(/\w+ =/g, 'var $&')}${others.join('')}`;
+}
 
 /** Puts the sums over the threads of a row into the first eight numbers of each token's part. */
 const sumParts = ({
   threads,
   tokens,
-}: LinearShape): string => `${each(tokens, (t) => `part[${t * threads}u + lid] = s${t};`)}
+}: Pick<LinearShape, 'threads' | 'tokens'>): string => `${each(tokens, (t) => `part[${t * threads}u + lid] = s${t};`)}
   workgroupBarrier();
   for (var s = ${threads / 2}u; s >= 8u; s = s >> 1u) {
     if (lid < s) { ${each(tokens, (t) => `part[${t * threads}u + lid] += part[${t * threads}u + lid + s];`)} }
     workgroupBarrier();
   }`;
 
-/** Writes `made`, [token, row]: the bias and what is added come one rounding after another. */
-const finish = ({ layout, threads, tokens, bias, adds }: LinearShape): string => `
+/** Runs `body` for each number of `made`, [token, row]: always the same thread for the same number. */
+const forMade = ({ threads, tokens }: LinearShape, body: string): string => `
   for (var i = lid; i < ${8 * tokens}u; i += ${threads}u) {
-    let at = rg * 8u + (i & 7u);
-    let r = first + (i >> 3u);
-    if (at < ${layout.rows}u && r < last) { ${bias ? 'made[i] = made[i] + F(p.bias + at);' : ''} }
-  }
-  workgroupBarrier();
-  for (var i = lid; i < ${8 * tokens}u; i += ${threads}u) {
-    let at = rg * 8u + (i & 7u);
-    let r = first + (i >> 3u);
-    if (at < ${layout.rows}u && r < last) {
-      ${adds ? `let to = p.a + r * p.as_ + at; G(to, F(to) + made[i]);` : `G(p.y + r * p.ys + at, made[i]);`}
-    }
-  }
-}`;
+    ${body}
+  }`;
 
-function integers(shape: LinearShape, unit: Unit): string {
-  const { layout, threads, tokens } = shape;
+/** All after the tokens: `product` makes `made`; then come the bias and what it is times or added to, one rounding after another. */
+function rest(shape: LinearShape, product: string): string {
+  const { bias, adds, activated } = shape;
+  const inside = (body: string): string =>
+    forMade(
+      shape,
+      `let at = rg * 8u + (i & 7u);
+    let r = first + (i >> 3u);
+    if (at < rows && r < last) { ${body} }`,
+    );
+  const biased = `
+  {
+  ${product}
+  }${bias ? inside('made[i] = made[i] + F(bias + at);') : ''}
+  workgroupBarrier();`;
+  const put = adds ? 'let to = p.a + r * p.as_ + at; G(to, F(to) + made[i]);' : 'G(y + r * ys + at, made[i]);';
+  if (!activated) return biased + inside(put);
+  const { call } = ACTIVATIONS[activated.activation];
+  const active = biased + forMade(shape, `let v = made[i]; gate[i] = ${call};`);
+  const last = 'G(y + r * ys + at, gate[i]';
+  if (!activated.up) return `${active}${inside(`${last});`)}`;
+  return `${active}
+  ${take(WEIGHTS, 1)}${biased}${inside(`${last} * made[i]);`)}`;
+}
+
+/** `made`, [token, row], by integers. */
+function integers({ layouts: [layout], threads, tokens }: LinearShape, unit: Unit): string {
   const parts = threads / 8;
   const sums = each(tokens, (t) => `var s${t} = 0i;`);
-  const scale =
-    unit.weights === 'u32'
-      ? 'fn SCALE(i: u32) -> u32 { return W[i]; }'
-      : 'fn SCALE(i: u32) -> u32 { return W[i >> 2u][i & 3u]; }';
-  const before = `requires packed_4x8_integer_dot_product;
-${head(unit.weights)}${scale}${HALF}${unit.functions}${declarations(shape, unit.group === undefined ? 'i32' : 'f32')}${main(threads)}${rowsOf(shape)}
-  let units = ${unit.count};`;
   if (unit.group === undefined) {
-    return `${before}
+    return `let units = ${unit.count};
   ${sums}
   for (var u = lid >> 3u; u < units; u += ${parts}u) {
       ${unit.body}
   }
-  ${sumParts(shape)}
+  ${sumParts({ threads, tokens })}
   for (var i = lid; i < ${8 * tokens}u; i += ${threads}u) {
     let row = i & 7u;
     let t = i >> 3u;
     made[i] = f32(part[t * ${threads}u + row]) * ${scaleAt(layout, undefined)} * F(p.scales + first + t);
   }
-  workgroupBarrier();${finish(shape)}`;
+  workgroupBarrier();`;
   }
-  return `${before}
+  return `let units = ${unit.count};
   for (var i = lid; i < ${8 * tokens}u; i += ${threads}u) { made[i] = 0f; }
   for (var batch = 0u; batch < units; batch += ${parts}u) {
     let u = batch + (lid >> 3u);
@@ -135,32 +188,29 @@ ${head(unit.weights)}${scale}${HALF}${unit.functions}${declarations(shape, unit.
     workgroupBarrier();
   }
   for (var i = lid; i < ${8 * tokens}u; i += ${threads}u) { made[i] = made[i] * F(p.scales + first + (i >> 3u)); }
-  workgroupBarrier();${finish(shape)}`;
+  workgroupBarrier();`;
 }
 
-/** Dense f32, and rows of f32 (w0 offsets, w1 columns, w2 values). */
-function floats(shape: LinearShape): string {
-  const { layout, threads, tokens } = shape;
-  const { rows, columns } = layout;
+/** The same of dense f32, and of rows of f32 (w0 offsets, w1 columns, w2 values). */
+function floats({ layouts: [{ layout, columns }], threads, tokens }: LinearShape): string {
   const parts = threads / 8;
-  const at = `min(rg * 8u + row, ${rows - 1}u)`;
+  const at = 'min(rg * 8u + row, rows - 1u)';
   const add = (w: string, c: string): string =>
     `let w = ${w}; let c = ${c};
     ${each(tokens, (t) => `s${t} += w * F(p.x + r${t} * p.xs + c);`)}`;
   const loop =
-    layout.layout === 'rows'
-      ? `let end = W[p.w0 + ${at} + 1u];
-  for (var i = W[p.w0 + ${at}] + (lid >> 3u); i < end; i += ${parts}u) {
-    ${add('bitcast<f32>(W[p.w2 + i])', '(W[p.w1 + (i >> 1u)] >> (16u * (i & 1u))) & 0xffffu')}
+    layout === 'rows'
+      ? `let end = W[w0 + ${at} + 1u];
+  for (var i = W[w0 + ${at}] + (lid >> 3u); i < end; i += ${parts}u) {
+    ${add('bitcast<f32>(W[w2 + i])', '(W[w1 + (i >> 1u)] >> (16u * (i & 1u))) & 0xffffu')}
   }`
-      : `let base = p.w0 + ${at} * ${columns}u;
+      : `let base = w0 + ${at} * ${columns}u;
   for (var i = lid >> 3u; i < ${columns}u; i += ${parts}u) {
     ${add('bitcast<f32>(W[base + i])', 'i')}
   }`;
-  return `${head()}${declarations(shape, 'f32')}${main(threads)}${rowsOf(shape)}
-  ${each(tokens, (t) => `var s${t} = 0f;`)}
+  return `${each(tokens, (t) => `var s${t} = 0f;`)}
   ${loop}
-  ${sumParts(shape)}
+  ${sumParts({ threads, tokens })}
   for (var i = lid; i < ${8 * tokens}u; i += ${threads}u) { made[i] = part[(i >> 3u) * ${threads}u + (i & 7u)]; }
-  workgroupBarrier();${finish(shape)}`;
+  workgroupBarrier();`;
 }

@@ -5,17 +5,31 @@
 //   C  the cache of keys and values of a block
 //   p  this dispatch's places, in numbers of four bytes
 
-/** Names of a dispatch's parameters, in their order in memory. */
-export const PARAMETERS = [
-  ...['w0', 'w1', 'w2', 'w3', 's', 'x', 'xs', 'y', 'ys', 'a', 'as', 'bias', 'count', 'packed', 'wide', 'turned'],
-  ...['packedStride', 'wideStride', 'scales', 'expert', 'cos', 'sin', 'positions', 'sequences'],
+/** What every dispatch has once. */
+const COMMON = [
+  ...['a', 'as', 'count', 'expert', 'picks', 'positions', 'sequences', 'cos', 'sin'],
+  ...['packed', 'wide', 'turned', 'packedStride', 'wideStride', 'scales'],
 ] as const;
-export type Parameter = (typeof PARAMETERS)[number];
+/** What each of several tensors, or of several groups of heads, in one dispatch has of its own. */
+const PART = ['w0', 'w1', 'w2', 'w3', 's', 'x', 'xs', 'y', 'ys', 'bias'] as const;
+/** The most parts of a dispatch: q, k and v. */
+export const MOST_PARTS = 3;
+export type PartParameter = (typeof PART)[number];
+export type Parameter = (typeof COMMON)[number] | PartParameter | `${PartParameter}_${1 | 2}`;
 export type Parameters = { readonly [name in Parameter]?: number };
 
-/** Bytes of a dispatch's parameters, and from one to the next: what every adapter allows as a dynamic offset. */
-export const PARAMETER_BYTES = 128;
-export const PARAMETER_STRIDE = 256;
+/** The name of a part's parameter. */
+export const nameOf = (name: PartParameter, part: number): Parameter =>
+  part === 0 ? name : (`${name}_${part}` as Parameter);
+
+/** Names of a dispatch's parameters, in their order in memory. */
+export const PARAMETERS: readonly Parameter[] = [
+  ...COMMON,
+  ...Array.from({ length: MOST_PARTS }, (_, part) => PART.map((name) => nameOf(name, part))).flat(),
+];
+
+/** Bytes of a dispatch's parameters, which is also what every adapter allows as a dynamic offset. */
+export const PARAMETER_BYTES = 256;
 
 export type Kernel = {
   /** Equal for equal text: the shape. */
@@ -41,14 +55,14 @@ fn G(i: u32, v: f32) { A[i] = bitcast<u32>(v); }
 export const main = (threads: number): string => `@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32, @builtin(global_invocation_id) gid: vec3u) {`;
 
-const JOINED = { sum: 'part[lid] + part[lid + s]', max: 'max(part[lid], part[lid + s])' };
+const JOINED = { sum: (a: string, b: string) => `${a} + ${b}`, max: (a: string, b: string) => `max(${a}, ${b})` };
 
-/** Puts the sum, or the largest, of every thread's `acc` into part[0]; `part` is a workgroup's array. */
-export const reduce = (threads: number, join: keyof typeof JOINED): string => `
-  part[lid] = acc;
+/** Puts the sum, or the largest, of every thread's `own` into the first number of `all`, a workgroup's array. */
+export const reduce = (threads: number, join: keyof typeof JOINED, own = 'acc', all = 'part'): string => `
+  ${all}[lid] = ${own};
   workgroupBarrier();
   for (var s = ${threads / 2}u; s >= 1u; s = s >> 1u) {
-    if (lid < s) { part[lid] = ${JOINED[join]}; }
+    if (lid < s) { ${all}[lid] = ${JOINED[join](`${all}[lid]`, `${all}[lid + s]`)}; }
     workgroupBarrier();
   }`;
 

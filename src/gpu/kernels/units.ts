@@ -1,10 +1,10 @@
 // The inner loops of linears of integers, one for each layout: what a thread does with one unit of its row for several
 // tokens. A unit is as many columns as are added in integers before a scale: a block or tile of int8, a group of 128
 // columns of int4, int3 and int2, a tile of sorted int4. Bytes are those of the file (layouts/). `row` is the row in its
-// group of eight, `rg` the group, `u` the unit; sums go to s0, s1, … of the tokens.
+// group of eight, `rg` the group, `u` the unit; the tensor is at w0 to w3 and ws; sums go to s0, s1, … of the tokens.
 
 import { type LinearLayout, scaleGroups, tilesPerRow } from '../../layouts/portable.js';
-import type { Copies } from './elements.js';
+import type { Copies } from './rows.js';
 import { each } from './shader.js';
 
 export type Unit = {
@@ -53,7 +53,7 @@ function denseInt8(layout: LinearLayout, tokens: number): Unit {
     group: undefined,
     shift: 0,
     functions: '',
-    body: `let w = W[(p.w0 >> 2u) + (rg * ${blocks}u + u) * 8u + row];
+    body: `let w = W[(w0 >> 2u) + (rg * ${blocks}u + u) * 8u + row];
       ${each(tokens, (t) => `s${t} += ${dots(t)};`)}`,
   };
 }
@@ -73,7 +73,7 @@ function denseInt4(layout: LinearLayout, tokens: number): Unit {
     shift: 4,
     functions: '',
     body: `for (var b = 4u * u; b < min(4u * u + 4u, ${blocks}u); b++) {
-      let w = W[(p.w0 >> 2u) + (rg * ${blocks}u + b) * 8u + row];
+      let w = W[(w0 >> 2u) + (rg * ${blocks}u + b) * 8u + row];
       let low = (w << vec4u(4u)) & vec4u(0xf0f0f0f0u);
       let high = w & vec4u(0xf0f0f0f0u);
       ${each(tokens, (t) => `s${t} += ${dots(t)};`)}
@@ -100,7 +100,7 @@ function denseFew(layout: LinearLayout, values: 'int3' | 'int2', tokens: number)
     shift: 0,
     functions: '',
     body: `for (var b = 4u * u; b < 4u * u + 4u; b++) {
-      let at = p.w0 + (rg * ${blocks}u + b) * ${8 * vectors}u + row;
+      let at = w0 + (rg * ${blocks}u + b) * ${8 * vectors}u + row;
       ${Array.from({ length: vectors }, (_, v) => `let v${v} = W[at + ${8 * v}u];`).join(' ')}
       ${[0, 1, 2, 3, 4, 5, 6, 7].map(step).join('\n      ')}
     }`,
@@ -115,7 +115,7 @@ function tileUnit(layout: Tiles, tokens: number): Unit {
   const masked = layout.index === 'mask';
   const words = masked ? 4 + layout.slots : (layout.values === 'int8' ? 3 : 2) * layout.slots;
   const inside = masked ? maskedTile(layout.slots, tokens) : plainTile(layout.values, `${layout.slots}u`, tokens);
-  const tile = (t: string): string => `var at = p.w0 + (rg * ${tiles}u + ${t}) * ${words}u;
+  const tile = (t: string): string => `var at = w0 + (rg * ${tiles}u + ${t}) * ${words}u;
       let c0 = 16u * ${t};
       ${inside}`;
   const int8 = layout.values === 'int8';
@@ -136,23 +136,23 @@ function tileUnit(layout: Tiles, tokens: number): Unit {
 /** w0 starts, w1 counts, w2 order, w3 tiles. Entry u of a row group has as many slots as the counts before it say. */
 function sortedUnit(layout: Tiles, tokens: number): Unit {
   const int8 = layout.values === 'int8';
-  const entry = `let e = W[p.w0 + 2u * rg] + u;
-      let spot = locate(rg, u);
-      let c0 = 16u * tileOf(e);
+  const entry = `let e = W[w0 + 2u * rg] + u;
+      let spot = locate(w1, rg, u);
+      let c0 = 16u * tileOf(w2, e);
       let n = spot.x;
-      var at = p.w3 + W[p.w0 + 2u * rg + 1u] + spot.y;`;
+      var at = w3 + W[w0 + 2u * rg + 1u] + spot.y;`;
   return {
     weights: 'u32',
-    count: '(W[p.w0 + 2u * rg + 2u] - W[p.w0 + 2u * rg])',
-    group: int8 ? undefined : '(tileOf(W[p.w0 + 2u * rg] + u) >> 3u)',
+    count: '(W[w0 + 2u * rg + 2u] - W[w0 + 2u * rg])',
+    group: int8 ? undefined : '(tileOf(w2, W[w0 + 2u * rg] + u) >> 3u)',
     shift: int8 ? 0 : 4,
     functions: `
-fn tileOf(e: u32) -> u32 { return (W[p.w2 + (e >> 1u)] >> (16u * (e & 1u))) & 0xffffu; }
-fn locate(rg: u32, u: u32) -> vec2u {
+fn tileOf(order: u32, e: u32) -> u32 { return (W[order + (e >> 1u)] >> (16u * (e & 1u))) & 0xffffu; }
+fn locate(counts: u32, rg: u32, u: u32) -> vec2u {
   var before = 0u;
   var words = 0u;
   for (var n = 1u; n <= 16u; n++) {
-    let count = (W[p.w1 + rg * 8u + ((n - 1u) >> 1u)] >> (16u * ((n - 1u) & 1u))) & 0xffffu;
+    let count = (W[counts + rg * 8u + ((n - 1u) >> 1u)] >> (16u * ((n - 1u) & 1u))) & 0xffffu;
     if (u < before + count) { return vec2u(n, words + (u - before) * ${int8 ? 3 : 2}u * n); }
     before += count;
     words += count * ${int8 ? 3 : 2}u * n;
@@ -226,5 +226,5 @@ function maskedTile(slots: number, tokens: number): string {
 /** The words of W that hold the scales of a row group's group, as a number. */
 export const scaleAt = (layout: LinearLayout, group: string | undefined): string =>
   group === undefined
-    ? 'bitcast<f32>(SCALE(p.s + rg * 8u + row))'
-    : `half((SCALE(p.s + (rg * ${scaleGroups(layout)}u + ${group}) * 4u + (row >> 1u)) >> (16u * (row & 1u))) & 0xffffu)`;
+    ? 'bitcast<f32>(SCALE(ws + rg * 8u + row))'
+    : `half((SCALE(ws + (rg * ${scaleGroups(layout)}u + ${group}) * 4u + (row >> 1u)) >> (16u * (row & 1u))) & 0xffffu)`;
