@@ -240,7 +240,9 @@ for (const path of models) {
     const began = performance.now();
     for (let i = 1; i < tokens; i++) token = await step(token);
     const seconds = (performance.now() - began) / 1000;
-    print(`${path}: ${((tokens - 1) / seconds).toFixed(1)} tokens/s, ${packed.weightBytes} bytes of weights`);
+    print(
+      `${path}: ${((tokens - 1) / seconds).toFixed(1)} tokens/s, ${packed.weightBytes} bytes of weights, ${decoder.info.dispatches} dispatches a token`,
+    );
     await decoder.close();
   } finally {
     await packed.close();

@@ -26,6 +26,8 @@ export type PrefillSpeed = Named & { readonly tokens: number; readonly tokensPer
 
 export type Speeds = {
   readonly threads: number;
+  /** On a GPU: dispatches of a token of the first model. */
+  readonly dispatches: number | undefined;
   /** 10⁹ bytes per second. */
   readonly bandwidthGBs: number;
   readonly decode: readonly DecodeSpeed[];
@@ -68,6 +70,7 @@ export async function measureSpeeds(contenders: readonly Contender[], options: M
   const named = ({ values, layout, sparsity }: Contender): Named => ({ values, layout, sparsity });
   return {
     threads: contenders[0]!.decoder.info.threads,
+    dispatches: contenders[0]!.decoder.info.dispatches,
     bandwidthGBs: bandwidth / 1e9,
     decode: contenders.map((contender, i) => {
       const tokensPerSecond = median(decode[i]!);

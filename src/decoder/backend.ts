@@ -46,6 +46,8 @@ export interface DecodeBackend {
 export interface DecodeSession {
   /** Threads of this machine that compute. */
   readonly threads: number;
+  /** On a GPU: dispatches of a step of one token with its logits. */
+  readonly dispatches?: number;
   /**
    * Runs the program over the rows. Returns the logits of the picked ones, row-major [picks, V], before the program's cap,
    * in memory that the next step overwrites.

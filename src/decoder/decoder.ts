@@ -13,6 +13,8 @@ export type DecoderInfo = {
   /** Resident weights, in bytes. */
   readonly bytes: number;
   readonly threads: number;
+  /** On a GPU: dispatches of a token. */
+  readonly dispatches?: number | undefined;
 };
 
 /** What one sequence adds in a step: the tokens to append, and the positions among them whose logits are wanted. */

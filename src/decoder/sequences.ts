@@ -11,6 +11,7 @@ import type { Program } from './program.js';
 export function createDecoder(program: Program, session: DecodeSession, limits: Limits, bytes: number): Decoder {
   const { vocabulary } = program;
   const { sequences } = limits;
+  const { dispatches } = session;
   /** Positions so far of each open sequence. */
   const lengths = new Map<number, number>();
   let last: Promise<unknown> = Promise.resolve();
@@ -68,7 +69,7 @@ export function createDecoder(program: Program, session: DecodeSession, limits: 
   };
 
   return {
-    info: { vocabulary, maxPositions: limits.positions, sequences, bytes, threads: session.threads },
+    info: { vocabulary, maxPositions: limits.positions, sequences, bytes, threads: session.threads, dispatches },
     open: () => {
       for (let sequence = 0; sequence < sequences; sequence++) {
         if (lengths.has(sequence)) continue;

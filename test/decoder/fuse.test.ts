@@ -3,10 +3,14 @@
 // term of what it reads, so two lists agree where they make the same term of x, the cache and the logits.
 
 import { describe, expect, test } from 'vitest';
+import { silent } from '../../src/base/index.js';
 import { lowerModel } from '../../src/decoder/lower.js';
 import type { Operation, Program, Value } from '../../src/decoder/program.js';
 import { type Alike, type Fused, fuse, separate } from '../../src/decoder/webgpu/fuse.js';
-import { openModel } from '../../src/model/index.js';
+import { place } from '../../src/decoder/webgpu/placement.js';
+import { planDispatches } from '../../src/decoder/webgpu/plan.js';
+import { describeTensors, openModel } from '../../src/model/index.js';
+import { packInMemory } from '../../src/packed/index.js';
 import { goldenCases, goldenDir } from '../model/golden.js';
 
 const lower = async (name: string): Promise<Program> => {
@@ -85,6 +89,30 @@ describe('a block', () => {
 
 test('the head: two', async () => {
   expect(fuse((await lower('llama')).head, all).map(nameOf)).toEqual(['pick+norm+quantise', 'lm_head']);
+});
+
+test('a whole model: dispatches of a token, fused and not, and where a shard ends', async () => {
+  const { checkpoint, config, tensorNames } = await openModel(goldenDir('llama'));
+  const settings = { values: 'int8', layout: 'auto', head: 'int8' } as const;
+  const packed = await packInMemory({ checkpoint, tensors: describeTensors(config, tensorNames) }, settings, silent);
+  const program = await lower('llama');
+  const limits = { sequences: 1, positions: 16, tokens: 16, picked: 16 };
+  const count = (largestBuffer: number, fused: boolean): number => {
+    const placement = place(program, packed, limits, largestBuffer);
+    return planDispatches(program, placement, limits, { threads: 32, rowThreads: 32, fused }).length;
+  };
+  const blocks = program.blocks.length;
+  expect(count(2 ** 30, true)).toBe(10 * blocks + 3);
+  expect(count(2 ** 30, false)).toBe(18 * blocks + 5);
+  // A shard for each tensor: q, k and v are three dispatches, gate, up and the activation as well.
+  const largest = Math.max(...[...packed.tensors.values()].map(({ bytes }) => bytes));
+  const least = place(program, packed, limits, 2 ** 30).arenaBytes;
+  const apart = new Map(
+    [...packed.tensors].map(([name, entry]) => [name, { ...entry, bytes: Math.max(largest, least) }]),
+  );
+  const placement = place(program, { ...packed, tensors: apart }, limits, Math.max(largest, least));
+  const dispatches = planDispatches(program, placement, limits, { threads: 32, rowThreads: 32, fused: true });
+  expect(dispatches).toHaveLength(14 * blocks + 3);
 });
 
 /** The parts of a fused operation, in the order that their kernel runs them. */

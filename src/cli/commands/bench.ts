@@ -28,7 +28,7 @@ export const benchCommand = defineCommand({
       text: [
         `${model}: ${formatBytes(bytes)}, ${bitsPerWeight.toFixed(2)} bits a weight (floor ${floorBitsPerWeight.toFixed(2)}), ${formatPercent(sparsity, 1)} zeros`,
         device === 'webgpu'
-          ? `the GPU; it copies ${result.bandwidthGBs.toFixed(1)} GB/s, read and written`
+          ? `the GPU; it copies ${result.bandwidthGBs.toFixed(1)} GB/s, read and written; ${result.dispatches} dispatches a token`
           : `${result.threads} threads; they read ${result.bandwidthGBs.toFixed(1)} GB/s`,
         '',
         formatTable([head, ...lines]),

@@ -66,6 +66,7 @@ async function openSession(
   const { arena, logits } = buffers;
   return {
     threads: 1,
+    dispatches: dispatches.length,
     step: async (rows) => {
       gpu.device.queue.writeBuffer(arena, 4 * placement.step.at, stepData(program, placement, rows));
       const bytes = 4 * rows.picks.length * vocabulary;
