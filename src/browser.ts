@@ -12,7 +12,7 @@ export {
   ShapeError,
   UnsupportedError,
 } from './base/portable.js';
-export type { Decoder, DecoderInfo, OpenDecoder, StepPart } from './decoder/portable.js';
+export type { Choice, Decoder, DecoderInfo, GreedyWriter, OpenDecoder, StepPart } from './decoder/portable.js';
 export {
   type BytesOptions,
   type ChatMessage,

@@ -2,6 +2,7 @@
 // above it knows an address. There are two: WebAssembly in host memory (wasm/), and WebGPU (webgpu/).
 
 import type { PackedModel } from '../packed/portable.js';
+import type { Choice } from './decoder.js';
 import type { Program } from './program.js';
 
 /** What decodes a packed model. */
@@ -53,6 +54,11 @@ export interface DecodeSession {
    * in memory that the next step overwrites.
    */
   step(rows: StepRows): Promise<Float32Array>;
+  /**
+   * Runs the program `count` times over rows of one token a sequence, each picked: first these, then every time the likeliest
+   * ones at the next positions. Yields the likeliest of each time in order; until the iteration ends nothing else may run.
+   */
+  write?(rows: StepRows, count: number): AsyncGenerator<readonly Choice[], void, undefined>;
   /** Gives a sequence the first `positions` positions of another. */
   fork(from: number, to: number, positions: number): Promise<void>;
   /** The speed of reading the weights and doing nothing else, in bytes per second. */

@@ -24,6 +24,24 @@ export type StepPart = {
   readonly logits: 'none' | 'last' | 'all';
 };
 
+/** The likeliest token, the lowest of equals, and its logit. Where a logit is NaN, that of the first one. */
+export type Choice = { readonly token: number; readonly logit: number };
+
+/** Greedy writing in which no logits leave the device, so that it need not wait for anybody who looks at them. */
+export interface GreedyWriter {
+  /** Sequences that can write at once. */
+  readonly most: number;
+  /**
+   * Appends a token to each sequence, then `count` − 1 times the likeliest. Yields after each time what is likeliest next.
+   * The device is ahead of that; once the iteration ends, at the last or before, each sequence has what was appended before the last
+   * yield. No step may be asked for before.
+   */
+  write(
+    starts: readonly { readonly sequence: number; readonly token: number }[],
+    count: number,
+  ): AsyncGenerator<readonly Choice[], void, undefined>;
+}
+
 export interface Decoder {
   readonly info: DecoderInfo;
   /** Opens a new empty sequence. @throws ResourceError where all are taken */
@@ -33,6 +51,8 @@ export interface Decoder {
    * for `none`.
    */
   step(parts: readonly StepPart[]): Promise<readonly Float32Array[]>;
+  /** Undefined where the logits are in this machine's memory anyway, or are changed here (a cap). */
+  readonly greedy?: GreedyWriter | undefined;
   /** Cuts a sequence back to `length` positions (prefix reuse). */
   truncate(sequence: number, length: number): void;
   release(sequence: number): void;

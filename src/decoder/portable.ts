@@ -1,4 +1,4 @@
 export { type AloneOptions, openDecoderAlone } from './alone.js';
 export type { DecoderDevice } from './backend.js';
 export type { OpenDecoder } from './build.js';
-export type { Decoder, DecoderInfo, StepPart } from './decoder.js';
+export type { Choice, Decoder, DecoderInfo, GreedyWriter, StepPart } from './decoder.js';

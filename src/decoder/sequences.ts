@@ -3,7 +3,7 @@
 
 import { InternalError, ResourceError } from '../base/portable.js';
 import type { DecodeSession, Limits } from './backend.js';
-import type { Decoder, StepPart } from './decoder.js';
+import type { Decoder, GreedyWriter, StepPart } from './decoder.js';
 import { type Pass, splitPasses } from './passes.js';
 import type { Program } from './program.js';
 
@@ -23,12 +23,13 @@ export function createDecoder(program: Program, session: DecodeSession, limits: 
     }
     return length;
   };
-  const check = (parts: readonly StepPart[]): void => {
+  /** `times` steps of as many tokens. */
+  const check = (parts: readonly StepPart[], times = 1): void => {
     const seen = new Set<number>();
     for (const { sequence, tokens } of parts) {
       const length = lengthOf(sequence);
       const wrong = tokens.find((token) => !(Number.isInteger(token) && token >= 0 && token < vocabulary));
-      if (wrong !== undefined || seen.has(sequence) || length + tokens.length > limits.positions) {
+      if (wrong !== undefined || seen.has(sequence) || length + times * tokens.length > limits.positions) {
         throw new InternalError(
           'E_INTERNAL_STEP',
           `A step must name each sequence once, with tokens below ${vocabulary} and at most ${limits.positions} positions.`,
@@ -68,6 +69,35 @@ export function createDecoder(program: Program, session: DecodeSession, limits: 
     return out;
   };
 
+  const write: GreedyWriter['write'] = async function* (starts, count) {
+    const before = last;
+    let end: () => void = () => undefined;
+    last = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    try {
+      await before;
+      check(
+        starts.map(({ sequence, token }) => ({ sequence, tokens: [token], logits: 'last' })),
+        count,
+      );
+      const positions = starts.map(({ sequence }) => lengthOf(sequence));
+      const rows = {
+        tokens: starts.map(({ token }) => token),
+        positions,
+        runs: starts.map(({ sequence }, from) => ({ sequence, start: positions[from]!, from, count: 1 })),
+        picks: starts.map((_, row) => row),
+      };
+      for await (const choices of session.write!(rows, count)) {
+        for (const { sequence } of starts) lengths.set(sequence, lengthOf(sequence) + 1);
+        yield choices;
+      }
+    } finally {
+      end();
+    }
+  };
+  const writes = session.write !== undefined && program.logitCap === undefined;
+
   return {
     info: { vocabulary, maxPositions: limits.positions, sequences, bytes, threads: session.threads, dispatches },
     open: () => {
@@ -85,6 +115,7 @@ export function createDecoder(program: Program, session: DecodeSession, limits: 
       last = result.catch(() => undefined);
       return result;
     },
+    greedy: writes ? { most: Math.min(limits.tokens, limits.picked), write } : undefined,
     truncate: (sequence, length) => void lengths.set(sequence, Math.min(length, lengthOf(sequence))),
     release: (sequence) => void lengths.delete(sequence),
     close: () => session.close(),

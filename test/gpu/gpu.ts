@@ -3,6 +3,7 @@
 
 import { fileURLToPath } from 'node:url';
 import type { DecodeBackend } from '../../src/decoder/backend.js';
+import type { Choice } from '../../src/decoder/decoder.js';
 import type { Parameters } from '../../src/gpu/kernels/shader.js';
 import { type Environment, firstAdapter, startGpuProcess } from '../gpu-process.js';
 
@@ -54,6 +55,18 @@ async function startHost(environment: Environment): Promise<TestGpu> {
           return {
             threads: 1,
             step: (rows) => ask({ kind: 'step', session: own, rows }),
+            async *write(rows, count) {
+              const writer = await ask<number>({ kind: 'write', session: own, rows, count });
+              try {
+                for (;;) {
+                  const { value, done } = await ask<IteratorResult<readonly Choice[]>>({ kind: 'next', writer });
+                  if (done) return;
+                  yield value;
+                }
+              } finally {
+                await ask({ kind: 'return', writer });
+              }
+            },
             fork: (from, to, positions) => ask({ kind: 'fork', session: own, from, to, positions }),
             measureBandwidth: () => ask({ kind: 'bandwidth', session: own }),
             close: () => ask({ kind: 'close', session: own }),

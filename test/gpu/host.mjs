@@ -7,6 +7,7 @@ import * as api from '../../dist/gpu/portable.js';
 import { runKernel } from './run-kernel.mjs';
 
 const sessions = [];
+const writers = [];
 let gpu;
 
 /** What a request of each kind does. */
@@ -25,6 +26,9 @@ const HANDLERS = {
     return sessions.length - 1;
   },
   step: async ({ session, rows }) => await sessions[session].session.step(rows),
+  write: async ({ session, rows, count }) => writers.push(sessions[session].session.write(rows, count)) - 1,
+  next: async ({ writer }) => await writers[writer].next(),
+  return: async ({ writer }) => await writers[writer].return(),
   fork: async ({ session, from, to, positions }) => await sessions[session].session.fork(from, to, positions),
   bandwidth: async ({ session }) => await sessions[session].session.measureBandwidth(),
   lose: async ({ session }) => sessions[session].gpu.device.destroy(),

@@ -137,14 +137,21 @@ describe.skipIf(!gpu)('what goes wrong has a name', () => {
     expect(await perplexity(gpu!.backend({ largestBuffer: 2 ** 20 }), weights, 1)).toBe(whole);
   });
 
-  test('a device that is lost: every step after it, by name', async () => {
+  test('a device that is lost: who writes then, and every step after it, by name', async () => {
     const weights = await relay(await packDemo('int8'), all, encodeDense);
     const backend = gpu!.backend();
     const session = await backend.open(await programOf(weights), weights, limits);
     const rows = { tokens: [1], positions: [0], runs: [{ sequence: 0, start: 0, from: 0, count: 1 }], picks: [0] };
     await session.step(rows);
+    const writer = session.write!(rows, 50);
+    expect(await writer.next()).toMatchObject({ done: false, value: [{ token: expect.any(Number) }] });
     await backend.lose();
     const lost = { code: 'E_RESOURCE_DEVICE', message: expect.stringMatching(/lost|failed/) };
+    // What was written before the loss may still come.
+    const rest = (async () => {
+      while (!(await writer.next()).done);
+    })();
+    expect(await failure(rest)).toMatchObject(lost);
     expect(await failure(session.step(rows))).toMatchObject(lost);
     expect(await failure(session.step(rows))).toMatchObject(lost);
     await session.close();

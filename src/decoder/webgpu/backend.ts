@@ -1,26 +1,16 @@
 // The backend of WebGPU: weights are uploaded once, as they lie in the file; a step is one command buffer. The device has
-// everything but the numbers of a step's tokens, which go up before it, and the logits that are asked for, which come down.
+// everything but the numbers of a step's tokens, which go up before it, and the logits that are asked for, which come down; in greedy
+// writing (write.ts) neither moves.
 
 import { ResourceError } from '../../base/portable.js';
-import {
-  type Gpu,
-  type GpuBindGroup,
-  type GpuBuffer,
-  type GpuPipeline,
-  KERNEL_DATA,
-  type Kernel,
-  kernelLayout,
-  PARAMETER_BYTES,
-  parameterWords,
-  READ_BACK,
-  TOKEN_TILES,
-  USAGE,
-} from '../../gpu/portable.js';
+import { type Gpu, type GpuBuffer, KERNEL_DATA, READ_BACK, USAGE } from '../../gpu/portable.js';
 import { ropeTables } from '../../model/portable.js';
 import type { DecodeBackend, DecodeSession, Limits, StepRows, Weights } from '../backend.js';
 import type { Program } from '../program.js';
+import { type Buffers, createSubmitters, parametersOf } from './encoder.js';
 import { type Placement, place } from './placement.js';
-import { type Dispatch, planDispatches } from './plan.js';
+import { planDispatches, planLikeliest } from './plan.js';
+import { createWriter } from './write.js';
 
 /** `open` opens the device of each session. With `fused` false, to compare, every operation has a dispatch of its own. */
 export const createWebgpuBackend = (open: () => Promise<Gpu>, fused = true): DecodeBackend => ({
@@ -36,14 +26,6 @@ export const createWebgpuBackend = (open: () => Promise<Gpu>, fused = true): Dec
   },
 });
 
-type Buffers = {
-  readonly shards: readonly GpuBuffer[];
-  readonly caches: readonly GpuBuffer[];
-  readonly arena: GpuBuffer;
-  readonly parameters: GpuBuffer;
-  readonly logits: GpuBuffer;
-};
-
 async function openSession(
   gpu: Gpu,
   program: Program,
@@ -52,28 +34,33 @@ async function openSession(
   fused: boolean,
 ): Promise<DecodeSession> {
   const placement = place(program, weights, limits, gpu.largestBuffer);
-  const dispatches = planDispatches(program, placement, limits, {
-    threads: gpu.workgroup,
-    rowThreads: gpu.rowWorkgroup,
-    fused,
-  });
-  const buffers = await allocate(gpu, program, placement, limits, dispatches.length);
+  const options = { threads: gpu.workgroup, rowThreads: gpu.rowWorkgroup, fused };
+  const dispatches = planDispatches(program, placement, limits, options);
+  const lists = [dispatches, [...dispatches, ...planLikeliest(program, placement, options)]];
+  const parameters = parametersOf(lists);
+  const buffers = await allocate(gpu, placement, parameters.byteLength);
+  const { arena } = buffers;
+  const logits = await gpu.allocate(4 * limits.picked * program.vocabulary, READ_BACK, 'logits');
   await upload(gpu, program, placement, limits, weights, buffers);
-  gpu.device.queue.writeBuffer(buffers.parameters, 0, parametersOf(dispatches));
+  gpu.device.queue.writeBuffer(buffers.parameters, 0, parameters);
   await gpu.finish();
-  const encode = await createEncoder(gpu, dispatches, buffers);
-  const { vocabulary } = program;
-  const { arena, logits } = buffers;
+  const [steps, writes] = await createSubmitters(gpu, lists, buffers);
+  const put = (rows: StepRows): void =>
+    gpu.device.queue.writeBuffer(arena, 4 * placement.step.at, stepData(program, placement, rows));
   return {
     threads: 1,
     dispatches: dispatches.length,
     step: async (rows) => {
-      gpu.device.queue.writeBuffer(arena, 4 * placement.step.at, stepData(program, placement, rows));
-      const bytes = 4 * rows.picks.length * vocabulary;
-      const { submitted } = await encode(rows, 4 * placement.buffers[program.logits.buffer]!, bytes);
+      const counts = { tokens: rows.tokens.length, picked: rows.picks.length };
+      await steps!.prepare(counts);
+      put(rows);
+      const bytes = 4 * rows.picks.length * program.vocabulary;
+      const from = 4 * placement.buffers[program.logits.buffer]!;
+      const submitted = steps!.submit(counts, bytes > 0 ? { from, to: logits, bytes } : undefined);
       const [numbers] = await Promise.all([bytes > 0 ? gpu.read(logits, bytes) : gpu.finish(), submitted]);
       return new Float32Array(numbers ?? new ArrayBuffer(0));
     },
+    write: await createWriter(gpu, limits, placement, writes!, put),
     fork: async (from, to, positions) => {
       if (positions === 0) return;
       const rows = program.widths.map(({ kvHeads }) => 4 * kvHeads * program.headDim);
@@ -102,10 +89,8 @@ async function openSession(
 
 async function allocate(
   gpu: Gpu,
-  program: Program,
   { shards, arenaBytes, cacheBytes }: Placement,
-  { picked }: Limits,
-  count: number,
+  parameterBytes: number,
 ): Promise<Buffers> {
   const all = async (sizes: readonly number[], what: string): Promise<GpuBuffer[]> => {
     const made: GpuBuffer[] = [];
@@ -116,8 +101,7 @@ async function allocate(
     shards: await all(shards, 'weights'),
     caches: await all(cacheBytes, 'keys and values'),
     arena: await gpu.allocate(arenaBytes, KERNEL_DATA, 'activations'),
-    parameters: await gpu.allocate(count * PARAMETER_BYTES, USAGE.uniform | USAGE.copyTo, 'parameters'),
-    logits: await gpu.allocate(4 * picked * program.vocabulary, READ_BACK, 'logits'),
+    parameters: await gpu.allocate(parameterBytes, USAGE.uniform | USAGE.copyTo, 'parameters'),
   };
 }
 
@@ -157,14 +141,6 @@ function reserve(bytes: number): Uint8Array<ArrayBuffer> {
   }
 }
 
-function parametersOf(dispatches: readonly Dispatch[]): ArrayBuffer {
-  const words = new Uint32Array((dispatches.length * PARAMETER_BYTES) / 4);
-  for (const [i, { parameters }] of dispatches.entries()) {
-    words.set(parameterWords(parameters), (i * PARAMETER_BYTES) / 4);
-  }
-  return words.buffer;
-}
-
 function stepData({ positionOffset }: Program, { step }: Placement, rows: StepRows): ArrayBuffer {
   const words = new Int32Array(step.end - step.at);
   const put = (at: number, numbers: readonly number[]): void => words.set(numbers, at - step.at);
@@ -179,82 +155,6 @@ function stepData({ positionOffset }: Program, { step }: Placement, rows: StepRo
     words.fill(sequence, step.sequences + from, step.sequences + from + count);
   put(step.picks, rows.picks);
   return words.buffer;
-}
-
-/** Which of a dispatch's kernels: the smallest tile that has room for so many rows, or the largest. */
-const tileOf = ({ y }: Dispatch, rows: number): number => {
-  if (y !== 'tiles') return 0;
-  const found = TOKEN_TILES.findIndex((tile) => tile >= rows);
-  return found < 0 ? TOKEN_TILES.length - 1 : found;
-};
-
-/** `submitted` is what the device says of the commands, which nothing waits for before it reads the result. */
-type Encode = (rows: StepRows, logitsAt: number, logitBytes: number) => Promise<{ readonly submitted: Promise<void> }>;
-
-/** Submits a step: all dispatches in one pass, then the copy of its logits. Pipelines are made when first needed. */
-async function createEncoder(gpu: Gpu, dispatches: readonly Dispatch[], buffers: Buffers): Promise<Encode> {
-  const { device } = gpu;
-  const layout = kernelLayout(device, true);
-  const groups = new Map<string, GpuBindGroup>();
-  const groupOf = ({ shard, block }: Dispatch): GpuBindGroup => {
-    const key = `${shard} ${block}`;
-    const known = groups.get(key);
-    if (known) return known;
-    const resources = [
-      { buffer: buffers.shards[shard]! },
-      { buffer: buffers.arena },
-      { buffer: buffers.caches[block]! },
-      { buffer: buffers.parameters, size: PARAMETER_BYTES },
-    ];
-    const entries = resources.map((resource, i) => ({ binding: i, resource }));
-    const group = device.createBindGroup({ layout: layout.group, entries });
-    groups.set(key, group);
-    return group;
-  };
-  const bound = await gpu.checked(() =>
-    dispatches.map((one, i) => ({ ...one, group: groupOf(one), offset: i * PARAMETER_BYTES })),
-  );
-
-  const pipelines = new Map<string, GpuPipeline>();
-  const prepare = async (kernels: Iterable<Kernel>): Promise<void> => {
-    await gpu.checked(async () => {
-      const made = [...kernels].map(async ({ key, code }) => {
-        const module = device.createShaderModule({ code: code(), label: key });
-        const compute = { module, entryPoint: 'main' };
-        const pipeline = await device.createComputePipelineAsync({ label: key, layout: layout.pipeline, compute });
-        return [key, pipeline] as const;
-      });
-      for (const [key, pipeline] of await Promise.all(made)) pipelines.set(key, pipeline);
-    });
-  };
-
-  return async ({ tokens, picks }, logitsAt, logitBytes) => {
-    const rowsOf = ({ space, perToken }: Dispatch): number =>
-      (space === 'tokens' ? tokens.length : picks.length) * perToken;
-    const missing = new Map<string, Kernel>();
-    for (const one of bound) {
-      const rows = rowsOf(one);
-      const kernel = one.kernels[tileOf(one, rows)]!;
-      if (rows > 0 && !pipelines.has(kernel.key)) missing.set(kernel.key, kernel);
-    }
-    if (missing.size > 0) await prepare(missing.values());
-    const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    for (const one of bound) {
-      const rows = rowsOf(one);
-      if (rows === 0) continue;
-      const tile = tileOf(one, rows);
-      pass.setPipeline(pipelines.get(one.kernels[tile]!.key)!);
-      pass.setBindGroup(0, one.group, [one.offset]);
-      pass.dispatchWorkgroups(
-        one.x,
-        one.y === 'one' ? 1 : one.y === 'rows' ? rows : Math.ceil(rows / TOKEN_TILES[tile]!),
-      );
-    }
-    pass.end();
-    if (logitBytes > 0) encoder.copyBufferToBuffer(buffers.arena, logitsAt, buffers.logits, 0, logitBytes);
-    return { submitted: gpu.checked(() => device.queue.submit([encoder.finish()])) };
-  };
 }
 
 /** The fastest of this many copies counts. */

@@ -2,7 +2,7 @@
 // rest, in numbers of four bytes. What no buffer can hold is refused by name here, before anything is read.
 
 import { ResourceError } from '../../base/portable.js';
-import { type Copies, readsOf, TOKEN_TILES } from '../../gpu/portable.js';
+import { type Copies, LIKELIEST_GROUPS, readsOf, TOKEN_TILES } from '../../gpu/portable.js';
 import { activationBytes, type LinearLayout } from '../../layouts/portable.js';
 import { partOffsets } from '../../packed/portable.js';
 import type { Limits, Weights } from '../backend.js';
@@ -40,6 +40,8 @@ export type Placement = {
     readonly end: number;
   };
   readonly routes: { readonly starts: number; readonly tokens: number; readonly rows: number; readonly shares: number };
+  /** Of each picked row: the best logit of each workgroup as a pair, then the best of all. */
+  readonly likeliest: { readonly pairs: number; readonly best: number };
   readonly arenaBytes: number;
   /** Of each block: keys of all sequences, then values. */
   readonly cacheBytes: readonly number[];
@@ -87,6 +89,7 @@ export function place(program: Program, weights: Weights, limits: Limits, larges
   const placed = {
     step,
     routes: { starts: take(experts + 1), tokens: take(routed), rows: take(routed), shares: take(routed) },
+    likeliest: { pairs: take(2 * LIKELIEST_GROUPS * picked), best: take(2 * picked) },
     buffers: program.buffers.map(({ width, perToken }, i) => take(width * rows(i, program.headBuffers, perToken))),
     quantised: program.quantised.map(({ width, perToken }, i): Integers => {
       const count = rows(i, program.headQuantised, perToken);

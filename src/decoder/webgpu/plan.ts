@@ -12,11 +12,14 @@ import {
   formOf,
   headsKernel,
   type Kernel,
+  LIKELIEST_GROUPS,
   type LinearShape,
+  likeliestKernel,
   linearGroups,
   linearKernel,
   lookKernel,
   nameOf,
+  nextKernel,
   normKernel,
   type Parameters,
   type PartParameter,
@@ -61,6 +64,24 @@ type Context = PlanOptions & {
   readonly space: Dispatch['space'];
   readonly block: number;
 };
+
+/** Dispatches behind a step of one row a sequence that make the likeliest token of each its next input. */
+export function planLikeliest(
+  program: Program,
+  { buffers, likeliest, step }: Placement,
+  { threads, rowThreads }: PlanOptions,
+): readonly Dispatch[] {
+  const { buffer, offset } = program.logits;
+  const parameters = {
+    ...{ x: buffers[buffer]! + offset, xs: program.buffers[buffer]!.width, y: likeliest.pairs, a: likeliest.best },
+    ...{ ids: step.ids, positions: step.positions, places: step.places },
+  };
+  const of = (kernel: Kernel, x: number): Dispatch => {
+    return { kernels: [kernel], parameters, shard: 0, block: 0, space: 'picked', perToken: 1, x, y: 'rows' };
+  };
+  const next = nextKernel(Math.min(rowThreads, LIKELIEST_GROUPS));
+  return [of(likeliestKernel(threads, program.vocabulary), LIKELIEST_GROUPS), of(next, 1)];
+}
 
 /** The dispatches of a step; `space` says which are the head's, of picked tokens. */
 export function planDispatches(

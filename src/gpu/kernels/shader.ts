@@ -7,7 +7,7 @@
 
 /** What every dispatch has once. */
 const COMMON = [
-  ...['a', 'as', 'count', 'expert', 'picks', 'positions', 'sequences', 'cos', 'sin'],
+  ...['a', 'as', 'count', 'expert', 'ids', 'picks', 'positions', 'places', 'sequences', 'cos', 'sin'],
   ...['packed', 'wide', 'turned', 'packedStride', 'wideStride', 'scales'],
 ] as const;
 /** What each of several tensors, or of several groups of heads, in one dispatch has of its own. */
