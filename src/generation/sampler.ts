@@ -6,6 +6,7 @@
 // over (max − logit) / T finds how far down to sort.
 
 import { createRng, NumericError } from '../base/portable.js';
+import type { Choice } from '../decoder/portable.js';
 import type { Penalties } from './penalties.js';
 
 export type Sampling = {
@@ -45,6 +46,12 @@ export function argmax(logits: Float32Array): number {
   }
   if (!Number.isFinite(logits[best])) throw notFinite(best, logits[best]);
   return best;
+}
+
+/** What `argmax` gives or throws, of a likeliest token that was found elsewhere. @throws NumericError E_NUMERIC_LOGITS */
+export function checkChoice({ token, logit }: Choice): number {
+  if (!Number.isFinite(logit)) throw notFinite(token, logit);
+  return token;
 }
 
 const notFinite = (token: number, got: number | undefined): NumericError =>

@@ -1,7 +1,8 @@
 // Continuous batching. Each step has one token of every sequence that generates and a limited part of the prompts that are
 // being read, in order of arrival; a sequence joins as soon as another one leaves. A request’s result does not depend on
 // other requests: its prompt is cut at the same places, it has its own random numbers, and a decoder’s logits do not depend
-// on what else is in the step. The queue is limited; requests beyond it are refused at once.
+// on what else is in the step. The queue is limited; requests beyond it are refused at once. While all that run write greedily
+// and nobody can join, a decoder that can writes ahead, and what comes after a request's end is dropped.
 
 import { InternalError, ResourceError } from '../base/portable.js';
 import type { Decoder, StepPart } from '../decoder/index.js';
@@ -89,6 +90,26 @@ export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}
     }
     return parts;
   };
+  /** Ends what was in a step that failed. */
+  const fail = (sequences: Iterable<Sequence>, error: unknown): void => {
+    failure = error;
+    for (const sequence of sequences) {
+      leave(sequence, true);
+      sequence.settle.reject(error);
+    }
+  };
+  /** Gives a sequence what a step made, and ends it where that ends it. */
+  const give = async (sequence: Sequence, take: () => Finish | undefined | Promise<Finish | undefined>) => {
+    try {
+      const finish = await take();
+      if (finish === undefined) return;
+      leave(sequence, false);
+      sequence.settle.resolve(finish);
+    } catch (error) {
+      leave(sequence, false);
+      sequence.settle.reject(error);
+    }
+  };
   const step = async (): Promise<void> => {
     const parts = choose();
     let results: readonly Float32Array[];
@@ -96,12 +117,7 @@ export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}
       results = await decoder.step([...parts.values()]);
       failure = undefined;
     } catch (error) {
-      failure = error;
-      for (const sequence of parts.keys()) {
-        leave(sequence, true);
-        sequence.settle.reject(error);
-      }
-      return;
+      return fail(parts.keys(), error);
     }
     let began = performance.now();
     const pause = async (): Promise<void> => {
@@ -111,15 +127,27 @@ export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}
     };
     for (const [i, [sequence, part]] of [...parts].entries()) {
       await pause();
-      try {
-        const finish = await sequence.take(part, results[i]!, vocabulary, pause);
-        if (finish === undefined) continue;
-        leave(sequence, false);
-        sequence.settle.resolve(finish);
-      } catch (error) {
-        leave(sequence, false);
-        sequence.settle.reject(error);
+      await give(sequence, () => sequence.take(part, results[i]!, vocabulary, pause));
+    }
+  };
+  const canJoin = (): boolean => waiting.length > 0 && slots.free > 0;
+  /** How many tokens all that run can write ahead. */
+  const ahead = (): number => {
+    if (!decoder.greedy || running.length > decoder.greedy.most || canJoin()) return 0;
+    return Math.min(...running.map(({ greedy }) => greedy));
+  };
+  const writeAhead = async (count: number): Promise<void> => {
+    const writers = [...running];
+    const starts = writers.map(({ start }) => start);
+    try {
+      for await (const choices of decoder.greedy!.write(starts, count)) {
+        failure = undefined;
+        for (const [i, sequence] of writers.entries()) await give(sequence, () => sequence.takeChoice(choices[i]!));
+        sweep();
+        if (running.length < writers.length || canJoin()) break;
       }
+    } catch (error) {
+      fail([...running], error);
     }
   };
   const run = async (): Promise<void> => {
@@ -127,7 +155,8 @@ export function createScheduler(decoder: Decoder, options: SchedulerOptions = {}
       sweep();
       admit();
       if (running.length === 0) break;
-      await step();
+      const count = ahead();
+      await (count > 0 ? writeAhead(count) : step());
       await breathe(); // a step may complete without a turn of the event loop
     }
     loop = undefined;

@@ -2,10 +2,10 @@
 // in chunks that begin at the same places whatever else runs.
 
 import { InternalError } from '../base/portable.js';
-import type { StepPart } from '../decoder/index.js';
+import type { Choice, StepPart } from '../decoder/index.js';
 import { type Adjuster, createAdjuster } from './penalties.js';
 import type { Finish, SequenceRequest } from './request.js';
-import { createSampler, type Sampler } from './sampler.js';
+import { checkChoice, createSampler, type Sampler } from './sampler.js';
 import { type ScoredToken, scoreToken } from './scores.js';
 import type { Slot } from './slots.js';
 
@@ -47,6 +47,24 @@ export class Sequence {
     return this.#read >= this.request.prompt.length;
   }
 
+  /** How many tokens it can write next with nobody but the device looking at logits; 0 where somebody must. */
+  get greedy(): number {
+    const { prompt, maxTokens, sampling, scores } = this.request;
+    if (!this.generates || sampling.temperature !== 0 || this.#adjuster || scores !== undefined) return 0;
+    return maxTokens - (this.#tokens.length - prompt.length);
+  }
+
+  /** Where its greedy writing begins: the last token, which the decoder has not read. */
+  get start(): { readonly sequence: number; readonly token: number } {
+    return { sequence: this.slot!.sequence, token: this.#tokens.at(-1)! };
+  }
+
+  /** Takes the next token of greedy writing, after the decoder has read the last one. Returns as `take`. */
+  takeChoice(choice: Choice): Finish | undefined {
+    this.#read++;
+    return this.#accept(checkChoice(choice), undefined);
+  }
+
   /** Its part of the next step: one token, or at most `chunk` tokens of the prompt. */
   next(chunk: number, vocabulary: number): StepPart {
     const { prompt, promptScores, maxTokens } = this.request;
@@ -85,12 +103,17 @@ export class Sequence {
   }
 
   #generate(logits: Float32Array): Finish | undefined {
-    const { prompt, maxTokens, stopTokens, scores, onToken } = this.request;
+    const { scores } = this.request;
     const token = this.#sampler(this.#adjuster?.adjust(logits) ?? logits);
+    return this.#accept(token, scores === undefined ? undefined : () => scoreToken(logits, token, scores));
+  }
+
+  #accept(token: number, score: (() => ScoredToken) | undefined): Finish | undefined {
+    const { prompt, maxTokens, stopTokens, onToken } = this.request;
     if (stopTokens.has(token)) return 'stop';
     this.#tokens.push(token);
     this.#adjuster?.add(token);
-    if (onToken(token, scores === undefined ? undefined : scoreToken(logits, token, scores))) return 'stop';
+    if (onToken(token, score?.())) return 'stop';
     return this.#tokens.length - prompt.length >= maxTokens ? 'length' : undefined;
   }
 }

@@ -2,13 +2,15 @@
 // be computed on the side, and everything the contract forbids is an error. Steps take a turn of the event loop.
 
 import { createRng } from '../../src/base/index.js';
-import type { Decoder, DecoderInfo, StepPart } from '../../src/decoder/index.js';
+import type { Decoder, DecoderInfo, GreedyWriter, StepPart } from '../../src/decoder/index.js';
 
 export type FakeDecoder = Decoder & {
   /** Sequences open now. */
   readonly openCount: number;
   /** The parts of every step. */
   readonly steps: readonly (readonly StepPart[])[];
+  /** How often tokens were written greedily, and how many were yielded. */
+  readonly written: { times: number; tokens: number };
   /** Makes the next step fail. */
   failNext(error: Error): void;
 };
@@ -23,21 +25,75 @@ export function fakeLogits(tokens: readonly number[], vocabulary: number): Float
   return Float32Array.from({ length: vocabulary }, () => 6 * rng.uniform() - 3);
 }
 
-export function createFakeDecoder(options: Partial<DecoderInfo> & { readonly delay?: number } = {}): FakeDecoder {
-  const { delay, ...given } = options;
+type FakeOptions = Partial<DecoderInfo> & {
+  readonly delay?: number;
+  /** Writes greedily, so many tokens before they are looked at, for at most `most` sequences. Defaults to not at all. */
+  readonly greedy?: { readonly ahead: number; readonly most: number } | undefined;
+};
+
+export function createFakeDecoder(options: FakeOptions = {}): FakeDecoder {
+  const { delay, greedy, ...given } = options;
   const info: DecoderInfo = { vocabulary: 50, maxPositions: 64, sequences: 3, bytes: 1000, threads: 1, ...given };
   const open = new Map<number, number[]>();
   const steps: (readonly StepPart[])[] = [];
   let failure: Error | undefined;
   let busy = false;
+  const written = { times: 0, tokens: 0 };
+  const writing = new Set<number>();
   const require = (sequence: number): number[] => {
+    if (writing.has(sequence)) throw new Error(`sequence ${sequence} is being written`);
     const tokens = open.get(sequence);
     if (!tokens) throw new Error(`sequence ${sequence} is not open`);
     return tokens;
   };
+  const pause = (): Promise<void> =>
+    new Promise((resolve) => (delay === undefined ? setImmediate(resolve) : setTimeout(resolve, delay)));
+  const takeFailure = (): void => {
+    const error = failure;
+    failure = undefined;
+    if (error) throw error;
+  };
+  const write: GreedyWriter['write'] = async function* (starts, count) {
+    if (busy) throw new Error('writing while a step runs');
+    if (starts.length === 0 || starts.length > greedy!.most || count < 1) throw new Error('a wrong number of starts');
+    const all = starts.map(({ sequence }) => require(sequence));
+    if (new Set(all).size < all.length) throw new Error('a sequence twice');
+    const begins = all.map(({ length }) => length);
+    if (begins.some((begin) => begin + count > info.maxPositions)) throw new Error('past the last position');
+    busy = true;
+    written.times++;
+    for (const { sequence } of starts) writing.add(sequence);
+    const next = starts.map(({ token }) => token);
+    const made: { token: number; logit: number }[][] = [];
+    let done = 0;
+    try {
+      while (done < count) {
+        for (; made.length < Math.min(count, done + greedy!.ahead); ) {
+          const choices = all.map((tokens, i) => {
+            tokens.push(next[i]!);
+            const logits = fakeLogits(tokens, info.vocabulary);
+            next[i] = logits.indexOf(Math.max(...logits));
+            return { token: next[i]!, logit: logits[next[i]!]! };
+          });
+          made.push(choices);
+        }
+        await pause();
+        takeFailure();
+        written.tokens++;
+        yield made[done++]!;
+      }
+    } finally {
+      await pause();
+      for (const [i, tokens] of all.entries()) tokens.length = begins[i]! + done;
+      for (const { sequence } of starts) writing.delete(sequence);
+      busy = false;
+    }
+  };
   return {
     info,
     steps,
+    written,
+    greedy: greedy && { most: greedy.most, write },
     get openCount() {
       return open.size;
     },
@@ -54,11 +110,9 @@ export function createFakeDecoder(options: Partial<DecoderInfo> & { readonly del
       if (busy) throw new Error('a step while another runs');
       if (parts.length === 0) throw new Error('a step without parts');
       busy = true;
-      await new Promise((resolve) => (delay === undefined ? setImmediate(resolve) : setTimeout(resolve, delay)));
+      await pause();
       busy = false;
-      const error = failure;
-      failure = undefined;
-      if (error) throw error;
+      takeFailure();
       steps.push(parts);
       if (new Set(parts.map(({ sequence }) => sequence)).size < parts.length) throw new Error('a sequence twice');
       return parts.map(({ sequence, tokens, logits }) => {

@@ -238,3 +238,141 @@ describe('createScheduler', () => {
     expect(got!.tokens).toEqual(alone(next).tokens);
   });
 });
+
+describe('with a decoder that writes ahead', () => {
+  const greedy = fc.record({ ahead: fc.integer({ min: 1, max: 4 }), most: fc.integer({ min: 1, max: 3 }) });
+  const plain = { scores: undefined, promptScores: undefined };
+  const expected = (one: Case) => {
+    const { tokens, finish } = alone(one);
+    return { tokens, finish, prompt: [], scores: tokens.map(() => undefined) };
+  };
+
+  test('texts are the same, whoever comes and leaves, and whoever needs logits beside them', async () => {
+    const seen = { written: 0, steps: 0 };
+    const some = fc.tuple(cases, fc.boolean(), fc.nat({ max: 30 }), fc.option(fc.nat({ max: 40 })));
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(some, { minLength: 1, maxLength: 8 }),
+        fc.integer({ min: 1, max: 3 }),
+        greedy,
+        async (requests, sequences, writes) => {
+          const decoder = createFakeDecoder({ vocabulary: V, sequences, greedy: writes });
+          const scheduler = createScheduler(decoder, { chunk: 9, queue: 100 });
+          const turns = async (count: number): Promise<void> => {
+            for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+          };
+          const asked = requests.map(async ([given, draws, before, leaves]) => {
+            const one = draws ? given : { ...given, sampling: { ...given.sampling, temperature: 0 } };
+            await turns(before);
+            const controller = new AbortController();
+            const reason = new Error('gone');
+            const [got] = ask(scheduler, [one], { ...plain, signal: controller.signal });
+            const outcome = got!.then(
+              (value) => expect(value).toEqual(expected(one)),
+              (error) => {
+                expect(error).toBe(reason);
+                expect(leaves).not.toBeNull();
+              },
+            );
+            if (leaves !== null) {
+              await turns(leaves);
+              controller.abort(reason);
+            }
+            await outcome;
+          });
+          await Promise.all(asked);
+          seen.written += decoder.written.tokens;
+          seen.steps += decoder.steps.length;
+          await scheduler.close();
+          expect(decoder.openCount).toBe(0);
+        },
+      ),
+      { numRuns: runs(100) },
+    );
+    expect(seen.written).toBeGreaterThan(0);
+    expect(seen.steps).toBeGreaterThan(0);
+  });
+
+  const greedily: Case = { prompt: [1, 2, 3], maxTokens: 20, sampling: { temperature: 0, topP: 1, seed: 0 } };
+  const both = { ahead: 3, most: 2 };
+
+  test('only where nobody needs logits', async () => {
+    const biased = { ...greedily, sampling: { ...greedily.sampling, logitBias: new Map([[4, 1]]) } };
+    const drawn = { ...greedily, sampling: { ...greedily.sampling, temperature: 1 } };
+    for (const [one, more] of [
+      [biased, plain],
+      [drawn, plain],
+      [greedily, { ...plain, scores: 1 }],
+    ] as const) {
+      const decoder = createFakeDecoder({ vocabulary: V, greedy: both });
+      await Promise.all(ask(createScheduler(decoder), [one], more));
+      expect(decoder.written.times).toBe(0);
+    }
+    const decoder = createFakeDecoder({ vocabulary: V, greedy: both });
+    const all = ask(createScheduler(decoder), [greedily, greedily, greedily], plain);
+    await Promise.all(all);
+    expect(decoder.written.times).toBe(0); // three run, two can write
+    const free = createFakeDecoder({ vocabulary: V, greedy: both });
+    expect(
+      await Promise.all(ask(createScheduler(free), [greedily], { ...plain, stopTokens: new Set() })),
+    ).toMatchObject([{ finish: 'length' }]);
+    // The first token is the prompt's, the others come at one go.
+    expect(free.written).toEqual({ times: 1, tokens: 19 });
+  });
+
+  test('a listener that ends the text, one that throws, and logits that are no numbers', async () => {
+    const decoder = createFakeDecoder({ vocabulary: V, sequences: 1, greedy: both });
+    const scheduler = createScheduler(decoder);
+    const count = (most: number, end: () => boolean) => {
+      let seen = 0;
+      return { ...plain, stopTokens: new Set<number>(), onToken: () => (++seen >= most ? end() : false) };
+    };
+    const [stopped] = ask(
+      scheduler,
+      [greedily],
+      count(5, () => true),
+    );
+    expect((await stopped!).finish).toBe('stop');
+    const [thrown] = ask(
+      scheduler,
+      [greedily],
+      count(5, () => {
+        throw new Error('listener');
+      }),
+    );
+    await expect(thrown).rejects.toThrow('listener');
+    // What was written behind an end is not taken for read: the same prompt goes on as alone.
+    expect((await Promise.all(ask(scheduler, [greedily], plain)))[0]).toEqual(expected(greedily));
+    const other = createFakeDecoder({ vocabulary: V, greedy: both });
+    const { write } = other.greedy!;
+    const damaged = {
+      ...other,
+      greedy: {
+        most: 2,
+        async *write(...args: Parameters<typeof write>) {
+          for await (const choices of write(...args)) yield choices.map((one) => ({ ...one, logit: Number.NaN }));
+        },
+      },
+    };
+    const [nan] = ask(createScheduler(damaged), [greedily], plain);
+    await expect(nan).rejects.toMatchObject({ code: 'E_NUMERIC_LOGITS' });
+  });
+
+  test('a device that fails takes along who wrote, by its error, and the next one goes on', async () => {
+    const decoder = createFakeDecoder({ vocabulary: V, sequences: 1, greedy: both });
+    const scheduler = createScheduler(decoder);
+    let failed = false;
+    const [first, second] = ask(scheduler, [greedily, greedily], {
+      ...plain,
+      onToken: () => {
+        if (!failed && decoder.written.tokens === 2) decoder.failNext(new Error('lost'));
+        failed ||= decoder.written.tokens === 2;
+        return false;
+      },
+    });
+    await expect(first).rejects.toThrow('lost');
+    expect((await second!).finish).toBe(alone(greedily).finish);
+    await scheduler.close();
+    expect(decoder.openCount).toBe(0);
+  });
+});
