@@ -236,12 +236,24 @@ for (const path of models) {
       const [logits] = await decoder.step([{ sequence, tokens: [token], logits: 'last' }]);
       return logits!.reduce((best, value, i) => (value > logits![best]! ? i : best), 0);
     };
-    let token = await step(1);
-    const began = performance.now();
-    for (let i = 1; i < tokens; i++) token = await step(token);
-    const seconds = (performance.now() - began) / 1000;
+    /** Tokens a second after the first, which makes pipelines. */
+    const rate = async (write: (count: number) => Promise<void>): Promise<string> => {
+      decoder.truncate(sequence, 0);
+      await write(1);
+      const began = performance.now();
+      await write(tokens - 1);
+      return (((tokens - 1) * 1000) / (performance.now() - began)).toFixed(1);
+    };
+    let token = 1;
+    const read = await rate(async (count) => {
+      for (let i = 0; i < count; i++) token = await step(token);
+    });
+    const ahead = await rate(async (count) => {
+      const writing = decoder.greedy?.write([{ sequence, token: 1 }], count);
+      while (writing && !(await writing.next()).done);
+    });
     print(
-      `${path}: ${((tokens - 1) / seconds).toFixed(1)} tokens/s, ${packed.weightBytes} bytes of weights, ${decoder.info.dispatches} dispatches a token`,
+      `${path}: ${read} tokens/s with logits${decoder.greedy ? `, ${ahead} written ahead` : ''}; ${decoder.info.dispatches} dispatches a token, ${packed.weightBytes} bytes of weights`,
     );
     await decoder.close();
   } finally {

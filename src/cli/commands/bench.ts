@@ -9,7 +9,7 @@ export const benchCommand = defineCommand({
   argument: { name: 'model', text: 'a .lw file, as layerwise pack writes it' },
   options: ['decoderDevice', 'threads', 'tokens', 'promptTokens', 'turns'],
   details:
-    'The model and its dense twin (the same numbers, zeros included) take turns in one run; the median turn counts. Each token reads all weights once (of experts, only its own), so memory limits the speed: `bandwidthShare` is the bytes read per second divided by what the same threads read when they do nothing else (on a GPU: by what it copies). Close other programs first: threads wait for each other about a thousand times a second.',
+    'The model and its dense twin (the same numbers, zeros included) take turns in one run; the median turn counts. Each token reads all weights once (of experts, only its own), so memory limits the speed: `bandwidthShare` is the bytes read per second divided by what the same threads read when they do nothing else (on a GPU: by what it copies). On a GPU the tokens are written greedily, as `generate --temperature 0` does, which does not wait for logits. Close other programs first: threads wait for each other about a thousand times a second.',
   examples: [{ what: 'Two threads', command: 'layerwise bench my-model-75.lw --threads 2 --json' }],
   run: async (model, { decoderDevice: device, ...values }, onProgress) => {
     const result = await bench({ model, ...values, ...(device === undefined ? {} : { device }), onProgress });
