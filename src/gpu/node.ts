@@ -1,9 +1,14 @@
 // WebGPU in Node: Dawn, from the optional package `webgpu`. The object that it makes is kept for the life of the process,
-// because Dawn ends the process when it is collected.
+// because Dawn ends the process when it is collected. Indices of kernels are not checked there, which would be a third of what
+// sparse linears do: all that are data were checked before they went up (layouts/check.ts, the decoder's steps), and tests
+// watch the others (test/gpu/watch.mjs). Pages check them, as browsers do.
 
 import { messageOf } from '../base/index.js';
 import type { GpuEntry } from './api.js';
 import { deviceError, type Gpu, openGpu } from './device.js';
+
+/** Dawn's name for kernels without checked indices is a toggle of development. */
+const FLAGS = ['enable-dawn-features=disable_robustness,allow_unsafe_apis'];
 
 let kept: Promise<GpuEntry> | undefined;
 
@@ -21,7 +26,7 @@ async function load(): Promise<GpuEntry> {
   process.env.XDG_RUNTIME_DIR ??= '/tmp';
   try {
     const { create } = (await import('webgpu')) as { create(flags: readonly string[]): unknown };
-    return create([]) as GpuEntry;
+    return create(FLAGS) as GpuEntry;
   } catch (error) {
     const missing = (error as { code?: string }).code === 'ERR_MODULE_NOT_FOUND';
     throw deviceError(

@@ -18,5 +18,5 @@ const started = await startGpu();
 if ('reason' in started) console.warn(`skipped: the backend of WebGPU (${started.reason})`);
 else {
   afterAll(() => started.gpu.close());
-  describe('webgpu', () => backendCases(() => started.gpu.backend()));
+  describe('webgpu', () => backendCases(() => started.gpu.backend({ watched: true })));
 }

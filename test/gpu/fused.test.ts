@@ -10,6 +10,7 @@ import { activationBytes, type EncodedLinear, type IntegerValues } from '../../s
 import { describeTensors, openModel } from '../../src/model/index.js';
 import { packInMemory } from '../../src/packed/index.js';
 import { type Case, cases, floatLayouts, integerLayouts } from '../kernels/matrices.js';
+import { IS_FULL } from '../matrix.js';
 import { goldenDir } from '../model/golden.js';
 import { runs } from '../scale.js';
 import { linearsCase } from './calls.js';
@@ -42,26 +43,26 @@ test.skipIf(!gpu).each(['int8', 'int4', 'int3', 'int2'] as const)(
   '%s: linears side by side, and a gate with relu, have the twins’ bits',
   async (values) => {
     let seen = 0;
-    const draws = fc.tuple(cases, fc.integer({ min: 1, max: 20 }), fc.constantFrom(1, 2, 8));
+    const draws = fc.tuple(cases, fc.integer({ min: 1, max: 20 }), fc.constantFrom(1, 2, 4), fc.nat(), fc.boolean());
     await fc.assert(
-      fc.asyncProperty(draws, async ([c, rows, tile]) => {
+      fc.asyncProperty(draws, async ([c, rows, tile, layout, up]) => {
+        // One of the layouts: a software adapter takes long to compile.
+        const one = <T>(all: readonly T[]): readonly T[] => all.filter((_, i) => i === layout % all.length);
         const xs = vectors(c.seed, c.columns, 3);
         const [bias] = vectors(c.seed + 1, Math.max(c.rows, rows, 8), 1);
-        for (const linears of together(c, values, [c.rows, rows, 8])) {
+        for (const linears of one(together(c, values, [c.rows, rows, 8]))) {
           const { call, read, expected } = linearsCase(linears as [EncodedLinear], xs, tile, { bias: bias! });
           expect(read(await gpu!.run(call)), JSON.stringify(linears[0]!.layout.layout)).toEqual(expected);
           seen++;
         }
-        for (const pair of together(c, values, [c.rows, c.rows])) {
-          for (const up of [true, false]) {
-            const linears = (up ? pair : pair.slice(0, 1)) as [EncodedLinear];
-            const gated = linearsCase(linears, xs, tile, { activated: { activation: 'relu', up } });
-            expect(gated.read(await gpu!.run(gated.call)), `relu, ${up}`).toEqual(gated.expected);
-          }
+        for (const pair of one(together(c, values, [c.rows, c.rows]))) {
+          const linears = (up ? pair : pair.slice(0, 1)) as [EncodedLinear];
+          const gated = linearsCase(linears, xs, tile, { activated: { activation: 'relu', up } });
+          expect(gated.read(await gpu!.run(gated.call)), `relu, ${up}`).toEqual(gated.expected);
           seen++;
         }
       }),
-      { numRuns: runs(2) },
+      { numRuns: runs(3) },
     );
     expect(seen).toBeGreaterThan(0);
   },
@@ -140,26 +141,32 @@ test.skipIf(!gpu)('a norm quantised at once, of picked rows: the bits of pick, n
   }
 });
 
-test.skipIf(!gpu).each([
-  ['llama', 'int8'],
+const few = [['llama', 'int8']] as const;
+const others = [
   ['gpt_neox', 'int4'],
-] as const)('%s in %s: the same logits fused and unfused, to the last bit', async (name, values) => {
-  const { checkpoint, config, tensorNames } = await openModel(goldenDir(name));
-  const source = { checkpoint, tensors: describeTensors(config, tensorNames) };
-  const pack = () => packInMemory(source, { values, layout: 'auto', head: 'int8' }, silent);
-  const { tensors } = await pack();
-  const program = lowerModel(config, tensorNames, (weight) => tensors.get(weight)!.layout.values !== 'f32');
-  const limits = { sequences: 1, positions: 16, tokens: 16, picked: 16 };
-  const tokens = [1, 5, 9, 2, 7, 3, 8, 4, 6, 11, 10, 12];
-  const rows = { tokens, positions: tokens.map((_, i) => i), runs: [{ sequence: 0, start: 0, from: 0, count: 12 }] };
-  const [fused, unfused] = await Promise.all(
-    [true, false].map(async (one) => {
-      const session = await gpu!.backend({ fused: one }).open(program, await pack(), limits);
-      const logits = await session.step({ ...rows, picks: tokens.map((_, i) => i) });
-      await session.close();
-      return logits;
-    }),
-  );
-  expect(fused!.some((value) => value !== 0)).toBe(true);
-  expect(fused).toEqual(unfused);
-});
+  ['qwen3', 'int8'],
+  ['gemma2', 'int8'],
+] as const;
+test.skipIf(!gpu).each(IS_FULL ? [...few, ...others] : few)(
+  '%s in %s: the same logits fused and unfused, to the last bit',
+  async (name, values) => {
+    const { checkpoint, config, tensorNames } = await openModel(goldenDir(name));
+    const source = { checkpoint, tensors: describeTensors(config, tensorNames) };
+    const pack = () => packInMemory(source, { values, layout: 'auto', head: 'int8' }, silent);
+    const { tensors } = await pack();
+    const program = lowerModel(config, tensorNames, (weight) => tensors.get(weight)!.layout.values !== 'f32');
+    const limits = { sequences: 1, positions: 16, tokens: 16, picked: 16 };
+    const tokens = [1, 5, 9, 2, 7, 3, 8, 4, 6, 11, 10, 12];
+    const rows = { tokens, positions: tokens.map((_, i) => i), runs: [{ sequence: 0, start: 0, from: 0, count: 12 }] };
+    const [fused, unfused] = await Promise.all(
+      [true, false].map(async (one) => {
+        const session = await gpu!.backend({ fused: one }).open(program, await pack(), limits);
+        const logits = await session.step({ ...rows, picks: tokens.map((_, i) => i) });
+        await session.close();
+        return logits;
+      }),
+    );
+    expect(fused!.some((value) => value !== 0)).toBe(true);
+    expect(fused).toEqual(unfused);
+  },
+);

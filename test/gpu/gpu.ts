@@ -19,12 +19,16 @@ export type KernelCall = {
 
 export interface TestGpu {
   readonly name: string;
-  /** The arena after a dispatch. */
+  /** The arena after a dispatch. Rejects where the kernel indexes outside (watch.mjs). */
   run(call: KernelCall): Promise<Uint32Array>;
-  /** The backend in that process. `largestBuffer` makes the GPU smaller than it is. */
+  /**
+   * The backend in that process. `largestBuffer` makes the GPU smaller than it is; with `watched` a session's close
+   * rejects where a kernel indexed outside.
+   */
   backend(options?: {
     readonly largestBuffer?: number;
     readonly fused?: boolean;
+    readonly watched?: boolean;
   }): DecodeBackend & { lose(): Promise<void> };
   close(): void;
 }

@@ -111,6 +111,22 @@ test.skipIf(!gpu)('quantised activations: the twin’s bits in all three orders'
   }
 });
 
+test.skipIf(!gpu)('an index outside is seen: one word behind the scales, the activations, and the cache', async () => {
+  const { call } = linearCase(
+    encodeDense(quantised({ rows: 8, columns: 16, density: 1, saturated: false, seed: 1 }, 'int8')),
+    vectors(1, 16, 1),
+    1,
+  );
+  await gpu!.run(call);
+  const words = call.weights.length / 4;
+  const far = { ...call, parameters: { ...call.parameters, s: words } };
+  await expect(gpu!.run(far)).rejects.toThrow('outside W');
+  const end = { ...call, parameters: { ...call.parameters, scales: call.arena.length } };
+  await expect(gpu!.run(end)).rejects.toThrow('outside A');
+  const cached = { ...call, code: call.code.replace('let row = lid & 7u;', 'let row = lid & 7u; C[4] = 1f;') };
+  await expect(gpu!.run(cached)).rejects.toThrow('outside C');
+});
+
 test('the order that int4 wants is a permutation of each 32 columns', () => {
   const q = Int8Array.from({ length: 32 }, (_, i) => i + 1);
   const { turned } = copiesOf({ q, scale: 1 });

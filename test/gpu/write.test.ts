@@ -2,7 +2,7 @@
 // are those of a step for each token, with other sequences, from any position, cut anywhere.
 
 import fc from 'fast-check';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
 import type { Decoder } from '../../src/decoder/decoder.js';
 import { lowerModel } from '../../src/decoder/lower.js';
@@ -84,20 +84,22 @@ test.skipIf(!gpu)(
 
 describe.skipIf(!gpu).each(['llama', 'gpt2'])('%s', (name) => {
   const POSITIONS = 24;
-  const open = async (): Promise<Decoder> => {
+  let decoder: Decoder;
+  beforeAll(async () => {
     const { checkpoint, config, tensorNames } = await openModel(goldenDir(name));
     const packed = await packInMemory({ checkpoint, tensors: describeTensors(config, tensorNames) }, INT8, silent);
     const program = lowerModel(config, tensorNames, (weight) => packed.tensors.get(weight)!.layout.values !== 'f32');
     const limits = { sequences: 3, positions: POSITIONS, tokens: 16, picked: 4 };
-    return createDecoder(program, await gpu!.backend().open(program, packed, limits), limits, packed.weightBytes);
-  };
+    const session = await gpu!.backend({ watched: true }).open(program, packed, limits);
+    decoder = createDecoder(program, session, limits, packed.weightBytes);
+  });
+  afterAll(() => decoder.close());
   const prompts = [
     [1, 5, 9, 2, 7],
     [3, 8],
   ];
 
   test('tokens written ahead are those of steps; what is behind a cut is forgotten', async () => {
-    const decoder = await open();
     const sequences = prompts.map(() => decoder.open());
     /** The next token of each after these. */
     const step = async (tokens: readonly (readonly number[])[]): Promise<number[]> => {
@@ -125,11 +127,10 @@ describe.skipIf(!gpu).each(['llama', 'gpt2'])('%s', (name) => {
     const room = POSITIONS - prompts[0]!.length - 12;
     const over = decoder.greedy!.write(starts(found.at(-1)!), room + 1).next();
     await expect(over).rejects.toMatchObject({ code: 'E_INTERNAL_STEP' });
-    await decoder.close();
+    for (const sequence of sequences) decoder.release(sequence);
   });
 
   test('requests get the same texts ahead and step by step', async () => {
-    const decoder = await open();
     const texts = async (own: Decoder): Promise<number[][]> => {
       const scheduler = createScheduler(own);
       const made = prompts.map((): number[] => []);
@@ -163,7 +164,6 @@ describe.skipIf(!gpu).each(['llama', 'gpt2'])('%s', (name) => {
     expect(await texts(counting)).toEqual(expected);
     // The second's first token came with the prompt, five beside the first, and five alone.
     expect(written).toBe(10);
-    await decoder.close();
   });
 });
 
