@@ -10,9 +10,8 @@ import {
   kernelLayout,
   PARAMETER_BYTES,
   parameterWords,
-  TOKEN_TILES,
 } from '../../gpu/portable.js';
-import type { Dispatch } from './plan.js';
+import type { Dispatch, Tile } from './plan.js';
 
 export type Buffers = {
   readonly shards: readonly GpuBuffer[];
@@ -35,12 +34,9 @@ export interface Submitter {
   submit(counts: Counts, copy: Copy | undefined): Promise<void>;
 }
 
-/** Which of a dispatch's kernels: the smallest tile that has room for so many rows, or the largest. */
-const tileOf = ({ y }: Dispatch, rows: number): number => {
-  if (y !== 'tiles') return 0;
-  const found = TOKEN_TILES.findIndex((tile) => tile >= rows);
-  return found < 0 ? TOKEN_TILES.length - 1 : found;
-};
+/** Of a dispatch's tiles the largest that so many rows fill by more than half. */
+const tileOf = ({ tiles }: Dispatch, rows: number): Tile =>
+  tiles.findLast(({ tokens }) => rows > tokens / 2) ?? tiles[0];
 
 /** Submitters of some lists, whose parameters lie one list after another. */
 export async function createSubmitters(
@@ -86,7 +82,7 @@ export async function createSubmitters(
         const missing = new Map<string, Kernel>();
         for (const one of dispatches) {
           const rows = rowsOf(one, counts);
-          const kernel = one.kernels[tileOf(one, rows)]!;
+          const { kernel } = tileOf(one, rows);
           if (rows > 0 && !pipelines.has(kernel.key)) missing.set(kernel.key, kernel);
         }
         if (missing.size > 0) await gpu.checked(() => Promise.all([...missing.values()].map(make)));
@@ -97,13 +93,10 @@ export async function createSubmitters(
         for (const one of dispatches) {
           const rows = rowsOf(one, counts);
           if (rows === 0) continue;
-          const tile = tileOf(one, rows);
-          pass.setPipeline(pipelines.get(one.kernels[tile]!.key)!);
+          const { kernel, tokens, x } = tileOf(one, rows);
+          pass.setPipeline(pipelines.get(kernel.key)!);
           pass.setBindGroup(0, one.group, [one.offset]);
-          pass.dispatchWorkgroups(
-            one.x,
-            one.y === 'one' ? 1 : one.y === 'rows' ? rows : Math.ceil(rows / TOKEN_TILES[tile]!),
-          );
+          pass.dispatchWorkgroups(x, one.whole ? 1 : Math.ceil(rows / tokens));
         }
         pass.end();
         if (copy) encoder.copyBufferToBuffer(buffers.arena, copy.from, copy.to, 0, copy.bytes);

@@ -35,18 +35,20 @@ import type { Operation, Program, Value } from '../program.js';
 import { type Fused, fuse, type Heads, type OperationOf, separate } from './fuse.js';
 import type { Placement } from './placement.js';
 
+/** A kernel for so many rows, and its workgroups along x. */
+export type Tile = { readonly kernel: Kernel; readonly tokens: number; readonly x: number };
+
 export type Dispatch = {
-  /** One for each of TOKEN_TILES where `y` is `tiles`, otherwise one. */
-  readonly kernels: readonly Kernel[];
+  /** By rows of a workgroup along y, ascending. */
+  readonly tiles: readonly [Tile, ...Tile[]];
   readonly parameters: Parameters;
   readonly shard: number;
   readonly block: number;
   readonly space: 'tokens' | 'picked';
   /** Rows for each token of the step. */
   readonly perToken: number;
-  readonly x: number;
-  /** Workgroups along y: a row each, a tile of tokens each, or one. */
-  readonly y: 'rows' | 'tiles' | 'one';
+  /** One workgroup along y has all rows. */
+  readonly whole?: boolean;
 };
 
 type FusedOf<K extends Fused['kind']> = Fused & { readonly kind: K };
@@ -77,7 +79,7 @@ export function planLikeliest(
     ...{ ids: step.ids, positions: step.positions, places: step.places },
   };
   const of = (kernel: Kernel, x: number): Dispatch => {
-    return { kernels: [kernel], parameters, shard: 0, block: 0, space: 'picked', perToken: 1, x, y: 'rows' };
+    return { tiles: [{ kernel, tokens: 1, x }], parameters, shard: 0, block: 0, space: 'picked', perToken: 1 };
   };
   const next = nextKernel(Math.min(rowThreads, LIKELIEST_GROUPS));
   return [of(likeliestKernel(threads, program.vocabulary), LIKELIEST_GROUPS), of(next, 1)];
@@ -192,11 +194,10 @@ const perRow = (
   x: number,
   parameters: Parameters,
 ): Dispatch => ({
-  kernels: [kernel],
-  ...{ parameters, space, block, x },
+  tiles: [{ kernel, tokens: 1, x }],
+  ...{ parameters, space, block },
   shard: 0,
   perToken: rows.routed ?? 1,
-  y: 'rows',
 });
 
 /** A thread a number of a row. */
@@ -237,10 +238,14 @@ function multiply(
   { expert, activated }: { readonly expert?: number; readonly activated?: LinearShape['activated'] },
 ): Dispatch {
   const { placement, threads, space, block } = context;
-  const [{ x, q, bias, addTo }] = products;
+  const [{ q, bias, addTo }] = products;
   const tensors = products.map(({ weight }) => placement.tensors.get(weight)!);
   const layouts = tensors.map(({ layout }) => layout) as [LinearLayout, ...LinearLayout[]];
-  const shape = { layouts, threads, bias: bias !== undefined, adds: addTo !== undefined, activated };
+  const shape = {
+    ...{ layouts, threads, activated },
+    ...{ bias: bias !== undefined, adds: addTo !== undefined, expert: expert !== undefined },
+  };
+  const x = (activated ? layouts.slice(0, 1) : layouts).reduce((sum, layout) => sum + linearGroups(layout), 0);
   const parts = products.map((product, part): Parameters => {
     const { layout, parts } = tensors[part]!;
     const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = parts;
@@ -252,9 +257,12 @@ function multiply(
     });
   });
   return {
-    kernels: TOKEN_TILES.map((tokens) => linearKernel({ ...shape, tokens, expert: expert !== undefined })),
+    tiles: TOKEN_TILES.map((tokens) => ({ tokens, x, kernel: linearKernel({ ...shape, tokens }) })) as [
+      Tile,
+      ...Tile[],
+    ],
     parameters: {
-      ...from(context, x),
+      ...from(context, products[0].x),
       ...Object.assign({}, ...parts),
       ...(q === undefined ? {} : integers(context, q)),
       ...(addTo ? { a: at(context, addTo), as: stride(context, addTo) } : {}),
@@ -264,8 +272,6 @@ function multiply(
     },
     ...{ shard: tensors[0]!.shard, block, space },
     perToken: 1,
-    x: (activated ? layouts.slice(0, 1) : layouts).reduce((sum, layout) => sum + linearGroups(layout), 0),
-    y: 'tiles',
   };
 }
 
@@ -282,7 +288,7 @@ function route(context: Context, { logits, mixture }: OperationOf<'route'>): rea
   };
   const one = (kernel: Kernel, x: number): Dispatch => ({
     ...perRow(context, kernel, logits, x, parameters),
-    y: 'one',
+    whole: true,
   });
   return [one(chooseKernel(threads, mixture), columns(context, limits.tokens)), one(sortKernel(threads, mixture), 1)];
 }
