@@ -7,8 +7,11 @@ import { messageOf } from '../base/index.js';
 import type { GpuEntry } from './api.js';
 import { deviceError, type Gpu, openGpu } from './device.js';
 
-/** Dawn's name for kernels without checked indices is a toggle of development. */
-const FLAGS = ['enable-dawn-features=disable_robustness,allow_unsafe_apis'];
+/**
+ * Indices are not checked, and memory of workgroups is not zeroed, which every kernel writes before it reads: on a software
+ * adapter most of a pipeline's compilation. Both are toggles of development.
+ */
+const FLAGS = ['enable-dawn-features=disable_robustness,disable_workgroup_init,allow_unsafe_apis'];
 
 let kept: Promise<GpuEntry> | undefined;
 
