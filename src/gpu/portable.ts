@@ -5,7 +5,8 @@ export { attendKernel, headsKernel } from './kernels/attention.js';
 export { activateKernel, addKernel, copyKernel, lookKernel, pickKernel, scaleKernel } from './kernels/elements.js';
 export { chooseKernel, combineKernel, sortKernel } from './kernels/experts.js';
 export { LIKELIEST_GROUPS, likeliestKernel, nextKernel } from './kernels/likeliest.js';
-export { formOf, type LinearShape, linearGroups, linearKernel, TOKEN_TILES } from './kernels/linear.js';
+export { formOf, hasPrompt, type LinearShape, linearGroups, linearKernel, TOKEN_TILES } from './kernels/linear.js';
+export { PROMPT_TOKENS, promptShape } from './kernels/prompt.js';
 export { type Copies, normKernel, quantiseKernel } from './kernels/rows.js';
 export {
   head,

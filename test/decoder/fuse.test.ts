@@ -99,7 +99,7 @@ test('a whole model: dispatches of a token, fused and not, and where a shard end
   const limits = { sequences: 1, positions: 16, tokens: 16, picked: 16 };
   const count = (largestBuffer: number, fused: boolean): number => {
     const placement = place(program, packed, limits, largestBuffer);
-    return planDispatches(program, placement, limits, { threads: 32, rowThreads: 32, fused }).length;
+    return planDispatches(program, placement, limits, { threads: 32, rowThreads: 32, memory: 32768, fused }).length;
   };
   const blocks = program.blocks.length;
   expect(count(2 ** 30, true)).toBe(10 * blocks + 3);
@@ -111,7 +111,12 @@ test('a whole model: dispatches of a token, fused and not, and where a shard end
     [...packed.tensors].map(([name, entry]) => [name, { ...entry, bytes: Math.max(largest, least) }]),
   );
   const placement = place(program, { ...packed, tensors: apart }, limits, Math.max(largest, least));
-  const dispatches = planDispatches(program, placement, limits, { threads: 32, rowThreads: 32, fused: true });
+  const dispatches = planDispatches(program, placement, limits, {
+    threads: 32,
+    rowThreads: 32,
+    memory: 32768,
+    fused: true,
+  });
   expect(dispatches).toHaveLength(14 * blocks + 3);
 });
 

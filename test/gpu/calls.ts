@@ -1,6 +1,7 @@
 // Calls of single kernels with data of a test: where linears and their activations lie in the arena, and the twin's result.
 
-import { type LinearShape, linearGroups, linearKernel } from '../../src/gpu/kernels/linear.js';
+import { hasPrompt, type LinearShape, linearGroups, linearKernel } from '../../src/gpu/kernels/linear.js';
+import { PROMPT_TOKENS, type PromptShape } from '../../src/gpu/kernels/prompt.js';
 import { type Copies, quantiseKernel } from '../../src/gpu/kernels/rows.js';
 import { nameOf, type PartParameter } from '../../src/gpu/kernels/shader.js';
 import { readsOf } from '../../src/gpu/kernels/units.js';
@@ -69,7 +70,10 @@ type Beside = {
   readonly target?: Float32Array;
   readonly first?: number;
   readonly activated?: LinearShape['activated'];
+  readonly threads?: number;
 };
+/** Tokens of a workgroup, or what a workgroup of prompts has; where a layout has no kernel for those, eight. */
+export type DrawnTile = number | PromptShape;
 
 /**
  * y = W·x + bias for the tokens `xs`, `tile` of them to a workgroup; with `target`, y is added to it. `first` rows before
@@ -78,7 +82,7 @@ type Beside = {
 export const linearCase = (
   encoded: EncodedLinear,
   xs: readonly Float32Array[],
-  tile: number,
+  tile: DrawnTile,
   beside: Beside = {},
 ): LinearCase => linearsCase([encoded], xs, tile, beside);
 
@@ -86,14 +90,20 @@ export const linearCase = (
 export function linearsCase(
   linears: readonly [EncodedLinear, ...EncodedLinear[]],
   xs: readonly Float32Array[],
-  tile: number,
-  { bias, target, first, activated }: Beside = {},
+  tile: DrawnTile,
+  { bias, target, first, activated, threads = THREADS }: Beside = {},
 ): LinearCase {
   const layouts = linears.map(({ layout }) => layout) as [LinearLayout, ...LinearLayout[]];
   const [{ columns }] = layouts;
+  const { tokens, groups } =
+    typeof tile === 'number'
+      ? { tokens: tile, groups: undefined }
+      : hasPrompt(layouts[0])
+        ? tile
+        : { tokens: 8, groups: undefined };
   const rows = Math.max(...layouts.map((layout) => layout.rows));
   const { bytes, at } = place(linears);
-  const room = (first ?? 0) + xs.length + 8;
+  const room = (first ?? 0) + xs.length + PROMPT_TOKENS;
   const reads = readsOf(layouts[0]);
   const padded = activationBytes(columns);
   const strides = { packedStride: padded / 4, wideStride: padded };
@@ -117,7 +127,7 @@ export function linearsCase(
   }
   if (bias) arena.set(floatBits(bias), b!);
   const shape = { bias: bias !== undefined, adds: target !== undefined, expert: first !== undefined, activated };
-  const { code } = linearKernel({ layouts, threads: THREADS, tokens: tile, ...shape });
+  const { code } = linearKernel({ layouts, threads, tokens, groups, ...shape });
   const parts = layouts.map((layout, part) => {
     const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = at[part]!;
     const own = { w0, w1, w2, w3, s: at[part]!.at(-1)!, y: ys[part]!, ys: layout.rows, bias: b! };
@@ -145,8 +155,8 @@ export function linearsCase(
         ...{ x: x!, xs: columns, packed: x!, turned: x!, wide: x!, ...strides, scales: scales! },
         ...{ a: a!, as: rows, count: 0, expert: 2 },
       },
-      x: (activated ? layouts.slice(0, 1) : layouts).reduce((sum, layout) => sum + linearGroups(layout), 0),
-      y: Math.ceil(xs.length / tile),
+      x: (activated ? layouts.slice(0, 1) : layouts).reduce((sum, layout) => sum + linearGroups(layout, groups), 0),
+      y: Math.ceil(xs.length / tokens),
     },
     expected: Float32Array.from(expected),
     read: (after) => {

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { createRng, silent } from '../../src/base/index.js';
 import { lowerModel } from '../../src/decoder/lower.js';
+import { SMALL } from '../../src/gpu/kernels/prompt.js';
 import { normKernel, quantiseKernel } from '../../src/gpu/kernels/rows.js';
 import { activationBytes, type EncodedLinear, type IntegerValues } from '../../src/layouts/index.js';
 import { describeTensors, openModel } from '../../src/model/index.js';
@@ -43,7 +44,13 @@ test.skipIf(!gpu).each(['int8', 'int4', 'int3', 'int2'] as const)(
   '%s: linears side by side, and a gate with relu, have the twins’ bits',
   async (values) => {
     let seen = 0;
-    const draws = fc.tuple(cases, fc.integer({ min: 1, max: 20 }), fc.constantFrom(1, 2, 4), fc.nat(), fc.boolean());
+    const draws = fc.tuple(
+      cases,
+      fc.integer({ min: 1, max: 20 }),
+      fc.constantFrom(1, 2, 4, SMALL),
+      fc.nat(),
+      fc.boolean(),
+    );
     await fc.assert(
       fc.asyncProperty(draws, async ([c, rows, tile, layout, up]) => {
         // One of the layouts: a software adapter takes long to compile.

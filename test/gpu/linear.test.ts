@@ -4,10 +4,11 @@
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { createRng } from '../../src/base/index.js';
+import { LARGE, SMALL } from '../../src/gpu/kernels/prompt.js';
 import { type EncodedLinear, encodeDense, encodeFixedTiles, encodeMaskedTiles } from '../../src/layouts/index.js';
 import { cases, floatLayouts, integerLayouts, quantised } from '../kernels/matrices.js';
 import { runs } from '../scale.js';
-import { copiesOf, linearCase, quantiseCase } from './calls.js';
+import { copiesOf, type DrawnTile, linearCase, quantiseCase } from './calls.js';
 import { startGpu } from './gpu.js';
 
 const started = await startGpu();
@@ -23,18 +24,23 @@ const vectors = (seed: number, columns: number, count: number): Float32Array[] =
   );
 };
 
-async function multiply(encoded: EncodedLinear, xs: readonly Float32Array[], tile: number, more = {}) {
+async function multiply(encoded: EncodedLinear, xs: readonly Float32Array[], tile: DrawnTile, more = {}) {
   const { call, expected, read } = linearCase(encoded, xs, tile, more);
   return { found: read(await gpu!.run(call)), expected };
 }
 
 const TILES = [1, 2, 4, 8] as const;
+const DRAWN = [...TILES, SMALL] as const;
+
+/** Up to ten workgroups of a prompt's rows, and three of its tokens. */
+const shapes = fc.tuple(cases, fc.boolean()).map(([c, more]) => (more ? { ...c, rows: 3 * c.rows } : c));
+const counts = fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 17, max: 40 }));
 
 test.skipIf(!gpu).each(['int8', 'int4', 'int3', 'int2'] as const)(
   '%s: the twin’s bits in every layout',
   async (values) => {
     await fc.assert(
-      fc.asyncProperty(cases, fc.constantFrom(...TILES), fc.integer({ min: 1, max: 9 }), async (c, tile, count) => {
+      fc.asyncProperty(shapes, fc.constantFrom(...DRAWN), counts, async (c, tile, count) => {
         const xs = vectors(c.seed, c.columns, count);
         for (const encoded of integerLayouts(c, values)) {
           const { found, expected } = await multiply(encoded, xs, tile);
@@ -52,11 +58,13 @@ test.skipIf(!gpu)('every number of slots, in int8, int4 and masks', async () => 
     const whole = quantised({ ...shape, seed: 4 }, values);
     for (let n = 1; n <= 16; n++) {
       const matrix = { ...whole, q: whole.q.map((q, i) => ((i % 300) % 16 < n ? q : 0)) };
-      const { found, expected } = await multiply(encodeFixedTiles(matrix, n), vectors(n, 300, 2), 2);
-      expect(found, `${values}, ${n} slots`).toEqual(expected);
-      if (values === 'int8' || (n !== 6 && n !== 8)) continue;
-      const masked = await multiply(encodeMaskedTiles(matrix, n), vectors(n, 300, 2), 2);
-      expect(masked.found, `masks of ${n}`).toEqual(masked.expected);
+      for (const tile of [2, SMALL]) {
+        const { found, expected } = await multiply(encodeFixedTiles(matrix, n), vectors(n, 300, 2), tile);
+        expect(found, `${values}, ${n} slots, ${JSON.stringify(tile)}`).toEqual(expected);
+        if (values === 'int8' || (n !== 6 && n !== 8)) continue;
+        const masked = await multiply(encodeMaskedTiles(matrix, n), vectors(n, 300, 2), tile);
+        expect(masked.found, `masks of ${n}, ${JSON.stringify(tile)}`).toEqual(masked.expected);
+      }
     }
   }
 });
@@ -67,11 +75,25 @@ test.skipIf(!gpu)('a bias, a sum with the residual, and an expert’s rows: one 
     const [bias, target] = vectors(9, 21, 2) as [Float32Array, Float32Array];
     const xs = vectors(5, 300, 5);
     for (const more of [{ bias }, { target }, { bias, target }, { first: 3 }, { first: 0 }]) {
-      const { found, expected } = await multiply(encoded, xs, 4, more);
-      expect(found, `${values} ${Object.keys(more)}`).toEqual(expected);
+      for (const tile of [4, SMALL]) {
+        const { found, expected } = await multiply(encoded, xs, tile, more);
+        expect(found, `${values} ${Object.keys(more)} ${JSON.stringify(tile)}`).toEqual(expected);
+      }
     }
   }
 });
+
+test.skipIf(!gpu)(
+  'workgroups of prompts as a GPU has them: rows and tokens of several, and ends in the middle',
+  async () => {
+    const shape = { rows: 85, columns: 300, density: 0.2, saturated: false, seed: 12 };
+    const xs = vectors(3, 300, 45);
+    for (const encoded of [encodeDense(quantised(shape, 'int8')), encodeFixedTiles(quantised(shape, 'int4'))]) {
+      const { found, expected } = await multiply(encoded, xs, LARGE, { threads: 128 });
+      expect(found, encoded.layout.layout).toEqual(expected);
+    }
+  },
+);
 
 test.skipIf(!gpu)('float16 scales below the normal range are read by integers', async () => {
   const matrix = quantised({ rows: 9, columns: 140, density: 1, saturated: false, seed: 8 }, 'int4');

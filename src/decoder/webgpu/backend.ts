@@ -34,7 +34,8 @@ async function openSession(
   fused: boolean,
 ): Promise<DecodeSession> {
   const placement = place(program, weights, limits, gpu.largestBuffer);
-  const options = { threads: gpu.workgroup, rowThreads: gpu.rowWorkgroup, fused };
+  const memory = gpu.device.limits.maxComputeWorkgroupStorageSize;
+  const options = { threads: gpu.workgroup, rowThreads: gpu.rowWorkgroup, memory, fused };
   const dispatches = planDispatches(program, placement, limits, options);
   const lists = [dispatches, [...dispatches, ...planLikeliest(program, placement, options)]];
   const parameters = parametersOf(lists);

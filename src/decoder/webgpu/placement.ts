@@ -2,7 +2,7 @@
 // rest, in numbers of four bytes. What no buffer can hold is refused by name here, before anything is read.
 
 import { ResourceError } from '../../base/portable.js';
-import { type Copies, LIKELIEST_GROUPS, readsOf, TOKEN_TILES } from '../../gpu/portable.js';
+import { type Copies, LIKELIEST_GROUPS, PROMPT_TOKENS, readsOf, TOKEN_TILES } from '../../gpu/portable.js';
 import { activationBytes, type LinearLayout } from '../../layouts/portable.js';
 import { partOffsets } from '../../packed/portable.js';
 import type { Limits, Weights } from '../backend.js';
@@ -57,8 +57,8 @@ type PlacedTensor = {
 
 const operationsOf = ({ embed, blocks, head }: Program): readonly Operation[] => [embed, ...blocks, head].flat();
 
-/** Kernels read whole tiles of tokens, so a buffer has room for a tile more. */
-const SPARE = TOKEN_TILES.at(-1)!;
+/** Kernels read whole tiles of tokens, so a buffer of so many rows has room for a tile more. */
+const spare = (rows: number): number => (rows > TOKEN_TILES.at(-1)! ? PROMPT_TOKENS : TOKEN_TILES.at(-1)!);
 const ALIGNMENT = 64;
 const align = (n: number): number => Math.ceil(n / ALIGNMENT) * ALIGNMENT;
 
@@ -72,8 +72,10 @@ export function place(program: Program, weights: Weights, limits: Limits, larges
     return at;
   };
   const most = Math.max(tokens, picked);
-  const rows = (index: number, head: number, perToken: number): number =>
-    (index < head ? tokens : picked) * perToken + SPARE;
+  const rows = (index: number, head: number, perToken: number): number => {
+    const count = index < head ? tokens : picked;
+    return count * perToken + spare(count);
+  };
   const step = {
     at: take(2),
     ids: take(most),

@@ -10,6 +10,7 @@ import {
   combineKernel,
   copyKernel,
   formOf,
+  hasPrompt,
   headsKernel,
   type Kernel,
   LIKELIEST_GROUPS,
@@ -24,6 +25,7 @@ import {
   type Parameters,
   type PartParameter,
   pickKernel,
+  promptShape,
   quantiseKernel,
   scaleKernel,
   sortKernel,
@@ -56,6 +58,8 @@ export type PlanOptions = {
   /** Threads of a workgroup, and of one that has a row for itself. */
   readonly threads: number;
   readonly rowThreads: number;
+  /** Bytes of memory that a workgroup may have. */
+  readonly memory: number;
   /** Whether operations share dispatches. */
   readonly fused: boolean;
 };
@@ -245,7 +249,12 @@ function multiply(
     ...{ layouts, threads, activated },
     ...{ bias: bias !== undefined, adds: addTo !== undefined, expert: expert !== undefined },
   };
-  const x = (activated ? layouts.slice(0, 1) : layouts).reduce((sum, layout) => sum + linearGroups(layout), 0);
+  const side = activated ? layouts.slice(0, 1) : layouts;
+  const tile = (tokens: number, groups?: number): Tile => {
+    const x = side.reduce((sum, layout) => sum + linearGroups(layout, groups), 0);
+    return { tokens, x, kernel: linearKernel({ ...shape, tokens, groups }) };
+  };
+  const prompt = promptShape(threads, context.memory, activated !== undefined);
   const parts = products.map((product, part): Parameters => {
     const { layout, parts } = tensors[part]!;
     const [w0 = 0, w1 = 0, w2 = 0, w3 = 0] = parts;
@@ -257,9 +266,10 @@ function multiply(
     });
   });
   return {
-    tiles: TOKEN_TILES.map((tokens) => ({ tokens, x, kernel: linearKernel({ ...shape, tokens }) })) as [
-      Tile,
-      ...Tile[],
+    tiles: [
+      tile(1),
+      ...TOKEN_TILES.slice(1).map((tokens) => tile(tokens)),
+      ...(hasPrompt(layouts[0]) ? [tile(prompt.tokens, prompt.groups)] : []),
     ],
     parameters: {
       ...from(context, products[0].x),

@@ -3,13 +3,16 @@
 // integers, so their order is free. int4, int3 and int2 put each unit's product with its scale aside, and one thread adds
 // a row's in their order, as the twin does: the same bits for any workgroup. Products reach sums through workgroup memory,
 // where no compiler joins them to one rounding. Several tensors of one form may share a dispatch: their row groups follow
-// one another, or a workgroup makes the rows of two and puts the activation of the first times the second's.
+// one another, or a workgroup makes the rows of two and puts the activation of the first times the second's. Prompts have
+// workgroups of more rows and tokens (prompt.ts).
 
 import { type LinearLayout, rowGroups } from '../../layouts/portable.js';
 import { ACTIVATIONS } from './activations.js';
 import type { Activation } from './names.js';
+import { promptMemory, promptProduct } from './prompt.js';
 import { each, HALF, head, type Kernel, main, nameOf } from './shader.js';
 import { scaleAt, type Unit, unitOf } from './units.js';
+import { unpackOf } from './unpack.js';
 
 export type LinearShape = {
   /** Tensors of one form, whose row groups follow one another. */
@@ -18,6 +21,8 @@ export type LinearShape = {
   readonly threads: number;
   /** Tokens of a workgroup. */
   readonly tokens: number;
+  /** Its row groups, of a kernel for prompts, which `hasPrompt` layouts have; undefined for the others, which have one. */
+  readonly groups?: number | undefined;
   readonly bias: boolean;
   /** y is added to `a` and not written. */
   readonly adds: boolean;
@@ -27,11 +32,14 @@ export type LinearShape = {
   readonly activated?: { readonly activation: Activation; readonly up: boolean } | undefined;
 };
 
-/** Tokens that a workgroup may have. */
+/** Tokens that a workgroup of any layout may have. */
 export const TOKEN_TILES = [1, 2, 4, 8] as const;
 
-/** Workgroups of a dispatch along x: row groups. */
-export const linearGroups = (layout: LinearLayout): number => rowGroups(layout);
+/** Whether a layout has a kernel for prompts. */
+export const hasPrompt = (layout: LinearLayout): boolean => unpackOf(layout, { threads: 1, groups: 1 }) !== undefined;
+
+/** Workgroups along x for a tensor's rows; `groups` as in the shape. */
+export const linearGroups = (layout: LinearLayout, groups = 1): number => Math.ceil(rowGroups(layout) / groups);
 
 /** Equal for tensors that can share a dispatch: all of a layout but its number of rows. */
 export function formOf(layout: LinearLayout): string {
@@ -40,38 +48,49 @@ export function formOf(layout: LinearLayout): string {
 }
 
 export function linearKernel(shape: LinearShape): Kernel {
-  const { layouts, threads, tokens, bias, adds, expert, activated } = shape;
+  const { layouts, threads, tokens, groups, bias, adds, expert, activated } = shape;
   const rows = layouts.map((one) => one.rows).join('+');
-  const own = [threads, tokens, bias, adds, expert, activated?.activation, activated?.up];
+  const own = [threads, tokens, groups, bias, adds, expert, activated?.activation, activated?.up];
   return { key: ['linear', formOf(layouts[0]), rows, ...own].join(' '), code: () => codeOf(shape) };
 }
 
 function codeOf(shape: LinearShape): string {
-  const { layouts, threads, tokens, activated } = shape;
-  const unit = unitOf(layouts[0], tokens);
-  const before = unit
-    ? `requires packed_4x8_integer_dot_product;
-${head(unit.weights)}${scaleFunction(unit)}${HALF}${unit.functions}`
-    : head();
-  return `${before}${activated ? ACTIVATIONS[activated.activation].text : ''}
-var<workgroup> part: array<${wholeRows(unit) ? 'i32' : 'f32'}, ${threads * tokens}>;
-var<workgroup> made: array<f32, ${8 * tokens}>;
-var<workgroup> gate: array<f32, ${8 * tokens}>;
+  const { layouts, threads, tokens, groups = 1, activated } = shape;
+  const [layout] = layouts;
+  const unpacking = shape.groups === undefined ? undefined : unpackOf(layout, { threads, groups });
+  const unit = unpacking ? undefined : unitOf(layout, tokens);
+  const weights = unit?.weights ?? 'u32';
+  const product = unpacking
+    ? promptProduct(layout, threads, { tokens, groups }, unpacking)
+    : unit
+      ? integers(shape, unit)
+      : floats(shape);
+  const dots = unit || unpacking ? 'requires packed_4x8_integer_dot_product;\n' : '';
+  const scales = unit || unpacking ? SCALE[weights] + HALF : '';
+  const functions = `${unit?.functions ?? ''}${activated ? ACTIVATIONS[activated.activation].text : ''}`;
+  const memory = unpacking
+    ? promptMemory({ tokens, groups })
+    : `var<workgroup> part: array<${wholeRows(unit) ? 'i32' : 'f32'}, ${threads * tokens}>;`;
+  const results = 8 * groups * tokens;
+  return `${dots}${head(weights)}${scales}${functions}
+${memory}
+var<workgroup> made: array<f32, ${results}>;
+var<workgroup> gate: array<f32, ${results}>;
 var<workgroup> span: vec2u;
-${main(threads)}${rowsOf(shape)}${placesOf(shape)}${rest(shape, unit ? integers(shape, unit) : floats(shape))}
+${main(threads)}${rowsOf(shape)}${placesOf(shape)}${rest(shape, product)}
 }`;
 }
 
 /** Whether a row is added in integers until its end. */
 const wholeRows = (unit: Unit | undefined): boolean => unit !== undefined && unit.group === undefined;
 
-const scaleFunction = ({ weights }: Unit): string =>
-  weights === 'u32'
-    ? 'fn SCALE(i: u32) -> u32 { return W[i]; }'
-    : 'fn SCALE(i: u32) -> u32 { return W[i >> 2u][i & 3u]; }';
+const SCALE = {
+  u32: 'fn SCALE(i: u32) -> u32 { return W[i]; }',
+  'vec4<u32>': 'fn SCALE(i: u32) -> u32 { return W[i >> 2u][i & 3u]; }',
+} as const;
 
 /** The rows of the tokens: r0, r1, …; beyond the last one they are read and not written, so a buffer has room for them. */
-const rowsOf = ({ tokens, expert }: LinearShape): string => `
+const rowsOf = ({ tokens, groups, expert }: LinearShape): string => `
   let row = lid & 7u;
   ${
     expert
@@ -83,7 +102,7 @@ const rowsOf = ({ tokens, expert }: LinearShape): string => `
       : `let first = wg.y * ${tokens}u;
   let last = A[p.count];`
   }
-  ${each(tokens, (t) => `let r${t} = first + ${t}u;`)}`;
+  ${each(groups === undefined ? tokens : 0, (t) => `let r${t} = first + ${t}u;`)}`;
 
 /** A tensor's places, as texts of units call them: its parts, its scales and its bias. */
 const WEIGHTS = ['w0', 'w1', 'w2', 'w3', 's', 'bias'] as const;
@@ -91,18 +110,18 @@ const RESULT = ['y', 'ys'] as const;
 const take = (names: readonly (typeof WEIGHTS | typeof RESULT)[number][], part: number): string =>
   names.map((name) => `${name === 's' ? 'ws' : name} = p.${nameOf(name, part)};`).join(' ');
 
-/** Which tensor is the workgroup's, which group of its rows, and where it is. */
-function placesOf({ layouts, activated }: LinearShape): string {
+/** Which tensor is the workgroup's, which group of its rows comes first, and where it is. */
+function placesOf({ layouts, groups = 1, activated }: LinearShape): string {
   const all = [...WEIGHTS, ...RESULT];
-  let end = rowGroups(layouts[0]);
+  let end = linearGroups(layouts[0], groups);
   const others = (activated ? [] : layouts.slice(1)).map((one, i) => {
     const begin = end;
-    end += rowGroups(one);
+    end += linearGroups(one, groups);
     return `
-  if (wg.x >= ${begin}u && wg.x < ${end}u) { rg = wg.x - ${begin}u; rows = ${one.rows}u; ${take(all, i + 1)} }`;
+  if (wg.x >= ${begin}u && wg.x < ${end}u) { rg = (wg.x - ${begin}u) * ${groups}u; rows = ${one.rows}u; ${take(all, i + 1)} }`;
   });
   return `
-  var rg = wg.x;
+  var rg = wg.x * ${groups}u;
   var rows = ${layouts[0].rows}u;
   ${take(all, 0).replaceAll(/\w+ =/g, 'var $&')}${others.join('')}`;
 }
@@ -119,19 +138,20 @@ const sumParts = ({
   }`;
 
 /** Runs `body` for each number of `made`, [token, row]: always the same thread for the same number. */
-const forMade = ({ threads, tokens }: LinearShape, body: string): string => `
-  for (var i = lid; i < ${8 * tokens}u; i += ${threads}u) {
+const forMade = ({ threads, tokens, groups = 1 }: LinearShape, body: string): string => `
+  for (var i = lid; i < ${8 * groups * tokens}u; i += ${threads}u) {
     ${body}
   }`;
 
 /** All after the tokens: `product` makes `made`; then come the bias and what it is times or added to, one rounding after another. */
 function rest(shape: LinearShape, product: string): string {
-  const { bias, adds, activated } = shape;
+  const { bias, adds, activated, groups = 1 } = shape;
+  const rows = 8 * groups;
   const inside = (body: string): string =>
     forMade(
       shape,
-      `let at = rg * 8u + (i & 7u);
-    let r = first + (i >> 3u);
+      `let at = rg * 8u + i % ${rows}u;
+    let r = first + i / ${rows}u;
     if (at < rows && r < last) { ${body} }`,
     );
   const biased = `

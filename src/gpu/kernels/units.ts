@@ -3,7 +3,13 @@
 // columns of int4, int3 and int2, a tile of sorted int4. Bytes are those of the file (layouts/). `row` is the row in its
 // group of eight, `rg` the group, `u` the unit; the tensor is at w0 to w3 and ws; sums go to s0, s1, … of the tokens.
 
-import { type LinearLayout, scaleGroups, tilesPerRow } from '../../layouts/portable.js';
+import {
+  type FixedTiles,
+  type LinearLayout,
+  type SortedTiles,
+  scaleGroups,
+  tilesPerRow,
+} from '../../layouts/portable.js';
 import type { Copies } from './rows.js';
 import { each } from './shader.js';
 
@@ -81,15 +87,21 @@ function denseInt4(layout: LinearLayout, tokens: number): Unit {
   };
 }
 
-/** Fields are q + 2 or q + 4; so much times the activations' sum is too much. */
-function denseFew(layout: LinearLayout, values: 'int3' | 'int2', tokens: number): Unit {
+/** Blocks of int3 and int2: words of a row, what is added to its integers, and four columns' fields by their step. */
+export function fieldsOf(values: 'int3' | 'int2') {
   const [vectors, offset] = values === 'int3' ? [3, 4] : [2, 2];
-  const blocks = 4 * scaleGroups(layout);
   const field = (s: number): string => {
     if (values === 'int2') return `(v${s >> 2} >> ${2 * (s & 3)}u) & 0x03030303u`;
     if (s < 6) return `(v${s >> 1} >> ${3 * (s & 1)}u) & 0x07070707u`;
     return `((v${s - 6} >> 6u) & 0x03030303u) | (((v2 >> ${s}u) & 0x01010101u) << 2u)`;
   };
+  return { vectors, offset, field } as const;
+}
+
+/** Fields are q + 2 or q + 4; so much times the activations' sum is too much. */
+function denseFew(layout: LinearLayout, values: 'int3' | 'int2', tokens: number): Unit {
+  const { vectors, offset, field } = fieldsOf(values);
+  const blocks = 4 * scaleGroups(layout);
   const ones = `0x0${offset}0${offset}0${offset}0${offset}u`;
   const step = (s: number): string => `{ let f = ${field(s)};
       ${each(tokens, (t) => `{ let x = A[p.packed + r${t} * p.packedStride + b * 8u + ${s}u]; s${t} += dot4I8Packed(f, x) - dot4I8Packed(${ones}, x); }`)} }`;
@@ -107,15 +119,23 @@ function denseFew(layout: LinearLayout, values: 'int3' | 'int2', tokens: number)
   };
 }
 
-type Tiles = LinearLayout & { readonly layout: 'tiles' };
+/** Words of a tile with a fixed number of slots. */
+export function tileWords({ values, slots, index }: FixedTiles): number {
+  if (index === 'mask') return 4 + slots;
+  return (values === 'int8' ? 3 : 2) * slots;
+}
 
-function tileUnit(layout: Tiles, tokens: number): Unit {
+function tileUnit(layout: FixedTiles | SortedTiles, tokens: number): Unit {
   const tiles = tilesPerRow(layout);
   if (layout.form === 'sorted') return sortedUnit(layout, tokens);
   const masked = layout.index === 'mask';
-  const words = masked ? 4 + layout.slots : (layout.values === 'int8' ? 3 : 2) * layout.slots;
-  const inside = masked ? maskedTile(layout.slots, tokens) : plainTile(layout.values, `${layout.slots}u`, tokens);
-  const tile = (t: string): string => `var at = w0 + (rg * ${tiles}u + ${t}) * ${words}u;
+  const inside = masked
+    ? maskedTile(
+        layout.slots,
+        each(tokens, (t) => `s${t} += v * extractBits(i32(${wide(t, 'k')}), 0u, 8u);`),
+      )
+    : plainTile(layout.values, `${layout.slots}u`, dotsOf(tokens));
+  const tile = (t: string): string => `var at = w0 + (rg * ${tiles}u + ${t}) * ${tileWords(layout)}u;
       let c0 = 16u * ${t};
       ${inside}`;
   const int8 = layout.values === 'int8';
@@ -134,7 +154,7 @@ function tileUnit(layout: Tiles, tokens: number): Unit {
 }
 
 /** w0 starts, w1 counts, w2 order, w3 tiles. Entry u of a row group has as many slots as the counts before it say. */
-function sortedUnit(layout: Tiles, tokens: number): Unit {
+function sortedUnit(layout: SortedTiles, tokens: number): Unit {
   const int8 = layout.values === 'int8';
   const entry = `let e = W[w0 + 2u * rg] + u;
       let spot = locate(w1, rg, u);
@@ -161,20 +181,33 @@ fn locate(counts: u32, rg: u32, u: u32) -> vec2u {
 }
 `,
     body: `${entry}
-      ${plainTile(layout.values, 'n', tokens)}`,
+      ${plainTile(layout.values, 'n', dotsOf(tokens))}`,
   };
 }
 
 const wide = (t: number, column: string): string => `A[p.wide + r${t} * p.wideStride + c0 + (${column})]`;
 
+/** A byte of a word of values, and the column that it is for. */
+type Placed = { readonly column: string; readonly byte: number };
+/** What is done with a word of values. */
+type Use = (v: string, columns: readonly Placed[]) => string;
+
+/** Its products with the activations of its columns, to each token's sum. */
+const dotsOf =
+  (tokens: number): Use =>
+  (v, columns) => {
+    const gather = (t: number): string =>
+      columns
+        .map(({ column, byte }) => (byte === 0 ? wide(t, column) : `(${wide(t, column)} << ${8 * byte}u)`))
+        .join(' | ');
+    return each(tokens, (t) => `s${t} += dot4I8Packed(${v}, ${gather(t)});`);
+  };
+
 /** A row of a tile of `n` slots: by four, then two, then one (layouts/slots.ts). */
-function plainTile(values: LinearLayout['values'], n: string, tokens: number): string {
-  const gather = (t: number, columns: readonly string[]): string =>
-    columns.map((column, j) => (j === 0 ? wide(t, column) : `(${wide(t, column)} << ${8 * j}u)`)).join(' | ');
-  const dots = (v: string, columns: readonly string[]): string =>
-    each(tokens, (t) => `s${t} += dot4I8Packed(${v}, ${gather(t, columns)});`);
+export function plainTile(values: LinearLayout['values'], n: string, use: Use): string {
   const nibble = (shift: number): string => `(k >> ${shift}u) & 15u`;
-  const fours = ['0', '8', '16', '24'].map((shift) => nibble(Number(shift)));
+  const placed = (shifts: readonly number[]): Placed[] =>
+    shifts.map((shift, byte) => ({ column: nibble(shift), byte }));
   const step = (fourWords: number, twoWords: number, four: string, two: string, one: string): string => `
       for (var f = 0u; f < (${n} >> 2u); f++) { ${four} at += ${fourWords}u; }
       if ((${n} & 2u) != 0u) { ${two} at += ${twoWords}u; }
@@ -188,30 +221,34 @@ function plainTile(values: LinearLayout['values'], n: string, tokens: number): s
         let e = W[at + 4u + 4u * up + (low >> 1u)] >> half16;
         let o = W[at + 6u + 4u * up + (low >> 1u)] >> half16;
         let v = (e & 0xffffu) | (o << 16u);
-        ${dots('v', [fours[0]!, fours[2]!, fours[1]!, fours[3]!])}`,
+        ${use('v', placed([0, 16, 8, 24]))}`,
         `let k = (W[at + (low >> 1u)] >> half16) >> (4u * up);
         let v = (W[at + 2u + 2u * up + (low >> 1u)] >> half16) & 0xffffu;
-        ${dots('v', fours.slice(0, 2))}`,
+        ${use('v', placed([0, 8]))}`,
         `let k = W[at] >> (4u * row);
         let v = (W[at + 1u + up] >> (8u * low)) & 0xffu;
-        ${dots('v', fours.slice(0, 1))}`,
+        ${use('v', placed([0]))}`,
       )}`;
   }
+  const two: readonly Placed[] = [
+    { column: nibble(0), byte: 0 },
+    { column: nibble(16), byte: 2 },
+  ];
   return `let low = row & 3u; let up = row >> 2u;
       ${step(
         8,
         4,
         `let k = W[at + 4u * up + low]; let v = k & 0xf0f0f0f0u;
-        ${dots('v', fours)}`,
+        ${use('v', placed([0, 8, 16, 24]))}`,
         `let k = (W[at + low] >> (8u * up)) & 0x00ff00ffu; let v = k & 0xf0f0f0f0u;
-        ${each(tokens, (t) => `s${t} += dot4I8Packed(v, ${wide(t, nibble(0))} | (${wide(t, nibble(16))} << 16u));`)}`,
+        ${use('v', two)}`,
         `let k = (W[at + up] >> (8u * low)) & 0xffu; let v = k & 0xf0u;
-        ${dots('v', fours.slice(0, 1))}`,
+        ${use('v', placed([0]))}`,
       )}`;
 }
 
-/** A row of a tile with masks (layouts/masks.ts): its bits in turn. */
-function maskedTile(slots: number, tokens: number): string {
+/** A row of a tile with masks (layouts/masks.ts): its bits in turn; `use` has the value v and its column k. */
+export function maskedTile(slots: number, use: string): string {
   return `var mask = (W[at + (row >> 1u)] >> (16u * (row & 1u))) & 0xffffu;
       var slot = 32u + row * ${slots}u;
       while (mask != 0u) {
@@ -219,12 +256,12 @@ function maskedTile(slots: number, tokens: number): string {
         mask &= mask - 1u;
         let v = extractBits(i32(W[at + (slot >> 3u)]), 4u * (slot & 7u), 4u);
         slot++;
-        ${each(tokens, (t) => `s${t} += v * extractBits(i32(${wide(t, 'k')}), 0u, 8u);`)}
+        ${use}
       }`;
 }
 
-/** The words of W that hold the scales of a row group's group, as a number. */
-export const scaleAt = (layout: LinearLayout, group: string | undefined): string =>
+/** The scale of `row` of a row group, of a group of its columns or of all of them. */
+export const scaleAt = (layout: LinearLayout, group: string | undefined, rg = 'rg'): string =>
   group === undefined
-    ? 'bitcast<f32>(SCALE(ws + rg * 8u + row))'
-    : `half((SCALE(ws + (rg * ${scaleGroups(layout)}u + ${group}) * 4u + (row >> 1u)) >> (16u * (row & 1u))) & 0xffffu)`;
+    ? `bitcast<f32>(SCALE(ws + ${rg} * 8u + row))`
+    : `half((SCALE(ws + (${rg} * ${scaleGroups(layout)}u + ${group}) * 4u + (row >> 1u)) >> (16u * (row & 1u))) & 0xffffu)`;
