@@ -2,6 +2,7 @@
 // list computes what the program does. That is shown by running both on terms in the place of numbers: an operation makes a
 // term of what it reads, so two lists agree where they make the same term of x, the cache and the logits.
 
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { silent } from '../../src/base/index.js';
 import { lowerModel } from '../../src/decoder/lower.js';
@@ -12,6 +13,7 @@ import { planDispatches } from '../../src/decoder/webgpu/plan.js';
 import { describeTensors, openModel } from '../../src/model/index.js';
 import { packInMemory } from '../../src/packed/index.js';
 import { goldenCases, goldenDir } from '../model/golden.js';
+import { runs } from '../scale.js';
 
 const lower = async (name: string): Promise<Program> => {
   const { config, tensorNames } = await openModel(goldenDir(name));
@@ -144,6 +146,13 @@ function make(...words: readonly unknown[]): string {
   return known.get(text)!;
 }
 
+/** Results that stay in a kernel. */
+function neverStored(fused: Fused): string[] {
+  const values =
+    fused.kind === 'gated' ? [fused.gate.y, fused.up?.y] : fused.kind === 'normalise' ? [fused.pick?.y] : [];
+  return values.flatMap((value) => (value ? [`buffer ${value.buffer}`] : []));
+}
+
 /** What a list makes of terms: of the residual, of the cache, and of every buffer. */
 function run(list: readonly Fused[]): ReadonlyMap<string, string> {
   const terms = new Map<string, string>();
@@ -151,6 +160,9 @@ function run(list: readonly Fused[]): ReadonlyMap<string, string> {
   const read = ({ buffer, offset, width }: Value): string => make(before(`buffer ${buffer}`), offset, width);
   for (const fused of list) {
     const own = parts(fused);
+    // A kernel has one input for all its linears, one rotation, and a bias for all or none.
+    const [linear] = own.filter((one) => one.kind === 'linear');
+    const rope = own.map((one) => ('rope' in one ? one.rope : undefined)).find((one) => one !== undefined);
     // What stands side by side reads what was there before.
     const writes: [string, string][] = [];
     const chain = fused.kind === 'normalise' || fused.kind === 'gated';
@@ -166,7 +178,8 @@ function run(list: readonly Fused[]): ReadonlyMap<string, string> {
           write(`integers ${one.q}`, read(one.x));
           break;
         case 'linear': {
-          const product = make(one.weight, one.bias, one.q === undefined ? read(one.x) : before(`integers ${one.q}`));
+          const { x, q, bias } = linear!;
+          const product = make(one.weight, bias && one.bias, q === undefined ? read(x) : before(`integers ${q}`));
           if (one.addTo) write(`buffer ${one.addTo.buffer}`, product, read(one.addTo));
           else write(y, product);
           break;
@@ -182,7 +195,7 @@ function run(list: readonly Fused[]): ReadonlyMap<string, string> {
           write(y, one.weights, one.q === undefined ? read(one.x) : before(`integers ${one.q}`), before('routes'));
           break;
         case 'store':
-          write(one.what, one.rope, read(one.x));
+          write(one.what, one.rope === undefined ? 'none' : rope, read(one.x));
           break;
         case 'attend':
           write(y, read(one.q), before('keys'), before('values'));
@@ -196,15 +209,15 @@ function run(list: readonly Fused[]): ReadonlyMap<string, string> {
         case 'look':
           write(y, one.table);
           break;
+        case 'rotate':
+          write(y, one.rope === undefined ? 'none' : rope, read(one.x));
+          break;
         default:
           write(y, read(one.x));
       }
     }
     for (const [key, term] of writes) terms.set(key, term);
-    // Nothing reads what is never stored.
-    if (fused.kind === 'gated')
-      for (const linear of [fused.gate, fused.up]) if (linear) terms.delete(`buffer ${linear.y.buffer}`);
-    if (fused.kind === 'normalise' && fused.pick) terms.delete(`buffer ${fused.pick.y.buffer}`);
+    for (const key of neverStored(fused)) terms.delete(key);
   }
   return terms;
 }
@@ -220,4 +233,68 @@ test.each(goldenCases)('%s: the fused lists compute what the program does', asyn
       expect(found.get(key), `${key} of ${name}`).toBe(expected.get(key));
     }
   }
+});
+
+/**
+ * Lists as the recorder makes them: what is new goes to a buffer of its own; norms and sums may be in place. Draws say what an
+ * operation is and which of the values so far it reads.
+ */
+function listOf(draws: readonly (readonly number[])[]): readonly Operation[] {
+  let buffers = 2;
+  let integers = 0;
+  const pick = (n: number): Value => ({ buffer: n % buffers, offset: 0, width: 8 });
+  const fresh = (): Value => ({ buffer: buffers++, offset: 0, width: 8 });
+  return draws.flatMap(([kind, a, b, c], i): Operation[] => {
+    const x = pick(a!);
+    const rope = [undefined, 0, 1][b! % 3];
+    const weight = `w${i}`;
+    const bias = c! % 4 === 0 ? 'bias' : undefined;
+    const norm = { kind: 'norm', norm: 'rms', weight: 'n', bias: undefined, epsilon: 1 } as const;
+    switch (kind) {
+      case 0:
+        return [{ ...norm, x, y: b! % 2 === 0 ? x : fresh(), heads: 1 + (c! % 2) }];
+      case 1:
+        return [{ kind: 'quantise', x, q: integers++ }];
+      case 2:
+      case 3: {
+        const q = integers > 0 && b! % 4 > 0 ? b! % integers : undefined;
+        return [{ kind: 'linear', x, q, weight, bias, addTo: c! % 5 === 1 ? pick(c!) : undefined, y: fresh() }];
+      }
+      case 4: {
+        const up = b! % 3 === 0 ? undefined : pick(c!);
+        return [{ kind: 'activate', activation: 'silu', x, up, y: fresh() }];
+      }
+      case 5:
+        return [{ kind: 'rotate', x, pitch: 8, rope, heads: 1, y: fresh() }];
+      case 6:
+        return [{ kind: 'store', what: c! % 2 === 0 ? 'keys' : 'values', x, pitch: 8, rope }];
+      case 7:
+        return [{ kind: 'attend', q: x, window: 0, y: fresh() }];
+      case 8:
+        return [{ kind: 'pick', x, y: fresh() }];
+      default:
+        return [{ kind: 'add', x, y: pick(b!) }];
+    }
+  });
+}
+
+test('any list computes the same, and much of it is joined', () => {
+  const number = fc.nat({ max: 60 });
+  const draw = fc.tuple(fc.integer({ min: 0, max: 9 }), number, number, number);
+  const joined = { normalise: 0, linears: 0, gated: 0, heads: 0 };
+  fc.assert(
+    fc.property(fc.array(draw, { maxLength: 14 }), fc.boolean(), (draws, oneForm) => {
+      const operations = listOf(draws);
+      const alike: Alike = (one, other) => oneForm || one.length === other.length;
+      const fused = fuse(operations, alike);
+      expect(new Set(fused.flatMap(parts))).toEqual(new Set(operations));
+      for (const one of fused)
+        if (one.kind in joined && parts(one).length > 1) joined[one.kind as keyof typeof joined]++;
+      const never = new Set(fused.flatMap(neverStored));
+      const [expected, found] = [run(separate(operations)), run(fused)];
+      for (const [key, term] of expected) if (!never.has(key)) expect(found.get(key), key).toBe(term);
+    }),
+    { numRuns: runs(2000) },
+  );
+  for (const [kind, count] of Object.entries(joined)) expect(count, kind).toBeGreaterThan(0);
 });
