@@ -58,7 +58,8 @@ test.skipIf(!gpu)('every number of slots, in int8, int4 and masks', async () => 
     const whole = quantised({ ...shape, seed: 4 }, values);
     for (let n = 1; n <= 16; n++) {
       const matrix = { ...whole, q: whole.q.map((q, i) => ((i % 300) % 16 < n ? q : 0)) };
-      for (const tile of [2, SMALL]) {
+      // Seven are four, two and one; six and eight have masks.
+      for (const tile of n >= 6 && n <= 8 ? [2, SMALL] : [2]) {
         const { found, expected } = await multiply(encodeFixedTiles(matrix, n), vectors(n, 300, 2), tile);
         expect(found, `${values}, ${n} slots, ${JSON.stringify(tile)}`).toEqual(expected);
         if (values === 'int8' || (n !== 6 && n !== 8)) continue;
