@@ -4,7 +4,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { type Contender, measureSpeeds } from '#src/api';
@@ -40,8 +40,8 @@ export async function measurePeers(anchor: Contender, options: Options): Promise
     await peer.close();
   };
   await take(await startOnnx(options));
-  if (!existsSync(join(LLAMA_CPP, 'node_modules'))) {
-    console.error('llama.cpp is not installed (npm install --prefix bench/peers/llama-cpp); it is left out.');
+  if (!hasLlamaCpp()) {
+    console.error(`${NO_LLAMA_CPP}; it is left out.`);
     return results;
   }
   for (const type of GGUF_TYPES) {
@@ -52,8 +52,29 @@ export async function measurePeers(anchor: Contender, options: Options): Promise
   return results;
 }
 
+const NO_LLAMA_CPP = 'llama.cpp is not installed (npm install --prefix bench/peers/llama-cpp)';
+
+const hasLlamaCpp = (): boolean => existsSync(join(LLAMA_CPP, 'node_modules'));
+
+/** llama.cpp with one file. @throws Error where it is not installed */
+export async function measureGguf(
+  anchor: Contender,
+  path: string,
+  options: Omit<Options, 'scratch'>,
+): Promise<PeerSpeeds> {
+  if (!hasLlamaCpp()) throw new Error(NO_LLAMA_CPP);
+  const peer = await startLlamaCpp('llama.cpp', resolve(path), options.threads);
+  const speeds = await compare(anchor, peer, options);
+  await peer.close();
+  return speeds;
+}
+
 /** Medians over turns; the first turn of each warms up. */
-async function compare(anchor: Contender, peer: Peer, { tokens, prompt, turns }: Options): Promise<PeerSpeeds> {
+async function compare(
+  anchor: Contender,
+  peer: Peer,
+  { tokens, prompt, turns }: Omit<Options, 'scratch'>,
+): Promise<PeerSpeeds> {
   const [decode, prefill]: [number[], number[]] = [[], []];
   const ours: [number[], number[]] = [[], []];
   for (let turn = 0; turn <= turns; turn++) {
